@@ -1,0 +1,71 @@
+"""Actions on their way out of a policy: from a family's action to what the environment executes. NumPy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+KINDS = ("index", "clip", "unsquash", "none")
+
+
+@dataclass(frozen=True)
+class ActionMap:
+    """How a policy's own action becomes the executed one.
+
+    `index`: an integer action (or vector of them), `start` added. `clip`: clipped to the bounds, as SB3 does for
+    Gaussian policies. `unsquash`: from [-1, 1] to the bounds, as SB3 does for squashed policies. `none`: as it is.
+    """
+
+    kind: str
+    """One of `KINDS`."""
+    shape: tuple[int, ...]
+    """Shape of one executed action."""
+    dtype: str
+    """NumPy dtype of the executed action."""
+    low: np.ndarray | None = None
+    """Lower bounds of the action's shape, for clip and unsquash."""
+    high: np.ndarray | None = None
+    """Upper bounds."""
+    start: int | tuple[int, ...] = 0
+    """What index 0 means to the environment."""
+
+    def __post_init__(self) -> None:
+        """Check the kind and the bounds."""
+        if self.kind not in KINDS:
+            raise ValueError(f"action map kind must be one of {KINDS}, not {self.kind!r}")
+        if self.kind in ("clip", "unsquash") and (self.low is None or self.high is None):
+            raise ValueError(f"an action map of kind {self.kind!r} needs low and high")
+
+    def execute(self, actions: np.ndarray) -> np.ndarray:
+        """Map policy actions `[B]` or `[B, A]` to executed actions `[B, *shape]` of `dtype`."""
+        if self.kind == "index":
+            shifted = np.asarray(actions) + np.asarray(self.start)
+            return np.asarray(shifted, dtype=self.dtype).reshape((len(actions), *self.shape))
+        shaped = np.asarray(actions).reshape((len(actions), *self.shape))
+        if self.kind == "clip":
+            shaped = np.clip(shaped, self.low, self.high)
+        elif self.kind == "unsquash":
+            assert self.low is not None and self.high is not None
+            shaped = self.low + 0.5 * (shaped + 1.0) * (self.high - self.low)
+        return np.asarray(shaped, dtype=self.dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "kind": self.kind,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "low": None if self.low is None else np.asarray(self.low, np.float64).ravel().tolist(),
+            "high": None if self.high is None else np.asarray(self.high, np.float64).ravel().tolist(),
+            "start": list(self.start) if isinstance(self.start, tuple) else self.start,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ActionMap:
+        """Rebuild from `to_json`."""
+        shape = tuple(values["shape"])
+        bound = {k: None if values[k] is None else np.asarray(values[k], values["dtype"]).reshape(shape) for k in ("low", "high")}
+        start = values["start"]
+        return cls(values["kind"], shape, values["dtype"], start=tuple(start) if isinstance(start, list) else start, **bound)
