@@ -69,3 +69,44 @@ class ActionMap:
         bound = {k: None if values[k] is None else np.asarray(values[k], values["dtype"]).reshape(shape) for k in ("low", "high")}
         start = values["start"]
         return cls(values["kind"], shape, values["dtype"], start=tuple(start) if isinstance(start, list) else start, **bound)
+
+
+def most_likely(family: str, config: dict[str, Any], params: np.ndarray) -> np.ndarray:
+    """Return the deterministic action of each row of `params` `[B, P]`, or of the means alone for a Gaussian.
+
+    The NumPy twin of `ActionDistribution.mode`.
+    """
+    if family == "categorical":
+        return params.argmax(axis=1)
+    if family == "multi_categorical":
+        return np.stack([head.argmax(axis=1) for head in _heads(config, params)], axis=1)
+    if family == "bernoulli":
+        return (params > 0).astype(np.int64)
+    if family in ("diagonal_gaussian", "squashed_gaussian"):
+        mean = params[:, : config["dim"]]
+        return mean if family == "diagonal_gaussian" else np.tanh(mean)
+    return params
+
+
+def sample(family: str, config: dict[str, Any], params: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw one action for each row of `params` `[B, P]`; the NumPy twin of `ActionDistribution.sample`."""
+    if family == "categorical":
+        return _sample_categorical(params, rng)
+    if family == "multi_categorical":
+        return np.stack([_sample_categorical(head, rng) for head in _heads(config, params)], axis=1)
+    if family == "bernoulli":
+        return (params > rng.logistic(size=params.shape)).astype(np.int64)
+    if family in ("diagonal_gaussian", "squashed_gaussian"):
+        mean, log_std = params[:, : config["dim"]], params[:, config["dim"] :]
+        drawn = mean + np.exp(log_std) * rng.standard_normal(mean.shape, dtype=np.float32)
+        return drawn if family == "diagonal_gaussian" else np.tanh(drawn)
+    return params
+
+
+def _sample_categorical(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    # The Gumbel-max trick: one argmax, no cumulative sums, and safe for any size of logits.
+    return (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+
+
+def _heads(config: dict[str, Any], params: np.ndarray) -> list[np.ndarray]:
+    return np.split(params, np.cumsum(config["nvec"])[:-1], axis=1)

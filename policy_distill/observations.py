@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.spaces import space_shape
+
 
 @dataclass(frozen=True)
 class Normalizer:
@@ -59,3 +61,101 @@ class Normalizer:
             clip=np.inf if values["clip"] is None else float(values["clip"]),
             epsilon=float(values["epsilon"]),
         )
+
+
+class Featurizer:
+    """Turns raw observations into features: flattened, one-hot where discrete, normalised where statistics are given.
+
+    A Dict space becomes its chosen keys' features side by side, in the order of the keys.
+    """
+
+    def __init__(self, space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None = None) -> None:
+        self.space = space
+        self.normalizer = normalizer
+        self.parts = _parts(space, normalizer)
+        self.shape = (sum(part.size for part in self.parts),)
+
+    def __call__(self, obs: Any) -> np.ndarray:
+        """Return float32 features `[B, D]` of a batch of raw observations; never a view of `obs`."""
+        if self.space["type"] != "Dict":
+            return self.parts[0](obs)
+        return np.concatenate([part(obs[part.key]) for part in self.parts], axis=1)
+
+    def batched(self, obs: Any) -> tuple[Any, bool]:
+        """Return `obs` with a batch dimension, and whether it was a single observation.
+
+        Raises:
+            ValueError: for an observation of another shape than the space's.
+        """
+        if self.space["type"] != "Dict":
+            return self.parts[0].batched(obs)
+        pairs = {part.key: part.batched(obs[part.key]) for part in self.parts}
+        return {key: batch for key, (batch, _) in pairs.items()}, all(single for _, single in pairs.values())
+
+
+class _Part:
+    """One leaf of an observation space."""
+
+    def __init__(self, key: str, space: dict[str, Any], normalizer: Normalizer | None) -> None:
+        self.key = key
+        self.shape = space_shape(space)
+        self.normalizer = normalizer
+        self.one_hot = _one_hot_sizes(space)
+        self.size = sum(self.one_hot) if self.one_hot else int(np.prod(self.shape))
+        self.offsets = np.cumsum([0, *self.one_hot[:-1]]) - _starts(space) if self.one_hot else None
+
+    def __call__(self, obs: Any) -> np.ndarray:
+        obs = np.asarray(obs)
+        if self.offsets is not None:
+            features = np.zeros((len(obs), self.size), dtype=np.float32)
+            np.put_along_axis(features, obs.reshape(len(obs), -1).astype(np.int64) + self.offsets, 1.0, axis=1)
+            return features
+        if self.normalizer is not None:
+            obs = self.normalizer(obs)
+        return obs.astype(np.float32).reshape(len(obs), self.size)
+
+    def batched(self, obs: Any) -> tuple[np.ndarray, bool]:
+        array = np.asarray(obs)
+        if array.shape == self.shape:
+            return array[None], True
+        if array.shape[1:] == self.shape and array.ndim == len(self.shape) + 1:
+            return array, False
+        raise ValueError(
+            f"expected an observation of shape {self.shape} or a batch [B, *{self.shape}], found shape {array.shape}"
+            + (f" under key {self.key!r}" if self.key else "")
+        )
+
+
+def _parts(space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None) -> list[_Part]:
+    if space["type"] != "Dict":
+        assert not isinstance(normalizer, dict)
+        return [_Part("", space, normalizer)]
+    per_key = normalizer if isinstance(normalizer, dict) else {}
+    return [_Part(key, sub, per_key.get(key)) for key, sub in space["spaces"].items()]
+
+
+def _one_hot_sizes(space: dict[str, Any]) -> list[int]:
+    if space["type"] == "Discrete":
+        return [space["n"]]
+    return list(np.ravel(space["nvec"])) if space["type"] == "MultiDiscrete" else []
+
+
+def _starts(space: dict[str, Any]) -> np.ndarray:
+    return np.ravel(space["start"]).astype(np.int64)
+
+
+def load_normalizer(values: dict[str, Any] | None, space: dict[str, Any]) -> Normalizer | dict[str, Normalizer] | None:
+    """Rebuild what `dump_normalizer` wrote for a described observation space."""
+    if values is None:
+        return None
+    if space["type"] == "Dict":
+        subs = space["spaces"]
+        return {key: Normalizer.from_json(sub, space_shape(subs[key])) for key, sub in values.items()}
+    return Normalizer.from_json(values, space_shape(space))
+
+
+def dump_normalizer(normalizer: Normalizer | dict[str, Normalizer] | None) -> dict[str, Any] | None:
+    """Return JSON values of the statistics, by key for a Dict space."""
+    if isinstance(normalizer, dict):
+        return {key: sub.to_json() for key, sub in normalizer.items()}
+    return None if normalizer is None else normalizer.to_json()

@@ -1,0 +1,107 @@
+"""Settings of a distillation: one frozen record, checked when it is made.
+
+In: keyword arguments of `distill` or options of the command line. Out: a `DistillConfig` that later stages trust.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from policy_distill.errors import RequestError
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Everything that shapes a distillation, apart from teacher, environment and student."""
+
+    timesteps: int = 100_000
+    """Environment steps to collect in all, over all environments (at least 1)."""
+    seed: int = 0
+    """Seed of everything random; the same seed gives the same student, bit for bit on a CPU."""
+    loss: str = "auto"
+    """Divergence from the teacher: forward_kl, reverse_kl, ...; auto takes forward_kl, or mse for a teacher that only
+    gives actions."""
+    actor: Literal["student", "teacher", "mixed"] = "student"
+    """Who acts after the teacher's first rollout. mixed hands over linearly from teacher to student."""
+    buffer: Literal["aggregate", "latest"] = "aggregate"
+    """Train on all labelled states so far, or on the latest rollout alone."""
+    buffer_size: int = 1_000_000
+    """Labelled states kept at most; the oldest give way."""
+    n_envs: int = 8
+    """Environments stepped side by side, in one process."""
+    n_steps: int = 128
+    """Steps of each environment in one rollout."""
+    n_epochs: int = 8
+    """Gradient passes per collected state: each rollout is followed by n_epochs x its size / batch_size updates."""
+    batch_size: int = 256
+    """States in one minibatch."""
+    learning_rate: float = 3e-3
+    """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Non-linearity between the student's layers."""
+    normalize: Literal["auto", "none"] = "auto"
+    """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
+    rollout where the teacher has none."""
+    eval_episodes: int = 100
+    """Episodes for the proof, on paired seeds that training never saw; 0 skips it."""
+    eval_seed: int = 0
+    """Evaluation episode i starts from reset(seed=eval_seed + i)."""
+    n_eval_envs: int = 16
+    """Environments stepped side by side in the proof."""
+    checkpoint_every: int = 50_000
+    """Environment steps between checkpoints in the run folder; 0 keeps only the one of an interruption."""
+    device: str = "cpu"
+    """Where the student trains: cpu, cuda, ..."""
+
+    def __post_init__(self) -> None:
+        """Check every range, so that a wrong value fails before the first environment step."""
+        for name in ("timesteps", "buffer_size", "n_envs", "n_steps", "n_epochs", "batch_size", "n_eval_envs"):
+            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        for name in ("eval_episodes", "seed", "eval_seed", "checkpoint_every"):
+            _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        for name in ("learning_rate", "max_grad_norm"):
+            _require(getattr(self, name) > 0, name, "more than 0", getattr(self, name))
+        _require(self.eval_seed + self.eval_episodes < 2**31, "eval_seed", "below 2^31 less the episodes", self.eval_seed)
+        for name, choices in CHOICES.items():
+            _require(getattr(self, name) in choices, name, "one of " + ", ".join(choices), getattr(self, name))
+
+    @property
+    def rollout_size(self) -> int:
+        """States in one rollout."""
+        return self.n_envs * self.n_steps
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return dataclasses.asdict(self)
+
+
+CHOICES = {
+    "actor": ("student", "teacher", "mixed"),
+    "buffer": ("aggregate", "latest"),
+    "activation": ("tanh", "relu"),
+    "normalize": ("auto", "none"),
+}
+
+
+def make_config(config: DistillConfig | None, overrides: dict[str, Any]) -> DistillConfig:
+    """Return `config` (or the defaults) with `overrides` applied.
+
+    Raises:
+        RequestError: for an unknown name, with the nearest valid ones, or a value out of range.
+    """
+    names = [field.name for field in dataclasses.fields(DistillConfig)]
+    for name in overrides:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
+            raise RequestError(f"distill has no setting {name!r}; nearest: {', '.join(near)}")
+    return dataclasses.replace(config or DistillConfig(), **overrides)
+
+
+def _require(condition: bool, name: str, expected: str, found: object) -> None:
+    if not condition:
+        raise RequestError(f"{name} must be {expected}, but is {found!r}; set it with {name}=… or --{name.replace('_', '-')}")

@@ -1,0 +1,62 @@
+"""The layers that students are made of, as JSON and as NumPy.
+
+In: a list of layer records, such as {"op": "linear", "weight": "0.weight", "bias": "0.bias"}, and the named arrays.
+Out: a function from features `[B, ...]` to outputs `[B, P]`. Runtimes and exporters all read this one description, so a
+new network needs nothing from them as long as it is made of these layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Layer = Mapping[str, Any]
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+def _linear(layer: Layer, tensors: Mapping[str, np.ndarray]) -> Function:
+    # Stored [out, in] as torch does; laid out [in, out] once, so that a batch needs no transposition.
+    weight, bias = np.ascontiguousarray(tensors[layer["weight"]].T), tensors[layer["bias"]]
+
+    def apply(x: np.ndarray) -> np.ndarray:
+        x = x @ weight
+        x += bias
+        return x
+
+    return apply
+
+
+def _tanh(layer: Layer, tensors: Mapping[str, np.ndarray]) -> Function:
+    return lambda x: np.tanh(x, out=x)
+
+
+def _relu(layer: Layer, tensors: Mapping[str, np.ndarray]) -> Function:
+    return lambda x: np.maximum(x, 0.0, out=x)
+
+
+OPS: dict[str, Callable[[Layer, Mapping[str, np.ndarray]], Function]] = {
+    "linear": _linear,
+    "tanh": _tanh,
+    "relu": _relu,
+}
+"""Each op's NumPy form. An op may overwrite its input, so the first layer must make a new array."""
+
+
+def compile_layers(layers: list[Layer], tensors: Mapping[str, np.ndarray]) -> Function:
+    """Return the network as one NumPy function from float32 features `[B, ...]` to outputs `[B, P]`."""
+    functions = [OPS[layer["op"]](layer, tensors) for layer in layers]
+
+    def forward(x: np.ndarray) -> np.ndarray:
+        for function in functions:
+            x = function(x)
+        return x
+
+    return forward
+
+
+def count_macs(layers: list[Layer], tensors: Mapping[str, np.ndarray]) -> int:
+    """Return the multiply-accumulates of one observation; biases and activations are not counted."""
+    return sum(math.prod(tensors[layer["weight"]].shape) for layer in layers if layer["op"] == "linear")

@@ -1,0 +1,1 @@
+"""Student architectures, one file each; `table.py` lists them by name."""

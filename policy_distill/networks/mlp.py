@@ -1,0 +1,43 @@
+"""The multilayer perceptron: `mlp:32,32` has two hidden layers of 32; `linear` has none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Hidden layers of the given widths, with one activation between them."""
+
+    widths: tuple[int, ...]
+    """Units of each hidden layer; empty for a linear policy."""
+    activation: str = "tanh"
+    """A key of `ACTIVATIONS`."""
+
+    def build(self, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator) -> nn.Sequential:
+        """Return the layers with orthogonal weights and zero biases, drawn from `generator`.
+
+        The last layer is scaled by 0.01, so that the student starts near the uniform (or central) action.
+        """
+        sizes = [math.prod(input_shape), *self.widths]
+        layers: list[nn.Module] = []
+        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+            layers += [_linear(n_in, n_out, nn.init.calculate_gain(self.activation), generator), self._activation()]
+        layers.append(_linear(sizes[-1], n_outputs, 0.01, generator))
+        return nn.Sequential(*layers)
+
+    def _activation(self) -> nn.Module:
+        return ACTIVATIONS[self.activation]()
+
+
+def _linear(n_in: int, n_out: int, gain: float, generator: torch.Generator) -> nn.Linear:
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    nn.init.orthogonal_(layer.weight, gain, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer

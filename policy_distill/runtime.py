@@ -1,0 +1,129 @@
+"""The student that acts: NumPy alone, neither torch nor Stable-Baselines3 nor Gymnasium.
+
+In: a student file. Out: executed actions, through SB3's `predict` or the control loop's `act`.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from policy_distill.actions import ActionMap, most_likely, sample
+from policy_distill.errors import RequestError
+from policy_distill.layers import compile_layers
+from policy_distill.observations import Featurizer, load_normalizer
+from policy_distill.spaces import make_space
+from policy_distill.student_file import read_student, write_student
+
+if TYPE_CHECKING:
+    from gymnasium import Space
+    from torch import nn
+
+RUNTIMES = ("auto", "numpy")
+
+
+class Student:
+    """A policy that answers SB3's `predict` on raw observations: normalisation and post-processing are inside.
+
+    Sampling draws from a generator of the object's own; `seed` sets it. Not safe to share between threads while sampling.
+    """
+
+    def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+        self.tensors = tensors
+        """The parameters, by name."""
+        self.metadata = metadata
+        """The file's JSON record: architecture, spaces, normalisation, provenance, retention."""
+        observation_space = metadata["observation_space"]
+        normalizer = load_normalizer(metadata["observation_normalization"], observation_space)
+        self._featurizer = Featurizer(observation_space, normalizer)
+        self._forward = compile_layers(metadata["architecture"]["layers"], tensors)
+        self._family: str = metadata["distribution"]["family"]
+        self._family_config: dict[str, Any] = metadata["distribution"]["config"]
+        self._action_map = ActionMap.from_json(metadata["action_post_processing"])
+        self._log_std = tensors.get("log_std")
+        self._rng = np.random.default_rng(0)
+
+    @property
+    def n_params(self) -> int:
+        """Parameters, log σ included."""
+        return int(self.metadata["architecture"]["n_params"])
+
+    @cached_property
+    def observation_space(self) -> Space[Any]:
+        """The Gymnasium space of raw observations."""
+        return make_space(self.metadata["observation_space"])
+
+    @cached_property
+    def action_space(self) -> Space[Any]:
+        """The Gymnasium space of executed actions."""
+        return make_space(self.metadata["action_space"])
+
+    def seed(self, seed: int) -> None:
+        """Restart the generator that sampled actions are drawn from."""
+        self._rng = np.random.default_rng(seed)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Return executed actions for one raw observation or a batch `[B, ...]`, and `state` as it came.
+
+        Raises:
+            ValueError: for an observation of another shape than `observation_space`.
+        """
+        obs, single = self._featurizer.batched(observation)
+        actions = self._action_map.execute(self._choose(obs, deterministic))
+        return (actions[0] if single else actions), state
+
+    def act(self, obs: Any) -> np.ndarray:
+        """Return the executed deterministic action for one raw observation."""
+        return self.predict(obs, deterministic=True)[0]
+
+    def distribution_params(self, obs: Any) -> np.ndarray:
+        """Return the distribution parameters `[B, P]` for a batch of raw observations `[B, ...]`."""
+        outputs = self._forward(self._featurizer(obs))
+        if self._log_std is None:
+            return outputs
+        return np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)], axis=1)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the student to one file and return its path."""
+        write_student(path, self.tensors, self.metadata)
+        return Path(path)
+
+    def torch(self) -> nn.Module:
+        """Return the student as a trainable `nn.Module` from raw observations to distribution parameters."""
+        from policy_distill.student import StudentPolicy
+
+        return StudentPolicy.from_file(self.tensors, self.metadata)
+
+    def _choose(self, obs: Any, deterministic: bool) -> np.ndarray:
+        if deterministic:
+            # The mode of every family is found from the network's own outputs; log σ plays no part in it.
+            return most_likely(self._family, self._family_config, self._forward(self._featurizer(obs)))
+        return sample(self._family, self._family_config, self.distribution_params(obs), self._rng)
+
+
+def load_student(path: str | Path, runtime: str = "auto") -> Student:
+    """Load a student file into a policy that acts.
+
+    Args:
+        path: a `student.safetensors`.
+        runtime: what computes the actions; `auto` takes the fastest that is there.
+
+    Raises:
+        RequestError: for an unknown runtime, or a file that is missing, foreign, truncated or altered.
+    """
+    if runtime not in RUNTIMES:
+        raise RequestError(f"expected a runtime among {', '.join(RUNTIMES)}, found {runtime!r}")
+    tensors, metadata = read_student(path)
+    try:
+        return Student(tensors, metadata)
+    except (KeyError, TypeError, IndexError) as error:
+        raise RequestError(f"{path} is not a whole student file: {error!r} while reading its record; write it again") from error

@@ -1,0 +1,98 @@
+"""Spaces as JSON, so that a student file names its own without Gymnasium.
+
+In: a Gymnasium space. Out: JSON values, and back. Gymnasium is imported only when a space object is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from policy_distill.errors import RequestError
+
+if TYPE_CHECKING:
+    from gymnasium import Space
+
+
+def describe_space(space: Space[Any]) -> dict[str, Any]:
+    """Return a space as JSON values.
+
+    Raises:
+        RequestError: for a kind of space that no student can have.
+    """
+    from gymnasium import spaces
+
+    if isinstance(space, spaces.Box):
+        return {
+            "type": "Box",
+            "shape": list(space.shape),
+            "dtype": str(space.dtype),
+            "low": _bounds(space.low),
+            "high": _bounds(space.high),
+        }
+    if isinstance(space, spaces.Discrete):
+        return {"type": "Discrete", "n": int(space.n), "start": int(space.start), "dtype": str(space.dtype)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {
+            "type": "MultiDiscrete",
+            "nvec": space.nvec.tolist(),
+            "start": space.start.tolist(),
+            "dtype": str(space.dtype),
+        }
+    if isinstance(space, spaces.MultiBinary):
+        return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(n) for n in space.n]}
+    if isinstance(space, spaces.Dict):
+        return {"type": "Dict", "spaces": {key: describe_space(sub) for key, sub in space.spaces.items()}}
+    raise RequestError(
+        f"expected a Box, Discrete, MultiDiscrete, MultiBinary or Dict space, found {type(space).__name__}; "
+        "wrap the environment so that it has one of these"
+    )
+
+
+def make_space(values: dict[str, Any]) -> Space[Any]:
+    """Rebuild the Gymnasium space that `describe_space` described."""
+    from gymnasium import spaces
+
+    kind = values["type"]
+    if kind == "Box":
+        low, high = (_array(values[k], values) for k in ("low", "high"))
+        return spaces.Box(low, high, tuple(values["shape"]), np.dtype(values["dtype"]).type)
+    if kind == "Discrete":
+        return spaces.Discrete(values["n"], start=values["start"], dtype=np.dtype(values.get("dtype", "int64")).type)
+    if kind == "MultiDiscrete":
+        return spaces.MultiDiscrete(np.asarray(values["nvec"]), dtype=np.dtype(values["dtype"]).type, start=values["start"])
+    if kind == "MultiBinary":
+        return spaces.MultiBinary(values["n"])
+    if kind == "Dict":
+        return spaces.Dict({key: make_space(sub) for key, sub in values["spaces"].items()})
+    raise RequestError(f"expected a space of a known type, found {kind!r}; the file was written by a newer version")
+
+
+def space_shape(values: dict[str, Any]) -> tuple[int, ...]:
+    """Return the shape of one element of a described space; a Dict has none."""
+    kind = values["type"]
+    if kind == "Box":
+        return tuple(values["shape"])
+    if kind == "MultiDiscrete":
+        return np.asarray(values["nvec"]).shape
+    if kind == "MultiBinary":
+        return (values["n"],) if isinstance(values["n"], int) else tuple(values["n"])
+    return ()
+
+
+def _bounds(bound: np.ndarray) -> list[Any] | Any:
+    """One number where all are equal (an image has thousands), else the flat list; infinities as strings."""
+    flat = [_to_json(x) for x in np.asarray(bound).ravel().tolist()]
+    return flat[0] if flat and all(x == flat[0] for x in flat) else flat
+
+
+def _to_json(x: float) -> float | str:
+    return x if np.isfinite(x) else ("inf" if x > 0 else "-inf")
+
+
+def _array(bound: Any, values: dict[str, Any]) -> np.ndarray:
+    flat = np.asarray(bound if isinstance(bound, list) else [bound], dtype=np.float64)
+    shape = tuple(values["shape"])
+    full = flat.reshape(shape) if isinstance(bound, list) else np.full(shape, flat[0])
+    return full.astype(values["dtype"])

@@ -1,0 +1,112 @@
+"""Reads and writes `student.safetensors`: named arrays and one JSON record, nothing executable. NumPy alone.
+
+In: arrays and metadata. Out: one file, and back. A SHA-256 over arrays and metadata finds any altered byte, which
+safetensors itself would load silently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from policy_distill.errors import RequestError
+
+KEY = "policy_distill"
+FORMAT_VERSION = 1
+
+
+def write_student(path: str | Path, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+    """Write a student file, whole or not at all."""
+    record = {"format_version": FORMAT_VERSION, **metadata}
+    record["sha256"] = _digest(tensors, record)
+    write_atomically(Path(path), save(tensors, metadata={KEY: json.dumps(record)}))
+
+
+def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read and check a student file.
+
+    Raises:
+        RequestError: for a missing, foreign, truncated or altered file, or one of a newer format; the message says which.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    header = _header(path, data)
+    try:
+        record = json.loads(header["__metadata__"][KEY])
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise RequestError(f"{path} is a safetensors file but not a student: it has no {KEY!r} record") from None
+    version = record.get("format_version") if isinstance(record, dict) else None
+    if version != FORMAT_VERSION:
+        raise RequestError(f"{path} has student format {version!r}, this version reads {FORMAT_VERSION}; upgrade policy-distill")
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise RequestError(f"{path} is truncated or altered ({error}); copy it again from its source") from None
+    if record.get("sha256") != _digest(tensors, {k: v for k, v in record.items() if k != "sha256"}):
+        raise RequestError(f"{path} was altered: its checksum does not match its contents; copy it again from its source")
+    return tensors, record
+
+
+def is_student_file(path: str | Path) -> bool:
+    """Say whether a path looks like a student file, by its name or its first bytes."""
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write bytes so that a reader, or a crash, sees the old file or the new one and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_bytes(path: Path) -> bytes:
+    if not path.exists():
+        raise RequestError(f"expected a student file, found nothing at {path}; check the path")
+    if path.is_dir():
+        raise RequestError(f"expected a student file, found a folder at {path}; name the student.safetensors in it")
+    return path.read_bytes()
+
+
+def _header(path: Path, data: bytes) -> dict[str, Any]:
+    """Return the safetensors header: 8 bytes of length, then JSON."""
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 9 or data[8:9] != b"{":
+        raise RequestError(f"{path} is not a student file: expected safetensors, found {data[:4]!r}; teachers are zips")
+    if size > len(data) - 8:
+        raise RequestError(f"{path} is truncated: its header has {size} bytes, the file {len(data)}; copy it again")
+    try:
+        header = json.loads(data[8 : 8 + size])
+    except (ValueError, RecursionError):
+        raise RequestError(f"{path} was altered: its header is not JSON; copy it again from its source") from None
+    if not isinstance(header, dict):
+        raise RequestError(f"{path} is not a student file: its header is not a JSON object")
+    return header
+
+
+def _digest(tensors: dict[str, np.ndarray], record: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
