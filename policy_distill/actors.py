@@ -1,0 +1,48 @@
+"""Who acts while data is collected: the student, the teacher, a mixture of both, or a random policy.
+
+In: raw observations. Out: executed actions, through SB3's `predict`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import Space
+from gymnasium.vector.utils import batch_space
+
+from policy_distill.interfaces import Policy
+
+
+class MixedActor:
+    """The teacher chooses each action with probability `teacher_share`, else the student (DAgger's β)."""
+
+    def __init__(self, teacher: Policy, student: Policy, teacher_share: float, rng: np.random.Generator) -> None:
+        self.teacher = teacher
+        self.student = student
+        self.teacher_share = teacher_share
+        self._rng = rng
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Return executed actions `[N, ...]`; a recurrent teacher sees every step, acting or not."""
+        taught, state = self.teacher.predict(observation, state, episode_start, deterministic)
+        actions = self.student.predict(observation, None, episode_start, deterministic)[0].copy()
+        chosen = self._rng.random(len(actions)) < self.teacher_share
+        actions[chosen] = taught[chosen]
+        return actions, state
+
+
+class RandomPolicy:
+    """Uniformly random actions, the zero of the retention scale."""
+
+    def __init__(self, action_space: Space[Any], n_envs: int, seed: int) -> None:
+        self._space = batch_space(action_space, n_envs)
+        self._space.seed(seed)
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Return one random action for each environment."""
+        return np.asarray(self._space.sample()), state

@@ -1,0 +1,167 @@
+"""Environments by any name: a Gymnasium id, an EnvSpec, a callable, one environment, or a vector of them.
+
+In: what the user calls the environment. Out: `Environments`, stepped side by side in one process, each of which can be
+restarted from a seed of its own. Vector environments that cannot be taken apart are adapted in `vector_environments.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.error import DependencyNotInstalled
+from gymnasium.error import Error as GymnasiumError
+
+from policy_distill.errors import RequestError, RunFault
+
+
+class Environments(Protocol):
+    """`N` environments side by side."""
+
+    n_envs: int
+    env_id: str
+    observation_space: gymnasium.Space[Any]
+    action_space: gymnasium.Space[Any]
+    resets_itself: bool
+    """True where an ended episode is followed by the next without a call of `reset`."""
+    obs: Any
+    """The current raw observations `[N, ...]`, or a dict of such; overwritten by every step."""
+
+    def reset(self, index: int, seed: int) -> None:
+        """Start a new episode in one environment."""
+        ...
+
+    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Step all (or the active) environments; return rewards, terminated, truncated, each `[N]`."""
+        ...
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        ...
+
+
+class EnvironmentList:
+    """A list of Gymnasium environments in this process."""
+
+    resets_itself = False
+
+    def __init__(self, envs: list[gymnasium.Env[Any, Any]], *, owned: bool = True) -> None:
+        self.envs = envs
+        self.n_envs = len(envs)
+        self.observation_space = envs[0].observation_space
+        self.action_space = envs[0].action_space
+        self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
+        self.obs = _storage(self.observation_space, self.n_envs)
+        self._owned = owned
+        self._rewards = np.zeros(self.n_envs)
+        self._terminated = np.zeros(self.n_envs, dtype=bool)
+        self._truncated = np.zeros(self.n_envs, dtype=bool)
+
+    def reset(self, index: int, seed: int) -> None:
+        """Start a new episode in one environment from `seed`."""
+        self._write(index, self.envs[index].reset(seed=seed)[0])
+
+    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Step all environments, or those where `active` `[N]` is True; the others keep their last values."""
+        for index in range(self.n_envs) if active is None else np.flatnonzero(active).tolist():
+            obs, reward, terminated, truncated, _ = self.envs[index].step(actions[index])
+            self._write(index, obs)
+            self._rewards[index] = reward
+            self._terminated[index] = terminated
+            self._truncated[index] = truncated
+        return self._rewards.copy(), self._terminated.copy(), self._truncated.copy()
+
+    def close(self) -> None:
+        """Close the environments, unless they are the caller's."""
+        for env in self.envs if self._owned else ():
+            env.close()
+
+    def _write(self, index: int, obs: Any) -> None:
+        if isinstance(self.obs, dict):
+            for key, storage in self.obs.items():
+                storage[index] = obs[key]
+        else:
+            self.obs[index] = obs
+
+
+def open_environments(env: Any, n_envs: int) -> Environments:
+    """Return environments for anything that names them; given vector environments keep their own number.
+
+    Raises:
+        RequestError: where `env` is unknown, cannot be made, or is not an environment.
+    """
+    if isinstance(env, str | EnvSpec):
+        return EnvironmentList([_make(env) for _ in range(n_envs)])
+    if isinstance(env, gymnasium.Env):
+        return EnvironmentList([env], owned=False)
+    # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
+    members = vars(env).get("envs") if hasattr(env, "__dict__") else None
+    if isinstance(members, list | tuple) and members and all(isinstance(member, gymnasium.Env) for member in members):
+        return EnvironmentList(list(members), owned=False)
+    if hasattr(env, "step_async") or isinstance(env, gymnasium.vector.VectorEnv):
+        from policy_distill.vector_environments import adapt
+
+        return adapt(env)
+    if callable(env):
+        return EnvironmentList([_call(env) for _ in range(n_envs)])
+    raise RequestError(
+        "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
+        f"found {type(env).__name__}"
+    )
+
+
+def without_normalization(env: Any) -> Any:
+    """Return what a `VecNormalize` wraps, since teachers and students take raw observations; anything else as it is."""
+    return env.venv if hasattr(env, "venv") and hasattr(env, "obs_rms") and "venv" in vars(env) else env
+
+
+def check_finite(obs: Any, env_id: str, where: str) -> None:
+    """Stop where observations `[T, N, ...]` (or `[N, ...]`, or a dict) hold NaN or infinity.
+
+    Raises:
+        RunFault: naming the environment's index and the step.
+    """
+    for key, array in obs.items() if isinstance(obs, dict) else (("", obs),):
+        if array.dtype.kind != "f" or np.isfinite(array).all():
+            continue
+        at = np.argwhere(~np.isfinite(array))[0].tolist()
+        named = f"environment {at[1]} at step {at[0]}" if where == "rollout" else f"environment {at[0]}"
+        raise RunFault(
+            f"{env_id} returned {array[tuple(at)]} in an observation{f' under key {key!r}' if key else ''}: {named} of the "
+            f"{where}, component {at[2:] if where == 'rollout' else at[1:]}; mend the environment, no step was trained on it"
+        )
+
+
+def _make(env: str | EnvSpec) -> gymnasium.Env[Any, Any]:
+    try:
+        # The checker wraps each step in checks of what Gymnasium's own environments already promise, at twice the cost.
+        return gymnasium.make(env, disable_env_checker=True)
+    except DependencyNotInstalled as error:
+        raise RequestError(f"{env} needs a package that is not installed: {_line(error)}") from None
+    except (GymnasiumError, ModuleNotFoundError) as error:
+        near = difflib.get_close_matches(str(env), gymnasium.registry, n=3, cutoff=0.6)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        raise RequestError(f"expected a registered Gymnasium environment, found {env!r} ({_line(error)}){hint}") from None
+
+
+def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:
+    env = make()
+    if not isinstance(env, gymnasium.Env):
+        raise RequestError(f"expected a callable that returns a Gymnasium environment, it returned {type(env).__name__}")
+    return env
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).replace("`", "").split())
+
+
+def _storage(space: gymnasium.Space[Any], n_envs: int) -> Any:
+    if isinstance(space, gymnasium.spaces.Dict):
+        return {key: _storage(sub, n_envs) for key, sub in space.spaces.items()}
+    if space.shape is None or space.dtype is None:
+        raise RequestError(f"expected observations that are arrays or a Dict of them, found {space}; wrap the environment")
+    return np.zeros((n_envs, *space.shape), dtype=space.dtype)

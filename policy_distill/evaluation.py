@@ -1,0 +1,233 @@
+"""Evaluation: returns on seeds of one's own choice, and what a student keeps of its teacher.
+
+In: policies and an environment. Out: an `Evaluation` each, and the `Retention` between them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from policy_distill import statistics
+from policy_distill.actors import RandomPolicy
+from policy_distill.environments import Environments, check_finite, open_environments, without_normalization
+from policy_distill.errors import RequestError
+from policy_distill.interfaces import Policy
+from policy_distill.statistics import Retention
+
+N_ENVS = 16
+"""Environments stepped side by side; it does not change which episodes are run."""
+
+OnStep = Callable[[int], None]
+"""Called with the episodes done so far."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Returns of whole episodes, in the order of their seeds."""
+
+    env_id: str
+    """Gymnasium id of the environment."""
+    seed: int
+    """Episode i started from reset(seed=seed + i)."""
+    returns: np.ndarray
+    """float64 `[n]`, undiscounted."""
+    lengths: np.ndarray
+    """int64 `[n]`, steps."""
+    wall_seconds: float
+    """Time that it took."""
+
+    @property
+    def n_episodes(self) -> int:
+        """Episodes run."""
+        return len(self.returns)
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(self.returns.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the returns over episodes."""
+        return float(self.returns.std())
+
+    @property
+    def iqm(self) -> float:
+        """Interquartile mean of the returns."""
+        return float(statistics.iqm(self.returns))
+
+    @cached_property
+    def ci95(self) -> tuple[float, float]:
+        """95% bootstrap interval of the interquartile mean."""
+        return statistics.interval(self.returns, self.seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `mean`, `std`, `iqm` and `ci95` as JSON values."""
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "iqm": self.iqm,
+            "ci95": [statistics.json_number(x) for x in self.ci95],
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Teacher, student and a random policy on the same episode seeds."""
+
+    teacher: Evaluation
+    student: Evaluation
+    random: Evaluation
+    retention: Retention
+
+
+def evaluate(
+    policy: Policy, env: Any, n_episodes: int = 100, seed: int = 0, deterministic: bool = True, *, n_envs: int = N_ENVS
+) -> Evaluation:
+    """Run whole episodes and return what they scored.
+
+    Every seed's episode is run to its end, so short episodes are not favoured. Vector environments that restart
+    themselves run `n_episodes` divided evenly, and only their first episodes start from given seeds.
+
+    Args:
+        policy: a teacher, a student, or anything with SB3's `predict`.
+        env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
+        n_episodes: episodes to run, at least 1.
+        seed: episode i starts from reset(seed=seed + i).
+        deterministic: act by the mode of the distribution.
+        n_envs: environments stepped side by side where `env` can be made.
+
+    Raises:
+        RequestError: for an environment that is unknown or does not fit the policy.
+        RunFault: for observations that are not finite.
+    """
+    _check_counts(n_episodes, seed)
+    envs = _open(policy, env, min(n_envs, n_episodes))
+    try:
+        check_fit(policy, envs)
+        return run_episodes(policy, envs, n_episodes, seed, deterministic)
+    finally:
+        envs.close()
+
+
+def compare(teacher: Policy, student: Policy, env: Any, n_episodes: int = 100, seed: int = 0) -> Retention:
+    """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
+
+    Arguments and errors as of `evaluate`; both act deterministically.
+    """
+    return compare_policies(teacher, student, env, n_episodes, seed).retention
+
+
+def compare_policies(
+    teacher: Policy,
+    student: Policy,
+    env: Any,
+    n_episodes: int,
+    seed: int,
+    *,
+    n_envs: int = N_ENVS,
+    on_episode: OnStep | None = None,
+) -> Comparison:
+    """Evaluate teacher, student and a random policy on the same episode seeds; see `compare`."""
+    _check_counts(n_episodes, seed)
+    envs = _open(teacher, env, min(n_envs, n_episodes))
+    try:
+        for policy in (teacher, student):
+            check_fit(policy, envs)
+        policies = (teacher, student, RandomPolicy(envs.action_space, envs.n_envs, seed))
+        done = (0, n_episodes, 2 * n_episodes)
+        runs = [
+            run_episodes(policy, envs, n_episodes, seed, True, on_episode and (lambda n, d=d: on_episode(d + n)))
+            for policy, d in zip(policies, done, strict=True)
+        ]
+    finally:
+        envs.close()
+    kept = statistics.retention(runs[1].returns, runs[0].returns, runs[2].returns, seed)
+    return Comparison(*runs, retention=kept)
+
+
+def check_fit(policy: Any, envs: Environments) -> None:
+    """Check that a policy's spaces are those of the environments.
+
+    Raises:
+        RequestError: with both spaces.
+    """
+    for name in ("observation_space", "action_space"):
+        expected, found = getattr(policy, name, None), getattr(envs, name)
+        if expected is not None and not _same_kind(expected, found):
+            raise RequestError(
+                f"the {name.replace('_', ' ')} of {envs.env_id} does not fit: expected {_brief(expected)} as the policy was "
+                f"trained with, found {_brief(found)}; choose the environment that the policy was trained in"
+            )
+
+
+def run_episodes(
+    policy: Policy, envs: Environments, n_episodes: int, seed: int, deterministic: bool, on_episode: OnStep | None = None
+) -> Evaluation:
+    """Run episodes `seed` to `seed + n_episodes - 1` to their ends, side by side."""
+    began = time.perf_counter()
+    returns, lengths = np.zeros(n_episodes), np.zeros(n_episodes, dtype=np.int64)
+    schedule = _schedule(envs, n_episodes)
+    current = [queue.pop(0) if queue else -1 for queue in schedule]
+    for index, episode in enumerate(current):
+        if episode >= 0 or envs.resets_itself:
+            envs.reset(index, seed + max(episode, 0))
+    state, starts, n_done = None, np.ones(envs.n_envs, dtype=bool), 0
+    episodes = np.array(current)
+    while n_done < n_episodes:
+        actions, state = policy.predict(envs.obs, state, starts, deterministic)
+        active = episodes >= 0
+        rewards, terminated, truncated = envs.step(actions, active)
+        returns[episodes[active]] += rewards[active]
+        lengths[episodes[active]] += 1
+        check_finite(envs.obs, envs.env_id, "evaluation")
+        starts = active & (terminated | truncated)
+        for index in np.flatnonzero(starts).tolist():
+            n_done += 1
+            episodes[index] = schedule[index].pop(0) if schedule[index] else -1
+            if episodes[index] >= 0 and not envs.resets_itself:
+                envs.reset(index, seed + int(episodes[index]))
+        if on_episode and starts.any():
+            on_episode(n_done)
+    return Evaluation(envs.env_id, seed, returns, lengths, time.perf_counter() - began)
+
+
+def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:
+    """Return each environment's episodes, fixed beforehand: who is quick must not be given more."""
+    return [list(range(index, n_episodes, envs.n_envs)) for index in range(envs.n_envs)]
+
+
+def _open(policy: Any, env: Any, n_envs: int) -> Environments:
+    takes_raw = hasattr(policy, "label") or hasattr(policy, "distribution_params")
+    return open_environments(without_normalization(env) if takes_raw else env, n_envs)
+
+
+def _check_counts(n_episodes: int, seed: int) -> None:
+    if n_episodes < 1:
+        raise RequestError(f"expected at least 1 episode, found {n_episodes}; set --episodes")
+    if seed < 0:
+        raise RequestError(f"expected a seed of at least 0, found {seed}; set --seed")
+
+
+def _same_kind(expected: Any, found: Any) -> bool:
+    """Compare type, shape and sizes; bounds and dtypes may differ between versions of one environment."""
+    if type(expected).__name__ != type(found).__name__ or expected.shape != found.shape:
+        return False
+    if hasattr(expected, "spaces"):
+        same_keys = set(expected.spaces) <= set(found.spaces)
+        return same_keys and all(_same_kind(sub, found.spaces[key]) for key, sub in expected.spaces.items())
+    sizes = [getattr(space, "nvec", getattr(space, "n", 0)) for space in (expected, found)]
+    return bool(np.array_equal(*sizes))
+
+
+def _brief(space: Any) -> str:
+    if hasattr(space, "spaces"):
+        return "Dict(" + ", ".join(f"{key}: {_brief(sub)}" for key, sub in space.spaces.items()) + ")"
+    size = getattr(space, "nvec", getattr(space, "n", None))
+    return f"{type(space).__name__}{tuple(space.shape)}" if size is None else f"{type(space).__name__}({size})"

@@ -1,0 +1,125 @@
+"""Collects rollouts: one policy acts in all environments, nobody labels yet.
+
+In: environments and whoever acts. Out: a `Rollout` of raw observations `[T, N, ...]`, to be labelled in one batch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from policy_distill.environments import Environments, check_finite
+from policy_distill.interfaces import Policy
+
+TRAINING_SEEDS = 2**31
+"""Training episodes start from seeds of at least this, evaluation episodes from smaller ones: they never meet."""
+
+RETURN_WINDOW = 100
+"""Episodes over which the collected return is averaged, as in SB3's logs."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Steps gathered by one policy."""
+
+    obs: Any
+    """Raw observations `[T, N, ...]`, or a dict of such."""
+    episode_starts: np.ndarray
+    """bool `[T, N]`."""
+    action_masks: np.ndarray | None
+    """bool `[T, N, A]`, where the environments have them."""
+    teacher_share: float
+    """Share of the actions that the teacher chose."""
+
+    @property
+    def flat_obs(self) -> Any:
+        """Observations `[T * N, ...]`, or a dict of such."""
+        if isinstance(self.obs, dict):
+            return {key: value.reshape(-1, *value.shape[2:]) for key, value in self.obs.items()}
+        return self.obs.reshape(-1, *self.obs.shape[2:])
+
+
+class Collector:
+    """Steps the environments and remembers where their episodes stand between rollouts.
+
+    Episode k of environment i starts from a seed that is a function of (seed, i, k) alone.
+    """
+
+    def __init__(self, envs: Environments, seed: int) -> None:
+        self.envs = envs
+        self.seed = seed
+        self.n_episodes = np.zeros(envs.n_envs, dtype=np.int64)
+        """Episodes begun in each environment."""
+        self.returns: deque[float] = deque(maxlen=RETURN_WINDOW)
+        """Returns of the last episodes that ended."""
+        self._running = np.zeros(envs.n_envs)
+        self._starts = np.ones(envs.n_envs, dtype=bool)
+        self._state: Any = None
+        self._begun = False
+
+    def begin(self) -> None:
+        """Start an episode in every environment."""
+        for index in range(self.envs.n_envs):
+            self._reset(index)
+        self._running[:] = 0.0
+        self._starts[:] = True
+        self._state = None
+        self._begun = True
+
+    def collect(self, actor: Policy, n_steps: int, deterministic: bool, teacher_share: float) -> Rollout:
+        """Let `actor` act for `n_steps` in each environment.
+
+        Raises:
+            RunFault: where an observation is not finite.
+        """
+        if not self._begun:
+            self.begin()
+        obs = _allocate(self.envs.obs, n_steps)
+        episode_starts = np.empty((n_steps, self.envs.n_envs), dtype=bool)
+        for step in range(n_steps):
+            _store(obs, step, self.envs.obs)
+            episode_starts[step] = self._starts
+            actions, self._state = actor.predict(self.envs.obs, self._state, self._starts, deterministic)
+            self._advance(actions)
+        check_finite(obs, self.envs.env_id, "rollout")
+        return Rollout(obs, episode_starts, None, teacher_share)
+
+    def forget_state(self) -> None:
+        """Drop the recurrent state of who acted last; called when somebody else begins to act."""
+        self._state = None
+
+    def _advance(self, actions: np.ndarray) -> None:
+        rewards, terminated, truncated = self.envs.step(actions)
+        self._running += rewards
+        self._starts = terminated | truncated
+        for index in np.flatnonzero(self._starts).tolist():
+            self.returns.append(float(self._running[index]))
+            self._running[index] = 0.0
+            if not self.envs.resets_itself:
+                self._reset(index)
+
+    def _reset(self, index: int) -> None:
+        self.envs.reset(index, _episode_seed(self.seed, index, int(self.n_episodes[index])))
+        self.n_episodes[index] += 1
+
+
+def _episode_seed(seed: int, index: int, episode: int) -> int:
+    word = np.random.SeedSequence((seed, index, episode)).generate_state(1)[0]
+    return TRAINING_SEEDS + int(word) % TRAINING_SEEDS
+
+
+def _allocate(obs: Any, n_steps: int) -> Any:
+    if isinstance(obs, dict):
+        return {key: _allocate(value, n_steps) for key, value in obs.items()}
+    return np.empty((n_steps, *obs.shape), dtype=obs.dtype)
+
+
+def _store(storage: Any, step: int, obs: Any) -> None:
+    if isinstance(storage, dict):
+        for key, value in storage.items():
+            value[step] = obs[key]
+    else:
+        storage[step] = obs

@@ -1,0 +1,157 @@
+"""The student while it trains: network, log σ and normaliser in one `nn.Module`.
+
+In: a specification and what the teacher is like. Out: distribution parameters `[B, P]`, and the NumPy student that acts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from policy_distill.actions import ActionMap
+from policy_distill.distributions.table import make_family
+from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.layers import count_macs
+from policy_distill.networks.table import describe_layers, make_network
+from policy_distill.observations import Featurizer, Normalizer, dump_normalizer, load_normalizer
+from policy_distill.runtime import Student
+from policy_distill.spaces import describe_space
+
+GAUSSIANS = ("diagonal_gaussian", "squashed_gaussian")
+
+
+@dataclass(frozen=True)
+class StudentSpec:
+    """What a student is, apart from its weights."""
+
+    network: str
+    """Specification such as `mlp:32,32`."""
+    activation: str
+    """`tanh` or `relu`."""
+    family: ActionDistribution
+    """The distribution that it acts from, the teacher's own family."""
+    log_std: str | None
+    """`vector` (one for all states), `head` (an output of the network), or None for families without."""
+    observation_space: dict[str, Any]
+    """As of `describe_space`; raw observations."""
+    action_space: dict[str, Any]
+    """As of `describe_space`; executed actions."""
+    action_map: ActionMap
+    """From the family's actions to executed ones."""
+    normalizer: Normalizer | dict[str, Normalizer] | None
+    """Observation statistics, applied inside."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network."""
+        return self.family.n_params // 2 if self.log_std == "vector" else self.family.n_params
+
+    @classmethod
+    def like(
+        cls, teacher: Teacher, network: str, activation: str, normalizer: Normalizer | dict[str, Normalizer] | None
+    ) -> StudentSpec:
+        """Return the specification of a student for `teacher`: its spaces, family and post-processing."""
+        log_std = None
+        if teacher.family.name in GAUSSIANS:
+            log_std = "head" if teacher.state_dependent_std else "vector"
+        return cls(
+            network=network,
+            activation=activation,
+            family=teacher.family,
+            log_std=log_std,
+            observation_space=describe_space(teacher.observation_space),
+            action_space=describe_space(teacher.action_space),
+            action_map=teacher.action_map,
+            normalizer=normalizer,
+        )
+
+
+class StudentPolicy(nn.Module):
+    """A trainable student. `forward` takes raw observations, `params` features that were made before."""
+
+    def __init__(self, spec: StudentSpec, generator: torch.Generator) -> None:
+        super().__init__()
+        self.spec = spec
+        self.featurizer = Featurizer(spec.observation_space, spec.normalizer)
+        network = make_network(spec.network, spec.activation)
+        self.network = network.build(self.featurizer.shape, spec.n_outputs, generator)
+        if spec.family.name == "deterministic" and spec.action_map.kind == "unsquash":
+            # A squashed teacher's action never leaves [-1, 1]; neither may the student's.
+            self.network.append(nn.Tanh())
+        self.log_std = nn.Parameter(torch.zeros(spec.n_outputs)) if spec.log_std == "vector" else None
+
+    def forward(self, obs: Any) -> torch.Tensor:
+        """Return distribution parameters `[B, P]` for a batch of raw observations (arrays or tensors)."""
+        device = next(self.parameters()).device
+        arrays = {k: _numpy(v) for k, v in obs.items()} if isinstance(obs, dict) else _numpy(obs)
+        return self.params(torch.from_numpy(self.featurizer(arrays)).to(device))
+
+    def params(self, features: torch.Tensor) -> torch.Tensor:
+        """Return distribution parameters `[B, P]` for features `[B, D]` as the featurizer makes them."""
+        outputs = self.network(features)
+        if self.log_std is None:
+            return outputs
+        return torch.cat([outputs, self.log_std.expand_as(outputs)], dim=1)
+
+    @torch.no_grad()
+    def start_at(self, teacher_params: torch.Tensor) -> None:
+        """Set log σ to the teacher's mean over `[B, P]` labels; its size is the scale of every gradient of a Gaussian."""
+        if self.log_std is not None:
+            self.log_std.copy_(teacher_params[:, self.spec.n_outputs :].mean(dim=0))
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return copies of the parameters by name, float32."""
+        return {name: _numpy(value).copy() for name, value in self.state_dict().items()}
+
+    def to_student(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> Student:
+        """Return the NumPy student with the weights as they are now."""
+        tensors, spec = self.tensors(), self.spec
+        layers = describe_layers(self.network)
+        n_params = sum(array.size for array in tensors.values())
+        architecture = {
+            "spec": spec.network,
+            "activation": spec.activation,
+            "input_shape": list(self.featurizer.shape),
+            "layers": layers,
+            "log_std": spec.log_std,
+            "n_params": n_params,
+            "n_bytes": sum(array.nbytes for array in tensors.values()),
+            "macs": count_macs(layers, tensors),
+        }
+        metadata = {
+            "architecture": architecture,
+            "distribution": {"family": spec.family.name, "config": spec.family.config()},
+            "observation_space": spec.observation_space,
+            "action_space": spec.action_space,
+            "observation_normalization": dump_normalizer(spec.normalizer),
+            "action_post_processing": spec.action_map.to_json(),
+            "provenance": provenance,
+            "retention": retention,
+        }
+        return Student(tensors, metadata)
+
+    @classmethod
+    def from_file(cls, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> StudentPolicy:
+        """Rebuild a trainable student from what a student file holds."""
+        architecture, distribution = metadata["architecture"], metadata["distribution"]
+        spec = StudentSpec(
+            network=architecture["spec"],
+            activation=architecture["activation"],
+            family=make_family(distribution["family"], distribution["config"]),
+            log_std=architecture["log_std"],
+            observation_space=metadata["observation_space"],
+            action_space=metadata["action_space"],
+            action_map=ActionMap.from_json(metadata["action_post_processing"]),
+            normalizer=load_normalizer(metadata["observation_normalization"], metadata["observation_space"]),
+        )
+        policy = cls(spec, torch.Generator())
+        policy.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})
+        return policy
+
+
+def _numpy(value: Any) -> np.ndarray:
+    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
