@@ -8,10 +8,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import Space
 from gymnasium.vector.utils import batch_space
 
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces import Policy, Teacher
+
+
+class TeacherActor:
+    """The teacher, sampling from a generator of our own: SB3's `predict` would draw from torch's global one."""
+
+    def __init__(self, teacher: Teacher, seed: int) -> None:
+        self.teacher = teacher
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Return executed actions `[N, ...]` for raw observations `[N, ...]`."""
+        one_step = {k: v[None] for k, v in observation.items()} if isinstance(observation, dict) else observation[None]
+        assert episode_start is not None
+        params, state = self.teacher.label(one_step, episode_start[None], state)
+        family = self.teacher.family
+        actions = family.mode(params[0]) if deterministic else family.sample(params[0], self._generator)
+        return self.teacher.action_map.execute(actions.numpy()), state
 
 
 class MixedActor:

@@ -19,7 +19,7 @@ class Buffer:
         self.teacher_params = torch.empty((capacity, n_params), device=device)
         self.capacity = capacity
         self.size = 0
-        self._next = 0
+        self.next = 0
 
     @property
     def n_bytes(self) -> int:
@@ -30,15 +30,15 @@ class Buffer:
         """Store `[B, D]` features with their `[B, P]` labels; of more than fit, the last ones stay."""
         features, teacher_params = features[-self.capacity :], teacher_params[-self.capacity :]
         count = len(features)
-        rows = (torch.arange(count, device=self.features.device) + self._next) % self.capacity
+        rows = (torch.arange(count, device=self.features.device) + self.next) % self.capacity
         self.features[rows] = features.to(self.features.device)
         self.teacher_params[rows] = teacher_params.to(self.features.device)
-        self._next = (self._next + count) % self.capacity
+        self.next = (self.next + count) % self.capacity
         self.size = min(self.size + count, self.capacity)
 
     def clear(self) -> None:
         """Forget all states."""
-        self.size = self._next = 0
+        self.size = self.next = 0
 
     def sample(self, batch_size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw a minibatch: features `[batch_size, D]` and labels `[batch_size, P]`."""

@@ -38,6 +38,8 @@ class DistillConfig:
     """Gradient passes per collected state: each rollout is followed by n_epochs x its size / batch_size updates."""
     batch_size: int = 256
     """States in one minibatch."""
+    deterministic_rollouts: bool = False
+    """Act by the mode while collecting; else by sampling."""
     learning_rate: float = 3e-3
     """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
     max_grad_norm: float = 1.0

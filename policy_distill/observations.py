@@ -159,3 +159,22 @@ def dump_normalizer(normalizer: Normalizer | dict[str, Normalizer] | None) -> di
     if isinstance(normalizer, dict):
         return {key: sub.to_json() for key, sub in normalizer.items()}
     return None if normalizer is None else normalizer.to_json()
+
+
+SPAN_FLOOR = 0.05
+"""A measured deviation is at least this share of a bounded observation's span: what hardly moved in the first rollout (a
+contact flag, say) must not become huge when it moves later."""
+
+
+def measure_normalizer(obs: np.ndarray, low: np.ndarray, high: np.ndarray) -> Normalizer:
+    """Return statistics of raw observations `[B, ...]` from a space with bounds `low` and `high`.
+
+    What never moved keeps its scale.
+    """
+    mean, deviation = obs.mean(axis=0, dtype=np.float64), obs.std(axis=0, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        span = high.astype(np.float64) - low.astype(np.float64)
+    # Bounds near the largest float are a way of saying "none".
+    floor = np.where(np.isfinite(span) & (span < 1e6), SPAN_FLOOR * span, 0.0)
+    deviation = np.maximum(deviation, floor)
+    return Normalizer(mean, np.where(deviation > 1e-6, deviation, 1.0) ** 2, clip=10.0, epsilon=0.0)

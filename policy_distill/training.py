@@ -30,10 +30,11 @@ class Trainer:
         self.config = config
         # The fused form does all parameters in one kernel; on networks this small the loop over tensors is the cost.
         self.optimizer = torch.optim.Adam(student.parameters(), lr=config.learning_rate, fused=config.device == "cpu")
-        self.generator = torch.Generator().manual_seed(config.seed)
 
-    def fit(self, buffer: Buffer, n_updates: int, progress: float) -> dict[str, float]:
-        """Make `n_updates` gradient steps; `progress` in [0, 1] is the share of all data collected so far.
+    def fit(self, buffer: Buffer, n_updates: int, progress: float, generator: torch.Generator) -> dict[str, float]:
+        """Make `n_updates` gradient steps on minibatches that `generator` draws.
+
+        `progress` in [0, 1] is the share of all data collected so far.
 
         Raises:
             RunFault: for a loss that is not finite, before it reaches the weights of the run's result.
@@ -42,7 +43,7 @@ class Trainer:
             group["lr"] = self.config.learning_rate * _cosine(progress)
         losses, norms = torch.zeros(n_updates), torch.zeros(n_updates)
         for update in range(n_updates):
-            features, teacher_params = buffer.sample(self.config.batch_size, self.generator)
+            features, teacher_params = buffer.sample(self.config.batch_size, generator)
             losses[update], norms[update] = self._step(features, teacher_params)
         if not bool(torch.isfinite(losses).all() and torch.isfinite(norms).all()):
             raise RunFault(

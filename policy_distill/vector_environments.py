@@ -27,7 +27,7 @@ class Sb3Environments:
         self.obs: Any = None
 
     def reset(self, index: int, seed: int) -> None:
-        """Note the seed; the last index restarts all environments, environment i from its own seed."""
+        """Note the seed; the last index restarts all environments, environment i from the first seed + i."""
         self._seeds[index] = seed
         if index == self.n_envs - 1:
             self.vec_env.seed(int(self._seeds[0]))
@@ -62,10 +62,10 @@ class GymnasiumEnvironments:
         self.obs: Any = None
 
     def reset(self, index: int, seed: int) -> None:
-        """Note the seed; the last index restarts all environments."""
+        """Note the seed; the last index restarts all environments, environment i from the first seed + i."""
         self._seeds[index] = seed
         if index == self.n_envs - 1:
-            self.obs = _copy(self.vector_env.reset(seed=self._seeds.tolist())[0])
+            self.obs = _copy(self.vector_env.reset(seed=int(self._seeds[0]))[0])
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all environments.

@@ -1,0 +1,41 @@
+"""Distil any Stable-Baselines3 agent into the smallest, fastest policy that provably keeps its return."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from policy_distill.config import DistillConfig as DistillConfig
+    from policy_distill.evaluation import compare as compare
+    from policy_distill.evaluation import evaluate as evaluate
+    from policy_distill.loop import distill as distill
+    from policy_distill.runtime import load_student as load_student
+    from policy_distill.teachers.load import load_teacher as load_teacher
+    from policy_distill.teachers.train import train_teacher as train_teacher
+
+# Each name is imported when it is first used, so that a program that only acts pays for NumPy alone.
+_HOMES = {
+    "load_teacher": "policy_distill.teachers.load",
+    "train_teacher": "policy_distill.teachers.train",
+    "distill": "policy_distill.loop",
+    "DistillConfig": "policy_distill.config",
+    "load_student": "policy_distill.runtime",
+    "evaluate": "policy_distill.evaluation",
+    "compare": "policy_distill.evaluation",
+    "__version__": "policy_distill.version",
+}
+
+__all__ = ["DistillConfig", "compare", "distill", "evaluate", "load_student", "load_teacher", "train_teacher"]  # noqa: RUF022
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

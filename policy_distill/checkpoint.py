@@ -1,0 +1,90 @@
+"""Checkpoints: a session at the end of an iteration, in one file that holds nothing executable.
+
+In: a `Session`. Out: a file written whole or not at all, and a session that goes on from it. Episodes restart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.errors import RequestError
+from policy_distill.observations import dump_normalizer, load_normalizer
+from policy_distill.session import Session
+from policy_distill.spaces import describe_space
+from policy_distill.student_file import read_student, write_student
+
+
+def save_checkpoint(path: Path, session: Session, identity: dict[str, Any]) -> None:
+    """Write the session; `identity` is what a resumed run must share with this one."""
+    assert session.policy is not None
+    size = session.buffer.size
+    tensors = {f"student.{name}": array for name, array in session.policy.tensors().items()}
+    tensors |= {f"adam.{name}": value.detach().cpu().numpy() for name, value in _adam(session)}
+    tensors["buffer.features"] = session.buffer.features[:size].cpu().numpy()
+    tensors["buffer.teacher_params"] = session.buffer.teacher_params[:size].cpu().numpy()
+    tensors["collector.n_episodes"] = session.collector.n_episodes
+    record = {
+        "identity": identity,
+        "env_steps": session.env_steps,
+        "iteration": session.iteration,
+        "seconds": session.seconds,
+        "returns": list(session.collector.returns),
+        "normalizer": dump_normalizer(session.policy.spec.normalizer),
+        "buffer_next": session.buffer.next,
+    }
+    write_student(path, tensors, {"checkpoint": record})
+
+
+def load_checkpoint(path: Path, session: Session, identity: dict[str, Any]) -> None:
+    """Bring a fresh session to where the checkpoint was written.
+
+    Raises:
+        RequestError: where the file is broken, or was made with other settings; the first that differs is named.
+    """
+    tensors, metadata = read_student(path)
+    record = metadata.get("checkpoint")
+    if record is None:
+        raise RequestError(f"expected a checkpoint, found a student file at {path}")
+    _check_identity(record["identity"], identity)
+    space = describe_space(session.envs.observation_space)
+    session.create_student(load_normalizer(record["normalizer"], space))
+    assert session.policy is not None
+    session.policy.load_state_dict(_named(tensors, "student."))
+    _restore_adam(session, _named(tensors, "adam."))
+    session.buffer.add(*(torch.from_numpy(tensors[f"buffer.{name}"].copy()) for name in ("features", "teacher_params")))
+    session.buffer.next = record["buffer_next"]
+    session.collector.n_episodes = np.array(tensors["collector.n_episodes"])
+    session.collector.returns.extend(record["returns"])
+    session.env_steps, session.iteration, session.seconds = record["env_steps"], record["iteration"], record["seconds"]
+
+
+def _check_identity(saved: dict[str, Any], now: dict[str, Any]) -> None:
+    for name in saved:
+        if saved[name] != now.get(name):
+            raise RequestError(
+                f"the checkpoint was made with {name}={saved[name]!r}, found {now.get(name)!r}; "
+                "resume with the same settings, or start anew with --overwrite"
+            )
+
+
+def _adam(session: Session) -> list[tuple[str, torch.Tensor]]:
+    states = session.trainer.optimizer.state_dict()["state"]
+    return [(f"{index}.{key}", value) for index, state in states.items() for key, value in state.items()]
+
+
+def _restore_adam(session: Session, tensors: dict[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimizer = session.trainer.optimizer
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, torch.Tensor]:
+    found = {name: array for name, array in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): torch.from_numpy(array.copy()) for name, array in found.items()}

@@ -1,0 +1,51 @@
+"""The command `policy-distill`: parses, runs one subcommand, and turns errors into exit statuses.
+
+0 done; 1 a failure of ours; 2 the request is wrong; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from typing import Any
+
+import tyro
+
+from policy_distill.commands.table import COMMANDS
+from policy_distill.errors import RequestError, RunFault
+
+DESCRIPTION = "Distil a Stable-Baselines3 agent into the smallest, fastest policy that keeps its return."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        command: Any = tyro.extras.subcommand_cli_from_dict(  # type: ignore[call-overload]
+            COMMANDS, prog="policy-distill", description=DESCRIPTION, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
+        )
+        return int(command.run())
+    except RequestError as error:
+        return _say(str(error), 2)
+    except RunFault as error:
+        return _say(str(error), 1)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of our output left (as `head` does); what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:
+        traceback.print_exc()
+        return _say("this is a fault of policy-distill; please report it with the lines above", 1)
+
+
+def _say(message: str, status: int) -> int:
+    print(f"policy-distill: {message}", file=sys.stderr)  # noqa: T201
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The subcommands of `policy-distill`, one file each; `table.py` lists them."""

@@ -1,0 +1,129 @@
+"""`policy-distill distill`: the main job."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from policy_distill.commands.output import Output, interval_text, table
+from policy_distill.config import DistillConfig
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Distil a teacher into a compact student, prove what it keeps, and write the run folder.
+
+    Example: policy-distill distill --teacher LunarLander-v2.zip --env LunarLander-v3 --student mlp:32,32 --out runs/lander
+    """
+
+    teacher: Path
+    """Stable-Baselines3 zip; vecnormalize.pkl beside it is found by itself."""
+    env: str
+    """Gymnasium id of the environment."""
+    out: Path
+    """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
+    student: str = "mlp:32,32"
+    """The student's network: mlp:32,32 for two hidden layers of 32, linear for none."""
+    vecnormalize: Path | None = None
+    """Observation statistics of the teacher, where they do not lie beside its zip."""
+    algo: str = "auto"
+    """The teacher's algorithm; auto finds it from the file."""
+    trust: bool = False
+    """Load the teacher with SB3's own loading, which runs code from the file."""
+    track: Literal["offline", "online", "disabled"] = "offline"
+    """Weights & Biases: offline needs no account; online goes offline without a key; metrics.jsonl is always written."""
+    project: str | None = None
+    """W&B project; WANDB_PROJECT, or policy-distill."""
+    group: str | None = None
+    """W&B group; the name of the run folder."""
+    tags: tuple[str, ...] = ()
+    """W&B tags."""
+    resume: bool = False
+    """Go on from the checkpoint in --out."""
+    overwrite: bool = False
+    """Replace the run in --out."""
+    json: Annotated[bool, tyro.conf.arg(help="Print evaluation.json on stdout and nothing else.")] = False
+    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(default_factory=DistillConfig)
+
+    def run(self) -> int:
+        """Distil and show the table."""
+        from policy_distill.interrupts import Interrupted
+        from policy_distill.loop import distill
+        from policy_distill.run_folder import open_run_folder
+        from policy_distill.teachers.load import load_teacher
+        from policy_distill.tracking.table import make_wandb
+
+        teacher = load_teacher(
+            self.teacher, env=self.env, algo=self.algo, vecnormalize=self.vecnormalize, trust=self.trust, device="cpu"
+        )
+        open_run_folder(self.out, resume=self.resume, overwrite=self.overwrite)
+        tracker = make_wandb(
+            self.track,
+            self.out,
+            config={"env_id": self.env, "student": self.student, "teacher": teacher.provenance, **self.config.to_json()},
+            project=self.project,
+            group=self.group,
+            tags=self.tags,
+        )
+        try:
+            result = distill(
+                teacher,
+                self.env,
+                self.student,
+                config=self.config,
+                tracker=tracker,
+                out=self.out,
+                resume=self.resume,
+                overwrite=self.overwrite,
+                progress=not self.json,
+            )
+        except Interrupted as interrupt:
+            print(f"{interrupt}; go on with: {resume_command()}", file=sys.stderr)  # noqa: T201
+            return 130
+        Output(self.json).show(result.evaluation, [])
+        if not self.json:
+            print(summary(result.evaluation, result.seconds, self.out))  # noqa: T201
+        return 0
+
+
+def summary(record: dict[str, Any], seconds: dict[str, float], out: Path | None, teacher_seconds: float | None = None) -> str:
+    """Return the tables that end a run: returns, what was kept, sizes, where the time went, where the files are."""
+    teacher, student = record["teacher"], record["student"]
+    rows: list[tuple[Any, ...]] = [
+        (name, interval_text(record[name]) if "iqm" in record[name] else "not measured", *_sizes(record[name]))
+        for name in ("teacher", "student", "random")
+    ]
+    kept = interval_text(record["retention"], 3) if record["retention"] else "not measured"
+    ratio = record["compression"]
+    lines: list[tuple[Any, ...]] = [
+        ("retention [95%]", kept),
+        ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
+        ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),
+        ("compression", f"{ratio['params']:,.0f} x in parameters ({teacher['n_params']:,} to {student['n_params']:,})"),
+        ("environment steps", record["env_steps"]),
+    ]
+    stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}
+    names = {"collect": "collecting", "label": "labelling", "train": "training the student", "evaluate": "evaluating"}
+    stages |= {name: seconds[stage] for stage, name in names.items()}
+    times: list[tuple[Any, ...]] = [(f"seconds {name}", f"{value:.1f}") for name, value in stages.items()]
+    title = (f"{record['env_id']}, {record['n_episodes']} episodes", "return IQM [95%]", "parameters", "bytes")
+    parts = [table(rows, title), table([*lines, *times])]
+    if out:
+        names_of_files = ("student.safetensors", "evaluation.json", "metrics.jsonl", "wandb")
+        parts.append("\n".join(str(out / name) for name in names_of_files if (out / name).exists()))
+    return "\n\n".join(parts)
+
+
+def resume_command() -> str:
+    """Return the command line that goes on from the checkpoint."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--overwrite"]
+    return shlex.join(["policy-distill", *arguments, *(() if "--resume" in arguments else ("--resume",))])
+
+
+def _sizes(record: dict[str, Any]) -> tuple[Any, ...]:
+    return (record["n_params"], record["n_bytes"]) if "n_params" in record else ("", "")

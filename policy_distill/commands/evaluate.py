@@ -1,0 +1,66 @@
+"""`policy-distill evaluate`: returns of a teacher zip or a student file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from policy_distill.commands.output import Output, interval_text
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure the return of a teacher zip or a student file.
+
+    Example: policy-distill evaluate student.safetensors --env LunarLander-v3 --episodes 100
+    """
+
+    policy: Annotated[Path, tyro.conf.Positional]
+    """Teacher zip or student.safetensors."""
+    env: str
+    """Gymnasium id of the environment."""
+    episodes: int = 100
+    """Episodes; each is run to its end."""
+    seed: int = 0
+    """Episode i starts from reset(seed=SEED + i)."""
+    stochastic: bool = False
+    """Sample actions instead of acting by the mode."""
+    vecnormalize: Path | None = None
+    """Observation statistics of a teacher, where they do not lie beside its zip."""
+    trust: bool = False
+    """Load a teacher with SB3's own loading, which runs code from the file."""
+    json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+
+    def run(self) -> int:
+        """Evaluate and print."""
+        from policy_distill.commands.policies import load_policy
+        from policy_distill.evaluation import evaluate
+
+        policy = load_policy(self.policy, self.env, vecnormalize=self.vecnormalize, trust=self.trust)
+        found = evaluate(policy, self.env, self.episodes, self.seed, not self.stochastic)
+        record = {
+            "policy": str(self.policy),
+            "env_id": found.env_id,
+            "seed": self.seed,
+            "n_episodes": found.n_episodes,
+            "deterministic": not self.stochastic,
+            **found.to_json(),
+            "min": float(found.returns.min()),
+            "max": float(found.returns.max()),
+            "returns": found.returns.tolist(),
+            "lengths": found.lengths.tolist(),
+            "wall_seconds": found.wall_seconds,
+        }
+        rows = [
+            ("environment", found.env_id),
+            ("episodes", found.n_episodes),
+            ("return, mean ± std", f"{found.mean:.1f} ± {found.std:.1f}"),
+            ("return, IQM [95%]", interval_text(record)),
+            ("return, min to max", f"{found.returns.min():.1f} to {found.returns.max():.1f}"),
+            ("seconds", f"{found.wall_seconds:.1f}"),
+        ]
+        Output(self.json).show(record, rows)
+        return 0

@@ -1,0 +1,69 @@
+"""`policy-distill info`: what a file holds, without building an environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from policy_distill.commands.output import Output
+
+
+@dataclass(frozen=True)
+class Info:
+    """Say what a teacher zip or a student file holds: algorithm, spaces, parameters, bytes, provenance.
+
+    Example: policy-distill info student.safetensors
+    """
+
+    path: Annotated[Path, tyro.conf.Positional]
+    """Teacher zip or student.safetensors."""
+    trust: bool = False
+    """Load a zip with SB3's own loading, which runs code from the file."""
+    json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+
+    def run(self) -> int:
+        """Describe and print."""
+        from policy_distill.student_file import is_student_file
+
+        record = _describe_student(self.path) if is_student_file(self.path) else self._describe_teacher()
+        Output(self.json).show(record, list(_rows(record)))
+        return 0
+
+    def _describe_teacher(self) -> dict[str, Any]:
+        from policy_distill.teachers.describe import describe_zip
+
+        return {"kind": "teacher", **describe_zip(self.path, trust=self.trust)}
+
+
+def _describe_student(path: Path) -> dict[str, Any]:
+    from policy_distill.student_file import read_student
+
+    _, metadata = read_student(path)
+    architecture, provenance = metadata["architecture"], metadata["provenance"]
+    return {
+        "kind": "student",
+        "path": str(path),
+        "file_bytes": path.stat().st_size,
+        "algorithm": provenance.get("algorithm"),
+        "network": architecture["spec"],
+        "distribution": metadata["distribution"]["family"],
+        "observation_space": metadata["observation_space"],
+        "action_space": metadata["action_space"],
+        **{key: architecture[key] for key in ("n_params", "n_bytes", "macs")},
+        "normalized_observations": metadata["observation_normalization"] is not None,
+        "retention": metadata["retention"],
+        "provenance": provenance,
+        "sha256": metadata["sha256"],
+        "format_version": metadata["format_version"],
+    }
+
+
+def _rows(record: dict[str, Any], prefix: str = "") -> Any:
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from _rows(value, f"{prefix}{key}.")
+        else:
+            yield (f"{prefix}{key}", value if isinstance(value, int | float) else str(value)[:100])

@@ -1,0 +1,62 @@
+"""What commands print: a table for people, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from policy_distill.errors import RequestError
+
+
+class Output:
+    """Prints a result on stdout, in one of two forms."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def show(self, record: dict[str, Any], rows: Iterable[tuple[Any, ...]], header: tuple[str, ...] = ()) -> None:
+        """Print `record` as JSON, or `rows` as a table."""
+        if self.as_json:
+            print(json.dumps(record, allow_nan=False, default=str))  # noqa: T201
+        else:
+            print(table(rows, header))  # noqa: T201
+
+
+def table(rows: Iterable[tuple[Any, ...]], header: tuple[str, ...] = ()) -> str:
+    """Return rows as aligned text: the first column to the left, the others to the right where they are numbers."""
+    cells = [[_text(cell) for cell in row] for row in ((header, *rows) if header else rows)]
+    n_columns = max(map(len, cells), default=0)
+    cells = [row + [""] * (n_columns - len(row)) for row in cells]
+    sizes = [max(len(row[column]) for row in cells) for column in range(n_columns)]
+    lines = ["  ".join(cell.ljust(size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in cells]
+    if header:
+        lines.insert(1, "  ".join("-" * size for size in sizes))
+    return "\n".join(lines)
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Parse `256,256`.
+
+    Raises:
+        RequestError: where an item is not a whole number.
+    """
+    try:
+        return tuple(int(item) for item in text.split(",") if item.strip())
+    except ValueError:
+        raise RequestError(f"expected widths such as 256,256, found {text!r}") from None
+
+
+def interval_text(record: dict[str, Any], digits: int = 1) -> str:
+    """Return `iqm [low, high]` of a record with `iqm` and `ci95`; undefined values are named so."""
+    if record.get("iqm") is None:
+        return "undefined (the teacher gains nothing over random)"
+    low, high = record["ci95"]
+    bounds = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{record['iqm']:.{digits}f}{bounds}"
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, float):
+        return f"{cell:,.2f}"
+    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)

@@ -1,0 +1,76 @@
+"""`policy-distill train`: trains a teacher with Stable-Baselines3."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from policy_distill.commands.output import Output, widths
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a teacher with Stable-Baselines3 and save it as a zip.
+
+    Example: policy-distill train --env CartPole-v1 --timesteps 100000 --out teacher.zip
+    """
+
+    env: str
+    """Gymnasium id of the environment."""
+    out: Path
+    """The zip to write; with --normalize, vecnormalize.pkl is written beside it."""
+    algo: Literal["ppo", "a2c", "dqn", "sac", "td3", "ddpg"] = "ppo"
+    """Algorithm."""
+    timesteps: int = 100_000
+    """Environment steps at most."""
+    net_arch: str = "256,256"
+    """Widths of the hidden layers."""
+    seed: int = 0
+    """Seed of the algorithm and its environments."""
+    n_envs: int = 8
+    """Environments side by side."""
+    normalize: bool = False
+    """Normalise observations and rewards (VecNormalize)."""
+    stop_at: float | None = None
+    """Stop once the mean return of some evaluation episodes reaches this."""
+    overwrite: bool = False
+    """Replace an existing zip."""
+    json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+
+    def run(self) -> int:
+        """Train, save, and say what was made."""
+        from policy_distill.errors import RequestError
+        from policy_distill.progress import Progress
+        from policy_distill.teachers.train import train_teacher
+
+        zip_path = self.out.with_suffix(".zip")
+        if zip_path.exists() and not self.overwrite:
+            raise RequestError(f"expected a new file for --out, found {zip_path}; add --overwrite or name another")
+        began = time.perf_counter()
+        with Progress(self.timesteps, description="teacher", enabled=not self.json) as bar:
+            model = train_teacher(
+                self.env,
+                self.algo,
+                self.timesteps,
+                widths(self.net_arch),
+                self.seed,
+                zip_path,
+                normalize=self.normalize,
+                n_envs=self.n_envs,
+                stop_at=self.stop_at,
+                on_step=lambda step: bar.update(step, {}),
+            )
+        record = {
+            "teacher": str(zip_path),
+            "algorithm": self.algo,
+            "env_id": self.env,
+            "env_steps": model.num_timesteps,
+            "seed": self.seed,
+            "wall_seconds": time.perf_counter() - began,
+        }
+        Output(self.json).show(record, [(key.replace("_", " "), value) for key, value in record.items()])
+        return 0

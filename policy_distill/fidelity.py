@@ -1,0 +1,59 @@
+"""Fidelity: how closely the student follows the teacher, state by state, where the student itself goes.
+
+In: teacher and student on held-out episodes. Out: mean forward KL in nats and the agreement of deterministic actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.actions import ActionMap
+from policy_distill.interfaces import ActionDistribution, Loss, Teacher
+from policy_distill.student import StudentPolicy
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Agreement and divergence over a set of states."""
+
+    agreement: float
+    """Share of states with equal deterministic actions (discrete), or 1 less the mean absolute difference of the executed
+    actions as a share of the action range (continuous)."""
+    kl: float
+    """Mean of the forward divergence, in nats."""
+
+
+@torch.no_grad()
+def measure_fidelity(
+    teacher: Teacher, student: StudentPolicy, features: torch.Tensor, teacher_params: torch.Tensor, divergence: Loss
+) -> Fidelity:
+    """Compare on features `[B, D]` whose labels `[B, P]` the teacher gave."""
+    family = teacher.family
+    student_params = student.params(features.to(next(student.parameters()).device)).cpu()
+    kl = divergence(family, teacher_params, student_params).mean()
+    return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))
+
+
+def agreement(
+    family: ActionDistribution, action_map: ActionMap, teacher_params: torch.Tensor, student_params: torch.Tensor
+) -> float:
+    """Return the agreement of the deterministic executed actions for parameters `[B, P]`; see `Fidelity`."""
+    taught = action_map.execute(family.mode(teacher_params).numpy())
+    chosen = action_map.execute(family.mode(student_params).numpy())
+    if action_map.kind == "index":
+        return float((taught == chosen).reshape(len(taught), -1).all(axis=1).mean())
+    difference = np.abs(taught.astype(np.float64) - chosen) / _action_range(action_map, taught)
+    return float(1.0 - difference.mean())
+
+
+def _action_range(action_map: ActionMap, taught: np.ndarray) -> Any:
+    if action_map.low is not None and action_map.high is not None:
+        span = action_map.high.astype(np.float64) - action_map.low
+        if np.isfinite(span).all():
+            return span
+    # Without bounds, the range that the teacher uses.
+    return np.maximum(np.ptp(taught, axis=0), 1e-8)

@@ -1,0 +1,169 @@
+"""Distillation from end to end: collect, label, store, learn, and in the end prove.
+
+In: a teacher and an environment. Out: a `DistillResult`, and a run folder where one is asked for. The student acts and the
+teacher labels (Czarnecki et al. 2019, arXiv 1902.02186); all labelled states are trained on again (DAgger, Ross et al.
+2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015, arXiv 1511.06295).
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from policy_distill.checkpoint import load_checkpoint, save_checkpoint
+from policy_distill.config import DistillConfig, make_config
+from policy_distill.environments import open_environments, without_normalization
+from policy_distill.evaluation import Comparison, check_fit, compare_policies
+from policy_distill.interfaces import Teacher, Tracker
+from policy_distill.interrupts import Interrupted, Interrupts
+from policy_distill.losses.table import check_loss, default_loss, make_loss
+from policy_distill.networks.table import make_network
+from policy_distill.progress import Progress
+from policy_distill.provenance import identity_of, provenance_of
+from policy_distill.result import DistillResult, evaluation_record, final_metrics
+from policy_distill.run_folder import RunFolder, open_run_folder
+from policy_distill.session import Session
+from policy_distill.tracking.table import with_jsonl
+from policy_distill.training import one_torch_thread
+
+
+def distill(
+    teacher: Teacher,
+    env: Any,
+    student: str = "mlp:32,32",
+    *,
+    config: DistillConfig | None = None,
+    tracker: Tracker | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+    **overrides: Any,
+) -> DistillResult:
+    """Distil a teacher into a compact student, and prove what it keeps.
+
+    Args:
+        teacher: as of `load_teacher`.
+        env: a Gymnasium id, an EnvSpec, a callable, or a vector environment (which keeps its own number).
+        student: the network, such as `mlp:32,32` or `linear`.
+        config: settings; the defaults where None.
+        tracker: a further sink of metrics; `metrics.jsonl` is written to `out` in any case.
+        out: a run folder; None writes nothing.
+        resume: go on from the checkpoint in `out`.
+        overwrite: replace the run in `out`.
+        progress: draw a bar on stderr where that is a terminal.
+        **overrides: fields of `DistillConfig`.
+
+    Raises:
+        RequestError: for a request that cannot be met, before the first environment step.
+        RunFault: for an environment or a loss that is not finite.
+        Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
+    """
+    began = time.perf_counter()
+    config = make_config(config, overrides)
+    make_network(student, config.activation)
+    loss_name = default_loss(teacher.family) if config.loss == "auto" else config.loss
+    check_loss(loss_name, teacher.family)
+    envs = open_environments(without_normalization(env), config.n_envs)
+    try:
+        check_fit(teacher, envs)
+        folder = open_run_folder(out, resume=resume, overwrite=overwrite) if out is not None else None
+        session = Session(teacher, envs, student, make_loss(loss_name), config)
+        identity = identity_of(teacher, envs.env_id, student, config)
+        if folder and resume:
+            load_checkpoint(folder.checkpoint, session, identity)
+        elif folder:
+            folder.write_json("config.json", identity)
+        sinks = with_jsonl(tracker, folder.metrics if folder else None, resume_step=session.env_steps if resume else None)
+        try:
+            with one_torch_thread(), Interrupts() as interrupts, Progress(config.timesteps, enabled=progress) as bar:
+                _iterate(session, sinks, interrupts, bar, folder, identity)
+                comparison = _prove(session, env, bar)
+                result = _finish(session, comparison, identity, folder, began)
+            _report(result, sinks)
+            return result
+        finally:
+            sinks.close()
+    finally:
+        envs.close()
+
+
+def _iterate(
+    session: Session, tracker: Tracker, interrupts: Interrupts, bar: Progress, folder: RunFolder | None, identity: dict[str, Any]
+) -> None:
+    """Run iterations until all data is collected: the algorithm."""
+    began, saved = time.perf_counter(), session.env_steps
+    steps_before = session.env_steps
+    while not session.done:
+        rollout = session.collect()
+        teacher_params = session.label(rollout)
+        metrics = session.learn(rollout, teacher_params)
+
+        wall = time.perf_counter() - began
+        metrics |= {"rollout/teacher_share": rollout.teacher_share, "time/wall_seconds": wall}
+        metrics |= {"time/fps": (session.env_steps - steps_before) / wall}
+        metrics |= {f"time/{stage}_seconds": session.seconds[stage] for stage in ("collect", "label", "train")}
+        if session.collector.returns:
+            metrics["rollout/student_return"] = sum(session.collector.returns) / len(session.collector.returns)
+        tracker.log(metrics, session.env_steps)
+        bar.update(session.env_steps, metrics)
+
+        due = session.config.checkpoint_every and session.env_steps - saved >= session.config.checkpoint_every
+        if folder and (due or interrupts.requested):
+            save_checkpoint(folder.checkpoint, session, identity)
+            saved = session.env_steps
+        if interrupts.requested:
+            kept = f"checkpoint at {folder.checkpoint}" if folder else "nothing was kept, for want of an out folder"
+            raise Interrupted(f"stopped at {session.env_steps} of {session.config.timesteps} steps: {kept}")
+
+
+def _prove(session: Session, env: Any, bar: Progress) -> Comparison | None:
+    """Compare teacher, student and a random policy on paired episode seeds."""
+    config = session.config
+    if config.eval_episodes == 0:
+        return None
+    with session.timed("evaluate"), bar.phase("proof", 3 * config.eval_episodes) as done:
+        return compare_policies(
+            session.teacher,
+            session.student(),
+            without_normalization(env),
+            config.eval_episodes,
+            config.eval_seed,
+            n_envs=config.n_eval_envs,
+            on_episode=done,
+        )
+
+
+def _finish(
+    session: Session, comparison: Comparison | None, identity: dict[str, Any], folder: RunFolder | None, began: float
+) -> DistillResult:
+    """Make the student with its record, and write both to the run folder."""
+    provenance = provenance_of(identity, session.teacher, session.env_steps)
+    kept = comparison.retention.to_json() if comparison else None
+    student = session.student(provenance, kept)
+    fidelity = session.measure()
+    record = evaluation_record(
+        session.teacher,
+        student,
+        comparison,
+        fidelity,
+        env_id=identity["env_id"],
+        config=session.config,
+        env_steps=session.env_steps,
+        wall_seconds=time.perf_counter() - began,
+    )
+    if folder:
+        student.save(folder.student)
+        folder.write_json("evaluation.json", record)
+    return DistillResult(student, comparison, record, session.config, dict(session.seconds), folder.path if folder else None)
+
+
+def _report(result: DistillResult, tracker: Tracker) -> None:
+    """Log the proof and the sizes, and hand the student over as an artifact."""
+    record = result.evaluation
+    tracker.log(final_metrics(record), record["env_steps"])
+    tracker.summary(record)
+    if result.out:
+        metadata = {**record["student"], "retention": record["retention"], "env_id": record["env_id"]}
+        tracker.artifact(result.out / "student.safetensors", "student", metadata)

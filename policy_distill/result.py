@@ -1,0 +1,90 @@
+"""What a distillation hands back, and the proof as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from policy_distill.config import DistillConfig
+from policy_distill.evaluation import Comparison
+from policy_distill.fidelity import Fidelity
+from policy_distill.interfaces import Teacher
+from policy_distill.runtime import Student
+from policy_distill.statistics import Retention, json_number
+
+
+@dataclass(frozen=True)
+class DistillResult:
+    """A student with its proof."""
+
+    student: Student
+    """Acts, and saves itself."""
+    comparison: Comparison | None
+    """Teacher, student and random policy on paired seeds; None where `eval_episodes` is 0."""
+    evaluation: dict[str, Any]
+    """The content of `evaluation.json`."""
+    config: DistillConfig
+    """The settings that it was made with."""
+    seconds: dict[str, float]
+    """Wall time of collect, label, train and evaluate."""
+    out: Path | None
+    """The run folder, where one was asked for."""
+
+    @property
+    def retention(self) -> Retention | None:
+        """The share of the teacher's gain over random that the student keeps."""
+        return self.comparison.retention if self.comparison else None
+
+
+def evaluation_record(
+    teacher: Teacher,
+    student: Student,
+    comparison: Comparison | None,
+    fidelity: Fidelity,
+    *,
+    env_id: str,
+    config: DistillConfig,
+    env_steps: int,
+    wall_seconds: float,
+) -> dict[str, Any]:
+    """Return the content of `evaluation.json`; without a comparison the returns are left out."""
+    architecture = student.metadata["architecture"]
+    sizes = {
+        "teacher": {"n_params": teacher.n_params, "n_bytes": teacher.n_bytes},
+        "student": {key: architecture[key] for key in ("n_params", "n_bytes", "macs")},
+        "random": {},
+    }
+    record: dict[str, Any] = {"env_id": env_id, "seed": config.eval_seed, "n_episodes": config.eval_episodes}
+    for name, size in sizes.items():
+        record[name] = {**(getattr(comparison, name).to_json() if comparison else {}), **size}
+    record["retention"] = comparison.retention.to_json() if comparison else None
+    record |= {
+        "agreement": json_number(fidelity.agreement),
+        "kl": json_number(fidelity.kl),
+        "compression": {
+            "params": teacher.n_params / max(architecture["n_params"], 1),
+            "bytes": teacher.n_bytes / max(architecture["n_bytes"], 1),
+        },
+        "env_steps": env_steps,
+        "wall_seconds": wall_seconds,
+    }
+    return record
+
+
+def final_metrics(record: dict[str, Any]) -> dict[str, float]:
+    """Return the metrics of a finished run from the content of `evaluation.json`; what is undefined is left out."""
+    student, teacher, kept = record["student"], record["teacher"], record["retention"] or {}
+    values = {
+        **{f"eval/{name}_return": record[name].get("mean") for name in ("student", "teacher", "random")},
+        "eval/retention": kept.get("iqm"),
+        "eval/retention_low": kept.get("ci95", [None])[0],
+        "eval/retention_high": kept.get("ci95", [None])[-1],
+        "model/student_params": student["n_params"],
+        "model/teacher_params": teacher["n_params"],
+        "model/compression": record["compression"]["params"],
+        "model/student_bytes": student["n_bytes"],
+        "model/student_macs": student["macs"],
+        "time/wall_seconds": record["wall_seconds"],
+    }
+    return {name: float(value) for name, value in values.items() if value is not None}

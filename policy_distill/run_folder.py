@@ -1,0 +1,100 @@
+"""The run folder: what lies where, and when a folder may be used.
+
+    config.json  metrics.jsonl  student.safetensors  evaluation.json  report.html  checkpoint/  wandb/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from policy_distill.errors import RequestError
+from policy_distill.student_file import write_atomically
+
+CONTENTS = (
+    "config.json",
+    "metrics.jsonl",
+    "student.safetensors",
+    "evaluation.json",
+    "report.html",
+    "checkpoint",
+    "wandb",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that one run owns."""
+
+    path: Path
+    """The folder; exists."""
+
+    @property
+    def student(self) -> Path:
+        """The distilled student."""
+        return self.path / "student.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def evaluation(self) -> Path:
+        """The proof."""
+        return self.path / "evaluation.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What a resumed run starts from."""
+        return self.path / "checkpoint" / "latest.safetensors"
+
+    def write_json(self, name: str, values: dict[str, Any]) -> None:
+        """Write one JSON file of the folder, strictly: NaN is a mistake of ours."""
+        write_atomically(self.path / name, (json.dumps(values, indent=2, allow_nan=False) + "\n").encode())
+
+
+def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
+    """Return a folder that is ready for a run.
+
+    Args:
+        path: made where it does not exist.
+        resume: go on from the checkpoint in it.
+        overwrite: remove what a run left there; other files stay.
+
+    Raises:
+        RequestError: for a folder in use without either option, a file in its place, or one that cannot be written.
+    """
+    folder = RunFolder(Path(path))
+    if resume and overwrite:
+        raise RequestError("expected --resume or --overwrite, found both; choose one")
+    if folder.path.exists() and not folder.path.is_dir():
+        raise RequestError(f"expected a folder for --out, found a file at {folder.path}; name another")
+    if resume:
+        if not folder.checkpoint.is_file():
+            raise RequestError(f"expected a checkpoint to resume at {folder.checkpoint}, found none; start without --resume")
+        return folder
+    if folder.path.is_dir() and any(folder.path.iterdir()):
+        if not overwrite:
+            raise RequestError(f"expected an empty --out, found files in {folder.path}; add --resume or --overwrite, or name another")
+        _clear(folder.path)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"cannot make the folder {folder.path}: {error.strerror}; name another --out") from None
+    if not os.access(folder.path, os.W_OK):
+        raise RequestError(f"the folder {folder.path} cannot be written; name another --out")
+    return folder
+
+
+def _clear(path: Path) -> None:
+    for name in CONTENTS:
+        member = path / name
+        if member.is_dir() and not member.is_symlink():
+            shutil.rmtree(member)
+        else:
+            member.unlink(missing_ok=True)

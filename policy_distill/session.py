@@ -1,0 +1,152 @@
+"""What a distillation holds between rollouts, and how it is saved and restored.
+
+In: teacher, environments and settings. Out: the stages that `loop.py` puts in order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.actors import MixedActor, TeacherActor
+from policy_distill.buffer import Buffer
+from policy_distill.config import DistillConfig
+from policy_distill.environments import Environments
+from policy_distill.fidelity import Fidelity, measure_fidelity
+from policy_distill.interfaces import Loss, Policy, Teacher
+from policy_distill.observations import Normalizer, measure_normalizer
+from policy_distill.rollout import Collector, Rollout
+from policy_distill.runtime import Student
+from policy_distill.student import StudentPolicy, StudentSpec
+from policy_distill.training import Trainer
+
+HELD_OUT = 2**30
+"""Added to the seed for rollouts that are measured on and never trained on."""
+
+STAGES = ("collect", "label", "train", "evaluate")
+
+
+class Session:
+    """Everything that changes while a student is distilled."""
+
+    def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
+        self.teacher = teacher
+        self.envs = envs
+        self.network = network
+        self.loss = loss
+        self.config = config
+        self.collector = Collector(envs, config.seed)
+        self.env_steps = 0
+        self.iteration = 0
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.policy: StudentPolicy | None = None
+
+    @property
+    def progress(self) -> float:
+        """Share of all data collected so far, in [0, 1]."""
+        return min(self.env_steps / self.config.timesteps, 1.0)
+
+    @property
+    def done(self) -> bool:
+        """True when all data is collected."""
+        return self.env_steps >= self.config.timesteps
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent within to one of `STAGES`."""
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - began
+
+    def actor(self) -> tuple[Policy, float]:
+        """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
+        seed = self._seed("act")
+        teacher = TeacherActor(self.teacher, seed)
+        if self.policy is None or self.config.actor == "teacher":
+            return teacher, 1.0
+        student = self.student()
+        student.seed(seed)
+        if self.config.actor == "student":
+            return student, 0.0
+        share = 1.0 - self.progress
+        return MixedActor(teacher, student, share, np.random.default_rng(self._seed("mix"))), share
+
+    def collect(self) -> Rollout:
+        """Gather the next rollout, shorter where fewer steps are left."""
+        with self.timed("collect"):
+            left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
+            actor, share = self.actor()
+            rollout = self.collector.collect(actor, min(self.config.n_steps, left), self.config.deterministic_rollouts, share)
+            self.env_steps += rollout.episode_starts.size
+        return rollout
+
+    def label(self, rollout: Rollout) -> torch.Tensor:
+        """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
+        with self.timed("label"):
+            params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
+        return params.reshape(-1, params.shape[-1])
+
+    def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
+        """Store a labelled rollout and train; return what was measured, on its states before training on them."""
+        with self.timed("train"):
+            if self.policy is None:
+                self.create_student(self._normalizer(rollout), teacher_params)
+            features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
+            fidelity = measure_fidelity(self.teacher, self._policy, features, teacher_params, self.loss)
+            if self.config.buffer == "latest":
+                self.buffer.clear()
+            self.buffer.add(features, teacher_params)
+            n_updates = max(1, round(self.config.n_epochs * len(features) / self.config.batch_size))
+            generator = torch.Generator().manual_seed(self._seed("train"))
+            metrics = self.trainer.fit(self.buffer, n_updates, self.progress, generator)
+            self.iteration += 1
+        return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
+
+    def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
+        """Make the student, its optimiser and the buffer."""
+        spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer)
+        generator = torch.Generator().manual_seed(self.config.seed)
+        self.policy = StudentPolicy(spec, generator).to(self.config.device)
+        if teacher_params is not None:
+            self.policy.start_at(teacher_params.to(self.config.device))
+        capacity = min(self.config.buffer_size, self.config.timesteps + self.envs.n_envs)
+        if self.config.buffer == "latest":
+            capacity = min(capacity, self.envs.n_envs * self.config.n_steps)
+        self.buffer = Buffer(capacity, self.policy.featurizer.shape, spec.family.n_params, self.config.device)
+        self.trainer = Trainer(self.policy, self.loss, self.config)
+
+    def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
+        """Return the NumPy student with the weights as they are now."""
+        return self._policy.to_student(provenance or {}, retention)
+
+    def measure(self, n_steps: int = 1000) -> Fidelity:
+        """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
+        with self.timed("evaluate"):
+            collector = Collector(self.envs, self.config.seed + HELD_OUT)
+            rollout = collector.collect(self.student(), n_steps, True, 0.0)
+            params, _ = self.teacher.label(rollout.obs, rollout.episode_starts)
+            features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
+            return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]), self.loss)
+
+    @property
+    def _policy(self) -> StudentPolicy:
+        assert self.policy is not None, "the first rollout makes the student"
+        return self.policy
+
+    def _normalizer(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
+        obs, space = rollout.flat_obs, self.envs.observation_space
+        if self.teacher.normalizer is not None or self.config.normalize == "none":
+            return self.teacher.normalizer
+        if isinstance(obs, dict) or obs.dtype.kind != "f":
+            return None
+        return measure_normalizer(obs, space.low, space.high)  # type: ignore[attr-defined]
+
+    def _seed(self, purpose: str) -> int:
+        """Return the seed of one purpose in this iteration, so that a resumed run draws what it would have drawn."""
+        words = np.random.SeedSequence((self.config.seed, self.iteration, *purpose.encode())).generate_state(1)
+        return int(words[0])

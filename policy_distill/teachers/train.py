@@ -1,0 +1,128 @@
+"""Trains a teacher with Stable-Baselines3.
+
+In: an environment id and the algorithm's settings. Out: a zip as SB3 writes it, with `vecnormalize.pkl` beside it where
+observations were normalised.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import stable_baselines3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback, StopTrainingOnRewardThreshold
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from policy_distill.environments import open_environments
+from policy_distill.errors import RequestError
+
+ALGORITHMS = {name.lower(): getattr(stable_baselines3, name) for name in ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")}
+N_STOP_EPISODES = 20
+"""Episodes in each look at whether training may stop."""
+
+
+class _Reporter(BaseCallback):
+    """Tells a progress function the steps done."""
+
+    def __init__(self, on_step: Any) -> None:
+        super().__init__()
+        self._report = on_step
+
+    def _on_step(self) -> bool:
+        self._report(self.num_timesteps)
+        return True
+
+
+def train_teacher(
+    env: str,
+    algo: str = "ppo",
+    timesteps: int = 100_000,
+    net_arch: tuple[int, ...] = (256, 256),
+    seed: int = 0,
+    out: str | Path | None = None,
+    *,
+    normalize: bool = False,
+    n_envs: int = 8,
+    stop_at: float | None = None,
+    hyperparameters: dict[str, Any] | None = None,
+    on_step: Any = None,
+) -> BaseAlgorithm:
+    """Train a teacher and, where `out` is given, save it.
+
+    Args:
+        env: a Gymnasium id.
+        algo: a key of `ALGORITHMS`.
+        timesteps: environment steps at most.
+        net_arch: widths of the hidden layers.
+        seed: of the algorithm and its environments.
+        out: the zip to write.
+        normalize: wrap the environments in `VecNormalize`; its statistics are written beside the zip.
+        n_envs: environments side by side.
+        stop_at: stop once the mean return of some evaluation episodes reaches this.
+        hyperparameters: further arguments of the algorithm.
+        on_step: called with the steps done so far.
+
+    Raises:
+        RequestError: for an unknown algorithm, environment or hyperparameter, or counts below 1.
+    """
+    _check(env, algo, timesteps, net_arch, n_envs, hyperparameters or {})
+    if out is not None:
+        out = Path(out).with_suffix(".zip")
+        out.parent.mkdir(parents=True, exist_ok=True)
+    vec_env = _vec_env(env, n_envs, seed, normalize)
+    try:
+        model: BaseAlgorithm = ALGORITHMS[algo](
+            "MlpPolicy",
+            vec_env,
+            seed=seed,
+            device="cpu",
+            policy_kwargs={"net_arch": list(net_arch)},
+            **(hyperparameters or {}),
+        )
+        callbacks: list[BaseCallback] = [_Reporter(on_step)] if on_step else []
+        if stop_at is not None:
+            callbacks.append(_stopper(env, seed, normalize, stop_at, timesteps, n_envs))
+        model.learn(timesteps, callback=callbacks)
+        if out is not None:
+            model.save(out)
+            if isinstance(vec_env, VecNormalize):
+                vec_env.save(str(out.with_name("vecnormalize.pkl")))
+        return model
+    finally:
+        vec_env.close()
+
+
+def _vec_env(env: str, n_envs: int, seed: int, normalize: bool) -> VecEnv:
+    # SB3 renders every step unless told not to.
+    vec_env = make_vec_env(env, n_envs, seed=seed, env_kwargs={"render_mode": None})
+    return VecNormalize(vec_env) if normalize else vec_env
+
+
+def _stopper(env: str, seed: int, normalize: bool, stop_at: float, timesteps: int, n_envs: int) -> EvalCallback:
+    look_every = max(timesteps // 20 // n_envs, 1)
+    vec_env = _vec_env(env, 5, seed + 10_000, normalize)
+    if isinstance(vec_env, VecNormalize):
+        vec_env.training, vec_env.norm_reward = False, False
+    return EvalCallback(
+        vec_env,
+        callback_on_new_best=StopTrainingOnRewardThreshold(stop_at, verbose=0),
+        n_eval_episodes=N_STOP_EPISODES,
+        eval_freq=look_every,
+        verbose=0,
+    )
+
+
+def _check(env: str, algo: str, timesteps: int, net_arch: tuple[int, ...], n_envs: int, hyperparameters: dict[str, Any]) -> None:
+    if algo not in ALGORITHMS:
+        raise RequestError(f"expected an algorithm among {', '.join(ALGORITHMS)}, found {algo!r}")
+    for name, value in (("timesteps", timesteps), ("n_envs", n_envs), *(("net_arch", width) for width in net_arch)):
+        if value < 1:
+            raise RequestError(f"expected {name} of at least 1, found {value}")
+    known = inspect.signature(ALGORITHMS[algo]).parameters
+    for name in hyperparameters:
+        if name not in known:
+            raise RequestError(f"{algo} has no hyperparameter {name!r}; it has {', '.join(known)}")
+    open_environments(env, 1).close()
