@@ -26,7 +26,7 @@ _HOMES = {
     "__version__": "policy_distill.version",
 }
 
-__all__ = ["DistillConfig", "compare", "distill", "evaluate", "load_student", "load_teacher", "train_teacher"]  # noqa: RUF022
+__all__ = ["DistillConfig", "compare", "distill", "evaluate", "load_student", "load_teacher", "train_teacher"]
 
 
 def __getattr__(name: str) -> Any:

@@ -66,9 +66,14 @@ class ActionMap:
     def from_json(cls, values: dict[str, Any]) -> ActionMap:
         """Rebuild from `to_json`."""
         shape = tuple(values["shape"])
-        bound = {k: None if values[k] is None else np.asarray(values[k], values["dtype"]).reshape(shape) for k in ("low", "high")}
+        bound = {
+            k: None if values[k] is None else np.asarray(values[k], values["dtype"]).reshape(shape)
+            for k in ("low", "high")
+        }
         start = values["start"]
-        return cls(values["kind"], shape, values["dtype"], start=tuple(start) if isinstance(start, list) else start, **bound)
+        return cls(
+            values["kind"], shape, values["dtype"], start=tuple(start) if isinstance(start, list) else start, **bound
+        )
 
 
 def most_likely(family: str, config: dict[str, Any], params: np.ndarray) -> np.ndarray:

@@ -24,7 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         command: Any = tyro.extras.subcommand_cli_from_dict(  # type: ignore[call-overload]
-            COMMANDS, prog="policy-distill", description=DESCRIPTION, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
+            COMMANDS,
+            prog="policy-distill",
+            description=DESCRIPTION,
+            args=arguments,
+            config=(tyro.conf.OmitArgPrefixes,),
         )
         return int(command.run())
     except RequestError as error:
@@ -43,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _say(message: str, status: int) -> int:
-    print(f"policy-distill: {message}", file=sys.stderr)  # noqa: T201
+    print(f"policy-distill: {message}", file=sys.stderr)
     return status
 
 

@@ -68,7 +68,9 @@ class DistillConfig:
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             _require(getattr(self, name) > 0, name, "more than 0", getattr(self, name))
-        _require(self.eval_seed + self.eval_episodes < 2**31, "eval_seed", "below 2^31 less the episodes", self.eval_seed)
+        _require(
+            self.eval_seed + self.eval_episodes < 2**31, "eval_seed", "below 2^31 less the episodes", self.eval_seed
+        )
         for name, choices in CHOICES.items():
             _require(getattr(self, name) in choices, name, "one of " + ", ".join(choices), getattr(self, name))
 
@@ -106,4 +108,6 @@ def make_config(config: DistillConfig | None, overrides: dict[str, Any]) -> Dist
 
 def _require(condition: bool, name: str, expected: str, found: object) -> None:
     if not condition:
-        raise RequestError(f"{name} must be {expected}, but is {found!r}; set it with {name}=… or --{name.replace('_', '-')}")
+        raise RequestError(
+            f"{name} must be {expected}, but is {found!r}; set it with {name}=… or --{name.replace('_', '-')}"
+        )

@@ -1,7 +1,7 @@
 """Environments by any name: a Gymnasium id, an EnvSpec, a callable, one environment, or a vector of them.
 
-In: what the user calls the environment. Out: `Environments`, stepped side by side in one process, each of which can be
-restarted from a seed of its own. Vector environments that cannot be taken apart are adapted in `vector_environments.py`.
+In: what the user calls the environment. Out: `Environments`, stepped side by side in one process, each of which can
+be restarted from a seed of its own. What cannot be taken apart is adapted in `vector_environments.py`.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ def check_finite(obs: Any, env_id: str, where: str) -> None:
         at = np.argwhere(~np.isfinite(array))[0].tolist()
         named = f"environment {at[1]} at step {at[0]}" if where == "rollout" else f"environment {at[0]}"
         raise RunFault(
-            f"{env_id} returned {array[tuple(at)]} in an observation{f' under key {key!r}' if key else ''}: {named} of the "
-            f"{where}, component {at[2:] if where == 'rollout' else at[1:]}; mend the environment, no step was trained on it"
+            f"{env_id} returned {array[tuple(at)]} in an observation{f' under key {key!r}' if key else ''}: {named} of "
+            f"the {where}, component {at[2:] if where == 'rollout' else at[1:]}; mend the environment"
         )
 
 
@@ -145,13 +145,17 @@ def _make(env: str | EnvSpec) -> gymnasium.Env[Any, Any]:
     except (GymnasiumError, ModuleNotFoundError) as error:
         near = difflib.get_close_matches(str(env), gymnasium.registry, n=3, cutoff=0.6)
         hint = f"; nearest: {', '.join(near)}" if near else ""
-        raise RequestError(f"expected a registered Gymnasium environment, found {env!r} ({_line(error)}){hint}") from None
+        raise RequestError(
+            f"expected a registered Gymnasium environment, found {env!r} ({_line(error)}){hint}"
+        ) from None
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:
     env = make()
     if not isinstance(env, gymnasium.Env):
-        raise RequestError(f"expected a callable that returns a Gymnasium environment, it returned {type(env).__name__}")
+        raise RequestError(
+            f"expected a callable that returns a Gymnasium environment, it returned {type(env).__name__}"
+        )
     return env
 
 
@@ -163,5 +167,7 @@ def _storage(space: gymnasium.Space[Any], n_envs: int) -> Any:
     if isinstance(space, gymnasium.spaces.Dict):
         return {key: _storage(sub, n_envs) for key, sub in space.spaces.items()}
     if space.shape is None or space.dtype is None:
-        raise RequestError(f"expected observations that are arrays or a Dict of them, found {space}; wrap the environment")
+        raise RequestError(
+            f"expected observations that are arrays or a Dict of them, found {space}; wrap the environment"
+        )
     return np.zeros((n_envs, *space.shape), dtype=space.dtype)

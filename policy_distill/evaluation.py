@@ -162,13 +162,18 @@ def check_fit(policy: Any, envs: Environments) -> None:
         expected, found = getattr(policy, name, None), getattr(envs, name)
         if expected is not None and not _same_kind(expected, found):
             raise RequestError(
-                f"the {name.replace('_', ' ')} of {envs.env_id} does not fit: expected {_brief(expected)} as the policy was "
-                f"trained with, found {_brief(found)}; choose the environment that the policy was trained in"
+                f"the {name.replace('_', ' ')} of {envs.env_id} does not fit: expected {_brief(expected)} "
+                f"as the policy has, found {_brief(found)}; choose the environment that the policy was trained in"
             )
 
 
 def run_episodes(
-    policy: Policy, envs: Environments, n_episodes: int, seed: int, deterministic: bool, on_episode: OnStep | None = None
+    policy: Policy,
+    envs: Environments,
+    n_episodes: int,
+    seed: int,
+    deterministic: bool,
+    on_episode: OnStep | None = None,
 ) -> Evaluation:
     """Run episodes `seed` to `seed + n_episodes - 1` to their ends, side by side."""
     began = time.perf_counter()

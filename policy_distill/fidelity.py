@@ -21,8 +21,8 @@ class Fidelity:
     """Agreement and divergence over a set of states."""
 
     agreement: float
-    """Share of states with equal deterministic actions (discrete), or 1 less the mean absolute difference of the executed
-    actions as a share of the action range (continuous)."""
+    """Share of states with equal deterministic actions (discrete), or 1 less the mean absolute difference of the
+    executed actions as a share of the action range (continuous)."""
     kl: float
     """Mean of the forward divergence, in nats."""
 

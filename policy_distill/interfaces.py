@@ -118,7 +118,7 @@ class Teacher(Protocol):
     n_bytes: int
     """Bytes of those parameters as stored."""
     provenance: dict[str, Any]
-    """JSON values: `algorithm`, `sha256` of the file (None for a live model), `source` (file name), `library_versions`."""
+    """JSON values: `algorithm`, `source` (file name), `sha256` (both None for a live model), `library_versions`."""
 
     def label(
         self,

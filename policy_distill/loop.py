@@ -1,8 +1,8 @@
 """Distillation from end to end: collect, label, store, learn, and in the end prove.
 
-In: a teacher and an environment. Out: a `DistillResult`, and a run folder where one is asked for. The student acts and the
-teacher labels (Czarnecki et al. 2019, arXiv 1902.02186); all labelled states are trained on again (DAgger, Ross et al.
-2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015, arXiv 1511.06295).
+In: a teacher and an environment. Out: a `DistillResult`, and a run folder where one is asked for. The student acts and
+the teacher labels (Czarnecki et al. 2019, arXiv 1902.02186); all labelled states are trained on again (DAgger, Ross et
+al. 2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015, arXiv 1511.06295).
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def distill(
             load_checkpoint(folder.checkpoint, session, identity)
         elif folder:
             folder.write_json("config.json", identity)
-        sinks = with_jsonl(tracker, folder.metrics if folder else None, resume_step=session.env_steps if resume else None)
+        sinks = with_jsonl(
+            tracker, folder.metrics if folder else None, resume_step=session.env_steps if resume else None
+        )
         try:
             with one_torch_thread(), Interrupts() as interrupts, Progress(config.timesteps, enabled=progress) as bar:
                 _iterate(session, sinks, interrupts, bar, folder, identity)
@@ -90,7 +92,12 @@ def distill(
 
 
 def _iterate(
-    session: Session, tracker: Tracker, interrupts: Interrupts, bar: Progress, folder: RunFolder | None, identity: dict[str, Any]
+    session: Session,
+    tracker: Tracker,
+    interrupts: Interrupts,
+    bar: Progress,
+    folder: RunFolder | None,
+    identity: dict[str, Any],
 ) -> None:
     """Run iterations until all data is collected: the algorithm."""
     began, saved = time.perf_counter(), session.env_steps
@@ -156,7 +163,9 @@ def _finish(
     if folder:
         student.save(folder.student)
         folder.write_json("evaluation.json", record)
-    return DistillResult(student, comparison, record, session.config, dict(session.seconds), folder.path if folder else None)
+    return DistillResult(
+        student, comparison, record, session.config, dict(session.seconds), folder.path if folder else None
+    )
 
 
 def _report(result: DistillResult, tracker: Tracker) -> None:

@@ -162,8 +162,8 @@ def dump_normalizer(normalizer: Normalizer | dict[str, Normalizer] | None) -> di
 
 
 SPAN_FLOOR = 0.05
-"""A measured deviation is at least this share of a bounded observation's span: what hardly moved in the first rollout (a
-contact flag, say) must not become huge when it moves later."""
+"""A measured deviation is at least this share of a bounded observation's span: what hardly moved in the first rollout
+(a contact flag, say) must not become huge when it moves later."""
 
 
 def measure_normalizer(obs: np.ndarray, low: np.ndarray, high: np.ndarray) -> Normalizer:

@@ -1,5 +1,7 @@
-"""Where a student comes from: teacher, environment, settings and versions, without a clock, so that the same run gives the
-same file."""
+"""Where a student comes from: teacher, environment, settings and versions.
+
+Without a clock, so that the same run gives the same file.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The run folder: what lies where, and when a folder may be used.
 
-    config.json  metrics.jsonl  student.safetensors  evaluation.json  report.html  checkpoint/  wandb/
+config.json  metrics.jsonl  student.safetensors  evaluation.json  report.html  checkpoint/  wandb/
 """
 
 from __future__ import annotations
@@ -76,11 +76,15 @@ def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool =
         raise RequestError(f"expected a folder for --out, found a file at {folder.path}; name another")
     if resume:
         if not folder.checkpoint.is_file():
-            raise RequestError(f"expected a checkpoint to resume at {folder.checkpoint}, found none; start without --resume")
+            raise RequestError(
+                f"expected a checkpoint to resume at {folder.checkpoint}, found none; start without --resume"
+            )
         return folder
     if folder.path.is_dir() and any(folder.path.iterdir()):
         if not overwrite:
-            raise RequestError(f"expected an empty --out, found files in {folder.path}; add --resume or --overwrite, or name another")
+            raise RequestError(
+                f"expected an empty --out, found files in {folder.path}; add --resume or --overwrite, or name another"
+            )
         _clear(folder.path)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)

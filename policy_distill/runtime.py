@@ -28,7 +28,7 @@ RUNTIMES = ("auto", "numpy")
 class Student:
     """A policy that answers SB3's `predict` on raw observations: normalisation and post-processing are inside.
 
-    Sampling draws from a generator of the object's own; `seed` sets it. Not safe to share between threads while sampling.
+    Sampling draws from a generator of its own, which `seed` sets; share an object between threads only to act by the mode.
     """
 
     def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
@@ -126,4 +126,6 @@ def load_student(path: str | Path, runtime: str = "auto") -> Student:
     try:
         return Student(tensors, metadata)
     except (KeyError, TypeError, IndexError) as error:
-        raise RequestError(f"{path} is not a whole student file: {error!r} while reading its record; write it again") from error
+        raise RequestError(
+            f"{path} is not a whole student file: {error!r} while reading its record; write it again"
+        ) from error

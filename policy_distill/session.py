@@ -81,7 +81,9 @@ class Session:
         with self.timed("collect"):
             left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
             actor, share = self.actor()
-            rollout = self.collector.collect(actor, min(self.config.n_steps, left), self.config.deterministic_rollouts, share)
+            rollout = self.collector.collect(
+                actor, min(self.config.n_steps, left), self.config.deterministic_rollouts, share
+            )
             self.env_steps += rollout.episode_starts.size
         return rollout
 
@@ -131,7 +133,9 @@ class Session:
             rollout = collector.collect(self.student(), n_steps, True, 0.0)
             params, _ = self.teacher.label(rollout.obs, rollout.episode_starts)
             features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
-            return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]), self.loss)
+            return measure_fidelity(
+                self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]), self.loss
+            )
 
     @property
     def _policy(self) -> StudentPolicy:

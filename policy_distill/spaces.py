@@ -61,7 +61,9 @@ def make_space(values: dict[str, Any]) -> Space[Any]:
     if kind == "Discrete":
         return spaces.Discrete(values["n"], start=values["start"], dtype=np.dtype(values.get("dtype", "int64")).type)
     if kind == "MultiDiscrete":
-        return spaces.MultiDiscrete(np.asarray(values["nvec"]), dtype=np.dtype(values["dtype"]).type, start=values["start"])
+        return spaces.MultiDiscrete(
+            np.asarray(values["nvec"]), dtype=np.dtype(values["dtype"]).type, start=values["start"]
+        )
     if kind == "MultiBinary":
         return spaces.MultiBinary(values["n"])
     if kind == "Dict":

@@ -95,7 +95,13 @@ def _bootstrap(samples, statistic, seed: int) -> tuple[float, float]:  # type: i
     if len(samples[0]) < 2:
         return (math.nan, math.nan)
     result = stats.bootstrap(
-        samples, statistic, paired=True, n_resamples=N_RESAMPLES, method="percentile", rng=np.random.default_rng(seed), batch=1000
+        samples,
+        statistic,
+        paired=True,
+        n_resamples=N_RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+        batch=1000,
     )
     distribution = result.bootstrap_distribution
     finite = distribution[np.isfinite(distribution)]

@@ -1,6 +1,6 @@
 """The student while it trains: network, log σ and normaliser in one `nn.Module`.
 
-In: a specification and what the teacher is like. Out: distribution parameters `[B, P]`, and the NumPy student that acts.
+In: a specification and what the teacher is like. Out: distribution parameters `[B, P]`, and the student that acts.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class StudentPolicy(nn.Module):
 
     @torch.no_grad()
     def start_at(self, teacher_params: torch.Tensor) -> None:
-        """Set log σ to the teacher's mean over `[B, P]` labels; its size is the scale of every gradient of a Gaussian."""
+        """Set log σ to the teacher's mean over `[B, P]` labels: it scales every gradient of a Gaussian."""
         if self.log_std is not None:
             self.log_std.copy_(teacher_params[:, self.spec.n_outputs :].mean(dim=0))
 

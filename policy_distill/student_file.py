@@ -33,7 +33,7 @@ def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
     """Read and check a student file.
 
     Raises:
-        RequestError: for a missing, foreign, truncated or altered file, or one of a newer format; the message says which.
+        RequestError: for a missing, foreign, truncated or altered file, or one of a newer format; it says which.
     """
     path = Path(path)
     data = _read_bytes(path)
@@ -44,13 +44,17 @@ def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
         raise RequestError(f"{path} is a safetensors file but not a student: it has no {KEY!r} record") from None
     version = record.get("format_version") if isinstance(record, dict) else None
     if version != FORMAT_VERSION:
-        raise RequestError(f"{path} has student format {version!r}, this version reads {FORMAT_VERSION}; upgrade policy-distill")
+        raise RequestError(
+            f"{path} has student format {version!r}, this version reads {FORMAT_VERSION}; upgrade policy-distill"
+        )
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise RequestError(f"{path} is truncated or altered ({error}); copy it again from its source") from None
     if record.get("sha256") != _digest(tensors, {k: v for k, v in record.items() if k != "sha256"}):
-        raise RequestError(f"{path} was altered: its checksum does not match its contents; copy it again from its source")
+        raise RequestError(
+            f"{path} was altered: its checksum does not match its contents; copy it again from its source"
+        )
     return tensors, record
 
 

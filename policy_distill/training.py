@@ -64,7 +64,7 @@ class Trainer:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Let torch use one thread within: on small networks a second one costs more than it brings, and moves the result."""
+    """Let torch use one thread within: on small networks a second costs more than it brings, and moves the result."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

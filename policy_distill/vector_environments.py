@@ -1,4 +1,4 @@
-"""Vector environments that step as one: Stable-Baselines3's `VecEnv` and Gymnasium's `VectorEnv`, in other processes too.
+"""Vector environments that step as one: SB3's `VecEnv` and Gymnasium's `VectorEnv`, in other processes too.
 
 They start new episodes by themselves, so only their first episodes can be given seeds; later ones follow from those.
 """

@@ -54,8 +54,10 @@ class Compare:
             **{name: evaluation.to_json() for name, evaluation in policies.items()},
             "retention": found.retention.to_json(),
         }
-        rows = [(name, f"{one.mean:.1f} ± {one.std:.1f}", interval_text(one.to_json())) for name, one in policies.items()]
+        rows = [
+            (name, f"{one.mean:.1f} ± {one.std:.1f}", interval_text(one.to_json())) for name, one in policies.items()
+        ]
         Output(self.json).show(record, rows, ("policy", "return, mean ± std", "return, IQM [95%]"))
         if not self.json:
-            print("\n" + table([("retention, IQM [95%]", interval_text(found.retention.to_json(), 3))]))  # noqa: T201
+            print("\n" + table([("retention, IQM [95%]", interval_text(found.retention.to_json(), 3))]))
         return 0

@@ -18,7 +18,7 @@ from policy_distill.config import DistillConfig
 class Distill:
     """Distil a teacher into a compact student, prove what it keeps, and write the run folder.
 
-    Example: policy-distill distill --teacher LunarLander-v2.zip --env LunarLander-v3 --student mlp:32,32 --out runs/lander
+    Example: policy-distill distill --teacher LunarLander-v2.zip --env LunarLander-v3 --out runs/lander
     """
 
     teacher: Path
@@ -36,7 +36,7 @@ class Distill:
     trust: bool = False
     """Load the teacher with SB3's own loading, which runs code from the file."""
     track: Literal["offline", "online", "disabled"] = "offline"
-    """Weights & Biases: offline needs no account; online goes offline without a key; metrics.jsonl is always written."""
+    """Weights & Biases: offline needs no account; online goes offline without a key. metrics.jsonl is always there."""
     project: str | None = None
     """W&B project; WANDB_PROJECT, or policy-distill."""
     group: str | None = None
@@ -65,7 +65,12 @@ class Distill:
         tracker = make_wandb(
             self.track,
             self.out,
-            config={"env_id": self.env, "student": self.student, "teacher": teacher.provenance, **self.config.to_json()},
+            config={
+                "env_id": self.env,
+                "student": self.student,
+                "teacher": teacher.provenance,
+                **self.config.to_json(),
+            },
             project=self.project,
             group=self.group,
             tags=self.tags,
@@ -83,15 +88,17 @@ class Distill:
                 progress=not self.json,
             )
         except Interrupted as interrupt:
-            print(f"{interrupt}; go on with: {resume_command()}", file=sys.stderr)  # noqa: T201
+            print(f"{interrupt}; go on with: {resume_command()}", file=sys.stderr)
             return 130
         Output(self.json).show(result.evaluation, [])
         if not self.json:
-            print(summary(result.evaluation, result.seconds, self.out))  # noqa: T201
+            print(summary(result.evaluation, result.seconds, self.out))
         return 0
 
 
-def summary(record: dict[str, Any], seconds: dict[str, float], out: Path | None, teacher_seconds: float | None = None) -> str:
+def summary(
+    record: dict[str, Any], seconds: dict[str, float], out: Path | None, teacher_seconds: float | None = None
+) -> str:
     """Return the tables that end a run: returns, what was kept, sizes, where the time went, where the files are."""
     teacher, student = record["teacher"], record["student"]
     rows: list[tuple[Any, ...]] = [

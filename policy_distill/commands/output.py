@@ -18,9 +18,9 @@ class Output:
     def show(self, record: dict[str, Any], rows: Iterable[tuple[Any, ...]], header: tuple[str, ...] = ()) -> None:
         """Print `record` as JSON, or `rows` as a table."""
         if self.as_json:
-            print(json.dumps(record, allow_nan=False, default=str))  # noqa: T201
+            print(json.dumps(record, allow_nan=False, default=str))
         else:
-            print(table(rows, header))  # noqa: T201
+            print(table(rows, header))
 
 
 def table(rows: Iterable[tuple[Any, ...]], header: tuple[str, ...] = ()) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -27,7 +28,7 @@ class MLP:
         """
         sizes = [math.prod(input_shape), *self.widths]
         layers: list[nn.Module] = []
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        for n_in, n_out in pairwise(sizes):
             layers += [_linear(n_in, n_out, nn.init.calculate_gain(self.activation), generator), self._activation()]
         layers.append(_linear(sizes[-1], n_outputs, 0.01, generator))
         return nn.Sequential(*layers)

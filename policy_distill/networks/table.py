@@ -49,6 +49,6 @@ def _widths(spec: str, sizes: str) -> tuple[int, ...]:
         widths = ()
     if not widths or not all(1 <= width <= MAX_WIDTH for width in widths):
         raise RequestError(
-            f"expected widths as whole numbers from 1 to {MAX_WIDTH} separated by commas, as in mlp:32,32; found {spec!r}"
+            f"expected widths from 1 to {MAX_WIDTH} separated by commas, as in mlp:32,32; found {spec!r}"
         )
     return widths

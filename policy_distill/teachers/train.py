@@ -115,7 +115,9 @@ def _stopper(env: str, seed: int, normalize: bool, stop_at: float, timesteps: in
     )
 
 
-def _check(env: str, algo: str, timesteps: int, net_arch: tuple[int, ...], n_envs: int, hyperparameters: dict[str, Any]) -> None:
+def _check(
+    env: str, algo: str, timesteps: int, net_arch: tuple[int, ...], n_envs: int, hyperparameters: dict[str, Any]
+) -> None:
     if algo not in ALGORITHMS:
         raise RequestError(f"expected an algorithm among {', '.join(ALGORITHMS)}, found {algo!r}")
     for name, value in (("timesteps", timesteps), ("n_envs", n_envs), *(("net_arch", width) for width in net_arch)):
