@@ -1,0 +1,24 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+.PHONY: demo test check clean
+
+demo: .venv/ready  ## Train a teacher on CartPole, distil it, prove it.
+	$(BIN)/python -m experiments.cartpole --out $(DEMO) --overwrite
+
+test: .venv/ready  ## Style, types and tests.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2
+
+# The marker is newer than both files only after a whole installation, so a broken one is done again.
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[all]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info

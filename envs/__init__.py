@@ -1,0 +1,1 @@
+"""One file an environment: its id, the settings that train a teacher for it, and what to expect."""

@@ -1,0 +1,1 @@
+"""One script an environment; run as `python -m experiments.cartpole` from the root."""

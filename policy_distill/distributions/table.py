@@ -1,0 +1,27 @@
+"""The families by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from policy_distill.distributions.categorical import Categorical
+from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
+from policy_distill.errors import RequestError
+from policy_distill.interfaces import ActionDistribution
+
+FAMILIES: dict[str, Callable[..., ActionDistribution]] = {
+    Categorical.name: Categorical,
+    DiagonalGaussian.name: DiagonalGaussian,
+}
+
+
+def make_family(name: str, config: dict[str, Any]) -> ActionDistribution:
+    """Return the family that a student file names.
+
+    Raises:
+        RequestError: for a name that this version does not know.
+    """
+    if name not in FAMILIES:
+        raise RequestError(f"expected a distribution family among {', '.join(FAMILIES)}, found {name!r}; upgrade")
+    return FAMILIES[name](**config)

@@ -1,0 +1,34 @@
+"""The losses by name."""
+
+from __future__ import annotations
+
+import difflib
+
+from policy_distill.errors import RequestError
+from policy_distill.interfaces import ActionDistribution, Loss
+from policy_distill.losses.kl import forward_kl, reverse_kl
+
+LOSSES: dict[str, Loss] = {"forward_kl": forward_kl, "reverse_kl": reverse_kl}
+
+
+def make_loss(name: str) -> Loss:
+    """Return the loss of that name.
+
+    Raises:
+        RequestError: for an unknown one, with the nearest.
+    """
+    if name not in LOSSES:
+        near = difflib.get_close_matches(name, LOSSES, n=2, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise RequestError(f"expected a loss among auto, {', '.join(LOSSES)}, found {name!r}{hint}")
+    return LOSSES[name]
+
+
+def default_loss(family: ActionDistribution) -> str:
+    """Return the loss that fits a family best."""
+    return "forward_kl"
+
+
+def check_loss(name: str, family: ActionDistribution) -> None:
+    """Check that a loss has a closed form for a family; every loss here has one for every family."""
+    make_loss(name)

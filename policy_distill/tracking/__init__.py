@@ -1,0 +1,1 @@
+"""Sinks of metrics: `metrics.jsonl`, Weights & Biases, and several at once."""

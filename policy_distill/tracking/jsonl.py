@@ -1,0 +1,55 @@
+"""`metrics.jsonl`: one strict JSON object a line, the record that every other view is made from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from policy_distill.student_file import write_atomically
+from policy_distill.tracking.metrics import STEP, check_names
+
+
+class JsonlTracker:
+    """Appends each call of `log` as one line, flushed at once."""
+
+    def __init__(self, path: Path, resume_step: int | None = None) -> None:
+        """Open `path`; with `resume_step`, lines of later steps and a broken last line are dropped first."""
+        if resume_step is not None:
+            kept = [row for row in read_metrics(path) if row[STEP] <= resume_step]
+            write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        self._file = path.open("a" if resume_step is not None else "w", encoding="utf-8")
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write one line; a number that JSON does not have becomes null."""
+        check_names(metrics)
+        row = {STEP: step, **{name: _number(value) for name, value in metrics.items()}}
+        self._file.write(json.dumps(row, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Do nothing: `evaluation.json` holds the final values."""
+
+    def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
+        """Do nothing: the file lies in the run folder."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a `metrics.jsonl`; a last line that was cut off is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

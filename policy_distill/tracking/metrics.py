@@ -1,0 +1,45 @@
+"""The names of all metrics, with what they mean; the same in `metrics.jsonl` and on a dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+STEP = "time/env_steps"
+
+METRICS = {
+    STEP: "environment steps collected for training",
+    "rollout/student_return": "mean return of the last 100 episodes collected",
+    "rollout/teacher_share": "share of the collected actions that the teacher chose",
+    "train/loss": "mean loss over the updates of an iteration",
+    "train/kl": "mean divergence in nats on the latest rollout, before training on it",
+    "train/agreement": "agreement of the deterministic actions on the latest rollout, before training on it",
+    "train/grad_norm": "mean norm of the gradient before clipping",
+    "eval/student_return": "mean return of the student in the proof",
+    "eval/teacher_return": "mean return of the teacher in the proof",
+    "eval/random_return": "mean return of random actions in the proof",
+    "eval/retention": "share of the teacher's gain over random that the student keeps (IQM)",
+    "eval/retention_low": "lower end of its 95% interval",
+    "eval/retention_high": "upper end of its 95% interval",
+    "model/student_params": "parameters of the student",
+    "model/teacher_params": "parameters of the teacher's actor path",
+    "model/compression": "teacher's parameters to one of the student",
+    "model/student_bytes": "bytes of the student's parameters",
+    "model/student_macs": "multiply-accumulates of the student for one observation",
+    "model/latency_us": "microseconds of one action",
+    "time/fps": "environment steps per second, all stages included",
+    "time/collect_seconds": "seconds spent collecting so far",
+    "time/label_seconds": "seconds spent labelling so far",
+    "time/train_seconds": "seconds spent training so far",
+    "time/wall_seconds": "seconds since the run began",
+}
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Check that metrics have names that dashboards know.
+
+    Raises:
+        ValueError: naming the one that is not among them.
+    """
+    for name in names:
+        if name not in METRICS:
+            raise ValueError(f"{name!r} is not a metric; expected one of {', '.join(METRICS)}")

@@ -1,0 +1,49 @@
+"""Puts the sinks of a run together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from policy_distill.interfaces import Tracker
+from policy_distill.tracking.jsonl import JsonlTracker
+from policy_distill.tracking.wandb_run import WandbTracker, start
+
+
+class FanOut:
+    """Several trackers as one."""
+
+    def __init__(self, trackers: list[Tracker]) -> None:
+        self._trackers = trackers
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log to all."""
+        for tracker in self._trackers:
+            tracker.log(metrics, step)
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Summarise to all."""
+        for tracker in self._trackers:
+            tracker.summary(values)
+
+    def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
+        """Hand a file to all."""
+        for tracker in self._trackers:
+            tracker.artifact(path, kind, metadata)
+
+    def close(self) -> None:
+        """Close all."""
+        for tracker in self._trackers:
+            tracker.close()
+
+
+def with_jsonl(tracker: Tracker | None, path: Path | None, resume_step: int | None = None) -> FanOut:
+    """Return `tracker` (if any) together with a `metrics.jsonl` at `path` (if any)."""
+    trackers: list[Tracker] = [] if path is None else [JsonlTracker(path, resume_step)]
+    return FanOut([*trackers, tracker] if tracker is not None else trackers)
+
+
+def make_wandb(mode: str, out: Path, **arguments: Any) -> WandbTracker | None:
+    """Return a W&B tracker as of `wandb_run.start`, or None where `mode` is `disabled` or W&B cannot start."""
+    return None if mode == "disabled" else start(mode, out, **arguments)
