@@ -1,0 +1,127 @@
+"""Opens a teacher of any kind: a zip, a folder with one, or a live Stable-Baselines3 model."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import stable_baselines3
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from policy_distill.environments import open_environments, without_normalization
+from policy_distill.errors import RequestError
+from policy_distill.evaluation import check_fit
+from policy_distill.interfaces import Teacher
+from policy_distill.teachers.algorithms import ON_POLICY, find_algorithm
+from policy_distill.teachers.on_policy import OnPolicyTeacher
+from policy_distill.teachers.pickled_spaces import make_space
+from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
+from policy_distill.teachers.vecnormalize import find_statistics, load_normalizer
+from policy_distill.teachers.zip_file import SavedAgent, find_zip, read_zip
+
+
+def load_teacher(
+    source: Any,
+    *,
+    env: Any = None,
+    algo: str = "auto",
+    vecnormalize: Any = None,
+    trust: bool = False,
+    device: str = "cpu",
+) -> Teacher:
+    """Return a teacher that acts on raw observations and says which distribution it acts from.
+
+    Args:
+        source: a zip as SB3 saves it, a folder with one zip, or a live SB3 model.
+        env: checked to fit, where given; a `VecNormalize` lends its statistics where there are no others.
+        algo: the algorithm; `auto` finds it from the file.
+        vecnormalize: a pickle's path or a live `VecNormalize`; by itself the `vecnormalize.pkl` beside the zip.
+        trust: load with SB3's own loading, which runs code from the file.
+        device: where the teacher's network computes.
+
+    Raises:
+        RequestError: for a file that is missing, foreign, damaged, of an unsupported kind or not to be trusted, and for
+            spaces or statistics that do not fit.
+    """
+    if isinstance(source, BaseAlgorithm):
+        teacher = _live(source, vecnormalize, env, trust, device)
+    elif isinstance(source, str | Path):
+        teacher = _saved(find_zip(Path(source)), algo, vecnormalize, env, trust, device)
+    else:
+        kind = type(source).__name__
+        raise RequestError(f"expected a zip's path or a live Stable-Baselines3 model, found {kind}")
+    if env is not None:
+        envs = open_environments(without_normalization(env), 1)
+        try:
+            check_fit(teacher, envs)
+        finally:
+            envs.close()
+    return teacher
+
+
+def _live(model: BaseAlgorithm, vecnormalize: Any, env: Any, trust: bool, device: str) -> Teacher:
+    algorithm = type(model).__name__.lower()
+    if algorithm not in ON_POLICY:
+        raise RequestError(f"expected a PPO or A2C model, found {type(model).__name__}; this kind is not supported yet")
+    statistics = vecnormalize if vecnormalize is not None else model.get_vec_normalize_env() or _lent(env)
+    return _teacher(model.policy, algorithm, statistics, trust, device, {"source": None, "sha256": None})
+
+
+def _saved(path: Path, algo: str, vecnormalize: Any, env: Any, trust: bool, device: str) -> Teacher:
+    statistics = vecnormalize if vecnormalize is not None else find_statistics(path) or _lent(env)
+    agent = read_zip(path) if not trust else None
+    provenance: dict[str, Any] = {"source": path.name}
+    if agent is None:
+        model, algorithm = _load_trusted(path, algo)
+        return _teacher(model.policy, algorithm, statistics, trust, device, {**provenance, "sha256": None})
+    algorithm = find_algorithm(agent.data, algo, str(path))
+    provenance |= {"sha256": agent.sha256, "library_versions": agent.versions}
+    return _teacher(rebuild(agent), algorithm, statistics, trust, device, provenance)
+
+
+def rebuild(agent: SavedAgent) -> Any:
+    """Return the policy that a safely read zip describes."""
+    for name in ("observation_space", "action_space"):
+        if name not in agent.data:
+            raise RequestError(f"{agent.path} says nothing of its {name}; not an agent that Stable-Baselines3 saved")
+    observation_space, action_space = (
+        make_space(agent.data[name], f"{agent.path}, {name}") for name in ("observation_space", "action_space")
+    )
+    return rebuild_policy(agent, observation_space, action_space)
+
+
+def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
+    """Let SB3 load the file, as the caller vouches for it."""
+    names = [algo] if algo != "auto" else list(ON_POLICY)
+    for name in names:
+        if name not in ON_POLICY:
+            raise RequestError(f"expected an algorithm among auto, {', '.join(ON_POLICY)}, found {name!r}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                model = getattr(stable_baselines3, name.upper()).load(path, device="cpu")
+            except Exception as error:
+                failure = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+                continue
+        return model, "ppo" if hasattr(model, "clip_range") else "a2c"
+    raise RequestError(f"Stable-Baselines3 itself cannot load {path} ({failure})")
+
+
+def _teacher(
+    policy: Any, algorithm: str, statistics: Any, trust: bool, device: str, provenance: dict[str, Any]
+) -> Teacher:
+    normalizer = None
+    if statistics is not None:
+        normalizer = load_normalizer(statistics, policy.observation_space, trust=trust)
+    provenance = {
+        "algorithm": algorithm,
+        "policy_class": type(policy).__name__,
+        "normalized_observations": normalizer is not None,
+        **provenance,
+    }
+    return OnPolicyTeacher(freeze(policy).to(device), normalizer, provenance)
+
+
+def _lent(env: Any) -> Any:
+    return env if without_normalization(env) is not env else None

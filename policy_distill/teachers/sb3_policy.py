@@ -1,0 +1,114 @@
+"""Rebuilds an SB3 policy network from a zip's plain data, without the algorithm that trained it.
+
+In: a `SavedAgent`. Out: the policy, in evaluation mode, on the CPU, with the saved weights of its actor.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from gymnasium import Space
+from stable_baselines3.common import policies, torch_layers
+from stable_baselines3.common.policies import BasePolicy
+
+from policy_distill.errors import RequestError
+from policy_distill.teachers.safe_load import Inert, reference_of
+from policy_distill.teachers.zip_file import SavedAgent
+
+POLICIES: dict[str, type[BasePolicy]] = {
+    f"stable_baselines3.common.policies.{cls.__name__}": cls
+    for cls in (policies.ActorCriticPolicy, policies.ActorCriticCnnPolicy, policies.MultiInputActorCriticPolicy)
+}
+EXTRACTORS = {
+    f"stable_baselines3.common.torch_layers.{cls.__name__}": cls
+    for cls in (torch_layers.FlattenExtractor, torch_layers.NatureCNN, torch_layers.CombinedExtractor)
+}
+ACTIVATIONS = {
+    f"torch.nn.modules.activation.{name}": getattr(torch.nn, name)
+    for name in ("CELU", "ELU", "GELU", "Hardswish", "Hardtanh", "LeakyReLU", "Mish", "ReLU", "ReLU6", "SELU", "SiLU")
+    + ("Sigmoid", "Softplus", "Softsign", "Tanh")
+}
+
+NOT_FOR_ACTING = ("device", "optimizer_class", "optimizer_kwargs")
+"""Arguments of a policy that only training reads."""
+
+CRITICS = ("value_net.", "mlp_extractor.value_net.", "vf_features_extractor.", "critic.", "critic_target.", "actor_target.")
+"""Weights that acting does not need."""
+
+
+def rebuild_policy(agent: SavedAgent, observation_space: Space[Any], action_space: Space[Any]) -> BasePolicy:
+    """Return the policy with its saved weights.
+
+    Raises:
+        RequestError: for a policy, activation or extractor that SB3 does not ship, or weights that do not fit.
+    """
+    reference = reference_of(agent.data.get("policy_class"))
+    if reference not in POLICIES:
+        raise _not_known(agent, "policy", reference or agent.data.get("policy_class"))
+    cls = POLICIES[reference]
+    arguments = _arguments(agent, cls)
+    try:
+        policy = cls(observation_space, action_space, lambda _: 0.0, **arguments)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise RequestError(f"{agent.path}: its policy cannot be built ({_line(error)}); load it live with SB3") from None
+    _load_weights(policy, agent)
+    return freeze(policy)
+
+
+def freeze(policy: BasePolicy) -> BasePolicy:
+    """Return the policy in evaluation mode, without gradients."""
+    policy.set_training_mode(False)
+    for parameter in policy.parameters():
+        parameter.requires_grad_(False)
+    return policy
+
+
+def _arguments(agent: SavedAgent, cls: type[BasePolicy]) -> dict[str, Any]:
+    """Return the policy's own arguments, with stand-ins replaced by what SB3 and torch ship."""
+    saved = agent.data.get("policy_kwargs") or {}
+    if not isinstance(saved, dict):
+        raise RequestError(f"{agent.path} is damaged: its policy_kwargs are no dictionary; copy it again")
+    arguments = {key: value for key, value in saved.items() if key not in NOT_FOR_ACTING}
+    if agent.data.get("use_sde") and "use_sde" in inspect.signature(cls).parameters:
+        arguments["use_sde"] = True
+    net_arch = arguments.get("net_arch")
+    if isinstance(net_arch, list) and net_arch and isinstance(net_arch[0], dict):
+        # How SB3 wrote separate networks for policy and value before 1.8.
+        arguments["net_arch"] = net_arch[0]
+    return {key: _resolve(agent, key, value) for key, value in arguments.items()}
+
+
+def _resolve(agent: SavedAgent, key: str, value: Any) -> Any:
+    reference = reference_of(value)
+    if reference is None and not isinstance(value, Inert):
+        return value
+    table = {"activation_fn": ACTIVATIONS, "features_extractor_class": EXTRACTORS}.get(key, {})
+    if reference not in table:
+        raise _not_known(agent, key, reference or type(value).reference)
+    return table[reference]
+
+
+def _load_weights(policy: BasePolicy, agent: SavedAgent) -> None:
+    weights = {name: value for name, value in agent.weights.items() if not name.startswith(CRITICS)}
+    try:
+        missing, unexpected = policy.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise RequestError(f"{agent.path}: its weights do not fit its policy ({_line(error)})") from None
+    # Before SB3 1.7 a shared extractor was saved once; today it is listed under three names.
+    missing = [name for name in missing if not name.startswith((*CRITICS, "pi_features_extractor."))]
+    if missing or unexpected:
+        names = ", ".join([*missing, *unexpected][:3])
+        raise RequestError(f"{agent.path}: its weights do not fit its policy (among them {names})")
+
+
+def _not_known(agent: SavedAgent, what: str, reference: Any) -> RequestError:
+    return RequestError(
+        f"{agent.path} uses the {what} {reference}, which is not part of Stable-Baselines3 or torch; nothing of it was run. "
+        "If you trust the file, load it with trust=True (--trust)"
+    )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
