@@ -12,7 +12,7 @@ from typing import Literal
 from policy_distill import DistillConfig, distill, load_teacher, train_teacher
 from policy_distill.commands.distill import summary
 from policy_distill.progress import Progress
-from policy_distill.tracking.table import make_wandb
+from policy_distill.tracking.table import wandb_maker
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,13 @@ def run(experiment: Experiment, config: DistillConfig, env: ModuleType) -> None:
     teacher = load_teacher(teacher_zip, env=env.ENV_ID)
     for seed in experiment.seeds:
         out = experiment.out / f"seed-{seed}"
-        tracker = make_wandb(
-            experiment.track,
-            out,
-            config={"env_id": env.ENV_ID, "student": experiment.student, **config.to_json(), "seed": seed},
-            group=experiment.out.name,
-        )
         result = distill(
             teacher,
             env.ENV_ID,
             experiment.student,
             config=config,
             seed=seed,
-            tracker=tracker,
+            tracker=wandb_maker(experiment.track, group=experiment.out.name),
             out=out,
             overwrite=experiment.overwrite,
             progress=True,

@@ -7,6 +7,10 @@ import threading
 from types import FrameType, TracebackType
 
 
+class Interrupted(KeyboardInterrupt):
+    """A run that was asked to stop; the message says what was kept."""
+
+
 class Interrupts:
     """Within this context a first signal only sets `requested`; outside the main thread nothing changes."""
 
@@ -26,11 +30,12 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    def stop_if_requested(self, where: str, saved: bool) -> None:
+        """Raise `Interrupted` where a signal has come; `saved` says whether a checkpoint was written."""
+        if self.requested:
+            raise Interrupted(f"stopped {where}; {'the checkpoint is written' if saved else 'nothing was kept'}")
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
-
-
-class Interrupted(KeyboardInterrupt):
-    """A run that was asked to stop and has saved itself; the message says how to go on."""

@@ -8,6 +8,8 @@ al. 2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015,
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,19 @@ from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.evaluation import Comparison, check_fit, compare_policies
 from policy_distill.interfaces import Teacher, Tracker
-from policy_distill.interrupts import Interrupted, Interrupts
-from policy_distill.losses.table import check_loss, default_loss, make_loss
+from policy_distill.interrupts import Interrupts
+from policy_distill.losses.table import choose_loss
 from policy_distill.networks.table import make_network
 from policy_distill.progress import Progress
 from policy_distill.provenance import identity_of, provenance_of
 from policy_distill.result import DistillResult, evaluation_record, final_metrics
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.session import Session
-from policy_distill.tracking.table import with_jsonl
+from policy_distill.tracking.table import FanOut, with_jsonl
 from policy_distill.training import one_torch_thread
+
+
+MakeTracker = Callable[[Path, dict[str, Any]], Tracker | None]
 
 
 def distill(
@@ -34,7 +39,7 @@ def distill(
     student: str = "mlp:32,32",
     *,
     config: DistillConfig | None = None,
-    tracker: Tracker | None = None,
+    tracker: Tracker | MakeTracker | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -48,7 +53,8 @@ def distill(
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment (which keeps its own number).
         student: the network, such as `mlp:32,32` or `linear`.
         config: settings; the defaults where None.
-        tracker: a further sink of metrics; `metrics.jsonl` is written to `out` in any case.
+        tracker: a further sink of metrics, or a function that makes one from the run folder and its settings once the
+            request is known to be right; `metrics.jsonl` is written to `out` in any case.
         out: a run folder; None writes nothing.
         resume: go on from the checkpoint in `out`.
         overwrite: replace the run in `out`.
@@ -63,32 +69,35 @@ def distill(
     began = time.perf_counter()
     config = make_config(config, overrides)
     make_network(student, config.activation)
-    loss_name = default_loss(teacher.family) if config.loss == "auto" else config.loss
-    check_loss(loss_name, teacher.family)
-    envs = open_environments(without_normalization(env), config.n_envs)
-    try:
+    loss = choose_loss(config.loss, teacher.family)
+    with closing(open_environments(without_normalization(env), config.n_envs)) as envs:
         check_fit(teacher, envs)
-        folder = open_run_folder(out, resume=resume, overwrite=overwrite) if out is not None else None
-        session = Session(teacher, envs, student, make_loss(loss_name), config)
+        folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
+        session = Session(teacher, envs, student, loss, config)
         identity = identity_of(teacher, envs.env_id, student, config)
         if folder and resume:
             load_checkpoint(folder.checkpoint, session, identity)
         elif folder:
             folder.write_json("config.json", identity)
-        sinks = with_jsonl(
-            tracker, folder.metrics if folder else None, resume_step=session.env_steps if resume else None
-        )
-        try:
-            with one_torch_thread(), Interrupts() as interrupts, Progress(config.timesteps, enabled=progress) as bar:
-                _iterate(session, sinks, interrupts, bar, folder, identity)
-                comparison = _prove(session, env, bar)
-                result = _finish(session, comparison, identity, folder, began)
+        with (
+            closing(_open_sinks(tracker, folder, identity, session.env_steps if resume else None)) as sinks,
+            Progress(config.timesteps, enabled=progress) as bar,
+            Interrupts() as interrupts,
+            one_torch_thread(),
+        ):
+            _iterate(session, sinks, interrupts, bar, folder, identity)
+            comparison = _prove(session, env, bar, interrupts)
+            result = _finish(session, comparison, identity, folder, began)
             _report(result, sinks)
-            return result
-        finally:
-            sinks.close()
-    finally:
-        envs.close()
+        return result
+
+
+def _open_sinks(
+    tracker: Tracker | MakeTracker | None, folder: RunFolder | None, identity: dict[str, Any], resume_step: int | None
+) -> FanOut:
+    if callable(tracker):
+        tracker = tracker(folder.path, identity) if folder else None
+    return with_jsonl(tracker, folder.metrics if folder else None, resume_step)
 
 
 def _iterate(
@@ -100,37 +109,34 @@ def _iterate(
     identity: dict[str, Any],
 ) -> None:
     """Run iterations until all data is collected: the algorithm."""
-    began, saved = time.perf_counter(), session.env_steps
-    steps_before = session.env_steps
+    saved = session.env_steps
     while not session.done:
         rollout = session.collect()
         teacher_params = session.label(rollout)
         metrics = session.learn(rollout, teacher_params)
 
-        wall = time.perf_counter() - began
-        metrics |= {"rollout/teacher_share": rollout.teacher_share, "time/wall_seconds": wall}
-        metrics |= {"time/fps": (session.env_steps - steps_before) / wall}
-        metrics |= {f"time/{stage}_seconds": session.seconds[stage] for stage in ("collect", "label", "train")}
-        if session.collector.returns:
-            metrics["rollout/student_return"] = sum(session.collector.returns) / len(session.collector.returns)
+        metrics |= session.progress_metrics(rollout)
         tracker.log(metrics, session.env_steps)
         bar.update(session.env_steps, metrics)
 
-        due = session.config.checkpoint_every and session.env_steps - saved >= session.config.checkpoint_every
-        if folder and (due or interrupts.requested):
+        due = 0 < session.config.checkpoint_every <= session.env_steps - saved
+        if folder and (due or session.done or interrupts.requested):
             save_checkpoint(folder.checkpoint, session, identity)
             saved = session.env_steps
-        if interrupts.requested:
-            kept = f"checkpoint at {folder.checkpoint}" if folder else "nothing was kept, for want of an out folder"
-            raise Interrupted(f"stopped at {session.env_steps} of {session.config.timesteps} steps: {kept}")
+        interrupts.stop_if_requested(f"at {session.env_steps} of {session.config.timesteps} steps", folder is not None)
 
 
-def _prove(session: Session, env: Any, bar: Progress) -> Comparison | None:
+def _prove(session: Session, env: Any, bar: Progress, interrupts: Interrupts) -> Comparison | None:
     """Compare teacher, student and a random policy on paired episode seeds."""
     config = session.config
     if config.eval_episodes == 0:
         return None
-    with session.timed("evaluate"), bar.phase("proof", 3 * config.eval_episodes) as done:
+
+    def on_episode(n_done: int) -> None:
+        advance(n_done)
+        interrupts.stop_if_requested(f"after {n_done} episodes of the proof", True)
+
+    with session.timed("evaluate"), bar.phase("proof", 3 * config.eval_episodes) as advance:
         return compare_policies(
             session.teacher,
             session.student(),
@@ -138,7 +144,7 @@ def _prove(session: Session, env: Any, bar: Progress) -> Comparison | None:
             config.eval_episodes,
             config.eval_seed,
             n_envs=config.n_eval_envs,
-            on_episode=done,
+            on_episode=on_episode,
         )
 
 

@@ -109,6 +109,16 @@ class Session:
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
 
+    def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
+        """Return what an iteration adds to the training's own metrics: returns, shares and times."""
+        spent = sum(self.seconds.values())
+        metrics = {f"time/{stage}_seconds": self.seconds[stage] for stage in ("collect", "label", "train")}
+        metrics |= {"time/fps": self.env_steps / spent, "time/wall_seconds": spent}
+        metrics["rollout/teacher_share"] = rollout.teacher_share
+        if self.collector.returns:
+            metrics["rollout/student_return"] = sum(self.collector.returns) / len(self.collector.returns)
+        return metrics
+
     def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
         """Make the student, its optimiser and the buffer."""
         spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer)

@@ -40,7 +40,9 @@ class FormulaTeacher:
             outputs = torch.cat([outputs, torch.full_like(outputs, self.log_std)], dim=-1)
         return outputs, None
 
-    def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False) -> Any:
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> Any:
         obs = np.asarray(observation)
         single = obs.ndim == len(self.observation_space.shape)
         params, _ = self.label(obs[None, None] if single else obs[None], np.zeros((1, 1), bool))

@@ -63,7 +63,9 @@ def test_kl_agrees_with_monte_carlo(family, direction):
     actions = family.sample(p.expand(many, -1), torch.Generator().manual_seed(2))
     ratios = family.log_prob(p.expand(many, -1), actions) - family.log_prob(q.expand(many, -1), actions)
     error = ratios.std() / math.sqrt(many)
-    assert LOSSES[direction](family, teacher, student).item() == pytest.approx(ratios.mean().item(), abs=5 * error.item())
+    assert LOSSES[direction](family, teacher, student).item() == pytest.approx(
+        ratios.mean().item(), abs=5 * error.item()
+    )
 
 
 def test_entropy_is_the_mean_of_minus_log_prob(family):

@@ -54,26 +54,11 @@ class Distill:
         """Distil and show the table."""
         from policy_distill.interrupts import Interrupted
         from policy_distill.loop import distill
-        from policy_distill.run_folder import open_run_folder
         from policy_distill.teachers.load import load_teacher
-        from policy_distill.tracking.table import make_wandb
+        from policy_distill.tracking.table import wandb_maker
 
         teacher = load_teacher(
             self.teacher, env=self.env, algo=self.algo, vecnormalize=self.vecnormalize, trust=self.trust, device="cpu"
-        )
-        open_run_folder(self.out, resume=self.resume, overwrite=self.overwrite)
-        tracker = make_wandb(
-            self.track,
-            self.out,
-            config={
-                "env_id": self.env,
-                "student": self.student,
-                "teacher": teacher.provenance,
-                **self.config.to_json(),
-            },
-            project=self.project,
-            group=self.group,
-            tags=self.tags,
         )
         try:
             result = distill(
@@ -81,7 +66,7 @@ class Distill:
                 self.env,
                 self.student,
                 config=self.config,
-                tracker=tracker,
+                tracker=wandb_maker(self.track, project=self.project, group=self.group, tags=self.tags),
                 out=self.out,
                 resume=self.resume,
                 overwrite=self.overwrite,

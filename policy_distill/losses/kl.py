@@ -7,16 +7,12 @@ import torch
 from policy_distill.interfaces import ActionDistribution
 
 
-def forward_kl(
-    family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
-) -> torch.Tensor:
+def forward_kl(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
     """Return KL(teacher ‖ student), `[B]`: the student covers all that the teacher does (Rusu et al. 2015)."""
     return family.kl(_detached(teacher_params, student_params), student_params)
 
 
-def reverse_kl(
-    family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
-) -> torch.Tensor:
+def reverse_kl(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
     """Return KL(student ‖ teacher), `[B]`: the student keeps to what the teacher prefers."""
     return family.kl(student_params, _detached(teacher_params, student_params))
 

@@ -24,11 +24,15 @@ def make_loss(name: str) -> Loss:
     return LOSSES[name]
 
 
+def choose_loss(name: str, family: ActionDistribution) -> Loss:
+    """Return the loss that `name` (or `auto`) means for a family.
+
+    Raises:
+        RequestError: for an unknown name, or a loss that has no closed form for the family.
+    """
+    return make_loss(default_loss(family) if name == "auto" else name)
+
+
 def default_loss(family: ActionDistribution) -> str:
     """Return the loss that fits a family best."""
     return "forward_kl"
-
-
-def check_loss(name: str, family: ActionDistribution) -> None:
-    """Check that a loss has a closed form for a family; every loss here has one for every family."""
-    make_loss(name)

@@ -60,7 +60,9 @@ def _family(policy: ActorCriticPolicy) -> tuple[ActionDistribution, ActionMap]:
         kind = "unsquash" if policy.squash_output else "clip"
         action_map = ActionMap(kind, space.shape, str(space.dtype), space.low, space.high)
         return DiagonalGaussian(int(np.prod(space.shape))), action_map
-    raise RequestError(f"expected a teacher with Discrete or Box actions, found {space}; this kind is not supported yet")
+    raise RequestError(
+        f"expected a teacher with Discrete or Box actions, found {space}; this kind is not supported yet"
+    )
 
 
 def _actor_parameters(policy: ActorCriticPolicy) -> list[torch.Tensor]:

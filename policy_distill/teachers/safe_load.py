@@ -14,7 +14,7 @@ import pickle
 from typing import Any
 
 import numpy as np
-from numpy._core import multiarray
+from numpy._core import multiarray, numeric
 
 from policy_distill.errors import RequestError
 
@@ -22,6 +22,7 @@ REAL: dict[str, Any] = {
     "numpy.ndarray": np.ndarray,
     "numpy.dtype": np.dtype,
     "numpy._core.multiarray._reconstruct": multiarray._reconstruct,  # type: ignore[attr-defined]
+    "numpy._core.numeric._frombuffer": numeric._frombuffer,  # type: ignore[attr-defined]
     "numpy._core.multiarray.scalar": multiarray.scalar,  # type: ignore[attr-defined]
     "collections.OrderedDict": collections.OrderedDict,
     "collections.deque": collections.deque,

@@ -34,7 +34,14 @@ ACTIVATIONS = {
 NOT_FOR_ACTING = ("device", "optimizer_class", "optimizer_kwargs")
 """Arguments of a policy that only training reads."""
 
-CRITICS = ("value_net.", "mlp_extractor.value_net.", "vf_features_extractor.", "critic.", "critic_target.", "actor_target.")
+CRITICS = (
+    "value_net.",
+    "mlp_extractor.value_net.",
+    "vf_features_extractor.",
+    "critic.",
+    "critic_target.",
+    "actor_target.",
+)
 """Weights that acting does not need."""
 
 
@@ -52,7 +59,9 @@ def rebuild_policy(agent: SavedAgent, observation_space: Space[Any], action_spac
     try:
         policy = cls(observation_space, action_space, lambda _: 0.0, **arguments)
     except (TypeError, ValueError, AssertionError) as error:
-        raise RequestError(f"{agent.path}: its policy cannot be built ({_line(error)}); load it live with SB3") from None
+        raise RequestError(
+            f"{agent.path}: its policy cannot be built ({_line(error)}); load it live with SB3"
+        ) from None
     _load_weights(policy, agent)
     return freeze(policy)
 

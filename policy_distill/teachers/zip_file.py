@@ -94,7 +94,9 @@ def _read(path: Path) -> bytes:
 def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     size = archive.getinfo(name).file_size
     if size > MAX_MEMBER:
-        raise RequestError(f"{path} declares {size:,} bytes for {name!r}, more than {MAX_MEMBER:,}; it was not unpacked")
+        raise RequestError(
+            f"{path} declares {size:,} bytes for {name!r}, more than {MAX_MEMBER:,}; it was not unpacked"
+        )
     return archive.read(name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,11 @@ def with_jsonl(tracker: Tracker | None, path: Path | None, resume_step: int | No
     return FanOut([*trackers, tracker] if tracker is not None else trackers)
 
 
-def make_wandb(mode: str, out: Path, **arguments: Any) -> WandbTracker | None:
-    """Return a W&B tracker as of `wandb_run.start`, or None where `mode` is `disabled` or W&B cannot start."""
-    return None if mode == "disabled" else start(mode, out, **arguments)
+def wandb_maker(mode: str, **arguments: Any) -> Callable[[Path, dict[str, Any]], WandbTracker | None] | None:
+    """Return what makes a W&B tracker from a run folder and its settings; `arguments` are those of `wandb_run.start`.
+
+    None where `mode` is `disabled`.
+    """
+    if mode == "disabled":
+        return None
+    return lambda out, config: start(mode, out, config=config, **arguments)

@@ -1,0 +1,33 @@
+"""CartPole-v1: a [256, 256] PPO teacher becomes a student of 58 parameters.
+
+python -m experiments.cartpole --seeds 0 1 2
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from envs import cartpole
+from experiments.run import Experiment, run
+from policy_distill import DistillConfig
+
+
+@dataclass(frozen=True)
+class Config(Experiment):
+    """Settings of this experiment."""
+
+    out: Path = Path("runs/cartpole")
+    student: str = "mlp:8"
+    teacher_timesteps: int = 200_000
+    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = DistillConfig(timesteps=50_000)
+
+
+def main(config: Config) -> None:
+    """Run the experiment."""
+    run(config, config.config, cartpole)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)))

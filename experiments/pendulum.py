@@ -1,0 +1,33 @@
+"""Pendulum-v1: a [256, 256] PPO teacher becomes a student of 98 parameters.
+
+python -m experiments.pendulum --seeds 0 1 2
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from envs import pendulum
+from experiments.run import Experiment, run
+from policy_distill import DistillConfig
+
+
+@dataclass(frozen=True)
+class Config(Experiment):
+    """Settings of this experiment."""
+
+    out: Path = Path("runs/pendulum")
+    student: str = "mlp:16"
+    teacher_timesteps: int = 200_000
+    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = DistillConfig(timesteps=50_000)
+
+
+def main(config: Config) -> None:
+    """Run the experiment."""
+    run(config, config.config, pendulum)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)))
