@@ -3,7 +3,7 @@
 python -m experiments.lunar_lander --teacher LunarLander-v2.zip
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,9 @@ class Config(Experiment):
     out: Path = Path("runs/lunar_lander")
     student: str = "mlp:32,32"
     teacher_timesteps: int = 1_000_000
-    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = DistillConfig(timesteps=50_000)
+    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: DistillConfig(timesteps=50_000)
+    )
 
 
 def main(config: Config) -> None:

@@ -3,7 +3,7 @@
 python -m experiments.pendulum --seeds 0 1 2
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,9 @@ class Config(Experiment):
     out: Path = Path("runs/pendulum")
     student: str = "mlp:16"
     teacher_timesteps: int = 200_000
-    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = DistillConfig(timesteps=50_000)
+    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: DistillConfig(timesteps=50_000)
+    )
 
 
 def main(config: Config) -> None:

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
-        command: Any = tyro.extras.subcommand_cli_from_dict(  # type: ignore[call-overload]
+        command: Any = tyro.extras.subcommand_cli_from_dict(
             COMMANDS,
             prog="policy-distill",
             description=DESCRIPTION,

@@ -140,16 +140,15 @@ def compare_policies(
     try:
         for policy in (teacher, student):
             check_fit(policy, envs)
-        policies = (teacher, student, RandomPolicy(envs.action_space, envs.n_envs, seed))
-        done = (0, n_episodes, 2 * n_episodes)
-        runs = [
-            run_episodes(policy, envs, n_episodes, seed, True, on_episode and (lambda n, d=d: on_episode(d + n)))
-            for policy, d in zip(policies, done, strict=True)
-        ]
+        runs: list[Evaluation] = []
+        for policy in (teacher, student, RandomPolicy(envs.action_space, envs.n_envs, seed)):
+            advance = _offset(on_episode, len(runs) * n_episodes)
+            runs.append(run_episodes(policy, envs, n_episodes, seed, True, advance))
     finally:
         envs.close()
-    kept = statistics.retention(runs[1].returns, runs[0].returns, runs[2].returns, seed)
-    return Comparison(*runs, retention=kept)
+    teacher_run, student_run, random_run = runs
+    kept = statistics.retention(student_run.returns, teacher_run.returns, random_run.returns, seed)
+    return Comparison(teacher_run, student_run, random_run, kept)
 
 
 def check_fit(policy: Any, envs: Environments) -> None:
@@ -208,6 +207,10 @@ def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:
     return [list(range(index, n_episodes, envs.n_envs)) for index in range(envs.n_envs)]
 
 
+def _offset(on_episode: OnStep | None, done_before: int) -> OnStep | None:
+    return (lambda n_done: on_episode(done_before + n_done)) if on_episode else None
+
+
 def _open(policy: Any, env: Any, n_envs: int) -> Environments:
     takes_raw = hasattr(policy, "label") or hasattr(policy, "distribution_params")
     return open_environments(without_normalization(env) if takes_raw else env, n_envs)
@@ -228,7 +231,7 @@ def _same_kind(expected: Any, found: Any) -> bool:
         same_keys = set(expected.spaces) <= set(found.spaces)
         return same_keys and all(_same_kind(sub, found.spaces[key]) for key, sub in expected.spaces.items())
     sizes = [getattr(space, "nvec", getattr(space, "n", 0)) for space in (expected, found)]
-    return bool(np.array_equal(*sizes))
+    return np.array_equal(sizes[0], sizes[1])
 
 
 def _brief(space: Any) -> str:

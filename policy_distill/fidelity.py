@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from policy_distill.actions import ActionMap
-from policy_distill.interfaces import ActionDistribution, Loss, Teacher
+from policy_distill.interfaces import ActionDistribution, Teacher
 from policy_distill.student import StudentPolicy
 
 
@@ -24,17 +24,17 @@ class Fidelity:
     """Share of states with equal deterministic actions (discrete), or 1 less the mean absolute difference of the
     executed actions as a share of the action range (continuous)."""
     kl: float
-    """Mean of the forward divergence, in nats."""
+    """Mean of KL(teacher ‖ student), in nats."""
 
 
 @torch.no_grad()
 def measure_fidelity(
-    teacher: Teacher, student: StudentPolicy, features: torch.Tensor, teacher_params: torch.Tensor, divergence: Loss
+    teacher: Teacher, student: StudentPolicy, features: torch.Tensor, teacher_params: torch.Tensor
 ) -> Fidelity:
     """Compare on features `[B, D]` whose labels `[B, P]` the teacher gave."""
     family = teacher.family
     student_params = student.params(features.to(next(student.parameters()).device)).cpu()
-    kl = divergence(family, teacher_params, student_params).mean()
+    kl = family.kl(teacher_params, student_params).mean()
     return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))
 
 

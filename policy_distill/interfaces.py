@@ -109,7 +109,7 @@ class Teacher(Protocol):
     family: ActionDistribution
     action_map: ActionMap
     """From the family's actions to what the environment executes."""
-    normalizer: Normalizer | None
+    normalizer: Normalizer | dict[str, Normalizer] | None
     """The observation normalisation applied inside; the student copies it."""
     state_dependent_std: bool
     """True where log σ is a function of the observation, so the student needs a head for it."""

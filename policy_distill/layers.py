@@ -8,7 +8,7 @@ new network needs nothing from them as long as it is made of these layers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ OPS: dict[str, Callable[[Layer, Mapping[str, np.ndarray]], Function]] = {
 """Each op's NumPy form. An op may overwrite its input, so the first layer must make a new array."""
 
 
-def compile_layers(layers: list[Layer], tensors: Mapping[str, np.ndarray]) -> Function:
+def compile_layers(layers: Sequence[Layer], tensors: Mapping[str, np.ndarray]) -> Function:
     """Return the network as one NumPy function from float32 features `[B, ...]` to outputs `[B, P]`."""
     functions = [OPS[layer["op"]](layer, tensors) for layer in layers]
 
@@ -57,6 +57,6 @@ def compile_layers(layers: list[Layer], tensors: Mapping[str, np.ndarray]) -> Fu
     return forward
 
 
-def count_macs(layers: list[Layer], tensors: Mapping[str, np.ndarray]) -> int:
+def count_macs(layers: Sequence[Layer], tensors: Mapping[str, np.ndarray]) -> int:
     """Return the multiply-accumulates of one observation; biases and activations are not counted."""
     return sum(math.prod(tensors[layer["weight"]].shape) for layer in layers if layer["op"] == "linear")

@@ -29,7 +29,6 @@ from policy_distill.session import Session
 from policy_distill.tracking.table import FanOut, with_jsonl
 from policy_distill.training import one_torch_thread
 
-
 MakeTracker = Callable[[Path, dict[str, Any]], Tracker | None]
 
 

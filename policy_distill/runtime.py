@@ -28,7 +28,7 @@ RUNTIMES = ("auto", "numpy")
 class Student:
     """A policy that answers SB3's `predict` on raw observations: normalisation and post-processing are inside.
 
-    Sampling draws from a generator of its own, which `seed` sets; share an object between threads only to act by the mode.
+    Sampling draws from a generator of its own, which `seed` sets; between threads, share it only to act by the mode.
     """
 
     def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:

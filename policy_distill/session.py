@@ -99,7 +99,7 @@ class Session:
             if self.policy is None:
                 self.create_student(self._normalizer(rollout), teacher_params)
             features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
-            fidelity = measure_fidelity(self.teacher, self._policy, features, teacher_params, self.loss)
+            fidelity = measure_fidelity(self.teacher, self._policy, features, teacher_params)
             if self.config.buffer == "latest":
                 self.buffer.clear()
             self.buffer.add(features, teacher_params)
@@ -143,9 +143,7 @@ class Session:
             rollout = collector.collect(self.student(), n_steps, True, 0.0)
             params, _ = self.teacher.label(rollout.obs, rollout.episode_starts)
             features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
-            return measure_fidelity(
-                self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]), self.loss
-            )
+            return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]))
 
     @property
     def _policy(self) -> StudentPolicy:

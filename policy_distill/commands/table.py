@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from policy_distill.commands.compare import Compare
 from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
 from policy_distill.commands.info import Info
 from policy_distill.commands.train import Train
 
-COMMANDS = {"train": Train, "distill": Distill, "evaluate": Evaluate, "compare": Compare, "info": Info}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "train": Train,
+    "distill": Distill,
+    "evaluate": Evaluate,
+    "compare": Compare,
+    "info": Info,
+}

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2)}
+"""What keeps the variance of activations from layer to layer (as torch's `calculate_gain`)."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class MLP:
         sizes = [math.prod(input_shape), *self.widths]
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(sizes):
-            layers += [_linear(n_in, n_out, nn.init.calculate_gain(self.activation), generator), self._activation()]
+            layers += [_linear(n_in, n_out, GAINS[self.activation], generator), self._activation()]
         layers.append(_linear(sizes[-1], n_outputs, 0.01, generator))
         return nn.Sequential(*layers)
 

@@ -39,7 +39,7 @@ def describe_layers(network: nn.Sequential) -> list[dict[str, Any]]:
 def _describe(name: str, module: nn.Module) -> dict[str, Any]:
     if isinstance(module, nn.Linear):
         return {"op": "linear", "weight": f"network.{name}.weight", "bias": f"network.{name}.bias"}
-    return {"op": {nn.Tanh: "tanh", nn.ReLU: "relu"}[type(module)]}  # type: ignore[index]
+    return {"op": {nn.Tanh: "tanh", nn.ReLU: "relu"}[type(module)]}
 
 
 def _widths(spec: str, sizes: str) -> tuple[int, ...]:

@@ -32,8 +32,7 @@ def find_algorithm(data: dict[str, Any], asked: str, place: str) -> str:
     if reference.startswith("stable_baselines3.common.policies."):
         return _actor_critic(data)
     raise RequestError(
-        f"{place} has the policy {reference}; expected one of PPO or A2C. If it is one with a policy of its own, load the "
-        "model with SB3 and pass it live"
+        f"{place} has the policy {reference}; expected that of PPO or A2C, the algorithms supported so far"
     )
 
 

@@ -33,8 +33,7 @@ def label_in_chunks(obs: Any, forward: Callable[[Any], torch.Tensor]) -> torch.T
     first = next(iter(obs.values())) if isinstance(obs, dict) else obs
     shape = first.shape[:2]
     flat = _map(obs, lambda value: value.reshape(-1, *value.shape[2:]))
-    n_states = shape[0] * shape[1]
-    parts = [forward(_map(flat, lambda v, i=i: v[i : i + CHUNK])) for i in range(0, n_states, CHUNK)]
+    parts = [forward(_rows(flat, start, start + CHUNK)) for start in range(0, shape[0] * shape[1], CHUNK)]
     params = parts[0] if len(parts) == 1 else torch.cat(parts)
     return params.reshape(*shape, -1).to(torch.float32).cpu().contiguous()
 
@@ -54,3 +53,7 @@ def count(parameters: list[torch.Tensor]) -> tuple[int, int]:
 
 def _map(obs: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
     return {key: function(value) for key, value in obs.items()} if isinstance(obs, dict) else function(obs)
+
+
+def _rows(obs: Any, start: int, stop: int) -> Any:
+    return _map(obs, lambda value: value[start:stop])

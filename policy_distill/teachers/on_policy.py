@@ -21,7 +21,7 @@ from policy_distill.teachers.observing import Normalizers, count, label_in_chunk
 class OnPolicyTeacher:
     """A PPO or A2C policy with its observation normalisation."""
 
-    def __init__(self, policy: ActorCriticPolicy, normalizer: Normalizers, provenance: dict[str, Any]) -> None:
+    def __init__(self, policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> None:
         self.policy = policy
         self.normalizer = normalizer
         self.provenance = provenance
@@ -46,7 +46,7 @@ class OnPolicyTeacher:
     def _params(self, obs: Any) -> torch.Tensor:
         tensor = to_tensor(self.policy, normalize(obs, self.normalizer))
         # SB3 overwrites this one object at its next call, so the parameters are copied out at once.
-        distribution = self.policy.get_distribution(tensor).distribution
+        distribution: Any = self.policy.get_distribution(tensor).distribution
         if isinstance(distribution, torch.distributions.Categorical):
             return distribution.logits.clone()
         return torch.cat([distribution.mean, distribution.stddev.log()], dim=-1)

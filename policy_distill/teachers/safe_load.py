@@ -21,9 +21,9 @@ from policy_distill.errors import RequestError
 REAL: dict[str, Any] = {
     "numpy.ndarray": np.ndarray,
     "numpy.dtype": np.dtype,
-    "numpy._core.multiarray._reconstruct": multiarray._reconstruct,  # type: ignore[attr-defined]
-    "numpy._core.numeric._frombuffer": numeric._frombuffer,  # type: ignore[attr-defined]
-    "numpy._core.multiarray.scalar": multiarray.scalar,  # type: ignore[attr-defined]
+    "numpy._core.multiarray._reconstruct": multiarray._reconstruct,
+    "numpy._core.numeric._frombuffer": getattr(numeric, "_frombuffer"),  # noqa: B009 - private, and not in NumPy's stubs
+    "numpy._core.multiarray.scalar": multiarray.scalar,
     "collections.OrderedDict": collections.OrderedDict,
     "collections.deque": collections.deque,
     **{f"builtins.{kind.__name__}": kind for kind in (bool, bytearray, bytes, complex, dict, float, frozenset)},

@@ -25,11 +25,8 @@ EXTRACTORS = {
     f"stable_baselines3.common.torch_layers.{cls.__name__}": cls
     for cls in (torch_layers.FlattenExtractor, torch_layers.NatureCNN, torch_layers.CombinedExtractor)
 }
-ACTIVATIONS = {
-    f"torch.nn.modules.activation.{name}": getattr(torch.nn, name)
-    for name in ("CELU", "ELU", "GELU", "Hardswish", "Hardtanh", "LeakyReLU", "Mish", "ReLU", "ReLU6", "SELU", "SiLU")
-    + ("Sigmoid", "Softplus", "Softsign", "Tanh")
-}
+_ACTIVATIONS = "CELU ELU GELU Hardswish Hardtanh LeakyReLU Mish ReLU ReLU6 SELU SiLU Sigmoid Softplus Softsign Tanh"
+ACTIVATIONS = {f"torch.nn.modules.activation.{name}": getattr(torch.nn, name) for name in _ACTIVATIONS.split()}
 
 NOT_FOR_ACTING = ("device", "optimizer_class", "optimizer_kwargs")
 """Arguments of a policy that only training reads."""
@@ -114,7 +111,7 @@ def _load_weights(policy: BasePolicy, agent: SavedAgent) -> None:
 
 def _not_known(agent: SavedAgent, what: str, reference: Any) -> RequestError:
     return RequestError(
-        f"{agent.path} uses the {what} {reference}, which is not part of Stable-Baselines3 or torch; nothing of it was run. "
+        f"{agent.path} uses the {what} {reference}, not part of Stable-Baselines3 or torch; nothing of it was run. "
         "If you trust the file, load it with trust=True (--trust)"
     )
 

@@ -88,7 +88,7 @@ def start(
     """Start a run in `out`, or return None with a warning where W&B cannot.
 
     Args:
-        mode: `offline` or `online`; WANDB_MODE overrides offline. Online without a key, or without an answer, is offline.
+        mode: `offline` or `online`; WANDB_MODE overrides offline. Online without key or answer is offline.
         out: the run folder; W&B's files lie in `wandb` in it.
         config: the run's settings.
         project: WANDB_PROJECT, or "policy-distill", where None.
