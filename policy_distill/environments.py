@@ -28,6 +28,8 @@ class Environments(Protocol):
     action_space: gymnasium.Space[Any]
     resets_itself: bool
     """True where an ended episode is followed by the next without a call of `reset`."""
+    restarting: np.ndarray
+    """bool `[N]`: the next step of this environment only restarts it, whatever the action."""
     obs: Any
     """The current raw observations `[N, ...]`, or a dict of such; overwritten by every step."""
 
@@ -56,6 +58,7 @@ class EnvironmentList:
         self.action_space = envs[0].action_space
         self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
         self.obs = _storage(self.observation_space, self.n_envs)
+        self.restarting = np.zeros(self.n_envs, dtype=bool)
         self._owned = owned
         self._rewards = np.zeros(self.n_envs)
         self._terminated = np.zeros(self.n_envs, dtype=bool)

@@ -187,9 +187,10 @@ def run_episodes(
     while n_done < n_episodes:
         actions, state = policy.predict(envs.obs, state, starts, deterministic)
         active = episodes >= 0
+        counted = active & ~envs.restarting
         rewards, terminated, truncated = envs.step(actions, active)
         returns[episodes[active]] += rewards[active]
-        lengths[episodes[active]] += 1
+        lengths[episodes[counted]] += 1
         check_finite(envs.obs, envs.env_id, "evaluation")
         starts = active & (terminated | truncated)
         for index in np.flatnonzero(starts).tolist():

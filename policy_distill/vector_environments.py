@@ -24,6 +24,7 @@ class Sb3Environments:
         self.action_space = vec_env.action_space
         self.env_id = _spec_id(getattr(vec_env, "get_attr", lambda _: [None])("spec")[0], vec_env)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
+        self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
 
     def reset(self, index: int, seed: int) -> None:
@@ -59,6 +60,7 @@ class GymnasiumEnvironments:
         self.env_id = _spec_id(vector_env.spec, vector_env)
         self._mode = vector_env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
+        self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
 
     def reset(self, index: int, seed: int) -> None:
@@ -75,6 +77,7 @@ class GymnasiumEnvironments:
         """
         obs, rewards, terminated, truncated, _ = self.vector_env.step(actions)
         ended = terminated | truncated
+        self.restarting = ended if self._mode == AutoresetMode.NEXT_STEP else np.zeros_like(ended)
         if self._mode == AutoresetMode.DISABLED and ended.any():
             obs, _ = self.vector_env.reset(options={"reset_mask": ended})
         self.obs = _copy(obs)
