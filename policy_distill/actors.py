@@ -12,7 +12,19 @@ import torch
 from gymnasium import Space
 from gymnasium.vector.utils import batch_space
 
+from policy_distill.errors import RunFault
 from policy_distill.interfaces import Policy, Teacher
+
+
+def check_labels(params: torch.Tensor) -> None:
+    """Stop where a teacher's distribution parameters are NaN.
+
+    Raises:
+        RunFault: with the share of such parameters.
+    """
+    if bool(params.isnan().any()):
+        share = float(params.isnan().float().mean())
+        raise RunFault(f"the teacher's outputs are not finite: {share:.0%} of them are NaN; check its weights")
 
 
 class TeacherActor:
@@ -29,6 +41,7 @@ class TeacherActor:
         one_step = {k: v[None] for k, v in observation.items()} if isinstance(observation, dict) else observation[None]
         assert episode_start is not None
         params, state = self.teacher.label(one_step, episode_start[None], state)
+        check_labels(params)
         family = self.teacher.family
         actions = family.mode(params[0]) if deterministic else family.sample(params[0], self._generator)
         return self.teacher.action_map.execute(actions.numpy()), state

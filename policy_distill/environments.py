@@ -123,19 +123,18 @@ def without_normalization(env: Any) -> Any:
 
 
 def check_finite(obs: Any, env_id: str, where: str) -> None:
-    """Stop where observations `[T, N, ...]` (or `[N, ...]`, or a dict) hold NaN or infinity.
+    """Stop where observations `[N, ...]`, or a dict of such, hold NaN or infinity; `where` names the moment.
 
     Raises:
-        RunFault: naming the environment's index and the step.
+        RunFault: naming the environment's index and the component.
     """
     for key, array in obs.items() if isinstance(obs, dict) else (("", obs),):
         if array.dtype.kind != "f" or np.isfinite(array).all():
             continue
-        at = np.argwhere(~np.isfinite(array))[0].tolist()
-        named = f"environment {at[1]} at step {at[0]}" if where == "rollout" else f"environment {at[0]}"
+        index, *component = np.argwhere(~np.isfinite(array))[0].tolist()
         raise RunFault(
-            f"{env_id} returned {array[tuple(at)]} in an observation{f' under key {key!r}' if key else ''}: {named} of "
-            f"the {where}, component {at[2:] if where == 'rollout' else at[1:]}; mend the environment"
+            f"{env_id} returned {array[(index, *component)]} in an observation{f' under key {key!r}' if key else ''}: "
+            f"environment {index} {where}, component {component}; mend the environment"
         )
 
 

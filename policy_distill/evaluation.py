@@ -191,7 +191,7 @@ def run_episodes(
         rewards, terminated, truncated = envs.step(actions, active)
         returns[episodes[active]] += rewards[active]
         lengths[episodes[counted]] += 1
-        check_finite(envs.obs, envs.env_id, "evaluation")
+        check_finite(envs.obs, envs.env_id, "in the evaluation")
         starts = active & (terminated | truncated)
         for index in np.flatnonzero(starts).tolist():
             n_done += 1

@@ -80,11 +80,12 @@ class Collector:
         obs = _allocate(self.envs.obs, n_steps)
         episode_starts = np.empty((n_steps, self.envs.n_envs), dtype=bool)
         for step in range(n_steps):
+            # Before anybody acts on it: a policy given NaN fails in ways that hide the cause.
+            check_finite(self.envs.obs, self.envs.env_id, f"at step {step} of the rollout")
             _store(obs, step, self.envs.obs)
             episode_starts[step] = self._starts
             actions, self._state = actor.predict(self.envs.obs, self._state, self._starts, deterministic)
             self._advance(actions)
-        check_finite(obs, self.envs.env_id, "rollout")
         return Rollout(obs, episode_starts, None, teacher_share)
 
     def forget_state(self) -> None:

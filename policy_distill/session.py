@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.actors import MixedActor, TeacherActor
+from policy_distill.actors import MixedActor, TeacherActor, check_labels
 from policy_distill.buffer import Buffer
 from policy_distill.config import DistillConfig
 from policy_distill.environments import Environments
@@ -91,6 +91,7 @@ class Session:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
         with self.timed("label"):
             params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
+            check_labels(params)
         return params.reshape(-1, params.shape[-1])
 
     def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:

@@ -20,13 +20,16 @@ from policy_distill.errors import RequestError
 
 KEY = "policy_distill"
 FORMAT_VERSION = 1
+SEAL = ', "sha256": "'
+"""What stands before the checksum, which closes the record."""
 
 
 def write_student(path: str | Path, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
     """Write a student file, whole or not at all."""
-    record = {"format_version": FORMAT_VERSION, **metadata}
-    record["sha256"] = _digest(tensors, record)
-    write_atomically(Path(path), save(tensors, metadata={KEY: json.dumps(record)}))
+    record = {"format_version": FORMAT_VERSION, **{key: value for key, value in metadata.items() if key != "sha256"}}
+    text = json.dumps(record)
+    sealed = f'{text[:-1]}{SEAL}{_digest(tensors, text)}"}}'
+    write_atomically(Path(path), save(tensors, metadata={KEY: sealed}))
 
 
 def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -39,7 +42,8 @@ def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
     data = _read_bytes(path)
     header = _header(path, data)
     try:
-        record = json.loads(header["__metadata__"][KEY])
+        sealed = header["__metadata__"][KEY]
+        record = json.loads(sealed)
     except (KeyError, TypeError, json.JSONDecodeError):
         raise RequestError(f"{path} is a safetensors file but not a student: it has no {KEY!r} record") from None
     version = record.get("format_version") if isinstance(record, dict) else None
@@ -51,7 +55,9 @@ def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
         tensors = load(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise RequestError(f"{path} is truncated or altered ({error}); copy it again from its source") from None
-    if record.get("sha256") != _digest(tensors, {k: v for k, v in record.items() if k != "sha256"}):
+    # Over the text and not over the values: a changed last digit of a number may leave its value as it is.
+    text, _, seal = sealed.rpartition(SEAL)
+    if seal != f'{_digest(tensors, text + "}")}"}}':
         raise RequestError(
             f"{path} was altered: its checksum does not match its contents; copy it again from its source"
         )
@@ -107,8 +113,8 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
     return header
 
 
-def _digest(tensors: dict[str, np.ndarray], record: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
+def _digest(tensors: dict[str, np.ndarray], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
