@@ -106,7 +106,8 @@ class Session:
             self.buffer.add(features, teacher_params)
             n_updates = max(1, round(self.config.n_epochs * len(features) / self.config.batch_size))
             generator = torch.Generator().manual_seed(self._seed("train"))
-            metrics = self.trainer.fit(self.buffer, n_updates, self.progress, generator)
+            before = min((self.env_steps - len(features)) / self.config.timesteps, 1.0)
+            metrics = self.trainer.fit(self.buffer, n_updates, (before, self.progress), generator)
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
 

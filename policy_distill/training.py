@@ -31,18 +31,21 @@ class Trainer:
         # The fused form does all parameters in one kernel; on networks this small the loop over tensors is the cost.
         self.optimizer = torch.optim.Adam(student.parameters(), lr=config.learning_rate, fused=config.device == "cpu")
 
-    def fit(self, buffer: Buffer, n_updates: int, progress: float, generator: torch.Generator) -> dict[str, float]:
+    def fit(
+        self, buffer: Buffer, n_updates: int, progress: tuple[float, float], generator: torch.Generator
+    ) -> dict[str, float]:
         """Make `n_updates` gradient steps on minibatches that `generator` draws.
 
-        `progress` in [0, 1] is the share of all data collected so far.
+        `progress` is the share of all data collected before and after the rollout that these steps follow, in [0, 1];
+        the learning rate falls from the one to the other.
 
         Raises:
             RunFault: for a loss that is not finite, before it reaches the weights of the run's result.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * _cosine(progress)
         losses, norms = torch.zeros(n_updates), torch.zeros(n_updates)
+        before, after = progress
         for update in range(n_updates):
+            self._set_rate(before + (after - before) * update / n_updates)
             features, teacher_params = buffer.sample(self.config.batch_size, generator)
             losses[update], norms[update] = self._step(features, teacher_params)
         if not bool(torch.isfinite(losses).all() and torch.isfinite(norms).all()):
@@ -51,6 +54,10 @@ class Trainer:
                 f"(now {self.config.learning_rate}) or check the teacher's outputs"
             )
         return {"train/loss": float(losses.mean()), "train/grad_norm": float(norms.mean())}
+
+    def _set_rate(self, progress: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * _cosine(progress)
 
     def _step(self, features: torch.Tensor, teacher_params: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         student_params = self.student.params(features)
@@ -74,4 +81,4 @@ def one_torch_thread() -> Iterator[None]:
 
 
 def _cosine(progress: float) -> float:
-    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -181,7 +181,7 @@ def test_a_checkpoint_restores_everything_that_training_reads(tmp_path):
             cartpole_teacher(), open_environments("CartPole-v1", 8), "mlp:4", forward_kl, make_config(None, arguments)
         )
         load_checkpoint(tmp_path / "run" / "checkpoint" / "latest.safetensors", session, identity)
-        session.trainer.fit(session.buffer, 5, 0.5, torch.Generator().manual_seed(0))
+        session.trainer.fit(session.buffer, 5, (0.5, 0.6), torch.Generator().manual_seed(0))
         sessions.append(session)
     assert sessions[0].env_steps == 1024
     assert sessions[0].buffer.size == 1024
