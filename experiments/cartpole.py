@@ -3,6 +3,7 @@
 python -m experiments.cartpole --seeds 0 1 2
 """
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ import tyro
 from envs import cartpole
 from experiments.run import Experiment, run
 from policy_distill import DistillConfig
+from policy_distill.cli import guarded
 
 
 @dataclass(frozen=True)
@@ -32,4 +34,5 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)))
+    settings = tyro.cli(Config, description=__doc__, config=(tyro.conf.OmitArgPrefixes,))
+    sys.exit(guarded(lambda: main(settings)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 
 from policy_distill import DistillConfig, distill, load_teacher, train_teacher
 from policy_distill.commands.distill import summary
+from policy_distill.errors import RequestError
 from policy_distill.progress import Progress
 from policy_distill.tracking.table import wandb_maker
 
@@ -60,7 +60,7 @@ def run(experiment: Experiment, config: DistillConfig, env: ModuleType) -> None:
 def _train(experiment: Experiment, env: ModuleType) -> tuple[Path, float]:
     zip_path = experiment.out / "teacher.zip"
     if zip_path.exists() and not experiment.overwrite:
-        sys.exit(f"expected a new folder, found {zip_path}; add --overwrite, or --teacher {zip_path} to use it")
+        raise RequestError(f"expected a new --out, found {zip_path}; add --overwrite, or use it with --teacher")
     began = time.perf_counter()
     with Progress(experiment.teacher_timesteps, description="teacher") as bar:
         train_teacher(

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import tyro
@@ -21,22 +22,20 @@ DESCRIPTION = "Distil a Stable-Baselines3 agent into the smallest, fastest polic
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    return guarded(lambda: _parse(arguments).run())
+
+
+def guarded(call: Callable[[], int | None]) -> int:
+    """Return the exit status of `call`, errors said in one line on stderr."""
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
-        command: Any = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
-            prog="policy-distill",
-            description=DESCRIPTION,
-            args=arguments,
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
-        return int(command.run())
+        return call() or 0
     except RequestError as error:
         return _say(str(error), 2)
     except RunFault as error:
         return _say(str(error), 1)
-    except KeyboardInterrupt:
-        return _say("interrupted", 130)
+    except KeyboardInterrupt as interrupt:
+        return _say(str(interrupt) or "interrupted", 130)
     except BrokenPipeError:
         # The reader of our output left (as `head` does); what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,6 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception:
         traceback.print_exc()
         return _say("this is a fault of policy-distill; please report it with the lines above", 1)
+
+
+def _parse(arguments: list[str] | None) -> Any:
+    return tyro.extras.subcommand_cli_from_dict(
+        COMMANDS, prog="policy-distill", description=DESCRIPTION, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
+    )
 
 
 def _say(message: str, status: int) -> int:

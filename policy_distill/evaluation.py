@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill import statistics
 from policy_distill.actors import RandomPolicy
 from policy_distill.environments import Environments, check_finite, open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Policy
-from policy_distill.statistics import Retention
+from policy_distill.statistics import Retention, interval, iqm, json_number, retention
 
 N_ENVS = 16
 """Environments stepped side by side; it does not change which episodes are run."""
@@ -60,12 +59,12 @@ class Evaluation:
     @property
     def iqm(self) -> float:
         """Interquartile mean of the returns."""
-        return float(statistics.iqm(self.returns))
+        return float(iqm(self.returns))
 
     @cached_property
     def ci95(self) -> tuple[float, float]:
         """95% bootstrap interval of the interquartile mean."""
-        return statistics.interval(self.returns, self.seed)
+        return interval(self.returns, self.seed)
 
     def to_json(self) -> dict[str, Any]:
         """Return `mean`, `std`, `iqm` and `ci95` as JSON values."""
@@ -73,7 +72,7 @@ class Evaluation:
             "mean": self.mean,
             "std": self.std,
             "iqm": self.iqm,
-            "ci95": [statistics.json_number(x) for x in self.ci95],
+            "ci95": [json_number(x) for x in self.ci95],
         }
 
 
@@ -147,7 +146,7 @@ def compare_policies(
     finally:
         envs.close()
     teacher_run, student_run, random_run = runs
-    kept = statistics.retention(student_run.returns, teacher_run.returns, random_run.returns, seed)
+    kept = retention(student_run.returns, teacher_run.returns, random_run.returns, seed)
     return Comparison(teacher_run, student_run, random_run, kept)
 
 

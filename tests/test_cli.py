@@ -1,0 +1,211 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from policy_distill.cli import main
+from policy_distill.tracking.jsonl import read_metrics
+from tests.doubles import Corridor
+
+SMALL = ["--timesteps", "1024", "--n-steps", "64", "--eval-episodes", "5", "--student", "mlp:4"]
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    path = tmp_path_factory.mktemp("teacher") / "teacher.zip"
+    PPO("MlpPolicy", "CartPole-v1", n_steps=16, batch_size=16, device="cpu", policy_kwargs={"net_arch": [8]}).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_folder(teacher, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["distill", "--teacher", str(teacher), "--env", "CartPole-v1", "--out", str(out), *SMALL]) == 0
+    return out
+
+
+def json_of(capfd):
+    out = capfd.readouterr().out
+    assert out.count("\n") == 1, "one object on one line and nothing else"
+    return json.loads(out)
+
+
+def test_distilling_writes_the_run_folder_and_shows_a_table(teacher, tmp_path, capfd):
+    out = tmp_path / "run"
+    assert main(["distill", "--teacher", str(teacher), "--env", "CartPole-v1", "--out", str(out), *SMALL]) == 0
+    text = capfd.readouterr().out
+    for shown in ("teacher", "student", "random", "retention [95%]", "compression", "seconds labelling", str(out)):
+        assert shown in text
+    names = {path.name for path in out.iterdir()}
+    assert {"config.json", "metrics.jsonl", "student.safetensors", "evaluation.json", "checkpoint", "wandb"} <= names
+
+
+def test_json_prints_the_evaluation_and_nothing_else(teacher, tmp_path, capfd):
+    arguments = ["distill", "--teacher", str(teacher), "--env", "CartPole-v1", "--out", str(tmp_path / "run"), *SMALL]
+    assert main([*arguments, "--json", "--track", "disabled"]) == 0
+    assert json_of(capfd) == json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert not (tmp_path / "run" / "wandb").exists()
+
+
+def test_students_and_teachers_are_evaluated_and_compared(teacher, run_folder, capfd):
+    student = str(run_folder / "student.safetensors")
+    for policy in (student, str(teacher)):
+        assert main(["evaluate", policy, "--env", "CartPole-v1", "--episodes", "4", "--seed", "3", "--json"]) == 0
+        record = json_of(capfd)
+        assert record["n_episodes"] == len(record["returns"]) == 4
+        assert record["mean"] == pytest.approx(np.mean(record["returns"]))
+        assert len(record["ci95"]) == 2
+    assert main(["compare", str(teacher), student, "--env", "CartPole-v1", "--episodes", "4", "--json"]) == 0
+    record = json_of(capfd)
+    assert {"teacher", "student", "random", "retention"} <= set(record)
+    assert main(["compare", str(teacher), student, "--env", "CartPole-v1", "--episodes", "4"]) == 0
+    assert "retention" in capfd.readouterr().out
+
+
+def test_files_are_described(teacher, run_folder, capfd):
+    assert main(["info", str(run_folder / "student.safetensors"), "--json"]) == 0
+    record = json_of(capfd)
+    assert (record["kind"], record["network"], record["n_params"]) == ("student", "mlp:4", 4 * 4 + 4 + 4 * 2 + 2)
+    assert record["algorithm"] == "ppo"
+    assert main(["info", str(teacher), "--json"]) == 0
+    record = json_of(capfd)
+    assert (record["kind"], record["algorithm"], record["n_params"]) == ("teacher", "ppo", 4 * 8 + 8 + 8 * 2 + 2)
+    assert main(["info", str(teacher)]) == 0
+    assert "policy_class" in capfd.readouterr().out
+
+
+def test_a_teacher_is_trained(tmp_path, capfd):
+    arguments = ["train", "--env", "CartPole-v1", "--timesteps", "2048", "--n-envs", "1", "--net-arch", "8,8"]
+    assert main([*arguments, "--out", str(tmp_path / "t.zip"), "--normalize", "--json"]) == 0
+    assert json_of(capfd)["env_steps"] == 2048
+    assert (tmp_path / "vecnormalize.pkl").exists()
+    assert main([*arguments, "--out", str(tmp_path / "t.zip")]) == 2
+    assert "--overwrite" in capfd.readouterr().err
+
+
+@pytest.fixture
+def files(tmp_path, teacher):
+    whole = teacher.read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "foreign.zip").write_text("not a zip")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "notes").write_text("mine")
+    VecNormalize(DummyVecEnv([Corridor])).save(str(tmp_path / "other.pkl"))
+    return tmp_path
+
+
+WRONG = {
+    "missing teacher": (["--teacher", "{files}/none.zip"], "found nothing at"),
+    "foreign teacher": (["--teacher", "{files}/foreign.zip"], "not a zip"),
+    "truncated teacher": (["--teacher", "{files}/cut.zip"], "truncated"),
+    "unknown environment": (["--env", "CartPole-v7"], "CartPole-v1"),
+    "an environment that does not fit": (["--env", "Pendulum-v1"], "found Box(3,)"),
+    "unknown student": (["--student", "resnet:18"], "mlp:32,32"),
+    "zero steps": (["--timesteps", "0"], "timesteps must be at least 1"),
+    "negative environments": (["--n-envs", "-2"], "n_envs must be at least 1"),
+    "negative episodes": (["--eval-episodes", "-1"], "eval_episodes must be at least 0"),
+    "unknown loss": (["--loss", "reverse"], "did you mean reverse_kl"),
+    "a folder in use": (["--out", "{files}/used"], "--resume or --overwrite"),
+    "statistics of another shape": (["--vecnormalize", "{files}/other.pkl"], "expected (4,)"),
+    "missing statistics": (["--vecnormalize", "{files}/none.pkl"], "found no file"),
+    "nothing to resume": (["--resume"], "expected a checkpoint"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_request_ends_with_2_and_one_line(files, teacher, capfd, case):
+    changes, message = WRONG[case]
+    arguments = {"--teacher": str(teacher), "--env": "CartPole-v1", "--out": str(files / "run"), "--track": "disabled"}
+    changes = [change.format(files=files) for change in changes]
+    flags = [changes.pop()] if len(changes) % 2 else []
+    arguments |= dict(zip(changes[::2], changes[1::2], strict=True))
+    status = main(["distill", *(word for pair in arguments.items() for word in pair), *flags])
+    captured = capfd.readouterr()
+    assert status == 2
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not (files / "run").exists()
+
+
+@pytest.mark.parametrize("words", ["distill --foo", "evaluate a.zip --env X --episodes many", "dance"])
+def test_a_command_line_that_cannot_be_parsed_ends_with_2(words, capfd):
+    with pytest.raises(SystemExit) as stop:
+        main(words.split())
+    assert stop.value.code == 2
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "distill", "evaluate", "compare", "info"])
+def test_help_teaches_with_an_example(command, capfd):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"Example: policy-distill {command}" in capfd.readouterr().out
+
+
+def test_help_imports_neither_torch_nor_sb3():
+    code = "import sys, policy_distill.cli; sys.exit(bool({'torch', 'stable_baselines3', 'wandb'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_nan_in_an_observation_ends_with_1_and_says_where(teacher, tmp_path, capfd, monkeypatch):
+    import gymnasium
+    from gymnasium.envs.classic_control import CartPoleEnv
+
+    class Broken(CartPoleEnv):
+        def step(self, action):
+            obs, *rest = super().step(action)
+            return (obs * np.nan, *rest)
+
+    gymnasium.register("Broken-v0", Broken)
+    arguments = ["--teacher", str(teacher), "--env", "Broken-v0", "--out", str(tmp_path / "run"), "--track", "disabled"]
+    assert main(["distill", *arguments]) == 1
+    assert "environment 0 at step 1 of the rollout" in capfd.readouterr().err
+    gymnasium.registry.pop("Broken-v0")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_with_130_and_the_resume_command_works(teacher, tmp_path, number):
+    out = tmp_path / "run"
+    command = [
+        "-m",
+        "policy_distill.cli",
+        "distill",
+        "--teacher",
+        str(teacher),
+        "--env",
+        "CartPole-v1",
+        "--out",
+        str(out),
+    ]
+    options = ["--timesteps", "400000", "--eval-episodes", "2", "--track", "disabled"]
+    process = subprocess.Popen([sys.executable, *command, *options], stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (out / "metrics.jsonl").exists() and read_metrics(out / "metrics.jsonl"):
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume" in err
+    steps = read_metrics(out / "metrics.jsonl")[-1]["time/env_steps"]
+    assert steps < 400_000
+    # The same settings, resumed and interrupted again, go on from where the first one stopped.
+    process = subprocess.Popen([sys.executable, *command, *options, "--resume"], stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if read_metrics(out / "metrics.jsonl")[-1]["time/env_steps"] > steps:
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    all_steps = [row["time/env_steps"] for row in read_metrics(out / "metrics.jsonl")]
+    assert all_steps == sorted(set(all_steps))
+    assert all_steps[:2] == [1024, 2048]

@@ -1,0 +1,219 @@
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from policy_distill.tracking import wandb_run
+from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
+from policy_distill.tracking.metrics import METRICS
+from policy_distill.tracking.table import FanOut, wandb_maker, with_jsonl
+from tests.wandb_reader import read_run
+
+OFFLINE = """
+import json, sys
+from pathlib import Path
+from policy_distill.tracking.wandb_run import start
+out = Path(sys.argv[1]); (out / "student.safetensors").write_bytes(b"12345678" * 100)
+tracker = start("offline", out, config={"seed": 3, "nested": {"a": 1}}, tags=("x",))
+for step in (10, 20, 30):
+    tracker.log({"train/kl": 1 / step, "train/loss": 2.0}, step)
+tracker.summary({"retention": {"iqm": 0.97}})
+tracker.artifact(out / "student.safetensors", "student", {"n_params": 58})
+assert tracker.url is None
+tracker.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def offline_run(tmp_path_factory):
+    """A run in a process without a key, a home, a terminal or a network."""
+    out = tmp_path_factory.mktemp("runs") / "lander"
+    out.mkdir()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    env |= {"HOME": str(out.parent / "home"), "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, str(out)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return out, done, read_run(out / "wandb")
+
+
+def test_an_offline_run_holds_what_was_logged(offline_run):
+    _, _, run = offline_run
+    rows = [row for row in run["history"] if "train/kl" in row]
+    assert [row["time/env_steps"] for row in rows] == [10, 20, 30]
+    assert [row["train/kl"] for row in rows] == [0.1, 0.05, 1 / 30]
+    assert run["config"]["seed"] == 3
+    assert run["summary"]["retention"]["iqm"] == 0.97
+    assert run["metrics"]["*"] == "time/env_steps"
+
+
+def test_an_offline_run_is_named_as_its_users_expect(offline_run):
+    _, _, run = offline_run
+    assert (run["run"].project, run["run"].run_group, run["run"].job_type) == ("policy-distill", "lander", "distill")
+    assert list(run["run"].tags) == ["x"]
+
+
+def test_the_student_is_an_artifact_whose_bytes_lie_in_the_run_folder(offline_run):
+    out, _, run = offline_run
+    (artifact,) = [artifact for artifact in run["artifacts"] if artifact.type == "student"]
+    assert json.loads(artifact.metadata) == {"n_params": 58}
+    (entry,) = artifact.manifest.contents
+    assert entry.path == "student.safetensors"
+    assert str(entry.local_path).startswith(str(out.resolve()))
+    assert (out / "wandb").exists()
+
+
+def test_an_offline_run_prints_nothing_and_writes_nothing_at_home(offline_run):
+    out, done, _ = offline_run
+    assert done.stdout == ""
+    left = [path for path in (out.parent / "home").rglob("*") if path.is_file()]
+    assert not [path for path in left if "artifacts" in path.parts]
+
+
+class Failing:
+    """A wandb module that fails at one call."""
+
+    def __init__(self, at):
+        self.at = at
+        self.summary = self
+        self.id, self.url = "x", None
+
+    def _maybe(self, name):
+        if name == self.at:
+            raise RuntimeError(f"{name} is down")
+
+    def Settings(self, **_):
+        return None
+
+    def init(self, **_):
+        self._maybe("init")
+        return self
+
+    def define_metric(self, *_, **__): ...
+
+    def log(self, _):
+        self._maybe("log")
+
+    def update(self, _):
+        self._maybe("summary")
+
+    def Artifact(self, *_, **__):
+        self._maybe("artifact")
+        return self
+
+    def add_file(self, _): ...
+    def log_artifact(self, _): ...
+
+    def finish(self):
+        self._maybe("finish")
+        if self.at == "hang":
+            time.sleep(30)
+
+
+@pytest.mark.parametrize("at", ["init", "log", "summary", "artifact", "finish", "hang"])
+def test_a_wandb_that_fails_or_hangs_costs_one_warning_and_no_metric(tmp_path, monkeypatch, caplog, at):
+    monkeypatch.setitem(sys.modules, "wandb", Failing(at))
+    monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 0.2)
+    with caplog.at_level(logging.WARNING, "policy_distill"):
+        tracker = with_jsonl(wandb_maker("offline")(tmp_path, {}), tmp_path / "metrics.jsonl")
+        for step in range(5):
+            tracker.log({"train/kl": 0.5}, step)
+        tracker.summary({"a": 1})
+        tracker.artifact(tmp_path / "metrics.jsonl", "student", {})
+        tracker.close()
+    assert len(caplog.records) == 1
+    assert len(read_metrics(tmp_path / "metrics.jsonl")) == 5
+
+
+def test_a_missing_wandb_costs_one_warning(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert wandb_maker("offline")(tmp_path, {}) is None
+    assert "not installed" in caplog.text
+
+
+def test_online_without_a_key_goes_offline(monkeypatch, caplog, tmp_path):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NETRC", raising=False)
+    assert wandb_run._mode("online") == "offline"
+    assert "no key" in caplog.text
+
+
+def test_online_without_an_answer_goes_offline_within_a_bound(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(wandb_run, "INIT_SECONDS", 1)
+    began = time.monotonic()
+    tracker = wandb_maker("online")(tmp_path, {})
+    assert time.monotonic() - began < 30
+    assert tracker is not None
+    tracker.log({"train/kl": 0.25}, 7)
+    tracker.close()
+    assert "could not start online" in caplog.text
+    assert [row["train/kl"] for row in read_run(tmp_path / "wandb")["history"]] == [0.25]
+
+
+def test_the_environment_decides_where_nothing_else_does(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert wandb_run._mode("offline") == "disabled"
+
+
+def test_no_environment_variable_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", Failing("none"))
+    before = dict(os.environ)
+    tracker = wandb_maker("offline")(tmp_path, {})
+    tracker.artifact(tmp_path / "x", "student", {})
+    tracker.close()
+    assert dict(os.environ) == before
+
+
+def test_every_line_is_strict_json(tmp_path):
+    tracker = JsonlTracker(tmp_path / "metrics.jsonl")
+    tracker.log({"train/kl": math.nan, "train/loss": math.inf, "eval/retention": 0.5}, 3)
+    text = (tmp_path / "metrics.jsonl").read_text()
+    tracker.close()
+    row = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert row == {"time/env_steps": 3, "train/kl": None, "train/loss": None, "eval/retention": 0.5}
+
+
+def test_resuming_drops_later_steps_and_a_broken_last_line(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    tracker = JsonlTracker(path)
+    for step in (10, 20, 30):
+        tracker.log({"train/kl": 1.0}, step)
+    tracker.close()
+    with path.open("a") as file:
+        file.write('{"time/env_steps": 4')
+    assert len(read_metrics(path)) == 3
+    resumed = JsonlTracker(path, resume_step=20)
+    resumed.log({"train/kl": 2.0}, 30)
+    resumed.close()
+    assert [(row["time/env_steps"], row["train/kl"]) for row in read_metrics(path)] == [(10, 1.0), (20, 1.0), (30, 2.0)]
+
+
+def test_a_misspelt_metric_is_an_error(tmp_path):
+    tracker = JsonlTracker(tmp_path / "metrics.jsonl")
+    with pytest.raises(ValueError, match="'train/k1' is not a metric"):
+        tracker.log({"train/k1": 1.0}, 0)
+    tracker.close()
+
+
+def test_disabled_means_no_wandb_at_all(tmp_path):
+    assert wandb_maker("disabled") is None
+    assert isinstance(with_jsonl(None, None), FanOut)
+
+
+def test_the_names_are_those_that_dashboards_know():
+    assert len(METRICS) == 24
+    assert all(name.count("/") == 1 for name in METRICS)
