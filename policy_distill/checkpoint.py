@@ -13,12 +13,13 @@ import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.observations import dump_normalizer, load_normalizer
+from policy_distill.selection import Candidate, Selection
 from policy_distill.session import Session
 from policy_distill.spaces import describe_space
 from policy_distill.student_file import read_student, write_student
 
 
-def save_checkpoint(path: Path, session: Session, identity: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> None:
     """Write the session; `identity` is what a resumed run must share with this one."""
     assert session.policy is not None
     size = session.buffer.size
@@ -27,7 +28,11 @@ def save_checkpoint(path: Path, session: Session, identity: dict[str, Any]) -> N
     tensors["buffer.features"] = session.buffer.features[:size].cpu().numpy()
     tensors["buffer.teacher_params"] = session.buffer.teacher_params[:size].cpu().numpy()
     tensors["collector.n_episodes"] = session.collector.n_episodes
+    if selection.best is not None:
+        tensors |= {f"best.{name}": value.cpu().numpy() for name, value in selection.best.weights.items()}
+        tensors["selection.returns"] = selection.best.returns
     record = {
+        "best_env_steps": selection.best.env_steps if selection.best else None,
         "identity": identity,
         "env_steps": session.env_steps,
         "iteration": session.iteration,
@@ -39,7 +44,7 @@ def save_checkpoint(path: Path, session: Session, identity: dict[str, Any]) -> N
     write_student(path, tensors, {"checkpoint": record})
 
 
-def load_checkpoint(path: Path, session: Session, identity: dict[str, Any]) -> None:
+def load_checkpoint(path: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> None:
     """Bring a fresh session to where the checkpoint was written.
 
     Raises:
@@ -55,6 +60,9 @@ def load_checkpoint(path: Path, session: Session, identity: dict[str, Any]) -> N
     assert session.policy is not None
     session.policy.load_state_dict(_named(tensors, "student."))
     _restore_adam(session, _named(tensors, "adam."))
+    if record["best_env_steps"] is not None:
+        returns = np.array(tensors["selection.returns"])
+        selection.best = Candidate(record["best_env_steps"], _named(tensors, "best."), returns)
     session.buffer.add(*(torch.from_numpy(tensors[f"buffer.{name}"].copy()) for name in ("features", "teacher_params")))
     session.buffer.next = record["buffer_next"]
     session.collector.n_episodes = np.array(tensors["collector.n_episodes"])

@@ -26,6 +26,8 @@ class Environments(Protocol):
     env_id: str
     observation_space: gymnasium.Space[Any]
     action_space: gymnasium.Space[Any]
+    owned: bool
+    """True where the environments were made here; False for the caller's own."""
     resets_itself: bool
     """True where an ended episode is followed by the next without a call of `reset`."""
     restarting: np.ndarray
@@ -59,7 +61,7 @@ class EnvironmentList:
         self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
         self.obs = _storage(self.observation_space, self.n_envs)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
-        self._owned = owned
+        self.owned = owned
         self._rewards = np.zeros(self.n_envs)
         self._terminated = np.zeros(self.n_envs, dtype=bool)
         self._truncated = np.zeros(self.n_envs, dtype=bool)
@@ -80,7 +82,7 @@ class EnvironmentList:
 
     def close(self) -> None:
         """Close the environments, unless they are the caller's."""
-        for env in self.envs if self._owned else ():
+        for env in self.envs if self.owned else ():
             env.close()
 
     def _write(self, index: int, obs: Any) -> None:

@@ -25,6 +25,7 @@ from policy_distill.progress import Progress
 from policy_distill.provenance import identity_of, provenance_of
 from policy_distill.result import DistillResult, evaluation_record, final_metrics
 from policy_distill.run_folder import RunFolder, open_run_folder
+from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.tracking.table import FanOut, with_jsonl
 from policy_distill.training import one_torch_thread
@@ -73,9 +74,10 @@ def distill(
         check_fit(teacher, envs)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         session = Session(teacher, envs, student, loss, config)
+        selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
         if folder and resume:
-            load_checkpoint(folder.checkpoint, session, identity)
+            load_checkpoint(folder.checkpoint, session, selection, identity)
         elif folder:
             folder.write_json("config.json", identity)
         with (
@@ -84,7 +86,8 @@ def distill(
             Interrupts() as interrupts,
             one_torch_thread(),
         ):
-            _iterate(session, sinks, interrupts, bar, folder, identity)
+            _iterate(session, selection, sinks, interrupts, bar, folder, identity)
+            selection.finish()
             comparison = _prove(session, env, bar, interrupts)
             result = _finish(session, comparison, identity, folder, began)
             _report(result, sinks)
@@ -101,6 +104,7 @@ def _open_sinks(
 
 def _iterate(
     session: Session,
+    selection: Selection,
     tracker: Tracker,
     interrupts: Interrupts,
     bar: Progress,
@@ -110,17 +114,20 @@ def _iterate(
     """Run iterations until all data is collected: the algorithm."""
     saved = session.env_steps
     while not session.done:
+        before = session.env_steps
         rollout = session.collect()
         teacher_params = session.label(rollout)
         metrics = session.learn(rollout, teacher_params)
 
+        if selection.due(before):
+            metrics["eval/student_return"] = selection.judge()
         metrics |= session.progress_metrics(rollout)
         tracker.log(metrics, session.env_steps)
         bar.update(session.env_steps, metrics)
 
         due = 0 < session.config.checkpoint_every <= session.env_steps - saved
         if folder and (due or session.done or interrupts.requested):
-            save_checkpoint(folder.checkpoint, session, identity)
+            save_checkpoint(folder.checkpoint, session, selection, identity)
             saved = session.env_steps
         interrupts.stop_if_requested(f"at {session.env_steps} of {session.config.timesteps} steps", folder is not None)
 

@@ -138,6 +138,14 @@ class Session:
         """Return the NumPy student with the weights as they are now."""
         return self._policy.to_student(provenance or {}, retention)
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return a copy of the student's weights."""
+        return {name: value.detach().clone() for name, value in self._policy.state_dict().items()}
+
+    def set_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """Give the student other weights."""
+        self._policy.load_state_dict(weights)
+
     def measure(self, n_steps: int = 1000) -> Fidelity:
         """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
         with self.timed("evaluate"):

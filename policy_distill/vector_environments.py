@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode
 class Sb3Environments:
     """An SB3 `VecEnv`, observations and rewards as it gives them."""
 
+    owned = False
     resets_itself = True
 
     def __init__(self, vec_env: Any) -> None:
@@ -50,6 +51,7 @@ class Sb3Environments:
 class GymnasiumEnvironments:
     """A Gymnasium `VectorEnv` in any autoreset mode."""
 
+    owned = False
     resets_itself = True
 
     def __init__(self, vector_env: gymnasium.vector.VectorEnv[Any, Any, Any]) -> None:

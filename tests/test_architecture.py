@@ -19,6 +19,7 @@ ORDER = [
     ["rollout", "buffer"],
     ["student", "fidelity", "training", "run_folder"],
     ["session", "provenance"],
+    ["selection"],
     ["checkpoint", "result", "tracking"],
     ["loop"],
     ["commands"],

@@ -17,6 +17,7 @@ from policy_distill.loop import distill
 from policy_distill.losses.kl import forward_kl
 from policy_distill.observations import Normalizer
 from policy_distill.runtime import load_student
+from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.tracking.jsonl import read_metrics
 from policy_distill.training import Trainer
@@ -180,7 +181,9 @@ def test_a_checkpoint_restores_everything_that_training_reads(tmp_path):
         session = Session(
             cartpole_teacher(), open_environments("CartPole-v1", 8), "mlp:4", forward_kl, make_config(None, arguments)
         )
-        load_checkpoint(tmp_path / "run" / "checkpoint" / "latest.safetensors", session, identity)
+        load_checkpoint(
+            tmp_path / "run" / "checkpoint" / "latest.safetensors", session, Selection(session, None), identity
+        )
         session.trainer.fit(session.buffer, 5, (0.5, 0.6), torch.Generator().manual_seed(0))
         sessions.append(session)
     assert sessions[0].env_steps == 1024
