@@ -7,7 +7,9 @@ be restarted from a seed of its own. What cannot be taken apart is adapted in `v
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import gymnasium
@@ -17,6 +19,8 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.error import Error as GymnasiumError
 
 from policy_distill.errors import RequestError, RunFault
+
+LOG = logging.getLogger("policy_distill")
 
 
 class Environments(Protocol):
@@ -143,7 +147,8 @@ def check_finite(obs: Any, env_id: str, where: str) -> None:
 def _make(env: str | EnvSpec) -> gymnasium.Env[Any, Any]:
     try:
         # The checker wraps each step in checks of what Gymnasium's own environments already promise, at twice the cost.
-        return gymnasium.make(env, disable_env_checker=True)
+        with _quiet_mujoco(env):
+            return gymnasium.make(env, disable_env_checker=True)
     except DependencyNotInstalled as error:
         raise RequestError(f"{env} needs a package that is not installed: {_line(error)}") from None
     except (GymnasiumError, ModuleNotFoundError) as error:
@@ -152,6 +157,27 @@ def _make(env: str | EnvSpec) -> gymnasium.Env[Any, Any]:
         raise RequestError(
             f"expected a registered Gymnasium environment, found {env!r} ({_line(error)}){hint}"
         ) from None
+
+
+@contextmanager
+def _quiet_mujoco(env: str | EnvSpec) -> Iterator[None]:
+    """Hold back what MuJoCo says of a model's file: it says so for every environment, and in a file where one works."""
+    spec = gymnasium.registry.get(env) if isinstance(env, str) else env
+    if spec is None or "mujoco" not in str(spec.entry_point):
+        yield
+        return
+    try:
+        import mujoco
+    except ImportError:
+        # Gymnasium says what to install.
+        yield
+        return
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(LOG.debug)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:

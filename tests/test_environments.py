@@ -107,3 +107,11 @@ def test_a_nan_is_found_with_its_environment_and_step():
     with pytest.raises(RunFault, match=r"returned nan.*environment 1 at step 4 of the rollout, component \[0\]"):
         check_finite(obs, "X-v0", "at step 4 of the rollout")
     check_finite(np.zeros((2, 2), np.uint8), "X-v0", "at step 4 of the rollout")
+
+
+def test_mujoco_leaves_no_log_where_one_works(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    envs = open_environments("HalfCheetah-v5", 2)
+    envs.close()
+    assert not list(tmp_path.iterdir())
+    assert "WARNING" not in capfd.readouterr().err
