@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from policy_distill.distributions.bernoulli import Bernoulli
 from policy_distill.distributions.categorical import Categorical
+from policy_distill.distributions.deterministic import Deterministic
 from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
+from policy_distill.distributions.multi_categorical import MultiCategorical
+from policy_distill.distributions.squashed_gaussian import SquashedGaussian
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import ActionDistribution
 
 FAMILIES: dict[str, Callable[..., ActionDistribution]] = {
     Categorical.name: Categorical,
+    MultiCategorical.name: MultiCategorical,
+    Bernoulli.name: Bernoulli,
     DiagonalGaussian.name: DiagonalGaussian,
+    SquashedGaussian.name: SquashedGaussian,
+    Deterministic.name: Deterministic,
 }
 
 
@@ -24,4 +32,4 @@ def make_family(name: str, config: dict[str, Any]) -> ActionDistribution:
     """
     if name not in FAMILIES:
         raise RequestError(f"expected a distribution family among {', '.join(FAMILIES)}, found {name!r}; upgrade")
-    return FAMILIES[name](**config)
+    return FAMILIES[name](**{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()})

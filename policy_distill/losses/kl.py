@@ -5,20 +5,20 @@ from __future__ import annotations
 import torch
 
 from policy_distill.interfaces import ActionDistribution
+from policy_distill.losses._shapes import detached
 
 
 def forward_kl(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
     """Return KL(teacher ‖ student), `[B]`: the student covers all that the teacher does (Rusu et al. 2015)."""
-    return family.kl(_detached(teacher_params, student_params), student_params)
+    return family.kl(detached(teacher_params, student_params), student_params)
 
 
 def reverse_kl(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
     """Return KL(student ‖ teacher), `[B]`: the student keeps to what the teacher prefers."""
-    return family.kl(student_params, _detached(teacher_params, student_params))
+    return family.kl(student_params, detached(teacher_params, student_params))
 
 
-def _detached(teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
-    # Broadcasting [B, 1] against [B] would train silently on [B, B] pairs.
-    if teacher_params.shape != student_params.shape or teacher_params.ndim != 2:
-        raise ValueError(f"parameters must be [B, P] both: {teacher_params.shape} and {student_params.shape}")
-    return teacher_params.detach()
+def jeffreys(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
+    """Return KL(teacher ‖ student) + KL(student ‖ teacher), `[B]`: symmetric (Jeffreys 1946)."""
+    teacher_params = detached(teacher_params, student_params)
+    return family.kl(teacher_params, student_params) + family.kl(student_params, teacher_params)

@@ -1,27 +1,57 @@
-"""The losses by name."""
+"""The losses by name; some take a number, as in `temperature_kl:2` or `jensen_shannon:0.3`."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+
+import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import ActionDistribution, Loss
-from policy_distill.losses.kl import forward_kl, reverse_kl
+from policy_distill.losses.jensen_shannon import JensenShannon
+from policy_distill.losses.kl import forward_kl, jeffreys, reverse_kl
+from policy_distill.losses.likelihood import SampledNLL, nll
+from policy_distill.losses.regression import huber, mse
+from policy_distill.losses.temperature import TemperatureKL
+from policy_distill.losses.wasserstein import wasserstein
 
-LOSSES: dict[str, Loss] = {"forward_kl": forward_kl, "reverse_kl": reverse_kl}
+LOSSES: dict[str, Callable[[], Loss]] = {
+    "forward_kl": lambda: forward_kl,
+    "reverse_kl": lambda: reverse_kl,
+    "jeffreys": lambda: jeffreys,
+    "jensen_shannon": JensenShannon,
+    "temperature_kl": TemperatureKL,
+    "nll": lambda: nll,
+    "nll_sampled": SampledNLL,
+    "mse": lambda: mse,
+    "huber": lambda: huber,
+    "wasserstein": lambda: wasserstein,
+}
+WITH_NUMBER: dict[str, Callable[[float], Loss]] = {"jensen_shannon": JensenShannon, "temperature_kl": TemperatureKL}
 
 
 def make_loss(name: str) -> Loss:
     """Return the loss of that name.
 
     Raises:
-        RequestError: for an unknown one, with the nearest.
+        RequestError: for an unknown one, with the nearest, or a number that it cannot take.
     """
-    if name not in LOSSES:
-        near = difflib.get_close_matches(name, LOSSES, n=2, cutoff=0.5)
+    kind, _, number = name.partition(":")
+    if kind not in LOSSES:
+        near = difflib.get_close_matches(kind, LOSSES, n=2, cutoff=0.5)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise RequestError(f"expected a loss among auto, {', '.join(LOSSES)}, found {name!r}{hint}")
-    return LOSSES[name]
+    if not number:
+        return LOSSES[kind]()
+    try:
+        return WITH_NUMBER[kind](float(number))
+    except KeyError:
+        raise RequestError(f"the loss {kind} takes no number, found {name!r}") from None
+    except ValueError as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(f"expected a number after {kind}:, found {name!r}") from None
 
 
 def choose_loss(name: str, family: ActionDistribution) -> Loss:
@@ -30,9 +60,13 @@ def choose_loss(name: str, family: ActionDistribution) -> Loss:
     Raises:
         RequestError: for an unknown name, or a loss that has no closed form for the family.
     """
-    return make_loss(default_loss(family) if name == "auto" else name)
+    loss = make_loss(default_loss(family) if name == "auto" else name)
+    # A trial on one row: a loss says itself which families it cannot serve.
+    trial = torch.zeros(1, family.n_params)
+    loss(family, trial, trial)
+    return loss
 
 
 def default_loss(family: ActionDistribution) -> str:
     """Return the loss that fits a family best."""
-    return "forward_kl"
+    return "mse" if family.name == "deterministic" else "forward_kl"

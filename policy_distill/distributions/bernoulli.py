@@ -1,0 +1,50 @@
+"""Independent bits: parameters are the logits of their being 1, `[B, n]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import logsigmoid, softplus
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """`n` bits; everything is summed over them."""
+
+    n: int
+    """Number of bits."""
+
+    name = "bernoulli"
+
+    @property
+    def n_params(self) -> int:
+        """One logit for each bit."""
+        return self.n
+
+    def log_prob(self, params: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        """Return `[B]` log-probabilities of `actions` `[B, n]`, each 0 or 1."""
+        return (actions * params - softplus(params)).sum(dim=-1)
+
+    def entropy(self, params: torch.Tensor) -> torch.Tensor:
+        """Return `[B]` entropies in nats."""
+        return (softplus(params) - params * params.sigmoid()).sum(dim=-1)
+
+    def mode(self, params: torch.Tensor) -> torch.Tensor:
+        """Return the more likely value of each bit, `[B, n]`; 0 where both are equally likely, as SB3 rounds."""
+        return (params > 0).long()
+
+    def sample(self, params: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Draw actions `[B, n]`."""
+        return torch.bernoulli(params.sigmoid(), generator=generator).long()
+
+    def kl(self, p_params: torch.Tensor, q_params: torch.Tensor) -> torch.Tensor:
+        """Return KL(p ‖ q) summed over bits, `[B]`."""
+        ones = p_params.sigmoid() * (logsigmoid(p_params) - logsigmoid(q_params))
+        zeros = (-p_params).sigmoid() * (logsigmoid(-p_params) - logsigmoid(-q_params))
+        return (ones + zeros).sum(dim=-1)
+
+    def config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild this family."""
+        return {"n": self.n}

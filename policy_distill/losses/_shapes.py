@@ -1,0 +1,40 @@
+"""The check at the border that every loss makes, and what only some families have."""
+
+from __future__ import annotations
+
+import torch
+
+from policy_distill.errors import RequestError
+from policy_distill.interfaces import ActionDistribution
+
+DISCRETE = ("categorical", "multi_categorical", "bernoulli")
+
+
+def detached(teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
+    """Return the teacher's parameters without gradient.
+
+    Raises:
+        ValueError: unless both are `[B, P]`: broadcasting `[B, 1]` against `[B]` would train silently on all pairs.
+    """
+    if teacher_params.shape != student_params.shape or teacher_params.ndim != 2:
+        raise ValueError(f"parameters must be [B, P] both: {teacher_params.shape} and {student_params.shape}")
+    return teacher_params.detach()
+
+
+def heads(family: ActionDistribution, params: torch.Tensor) -> list[torch.Tensor]:
+    """Return the logits `[B, n]` of each independent choice of a discrete family; a bit is a choice of two."""
+    if family.name == "multi_categorical":
+        return list(params.split(list(family.config()["nvec"]), dim=-1))
+    if family.name == "bernoulli":
+        return [torch.stack([torch.zeros_like(bit), bit], dim=-1) for bit in params.unbind(dim=-1)]
+    return [params]
+
+
+def require_discrete(family: ActionDistribution, what: str, instead: str) -> None:
+    """Raise where a loss needs a finite number of actions.
+
+    Raises:
+        RequestError: naming what to use instead.
+    """
+    if family.name not in DISCRETE:
+        raise RequestError(f"{what} has no closed form for the family {family.name}; use {instead}")

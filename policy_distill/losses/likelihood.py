@@ -1,0 +1,34 @@
+"""Negative log-likelihood of the teacher's actions, `[B]` in nats: behavioural cloning.
+
+Not a divergence: for equal policies it is the teacher's own negative log-likelihood, not 0, and for densities it may be
+negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from policy_distill.interfaces import ActionDistribution
+from policy_distill.losses._shapes import detached
+
+
+def nll(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
+    """Return -log q of the teacher's most likely action, `[B]`."""
+    return -family.log_prob(student_params, family.mode(detached(teacher_params, student_params)))
+
+
+@dataclass(frozen=True)
+class SampledNLL:
+    """-log q of an action that the teacher samples; its mean is KL(teacher ‖ student) plus the teacher's entropy."""
+
+    generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+    """Draws the actions."""
+
+    def __call__(
+        self, family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
+    ) -> torch.Tensor:
+        """Return `[B]`."""
+        teacher_params = detached(teacher_params, student_params)
+        return -family.log_prob(student_params, family.sample(teacher_params, self.generator))
