@@ -43,7 +43,8 @@ class TeacherActor:
         params, state = self.teacher.label(one_step, episode_start[None], state)
         check_labels(params)
         family = self.teacher.family
-        actions = family.mode(params[0]) if deterministic else family.sample(params[0], self._generator)
+        greedy = deterministic or getattr(self.teacher, "acts_greedily", False)
+        actions = family.mode(params[0]) if greedy else family.sample(params[0], self._generator)
         return self.teacher.action_map.execute(actions.numpy()), state
 
 

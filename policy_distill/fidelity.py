@@ -5,6 +5,7 @@ In: teacher and student on held-out episodes. Out: mean forward KL in nats and t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ class Fidelity:
     """Share of states with equal deterministic actions (discrete), or 1 less the mean absolute difference of the
     executed actions as a share of the action range (continuous)."""
     kl: float
-    """Mean of KL(teacher ‖ student), in nats."""
+    """Mean of KL(teacher ‖ student), in nats; NaN for a deterministic teacher, which has no density."""
 
 
 @torch.no_grad()
@@ -34,7 +35,8 @@ def measure_fidelity(
     """Compare on features `[B, D]` whose labels `[B, P]` the teacher gave."""
     family = teacher.family
     student_params = student.params(features.to(next(student.parameters()).device)).cpu()
-    kl = family.kl(teacher_params, student_params).mean()
+    dense = family.name != "deterministic"
+    kl = family.kl(teacher_params, student_params).mean() if dense else math.nan
     return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))
 
 

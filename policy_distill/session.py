@@ -45,6 +45,7 @@ class Session:
         self.iteration = 0
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.policy: StudentPolicy | None = None
+        self._label_state: Any = None
 
     @property
     def progress(self) -> float:
@@ -90,7 +91,11 @@ class Session:
     def label(self, rollout: Rollout) -> torch.Tensor:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
         with self.timed("label"):
-            params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
+            if self.policy is None and hasattr(self.teacher, "calibrate"):
+                self.teacher.calibrate(rollout.obs)
+            params, self._label_state = self.teacher.label(
+                rollout.obs, rollout.episode_starts, self._label_state, rollout.action_masks
+            )
             check_labels(params)
         return params.reshape(-1, params.shape[-1])
 

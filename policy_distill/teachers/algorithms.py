@@ -1,20 +1,68 @@
-"""Which algorithm an agent is of, found from what its zip holds."""
+"""Which algorithm an agent is of, found from what its zip holds, and what serves as a teacher of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from policy_distill.errors import RequestError
+from policy_distill.interfaces import Teacher
+from policy_distill.teachers.deterministic import make_ars, make_deterministic
+from policy_distill.teachers.maskable import make_maskable
+from policy_distill.teachers.on_policy import make_on_policy
+from policy_distill.teachers.recurrent import make_recurrent
 from policy_distill.teachers.safe_load import reference_of
+from policy_distill.teachers.squashed import make_squashed
+from policy_distill.teachers.value import make_value
 
-ON_POLICY = ("ppo", "a2c")
-"""Algorithms whose policy is an `ActorCriticPolicy`."""
 
-SUPPORTED = ON_POLICY
+@dataclass(frozen=True)
+class Algorithm:
+    """An algorithm of SB3 or sb3-contrib."""
+
+    cls: str
+    """Class name."""
+    package: str
+    """Package that it comes from."""
+    make: Callable[..., Teacher]
+    """Makes a teacher from (policy, normaliser, provenance)."""
+
+
+SB3, CONTRIB = "stable_baselines3", "sb3_contrib"
+
+ALGORITHMS = {
+    "ppo": Algorithm("PPO", SB3, make_on_policy),
+    "a2c": Algorithm("A2C", SB3, make_on_policy),
+    "trpo": Algorithm("TRPO", CONTRIB, make_on_policy),
+    "ppo_lstm": Algorithm("RecurrentPPO", CONTRIB, make_recurrent),
+    "ppo_mask": Algorithm("MaskablePPO", CONTRIB, make_maskable),
+    "sac": Algorithm("SAC", SB3, make_squashed),
+    "tqc": Algorithm("TQC", CONTRIB, make_squashed),
+    "crossq": Algorithm("CrossQ", CONTRIB, make_squashed),
+    "td3": Algorithm("TD3", SB3, make_deterministic),
+    "ddpg": Algorithm("DDPG", SB3, make_deterministic),
+    "ars": Algorithm("ARS", CONTRIB, make_ars),
+    "dqn": Algorithm("DQN", SB3, make_value),
+    "qrdqn": Algorithm("QRDQN", CONTRIB, make_value),
+}
+"""By the names that the RL Zoo uses."""
+
+BY_POLICY_MODULE = {
+    "sb3_contrib.common.recurrent.policies": "ppo_lstm",
+    "sb3_contrib.common.maskable.policies": "ppo_mask",
+    "sb3_contrib.ars.policies": "ars",
+    "sb3_contrib.crossq.policies": "crossq",
+    "sb3_contrib.qrdqn.policies": "qrdqn",
+    "sb3_contrib.tqc.policies": "tqc",
+    "stable_baselines3.dqn.policies": "dqn",
+    "stable_baselines3.sac.policies": "sac",
+}
+"""Policies that belong to one algorithm."""
 
 
 def find_algorithm(data: dict[str, Any], asked: str, place: str) -> str:
-    """Return the algorithm's name in lower case.
+    """Return the algorithm's name.
 
     Args:
         data: the zip's `data`.
@@ -22,20 +70,34 @@ def find_algorithm(data: dict[str, Any], asked: str, place: str) -> str:
         place: the file, for errors.
 
     Raises:
-        RequestError: for an unknown name, or an agent of a kind that is not supported.
+        RequestError: for an unknown name, or a policy that is neither SB3's nor sb3-contrib's.
     """
     if asked != "auto":
-        if asked.lower() not in SUPPORTED:
-            raise RequestError(f"expected an algorithm among auto, {', '.join(SUPPORTED)}, found {asked!r}")
-        return asked.lower()
+        return check_name(asked)
     reference = reference_of(data.get("policy_class")) or str(data.get("policy_class"))
-    if reference.startswith("stable_baselines3.common.policies."):
-        return _actor_critic(data)
+    module = reference.rpartition(".")[0]
+    if module in BY_POLICY_MODULE:
+        return BY_POLICY_MODULE[module]
+    if module == "stable_baselines3.td3.policies":
+        # DDPG is TD3 without delay and without noise on the target.
+        return "ddpg" if data.get("policy_delay") == 1 and data.get("target_noise_clip") == 0.0 else "td3"
+    if module == "stable_baselines3.common.policies":
+        # These share their policies; only PPO clips, only TRPO solves by conjugate gradients.
+        return "ppo" if "clip_range" in data else "trpo" if "cg_max_steps" in data else "a2c"
     raise RequestError(
-        f"{place} has the policy {reference}; expected that of PPO or A2C, the algorithms supported so far"
+        f"{place} has the policy {reference}, which no algorithm of Stable-Baselines3 or sb3-contrib has; "
+        "if you trust the file, load it with trust=True (--trust)"
     )
 
 
-def _actor_critic(data: dict[str, Any]) -> str:
-    """PPO and A2C share their policies; only PPO clips."""
-    return "ppo" if "clip_range" in data else "a2c"
+def check_name(name: str) -> str:
+    """Return a known algorithm's name, given it or its class name in any case.
+
+    Raises:
+        RequestError: for an unknown one, with the known.
+    """
+    lower = name.lower()
+    by_class = {algorithm.cls.lower(): key for key, algorithm in ALGORITHMS.items()}
+    if lower not in ALGORITHMS and lower not in by_class:
+        raise RequestError(f"expected an algorithm among auto, {', '.join(ALGORITHMS)}, found {name!r}")
+    return lower if lower in ALGORITHMS else by_class[lower]

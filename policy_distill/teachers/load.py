@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import stable_baselines3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import check_fit
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.algorithms import ON_POLICY, find_algorithm
-from policy_distill.teachers.on_policy import OnPolicyTeacher
+from policy_distill.teachers.algorithms import ALGORITHMS, check_name, find_algorithm
 from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
 from policy_distill.teachers.vecnormalize import find_statistics, load_normalizer
@@ -61,9 +60,7 @@ def load_teacher(
 
 
 def _live(model: BaseAlgorithm, vecnormalize: Any, env: Any, trust: bool, device: str) -> Teacher:
-    algorithm = type(model).__name__.lower()
-    if algorithm not in ON_POLICY:
-        raise RequestError(f"expected a PPO or A2C model, found {type(model).__name__}; this kind is not supported yet")
+    algorithm = check_name(type(model).__name__)
     statistics = vecnormalize if vecnormalize is not None else model.get_vec_normalize_env() or _lent(env)
     return _teacher(model.policy, algorithm, statistics, trust, device, {"source": None, "sha256": None})
 
@@ -93,19 +90,30 @@ def rebuild(agent: SavedAgent) -> Any:
 
 def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
     """Let SB3 load the file, as the caller vouches for it."""
-    names = [algo] if algo != "auto" else list(ON_POLICY)
-    for name in names:
-        if name not in ON_POLICY:
-            raise RequestError(f"expected an algorithm among auto, {', '.join(ON_POLICY)}, found {name!r}")
+    failure = ""
+    for name in ALGORITHMS if algo == "auto" else [check_name(algo)]:
+        algorithm = ALGORITHMS[name]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                model = getattr(stable_baselines3, name.upper()).load(path, device="cpu")
+                model = getattr(import_module(algorithm.package), algorithm.cls).load(path, device="cpu")
             except Exception as error:
+                # Whatever fails here, the file is not of this algorithm, or not to be loaded at all.
                 failure = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
                 continue
-        return model, "ppo" if hasattr(model, "clip_range") else "a2c"
-    raise RequestError(f"Stable-Baselines3 itself cannot load {path} ({failure})")
+        if algo != "auto" or isinstance(model.policy, model.policy_aliases.get("MlpPolicy", object)):
+            return model, find_trusted(model, name)
+    raise RequestError(
+        f"Stable-Baselines3 itself cannot load {path} ({failure}); name the algorithm with algo (--algo)"
+    )
+
+
+def find_trusted(model: BaseAlgorithm, loaded_as: str) -> str:
+    """Return the algorithm of a model that SB3 loaded as the first kind that accepted its policy."""
+    attributes = vars(model)
+    if loaded_as in ("ppo", "a2c", "trpo"):
+        return "ppo" if "n_epochs" in attributes else "trpo" if "cg_max_steps" in attributes else "a2c"
+    return loaded_as
 
 
 def _teacher(
@@ -120,7 +128,7 @@ def _teacher(
         "normalized_observations": normalizer is not None,
         **provenance,
     }
-    return OnPolicyTeacher(freeze(policy).to(device), normalizer, provenance)
+    return ALGORITHMS[algorithm].make(freeze(policy).to(device), normalizer, provenance)
 
 
 def _lent(env: Any) -> Any:

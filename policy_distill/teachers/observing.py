@@ -38,6 +38,11 @@ def label_in_chunks(obs: Any, forward: Callable[[Any], torch.Tensor]) -> torch.T
     return params.reshape(*shape, -1).to(torch.float32).cpu().contiguous()
 
 
+def batch_major(obs: Any) -> Any:
+    """Return observations `[T, N, ...]` as `[N * T, ...]`: all steps of one environment, then of the next."""
+    return _map(obs, lambda value: value.swapaxes(0, 1).reshape(-1, *value.shape[2:]))
+
+
 def to_tensor(policy: BasePolicy, obs: Any) -> Any:
     """Return a batch of normalised observations as the policy's own conversion makes them."""
     if isinstance(obs, np.ndarray) and obs.dtype.kind == "f" and not is_image_space(policy.observation_space):

@@ -6,21 +6,36 @@ In: a `SavedAgent`. Out: the policy, in evaluation mode, on the CPU, with the sa
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from typing import Any
 
 import torch
 from gymnasium import Space
-from stable_baselines3.common import policies, torch_layers
+from stable_baselines3.common import torch_layers
 from stable_baselines3.common.policies import BasePolicy
 
 from policy_distill.errors import RequestError
 from policy_distill.teachers.safe_load import Inert, reference_of
 from policy_distill.teachers.zip_file import SavedAgent
 
-POLICIES: dict[str, type[BasePolicy]] = {
-    f"stable_baselines3.common.policies.{cls.__name__}": cls
-    for cls in (policies.ActorCriticPolicy, policies.ActorCriticCnnPolicy, policies.MultiInputActorCriticPolicy)
+POLICIES = {
+    "stable_baselines3.common.policies": "ActorCriticPolicy ActorCriticCnnPolicy MultiInputActorCriticPolicy",
+    "stable_baselines3.dqn.policies": "DQNPolicy CnnPolicy MultiInputPolicy",
+    "stable_baselines3.sac.policies": "SACPolicy CnnPolicy MultiInputPolicy",
+    "stable_baselines3.td3.policies": "TD3Policy CnnPolicy MultiInputPolicy",
+    "sb3_contrib.common.recurrent.policies": (
+        "RecurrentActorCriticPolicy RecurrentActorCriticCnnPolicy RecurrentMultiInputActorCriticPolicy"
+    ),
+    "sb3_contrib.common.maskable.policies": (
+        "MaskableActorCriticPolicy MaskableActorCriticCnnPolicy MaskableMultiInputActorCriticPolicy"
+    ),
+    "sb3_contrib.ars.policies": "ARSPolicy ARSLinearPolicy",
+    "sb3_contrib.crossq.policies": "CrossQPolicy",
+    "sb3_contrib.qrdqn.policies": "QRDQNPolicy CnnPolicy MultiInputPolicy",
+    "sb3_contrib.tqc.policies": "TQCPolicy CnnPolicy MultiInputPolicy",
 }
+"""The policy classes that files may name, by their modules."""
+
 EXTRACTORS = {
     f"stable_baselines3.common.torch_layers.{cls.__name__}": cls
     for cls in (torch_layers.FlattenExtractor, torch_layers.NatureCNN, torch_layers.CombinedExtractor)
@@ -28,8 +43,8 @@ EXTRACTORS = {
 _ACTIVATIONS = "CELU ELU GELU Hardswish Hardtanh LeakyReLU Mish ReLU ReLU6 SELU SiLU Sigmoid Softplus Softsign Tanh"
 ACTIVATIONS = {f"torch.nn.modules.activation.{name}": getattr(torch.nn, name) for name in _ACTIVATIONS.split()}
 
-NOT_FOR_ACTING = ("device", "optimizer_class", "optimizer_kwargs")
-"""Arguments of a policy that only training reads."""
+NOT_FOR_ACTING = ("device", "optimizer_class", "optimizer_kwargs", "sde_net_arch")
+"""Arguments of a policy that only training reads, or that SB3 no longer has."""
 
 CRITICS = (
     "value_net.",
@@ -37,7 +52,10 @@ CRITICS = (
     "vf_features_extractor.",
     "critic.",
     "critic_target.",
+    "lstm_critic.",
     "actor_target.",
+    "q_net_target.",
+    "quantile_net_target.",
 )
 """Weights that acting does not need."""
 
@@ -48,13 +66,12 @@ def rebuild_policy(agent: SavedAgent, observation_space: Space[Any], action_spac
     Raises:
         RequestError: for a policy, activation or extractor that SB3 does not ship, or weights that do not fit.
     """
-    reference = reference_of(agent.data.get("policy_class"))
-    if reference not in POLICIES:
-        raise _not_known(agent, "policy", reference or agent.data.get("policy_class"))
-    cls = POLICIES[reference]
+    cls = _policy_class(agent)
     arguments = _arguments(agent, cls)
+    if "lr_schedule" in inspect.signature(cls).parameters:
+        arguments["lr_schedule"] = lambda _: 0.0
     try:
-        policy = cls(observation_space, action_space, lambda _: 0.0, **arguments)
+        policy = cls(observation_space, action_space, **arguments)
     except (TypeError, ValueError, AssertionError) as error:
         raise RequestError(
             f"{agent.path}: its policy cannot be built ({_line(error)}); load it live with SB3"
@@ -71,7 +88,20 @@ def freeze(policy: BasePolicy) -> BasePolicy:
     return policy
 
 
-def _arguments(agent: SavedAgent, cls: type[BasePolicy]) -> dict[str, Any]:
+def _policy_class(agent: SavedAgent) -> Any:
+    reference = reference_of(agent.data.get("policy_class")) or str(agent.data.get("policy_class"))
+    module, _, name = reference.rpartition(".")
+    if name not in POLICIES.get(module, "").split():
+        raise _not_known(agent, "policy", reference)
+    try:
+        return getattr(import_module(module), name)
+    except ImportError:
+        raise RequestError(
+            f"{agent.path} needs {module.split('.')[0]}: pip install 'policy-distill[contrib]'"
+        ) from None
+
+
+def _arguments(agent: SavedAgent, cls: Any) -> dict[str, Any]:
     """Return the policy's own arguments, with stand-ins replaced by what SB3 and torch ship."""
     saved = agent.data.get("policy_kwargs") or {}
     if not isinstance(saved, dict):

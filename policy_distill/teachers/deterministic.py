@@ -1,0 +1,44 @@
+"""Teachers of TD3, DDPG and ARS: one action, no spread; what is matched is the executed action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from policy_distill.distributions.deterministic import Deterministic
+from policy_distill.interfaces import Teacher
+from policy_distill.teachers.network import NetworkTeacher, box_map, discrete_family
+from policy_distill.teachers.observing import Normalizers
+
+
+def make_deterministic(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
+    """Return the teacher for a TD3 or DDPG policy: the actor's action in [-1, 1]."""
+    space = policy.action_space
+    return NetworkTeacher(
+        policy,
+        normalizer,
+        provenance,
+        family=Deterministic(int(np.prod(space.shape))),
+        action_map=box_map(space, squashed=True),
+        forward=policy.actor,
+        parameters=policy.actor.parameters(),
+    )
+
+
+def make_ars(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
+    """Return the teacher for an ARS policy, linear or not; with discrete actions its outputs serve as logits."""
+    space = policy.action_space
+    family, action_map = discrete_family(space) or (
+        Deterministic(int(np.prod(space.shape))),
+        box_map(space, policy.squash_output),
+    )
+    return NetworkTeacher(
+        policy,
+        normalizer,
+        provenance,
+        family=family,
+        action_map=action_map,
+        forward=lambda obs: policy.action_net(policy.extract_features(obs, policy.features_extractor)),
+        parameters=policy.action_net.parameters(),
+    )

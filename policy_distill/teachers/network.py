@@ -1,0 +1,86 @@
+"""The teacher that most kinds are: a feed-forward SB3 policy, and a function from its observations to parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import Space, spaces
+
+from policy_distill.actions import ActionMap
+from policy_distill.distributions.bernoulli import Bernoulli
+from policy_distill.distributions.categorical import Categorical
+from policy_distill.distributions.multi_categorical import MultiCategorical
+from policy_distill.errors import RequestError
+from policy_distill.interfaces import ActionDistribution
+from policy_distill.teachers.observing import Normalizers, count, label_in_chunks, normalize, to_tensor
+
+
+class NetworkTeacher:
+    """A policy network with its observation normalisation; the kinds differ in `forward`."""
+
+    def __init__(
+        self,
+        policy: Any,
+        normalizer: Normalizers,
+        provenance: dict[str, Any],
+        *,
+        family: ActionDistribution,
+        action_map: ActionMap,
+        forward: Callable[[Any], torch.Tensor],
+        parameters: Iterable[torch.Tensor],
+        state_dependent_std: bool = False,
+    ) -> None:
+        self.policy = policy
+        self.normalizer = normalizer
+        self.provenance = provenance
+        self.observation_space = policy.observation_space
+        self.action_space = policy.action_space
+        self.family = family
+        self.action_map = action_map
+        self.state_dependent_std = state_dependent_std
+        self.n_params, self.n_bytes = count(list(parameters))
+        self._forward = forward
+
+    def label(
+        self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """Label a rollout in one batch; see `Teacher.label`."""
+        return label_in_chunks(obs, lambda part: self._forward(self.observe(part))), None
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Return executed actions on raw observations; see `Policy.predict`. Sampling draws from torch's generator."""
+        return self.policy.predict(normalize(observation, self.normalizer), state, episode_start, deterministic)
+
+    def observe(self, obs: Any) -> Any:
+        """Return the policy's tensors for a batch of raw observations."""
+        return to_tensor(self.policy, normalize(obs, self.normalizer))
+
+
+def discrete_family(space: Space[Any]) -> tuple[ActionDistribution, ActionMap] | None:
+    """Return the family and the map of a discrete action space; None for a Box.
+
+    Raises:
+        RequestError: for a space that no SB3 agent acts in.
+    """
+    if isinstance(space, spaces.Box):
+        return None
+    if isinstance(space, spaces.Discrete):
+        return Categorical(int(space.n)), ActionMap("index", (), "int64", start=int(space.start))
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        start = tuple(int(n) for n in space.start)
+        return MultiCategorical(tuple(int(n) for n in space.nvec)), ActionMap(
+            "index", space.shape, "int64", start=start
+        )
+    if isinstance(space, spaces.MultiBinary) and isinstance(space.n, int | np.integer):
+        return Bernoulli(int(space.n)), ActionMap("index", space.shape, "int64")
+    raise RequestError(f"expected Discrete, MultiDiscrete, MultiBinary or Box actions in one dimension, found {space}")
+
+
+def box_map(space: spaces.Box, squashed: bool) -> ActionMap:
+    """Return the map of a Box: from [-1, 1] for a squashed policy, else clipped, as SB3's `predict` does."""
+    return ActionMap("unsquash" if squashed else "clip", space.shape, str(space.dtype), space.low, space.high)

@@ -1,0 +1,62 @@
+"""Teachers of RecurrentPPO: the policy's own distribution, its LSTM state carried from one rollout to the next.
+
+The student has no memory: it learns what the teacher does in the states that it sees.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common import distributions as sb3
+
+from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
+from policy_distill.interfaces import Teacher
+from policy_distill.teachers.network import NetworkTeacher, box_map, discrete_family
+from policy_distill.teachers.observing import Normalizers, batch_major, normalize
+from policy_distill.teachers.on_policy import actor_parameters, distribution_params
+
+
+class RecurrentTeacher(NetworkTeacher):
+    """An actor-critic policy with an LSTM before its layers."""
+
+    @torch.no_grad()
+    def label(
+        self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """Label a rollout in one call, through time; `state` is the LSTM's, (h, c), `[layers, N, hidden]` each."""
+        n_steps, n_envs = episode_starts.shape
+        if state is None:
+            shape = (self.policy.lstm_actor.num_layers, n_envs, self.policy.lstm_actor.hidden_size)
+            state = (torch.zeros(shape, device=self.policy.device), torch.zeros(shape, device=self.policy.device))
+        # SB3 reads sequences one after another: all steps of the first environment, then of the second.
+        starts = torch.as_tensor(episode_starts.T.reshape(-1), dtype=torch.float32, device=self.policy.device)
+        distribution, state = self.policy.get_distribution(self.observe(batch_major(obs)), state, starts)
+        params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
+        return params.to(torch.float32).cpu().contiguous(), state
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Return executed actions and the LSTM's state, as SB3's `predict` does."""
+        return self.policy.predict(normalize(observation, self.normalizer), state, episode_start, deterministic)
+
+
+def make_recurrent(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
+    """Return the teacher for a RecurrentPPO policy."""
+    space = policy.action_space
+    family, action_map = discrete_family(space) or (
+        DiagonalGaussian(int(np.prod(space.shape))),
+        box_map(space, policy.squash_output),
+    )
+    return RecurrentTeacher(
+        policy,
+        normalizer,
+        provenance,
+        family=family,
+        action_map=action_map,
+        forward=lambda obs: obs,
+        parameters=[*policy.lstm_actor.parameters(), *actor_parameters(policy)],
+        state_dependent_std=isinstance(policy.action_dist, sb3.StateDependentNoiseDistribution),
+    )

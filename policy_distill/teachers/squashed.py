@@ -1,0 +1,36 @@
+"""Teachers of SAC, TQC and CrossQ: tanh of a Gaussian whose parameters depend on the state; gSDE as its marginal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.distributions.squashed_gaussian import SquashedGaussian
+from policy_distill.interfaces import Teacher
+from policy_distill.teachers.network import NetworkTeacher, box_map
+from policy_distill.teachers.observing import Normalizers
+
+
+def make_squashed(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
+    """Return the teacher for a policy with a squashed Gaussian actor."""
+    actor = policy.actor
+
+    def forward(obs: Any) -> torch.Tensor:
+        mean, log_std, arguments = actor.get_action_dist_params(obs)
+        # With gSDE the deviation is that of the marginal: the noise on the weights, carried through the features.
+        base = actor.action_dist.proba_distribution(mean, log_std, **arguments).distribution
+        return torch.cat([mean, base.stddev.log()], dim=-1)
+
+    space = policy.action_space
+    return NetworkTeacher(
+        policy,
+        normalizer,
+        provenance,
+        family=SquashedGaussian(int(np.prod(space.shape))),
+        action_map=box_map(space, squashed=True),
+        forward=forward,
+        parameters=actor.parameters(),
+        state_dependent_std=True,
+    )

@@ -1,0 +1,72 @@
+"""Teachers of DQN and QR-DQN: a distribution made from action values, softmax(Q / τ) (Rusu et al. 2015, eq. 3).
+
+What matters in action values is their order and how clear it is, not their size; τ is scaled to the gap between the
+best and the second best action, found on the first rollout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.distributions.categorical import Categorical
+from policy_distill.interfaces import Teacher
+from policy_distill.teachers.network import NetworkTeacher, discrete_family
+from policy_distill.teachers.observing import Normalizers, label_in_chunks
+
+GAP = 3.0
+"""In the median state the best action's logit stands this far above the second best: 20 to 1."""
+
+
+class ValueTeacher(NetworkTeacher):
+    """A greedy policy over action values."""
+
+    acts_greedily = True
+    """SB3 samples nothing from action values; neither may who collects data for it."""
+
+    temperature: float | None = None
+    """τ, in units of return; None until calibrated."""
+
+    def calibrate(self, obs: Any) -> None:
+        """Set τ from raw observations `[T, N, ...]` and note it in the provenance."""
+        values = label_in_chunks(obs, lambda part: self._forward(self.observe(part)))
+        self.temperature = _temperature(values.reshape(-1, values.shape[-1]))
+        self.provenance = {**self.provenance, "temperature": self.temperature}
+
+    def label(
+        self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """Return logits Q / τ, shifted so that the best is 0, `[T, N, n]`; see `Teacher.label`."""
+        values, _ = super().label(obs, episode_starts, state, action_masks)
+        temperature = self.temperature or _temperature(values.reshape(-1, values.shape[-1]))
+        return (values - values.max(dim=-1, keepdim=True).values) / temperature, None
+
+
+def make_value(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
+    """Return the teacher for a DQN or QR-DQN policy."""
+    quantile_net = getattr(policy, "quantile_net", None)
+    network = policy.q_net if quantile_net is None else quantile_net
+    family_and_map = discrete_family(policy.action_space)
+    assert family_and_map is not None, "SB3 makes these for Discrete actions alone"
+    family, action_map = family_and_map
+    assert isinstance(family, Categorical)
+    return ValueTeacher(
+        policy,
+        normalizer,
+        provenance,
+        family=family,
+        action_map=action_map,
+        forward=network if quantile_net is None else lambda obs: quantile_net(obs).mean(dim=1),
+        parameters=network.parameters(),
+    )
+
+
+def _temperature(values: torch.Tensor) -> float:
+    """Return τ for action values `[B, n]`; 1 where there is nothing to choose."""
+    if values.shape[-1] < 2:
+        return 1.0
+    best, second = values.topk(2, dim=-1).values.unbind(dim=-1)
+    gap = float((best - second).median())
+    return gap / GAP if gap > 0 else 1.0
