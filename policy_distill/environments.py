@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.error import Error as GymnasiumError
 
 from policy_distill.errors import RequestError, RunFault
+from policy_distill.wrappers import WrapperSpec, apply_wrappers
 
 LOG = logging.getLogger("policy_distill")
 
@@ -97,14 +98,16 @@ class EnvironmentList:
             self.obs[index] = obs
 
 
-def open_environments(env: Any, n_envs: int) -> Environments:
+def open_environments(env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = ()) -> Environments:
     """Return environments for anything that names them; given vector environments keep their own number.
+
+    `wrappers` are put around environments that are made here from an id or a spec; what is handed over stays as it is.
 
     Raises:
         RequestError: where `env` is unknown, cannot be made, or is not an environment.
     """
     if isinstance(env, str | EnvSpec):
-        return EnvironmentList([_make(env) for _ in range(n_envs)])
+        return EnvironmentList([apply_wrappers(_make(env), list(wrappers)) for _ in range(n_envs)])
     if isinstance(env, gymnasium.Env):
         return EnvironmentList([env], owned=False)
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
@@ -145,18 +148,47 @@ def check_finite(obs: Any, env_id: str, where: str) -> None:
 
 
 def _make(env: str | EnvSpec) -> gymnasium.Env[Any, Any]:
+    _register_atari(env if isinstance(env, str) else env.id)
     try:
         # The checker wraps each step in checks of what Gymnasium's own environments already promise, at twice the cost.
         with _quiet_mujoco(env):
             return gymnasium.make(env, disable_env_checker=True)
     except DependencyNotInstalled as error:
-        raise RequestError(f"{env} needs a package that is not installed: {_line(error)}") from None
-    except (GymnasiumError, ModuleNotFoundError) as error:
-        near = difflib.get_close_matches(str(env), gymnasium.registry, n=3, cutoff=0.6)
+        raise RequestError(f"{env} needs a package: {_line(error)}, or pip install 'policy-distill[all]'") from None
+    except (GymnasiumError, ImportError) as error:
+        named = env if isinstance(env, str) else env.id
+        newest = successor(named)
+        near = [newest] if newest else difflib.get_close_matches(named, gymnasium.registry, n=3, cutoff=0.6)
         hint = f"; nearest: {', '.join(near)}" if near else ""
         raise RequestError(
-            f"expected a registered Gymnasium environment, found {env!r} ({_line(error)}){hint}"
+            f"expected a registered Gymnasium environment, found {named!r} ({_line(error)[:160]}){hint}"
         ) from None
+
+
+def successor(env_id: str) -> str | None:
+    """Return the newest registered version of an environment, where it is another than `env_id`."""
+    _register_atari(env_id)
+    name, _, version = env_id.rpartition("-v")
+    versions = [spec.version for spec in gymnasium.registry.values() if spec.id.rpartition("-v")[0] == name]
+    newest = max((number for number in versions if number is not None), default=None)
+    return None if newest is None or str(newest) == version else f"{name}-v{newest}"
+
+
+def is_registered(env_id: str) -> bool:
+    """Say whether Gymnasium knows an environment of that id."""
+    _register_atari(env_id)
+    return env_id in gymnasium.registry
+
+
+def _register_atari(env_id: str) -> None:
+    """Make Atari's environments known, which its package leaves to whoever uses them."""
+    if not (env_id.startswith("ALE/") or "NoFrameskip" in env_id) or env_id in gymnasium.registry:
+        return
+    try:
+        import ale_py
+    except ImportError:
+        raise RequestError(f"{env_id} needs Atari: pip install 'policy-distill[atari]'") from None
+    gymnasium.register_envs(ale_py)
 
 
 @contextmanager

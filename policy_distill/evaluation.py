@@ -213,7 +213,8 @@ def _offset(on_episode: OnStep | None, done_before: int) -> OnStep | None:
 
 def _open(policy: Any, env: Any, n_envs: int) -> Environments:
     takes_raw = hasattr(policy, "label") or hasattr(policy, "distribution_params")
-    return open_environments(without_normalization(env) if takes_raw else env, n_envs)
+    wrappers = getattr(policy, "env_wrappers", ())
+    return open_environments(without_normalization(env) if takes_raw else env, n_envs, wrappers)
 
 
 def _check_counts(n_episodes: int, seed: int) -> None:

@@ -117,6 +117,8 @@ class Teacher(Protocol):
     """Parameters of the actor path (no critic, no target network)."""
     n_bytes: int
     """Bytes of those parameters as stored."""
+    env_wrappers: list[dict[str, Any]]
+    """Wrappers that its environment needs, innermost first, as `policy_distill.wrappers` knows them."""
     provenance: dict[str, Any]
     """JSON values: `algorithm`, `source` (file name), `sha256` (both None for a live model), `library_versions`."""
 

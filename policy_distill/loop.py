@@ -70,7 +70,7 @@ def distill(
     config = make_config(config, overrides)
     make_network(student, config.activation)
     loss = choose_loss(config.loss, teacher.family)
-    with closing(open_environments(without_normalization(env), config.n_envs)) as envs:
+    with closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs:
         check_fit(teacher, envs)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         session = Session(teacher, envs, student, loss, config)

@@ -32,6 +32,7 @@ def provenance_of(identity: dict[str, Any], teacher: Teacher, env_steps: int) ->
         "teacher_sha256": teacher.provenance.get("sha256"),
         "algorithm": teacher.provenance.get("algorithm"),
         "env_id": identity["env_id"],
+        "env_wrappers": teacher.env_wrappers,
         "env_steps": env_steps,
         "seed": identity["config"]["seed"],
         "config": identity["config"],

@@ -47,6 +47,11 @@ class Student:
         self._rng = np.random.default_rng(0)
 
     @property
+    def env_wrappers(self) -> list[dict[str, Any]]:
+        """Wrappers that its environment needs, innermost first."""
+        return list(self.metadata["provenance"].get("env_wrappers", []))
+
+    @property
     def n_params(self) -> int:
         """Parameters, log σ included."""
         return int(self.metadata["architecture"]["n_params"])

@@ -59,7 +59,9 @@ class Selection:
         student, n_episodes = session.student(), config.select_episodes
         with (
             session.timed("evaluate"),
-            closing(open_environments(self.env, min(n_episodes, config.n_eval_envs))) as envs,
+            closing(
+                open_environments(self.env, min(n_episodes, config.n_eval_envs), session.teacher.env_wrappers)
+            ) as envs,
         ):
             returns = run_episodes(student, envs, n_episodes, SELECTION_SEEDS + config.seed, True).returns
         if self.best is None or not _clearly_better(self.best.returns, returns):

@@ -16,6 +16,7 @@ class FormulaTeacher:
 
     normalizer = None
     state_dependent_std = False
+    env_wrappers = ()
     n_params = 1000
     n_bytes = 4000
 

@@ -13,6 +13,7 @@ ORDER = [
     ["spaces", "observations", "actions", "layers"],
     ["config", "student_file", "interrupts", "progress"],
     ["distributions", "networks", "losses", "runtime"],
+    ["wrappers"],
     ["environments", "vector_environments"],
     ["actors", "evaluation"],
     ["teachers"],

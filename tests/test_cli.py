@@ -209,3 +209,16 @@ def test_an_interrupted_run_ends_with_130_and_the_resume_command_works(teacher, 
     all_steps = [row["time/env_steps"] for row in read_metrics(out / "metrics.jsonl")]
     assert all_steps == sorted(set(all_steps))
     assert all_steps[:2] == [1024, 2048]
+
+
+def test_without_an_environment_the_teachers_own_is_taken_and_said(teacher, run_folder, zoo, capfd):
+    assert main(["evaluate", str(run_folder / "student.safetensors"), "--episodes", "2", "--json"]) == 0
+    captured = capfd.readouterr()
+    assert "environment: CartPole-v1" in captured.err
+    assert json.loads(captured.out)["env_id"] == "CartPole-v1"
+    agent = str(zoo / "trpo-Swimmer-v3" / "Swimmer-v3.zip")
+    assert main(["evaluate", agent, "--episodes", "1", "--json"]) == 0
+    captured = capfd.readouterr()
+    assert "environment: Swimmer-v5 (instead of Swimmer-v3" in captured.err
+    assert main(["evaluate", str(teacher), "--episodes", "2"]) == 2
+    assert "--env" in capfd.readouterr().err

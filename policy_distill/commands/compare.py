@@ -22,8 +22,8 @@ class Compare:
     """Teacher zip (or a student file that stands in for one)."""
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors (or another zip)."""
-    env: str
-    """Gymnasium id of the environment."""
+    env: str | None = None
+    """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes of each; each is run to its end."""
     seed: int = 0
@@ -32,19 +32,25 @@ class Compare:
     """Observation statistics of the teacher, where they do not lie beside its zip."""
     trust: bool = False
     """Load zips with SB3's own loading, which runs code from the file."""
+    wrapper: tuple[str, ...] = ()
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
+    found by themselves."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
 
     def run(self) -> int:
         """Compare and print."""
-        from policy_distill.commands.policies import load_policy
+        from policy_distill.commands.policies import find_env, load_policy, say_wrappers
         from policy_distill.evaluation import compare_policies
         from policy_distill.progress import Progress
 
-        teacher = load_policy(self.teacher, self.env, vecnormalize=self.vecnormalize, trust=self.trust)
-        student = load_policy(self.student, self.env, trust=self.trust)
+        env = find_env(self.env, self.teacher)
+        wrappers = self.wrapper or None
+        teacher = load_policy(self.teacher, env, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
+        student = load_policy(self.student, env, trust=self.trust)
+        say_wrappers(teacher)
         with Progress(3 * self.episodes, description="episodes", enabled=not self.json) as bar:
             found = compare_policies(
-                teacher, student, self.env, self.episodes, self.seed, on_episode=lambda done: bar.update(done, {})
+                teacher, student, env, self.episodes, self.seed, on_episode=lambda done: bar.update(done, {})
             )
         policies = {"teacher": found.teacher, "student": found.student, "random": found.random}
         record = {

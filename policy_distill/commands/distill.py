@@ -23,14 +23,17 @@ class Distill:
 
     teacher: Path
     """Stable-Baselines3 zip; vecnormalize.pkl beside it is found by itself."""
-    env: str
-    """Gymnasium id of the environment."""
     out: Path
     """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
+    env: str | None = None
+    """Gymnasium id of the environment; by itself the one that the teacher was trained in."""
     student: str = "mlp:32,32"
     """The student's network: mlp:32,32 for two hidden layers of 32, linear for none."""
     vecnormalize: Path | None = None
     """Observation statistics of the teacher, where they do not lie beside its zip."""
+    wrapper: tuple[str, ...] = ()
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
+    found by themselves."""
     algo: str = "auto"
     """The teacher's algorithm; auto finds it from the file."""
     trust: bool = False
@@ -52,18 +55,26 @@ class Distill:
 
     def run(self) -> int:
         """Distil and show the table."""
+        from policy_distill.commands.policies import find_env, say_wrappers
         from policy_distill.interrupts import Interrupted
         from policy_distill.loop import distill
         from policy_distill.teachers.load import load_teacher
         from policy_distill.tracking.table import wandb_maker
 
+        env = find_env(self.env, self.teacher)
         teacher = load_teacher(
-            self.teacher, env=self.env, algo=self.algo, vecnormalize=self.vecnormalize, trust=self.trust, device="cpu"
+            self.teacher,
+            env=env,
+            algo=self.algo,
+            vecnormalize=self.vecnormalize,
+            trust=self.trust,
+            wrappers=self.wrapper or None,
         )
+        say_wrappers(teacher)
         try:
             result = distill(
                 teacher,
-                self.env,
+                env,
                 self.student,
                 config=self.config,
                 tracker=wandb_maker(self.track, project=self.project, group=self.group, tags=self.tags),

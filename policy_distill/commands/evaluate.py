@@ -20,8 +20,8 @@ class Evaluate:
 
     policy: Annotated[Path, tyro.conf.Positional]
     """Teacher zip or student.safetensors."""
-    env: str
-    """Gymnasium id of the environment."""
+    env: str | None = None
+    """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes; each is run to its end."""
     seed: int = 0
@@ -32,15 +32,21 @@ class Evaluate:
     """Observation statistics of a teacher, where they do not lie beside its zip."""
     trust: bool = False
     """Load a teacher with SB3's own loading, which runs code from the file."""
+    wrapper: tuple[str, ...] = ()
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
+    found by themselves."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
 
     def run(self) -> int:
         """Evaluate and print."""
-        from policy_distill.commands.policies import load_policy
+        from policy_distill.commands.policies import find_env, load_policy, say_wrappers
         from policy_distill.evaluation import evaluate
 
-        policy = load_policy(self.policy, self.env, vecnormalize=self.vecnormalize, trust=self.trust)
-        found = evaluate(policy, self.env, self.episodes, self.seed, not self.stochastic)
+        env = find_env(self.env, self.policy)
+        wrappers = self.wrapper or None
+        policy = load_policy(self.policy, env, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
+        say_wrappers(policy)
+        found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic)
         record = {
             "policy": str(self.policy),
             "env_id": found.env_id,

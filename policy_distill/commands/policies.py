@@ -1,15 +1,17 @@
-"""Loads whatever the user calls a policy: a student file or a teacher zip."""
+"""Loads whatever the user calls a policy, a student file or a teacher zip, and finds its environment."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
+from policy_distill.errors import RequestError
 from policy_distill.student_file import is_student_file
 
 
-def load_policy(path: Path, env: str | None = None, *, vecnormalize: Path | None = None, trust: bool = False) -> Any:
-    """Return a student for a student file, else a teacher.
+def load_policy(path: Path, env: str | None = None, **options: Any) -> Any:
+    """Return a student for a student file, else a teacher; `options` are those of `load_teacher`.
 
     Raises:
         RequestError: where the file is neither, or is broken.
@@ -20,4 +22,42 @@ def load_policy(path: Path, env: str | None = None, *, vecnormalize: Path | None
         return load_student(path)
     from policy_distill.teachers.load import load_teacher
 
-    return load_teacher(path, env=env, vecnormalize=vecnormalize, trust=trust)
+    return load_teacher(path, env=env, **options)
+
+
+def find_env(env: str | None, path: Path) -> str:
+    """Return the environment asked for, or the one that a policy was made in, in its newest version, with a notice.
+
+    Raises:
+        RequestError: where neither the policy nor what lies beside it names an environment that is registered.
+    """
+    if env is not None:
+        return env
+    known = _environment_in(path)
+    from policy_distill.environments import is_registered, successor
+
+    newest = successor(known)
+    if not is_registered(known) and newest is None:
+        raise RequestError(f"expected --env: {path} was made in {known}, which is not registered here")
+    chosen = newest if newest is not None and not is_student_file(path) else known
+    instead = f" (instead of {known}, which is an older version)" if chosen != known else ""
+    print(f"environment: {chosen}{instead}", file=sys.stderr)
+    return chosen
+
+
+def say_wrappers(policy: Any) -> None:
+    """Say on stderr which wrappers are put around the environment."""
+    if policy.env_wrappers:
+        parts = [spec["name"] + (f" {spec['kwargs']}" if spec["kwargs"] else "") for spec in policy.env_wrappers]
+        print(f"environment wrapped in: {', '.join(parts)}", file=sys.stderr)
+
+
+def _environment_in(path: Path) -> str:
+    if is_student_file(path):
+        from policy_distill.student_file import read_student
+
+        return str(read_student(path)[1]["provenance"].get("env_id"))
+    from policy_distill.teachers.zip_file import find_zip
+    from policy_distill.teachers.zoo_config import environment_of
+
+    return environment_of(find_zip(path))

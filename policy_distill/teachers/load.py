@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
 from policy_distill.teachers.vecnormalize import find_statistics, load_normalizer
 from policy_distill.teachers.zip_file import SavedAgent, find_zip, read_zip
+from policy_distill.teachers.zoo_config import wrappers_of
+from policy_distill.wrappers import parse_wrapper
 
 
 def load_teacher(
@@ -28,6 +31,7 @@ def load_teacher(
     vecnormalize: Any = None,
     trust: bool = False,
     device: str = "cpu",
+    wrappers: Sequence[str] | None = None,
 ) -> Teacher:
     """Return a teacher that acts on raw observations and says which distribution it acts from.
 
@@ -38,20 +42,22 @@ def load_teacher(
         vecnormalize: a pickle's path or a live `VecNormalize`; by itself the `vecnormalize.pkl` beside the zip.
         trust: load with SB3's own loading, which runs code from the file.
         device: where the teacher's network computes.
+        wrappers: environment wrappers that it was trained with, such as `FrameStack:n_stack=4`; by itself those that
+            the RL Zoo's `config.yml` beside the zip names.
 
     Raises:
         RequestError: for a file that is missing, foreign, damaged, of an unsupported kind or not to be trusted, and for
             spaces or statistics that do not fit.
     """
     if isinstance(source, BaseAlgorithm):
-        teacher = _live(source, vecnormalize, env, trust, device)
+        teacher = _live(source, vecnormalize, env, trust, device, wrappers)
     elif isinstance(source, str | Path):
-        teacher = _saved(find_zip(Path(source)), algo, vecnormalize, env, trust, device)
+        teacher = _saved(find_zip(Path(source)), algo, vecnormalize, env, trust, device, wrappers)
     else:
         kind = type(source).__name__
         raise RequestError(f"expected a zip's path or a live Stable-Baselines3 model, found {kind}")
     if env is not None:
-        envs = open_environments(without_normalization(env), 1)
+        envs = open_environments(without_normalization(env), 1, teacher.env_wrappers)
         try:
             check_fit(teacher, envs)
         finally:
@@ -59,16 +65,22 @@ def load_teacher(
     return teacher
 
 
-def _live(model: BaseAlgorithm, vecnormalize: Any, env: Any, trust: bool, device: str) -> Teacher:
+def _live(
+    model: BaseAlgorithm, vecnormalize: Any, env: Any, trust: bool, device: str, wrappers: Sequence[str] | None
+) -> Teacher:
     algorithm = check_name(type(model).__name__)
     statistics = vecnormalize if vecnormalize is not None else model.get_vec_normalize_env() or _lent(env)
-    return _teacher(model.policy, algorithm, statistics, trust, device, {"source": None, "sha256": None})
+    provenance = {"source": None, "sha256": None, "env_wrappers": [parse_wrapper(text) for text in wrappers or ()]}
+    return _teacher(model.policy, algorithm, statistics, trust, device, provenance)
 
 
-def _saved(path: Path, algo: str, vecnormalize: Any, env: Any, trust: bool, device: str) -> Teacher:
+def _saved(
+    path: Path, algo: str, vecnormalize: Any, env: Any, trust: bool, device: str, wrappers: Sequence[str] | None
+) -> Teacher:
     statistics = vecnormalize if vecnormalize is not None else find_statistics(path) or _lent(env)
     agent = read_zip(path) if not trust else None
-    provenance: dict[str, Any] = {"source": path.name}
+    specs = wrappers_of(path) if wrappers is None else [parse_wrapper(text) for text in wrappers]
+    provenance: dict[str, Any] = {"source": path.name, "env_wrappers": specs}
     if agent is None:
         model, algorithm = _load_trusted(path, algo)
         return _teacher(model.policy, algorithm, statistics, trust, device, {**provenance, "sha256": None})

@@ -36,6 +36,7 @@ class NetworkTeacher:
         self.policy = policy
         self.normalizer = normalizer
         self.provenance = provenance
+        self.env_wrappers: list[dict[str, Any]] = provenance.get("env_wrappers", [])
         self.observation_space = policy.observation_space
         self.action_space = policy.action_space
         self.family = family

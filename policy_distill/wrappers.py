@@ -1,0 +1,112 @@
+"""Environment wrappers that a teacher was trained with, by name: what they change is part of what the policy observes.
+
+In: an environment and a list of {"name": ..., "kwargs": {...}}. Out: the environment as the teacher knows it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+
+from policy_distill.errors import RequestError
+
+WrapperSpec = dict[str, Any]
+"""`name`, a key of `WRAPPERS`, and `kwargs`, its arguments."""
+
+
+class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """The last frames as one observation, laid out as SB3's `VecFrameStack` does: zeros before the first."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], n_stack: int = 4) -> None:
+        super().__init__(env)
+        space = env.observation_space
+        if not isinstance(space, spaces.Box) or n_stack < 1:
+            raise RequestError(f"expected a Box to stack {n_stack} frames of, found {space}")
+        self._axis = 0 if is_image_space(space) and is_image_space_channels_first(space) else -1
+        low, high = (np.repeat(bound, n_stack, axis=self._axis) for bound in (space.low, space.high))
+        self.observation_space = spaces.Box(low, high, dtype=space.dtype)
+        self._frames: deque[np.ndarray] = deque(maxlen=n_stack)
+        self._blank = np.zeros(space.shape, space.dtype)
+
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode with all frames but the last blank."""
+        obs, info = self.env.reset(**kwargs)
+        for _ in range(self._frames.maxlen or 1):
+            self._frames.append(self._blank)
+        self._frames.append(obs)
+        return self._stacked(), info
+
+    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
+        """Step, and drop the oldest frame."""
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        self._frames.append(obs)
+        return self._stacked(), reward, terminated, truncated, info
+
+    def _stacked(self) -> np.ndarray:
+        return np.concatenate(tuple(self._frames), axis=self._axis)
+
+
+def _time_feature(env: gymnasium.Env[Any, Any], **kwargs: Any) -> gymnasium.Env[Any, Any]:
+    try:
+        from sb3_contrib.common.wrappers import TimeFeatureWrapper
+    except ImportError:
+        raise RequestError("TimeFeatureWrapper needs sb3-contrib: pip install 'policy-distill[contrib]'") from None
+    return TimeFeatureWrapper(env, **kwargs)
+
+
+def _atari(env: gymnasium.Env[Any, Any], **kwargs: Any) -> gymnasium.Env[Any, Any]:
+    from stable_baselines3.common.atari_wrappers import AtariWrapper
+
+    # For playing and judging: whole games with their own rewards. Training alone ends at a life and clips rewards.
+    return AtariWrapper(env, **{"terminal_on_life_loss": False, "clip_reward": False, **kwargs})
+
+
+WRAPPERS: dict[str, Callable[..., gymnasium.Env[Any, Any]]] = {
+    "AtariWrapper": _atari,
+    "FrameStack": FrameStack,
+    "TimeFeatureWrapper": _time_feature,
+    "FlattenObservation": gymnasium.wrappers.FlattenObservation,
+    "RescaleAction": gymnasium.wrappers.RescaleAction,
+}
+"""Wrappers by the last part of their name, wherever a configuration says they live."""
+
+
+def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gymnasium.Env[Any, Any]:
+    """Return the environment with wrappers around it, the first innermost.
+
+    Raises:
+        RequestError: for an unknown name, or arguments that a wrapper does not take.
+    """
+    for spec in specs:
+        if spec["name"] not in WRAPPERS:
+            raise RequestError(f"expected a wrapper among {', '.join(WRAPPERS)}, found {spec['name']!r}")
+        try:
+            env = WRAPPERS[spec["name"]](env, **spec.get("kwargs", {}))
+        except (TypeError, AssertionError) as error:
+            raise RequestError(f"the wrapper {spec['name']} cannot be applied: {error}") from None
+    return env
+
+
+def parse_wrapper(text: str) -> WrapperSpec:
+    """Parse `TimeFeatureWrapper` or `FrameStack:n_stack=4`.
+
+    Raises:
+        RequestError: for an unknown wrapper or arguments that are not `name=number`.
+    """
+    name, _, rest = text.partition(":")
+    kwargs: dict[str, Any] = {}
+    for item in filter(None, rest.split(",")):
+        key, _, value = item.partition("=")
+        try:
+            kwargs[key] = float(value) if "." in value else int(value)
+        except ValueError:
+            raise RequestError(f"expected arguments such as FrameStack:n_stack=4, found {text!r}") from None
+    if name not in WRAPPERS:
+        raise RequestError(f"expected a wrapper among {', '.join(WRAPPERS)}, found {name!r}")
+    return {"name": name, "kwargs": kwargs}
