@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import Space
+from gymnasium.spaces import Discrete
 from gymnasium.vector.utils import batch_space
 
 from policy_distill.errors import RunFault
@@ -35,12 +36,19 @@ class TeacherActor:
         self._generator = torch.Generator().manual_seed(seed)
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions `[N, ...]` for raw observations `[N, ...]`."""
         one_step = {k: v[None] for k, v in observation.items()} if isinstance(observation, dict) else observation[None]
         assert episode_start is not None
-        params, state = self.teacher.label(one_step, episode_start[None], state)
+        params, state = self.teacher.label(
+            one_step, episode_start[None], state, None if action_masks is None else action_masks[None]
+        )
         check_labels(params)
         family = self.teacher.family
         greedy = deterministic or getattr(self.teacher, "acts_greedily", False)
@@ -58,11 +66,16 @@ class MixedActor:
         self._rng = rng
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        **options: Any,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions `[N, ...]`; a recurrent teacher sees every step, acting or not."""
-        taught, state = self.teacher.predict(observation, state, episode_start, deterministic)
-        actions = self.student.predict(observation, None, episode_start, deterministic)[0].copy()
+        taught, state = self.teacher.predict(observation, state, episode_start, deterministic, **options)
+        actions = self.student.predict(observation, None, episode_start, deterministic, **options)[0].copy()
         chosen = self._rng.random(len(actions)) < self.teacher_share
         actions[chosen] = taught[chosen]
         return actions, state
@@ -71,12 +84,23 @@ class MixedActor:
 class RandomPolicy:
     """Uniformly random actions, the zero of the retention scale."""
 
-    def __init__(self, action_space: Space[Any], n_envs: int, seed: int) -> None:
+    def __init__(self, action_space: Space[Any], n_envs: int, seed: int, *, takes_action_masks: bool = False) -> None:
+        self._single = action_space
         self._space = batch_space(action_space, n_envs)
         self._space.seed(seed)
+        self._rng = np.random.default_rng(seed)
+        self.takes_action_masks = takes_action_masks and isinstance(action_space, Discrete)
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Return one random action for each environment."""
+        """Return one random action for each environment, among those that `action_masks` `[N, A]` allows."""
+        if action_masks is not None:
+            scores = np.where(action_masks, self._rng.random(action_masks.shape), -1.0)
+            return scores.argmax(axis=1) + int(getattr(self._single, "start", 0)), state
         return np.asarray(self._space.sample()), state

@@ -2,7 +2,7 @@
 
 In: labelled rollouts. Out: minibatches drawn uniformly, with replacement.
 
-    features        [capacity, D]   float32
+    features        [capacity, D]   float32 (images: [capacity, C, H, W] uint8)
     teacher_params  [capacity, P]   float32
 """
 
@@ -14,8 +14,10 @@ import torch
 class Buffer:
     """A ring of labelled states: once full, the oldest give way."""
 
-    def __init__(self, capacity: int, feature_shape: tuple[int, ...], n_params: int, device: str = "cpu") -> None:
-        self.features = torch.empty((capacity, *feature_shape), device=device)
+    def __init__(
+        self, capacity: int, feature_shape: tuple[int, ...], n_params: int, device: str = "cpu", dtype: str = "float32"
+    ) -> None:
+        self.features = torch.empty((capacity, *feature_shape), device=device, dtype=getattr(torch, dtype))
         self.teacher_params = torch.empty((capacity, n_params), device=device)
         self.capacity = capacity
         self.size = 0

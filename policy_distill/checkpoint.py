@@ -71,8 +71,9 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
 
 
 def _check_identity(saved: dict[str, Any], now: dict[str, Any]) -> None:
+    saved, now = ({**values, **values.get("config", {})} for values in (saved, now))
     for name in saved:
-        if saved[name] != now.get(name):
+        if name != "config" and saved[name] != now.get(name):
             raise RequestError(
                 f"the checkpoint was made with {name}={saved[name]!r}, found {now.get(name)!r}; "
                 "resume with the same settings, or start anew with --overwrite"

@@ -46,6 +46,8 @@ class DistillConfig:
     """Gradients are scaled down to this norm."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Non-linearity between the student's layers."""
+    observation_keys: tuple[str, ...] = ()
+    """Keys of a Dict observation that the student reads; all where none is named."""
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
@@ -83,7 +85,7 @@ class DistillConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "observation_keys": list(self.observation_keys)}
 
 
 CHOICES = {

@@ -48,6 +48,10 @@ class Environments(Protocol):
         """Step all (or the active) environments; return rewards, terminated, truncated, each `[N]`."""
         ...
 
+    def action_masks(self) -> np.ndarray:
+        """Return which actions are allowed now, bool `[N, A]`, as sb3-contrib's `action_masks` says it."""
+        ...
+
     def close(self) -> None:
         """Close what was opened here."""
         ...
@@ -84,6 +88,19 @@ class EnvironmentList:
             self._terminated[index] = terminated
             self._truncated[index] = truncated
         return self._rewards.copy(), self._terminated.copy(), self._truncated.copy()
+
+    def action_masks(self) -> np.ndarray:
+        """Return which actions are allowed now, bool `[N, A]`.
+
+        Raises:
+            RequestError: where the environments have no method `action_masks`.
+        """
+        try:
+            return np.stack([env.get_wrapper_attr("action_masks")() for env in self.envs]).astype(bool)
+        except AttributeError:
+            raise RequestError(
+                f"expected a method action_masks of {self.env_id}, as sb3-contrib uses it; found none"
+            ) from None
 
     def close(self) -> None:
         """Close the environments, unless they are the caller's."""

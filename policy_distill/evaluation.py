@@ -139,8 +139,10 @@ def compare_policies(
     try:
         for policy in (teacher, student):
             check_fit(policy, envs)
+        masked = bool(getattr(teacher, "takes_action_masks", False))
+        random_policy = RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=masked)
         runs: list[Evaluation] = []
-        for policy in (teacher, student, RandomPolicy(envs.action_space, envs.n_envs, seed)):
+        for policy in (teacher, student, random_policy):
             advance = _offset(on_episode, len(runs) * n_episodes)
             runs.append(run_episodes(policy, envs, n_episodes, seed, True, advance))
     finally:
@@ -183,8 +185,10 @@ def run_episodes(
             envs.reset(index, seed + max(episode, 0))
     state, starts, n_done = None, np.ones(envs.n_envs, dtype=bool), 0
     episodes = np.array(current)
+    masked = bool(getattr(policy, "takes_action_masks", False))
     while n_done < n_episodes:
-        actions, state = policy.predict(envs.obs, state, starts, deterministic)
+        options = {"action_masks": envs.action_masks()} if masked else {}
+        actions, state = policy.predict(envs.obs, state, starts, deterministic, **options)
         active = episodes >= 0
         counted = active & ~envs.restarting
         rewards, terminated, truncated = envs.step(actions, active)
@@ -226,13 +230,24 @@ def _check_counts(n_episodes: int, seed: int) -> None:
 
 def _same_kind(expected: Any, found: Any) -> bool:
     """Compare type, shape and sizes; bounds and dtypes may differ between versions of one environment."""
-    if type(expected).__name__ != type(found).__name__ or expected.shape != found.shape:
+    if type(expected).__name__ != type(found).__name__:
+        return False
+    if expected.shape != found.shape and not _transposed(expected, found):
         return False
     if hasattr(expected, "spaces"):
         same_keys = set(expected.spaces) <= set(found.spaces)
         return same_keys and all(_same_kind(sub, found.spaces[key]) for key, sub in expected.spaces.items())
     sizes = [getattr(space, "nvec", getattr(space, "n", 0)) for space in (expected, found)]
     return np.array_equal(sizes[0], sizes[1])
+
+
+def _transposed(expected: Any, found: Any) -> bool:
+    """Say whether two image spaces differ only in where the channels stand; SB3 moves them to the front."""
+    shapes = (expected.shape, found.shape)
+    if any(shape is None or len(shape) != 3 for shape in shapes) or str(expected.dtype) != "uint8":
+        return False
+    height, width, channels = found.shape
+    return bool(expected.shape == (channels, height, width))
 
 
 def _brief(space: Any) -> str:

@@ -37,10 +37,38 @@ def _relu(layer: Layer, tensors: Mapping[str, np.ndarray]) -> Function:
     return lambda x: np.maximum(x, 0.0, out=x)
 
 
+def _scale(layer: Layer, tensors: Mapping[str, np.ndarray]) -> Function:
+    factor = np.float32(layer["factor"])
+    return lambda x: x.astype(np.float32) * factor
+
+
+def _flatten(layer: Layer, tensors: Mapping[str, np.ndarray]) -> Function:
+    return lambda x: x.reshape(len(x), -1)
+
+
+def _conv2d(layer: Layer, tensors: Mapping[str, np.ndarray]) -> Function:
+    weight, bias, stride = tensors[layer["weight"]], tensors[layer["bias"]], layer["stride"]
+    n_out, _, height, width = weight.shape
+    matrix = np.ascontiguousarray(weight.reshape(n_out, -1).T)
+
+    def apply(x: np.ndarray) -> np.ndarray:
+        # Every patch becomes a row, so that the convolution is one product of matrices.
+        windows = np.lib.stride_tricks.sliding_window_view(x, (height, width), axis=(2, 3))[:, :, ::stride, ::stride]
+        n_batch, _, rows, columns = windows.shape[:4]
+        patches = windows.transpose(0, 2, 3, 1, 4, 5).reshape(n_batch * rows * columns, -1)
+        out = (patches @ matrix + bias).reshape(n_batch, rows, columns, n_out)
+        return np.ascontiguousarray(out.transpose(0, 3, 1, 2))
+
+    return apply
+
+
 OPS: dict[str, Callable[[Layer, Mapping[str, np.ndarray]], Function]] = {
     "linear": _linear,
     "tanh": _tanh,
     "relu": _relu,
+    "scale": _scale,
+    "flatten": _flatten,
+    "conv2d": _conv2d,
 }
 """Each op's NumPy form. An op may overwrite its input, so the first layer must make a new array."""
 
@@ -59,4 +87,10 @@ def compile_layers(layers: Sequence[Layer], tensors: Mapping[str, np.ndarray]) -
 
 def count_macs(layers: Sequence[Layer], tensors: Mapping[str, np.ndarray]) -> int:
     """Return the multiply-accumulates of one observation; biases and activations are not counted."""
-    return sum(math.prod(tensors[layer["weight"]].shape) for layer in layers if layer["op"] == "linear")
+    total = 0
+    for layer in layers:
+        if "weight" in layer:
+            # A convolution is done once for each pixel of its output.
+            places = math.prod(layer["output_shape"][1:]) if layer["op"] == "conv2d" else 1
+            total += math.prod(tensors[layer["weight"]].shape) * places
+    return total

@@ -66,17 +66,25 @@ class Normalizer:
 class Featurizer:
     """Turns raw observations into features: flattened, one-hot where discrete, normalised where statistics are given.
 
-    A Dict space becomes its chosen keys' features side by side, in the order of the keys.
+    A Dict space becomes its keys' features side by side, in the order of the keys; other keys of an observation are
+    left alone. An image alone stays an image, `(C, H, W)` of bytes; the network scales it.
     """
 
     def __init__(self, space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None = None) -> None:
         self.space = space
         self.normalizer = normalizer
+        self.is_image = is_image(space)
         self.parts = _parts(space, normalizer)
-        self.shape = (sum(part.size for part in self.parts),)
+        self.shape: tuple[int, ...] = (sum(part.size for part in self.parts),)
+        if self.is_image:
+            shape = space_shape(space)
+            self.shape = shape if channels_first(shape) else (shape[2], *shape[:2])
+        self.dtype = "uint8" if self.is_image else "float32"
 
     def __call__(self, obs: Any) -> np.ndarray:
-        """Return float32 features `[B, D]` of a batch of raw observations; never a view of `obs`."""
+        """Return features `[B, D]` (images: `[B, C, H, W]`) of a batch of raw observations; never a view of `obs`."""
+        if self.is_image:
+            return np.array(obs if channels_first(self.parts[0].shape) else np.moveaxis(obs, -1, 1))
         if self.space["type"] != "Dict":
             return self.parts[0](obs)
         return np.concatenate([part(obs[part.key]) for part in self.parts], axis=1)
@@ -93,6 +101,16 @@ class Featurizer:
         return {key: batch for key, (batch, _) in pairs.items()}, all(single for _, single in pairs.values())
 
 
+def is_image(space: dict[str, Any]) -> bool:
+    """Say whether a described space is one of images: bytes in three dimensions."""
+    return space["type"] == "Box" and space["dtype"] == "uint8" and len(space["shape"]) == 3
+
+
+def channels_first(shape: tuple[int, ...]) -> bool:
+    """Say whether the first dimension of an image's shape is its channels: the shortest one is, as SB3 decides it."""
+    return int(np.argmin(shape)) == 0
+
+
 class _Part:
     """One leaf of an observation space."""
 
@@ -100,6 +118,7 @@ class _Part:
         self.key = key
         self.shape = space_shape(space)
         self.normalizer = normalizer
+        self.scale = np.float32(1 / 255) if is_image(space) else None
         self.one_hot = _one_hot_sizes(space)
         self.size = sum(self.one_hot) if self.one_hot else int(np.prod(self.shape))
         self.offsets = np.cumsum([0, *self.one_hot[:-1]]) - _starts(space) if self.one_hot else None
@@ -111,8 +130,9 @@ class _Part:
             np.put_along_axis(features, obs.reshape(len(obs), -1).astype(np.int64) + self.offsets, 1.0, axis=1)
             return features
         if self.normalizer is not None:
-            obs = self.normalizer(obs)
-        return obs.astype(np.float32).reshape(len(obs), self.size)
+            return self.normalizer(obs).reshape(len(obs), self.size)
+        features = obs.astype(np.float32).reshape(len(obs), self.size)
+        return features if self.scale is None else features * self.scale
 
     def batched(self, obs: Any) -> tuple[np.ndarray, bool]:
         array = np.asarray(obs)
@@ -137,7 +157,7 @@ def _parts(space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer]
 def _one_hot_sizes(space: dict[str, Any]) -> list[int]:
     if space["type"] == "Discrete":
         return [space["n"]]
-    return list(np.ravel(space["nvec"])) if space["type"] == "MultiDiscrete" else []
+    return [int(n) for n in np.ravel(space["nvec"])] if space["type"] == "MultiDiscrete" else []
 
 
 def _starts(space: dict[str, Any]) -> np.ndarray:

@@ -69,8 +69,10 @@ class Collector:
         self._state = None
         self._begun = True
 
-    def collect(self, actor: Policy, n_steps: int, deterministic: bool, teacher_share: float) -> Rollout:
-        """Let `actor` act for `n_steps` in each environment.
+    def collect(
+        self, actor: Policy, n_steps: int, deterministic: bool, teacher_share: float, *, masked: bool = False
+    ) -> Rollout:
+        """Let `actor` act for `n_steps` in each environment; `masked` asks these for their action masks.
 
         Raises:
             RunFault: where an observation is not finite.
@@ -79,14 +81,19 @@ class Collector:
             self.begin()
         obs = _allocate(self.envs.obs, n_steps)
         episode_starts = np.empty((n_steps, self.envs.n_envs), dtype=bool)
+        masks: list[np.ndarray] = []
         for step in range(n_steps):
             # Before anybody acts on it: a policy given NaN fails in ways that hide the cause.
             check_finite(self.envs.obs, self.envs.env_id, f"at step {step} of the rollout")
             _store(obs, step, self.envs.obs)
             episode_starts[step] = self._starts
-            actions, self._state = actor.predict(self.envs.obs, self._state, self._starts, deterministic)
+            options = {}
+            if masked:
+                masks.append(self.envs.action_masks())
+                options = {"action_masks": masks[-1]}
+            actions, self._state = actor.predict(self.envs.obs, self._state, self._starts, deterministic, **options)
             self._advance(actions)
-        return Rollout(obs, episode_starts, None, teacher_share)
+        return Rollout(obs, episode_starts, np.stack(masks) if masked else None, teacher_share)
 
     def forget_state(self) -> None:
         """Drop the recurrent state of who acted last; called when somebody else begins to act."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from gymnasium import Space
     from torch import nn
 
+MASKED = np.float32(-1e8)
+"""Logit of an action that is ruled out."""
+
 RUNTIMES = ("auto", "numpy")
 
 
@@ -45,6 +48,11 @@ class Student:
         self._action_map = ActionMap.from_json(metadata["action_post_processing"])
         self._log_std = tensors.get("log_std")
         self._rng = np.random.default_rng(0)
+
+    @property
+    def takes_action_masks(self) -> bool:
+        """True where its environment rules out actions, and the teacher was told of it."""
+        return bool(self.metadata.get("takes_action_masks", False))
 
     @property
     def env_wrappers(self) -> list[dict[str, Any]]:
@@ -76,14 +84,17 @@ class Student:
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions for one raw observation or a batch `[B, ...]`, and `state` as it came.
+
+        `action_masks` (bool `[B, A]`, discrete actions only) rules out actions, as sb3-contrib's masks do.
 
         Raises:
             ValueError: for an observation of another shape than `observation_space`.
         """
         obs, single = self._featurizer.batched(observation)
-        actions = self._action_map.execute(self._choose(obs, deterministic))
+        actions = self._action_map.execute(self._choose(obs, deterministic, action_masks))
         return (actions[0] if single else actions), state
 
     def act(self, obs: Any) -> np.ndarray:
@@ -108,7 +119,12 @@ class Student:
 
         return StudentPolicy.from_file(self.tensors, self.metadata)
 
-    def _choose(self, obs: Any, deterministic: bool) -> np.ndarray:
+    def _choose(self, obs: Any, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
+        if action_masks is not None:
+            params = np.where(np.reshape(action_masks, (len(action_masks), -1)), self.distribution_params(obs), MASKED)
+            if deterministic:
+                return most_likely(self._family, self._family_config, params)
+            return sample(self._family, self._family_config, params, self._rng)
         if deterministic:
             # The mode of every family is found from the network's own outputs; log σ plays no part in it.
             return most_likely(self._family, self._family_config, self._forward(self._featurizer(obs)))

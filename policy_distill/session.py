@@ -6,17 +6,20 @@ In: teacher, environments and settings. Out: the stages that `loop.py` puts in o
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 
 from policy_distill.actors import MixedActor, TeacherActor, check_labels
 from policy_distill.buffer import Buffer
 from policy_distill.config import DistillConfig
 from policy_distill.environments import Environments
+from policy_distill.errors import RequestError
 from policy_distill.fidelity import Fidelity, measure_fidelity
 from policy_distill.interfaces import Loss, Policy, Teacher
 from policy_distill.observations import Normalizer, measure_normalizer
@@ -41,11 +44,18 @@ class Session:
         self.loss = loss
         self.config = config
         self.collector = Collector(envs, config.seed)
+        known = list(getattr(envs.observation_space, "spaces", ()))
+        if not set(config.observation_keys) <= set(known):
+            keys = ", ".join(known) or "none: it is no Dict"
+            raise RequestError(
+                f"expected observation_keys among those of {envs.env_id} ({keys}), found {config.observation_keys}"
+            )
         self.env_steps = 0
         self.iteration = 0
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.policy: StudentPolicy | None = None
         self._label_state: Any = None
+        self.masked = bool(getattr(teacher, "takes_action_masks", False))
 
     @property
     def progress(self) -> float:
@@ -82,9 +92,8 @@ class Session:
         with self.timed("collect"):
             left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
             actor, share = self.actor()
-            rollout = self.collector.collect(
-                actor, min(self.config.n_steps, left), self.config.deterministic_rollouts, share
-            )
+            n_steps, greedy = min(self.config.n_steps, left), self.config.deterministic_rollouts
+            rollout = self.collector.collect(actor, n_steps, greedy, share, masked=self.masked)
             self.env_steps += rollout.episode_starts.size
         return rollout
 
@@ -128,7 +137,7 @@ class Session:
 
     def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
         """Make the student, its optimiser and the buffer."""
-        spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer)
+        spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer, self._observed_space())
         generator = torch.Generator().manual_seed(self.config.seed)
         self.policy = StudentPolicy(spec, generator).to(self.config.device)
         if teacher_params is not None:
@@ -136,7 +145,8 @@ class Session:
         capacity = min(self.config.buffer_size, self.config.timesteps + self.envs.n_envs)
         if self.config.buffer == "latest":
             capacity = min(capacity, self.envs.n_envs * self.config.n_steps)
-        self.buffer = Buffer(capacity, self.policy.featurizer.shape, spec.family.n_params, self.config.device)
+        featurizer = self.policy.featurizer
+        self.buffer = Buffer(capacity, featurizer.shape, spec.family.n_params, self.config.device, featurizer.dtype)
         self.trainer = Trainer(self.policy, self.loss, self.config)
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
@@ -155,8 +165,8 @@ class Session:
         """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
         with self.timed("evaluate"):
             collector = Collector(self.envs, self.config.seed + HELD_OUT)
-            rollout = collector.collect(self.student(), n_steps, True, 0.0)
-            params, _ = self.teacher.label(rollout.obs, rollout.episode_starts)
+            rollout = collector.collect(self.student(), n_steps, True, 0.0, masked=self.masked)
+            params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
             features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
             return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]))
 
@@ -165,13 +175,24 @@ class Session:
         assert self.policy is not None, "the first rollout makes the student"
         return self.policy
 
+    def _observed_space(self) -> Any:
+        """Return the space that the student sees: the environment's, or some keys of it."""
+        space: Any = self.envs.observation_space
+        keys = self.config.observation_keys
+        return spaces.Dict(OrderedDict((key, space[key]) for key in keys)) if keys else space
+
     def _normalizer(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
-        obs, space = rollout.flat_obs, self.envs.observation_space
-        if self.teacher.normalizer is not None or self.config.normalize == "none":
-            return self.teacher.normalizer
-        if isinstance(obs, dict) or obs.dtype.kind != "f":
-            return None
-        return measure_normalizer(obs, space.low, space.high)  # type: ignore[attr-defined]
+        known = self.teacher.normalizer
+        if isinstance(known, dict):
+            keys = self.config.observation_keys
+            return {key: value for key, value in known.items() if not keys or key in keys}
+        if known is not None or self.config.normalize == "none":
+            return known
+        obs, space = rollout.flat_obs, self._observed_space()
+        if isinstance(obs, dict):
+            boxes = {key: sub for key, sub in space.spaces.items() if obs[key].dtype.kind == "f"}
+            return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}
+        return measure_normalizer(obs, space.low, space.high) if obs.dtype.kind == "f" else None
 
     def _seed(self, purpose: str) -> int:
         """Return the seed of one purpose in this iteration, so that a resumed run draws what it would have drawn."""

@@ -5,6 +5,7 @@ In: a Gymnasium space. Out: JSON values, and back. Gymnasium is imported only wh
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +68,8 @@ def make_space(values: dict[str, Any]) -> Space[Any]:
     if kind == "MultiBinary":
         return spaces.MultiBinary(values["n"])
     if kind == "Dict":
-        return spaces.Dict({key: make_space(sub) for key, sub in values["spaces"].items()})
+        # Gymnasium sorts a plain dict; the order of the keys is that of the features.
+        return spaces.Dict(OrderedDict((key, make_space(sub)) for key, sub in values["spaces"].items()))
     raise RequestError(f"expected a space of a known type, found {kind!r}; the file was written by a newer version")
 
 

@@ -44,6 +44,8 @@ class StudentSpec:
     """From the family's actions to executed ones."""
     normalizer: Normalizer | dict[str, Normalizer] | None
     """Observation statistics, applied inside."""
+    takes_action_masks: bool = False
+    """The environment rules out actions."""
 
     @property
     def n_outputs(self) -> int:
@@ -52,9 +54,18 @@ class StudentSpec:
 
     @classmethod
     def like(
-        cls, teacher: Teacher, network: str, activation: str, normalizer: Normalizer | dict[str, Normalizer] | None
+        cls,
+        teacher: Teacher,
+        network: str,
+        activation: str,
+        normalizer: Normalizer | dict[str, Normalizer] | None,
+        observation_space: Any = None,
     ) -> StudentSpec:
-        """Return the specification of a student for `teacher`: its spaces, family and post-processing."""
+        """Return the specification of a student for `teacher`: its family and post-processing, and its spaces.
+
+        `observation_space` is the environment's own, which may differ from the teacher's in the order of an image's
+        dimensions, or be only some keys of a Dict.
+        """
         log_std = None
         if teacher.family.name in GAUSSIANS:
             log_std = "head" if teacher.state_dependent_std else "vector"
@@ -63,10 +74,11 @@ class StudentSpec:
             activation=activation,
             family=teacher.family,
             log_std=log_std,
-            observation_space=describe_space(teacher.observation_space),
+            observation_space=describe_space(observation_space or teacher.observation_space),
             action_space=describe_space(teacher.action_space),
             action_map=teacher.action_map,
             normalizer=normalizer,
+            takes_action_masks=getattr(teacher, "takes_action_masks", False),
         )
 
 
@@ -110,7 +122,7 @@ class StudentPolicy(nn.Module):
     def to_student(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> Student:
         """Return the NumPy student with the weights as they are now."""
         tensors, spec = self.tensors(), self.spec
-        layers = describe_layers(self.network)
+        layers = describe_layers(self.network, self.featurizer.shape)
         n_params = sum(array.size for array in tensors.values())
         architecture = {
             "spec": spec.network,
@@ -129,6 +141,7 @@ class StudentPolicy(nn.Module):
             "action_space": spec.action_space,
             "observation_normalization": dump_normalizer(spec.normalizer),
             "action_post_processing": spec.action_map.to_json(),
+            "takes_action_masks": spec.takes_action_masks,
             "provenance": provenance,
             "retention": retention,
         }
@@ -147,6 +160,7 @@ class StudentPolicy(nn.Module):
             action_space=metadata["action_space"],
             action_map=ActionMap.from_json(metadata["action_post_processing"]),
             normalizer=load_normalizer(metadata["observation_normalization"], metadata["observation_space"]),
+            takes_action_masks=metadata.get("takes_action_masks", False),
         )
         policy = cls(spec, torch.Generator())
         policy.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})

@@ -5,11 +5,11 @@ They start new episodes by themselves, so only their first episodes can be given
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 
 class Sb3Environments:
@@ -43,6 +43,10 @@ class Sb3Environments:
             rewards = self.vec_env.get_original_reward()
         truncated = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])
         return rewards.astype(np.float64), dones & ~truncated, dones & truncated
+
+    def action_masks(self) -> np.ndarray:
+        """Return which actions are allowed now, bool `[N, A]`."""
+        return np.stack(self.vec_env.env_method("action_masks")).astype(bool)
 
     def close(self) -> None:
         """Leave the vector open: it is the caller's."""
@@ -84,6 +88,10 @@ class GymnasiumEnvironments:
             obs, _ = self.vector_env.reset(options={"reset_mask": ended})
         self.obs = _copy(obs)
         return np.asarray(rewards, np.float64), terminated.copy(), truncated.copy()
+
+    def action_masks(self) -> np.ndarray:
+        """Return which actions are allowed now, bool `[N, A]`."""
+        return np.stack(cast(SyncVectorEnv, self.vector_env).call("action_masks")).astype(bool)
 
     def close(self) -> None:
         """Leave the vector open: it is the caller's."""

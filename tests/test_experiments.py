@@ -1,3 +1,4 @@
+import importlib
 import json
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def test_an_experiment_explains_itself(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_runs_from_a_teacher_to_one_student_a_seed(name, tmp_path):
-    env_id = {"cartpole": "CartPole-v1", "lunar_lander": "LunarLander-v3", "pendulum": "Pendulum-v1"}[name]
+    env_id = importlib.import_module(f"envs.{name}").ENV_ID
     hyperparameters = {"n_steps": 16, "batch_size": 16}
     train_teacher(env_id, "ppo", 32, (8,), 0, tmp_path / "teacher.zip", n_envs=2, hyperparameters=hyperparameters)
     arguments = ["--teacher", str(tmp_path / "teacher.zip"), "--out", str(tmp_path / "run"), "--seeds", "0", "1"]

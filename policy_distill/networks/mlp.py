@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from policy_distill.networks.scale import Scale
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2)}
 """What keeps the variance of activations from layer to layer (as torch's `calculate_gain`)."""
@@ -29,17 +31,19 @@ class MLP:
         The last layer is scaled by 0.01, so that the student starts near the uniform (or central) action.
         """
         sizes = [math.prod(input_shape), *self.widths]
-        layers: list[nn.Module] = []
+        # An image comes as bytes in three dimensions.
+        layers: list[nn.Module] = [Scale(), nn.Flatten()] if len(input_shape) > 1 else []
         for n_in, n_out in pairwise(sizes):
-            layers += [_linear(n_in, n_out, GAINS[self.activation], generator), self._activation()]
-        layers.append(_linear(sizes[-1], n_outputs, 0.01, generator))
+            layers += [make_linear(n_in, n_out, GAINS[self.activation], generator), self._activation()]
+        layers.append(make_linear(sizes[-1], n_outputs, 0.01, generator))
         return nn.Sequential(*layers)
 
     def _activation(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()
 
 
-def _linear(n_in: int, n_out: int, gain: float, generator: torch.Generator) -> nn.Linear:
+def make_linear(n_in: int, n_out: int, gain: float, generator: torch.Generator) -> nn.Linear:
+    """Return a linear layer with orthogonal weights of size `gain` and zero biases."""
     layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     nn.init.zeros_(layer.bias)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Network
+from policy_distill.networks.cnn import CNN
 from policy_distill.networks.mlp import MLP
+from policy_distill.networks.scale import Scale
 
 KINDS = {
     "mlp": "mlp:32,32 (hidden layers of 32 and 32 units)",
     "linear": "linear (no hidden layer)",
+    "cnn": "cnn:16,32 (convolutions of 16 and 32 channels, for images)",
 }
 MAX_WIDTH = 65_536
 
@@ -28,18 +32,32 @@ def make_network(spec: str, activation: str) -> Network:
         return MLP((), activation)
     if kind == "mlp" and sizes:
         return MLP(_widths(spec, sizes), activation)
+    if kind == "cnn" and sizes:
+        return CNN(_widths(spec, sizes), activation)
     raise RequestError(f"expected a student such as {'; '.join(KINDS.values())}, found {spec!r}")
 
 
-def describe_layers(network: nn.Sequential) -> list[dict[str, Any]]:
-    """Return the layer records of a built network, weights by their names in its state dict."""
-    return [_describe(name, module) for name, module in network.named_children()]
+def describe_layers(network: nn.Sequential, input_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Return the layer records of a built network, weights by their names in the student's state dict."""
+    x = torch.zeros((1, *input_shape), device=next(network.parameters()).device)
+    layers = []
+    for name, module in network.named_children():
+        with torch.no_grad():
+            x = module(x)
+        layers.append(_describe(name, module, tuple(x.shape[1:])))
+    return layers
 
 
-def _describe(name: str, module: nn.Module) -> dict[str, Any]:
+def _describe(name: str, module: nn.Module, output_shape: tuple[int, ...]) -> dict[str, Any]:
+    weights = {"weight": f"network.{name}.weight", "bias": f"network.{name}.bias"}
     if isinstance(module, nn.Linear):
-        return {"op": "linear", "weight": f"network.{name}.weight", "bias": f"network.{name}.bias"}
-    return {"op": {nn.Tanh: "tanh", nn.ReLU: "relu"}[type(module)]}
+        return {"op": "linear", **weights}
+    if isinstance(module, nn.Conv2d):
+        return {"op": "conv2d", **weights, "stride": module.stride[0], "output_shape": list(output_shape)}
+    if isinstance(module, Scale):
+        return {"op": "scale", "factor": module.factor}
+    simple: dict[type[nn.Module], str] = {nn.Tanh: "tanh", nn.ReLU: "relu", nn.Flatten: "flatten"}
+    return {"op": simple[type(module)]}
 
 
 def _widths(spec: str, sizes: str) -> tuple[int, ...]:

@@ -15,8 +15,10 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation import check_fit
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS, check_name, find_algorithm
+from policy_distill.teachers.ensemble import EnsembleTeacher
 from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
+from policy_distill.teachers.scripted import ScriptedTeacher
 from policy_distill.teachers.vecnormalize import find_statistics, load_normalizer
 from policy_distill.teachers.zip_file import SavedAgent, find_zip, read_zip
 from policy_distill.teachers.zoo_config import wrappers_of
@@ -36,7 +38,8 @@ def load_teacher(
     """Return a teacher that acts on raw observations and says which distribution it acts from.
 
     Args:
-        source: a zip as SB3 saves it, a folder with one zip, or a live SB3 model.
+        source: a zip as SB3 saves it, a folder with one zip, a live SB3 model, any object with SB3's `predict` (its
+            actions become hard labels; needs `env`), or a list of these: an ensemble.
         env: checked to fit, where given; a `VecNormalize` lends its statistics where there are no others.
         algo: the algorithm; `auto` finds it from the file.
         vecnormalize: a pickle's path or a live `VecNormalize`; by itself the `vecnormalize.pkl` beside the zip.
@@ -49,13 +52,23 @@ def load_teacher(
         RequestError: for a file that is missing, foreign, damaged, of an unsupported kind or not to be trusted, and for
             spaces or statistics that do not fit.
     """
+    teacher: Teacher
     if isinstance(source, BaseAlgorithm):
         teacher = _live(source, vecnormalize, env, trust, device, wrappers)
+    elif isinstance(source, list | tuple) and source:
+        options: dict[str, Any] = {"algo": algo, "trust": trust, "device": device, "wrappers": wrappers}
+        teacher = EnsembleTeacher([load_teacher(member, env=env, **options) for member in source])
     elif isinstance(source, str | Path):
         teacher = _saved(find_zip(Path(source)), algo, vecnormalize, env, trust, device, wrappers)
+    elif isinstance(source, Teacher):
+        teacher = source
+    elif hasattr(source, "predict"):
+        teacher = _scripted(source, env, wrappers)
     else:
         kind = type(source).__name__
-        raise RequestError(f"expected a zip's path or a live Stable-Baselines3 model, found {kind}")
+        raise RequestError(
+            f"expected a zip's path, a live Stable-Baselines3 model or an object with predict, found {kind}"
+        )
     if env is not None:
         envs = open_environments(without_normalization(env), 1, teacher.env_wrappers)
         try:
@@ -72,6 +85,17 @@ def _live(
     statistics = vecnormalize if vecnormalize is not None else model.get_vec_normalize_env() or _lent(env)
     provenance = {"source": None, "sha256": None, "env_wrappers": [parse_wrapper(text) for text in wrappers or ()]}
     return _teacher(model.policy, algorithm, statistics, trust, device, provenance)
+
+
+def _scripted(policy: Any, env: Any, wrappers: Sequence[str] | None) -> Teacher:
+    specs = [parse_wrapper(text) for text in wrappers or ()]
+    if env is None:
+        raise RequestError("expected env beside an object with predict, since it does not say its spaces; found none")
+    envs = open_environments(without_normalization(env), 1, specs)
+    try:
+        return ScriptedTeacher(policy, envs.observation_space, envs.action_space, specs)
+    finally:
+        envs.close()
 
 
 def _saved(

@@ -15,6 +15,9 @@ from policy_distill.observations import Normalizer
 CHUNK = 16_384
 """States labelled in one forward pass at most; bounds memory, not results."""
 
+CHUNK_NUMBERS = 2**24
+"""Numbers in the observations of one forward pass at most."""
+
 Normalizers = Normalizer | dict[str, Normalizer] | None
 
 
@@ -33,7 +36,8 @@ def label_in_chunks(obs: Any, forward: Callable[[Any], torch.Tensor]) -> torch.T
     first = next(iter(obs.values())) if isinstance(obs, dict) else obs
     shape = first.shape[:2]
     flat = _map(obs, lambda value: value.reshape(-1, *value.shape[2:]))
-    parts = [forward(_rows(flat, start, start + CHUNK)) for start in range(0, shape[0] * shape[1], CHUNK)]
+    chunk = max(min(CHUNK, CHUNK_NUMBERS // max(int(np.prod(first.shape[2:])), 1)), 1)
+    parts = [forward(_rows(flat, start, start + chunk)) for start in range(0, shape[0] * shape[1], chunk)]
     params = parts[0] if len(parts) == 1 else torch.cat(parts)
     return params.reshape(*shape, -1).to(torch.float32).cpu().contiguous()
 

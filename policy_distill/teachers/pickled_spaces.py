@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,8 @@ def _multi_binary(state: dict[str, Any], place: str) -> Space[Any]:
 
 
 def _dict(state: dict[str, Any], place: str) -> Space[Any]:
-    return spaces.Dict({str(key): make_space(sub, place) for key, sub in state["spaces"].items()})
+    # Gymnasium sorts a plain dict; the order of the keys is that of the features.
+    return spaces.Dict(OrderedDict((str(key), make_space(sub, place)) for key, sub in state["spaces"].items()))
 
 
 _MAKERS: dict[str, Callable[[dict[str, Any], str], Space[Any]]] = {

@@ -49,8 +49,12 @@ INERT = (
     "stable_baselines3.",
     "torch.device",
     "torch.float32",
+    "torch._utils._rebuild_",
     "torch.nn.",
     "torch.optim.",
+    "torch.storage._load_from_bytes",
+    "torch.storage.TypedStorage",
+    "torch.storage.UntypedStorage",
     "types.",
 )
 """Beginnings of names that become stand-ins. Real files pickle schedules as functions, through cloudpickle; they are

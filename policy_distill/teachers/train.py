@@ -10,11 +10,14 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import stable_baselines3
+from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback, StopTrainingOnRewardThreshold
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeImage
 
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
@@ -75,7 +78,7 @@ def train_teacher(
     vec_env = _vec_env(env, n_envs, seed, normalize)
     try:
         model: BaseAlgorithm = ALGORITHMS[algo](
-            "MlpPolicy",
+            _policy_name(vec_env.observation_space),
             vec_env,
             seed=seed,
             device="cpu",
@@ -95,15 +98,24 @@ def train_teacher(
         vec_env.close()
 
 
+def _policy_name(space: Any) -> str:
+    if isinstance(space, spaces.Dict):
+        return "MultiInputPolicy"
+    return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
+
+
 def _vec_env(env: str, n_envs: int, seed: int, normalize: bool) -> VecEnv:
-    # SB3 renders every step unless told not to.
-    vec_env = make_vec_env(env, n_envs, seed=seed, env_kwargs={"render_mode": None})
+    # Given an id, SB3 would render every step.
+    vec_env = make_vec_env(lambda: gymnasium.make(env), n_envs, seed=seed)
     return VecNormalize(vec_env) if normalize else vec_env
 
 
 def _stopper(env: str, seed: int, normalize: bool, stop_at: float, timesteps: int, n_envs: int) -> EvalCallback:
     look_every = max(timesteps // 20 // n_envs, 1)
     vec_env = _vec_env(env, 5, seed + 10_000, normalize)
+    if is_image_space(vec_env.observation_space):
+        # As SB3 does for the training's own environments.
+        vec_env = VecTransposeImage(vec_env)
     if isinstance(vec_env, VecNormalize):
         vec_env.training, vec_env.norm_reward = False, False
     return EvalCallback(

@@ -1,0 +1,127 @@
+"""Any object with `predict` as a teacher (a script, another library's policy, a person's controller): hard labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import Space, spaces
+
+from policy_distill.actions import ActionMap
+from policy_distill.distributions.deterministic import Deterministic
+from policy_distill.interfaces import ActionDistribution
+from policy_distill.teachers.network import discrete_family
+from policy_distill.teachers.observing import Normalizers, batch_major
+
+CERTAIN = 8.0
+"""Logit of the action that was chosen, against 0 for the others: 0.9997 to 0.0003 for a choice of two."""
+
+
+class ScriptedTeacher:
+    """Asks an object for its actions. One that keeps a state is asked step by step, others once for a rollout."""
+
+    normalizer: Normalizers = None
+    state_dependent_std = False
+    acts_greedily = True
+    n_params = 0
+    n_bytes = 0
+
+    def __init__(
+        self, policy: Any, observation_space: Space[Any], action_space: Space[Any], wrappers: list[Any]
+    ) -> None:
+        self.policy = policy
+        self.observation_space = observation_space
+        self.action_space = action_space
+        self.env_wrappers = wrappers
+        self.family, self.action_map = _family(action_space)
+        name = type(policy).__name__
+        self.provenance: dict[str, Any] = {
+            "algorithm": "predict",
+            "policy_class": name,
+            "source": None,
+            "sha256": None,
+            "normalized_observations": False,
+            "env_wrappers": wrappers,
+        }
+
+    def label(
+        self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """Return hard labels `[T, N, P]`; see `Teacher.label`."""
+        n_steps, n_envs = episode_starts.shape
+        first, new_state = self.predict(_step(obs, 0), state, episode_starts[0], True)
+        if new_state is None:
+            actions, _ = self.predict(batch_major(obs), None, np.zeros(n_steps * n_envs, bool), True)
+            chosen = actions.reshape(n_envs, n_steps, *actions.shape[1:]).swapaxes(0, 1)
+        else:
+            taken, state = [first], new_state
+            for step in range(1, n_steps):
+                actions, state = self.predict(_step(obs, step), state, episode_starts[step], True)
+                taken.append(actions)
+            chosen = np.stack(taken)
+        params = self._params(chosen.reshape(n_steps * n_envs, -1))
+        return params.reshape(n_steps, n_envs, -1), state if new_state is not None else None
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Return the object's actions; one that takes single observations is asked for each."""
+        n_batch = _count(observation, self.observation_space)
+        if n_batch is None:
+            actions, state = self.policy.predict(observation, state, episode_start, deterministic)
+            return np.asarray(actions, dtype=self.action_space.dtype), state
+        try:
+            actions, state = self.policy.predict(observation, state, episode_start, deterministic)
+            if np.shape(actions)[:1] == (n_batch,):
+                return np.asarray(actions, dtype=self.action_space.dtype), state
+        except (ValueError, TypeError, IndexError):
+            # Not made for batches; one that fails on single observations too fails below.
+            pass
+        singles = [self.policy.predict(_step(observation, i), None, None, deterministic)[0] for i in range(n_batch)]
+        return np.asarray(singles, dtype=self.action_space.dtype), None
+
+    def _params(self, actions: np.ndarray) -> torch.Tensor:
+        """Return parameters `[B, P]` for executed actions `[B, A]`."""
+        if self.family.name == "deterministic":
+            return torch.from_numpy(_scaled(actions, self.action_map))
+        indices = torch.from_numpy(actions.astype(np.int64) - np.asarray(self.action_map.start))
+        if self.family.name == "bernoulli":
+            return (2.0 * indices.float() - 1.0) * CERTAIN
+        sizes = self.family.config().get("nvec") or [self.family.n_params]
+        parts = [
+            torch.nn.functional.one_hot(column, size) for column, size in zip(indices.unbind(dim=1), sizes, strict=True)
+        ]
+        return torch.cat(parts, dim=1).float() * CERTAIN
+
+
+def _family(space: Space[Any]) -> tuple[ActionDistribution, ActionMap]:
+    found = discrete_family(space)
+    if found is not None:
+        return found
+    assert isinstance(space, spaces.Box)
+    bounded = bool(np.isfinite(space.low).all() and np.isfinite(space.high).all())
+    action_map = ActionMap("unsquash" if bounded else "none", space.shape, str(space.dtype), space.low, space.high)
+    return Deterministic(int(np.prod(space.shape))), action_map
+
+
+def _scaled(actions: np.ndarray, action_map: ActionMap) -> np.ndarray:
+    """Return actions on the scale of the family: [-1, 1] where they are bounded."""
+    if action_map.kind != "unsquash":
+        return actions.astype(np.float32)
+    assert action_map.low is not None and action_map.high is not None
+    low, high = action_map.low.ravel(), action_map.high.ravel()
+    return (2.0 * (actions - low) / (high - low) - 1.0).astype(np.float32)
+
+
+def _count(obs: Any, space: Space[Any]) -> int | None:
+    """Return the size of a batch of observations; None for a single one."""
+    if isinstance(space, spaces.Dict):
+        key, sub = next(iter(space.spaces.items()))
+        return _count(obs[key], sub)
+    return None if np.shape(obs) == space.shape else len(obs)
+
+
+def _step(obs: Any, step: int) -> Any:
+    """Return one entry along the first axis of an array, or of every array of a dict."""
+    return {key: value[step] for key, value in obs.items()} if isinstance(obs, dict) else obs[step]
