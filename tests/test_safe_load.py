@@ -131,3 +131,9 @@ def test_loading_leaves_no_gym_behind(zoo):
         "sys.exit(any(name.split('.')[0] == 'gym' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_tensors_pickled_among_an_agents_data_are_read_past():
+    # ARS keeps its weights there; torch writes a tensor as bytes that its own loader would unpickle.
+    torch = pytest.importorskip("torch")
+    assert isinstance(safe_unpickle(pickle.dumps(torch.zeros(3)), "the file"), Inert)

@@ -21,8 +21,13 @@ SMALL = {"n_steps": 16, "device": "cpu", "policy_kwargs": {"net_arch": [8, 8]}}
 AGENTS = {
     # folder: (environment today, algorithm, parameters of the actor path, mean and deviation of the return)
     "ppo-LunarLander-v2": ("LunarLander-v3", "ppo", 4996, 244.73, 27.16),
+    "dqn-MountainCar-v0": ("MountainCar-v0", "dqn", 67331, -102.40, 9.58),
+    "qrdqn-CartPole-v1": ("CartPole-v1", "qrdqn", 72212, 500.0, 0.0),
     "a2c-Acrobot-v1": ("Acrobot-v1", "a2c", 4803, -83.71, 18.09),
     "ppo-HalfCheetah-v3": ("HalfCheetah-v5", "ppo", 71948, 5705.72, 936.62),
+    "sac-Pendulum-v1": ("Pendulum-v1", "sac", 4545, -169.86, 90.82),
+    "trpo-Swimmer-v3": ("Swimmer-v5", "trpo", 4868, 357.41, 1.82),
+    "tqc-Walker2d-v3": ("Walker2d-v5", "tqc", 73484, 4431.04, 366.59),
 }
 
 
@@ -223,4 +228,4 @@ def test_a_pre_trained_agent_loads_from_its_folder_alone_and_scores_what_is_know
     assert len(teacher.provenance["sha256"]) == 64
     found = evaluate(teacher, env_id, n_episodes=12, seed=1000)
     # Four standard errors of a mean of 12; an agent without its statistics, or with a wrong layer, scores far below.
-    assert abs(found.mean - mean) < 4 * std / np.sqrt(12)
+    assert abs(found.mean - mean) <= 4 * std / np.sqrt(12)

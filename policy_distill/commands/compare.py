@@ -39,7 +39,7 @@ class Compare:
 
     def run(self) -> int:
         """Compare and print."""
-        from policy_distill.commands.policies import find_env, load_policy, say_wrappers
+        from policy_distill.commands.policies import find_env, load_policy, say_applied
         from policy_distill.evaluation import compare_policies
         from policy_distill.progress import Progress
 
@@ -47,7 +47,7 @@ class Compare:
         wrappers = self.wrapper or None
         teacher = load_policy(self.teacher, env, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
         student = load_policy(self.student, env, trust=self.trust)
-        say_wrappers(teacher)
+        say_applied(teacher)
         with Progress(3 * self.episodes, description="episodes", enabled=not self.json) as bar:
             found = compare_policies(
                 teacher, student, env, self.episodes, self.seed, on_episode=lambda done: bar.update(done, {})

@@ -55,7 +55,7 @@ class Distill:
 
     def run(self) -> int:
         """Distil and show the table."""
-        from policy_distill.commands.policies import find_env, say_wrappers
+        from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.interrupts import Interrupted
         from policy_distill.loop import distill
         from policy_distill.teachers.load import load_teacher
@@ -70,7 +70,7 @@ class Distill:
             trust=self.trust,
             wrappers=self.wrapper or None,
         )
-        say_wrappers(teacher)
+        say_applied(teacher)
         try:
             result = distill(
                 teacher,

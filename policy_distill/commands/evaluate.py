@@ -39,13 +39,13 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate and print."""
-        from policy_distill.commands.policies import find_env, load_policy, say_wrappers
+        from policy_distill.commands.policies import find_env, load_policy, say_applied
         from policy_distill.evaluation import evaluate
 
         env = find_env(self.env, self.policy)
         wrappers = self.wrapper or None
         policy = load_policy(self.policy, env, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
-        say_wrappers(policy)
+        say_applied(policy)
         found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic)
         record = {
             "policy": str(self.policy),

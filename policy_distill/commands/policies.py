@@ -45,8 +45,10 @@ def find_env(env: str | None, path: Path) -> str:
     return chosen
 
 
-def say_wrappers(policy: Any) -> None:
-    """Say on stderr which wrappers are put around the environment."""
+def say_applied(policy: Any) -> None:
+    """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
+    if getattr(policy, "normalizer", None) is not None:
+        print("observations normalised by the statistics of VecNormalize", file=sys.stderr)
     if policy.env_wrappers:
         parts = [spec["name"] + (f" {spec['kwargs']}" if spec["kwargs"] else "") for spec in policy.env_wrappers]
         print(f"environment wrapped in: {', '.join(parts)}", file=sys.stderr)

@@ -33,6 +33,7 @@ REAL: dict[str, Any] = {
 """The only objects that are really made: containers, numbers and arrays."""
 
 INERT = (
+    "abc.ABC",
     "cloudpickle.",
     "collections.defaultdict",
     "functools.partial",
@@ -56,6 +57,7 @@ INERT = (
     "torch.storage.TypedStorage",
     "torch.storage.UntypedStorage",
     "types.",
+    "typing.",
 )
 """Beginnings of names that become stand-ins. Real files pickle schedules as functions, through cloudpickle; they are
 read past and never made."""
