@@ -20,6 +20,7 @@ from policy_distill.student_file import read_student, write_student
 
 if TYPE_CHECKING:
     from gymnasium import Space
+    from stable_baselines3 import PPO
     from torch import nn
 
 MASKED = np.float32(-1e8)
@@ -40,8 +41,9 @@ class Student:
         self.metadata = metadata
         """The file's JSON record: architecture, spaces, normalisation, provenance, retention."""
         observation_space = metadata["observation_space"]
-        normalizer = load_normalizer(metadata["observation_normalization"], observation_space)
-        self._featurizer = Featurizer(observation_space, normalizer)
+        self.normalizer: Any = load_normalizer(metadata["observation_normalization"], observation_space)
+        """The observation statistics applied inside; None where there are none."""
+        self._featurizer = Featurizer(observation_space, self.normalizer)
         self._forward = compile_layers(metadata["architecture"]["layers"], tensors)
         self._family: str = metadata["distribution"]["family"]
         self._family_config: dict[str, Any] = metadata["distribution"]["config"]
@@ -118,6 +120,16 @@ class Student:
         from policy_distill.student import StudentPolicy
 
         return StudentPolicy.from_file(self.tensors, self.metadata)
+
+    def to_sb3(self, env: Any) -> PPO:
+        """Return a Stable-Baselines3 PPO model in `env` that starts as this student and can train on.
+
+        Raises:
+            RequestError: for a student of images, Dict or discrete observations.
+        """
+        from policy_distill.export.sb3 import to_sb3
+
+        return to_sb3(self, env)
 
     def _choose(self, obs: Any, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
         if action_masks is not None:

@@ -1,0 +1,1 @@
+"""Students in other forms, one file each."""

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from policy_distill.errors import RequestError
+from policy_distill.teachers.load import load_teacher
+from tests.doubles import cartpole_teacher, pendulum_teacher
+from tests.test_every_teacher import QUICK, make_env, make_model
+from tests.test_student import make_policy, observations
+
+
+@pytest.mark.parametrize("make", [cartpole_teacher, pendulum_teacher])
+@pytest.mark.parametrize("network", ["linear", "mlp:8,4"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_ppo_model_starts_as_the_student(make, network, activation, tmp_path):
+    teacher = make()
+    policy = make_policy(teacher, network, activation)
+    student = policy.to_student({})
+    env_id = "CartPole-v1" if make is cartpole_teacher else "Pendulum-v1"
+    model = student.to_sb3(env_id)
+    obs = observations(teacher)
+    expected, _ = student.predict(obs, deterministic=True)
+    assert np.allclose(model.predict(obs, deterministic=True)[0], expected, atol=1e-5)
+    with torch.no_grad():
+        params, tensor = policy(obs), torch.from_numpy(obs)
+        actions = policy.spec.family.sample(params, torch.Generator().manual_seed(0))
+        theirs = model.policy.get_distribution(tensor).log_prob(actions)
+    assert torch.allclose(theirs, policy.spec.family.log_prob(params, actions), atol=1e-4)
+    model.save(tmp_path / "student.zip")
+    loaded = PPO.load(tmp_path / "student.zip", device="cpu")
+    assert np.allclose(loaded.predict(obs, deterministic=True)[0], expected, atol=1e-5)
+
+
+def test_a_ppo_model_trains_on_and_is_evaluated():
+    model = make_policy(cartpole_teacher()).to_student({}).to_sb3("CartPole-v1")
+    before = model.policy.action_net.weight.detach().clone()
+    model.learn(64)
+    assert not torch.equal(model.policy.action_net.weight, before)
+    assert evaluate_policy(model, model.get_env(), n_eval_episodes=1)[0] > 0
+
+
+@pytest.mark.parametrize("algorithm", ["sac", "td3"])
+def test_a_squashed_student_keeps_its_actions(algorithm):
+    from policy_distill.loop import distill
+
+    case = (algorithm, "box", "vector", {})
+    student = distill(load_teacher(make_model(case)), make_env(case), "mlp:6", **QUICK).student
+    model = student.to_sb3(make_env(case)())
+    obs = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    expected, _ = student.predict(obs, deterministic=True)
+    assert np.allclose(model.predict(obs, deterministic=True)[0], expected, atol=1e-4)
+
+
+def test_a_student_that_sb3_cannot_hold_is_refused():
+    from policy_distill.loop import distill
+
+    case = ("ppo", "discrete", "image_last", {})
+    student = distill(load_teacher(make_model(case)), make_env(case), "cnn:4", activation="relu", **QUICK).student
+    with pytest.raises(RequestError, match="expected a student of vectors"):
+        student.to_sb3(make_env(case)())
