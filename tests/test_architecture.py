@@ -24,7 +24,7 @@ ORDER = [
     ["checkpoint", "result", "tracking", "export"],
     ["loop"],
     ["commands"],
-    ["cli"],
+    ["cli", "__main__"],
 ]
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"run", "__init__"}
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
