@@ -22,9 +22,10 @@ from policy_distill.environments import Environments
 from policy_distill.errors import RequestError
 from policy_distill.fidelity import Fidelity, measure_fidelity
 from policy_distill.interfaces import Loss, Policy, Teacher
-from policy_distill.observations import Normalizer, measure_normalizer
+from policy_distill.observations import Normalizer, is_image, measure_normalizer
 from policy_distill.rollout import Collector, Rollout
 from policy_distill.runtime import Student
+from policy_distill.spaces import describe_space
 from policy_distill.student import StudentPolicy, StudentSpec
 from policy_distill.training import Trainer
 
@@ -190,11 +191,16 @@ class Session:
             return known
         obs, space = rollout.flat_obs, self._observed_space()
         if isinstance(obs, dict):
-            boxes = {key: sub for key, sub in space.spaces.items() if obs[key].dtype.kind == "f"}
+            boxes = {key: sub for key, sub in space.spaces.items() if _is_vector(sub)}
             return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}
-        return measure_normalizer(obs, space.low, space.high) if obs.dtype.kind == "f" else None
+        return measure_normalizer(obs, space.low, space.high) if _is_vector(space) else None
 
     def _seed(self, purpose: str) -> int:
         """Return the seed of one purpose in this iteration, so that a resumed run draws what it would have drawn."""
         words = np.random.SeedSequence((self.config.seed, self.iteration, *purpose.encode())).generate_state(1)
         return int(words[0])
+
+
+def _is_vector(space: Any) -> bool:
+    """Say whether a space is of numbers that can be measured: neither choices nor an image."""
+    return isinstance(space, spaces.Box) and not is_image(describe_space(space))

@@ -54,6 +54,7 @@ ACTIONS = {
 OBSERVATIONS = {
     "vector": BOX,
     "matrix": spaces.Box(-1.0, 1.0, (2, 3), np.float64),
+    "whole_numbers": spaces.Box(-5, 100, (3,), np.int16),
     "discrete": spaces.Discrete(4),
     "multi_discrete": spaces.MultiDiscrete([2, 3]),
     "multi_binary": spaces.MultiBinary(4),
