@@ -16,6 +16,7 @@ import numpy as np
 from policy_distill.actors import RandomPolicy
 from policy_distill.environments import Environments, check_finite, open_environments, without_normalization
 from policy_distill.errors import RequestError
+from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
 from policy_distill.statistics import Retention, interval, iqm, json_number, retention
 
@@ -152,21 +153,6 @@ def compare_policies(
     return Comparison(teacher_run, student_run, random_run, kept)
 
 
-def check_fit(policy: Any, envs: Environments) -> None:
-    """Check that a policy's spaces are those of the environments.
-
-    Raises:
-        RequestError: with both spaces.
-    """
-    for name in ("observation_space", "action_space"):
-        expected, found = getattr(policy, name, None), getattr(envs, name)
-        if expected is not None and not _same_kind(expected, found):
-            raise RequestError(
-                f"the {name.replace('_', ' ')} of {envs.env_id} does not fit: expected {_brief(expected)} "
-                f"as the policy has, found {_brief(found)}; choose the environment that the policy was trained in"
-            )
-
-
 def run_episodes(
     policy: Policy,
     envs: Environments,
@@ -226,32 +212,3 @@ def _check_counts(n_episodes: int, seed: int) -> None:
         raise RequestError(f"expected at least 1 episode, found {n_episodes}; set --episodes")
     if seed < 0:
         raise RequestError(f"expected a seed of at least 0, found {seed}; set --seed")
-
-
-def _same_kind(expected: Any, found: Any) -> bool:
-    """Compare type, shape and sizes; bounds and dtypes may differ between versions of one environment."""
-    if type(expected).__name__ != type(found).__name__:
-        return False
-    if expected.shape != found.shape and not _transposed(expected, found):
-        return False
-    if hasattr(expected, "spaces"):
-        same_keys = set(expected.spaces) <= set(found.spaces)
-        return same_keys and all(_same_kind(sub, found.spaces[key]) for key, sub in expected.spaces.items())
-    sizes = [getattr(space, "nvec", getattr(space, "n", 0)) for space in (expected, found)]
-    return np.array_equal(sizes[0], sizes[1])
-
-
-def _transposed(expected: Any, found: Any) -> bool:
-    """Say whether two image spaces differ only in where the channels stand; SB3 moves them to the front."""
-    shapes = (expected.shape, found.shape)
-    if any(shape is None or len(shape) != 3 for shape in shapes) or str(expected.dtype) != "uint8":
-        return False
-    height, width, channels = found.shape
-    return bool(expected.shape == (channels, height, width))
-
-
-def _brief(space: Any) -> str:
-    if hasattr(space, "spaces"):
-        return "Dict(" + ", ".join(f"{key}: {_brief(sub)}" for key, sub in space.spaces.items()) + ")"
-    size = getattr(space, "nvec", getattr(space, "n", None))
-    return f"{type(space).__name__}{tuple(space.shape)}" if size is None else f"{type(space).__name__}({size})"

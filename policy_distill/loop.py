@@ -16,7 +16,8 @@ from typing import Any
 from policy_distill.checkpoint import load_checkpoint, save_checkpoint
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments import open_environments, without_normalization
-from policy_distill.evaluation import Comparison, check_fit, compare_policies
+from policy_distill.evaluation import Comparison, compare_policies
+from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher, Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss

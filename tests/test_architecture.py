@@ -13,9 +13,10 @@ ORDER = [
     ["spaces", "observations", "actions", "layers"],
     ["config", "student_file", "interrupts", "progress"],
     ["distributions", "networks", "losses", "runtime"],
-    ["wrappers"],
+    ["wrappers", "make_env"],
     ["environments", "vector_environments"],
-    ["actors", "evaluation"],
+    ["fit", "actors"],
+    ["evaluation"],
     ["teachers"],
     ["rollout", "buffer"],
     ["student", "fidelity", "training", "run_folder"],
@@ -105,7 +106,7 @@ def test_files_and_functions_are_small():
         for path in (ROOT / folder).rglob("*.py"):
             text = path.read_text()
             limit = (
-                60 if folder == "envs" or (folder == "experiments" and path.stem not in {"run", "__init__"}) else 260
+                60 if folder == "envs" or (folder == "experiments" and path.stem not in {"run", "__init__"}) else 215
             )
             assert len(text.splitlines()) <= limit, path
             for node in ast.walk(ast.parse(text)):

@@ -7,10 +7,11 @@ import yaml
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
-from policy_distill.environments import open_environments, successor
+from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import evaluate
 from policy_distill.loop import distill
+from policy_distill.make_env import successor
 from policy_distill.teachers.load import load_teacher
 from policy_distill.teachers.zoo_config import environment_of, read_config, wrappers_of
 from policy_distill.wrappers import FrameStack, apply_wrappers, parse_wrapper

@@ -34,7 +34,7 @@ def find_env(env: str | None, path: Path) -> str:
     if env is not None:
         return env
     known = _environment_in(path)
-    from policy_distill.environments import is_registered, successor
+    from policy_distill.make_env import is_registered, successor
 
     newest = successor(known)
     if not is_registered(known) and newest is None:

@@ -12,7 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.errors import RequestError
-from policy_distill.evaluation import check_fit
+from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS, check_name, find_algorithm
 from policy_distill.teachers.ensemble import EnsembleTeacher
