@@ -16,7 +16,7 @@ from policy_distill.observations import dump_normalizer, load_normalizer
 from policy_distill.selection import Candidate, Selection
 from policy_distill.session import Session
 from policy_distill.spaces import describe_space
-from policy_distill.student_file import read_student, write_student
+from policy_distill.student_file import read_sealed, write_sealed
 
 
 def save_checkpoint(path: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ def save_checkpoint(path: Path, session: Session, selection: Selection, identity
         "normalizer": dump_normalizer(session.policy.spec.normalizer),
         "buffer_next": session.buffer.next,
     }
-    write_student(path, tensors, {"checkpoint": record})
+    write_sealed(path, tensors, {"checkpoint": record})
 
 
 def load_checkpoint(path: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
     Raises:
         RequestError: where the file is broken, or was made with other settings; the first that differs is named.
     """
-    tensors, metadata = read_student(path)
+    tensors, metadata = read_sealed(path)
     record = metadata.get("checkpoint")
     if record is None:
         raise RequestError(f"expected a checkpoint, found a student file at {path}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +28,9 @@ def make_env(env: str | EnvSpec) -> gymnasium.Env[Any, Any]:
     _register_atari(env if isinstance(env, str) else env.id)
     try:
         # The checker wraps each step in checks of what Gymnasium's own environments already promise, at twice the cost.
-        with _quiet_mujoco(env):
+        with _quiet_mujoco(env), warnings.catch_warnings():
+            # Gymnasium warns of a retired id and then refuses it; the refusal says it all.
+            warnings.filterwarnings("ignore", message=".*is out of date", category=DeprecationWarning)
             return gymnasium.make(env, disable_env_checker=True)
     except DependencyNotInstalled as error:
         raise RequestError(f"{env} needs a package: {_line(error)}, or pip install 'policy-distill[all]'") from None

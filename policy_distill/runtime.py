@@ -16,7 +16,7 @@ from policy_distill.errors import RequestError
 from policy_distill.layers import compile_layers
 from policy_distill.observations import Featurizer, load_normalizer
 from policy_distill.spaces import make_space
-from policy_distill.student_file import read_student, write_student
+from policy_distill.student_file import read_student, write_sealed
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -112,7 +112,7 @@ class Student:
 
     def save(self, path: str | Path) -> Path:
         """Write the student to one file and return its path."""
-        write_student(path, self.tensors, self.metadata)
+        write_sealed(path, self.tensors, self.metadata)
         return Path(path)
 
     def torch(self) -> nn.Module:

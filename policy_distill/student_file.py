@@ -24,16 +24,16 @@ SEAL = ', "sha256": "'
 """What stands before the checksum, which closes the record."""
 
 
-def write_student(path: str | Path, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
-    """Write a student file, whole or not at all."""
+def write_sealed(path: str | Path, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+    """Write arrays and metadata with a checksum, whole or not at all."""
     record = {"format_version": FORMAT_VERSION, **{key: value for key, value in metadata.items() if key != "sha256"}}
     text = json.dumps(record)
     sealed = f'{text[:-1]}{SEAL}{_digest(tensors, text)}"}}'
     write_atomically(Path(path), save(tensors, metadata={KEY: sealed}))
 
 
-def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read and check a student file.
+def read_sealed(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read and check what `write_sealed` wrote.
 
     Raises:
         RequestError: for a missing, foreign, truncated or altered file, or one of a newer format; it says which.
@@ -61,6 +61,14 @@ def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
         raise RequestError(
             f"{path} was altered: its checksum does not match its contents; copy it again from its source"
         )
+    return tensors, record
+
+
+def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read and check a student file; errors as of `read_sealed`, and for a checkpoint."""
+    tensors, record = read_sealed(path)
+    if "architecture" not in record:
+        raise RequestError(f"expected a student, found a checkpoint at {path}; the run ends with a student.safetensors")
     return tensors, record
 
 

@@ -95,7 +95,6 @@ def test_what_is_no_environment_is_named(env, message):
         open_environments(env, 1)
 
 
-@pytest.mark.filterwarnings("ignore:.*out of date")
 def test_a_retired_id_names_its_successor():
     with pytest.raises(RequestError, match=r"nearest: LunarLander-v3"):
         open_environments("LunarLander-v2", 1)

@@ -347,7 +347,6 @@ def test_clipped_and_squashed_actions_reach_the_environment_within_its_bounds():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*out of date")
 def test_atari_pong_runs(tmp_path):
     import ale_py
     from stable_baselines3 import PPO

@@ -16,6 +16,7 @@ from policy_distill.networks.table import make_network
 from policy_distill.observations import Normalizer
 from policy_distill.runtime import load_student
 from policy_distill.student import StudentPolicy, StudentSpec
+from policy_distill.student_file import write_sealed
 from tests.doubles import cartpole_teacher, pendulum_teacher
 
 TEACHERS = {"discrete": cartpole_teacher, "continuous": pendulum_teacher}
@@ -169,6 +170,12 @@ def test_a_foreign_file_is_told_from_a_damaged_one(tmp_path, good):
         load_student(tmp_path)
     with pytest.raises(RequestError, match="runtime among"):
         load_student(good, runtime="abacus")
+
+
+def test_a_checkpoint_is_not_taken_for_a_student(tmp_path):
+    write_sealed(tmp_path / "latest.safetensors", {"w": np.zeros(2)}, {"checkpoint": {}})
+    with pytest.raises(RequestError, match="found a checkpoint"):
+        load_student(tmp_path / "latest.safetensors")
 
 
 def test_the_metadata_says_all_that_acting_needs(good):

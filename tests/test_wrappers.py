@@ -123,7 +123,6 @@ def test_a_retired_environment_has_a_successor(retired, newest):
     assert successor(retired) == newest
 
 
-@pytest.mark.filterwarnings("ignore:.*out of date")
 def test_the_error_of_a_retired_environment_names_its_successor():
     for retired, newest in {"LunarLander-v2": "LunarLander-v3", "HalfCheetah-v3": "HalfCheetah-v5"}.items():
         with pytest.raises(RequestError, match=f"nearest: {newest}"):
