@@ -40,6 +40,7 @@ def save_checkpoint(path: Path, session: Session, selection: Selection, identity
         "returns": list(session.collector.returns),
         "normalizer": dump_normalizer(session.policy.spec.normalizer),
         "buffer_next": session.buffer.next,
+        "calibration": getattr(session.teacher, "calibration", None),
     }
     write_sealed(path, tensors, {"checkpoint": record})
 
@@ -65,6 +66,8 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
         selection.best = Candidate(record["best_env_steps"], _named(tensors, "best."), returns)
     session.buffer.add(*(torch.from_numpy(tensors[f"buffer.{name}"].copy()) for name in ("features", "teacher_params")))
     session.buffer.next = record["buffer_next"]
+    if record["calibration"] is not None:
+        session.teacher.calibration = record["calibration"]  # type: ignore[attr-defined]
     session.collector.n_episodes = np.array(tensors["collector.n_episodes"])
     session.collector.returns.extend(record["returns"])
     session.env_steps, session.iteration, session.seconds = record["env_steps"], record["iteration"], record["seconds"]

@@ -6,6 +6,7 @@ In: raw observations as the environment gives them. Out: float32 features `[B, D
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,16 @@ class Normalizer:
         if not (np.isfinite(self.mean).all() and np.isfinite(self.variance).all() and (self.variance >= 0).all()):
             raise ValueError("observation statistics must be finite, and variances at least 0")
 
-    @property
+    @cached_property
     def scale(self) -> np.ndarray:
         """1 / sqrt(variance + epsilon), float64."""
         return 1.0 / np.sqrt(self.variance + self.epsilon)
 
     def __call__(self, obs: np.ndarray) -> np.ndarray:
         """Return normalised observations, float32, computed in float64 as SB3 does."""
-        normalised = np.clip((obs - self.mean) * self.scale, -self.clip, self.clip)
+        normalised = (obs - self.mean) * self.scale
+        # np.clip costs three times as much on a handful of numbers.
+        normalised = np.minimum(np.maximum(normalised, -self.clip), self.clip)
         return np.asarray(normalised, dtype=np.float32)
 
     def to_json(self) -> dict[str, Any]:

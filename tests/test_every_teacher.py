@@ -234,6 +234,25 @@ def test_action_values_become_logits_scaled_to_their_gap():
     assert teacher.provenance["temperature"] > 0
 
 
+def test_a_temperature_by_hand_stays_and_one_from_data_survives_a_checkpoint(tmp_path):
+    case = ("dqn", "discrete", "vector", {})
+    make_model(case).save(tmp_path / "agent.zip")
+    by_hand = load_teacher(tmp_path / "agent.zip", temperature=0.5)
+    by_hand.calibrate(np.zeros((2, 2, 3), np.float32))
+    assert by_hand.temperature == 0.5
+    for wrong in (0.0, -1.0):
+        with pytest.raises(RequestError, match="above 0"):
+            load_teacher(tmp_path / "agent.zip", temperature=wrong)
+    with pytest.raises(RequestError, match="expected a DQN"):
+        load_teacher(make_model(("ppo", "discrete", "vector", {})), temperature=1.0)
+
+    first, resumed = load_teacher(tmp_path / "agent.zip"), load_teacher(tmp_path / "agent.zip")
+    student = distill(first, make_env(case), "mlp:4", out=tmp_path / "run", **QUICK).student
+    assert student.metadata["provenance"]["teacher"]["temperature"] == first.temperature
+    distill(resumed, make_env(case), "mlp:4", out=tmp_path / "run", resume=True, **QUICK)
+    assert resumed.temperature == first.temperature
+
+
 def test_a_quantile_teacher_is_the_mean_over_its_quantiles():
     teacher = load_teacher(make_model(("qrdqn", "discrete", "vector", {})))
     obs = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)

@@ -34,6 +34,8 @@ class Distill:
     wrapper: tuple[str, ...] = ()
     """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
     found by themselves."""
+    temperature: float | None = None
+    """Temperature of softmax(Q / T) for DQN and QR-DQN teachers; by itself scaled to the gap between actions."""
     algo: str = "auto"
     """The teacher's algorithm; auto finds it from the file."""
     trust: bool = False
@@ -69,6 +71,7 @@ class Distill:
             vecnormalize=self.vecnormalize,
             trust=self.trust,
             wrappers=self.wrapper or None,
+            temperature=self.temperature,
         )
         say_applied(teacher)
         try:

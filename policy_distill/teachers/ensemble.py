@@ -48,6 +48,17 @@ class EnsembleTeacher:
             if hasattr(teacher, "calibrate"):
                 teacher.calibrate(obs)
 
+    @property
+    def calibration(self) -> list[Any]:
+        """The members' calibrations as JSON values, for a checkpoint."""
+        return [getattr(teacher, "calibration", None) for teacher in self.teachers]
+
+    @calibration.setter
+    def calibration(self, values: list[Any]) -> None:
+        for teacher, value in zip(self.teachers, values, strict=True):
+            if value is not None:
+                teacher.calibration = value  # type: ignore[attr-defined]
+
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
     ) -> tuple[torch.Tensor, Any]:

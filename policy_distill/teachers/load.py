@@ -19,6 +19,7 @@ from policy_distill.teachers.ensemble import EnsembleTeacher
 from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
 from policy_distill.teachers.scripted import ScriptedTeacher
+from policy_distill.teachers.value import ValueTeacher
 from policy_distill.teachers.vecnormalize import find_statistics, load_normalizer
 from policy_distill.teachers.zip_file import SavedAgent, find_zip, read_zip
 from policy_distill.teachers.zoo_config import wrappers_of
@@ -34,6 +35,7 @@ def load_teacher(
     trust: bool = False,
     device: str = "cpu",
     wrappers: Sequence[str] | None = None,
+    temperature: float | None = None,
 ) -> Teacher:
     """Return a teacher that acts on raw observations and says which distribution it acts from.
 
@@ -47,6 +49,7 @@ def load_teacher(
         device: where the teacher's network computes.
         wrappers: environment wrappers that it was trained with, such as `FrameStack:n_stack=4`; by itself those that
             the RL Zoo's `config.yml` beside the zip names.
+        temperature: τ of softmax(Q / τ) for DQN and QR-DQN, in units of return; by itself scaled to the action gap.
 
     Raises:
         RequestError: for a file that is missing, foreign, damaged, of an unsupported kind or not to be trusted, and for
@@ -69,6 +72,8 @@ def load_teacher(
         raise RequestError(
             f"expected a zip's path, a live Stable-Baselines3 model or an object with predict, found {kind}"
         )
+    if temperature is not None:
+        _fix_temperature(teacher, temperature)
     if env is not None:
         envs = open_environments(without_normalization(env), 1, teacher.env_wrappers)
         try:
@@ -165,6 +170,16 @@ def _teacher(
         **provenance,
     }
     return ALGORITHMS[algorithm].make(freeze(policy).to(device), normalizer, provenance)
+
+
+def _fix_temperature(teacher: Teacher, temperature: float) -> None:
+    if not isinstance(teacher, ValueTeacher):
+        raise RequestError(
+            f"expected a DQN or QR-DQN teacher for a temperature, found {teacher.provenance['algorithm']}"
+        )
+    if not 0.0 < temperature < float("inf"):
+        raise RequestError(f"expected a temperature above 0, found {temperature}")
+    teacher.calibration, teacher.fixed = temperature, True
 
 
 def _lent(env: Any) -> Any:

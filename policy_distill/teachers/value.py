@@ -29,11 +29,24 @@ class ValueTeacher(NetworkTeacher):
     temperature: float | None = None
     """τ, in units of return; None until calibrated."""
 
+    fixed = False
+    """τ was chosen by hand, and data does not change it."""
+
     def calibrate(self, obs: Any) -> None:
-        """Set τ from raw observations `[T, N, ...]` and note it in the provenance."""
-        values = label_in_chunks(obs, lambda part: self._forward(self.observe(part)))
-        self.temperature = _temperature(values.reshape(-1, values.shape[-1]))
-        self.provenance = {**self.provenance, "temperature": self.temperature}
+        """Set τ from raw observations `[T, N, ...]` and note it in the provenance; one chosen by hand stays."""
+        if not self.fixed:
+            values = label_in_chunks(obs, lambda part: self._forward(self.observe(part)))
+            self.calibration = _temperature(values.reshape(-1, values.shape[-1]))
+
+    @property
+    def calibration(self) -> float | None:
+        """τ as a JSON value, for a checkpoint."""
+        return self.temperature
+
+    @calibration.setter
+    def calibration(self, temperature: float) -> None:
+        self.temperature = temperature
+        self.provenance = {**self.provenance, "temperature": temperature}
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
