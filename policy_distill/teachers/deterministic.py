@@ -8,7 +8,7 @@ import numpy as np
 
 from policy_distill.distributions.deterministic import Deterministic
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import NetworkTeacher, box_map, discrete_family
+from policy_distill.teachers.network import NetworkTeacher, box_map, family_of
 from policy_distill.teachers.observing import Normalizers
 
 
@@ -28,11 +28,7 @@ def make_deterministic(policy: Any, normalizer: Normalizers, provenance: dict[st
 
 def make_ars(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for an ARS policy, linear or not; with discrete actions its outputs serve as logits."""
-    space = policy.action_space
-    family, action_map = discrete_family(space) or (
-        Deterministic(int(np.prod(space.shape))),
-        box_map(space, policy.squash_output),
-    )
+    family, action_map = family_of(policy, Deterministic)
     return NetworkTeacher(
         policy,
         normalizer,

@@ -82,6 +82,12 @@ def discrete_family(space: Space[Any]) -> tuple[ActionDistribution, ActionMap] |
     raise RequestError(f"expected Discrete, MultiDiscrete, MultiBinary or Box actions in one dimension, found {space}")
 
 
+def family_of(policy: Any, continuous: Callable[[int], ActionDistribution]) -> tuple[ActionDistribution, ActionMap]:
+    """Return the family and the map of a policy's action space; `continuous` makes the family of a Box."""
+    space = policy.action_space
+    return discrete_family(space) or (continuous(int(np.prod(space.shape))), box_map(space, policy.squash_output))
+
+
 def box_map(space: spaces.Box, squashed: bool) -> ActionMap:
     """Return the map of a Box: from [-1, 1] for a squashed policy, else clipped, as SB3's `predict` does."""
     return ActionMap("unsquash" if squashed else "clip", space.shape, str(space.dtype), space.low, space.high)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from stable_baselines3.common import distributions as sb3
 
 from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import NetworkTeacher, box_map, discrete_family
+from policy_distill.teachers.network import NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers
 
 
 def make_on_policy(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for an actor-critic policy."""
-    space = policy.action_space
-    family, action_map = discrete_family(space) or (
-        DiagonalGaussian(int(np.prod(space.shape))),
-        box_map(space, policy.squash_output),
-    )
+    family, action_map = family_of(policy, DiagonalGaussian)
     return NetworkTeacher(
         policy,
         normalizer,

@@ -13,8 +13,8 @@ from stable_baselines3.common import distributions as sb3
 
 from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import NetworkTeacher, box_map, discrete_family
-from policy_distill.teachers.observing import Normalizers, batch_major, normalize
+from policy_distill.teachers.network import NetworkTeacher, family_of
+from policy_distill.teachers.observing import Normalizers, batch_major
 from policy_distill.teachers.on_policy import actor_parameters, distribution_params
 
 
@@ -36,20 +36,10 @@ class RecurrentTeacher(NetworkTeacher):
         params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
         return params.to(torch.float32).cpu().contiguous(), state
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        """Return executed actions and the LSTM's state, as SB3's `predict` does."""
-        return self.policy.predict(normalize(observation, self.normalizer), state, episode_start, deterministic)
-
 
 def make_recurrent(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for a RecurrentPPO policy."""
-    space = policy.action_space
-    family, action_map = discrete_family(space) or (
-        DiagonalGaussian(int(np.prod(space.shape))),
-        box_map(space, policy.squash_output),
-    )
+    family, action_map = family_of(policy, DiagonalGaussian)
     return RecurrentTeacher(
         policy,
         normalizer,
