@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test check clean
+.PHONY: demo test bench clean
 
 demo: .venv/ready  ## Train a teacher on CartPole, distil it, prove it.
 	$(BIN)/python -m experiments.cartpole --out $(DEMO) --overwrite
@@ -13,6 +13,9 @@ test: .venv/ready  ## Style, types and tests.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
+
+bench: .venv/ready  ## Time a distillation beside its environment and a plain script; needs POLICY_DISTILL_ZOO.
+	$(BIN)/python -m experiments.benchmarks.speed --zoo "$(POLICY_DISTILL_ZOO)"
 
 # The marker is newer than both files only after a whole installation, so a broken one is done again.
 .venv/ready: pyproject.toml constraints.txt

@@ -37,7 +37,7 @@ def test_every_command_and_every_public_name_is_shown():
 def test_what_the_readme_names_exists():
     for target in re.findall(r"^make (\w+)", "\n".join(blocks("bash")), flags=re.MULTILINE):
         assert f"\n{target}:" in (ROOT / "Makefile").read_text()
-    for name in re.findall(r"python -m experiments\.(\w+)", README):
+    for name in re.findall(r"python -m experiments\.(\w+) ", README):
         assert (ROOT / "experiments" / f"{name}.py").exists()
     for name in LOSSES:
         assert f"`{name}" in README

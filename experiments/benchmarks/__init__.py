@@ -1,0 +1,1 @@
+"""Speed and quality beside an honest alternative, in one run."""
