@@ -95,10 +95,6 @@ class Collector:
             self._advance(actions)
         return Rollout(obs, episode_starts, np.stack(masks) if masked else None, teacher_share)
 
-    def forget_state(self) -> None:
-        """Drop the recurrent state of who acted last; called when somebody else begins to act."""
-        self._state = None
-
     def _advance(self, actions: np.ndarray) -> None:
         rewards, terminated, truncated = self.envs.step(actions)
         self._running += rewards

@@ -9,6 +9,8 @@ import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.wrappers import TransformAction
+from stable_baselines3 import PPO
+from stable_baselines3.common.policies import ActorCriticPolicy
 
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import evaluate
@@ -368,7 +370,6 @@ def test_clipped_and_squashed_actions_reach_the_environment_within_its_bounds():
 @pytest.mark.slow
 def test_atari_pong_runs(tmp_path):
     import ale_py
-    from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_atari_env
     from stable_baselines3.common.vec_env import VecFrameStack
 
@@ -410,6 +411,28 @@ def test_algorithms_are_named_in_any_way(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert load_teacher(tmp_path / "agent.zip", algo="td3", trust=True).provenance["algorithm"] == "td3"
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_trusted_file_is_taken_for_what_it_is(tmp_path, name):
+    case = (name, ALGORITHMS[name][3][0], "vector", {})
+    make_model(case).save(tmp_path / "agent.zip")
+    safe, trusted = load_teacher(tmp_path / "agent.zip"), load_teacher(tmp_path / "agent.zip", trust=True)
+    assert trusted.provenance["algorithm"] == name
+    obs, starts = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32), np.zeros((4, 2), bool)
+    assert torch.equal(trusted.label(obs, starts)[0], safe.label(obs, starts)[0])
+
+
+class OwnPolicy(ActorCriticPolicy):
+    """A policy that SB3 does not ship."""
+
+
+def test_a_policy_of_ones_own_is_refused_by_name_and_trusted_as_its_nearest_ancestor(tmp_path):
+    options = {"n_steps": 8, "batch_size": 8, "device": "cpu"}
+    PPO(OwnPolicy, Any(BOX, ACTIONS["discrete"]), **options).save(tmp_path / "agent.zip")
+    with pytest.raises(RequestError, match=r"OwnPolicy.*trust=True"):
+        load_teacher(tmp_path / "agent.zip")
+    assert load_teacher(tmp_path / "agent.zip", trust=True).provenance["algorithm"] == "ppo"
 
 
 def test_actions_transformed_by_the_caller_stay_the_callers():

@@ -74,20 +74,30 @@ def find_algorithm(data: dict[str, Any], asked: str, place: str) -> str:
     """
     if asked != "auto":
         return check_name(asked)
+    for module in _modules(data.get("policy_class")):
+        if module in BY_POLICY_MODULE:
+            return BY_POLICY_MODULE[module]
+        if module == "stable_baselines3.td3.policies":
+            # DDPG is TD3 without delay and without noise on the target.
+            return "ddpg" if data.get("policy_delay") == 1 and data.get("target_noise_clip") == 0.0 else "td3"
+        if module == "stable_baselines3.common.policies":
+            # These share their policies; only PPO clips, only TRPO solves by conjugate gradients.
+            return "ppo" if "clip_range" in data else "trpo" if "cg_max_steps" in data else "a2c"
     reference = reference_of(data.get("policy_class")) or str(data.get("policy_class"))
-    module = reference.rpartition(".")[0]
-    if module in BY_POLICY_MODULE:
-        return BY_POLICY_MODULE[module]
-    if module == "stable_baselines3.td3.policies":
-        # DDPG is TD3 without delay and without noise on the target.
-        return "ddpg" if data.get("policy_delay") == 1 and data.get("target_noise_clip") == 0.0 else "td3"
-    if module == "stable_baselines3.common.policies":
-        # These share their policies; only PPO clips, only TRPO solves by conjugate gradients.
-        return "ppo" if "clip_range" in data else "trpo" if "cg_max_steps" in data else "a2c"
     raise RequestError(
         f"{place} has the policy {reference}, which no algorithm of Stable-Baselines3 or sb3-contrib has; "
-        "if you trust the file, load it with trust=True (--trust)"
+        "if you trust the file, load it with trust=True (--trust) and name the algorithm with algo (--algo)"
     )
+
+
+def _modules(policy_class: Any) -> list[str]:
+    """Return the module of a policy's stand-in, or those of a real policy and its ancestors, the nearest first."""
+    reference = reference_of(policy_class)
+    if reference is not None:
+        return [reference.rpartition(".")[0]]
+    ancestors = policy_class.__mro__ if isinstance(policy_class, type) else ()
+    # Every policy descends from these two, so they tell nothing.
+    return [cls.__module__ for cls in ancestors if cls.__name__ not in ("BasePolicy", "BaseModel")]
 
 
 def check_name(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.save_util import load_from_zip_file
 
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.errors import RequestError
@@ -131,30 +132,19 @@ def rebuild(agent: SavedAgent) -> Any:
 
 def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
     """Let SB3 load the file, as the caller vouches for it."""
-    failure = ""
-    for name in ALGORITHMS if algo == "auto" else [check_name(algo)]:
-        algorithm = ALGORITHMS[name]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                model = getattr(import_module(algorithm.package), algorithm.cls).load(path, device="cpu")
-            except Exception as error:
-                # Whatever fails here, the file is not of this algorithm, or not to be loaded at all.
-                failure = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-                continue
-        if algo != "auto" or isinstance(model.policy, model.policy_aliases.get("MlpPolicy", object)):
-            return model, find_trusted(model, name)
-    raise RequestError(
-        f"Stable-Baselines3 itself cannot load {path} ({failure}); name the algorithm with algo (--algo)"
-    )
-
-
-def find_trusted(model: BaseAlgorithm, loaded_as: str) -> str:
-    """Return the algorithm of a model that SB3 loaded as the first kind that accepted its policy."""
-    attributes = vars(model)
-    if loaded_as in ("ppo", "a2c", "trpo"):
-        return "ppo" if "n_epochs" in attributes else "trpo" if "cg_max_steps" in attributes else "a2c"
-    return loaded_as
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            data, _, _ = load_from_zip_file(path, device="cpu")
+            name = find_algorithm(data or {}, algo, str(path))
+            algorithm = ALGORITHMS[name]
+            return getattr(import_module(algorithm.package), algorithm.cls).load(path, device="cpu"), name
+        except RequestError:
+            raise
+        except Exception as error:
+            # SB3 and the file's own code may fail in any way.
+            failure = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            raise RequestError(f"Stable-Baselines3 itself cannot load {path} ({failure})") from None
 
 
 def _teacher(
