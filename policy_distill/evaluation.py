@@ -18,7 +18,8 @@ from policy_distill.environments import Environments, check_finite, open_environ
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
-from policy_distill.statistics import Retention, interval, iqm, json_number, retention
+from policy_distill.statistics import Retention, interval, iqm, json_number, retention, worst
+from policy_distill.verdict import MARGIN
 
 N_ENVS = 16
 """Environments stepped side by side; it does not change which episodes are run."""
@@ -68,12 +69,14 @@ class Evaluation:
         return interval(self.returns, self.seed)
 
     def to_json(self) -> dict[str, Any]:
-        """Return `mean`, `std`, `iqm` and `ci95` as JSON values."""
+        """Return the statistics of the returns as JSON values."""
         return {
             "mean": self.mean,
             "std": self.std,
             "iqm": self.iqm,
             "ci95": [json_number(x) for x in self.ci95],
+            "median": float(np.median(self.returns)),
+            "worst5": worst(self.returns),
         }
 
 
@@ -116,14 +119,6 @@ def evaluate(
         envs.close()
 
 
-def compare(teacher: Policy, student: Policy, env: Any, n_episodes: int = 100, seed: int = 0) -> Retention:
-    """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
-
-    Arguments and errors as of `evaluate`; both act deterministically.
-    """
-    return compare_policies(teacher, student, env, n_episodes, seed).retention
-
-
 def compare_policies(
     teacher: Policy,
     student: Policy,
@@ -131,10 +126,11 @@ def compare_policies(
     n_episodes: int,
     seed: int,
     *,
+    margin: float = MARGIN,
     n_envs: int = N_ENVS,
     on_episode: OnStep | None = None,
 ) -> Comparison:
-    """Evaluate teacher, student and a random policy on the same episode seeds; see `compare`."""
+    """Evaluate teacher, student and a random policy on the same episode seeds; see `comparison.compare`."""
     _check_counts(n_episodes, seed)
     envs = _open(teacher, env, min(n_envs, n_episodes))
     try:
@@ -149,7 +145,7 @@ def compare_policies(
     finally:
         envs.close()
     teacher_run, student_run, random_run = runs
-    kept = retention(student_run.returns, teacher_run.returns, random_run.returns, seed)
+    kept = retention(student_run.returns, teacher_run.returns, random_run.returns, seed, margin)
     return Comparison(teacher_run, student_run, random_run, kept)
 
 

@@ -8,10 +8,10 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.checkpoint import load_checkpoint
+from policy_distill.comparison import compare
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError, RunFault
-from policy_distill.evaluation import compare
 from policy_distill.interrupts import Interrupted
 from policy_distill.loop import distill
 from policy_distill.losses.kl import forward_kl
