@@ -27,6 +27,7 @@ ORDER = [
     ["session", "provenance"],
     ["selection", "comparison"],
     ["checkpoint", "result", "tracking", "export"],
+    ["report"],
     ["loop"],
     ["commands"],
     ["cli", "__main__"],

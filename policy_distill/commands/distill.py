@@ -48,6 +48,8 @@ class Distill:
     """W&B group; the name of the run folder."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
+    video: bool = False
+    """Record teacher and student side by side for report.html; needs the extra video."""
     resume: bool = False
     """Go on from the checkpoint in --out."""
     overwrite: bool = False
@@ -85,6 +87,7 @@ class Distill:
                 resume=self.resume,
                 overwrite=self.overwrite,
                 progress=not self.json,
+                video=self.video,
             )
         except Interrupted as interrupt:
             print(f"{interrupt}; go on with: {resume_command()}", file=sys.stderr)
@@ -120,7 +123,7 @@ def summary(
     title = (f"{record['env_id']}, {record['n_episodes']} episodes", "return IQM [95%]", "parameters", "bytes")
     parts = [table(rows, title), table([*lines, *times])]
     if out:
-        names_of_files = ("student.safetensors", "evaluation.json", "metrics.jsonl", "wandb")
+        names_of_files = ("student.safetensors", "evaluation.json", "metrics.jsonl", "report.html", "wandb")
         parts.append("\n".join(str(out / name) for name in names_of_files if (out / name).exists()))
     return "\n\n".join(parts)
 

@@ -9,6 +9,7 @@ from policy_distill.commands.compare import Compare
 from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
 from policy_distill.commands.info import Info
+from policy_distill.commands.report import Report
 from policy_distill.commands.train import Train
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -17,4 +18,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": Evaluate,
     "compare": Compare,
     "info": Info,
+    "report": Report,
 }
