@@ -114,7 +114,7 @@ def _open_sinks(
 def _iterate(
     session: Session,
     selection: Selection,
-    tracker: Tracker,
+    tracker: FanOut,
     interrupts: Interrupts,
     bar: Progress,
     folder: RunFolder | None,
@@ -132,6 +132,8 @@ def _iterate(
             metrics["eval/student_return"] = selection.judge()
         metrics |= session.progress_metrics(rollout)
         tracker.log(metrics, session.env_steps)
+        if tracker.wants_gradients:
+            tracker.histograms(session.gradients(), session.env_steps)
         bar.update(session.env_steps, metrics)
 
         due = 0 < session.config.checkpoint_every <= session.env_steps - saved

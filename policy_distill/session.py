@@ -158,6 +158,11 @@ class Session:
         """Return a copy of the student's weights."""
         return {name: value.detach().clone() for name, value in self._policy.state_dict().items()}
 
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return the gradients of the last update, by the names of the weights."""
+        found = ((name, weight.grad) for name, weight in self._policy.named_parameters())
+        return {f"gradients/{name}": grad.detach().cpu().numpy().copy() for name, grad in found if grad is not None}
+
     def set_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Give the student other weights."""
         self._policy.load_state_dict(weights)

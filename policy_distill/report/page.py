@@ -87,7 +87,7 @@ def render(page: Page) -> str:
 def _text(value: Any) -> str:
     """Return text that is text, whatever it holds."""
     if isinstance(value, float):
-        value = f"{value:,.4g}"
+        value = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     elif isinstance(value, int) and not isinstance(value, bool):
         value = f"{value:,}"
     value = str(value)
