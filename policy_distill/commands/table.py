@@ -10,6 +10,7 @@ from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
 from policy_distill.commands.info import Info
 from policy_distill.commands.report import Report
+from policy_distill.commands.sync import Sync
 from policy_distill.commands.train import Train
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -19,4 +20,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "compare": Compare,
     "info": Info,
     "report": Report,
+    "sync": Sync,
 }

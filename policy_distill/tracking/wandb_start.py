@@ -22,6 +22,15 @@ DEFAULT_PROJECT = "policy-distill"
 INIT_SECONDS = 15
 """Longest wait for an online W&B to answer."""
 
+UPLOAD = """This folder holds an offline Weights & Biases run, its artifacts' files included. To upload it, from
+wherever the run folder lies now, on any machine with policy-distill:
+
+    wandb login
+    policy-distill sync RUN_FOLDER
+
+RUN_FOLDER is the folder that this one lies in.
+"""
+
 RUN_FILE = "policy_distill.json"
 """Beside W&B's files: which run this folder's is, so that it goes on under the same id when resumed online."""
 
@@ -136,4 +145,7 @@ def _earlier(folder: Path) -> dict[str, Any]:
 
 def _remember(folder: Path, mode: str, run: Any) -> None:
     known = {"id": str(run.id), "mode": mode, "project": str(getattr(run, "project", "") or "")}
+    known["folder"] = str(folder.resolve())
     write_atomically(folder / RUN_FILE, json.dumps(known).encode())
+    if mode == "offline":
+        write_atomically(folder / "UPLOAD.txt", UPLOAD.encode())
