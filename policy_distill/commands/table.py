@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from policy_distill.commands.compare import Compare
+from policy_distill.commands.dashboard import Dashboard
 from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
 from policy_distill.commands.info import Info
@@ -21,4 +22,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "info": Info,
     "report": Report,
     "sync": Sync,
+    "dashboard": Dashboard,
 }
