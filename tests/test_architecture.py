@@ -11,7 +11,7 @@ PACKAGE = ROOT / "policy_distill"
 ORDER = [
     ["errors", "version", "interfaces", "statistics"],
     ["spaces", "observations", "actions", "layers"],
-    ["config", "student_file", "interrupts", "progress"],
+    ["config", "student_file", "student_check", "interrupts", "progress"],
     ["distributions", "networks", "losses", "runtime"],
     ["wrappers", "make_env"],
     ["environments", "vector_environments"],
