@@ -78,11 +78,12 @@ def _check_space(space: Any, *, nested: bool) -> None:
             _require(np.size(_numbers(bound)) in (1, _size(space)), "bounds of another shape than their space")
     elif kind == "Discrete":
         _whole_numbers([space["n"]])
-        _numbers(space["start"])
+        _check_start(space["start"], ())
     elif kind == "MultiDiscrete":
         nvec = np.asarray(space["nvec"])
         _require(nvec.dtype.kind == "i" and nvec.size > 0 and nvec.min() > 0 and nvec.max() <= MAX_SIZE, "no such nvec")
-        _require(np.shape(_numbers(space["start"])) == nvec.shape and nvec.sum() <= MAX_SIZE, "no such MultiDiscrete")
+        _require(int(nvec.sum()) <= MAX_SIZE, "an nvec of too many choices")
+        _check_start(space["start"], nvec.shape)
     elif kind == "MultiBinary":
         _whole_numbers([space["n"]] if isinstance(space["n"], int) else space["n"])
     else:
@@ -90,7 +91,15 @@ def _check_space(space: Any, *, nested: bool) -> None:
 
 
 def _numbers(values: Any) -> np.ndarray:
-    return np.asarray(values, dtype=np.float64)
+    array = np.asarray(values, dtype=np.float64)
+    _require(not np.isnan(array).any(), "a bound that is no number")
+    return array
+
+
+def _check_start(start: Any, shape: Shape) -> None:
+    array = np.asarray(start)
+    _require(array.dtype.kind == "i" and array.shape in ((), shape), "a start that is no whole number")
+    _require(bool((np.abs(array) < 2**40).all()), "a start out of range")
 
 
 def _size(space: Any) -> int:
@@ -123,7 +132,7 @@ def _check_actions(values: Any, size: int) -> None:
     for bound in (values["low"], values["high"]):
         _require((bound is None) == (kind in ("index", "none")), "bounds of actions are missing, or have no use")
         _require(bound is None or _numbers(bound).shape == (size,), "bounds of actions of another shape")
-    _require(_numbers(values["start"]).size in (1, size), "the first actions have another shape")
+    _check_start(values["start"], shape)
 
 
 def _n_outputs(distribution: Any) -> int:

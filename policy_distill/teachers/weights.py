@@ -54,19 +54,18 @@ def read_weights(data: bytes, place: str) -> dict[str, torch.Tensor]:
     Raises:
         RequestError: for anything but a dictionary of plain tensors, whole and inside their storages.
     """
-    if data[:4] == b"PK\x03\x04":
-        found, storages = _read_zip(data, place)
-    elif data[:4] == LEGACY_START:
-        found, storages = _read_legacy(data, place)
-    else:
+    reader = {b"PK\x03\x04": _read_zip, LEGACY_START: _read_legacy}.get(data[:4])
+    if reader is None:
         raise RequestError(f"{place} is no file of torch, it begins with {data[:4]!r}; copy it again from its source")
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise RequestError(f"{place} is no dictionary of tensors; copy it again from its source")
     try:
+        found, storages = reader(data, place)
+        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+            raise RequestError(f"{place} is no dictionary of tensors; copy it again from its source")
         return {name: _tensor(value, storages) for name, value in found.items()}
-    except (TypeError, ValueError, RuntimeError, KeyError, IndexError) as error:
-        if isinstance(error, RequestError):
-            raise
+    except RequestError:
+        raise
+    except Exception as error:
+        # What a file declares can be of any type and size.
         raise RequestError(f"{place} is damaged ({str(error)[:80]}); copy it again from its source") from None
 
 
@@ -94,8 +93,8 @@ def _read_legacy(data: bytes, place: str) -> tuple[Any, Callable[[str], bytes]]:
     for key in keys:
         storage = items.get(key) if isinstance(key, str) else None
         size = int.from_bytes(stream.read(8), "little")
-        if storage is None:
-            raise RequestError(f"{place} has a storage without a tensor; copy it again from its source")
+        if storage is None or size * storage.dtype.itemsize > len(data):
+            raise RequestError(f"{place} has a storage that is none of its tensors'; copy it again from its source")
         storages[key] = stream.read(size * storage.dtype.itemsize)
     return found, lambda key: storages[key]
 
