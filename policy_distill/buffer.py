@@ -8,7 +8,12 @@ In: labelled rollouts. Out: minibatches drawn uniformly, with replacement.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
+
+GATHERED_BYTES = 2**22
+"""Minibatches fetched at once hold about so many bytes."""
 
 
 class Buffer:
@@ -42,7 +47,14 @@ class Buffer:
         """Forget all states."""
         self.size = self.next = 0
 
-    def sample(self, batch_size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw a minibatch: features `[batch_size, D]` and labels `[batch_size, P]`."""
-        rows = torch.randint(self.size, (batch_size,), generator=generator).to(self.features.device)
-        return self.features[rows], self.teacher_params[rows]
+    def minibatches(
+        self, n: int, batch_size: int, generator: torch.Generator
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Draw `n` minibatches: features `[batch_size, D]` and labels `[batch_size, P]`."""
+        rows = torch.randint(self.size, (n, batch_size), generator=generator)
+        row_bytes = self.n_bytes // self.capacity
+        # Many small minibatches are fetched in one go, large ones (images) one by one.
+        for part in rows.split(max(1, GATHERED_BYTES // (batch_size * row_bytes))):
+            flat = part.flatten().to(self.features.device)
+            arrays = (self.features, self.teacher_params)
+            yield from zip(*(array[flat].unflatten(0, part.shape).unbind() for array in arrays), strict=True)

@@ -24,7 +24,7 @@ def save_checkpoint(path: Path, session: Session, selection: Selection, identity
     assert session.policy is not None
     size = session.buffer.size
     tensors = {f"student.{name}": array for name, array in session.policy.tensors().items()}
-    tensors |= {f"adam.{name}": value.detach().cpu().numpy() for name, value in _adam(session)}
+    tensors |= {f"training.{name}": array for name, array in session.trainer.stepper.state().items()}
     tensors["buffer.features"] = session.buffer.features[:size].cpu().numpy()
     tensors["buffer.teacher_params"] = session.buffer.teacher_params[:size].cpu().numpy()
     tensors["collector.n_episodes"] = session.collector.n_episodes
@@ -59,17 +59,19 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
     space = describe_space(session.envs.observation_space)
     session.create_student(load_normalizer(record["normalizer"], space))
     assert session.policy is not None
-    session.policy.load_state_dict(_named(tensors, "student."))
-    _restore_adam(session, _named(tensors, "adam."))
+    session.policy.load_state_dict(_torch(_named(tensors, "student.")))
+    session.trainer.stepper.restore(_named(tensors, "training."))
     if record["best_env_steps"] is not None:
         returns = np.array(tensors["selection.returns"])
-        selection.best = Candidate(record["best_env_steps"], _named(tensors, "best."), returns)
-    session.buffer.add(*(torch.from_numpy(tensors[f"buffer.{name}"].copy()) for name in ("features", "teacher_params")))
+        selection.best = Candidate(record["best_env_steps"], _torch(_named(tensors, "best.")), returns)
+    stored = _torch(_named(tensors, "buffer."))
+    session.buffer.add(stored["features"], stored["teacher_params"])
     session.buffer.next = record["buffer_next"]
     if record["calibration"] is not None:
         session.teacher.calibration = record["calibration"]  # type: ignore[attr-defined]
     session.collector.n_episodes = np.array(tensors["collector.n_episodes"])
     session.collector.returns.extend(record["returns"])
+    session.collector.env_seconds = record["seconds"]["environment"]
     session.env_steps, session.iteration, session.seconds = record["env_steps"], record["iteration"], record["seconds"]
 
 
@@ -83,20 +85,9 @@ def _check_identity(saved: dict[str, Any], now: dict[str, Any]) -> None:
             )
 
 
-def _adam(session: Session) -> list[tuple[str, torch.Tensor]]:
-    states = session.trainer.optimizer.state_dict()["state"]
-    return [(f"{index}.{key}", value) for index, state in states.items() for key, value in state.items()]
+def _named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
 
 
-def _restore_adam(session: Session, tensors: dict[str, torch.Tensor]) -> None:
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in tensors.items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    optimizer = session.trainer.optimizer
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, torch.Tensor]:
-    found = {name: array for name, array in tensors.items() if name.startswith(prefix)}
-    return {name.removeprefix(prefix): torch.from_numpy(array.copy()) for name, array in found.items()}
+def _torch(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}

@@ -35,12 +35,14 @@ class DistillConfig:
     """Environments stepped side by side, in one process."""
     n_steps: int = 128
     """Steps of each environment in one rollout."""
-    n_epochs: int = 8
-    """Gradient passes per collected state: each rollout is followed by n_epochs x its size / batch_size updates."""
+    n_epochs: int = 16
+    """Gradient passes per collected state, in the mean of a run: n_epochs x timesteps / batch_size updates in all, more
+    of them at its start, when data is scarce, than at its end."""
     batch_size: int = 256
     """States in one minibatch."""
-    deterministic_rollouts: bool = False
-    """Act by the mode while collecting; else by sampling."""
+    acting: Literal["alternate", "sample", "mode"] = "alternate"
+    """How the student acts while collecting: by sampling from its distribution, by its mode, or in turns, a rollout
+    each: sampling shows it mistakes to learn from, the mode the states that it will be judged on."""
     learning_rate: float = 3e-3
     """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
     max_grad_norm: float = 1.0
@@ -103,6 +105,7 @@ MAX_ENVS = 65_536
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),
     "buffer": ("aggregate", "latest"),
+    "acting": ("alternate", "sample", "mode"),
     "activation": ("tanh", "relu"),
     "normalize": ("auto", "none"),
 }

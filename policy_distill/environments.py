@@ -6,6 +6,7 @@ be restarted from a seed of its own. What cannot be taken apart is adapted in `v
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -149,7 +150,8 @@ def check_finite(obs: Any, env_id: str, where: str) -> None:
         RunFault: naming the environment's index and the component.
     """
     for key, array in obs.items() if isinstance(obs, dict) else (("", obs),):
-        if array.dtype.kind != "f" or np.isfinite(array).all():
+        # A sum of squares is the quickest look at all of them; it may overflow, so only the second look is believed.
+        if array.dtype.kind != "f" or math.isfinite(np.vdot(array, array)) or np.isfinite(array).all():
             continue
         index, *component = np.argwhere(~np.isfinite(array))[0].tolist()
         raise RunFault(

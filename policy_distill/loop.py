@@ -29,7 +29,7 @@ from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.tracking.table import FanOut, with_jsonl
-from policy_distill.training import one_torch_thread
+from policy_distill.training import one_thread
 
 MakeTracker = Callable[[Path, dict[str, Any]], Tracker | None]
 
@@ -85,7 +85,7 @@ def distill(
             closing(_open_sinks(tracker, folder, identity, session.env_steps if resume else None)) as sinks,
             Progress(config.timesteps, enabled=progress) as bar,
             Interrupts() as interrupts,
-            one_torch_thread(),
+            one_thread(),
         ):
             _iterate(session, selection, sinks, interrupts, bar, folder, identity)
             selection.finish()

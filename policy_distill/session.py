@@ -25,6 +25,7 @@ from policy_distill.interfaces import Loss, Policy, Teacher
 from policy_distill.observations import Normalizer, is_image, measure_normalizer
 from policy_distill.rollout import Collector, Rollout
 from policy_distill.runtime import Student
+from policy_distill.schedule import acts_by_mode, n_updates, seed_of
 from policy_distill.spaces import describe_space
 from policy_distill.student import StudentPolicy, StudentSpec
 from policy_distill.training import Trainer
@@ -53,7 +54,8 @@ class Session:
             )
         self.env_steps = 0
         self.iteration = 0
-        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.seconds = dict.fromkeys((*STAGES, "environment"), 0.0)
+        """Time spent in each stage; `environment` is a part of `collect`."""
         self.policy: StudentPolicy | None = None
         self._label_state: Any = None
         self.masked = bool(getattr(teacher, "takes_action_masks", False))
@@ -77,7 +79,7 @@ class Session:
 
     def actor(self) -> tuple[Policy, float]:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
-        seed = self._seed("act")
+        seed = seed_of(self.config, self.iteration, "act")
         teacher = TeacherActor(self.teacher, seed)
         if self.policy is None or self.config.actor == "teacher":
             return teacher, 1.0
@@ -86,16 +88,19 @@ class Session:
         if self.config.actor == "student":
             return student, 0.0
         share = 1.0 - self.progress
-        return MixedActor(teacher, student, share, np.random.default_rng(self._seed("mix"))), share
+        return MixedActor(
+            teacher, student, share, np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
+        ), share
 
     def collect(self) -> Rollout:
         """Gather the next rollout, shorter where fewer steps are left."""
         with self.timed("collect"):
             left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
             actor, share = self.actor()
-            n_steps, greedy = min(self.config.n_steps, left), self.config.deterministic_rollouts
+            n_steps, greedy = min(self.config.n_steps, left), acts_by_mode(self.config, self.iteration, share)
             rollout = self.collector.collect(actor, n_steps, greedy, share, masked=self.masked)
             self.env_steps += rollout.episode_starts.size
+        self.seconds["environment"] = self.collector.env_seconds
         return rollout
 
     def label(self, rollout: Rollout) -> torch.Tensor:
@@ -119,16 +124,16 @@ class Session:
             if self.config.buffer == "latest":
                 self.buffer.clear()
             self.buffer.add(features, teacher_params)
-            n_updates = max(1, round(self.config.n_epochs * len(features) / self.config.batch_size))
-            generator = torch.Generator().manual_seed(self._seed("train"))
+            generator = torch.Generator().manual_seed(seed_of(self.config, self.iteration, "train"))
             before = min((self.env_steps - len(features)) / self.config.timesteps, 1.0)
-            metrics = self.trainer.fit(self.buffer, n_updates, (before, self.progress), generator)
+            n_steps = n_updates(self.config, len(features), before)
+            metrics = self.trainer.fit(self.buffer, n_steps, (before, self.progress), generator)
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
-        spent = sum(self.seconds.values())
+        spent = sum(self.seconds[stage] for stage in STAGES)
         metrics = {f"time/{stage}_seconds": self.seconds[stage] for stage in ("collect", "label", "train")}
         metrics |= {"time/fps": self.env_steps / spent, "time/wall_seconds": spent}
         metrics["rollout/teacher_share"] = rollout.teacher_share
@@ -194,11 +199,6 @@ class Session:
             boxes = {key: sub for key, sub in space.spaces.items() if _is_vector(sub)}
             return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}
         return measure_normalizer(obs, space.low, space.high) if _is_vector(space) else None
-
-    def _seed(self, purpose: str) -> int:
-        """Return the seed of one purpose in this iteration, so that a resumed run draws what it would have drawn."""
-        words = np.random.SeedSequence((self.config.seed, self.iteration, *purpose.encode())).generate_state(1)
-        return int(words[0])
 
 
 def _is_vector(space: Any) -> bool:

@@ -94,18 +94,13 @@ def _gain_kept(centre):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 def _bootstrap(samples, statistic, seed: int) -> tuple[float, float]:  # type: ignore[no-untyped-def]  # noqa: ANN001
     if len(samples[0]) < 2:
         return (math.nan, math.nan)
-    # Few episodes may be drawn so that the teacher gains nothing in one; SciPy's own moments then meet infinities.
-    with np.errstate(invalid="ignore"):
-        result = stats.bootstrap(
-            samples,
-            statistic,
-            paired=True,
-            n_resamples=N_RESAMPLES,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-            batch=1000,
-        )
-    distribution = result.bootstrap_distribution
+    rng, n = np.random.default_rng(seed), len(samples[0])
+    parts = []
+    # In parts, so that long comparisons do not need gigabytes.
+    for _ in range(N_RESAMPLES // 1000):
+        drawn = rng.integers(n, size=(1000, n))
+        parts.append(statistic(*(sample[drawn] for sample in samples)))
+    distribution = np.concatenate(parts)
     finite = distribution[np.isfinite(distribution)]
     low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (math.nan, math.nan)
     return (float(low), float(high))

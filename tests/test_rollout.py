@@ -86,7 +86,7 @@ def test_a_full_buffer_forgets_the_oldest_first():
         buffer.add(values, 10 * values)
     assert buffer.size == 5
     assert sorted(buffer.features.flatten().tolist()) == [1, 2, 3, 4, 5]
-    features, labels = buffer.sample(100, torch.Generator().manual_seed(0))
+    ((features, labels),) = buffer.minibatches(1, 100, torch.Generator().manual_seed(0))
     assert torch.equal(labels, 10 * features)
     assert set(features.flatten().tolist()) == {1, 2, 3, 4, 5}
 

@@ -1,81 +1,112 @@
 """Seconds of a distillation beside its environment stepped alone and beside a plain script, in turn in one process.
 
-python -m experiments.benchmarks.speed --zoo $POLICY_DISTILL_ZOO --task lunar_lander
+python -m experiments.benchmarks.speed --zoo $POLICY_DISTILL_ZOO
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
-import torch
 import tyro
 
 from experiments.benchmarks.plain import distill_plainly
-from policy_distill import distill, load_teacher
+from experiments.benchmarks.plots import plot_speed
+from experiments.benchmarks.tasks import TASKS, Task, make_teacher
+from policy_distill import DistillConfig, distill
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.output import table, widths
 from policy_distill.environments import open_environments
+from policy_distill.errors import RequestError
+from policy_distill.training import one_thread
+from policy_distill.wrappers import parse_wrapper
 
-TASKS = {
-    "lunar_lander": ("ppo-LunarLander-v2", "LunarLander-v3"),
-    "half_cheetah": ("ppo-HalfCheetah-v3", "HalfCheetah-v5"),
-    "acrobot": ("a2c-Acrobot-v1", "Acrobot-v1"),
-}
+OURS, ALONE, PLAIN = "policy-distill", "environment alone", "plain script"
 
 
 @dataclass(frozen=True)
 class Config:
     """What to measure."""
 
-    zoo: Path
-    """Folder of the RL Zoo's pre-trained agents."""
-    task: Literal["lunar_lander", "half_cheetah", "acrobot"] = "lunar_lander"
-    """Teacher and environment."""
-    timesteps: int = 100_000
-    """Environment steps of each."""
+    zoo: Path | None = None
+    """Folder of the RL Zoo's pre-trained agents; lunar_lander, half_cheetah and acrobot need it."""
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(name="task")] = ("cartpole", "lunar_lander", "half_cheetah", "pong")
+    """Teachers and environments: cartpole, lunar_lander, half_cheetah, acrobot, pong."""
+    timesteps: int | None = None
+    """Environment steps of each; the task's own number where there is none."""
     runs: int = 5
     """Times that each is measured, in turn; medians and ranges are given."""
-    out: Path | None = None
-    """A JSON file for the figures."""
+    out: Path = Path("runs/benchmarks")
+    """Folder for teachers made here, speed.json and speed.png."""
 
 
 def main(config: Config) -> None:
-    """Measure and print."""
-    folder, env_id = TASKS[config.task]
-    teacher = load_teacher(config.zoo / folder)
-    widths, stages = (32, 32), []
-    torch.set_num_threads(1)
+    """Measure each task and print."""
+    unknown = [name for name in config.tasks if name not in TASKS]
+    if unknown:
+        raise RequestError(f"expected tasks among {', '.join(TASKS)}, found {', '.join(unknown)}")
+    records = {name: measure(name, config) for name in config.tasks}
+    (config.out / "speed.json").write_text(json.dumps(records, indent=2) + "\n")
+    plot_speed(records, config.out / "speed.png")
+    print(f"{config.out / 'speed.json'}\n{config.out / 'speed.png'}")
 
-    def ours(seed: int) -> None:
-        result = distill(
-            teacher, env_id, "mlp:32,32", timesteps=config.timesteps, seed=seed, eval_episodes=0, checkpoint_every=0
-        )
-        stages.append(result.seconds)
 
+def measure(name: str, config: Config) -> dict[str, Any]:
+    """Time the three in turn, find the peak of memory, print a task's tables and return its figures."""
+    task, teacher = TASKS[name], make_teacher(name, config.zoo, config.out)
+    timesteps = config.timesteps or task.timesteps
+    stages: list[dict[str, float]] = []
+    plan = DistillConfig(timesteps=timesteps, eval_episodes=0, checkpoint_every=0)
     jobs: dict[str, Callable[[int], Any]] = {
-        "environment alone": lambda seed: step_alone(env_id, config.timesteps, seed),
-        "policy_distill": ours,
-        "plain script": lambda seed: distill_plainly(teacher, env_id, widths, config.timesteps, seed),
+        ALONE: lambda seed: step_alone(task, timesteps, seed),
+        OURS: lambda seed: stages.append(distill(teacher, task.env_id, task.student, config=plan, seed=seed).seconds),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    if task.student.startswith("mlp:"):
+        sizes = widths(task.student.removeprefix("mlp:"))
+        jobs[PLAIN] = lambda seed: list(distill_plainly(teacher, task.env_id, sizes, timesteps, seed))
+    seconds: dict[str, list[float]] = {job: [] for job in jobs}
     for seed in range(config.runs):
-        for name, job in jobs.items():
-            began = time.perf_counter()
-            job(seed)
-            seconds[name].append(time.perf_counter() - began)
-    report(config, env_id, seconds, stages)
+        for job, call in jobs.items():
+            with one_thread():
+                began = time.perf_counter()
+                call(seed)
+                seconds[job].append(time.perf_counter() - began)
+    record = {
+        "env_id": task.env_id,
+        "student": task.student,
+        "timesteps": timesteps,
+        "seconds": seconds,
+        "stages": split(stages, seconds[OURS]),
+        "memory_mb": peak_memory(name, config, timesteps),
+    }
+    report(record)
+    return record
 
 
-def step_alone(env_id: str, timesteps: int, seed: int, n_envs: int = 8) -> None:
+def split(stages: list[dict[str, float]], wall: list[float]) -> dict[str, float]:
+    """Return where the time of our runs went, in median seconds."""
+    parts = {
+        "environment": [run["environment"] for run in stages],
+        "acting": [run["collect"] - run["environment"] for run in stages],
+        "labelling": [run["label"] for run in stages],
+        "training": [run["train"] for run in stages],
+        "fidelity": [run["evaluate"] for run in stages],
+    }
+    known = np.sum(list(parts.values()), axis=0)
+    parts["the rest"] = list(np.array(wall) - known)
+    return {part: float(np.median(values)) for part, values in parts.items()}
+
+
+def step_alone(task: Task, timesteps: int, seed: int, n_envs: int = 8) -> None:
     """Step the environments with random actions and do nothing else."""
-    envs = open_environments(env_id, n_envs)
+    envs = open_environments(task.env_id, n_envs, [parse_wrapper(text) for text in task.wrappers])
     envs.action_space.seed(seed)
     actions = [np.stack([envs.action_space.sample() for _ in range(n_envs)]) for _ in range(64)]
     for index in range(n_envs):
@@ -87,20 +118,26 @@ def step_alone(env_id: str, timesteps: int, seed: int, n_envs: int = 8) -> None:
     envs.close()
 
 
-def report(config: Config, env_id: str, seconds: dict[str, list[float]], stages: list[dict[str, float]]) -> None:
-    """Print medians, ranges and the ratio to the environment, run by run; write them as JSON."""
-    alone = np.array(seconds["environment alone"])
-    rows = []
-    for name, values in seconds.items():
+def peak_memory(name: str, config: Config, timesteps: int) -> dict[str, float]:
+    """Return megabytes of a process of its own: with everything imported, and how much more at the peak of a run."""
+    command = [sys.executable, "-m", "experiments.benchmarks.memory", "--task", name, "--timesteps", str(timesteps)]
+    command += ["--out", str(config.out), *(["--zoo", str(config.zoo)] if config.zoo else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def report(record: dict[str, Any]) -> None:
+    """Print medians, ranges and the ratio to the environment, run by run."""
+    alone, rows = np.array(record["seconds"][ALONE]), []
+    for job, values in record["seconds"].items():
         ratios = np.array(values) / alone
         spread = f"{np.median(ratios):.2f} [{ratios.min():.2f}, {ratios.max():.2f}]"
-        rows.append((name, f"{np.median(values):.2f}", spread))
-    print(table(rows, (f"{env_id}, {config.timesteps:,} steps", "seconds", "ratio to the environment")))
-    medians = {stage: float(np.median([one[stage] for one in stages])) for stage in stages[0]}
-    print("\n" + table([(f"policy_distill, {stage}", f"{value:.2f}") for stage, value in medians.items()]))
-    if config.out:
-        record = {"env_id": env_id, "timesteps": config.timesteps, "seconds": seconds, "stages": stages}
-        config.out.write_text(json.dumps(record, indent=2) + "\n")
+        rows.append((job, f"{np.median(values):.2f}", spread))
+    title = f"{record['env_id']}, {record['student']}, {record['timesteps']:,} steps"
+    print("\n" + table(rows, (title, "seconds", "ratio to the environment")))
+    stages = [(f"{OURS}, {part}", f"{value:.2f}") for part, value in record["stages"].items()]
+    memory = record["memory_mb"]
+    print("\n" + table([*stages, ("peak memory beyond imports, MB", f"{memory['beyond']:.0f}")]) + "\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,13 @@ def summary(
         ("environment steps", record["env_steps"]),
     ]
     stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}
-    names = {"collect": "collecting", "label": "labelling", "train": "training the student", "evaluate": "evaluating"}
+    names = {
+        "collect": "collecting",
+        "environment": "of them in the environment",
+        "label": "labelling",
+        "train": "training the student",
+        "evaluate": "evaluating",
+    }
     stages |= {name: seconds[stage] for stage, name in names.items()}
     times: list[tuple[Any, ...]] = [(f"seconds {name}", f"{value:.1f}") for name, value in stages.items()]
     title = (f"{record['env_id']}, {record['n_episodes']} episodes", "return IQM [95%]", "parameters", "bytes")

@@ -1,0 +1,55 @@
+"""The peak of memory of one distillation, in a process of its own.
+
+python -m experiments.benchmarks.memory --task cartpole
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from experiments.benchmarks.tasks import TASKS, make_teacher
+from policy_distill import distill
+from policy_distill.cli import guarded
+from policy_distill.environments import open_environments
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to measure."""
+
+    task: str
+    """A key of `TASKS`."""
+    zoo: Path | None = None
+    """Folder of the RL Zoo's pre-trained agents."""
+    timesteps: int | None = None
+    """Environment steps."""
+    out: Path = Path("runs/benchmarks")
+    """Folder for teachers made here."""
+
+
+def main(config: Config) -> None:
+    """Print the megabytes before the run, with everything imported and the teacher loaded, and at its peak."""
+    task, teacher = TASKS[config.task], make_teacher(config.task, config.zoo, config.out)
+    # What the environment's package loads when it is first used is an import too.
+    open_environments(task.env_id, 1, teacher.env_wrappers).close()
+    before = _now()
+    timesteps = config.timesteps or task.timesteps
+    distill(teacher, task.env_id, task.student, timesteps=timesteps, eval_episodes=0)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"before": before, "peak": peak, "beyond": peak - before}))
+
+
+def _now() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+if __name__ == "__main__":
+    settings = tyro.cli(Config, description=__doc__)
+    sys.exit(guarded(lambda: main(settings)))

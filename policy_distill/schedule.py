@@ -1,0 +1,43 @@
+"""What changes in the course of a run: learning rate, gradient steps, acting, seeds.
+
+In: settings and how far the run is. Out: numbers; nothing here remembers anything, so a resumed run finds the same.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from policy_distill.config import DistillConfig
+
+FINAL_RATE = 0.01
+"""The learning rate at the end, as a share of the one at the start."""
+
+FIRST_SHARE, LAST_SHARE = 1.75, 0.25
+"""Gradient steps after a rollout at the start and at the end, as a share of their mean over the run: many passes help
+while states are few, and late ones change little at a low rate."""
+
+
+def learning_rate(config: DistillConfig, progress: float) -> float:
+    """Return the step size at `progress` in [0, 1]: it falls along a cosine."""
+    share = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
+    return config.learning_rate * share
+
+
+def n_updates(config: DistillConfig, n_new: int, progress: float) -> int:
+    """Return the gradient steps that follow a rollout of `n_new` states that began at `progress` in [0, 1]."""
+    share = FIRST_SHARE + (LAST_SHARE - FIRST_SHARE) * progress
+    return max(1, round(share * config.n_epochs * n_new / config.batch_size))
+
+
+def acts_by_mode(config: DistillConfig, iteration: int, teacher_share: float) -> bool:
+    """Say whether a rollout is by the mode of who acts; a teacher always shows its whole distribution."""
+    by_turns = config.acting == "alternate" and iteration % 2 == 1
+    return teacher_share == 0.0 and (by_turns or config.acting == "mode")
+
+
+def seed_of(config: DistillConfig, iteration: int, purpose: str) -> int:
+    """Return the seed of one purpose in one iteration."""
+    words = np.random.SeedSequence((config.seed, iteration, *purpose.encode())).generate_state(1)
+    return int(words[0])
