@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from policy_distill.actors import RandomPolicy
-from policy_distill.environments import Environments, check_finite, open_environments, without_normalization
+from policy_distill.env_faults import checked_returns
+from policy_distill.environments import Environments, check_observations, open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
@@ -180,7 +181,7 @@ def run_episodes(
         rewards, terminated, truncated = envs.step(actions, active)
         returns[episodes[active]] += rewards[active]
         lengths[episodes[counted]] += 1
-        check_finite(envs.obs, envs.env_id, "in the evaluation")
+        check_observations(envs, "in the evaluation")
         starts = active & (terminated | truncated)
         for index in np.flatnonzero(starts).tolist():
             n_done += 1
@@ -189,7 +190,9 @@ def run_episodes(
                 envs.reset(index, seed + int(episodes[index]))
         if on_episode and starts.any():
             on_episode(n_done)
-    return Evaluation(envs.env_id, seed, returns, lengths, time.perf_counter() - began)
+    return Evaluation(
+        envs.env_id, seed, checked_returns(envs.env_id, returns, seed), lengths, time.perf_counter() - began
+    )
 
 
 def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:

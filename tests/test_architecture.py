@@ -15,6 +15,7 @@ ORDER = [
     ["schedule"],
     ["distributions", "networks", "losses", "runtime"],
     ["wrappers", "make_env"],
+    ["env_faults"],
     ["environments", "vector_environments"],
     ["fit", "actors"],
     ["evaluation"],
