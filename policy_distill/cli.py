@@ -15,7 +15,7 @@ from typing import Any
 import tyro
 
 from policy_distill.commands.table import COMMANDS
-from policy_distill.errors import RequestError, RunFault
+from policy_distill.errors import RequestError, RunFault, one_line
 
 DESCRIPTION = "Distil a Stable-Baselines3 agent into the smallest, fastest policy that keeps its return."
 
@@ -52,7 +52,7 @@ def _parse(arguments: list[str] | None) -> Any:
 
 
 def _say(message: str, status: int) -> int:
-    print(f"policy-distill: {message}", file=sys.stderr)
+    print(f"policy-distill: {one_line(message)}", file=sys.stderr)
     return status
 
 

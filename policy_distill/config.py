@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from policy_distill.errors import RequestError
@@ -64,17 +65,28 @@ class DistillConfig:
     """Environments stepped side by side in the proof."""
     checkpoint_every: int = 50_000
     """Environment steps between checkpoints in the run folder; 0 keeps only the one of an interruption."""
+    env_restarts: int = 0
+    """Environments that raise, hang or return what is no observation are restarted up to so many times in a run, which
+    else stops; a vector environment of one's own cannot be."""
+    env_timeout: float = 120.0
+    """Seconds that one step of the environments may take before they are said to hang; 0 for no limit."""
     device: str = "cpu"
     """Where the student trains: cpu, cuda, ..."""
 
     def __post_init__(self) -> None:
-        """Check every range, so that a wrong value fails before the first environment step."""
+        """Check every type and range, so that a wrong value fails before the first environment step."""
+        for field in dataclasses.fields(self):
+            kind, value = NUMBERS.get(str(field.type)), getattr(self, field.name)
+            if kind and (not isinstance(value, kind) or isinstance(value, bool)):
+                _require(False, field.name, f"a number ({field.type})", value)
+        _require(isinstance(self.loss, str), "loss", "a name", self.loss)
+        _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
         for name in ("timesteps", "buffer_size", "n_envs", "n_steps", "n_epochs", "batch_size", "n_eval_envs"):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", "checkpoint_every"):
+        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", "checkpoint_every", *ENV_SETTINGS):
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
-            _require(getattr(self, name) > 0, name, "more than 0", getattr(self, name))
+            _require(0 < getattr(self, name) < float("inf"), name, "more than 0 and finite", getattr(self, name))
         for name in ("seed", "eval_seed"):
             _require(getattr(self, name) < 2**29, name, "below 2^29", getattr(self, name))
         for name, choices in CHOICES.items():
@@ -89,6 +101,13 @@ class DistillConfig:
         """Return the fields as JSON values."""
         return {**dataclasses.asdict(self), "observation_keys": list(self.observation_keys)}
 
+
+NUMBERS: dict[str, type] = {"int": Integral, "float": Real}
+"""What a field that is annotated so may hold; NumPy's numbers too."""
+
+MAX_ENVS = 65_536
+
+ENV_SETTINGS = ("env_restarts", "env_timeout")
 
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),

@@ -14,7 +14,8 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from policy_distill.errors import RequestError, RunFault
+from policy_distill.env_faults import EnvFaults, Misbehaviour, make_writer
+from policy_distill.errors import RequestError
 from policy_distill.make_env import make_env
 from policy_distill.wrappers import WrapperSpec, apply_wrappers
 
@@ -34,6 +35,8 @@ class Environments(Protocol):
     """bool `[N]`: the next step of this environment only restarts it, whatever the action."""
     obs: Any
     """The current raw observations `[N, ...]`, or a dict of such; overwritten by every step."""
+    faults: EnvFaults
+    """Where the episodes stand, and what is done about an environment that fails."""
 
     def reset(self, index: int, seed: int) -> None:
         """Start a new episode in one environment."""
@@ -41,6 +44,10 @@ class Environments(Protocol):
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all (or the active) environments; return rewards, terminated, truncated, each `[N]`."""
+        ...
+
+    def restart(self, index: int, error: Exception) -> None:
+        """Put a new environment in place of one that failed, to be reset; raise `RunFault` where that may not be."""
         ...
 
     def action_masks(self) -> np.ndarray:
@@ -57,13 +64,23 @@ class EnvironmentList:
 
     resets_itself = False
 
-    def __init__(self, envs: list[gymnasium.Env[Any, Any]], *, owned: bool = True) -> None:
+    def __init__(
+        self,
+        envs: list[gymnasium.Env[Any, Any]],
+        *,
+        owned: bool = True,
+        make: Callable[[], gymnasium.Env[Any, Any]] | None = None,
+    ) -> None:
+        """Take environments; `make` makes another in place of one that failed, which else is only reset."""
         self.envs = envs
+        self._make = make
         self.n_envs = len(envs)
         self.observation_space = envs[0].observation_space
         self.action_space = envs[0].action_space
         self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
         self.obs = _storage(self.observation_space, self.n_envs)
+        self.faults = EnvFaults(self.env_id, self.n_envs)
+        self._write = _writer(self.obs)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.owned = owned
         self._rewards = np.zeros(self.n_envs)
@@ -72,17 +89,49 @@ class EnvironmentList:
 
     def reset(self, index: int, seed: int) -> None:
         """Start a new episode in one environment from `seed`."""
-        self._write(index, self.envs[index].reset(seed=seed)[0])
+        while True:
+            self.faults.began(index, seed)
+            self.faults.stepping = True
+            try:
+                self._write(index, self.envs[index].reset(seed=seed)[0])
+                break
+            except Exception as error:
+                self.restart(index, error)
+        self.faults.stepping = False
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all environments, or those where `active` `[N]` is True; the others keep their last values."""
+        self.faults.n_steps += 1
+        self.faults.stepping = True
         for index in range(self.n_envs) if active is None else np.flatnonzero(active).tolist():
-            obs, reward, terminated, truncated, _ = self.envs[index].step(actions[index])
-            self._write(index, obs)
-            self._rewards[index] = reward
-            self._terminated[index] = terminated
-            self._truncated[index] = truncated
+            try:
+                obs, reward, terminated, truncated, _ = self.envs[index].step(actions[index])
+                self._write(index, obs)
+                self._rewards[index] = reward
+                self._terminated[index] = terminated
+                self._truncated[index] = truncated
+            except Exception as error:
+                self.restart(index, error)
+                self.faults.stepping = True
+                # Its episode ends here, so that whoever steps starts the next one.
+                self._rewards[index], self._terminated[index], self._truncated[index] = 0.0, False, True
+        self.faults.stepping = False
         return self._rewards.copy(), self._terminated.copy(), self._truncated.copy()
+
+    def restart(self, index: int, error: Exception) -> None:
+        """Put a new environment in place of one that failed, to be reset.
+
+        Raises:
+            RunFault: where no restart is left; with the environment's index, step and seed.
+        """
+        while True:
+            self.faults.handle(index, error)
+            try:
+                if self._make is not None:
+                    self.envs[index] = self._make()
+                return
+            except Exception as again:
+                error = again
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`.
@@ -102,13 +151,6 @@ class EnvironmentList:
         for env in self.envs if self.owned else ():
             env.close()
 
-    def _write(self, index: int, obs: Any) -> None:
-        if isinstance(self.obs, dict):
-            for key, storage in self.obs.items():
-                storage[index] = obs[key]
-        else:
-            self.obs[index] = obs
-
 
 def open_environments(env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = ()) -> Environments:
     """Return environments for anything that names them; given vector environments keep their own number.
@@ -119,7 +161,12 @@ def open_environments(env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = (
         RequestError: where `env` is unknown, cannot be made, or is not an environment.
     """
     if isinstance(env, str | EnvSpec):
-        return EnvironmentList([apply_wrappers(make_env(env), list(wrappers)) for _ in range(n_envs)])
+        named = env
+
+        def make() -> gymnasium.Env[Any, Any]:
+            return apply_wrappers(make_env(named), list(wrappers))
+
+        return EnvironmentList([make() for _ in range(n_envs)], make=make)
     if isinstance(env, gymnasium.Env):
         return EnvironmentList([env], owned=False)
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
@@ -131,7 +178,7 @@ def open_environments(env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = (
 
         return adapt(env)
     if callable(env):
-        return EnvironmentList([_call(env) for _ in range(n_envs)])
+        return EnvironmentList([_call(env) for _ in range(n_envs)], make=lambda: _call(env))
     raise RequestError(
         "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
         f"found {type(env).__name__}"
@@ -154,10 +201,39 @@ def check_finite(obs: Any, env_id: str, where: str) -> None:
         if array.dtype.kind != "f" or math.isfinite(np.vdot(array, array)) or np.isfinite(array).all():
             continue
         index, *component = np.argwhere(~np.isfinite(array))[0].tolist()
-        raise RunFault(
+        raise Misbehaviour(
+            index,
             f"{env_id} returned {array[(index, *component)]} in an observation{f' under key {key!r}' if key else ''}: "
-            f"environment {index} {where}, component {component}; mend the environment"
+            f"environment {index} {where}, component {component}",
         )
+
+
+def check_observations(envs: Environments, where: str) -> int | None:
+    """Look for NaN in the current observations; return the environment that was restarted for it, to be reset.
+
+    Raises:
+        RunFault: where no restart is left; with the environment's index, step and seed.
+    """
+    try:
+        check_finite(envs.obs, envs.env_id, where)
+    except Misbehaviour as fault:
+        assert fault.index is not None
+        envs.restart(fault.index, fault)
+        return fault.index
+    return None
+
+
+def _writer(storage: Any) -> Callable[[int, Any], None]:
+    """Return what stores the observation of one environment."""
+    if not isinstance(storage, dict):
+        return make_writer(storage)
+    writers = {key: make_writer(value) for key, value in storage.items()}
+
+    def write(index: int, obs: Any) -> None:
+        for key, writer in writers.items():
+            writer(index, obs[key])
+
+    return write
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:

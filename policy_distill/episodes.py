@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.environments import Environments, check_finite
+from policy_distill.env_faults import checked_returns
+from policy_distill.environments import Environments, check_observations
 from policy_distill.interfaces import Policy
 from policy_distill.statistics import interval, iqm, json_number, worst
 from policy_distill.threads import threads_for
@@ -108,7 +109,7 @@ def _run_episodes(
         rewards, terminated, truncated = envs.step(actions, active)
         returns[episodes[active]] += rewards[active]
         lengths[episodes[counted]] += 1
-        check_finite(envs.obs, envs.env_id, "in the evaluation")
+        check_observations(envs, "in the evaluation")
         starts = active & (terminated | truncated)
         for index in np.flatnonzero(starts).tolist():
             n_done += 1
@@ -117,7 +118,8 @@ def _run_episodes(
                 envs.reset(index, seed + int(episodes[index]))
         if on_episode and starts.any():
             on_episode(n_done)
-    return Evaluation(envs.env_id, seed, returns, lengths, time.perf_counter() - began)
+    checked = checked_returns(envs.env_id, returns, seed)
+    return Evaluation(envs.env_id, seed, checked, lengths, time.perf_counter() - began)
 
 
 def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from policy_distill.checkpoint import load_checkpoint, save_checkpoint
 from policy_distill.config import DistillConfig, make_config
+from policy_distill.env_faults import step_limit
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.fit import check_fit
@@ -77,6 +78,7 @@ def distill(
     loss = choose_loss(config.loss, teacher.family)
     with closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs:
         check_fit(teacher, envs)
+        envs.faults.allowed = config.env_restarts
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         session = Session(teacher, envs, student, loss, config)
         selection = Selection(session, without_normalization(env))
@@ -90,6 +92,7 @@ def distill(
             Progress(config.timesteps, enabled=progress) as bar,
             Interrupts() as interrupts,
             threads_for(teacher),
+            step_limit(config.env_timeout),
         ):
             _iterate(session, selection, sinks, interrupts, bar, folder, identity)
             selection.finish()

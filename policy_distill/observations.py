@@ -33,6 +33,8 @@ class Normalizer:
             raise ValueError(f"mean {self.mean.shape} and variance {self.variance.shape} must have one shape")
         if not (np.isfinite(self.mean).all() and np.isfinite(self.variance).all() and (self.variance >= 0).all()):
             raise ValueError("observation statistics must be finite, and variances at least 0")
+        if not (self.clip > 0 and 0 <= self.epsilon < np.inf):
+            raise ValueError(f"clip {self.clip} must be above 0, epsilon {self.epsilon} finite and at least 0")
 
     @cached_property
     def scale(self) -> np.ndarray:

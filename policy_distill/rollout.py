@@ -5,6 +5,7 @@ In: environments and whoever acts. Out: a `Rollout` of raw observations `[T, N, 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.environments import Environments, check_finite
+from policy_distill.env_faults import Misbehaviour
+from policy_distill.environments import Environments, check_observations
 from policy_distill.interfaces import Policy
 
 TRAINING_SEEDS = 2**31
@@ -87,7 +89,9 @@ class Collector:
         masks: list[np.ndarray] = []
         for step in range(n_steps):
             # Before anybody acts on it: a policy given NaN fails in ways that hide the cause.
-            check_finite(self.envs.obs, self.envs.env_id, f"at step {step} of the rollout")
+            while (failed := check_observations(self.envs, f"at step {step} of the rollout")) is not None:
+                self._running[failed], self._starts[failed] = 0.0, True
+                self._reset(failed)
             _store(obs, step, self.envs.obs)
             episode_starts[step] = self._starts
             options = {}
@@ -105,7 +109,12 @@ class Collector:
         self._starts = terminated | truncated
         # Mostly nobody has ended, and a list says so sooner than an array.
         for index in np.flatnonzero(self._starts).tolist() if True in self._starts.tolist() else ():
-            self.returns.append(float(self._running[index]))
+            if math.isfinite(self._running[index]):
+                self.returns.append(float(self._running[index]))
+            else:
+                self.envs.restart(
+                    index, Misbehaviour(index, f"the rewards of its episode sum to {self._running[index]}")
+                )
             self._running[index] = 0.0
             if not self.envs.resets_itself:
                 self._reset(index)

@@ -16,6 +16,7 @@ from policy_distill.errors import RequestError
 from policy_distill.layers import compile_layers
 from policy_distill.observations import Featurizer, load_normalizer
 from policy_distill.spaces import make_space
+from policy_distill.student_check import check_student
 from policy_distill.student_file import read_student, write_sealed
 
 if TYPE_CHECKING:
@@ -157,8 +158,11 @@ def load_student(path: str | Path, runtime: str = "auto") -> Student:
         raise RequestError(f"expected a runtime among {', '.join(RUNTIMES)}, found {runtime!r}")
     tensors, metadata = read_student(path)
     try:
+        check_student(metadata, tensors)
         return Student(tensors, metadata)
-    except (KeyError, TypeError, IndexError) as error:
+    except Exception as error:
+        # A record may hold anything at all under the names that are looked for.
+        reason = f"{type(error).__name__}: {str(error)[:120]}"
         raise RequestError(
-            f"{path} is not a whole student file: {error!r} while reading its record; write it again"
-        ) from error
+            f"{path} is not a whole student file: {reason} while reading its record; write it again"
+        ) from None

@@ -136,6 +136,8 @@ class Session:
         spent = sum(self.seconds[stage] for stage in STAGES)
         metrics = {f"time/{stage}_seconds": self.seconds[stage] for stage in ("collect", "label", "train")}
         metrics |= {"time/fps": self.env_steps / spent, "time/wall_seconds": spent}
+        if self.config.env_restarts:
+            metrics["rollout/env_restarts"] = self.envs.faults.n_restarts
         metrics["rollout/teacher_share"] = rollout.teacher_share
         if self.collector.returns:
             metrics["rollout/student_return"] = sum(self.collector.returns) / len(self.collector.returns)

@@ -52,7 +52,22 @@ def describe_space(space: Space[Any]) -> dict[str, Any]:
 
 
 def make_space(values: dict[str, Any]) -> Space[Any]:
-    """Rebuild the Gymnasium space that `describe_space` described."""
+    """Rebuild the Gymnasium space that `describe_space` described.
+
+    Raises:
+        RequestError: for a description that is of no space.
+    """
+    try:
+        return _make(values)
+    except RequestError:
+        raise
+    except Exception as error:
+        # A student file may describe anything; Gymnasium refuses it in errors of every kind.
+        reason = f"{type(error).__name__}: {str(error)[:120]}"
+        raise RequestError(f"expected the description of a space, found one that cannot be made ({reason})") from None
+
+
+def _make(values: dict[str, Any]) -> Space[Any]:
     from gymnasium import spaces
 
     kind = values["type"]
@@ -69,7 +84,7 @@ def make_space(values: dict[str, Any]) -> Space[Any]:
         return spaces.MultiBinary(values["n"])
     if kind == "Dict":
         # Gymnasium sorts a plain dict; the order of the keys is that of the features.
-        return spaces.Dict(OrderedDict((key, make_space(sub)) for key, sub in values["spaces"].items()))
+        return spaces.Dict(OrderedDict((key, _make(sub)) for key, sub in values["spaces"].items()))
     raise RequestError(f"expected a space of a known type, found {kind!r}; the file was written by a newer version")
 
 

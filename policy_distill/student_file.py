@@ -44,7 +44,7 @@ def read_sealed(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     try:
         sealed = header["__metadata__"][KEY]
         record = json.loads(sealed)
-    except (KeyError, TypeError, json.JSONDecodeError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise RequestError(f"{path} is a safetensors file but not a student: it has no {KEY!r} record") from None
     version = record.get("format_version") if isinstance(record, dict) else None
     if version != FORMAT_VERSION:
@@ -53,7 +53,7 @@ def read_sealed(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
         )
     try:
         tensors = load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(f"{path} is truncated or altered ({error}); copy it again from its source") from None
     # Over the text and not over the values: a changed last digit of a number may leave its value as it is.
     text, _, seal = sealed.rpartition(SEAL)
@@ -79,8 +79,11 @@ def is_student_file(path: str | Path) -> bool:
         return True
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"
+    try:
+        with path.open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError:
+        return False
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -102,7 +105,12 @@ def _read_bytes(path: Path) -> bytes:
         raise RequestError(f"expected a student file, found nothing at {path}; check the path")
     if path.is_dir():
         raise RequestError(f"expected a student file, found a folder at {path}; name the student.safetensors in it")
-    return path.read_bytes()
+    if not path.is_file():
+        raise RequestError(f"expected a student file, found a device or pipe at {path}; name a file")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
 
 
 def _header(path: Path, data: bytes) -> dict[str, Any]:
@@ -122,9 +130,9 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def _digest(tensors: dict[str, np.ndarray], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
+    digest = hashlib.sha256(text.encode(errors="surrogatepass"))
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(f"{name} {array.dtype} {array.shape}".encode(errors="surrogatepass"))
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -11,6 +11,8 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from policy_distill.env_faults import EnvFaults, Misbehaviour, culprit_of
+
 
 class Sb3Environments:
     """An SB3 `VecEnv`, observations and rewards as it gives them."""
@@ -27,22 +29,35 @@ class Sb3Environments:
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
+        self.faults = EnvFaults(self.env_id, self.n_envs)
 
     def reset(self, index: int, seed: int) -> None:
         """Note the seed; the last index restarts all environments, environment i from the first seed + i."""
         self._seeds[index] = seed
         if index == self.n_envs - 1:
-            self.vec_env.seed(int(self._seeds[0]))
-            self.obs = _copy(self.vec_env.reset())
+            with _named(self, self.vec_env):
+                self.vec_env.seed(int(self._seeds[0]))
+                self.obs = self._checked(self.vec_env.reset())
+            for other in range(self.n_envs):
+                self.faults.began(other, int(self._seeds[0]) + other)
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all environments; a vector has no idle members."""
-        obs, rewards, dones, infos = self.vec_env.step(actions)
-        self.obs = _copy(obs)
+        with _named(self, self.vec_env):
+            obs, rewards, dones, infos = self.vec_env.step(actions)
+            self.obs = self._checked(obs)
         if hasattr(self.vec_env, "get_original_reward"):
             rewards = self.vec_env.get_original_reward()
         truncated = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])
         return rewards.astype(np.float64), dones & ~truncated, dones & truncated
+
+    def restart(self, index: int, error: Exception) -> None:
+        """Stop the run: nobody but the caller can make an environment of theirs anew; raises RunFault."""
+        self.faults.allowed = 0
+        self.faults.handle(index, error)
+
+    def _checked(self, obs: Any) -> Any:
+        return _checked(obs, self.observation_space, self.n_envs)
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`."""
@@ -68,12 +83,16 @@ class GymnasiumEnvironments:
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
+        self.faults = EnvFaults(self.env_id, self.n_envs)
 
     def reset(self, index: int, seed: int) -> None:
         """Note the seed; the last index restarts all environments, environment i from the first seed + i."""
         self._seeds[index] = seed
         if index == self.n_envs - 1:
-            self.obs = _copy(self.vector_env.reset(seed=int(self._seeds[0]))[0])
+            with _named(self, self.vector_env):
+                self.obs = self._checked(self.vector_env.reset(seed=int(self._seeds[0]))[0])
+            for other in range(self.n_envs):
+                self.faults.began(other, int(self._seeds[0]) + other)
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all environments.
@@ -81,13 +100,22 @@ class GymnasiumEnvironments:
         In the mode NEXT_STEP an ended environment spends one step, without reward, on its restart; the state labelled
         there is the episode's last one.
         """
-        obs, rewards, terminated, truncated, _ = self.vector_env.step(actions)
+        with _named(self, self.vector_env):
+            obs, rewards, terminated, truncated, _ = self.vector_env.step(actions)
         ended = terminated | truncated
         self.restarting = ended if self._mode == AutoresetMode.NEXT_STEP else np.zeros_like(ended)
         if self._mode == AutoresetMode.DISABLED and ended.any():
             obs, _ = self.vector_env.reset(options={"reset_mask": ended})
-        self.obs = _copy(obs)
+        self.obs = self._checked(obs)
         return np.asarray(rewards, np.float64), terminated.copy(), truncated.copy()
+
+    def restart(self, index: int, error: Exception) -> None:
+        """Stop the run: nobody but the caller can make an environment of theirs anew; raises RunFault."""
+        self.faults.allowed = 0
+        self.faults.handle(index, error)
+
+    def _checked(self, obs: Any) -> Any:
+        return _checked(obs, self.observation_space, self.n_envs)
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`."""
@@ -102,8 +130,39 @@ def adapt(env: Any) -> Sb3Environments | GymnasiumEnvironments:
     return GymnasiumEnvironments(env) if isinstance(env, gymnasium.vector.VectorEnv) else Sb3Environments(env)
 
 
-def _copy(obs: Any) -> Any:
-    return {k: np.array(v) for k, v in obs.items()} if isinstance(obs, dict) else np.array(obs)
+class _named:
+    """Within, whatever the environments raise becomes a fault with the index, where it can be found, step and seed."""
+
+    __slots__ = ("_envs", "_vector")
+
+    def __init__(self, envs: Sb3Environments | GymnasiumEnvironments, vector: Any) -> None:
+        self._envs = envs
+        self._vector = vector
+
+    def __enter__(self) -> None:
+        faults = self._envs.faults
+        faults.n_steps += 1
+        faults.stepping = True
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        faults = self._envs.faults
+        faults.stepping = False
+        if isinstance(error, Exception):
+            # The caller's own processes: nobody else can start them again.
+            faults.allowed = 0
+            faults.handle(*culprit_of(self._vector, error))
+
+
+def _checked(obs: Any, space: Any, n_envs: int) -> Any:
+    """Return a copy of a vector's observations, each as its space has it in shape and kind of dtype."""
+    if isinstance(obs, dict):
+        return {key: _checked(value, space[key], n_envs) for key, value in obs.items()}
+    array = np.array(obs)
+    if array.shape != (n_envs, *space.shape):
+        raise Misbehaviour(None, f"it returned observations of shape {array.shape}, expected {(n_envs, *space.shape)}")
+    if array.dtype != space.dtype and not np.can_cast(array.dtype, space.dtype, "same_kind"):
+        raise Misbehaviour(None, f"it returned observations of dtype {array.dtype}, expected {space.dtype}")
+    return array
 
 
 def _spec_id(spec: Any, env: Any) -> str:

@@ -76,6 +76,9 @@ WRAPPERS: dict[str, Callable[..., gymnasium.Env[Any, Any]]] = {
 }
 """Wrappers by the last part of their name, wherever a configuration says they live."""
 
+MOST = {"n_stack": 64, "frame_skip": 64, "screen_size": 1024, "noop_max": 10_000}
+"""Arguments that cost memory or time, and what they are at most: they may come from a file."""
+
 
 def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gymnasium.Env[Any, Any]:
     """Return the environment with wrappers around it, the first innermost.
@@ -86,8 +89,17 @@ def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gy
     for spec in specs:
         if spec["name"] not in WRAPPERS:
             raise RequestError(f"expected a wrapper among {', '.join(WRAPPERS)}, found {spec['name']!r}")
+        kwargs = spec.get("kwargs", {})
+        for key, value in kwargs.items():
+            if not isinstance(value, int | float) or value > MOST.get(key, float("inf")):
+                found = value if isinstance(value, int | float) else type(value).__name__
+                raise RequestError(
+                    f"the wrapper {spec['name']} expects {key} to be a number"
+                    + (f" of at most {MOST[key]}" if key in MOST else "")
+                    + f", found {found}"
+                )
         try:
-            env = WRAPPERS[spec["name"]](env, **spec.get("kwargs", {}))
+            env = WRAPPERS[spec["name"]](env, **kwargs)
         except (TypeError, AssertionError) as error:
             raise RequestError(f"the wrapper {spec['name']} cannot be applied: {error}") from None
     return env

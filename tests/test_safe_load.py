@@ -12,7 +12,8 @@ from stable_baselines3 import PPO
 
 from policy_distill.errors import RequestError
 from policy_distill.teachers.load import load_teacher
-from policy_distill.teachers.safe_load import Inert, reference_of, safe_unpickle
+from policy_distill.teachers.safe_load import safe_unpickle
+from policy_distill.teachers.stand_ins import Inert, reference_of
 from tests.doubles import Corridor
 
 

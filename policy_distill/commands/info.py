@@ -39,9 +39,9 @@ class Info:
 
 
 def _describe_student(path: Path) -> dict[str, Any]:
-    from policy_distill.student_file import read_student
+    from policy_distill.runtime import load_student
 
-    _, metadata = read_student(path)
+    metadata = load_student(path).metadata
     architecture, provenance = metadata["architecture"], metadata["provenance"]
     return {
         "kind": "student",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from policy_distill.errors import RequestError
+from policy_distill.errors import RequestError, one_line
 
 
 class Output:
@@ -59,4 +59,4 @@ def interval_text(record: dict[str, Any], digits: int = 1) -> str:
 def _text(cell: Any) -> str:
     if isinstance(cell, float):
         return f"{cell:,.2f}"
-    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
+    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else one_line(str(cell))

@@ -56,9 +56,9 @@ def say_applied(policy: Any) -> None:
 
 def _environment_in(path: Path) -> str:
     if is_student_file(path):
-        from policy_distill.student_file import read_student
+        from policy_distill.runtime import load_student
 
-        return str(read_student(path)[1]["provenance"].get("env_id"))
+        return str(load_student(path).metadata["provenance"].get("env_id"))
     from policy_distill.teachers.zip_file import find_zip
     from policy_distill.teachers.zoo_config import environment_of
 

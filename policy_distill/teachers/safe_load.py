@@ -1,36 +1,21 @@
 """Reads pickles without running anything from them.
 
-In: the bytes of a pickle from a file that nobody vouches for. Out: plain data, NumPy arrays, and for each class or
-function named in it an inert stand-in that only remembers its name, arguments and state. A name outside the allow-list
-stops the reading. Nothing real can be called or changed, since nothing real but NumPy's arrays and plain containers is
-ever handed to the unpickler.
+In: the bytes of a pickle from a file that nobody vouches for. Out: plain data, and for each object named in it an inert
+stand-in that only remembers its name, arguments and state. A name outside the allow-list stops the reading. Python's
+own unpickler is not used: nothing in a file is ever called, imported or looked up.
 """
 
 from __future__ import annotations
 
 import collections
 import io
-import pickle
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy._core import multiarray, numeric
-
 from policy_distill.errors import RequestError
-
-REAL: dict[str, Any] = {
-    "numpy.ndarray": np.ndarray,
-    "numpy.dtype": np.dtype,
-    "numpy._core.multiarray._reconstruct": multiarray._reconstruct,
-    "numpy._core.numeric._frombuffer": getattr(numeric, "_frombuffer"),  # noqa: B009 - private, and not in NumPy's stubs
-    "numpy._core.multiarray.scalar": multiarray.scalar,
-    "collections.OrderedDict": collections.OrderedDict,
-    "collections.deque": collections.deque,
-    **{f"builtins.{kind.__name__}": kind for kind in (bool, bytearray, bytes, complex, dict, float, frozenset)},
-    **{f"builtins.{kind.__name__}": kind for kind in (int, list, set, slice, str, tuple)},
-    "_codecs.encode": lambda text, encoding="latin1": str(text).encode("latin1"),  # how protocol 2 writes bytes
-}
-"""The only objects that are really made: containers, numbers and arrays."""
+from policy_distill.teachers.pickle_machine import Budget, Machine
+from policy_distill.teachers.pickle_steps import checked_key
+from policy_distill.teachers.stand_ins import ArrayStandIn, Inert, scalar_of
 
 INERT = (
     "abc.ABC",
@@ -39,11 +24,13 @@ INERT = (
     "functools.partial",
     "gym.spaces.",
     "gymnasium.spaces.",
+    "numpy.bool",
+    "numpy.dtype",
     "numpy.float",
     "numpy.int",
-    "numpy.uint",
-    "numpy.bool",
+    "numpy.ndarray",
     "numpy.random.",
+    "numpy.uint",
     "operator.getitem",
     "pathlib.",
     "sb3_contrib.",
@@ -62,91 +49,132 @@ INERT = (
 """Beginnings of names that become stand-ins. Real files pickle schedules as functions, through cloudpickle; they are
 read past and never made."""
 
-
-class Inert:
-    """A stand-in for an object that was not made: `reference` is its name, `args` and `state` what it was given."""
-
-    reference = ""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
-        """Remember the arguments."""
-        stand_in = super().__new__(cls)
-        stand_in.args = args
-        stand_in.state = None
-        stand_in.items = []
-        return stand_in
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.args: tuple[Any, ...]
-        self.state: Any
-        self.items: list[Any]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Inert:
-        """Stand in for what a call would have returned."""
-        return type(self)(*args)
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.items.append((key, value))
-
-    def append(self, item: Any) -> None:
-        """Remember an item of a list-like object."""
-        self.items.append(item)
-
-    def extend(self, items: Any) -> None:
-        """Remember the items of a list-like object."""
-        self.items.extend(items)
-
-    add = append
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The object's attributes, from a plain state or one with slots."""
-        if isinstance(self.state, tuple):
-            return {key: value for part in self.state if isinstance(part, dict) for key, value in part.items()}
-        return self.state if isinstance(self.state, dict) else {}
+ARRAYS = ("numpy._core.multiarray._reconstruct", "numpy._core.numeric._frombuffer")
+"""Names that become stand-ins for arrays."""
 
 
-class _SafeUnpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, place: str) -> None:
-        super().__init__(io.BytesIO(data))
-        self._place = place
+def _copied(make: Callable[..., Any], *kinds: Any) -> Callable[..., Any]:
+    """Return a maker of a copy of its one argument, of one of `kinds`; copies are paid for by their length."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def maker(budget: Budget, value: Any = None) -> Any:
+        if value is None:
+            return make()
+        if not isinstance(value, kinds):
+            raise TypeError(f"{make.__name__} of {type(value).__name__}")
+        budget.spend(len(value))
+        return make(value)
+
+    return maker
+
+
+def _keyed(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a maker of a set or dictionary from a list, of items or of pairs."""
+
+    def maker(budget: Budget, value: Any = ()) -> Any:
+        if not isinstance(value, list | tuple | set | dict):
+            raise TypeError(f"{make.__name__} of {type(value).__name__}")
+        budget.spend(len(value))
+        if issubclass(make, dict):  # type: ignore[arg-type]
+            pairs = value.items() if isinstance(value, dict) else value
+            return make((checked_key(key), item) for key, item in pairs)
+        return make(map(checked_key, value))
+
+    return maker
+
+
+def _number(make: Callable[..., Any]) -> Callable[..., Any]:
+    def maker(budget: Budget, *values: Any) -> Any:
+        if not all(isinstance(value, int | float) for value in values):
+            raise TypeError(f"{make.__name__} of what is no number")
+        return make(*values)
+
+    return maker
+
+
+def _bytes(budget: Budget, value: Any = b"", encoding: Any = "latin1") -> bytes:
+    """Protocols 0 to 2 write bytes as text."""
+    if not isinstance(value, str | bytes):
+        raise TypeError(f"bytes of {type(value).__name__}")
+    budget.spend(len(value) // 64)
+    return value.encode("latin1") if isinstance(value, str) else value
+
+
+def _text(budget: Budget, value: Any = "") -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"str of {type(value).__name__}")
+    return value
+
+
+def _deque(budget: Budget, value: Any = (), maxlen: Any = None) -> collections.deque[Any]:
+    if not isinstance(value, list | tuple) or not isinstance(maxlen, int | None):
+        raise TypeError("a deque of what is no list")
+    budget.spend(len(value))
+    return collections.deque(value, maxlen)
+
+
+MAKERS: dict[str, Callable[..., Any]] = {
+    "numpy._core.multiarray.scalar": lambda budget, dtype, raw: scalar_of(dtype, raw),
+    "collections.OrderedDict": _keyed(collections.OrderedDict),
+    "collections.deque": _deque,
+    "builtins.bool": _number(bool),
+    "builtins.bytearray": _bytes,
+    "builtins.bytes": _bytes,
+    "builtins.complex": _number(complex),
+    "builtins.dict": _keyed(dict),
+    "builtins.float": _number(float),
+    "builtins.frozenset": _keyed(frozenset),
+    "builtins.int": _number(int),
+    "builtins.list": _copied(list, list, tuple, set, frozenset),
+    "builtins.set": _keyed(set),
+    "builtins.slice": lambda budget, *values: slice(*values),
+    "builtins.str": _text,
+    "builtins.tuple": _copied(tuple, list, tuple),
+    "_codecs.encode": _bytes,
+}
+"""The only names whose calls make something: containers and numbers of plain arguments. The budget comes first."""
+
+
+def resolver(makers: dict[str, Callable[..., Any]], inert: tuple[str, ...]) -> Callable[[str, str], type[Inert]]:
+    """Return what decides about names: those of `makers` make data, those that begin as `inert` become stand-ins.
+
+    What it returns raises RequestError for any other name.
+    """
+
+    def resolve(module: str, name: str) -> type[Inert]:
         module = {"copy_reg": "copyreg", "__builtin__": "builtins"}.get(module, module)
         reference = f"{module}.{name}".replace("numpy.core.", "numpy._core.")
-        if reference in REAL:
-            return REAL[reference]
         # A dotted name would reach through a module into whatever that has imported.
-        if reference.startswith(INERT) and "." not in name:
-            return type(name, (Inert,), {"reference": reference})
-        raise RequestError(
-            f"{self._place} holds {reference}, which is not among what agents are made of; nothing was run. "
-            "If you trust the file, load it with trust=True (--trust)"
-        )
+        if "." not in name and reference in makers:
+            return type("Maker", (Inert,), {"reference": reference, "maker": staticmethod(makers[reference])})
+        if "." not in name and reference in ARRAYS:
+            return type("Array", (ArrayStandIn,), {"reference": reference, "__slots__": ()})
+        if "." not in name and reference.startswith(inert):
+            return type("StandIn", (Inert,), {"reference": reference, "__slots__": ()})
+        raise RequestError(f"it holds {reference}, which is not among what agents are made of")
 
-    def persistent_load(self, key: Any) -> Any:
-        raise RequestError(f"{self._place} refers to an outside object ({str(key)[:40]!r}); nothing was run")
+    return resolve
 
 
-def safe_unpickle(data: bytes, place: str) -> Any:
-    """Read a pickle; `place` names it in errors.
-
-    Raises:
-        RequestError: for a name outside the allow-list, or bytes that are no whole pickle.
-    """
+def read_pickle(stream: io.BytesIO, place: str, machine: Machine) -> Any:
+    """Run a machine, and say what is wrong with the pickle at `place` where it cannot be read."""
     try:
-        return _SafeUnpickler(data, place).load()
-    except RequestError:
-        raise
+        return machine.run()
+    except RequestError as error:
+        raise RequestError(
+            f"{place} cannot be trusted: {error}; nothing was run. If you trust the file, load it with trust=True "
+            "(--trust)"
+        ) from None
     except Exception as error:
         # Anything can go wrong in a damaged pickle, and all of it means the same.
         reason = f"{type(error).__name__}: {str(error)[:80]}"
         raise RequestError(f"{place} is damaged and cannot be read ({reason}); copy the file again") from None
 
 
-def reference_of(value: Any) -> str | None:
-    """Return the name that a stand-in class stands for; None for anything else."""
-    return value.reference if isinstance(value, type) and issubclass(value, Inert) else None
+def safe_unpickle(data: bytes, place: str, budget: Budget | None = None) -> Any:
+    """Read a pickle; `place` names it in errors, `budget` bounds it together with others.
+
+    Raises:
+        RequestError: for a name outside the allow-list, or bytes that are no whole pickle.
+    """
+    stream = io.BytesIO(data)
+    return read_pickle(stream, place, Machine(stream, resolver(MAKERS, INERT), budget or Budget()))

@@ -6,6 +6,8 @@ In: a `SavedAgent`. Out: the policy, in evaluation mode, on the CPU, with the sa
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -13,9 +15,10 @@ import torch
 from gymnasium import Space
 from stable_baselines3.common import torch_layers
 from stable_baselines3.common.policies import BasePolicy
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from policy_distill.errors import RequestError
-from policy_distill.teachers.safe_load import Inert, reference_of
+from policy_distill.teachers.stand_ins import Inert, reference_of
 from policy_distill.teachers.zip_file import SavedAgent
 
 POLICIES = {
@@ -69,6 +72,9 @@ class _NoOptimizer:
 FOR_TRAINING = {"lr_schedule": lambda _: 0.0, "optimizer_class": _NoOptimizer}
 """Arguments of a policy that it needs to be built and never reads to act."""
 
+SPARE_PARAMETERS = 4
+"""A rebuilt policy has at most so many times the parameters that were saved; some files leave out the critic's."""
+
 
 def rebuild_policy(agent: SavedAgent, observation_space: Space[Any], action_space: Space[Any]) -> BasePolicy:
     """Return the policy with its saved weights.
@@ -81,8 +87,12 @@ def rebuild_policy(agent: SavedAgent, observation_space: Space[Any], action_spac
     known = inspect.signature(cls).parameters
     arguments |= {name: value for name, value in FOR_TRAINING.items() if name in known}
     try:
-        policy = cls(observation_space, action_space, **arguments)
-    except (TypeError, ValueError, AssertionError) as error:
+        with _at_most(agent):
+            policy = cls(observation_space, action_space, **arguments)
+    except RequestError:
+        raise
+    except Exception as error:
+        # The arguments are the file's, and what they lead to in SB3 and torch can be anything.
         raise RequestError(
             f"{agent.path}: its policy cannot be built ({_line(error)}); load it live with SB3"
         ) from None
@@ -96,6 +106,24 @@ def freeze(policy: BasePolicy) -> BasePolicy:
     for parameter in policy.parameters():
         parameter.requires_grad_(False)
     return policy
+
+
+@contextmanager
+def _at_most(agent: SavedAgent) -> Iterator[None]:
+    """Stop a policy that is built much larger than its saved weights, before its memory is touched."""
+    allowed = SPARE_PARAMETERS * (1 + sum(1 + value.numel() for value in agent.weights.values()))
+
+    def count(module: torch.nn.Module, name: str, parameter: Any) -> None:
+        nonlocal allowed
+        allowed -= 1 + (parameter.numel() if parameter is not None else 0)
+        if allowed < 0:
+            raise RequestError(f"{agent.path} describes a policy far larger than its weights; copy it again")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _policy_class(agent: SavedAgent) -> Any:
@@ -140,7 +168,7 @@ def _load_weights(policy: BasePolicy, agent: SavedAgent) -> None:
     weights = {name: value for name, value in agent.weights.items() if not name.startswith(CRITICS)}
     try:
         missing, unexpected = policy.load_state_dict(weights, strict=False)
-    except RuntimeError as error:
+    except Exception as error:
         raise RequestError(f"{agent.path}: its weights do not fit its policy ({_line(error)})") from None
     # Before SB3 1.7 a shared extractor was saved once; today it is listed under three names.
     missing = [name for name in missing if not name.startswith((*CRITICS, "pi_features_extractor."))]

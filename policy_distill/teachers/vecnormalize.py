@@ -11,7 +11,11 @@ from gymnasium import Space, spaces
 
 from policy_distill.errors import RequestError
 from policy_distill.observations import Normalizer
-from policy_distill.teachers.safe_load import Inert, safe_unpickle
+from policy_distill.teachers.safe_load import safe_unpickle
+from policy_distill.teachers.stand_ins import Inert, array_of
+
+MAX_BYTES = 2**27
+"""Statistics larger than this are none: two numbers for each component, and the last observations."""
 
 Normalizers = Normalizer | dict[str, Normalizer] | None
 
@@ -39,10 +43,12 @@ def load_normalizer(source: Any, space: Space[Any], *, trust: bool = False) -> N
         return None
     try:
         return _make(attributes, space, place)
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
-        if isinstance(error, RequestError):
-            raise
-        raise RequestError(f"{place} holds no usable observation statistics ({error!r})") from None
+    except RequestError:
+        raise
+    except Exception as error:
+        # A file may hold anything at all under the names that are looked for.
+        reason = f"{type(error).__name__}: {str(error)[:80]}"
+        raise RequestError(f"{place} holds no usable observation statistics ({reason}); write it again") from None
 
 
 def _read(path: Path, trust: bool) -> dict[str, Any]:
@@ -51,7 +57,15 @@ def _read(path: Path, trust: bool) -> dict[str, Any]:
     if trust:
         with path.open("rb") as file:
             return dict(vars(pickle.load(file)))
-    found = safe_unpickle(path.read_bytes(), str(path))
+    if path.stat().st_size > MAX_BYTES:
+        raise RequestError(
+            f"expected statistics of at most {MAX_BYTES:,} bytes, found {path.stat().st_size:,} at {path}"
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+    found = safe_unpickle(data, str(path))
     if not isinstance(found, Inert) or not type(found).reference.endswith("VecNormalize"):
         kind = type(found).reference if isinstance(found, Inert) else type(found).__name__
         raise RequestError(f"expected a pickled VecNormalize at {path}, found {kind}")
@@ -67,8 +81,10 @@ def _make(attributes: dict[str, Any], space: Space[Any], place: str) -> Normaliz
 
 
 def _one(statistics: Any, space: Space[Any], clip: float, epsilon: float, place: str) -> Normalizer:
-    values = statistics.attributes if isinstance(statistics, Inert) else vars(statistics)
-    mean, variance = (np.array(values[key], dtype=np.float64) for key in ("mean", "var"))
+    if isinstance(statistics, Inert):
+        mean, variance = (array_of(statistics.attributes[key]).astype(np.float64) for key in ("mean", "var"))
+    else:
+        mean, variance = (np.array(getattr(statistics, key), dtype=np.float64) for key in ("mean", "var"))
     if mean.shape != space.shape:
         raise RequestError(
             f"{place} has statistics of shape {mean.shape}, expected {space.shape} as the teacher observes; "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,19 @@ from policy_distill.errors import RequestError
 from policy_distill.wrappers import WRAPPERS, WrapperSpec
 
 LOG = logging.getLogger("policy_distill")
-MAX_BYTES = 1_000_000
+MAX_BYTES = 64_000
 """A configuration larger than this is none."""
+MAX_LIST = 2_000
+"""Characters of a list that is written as a string."""
 
 
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader, and the two tags that the Zoo writes, as plain data."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse merged mappings: each may repeat those before it twice, so that a few lines never end."""
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(None, None, "a merged mapping, which the Zoo does not write")
 
 
 def _ordered(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
@@ -55,7 +63,8 @@ def read_config(zip_path: Path, name: str) -> dict[str, Any]:
         raise RequestError(f"expected a configuration at {path}, found {path.stat().st_size:,} bytes; remove it")
     try:
         values = yaml.load(path.read_text(errors="replace"), Loader=_Loader)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except Exception as error:
+        # YAML makes dates, numbers and binaries by itself, each of which fails in its own way.
         reason = " ".join(str(error).split())[:160]
         raise RequestError(f"{path} cannot be read safely ({reason}); nothing was run. Mend or remove it") from None
     if not isinstance(values, dict):
@@ -67,29 +76,47 @@ def wrappers_of(zip_path: Path) -> list[WrapperSpec]:
     """Return the wrappers that the Zoo's configuration names, innermost first; unknown ones are warned of."""
     config = read_config(zip_path, "config.yml")
     specs = []
-    for entry in _entries(config.get("env_wrapper")):
-        full_name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
-        name = str(full_name).rpartition(".")[-1]
+    for full_name, kwargs in _entries(config.get("env_wrapper"), zip_path):
+        name = full_name.rpartition(".")[-1]
         if name in WRAPPERS:
-            specs.append({"name": name, "kwargs": dict(kwargs or {})})
+            specs.append({"name": name, "kwargs": kwargs})
         else:
             LOG.warning(
-                "%s was trained with the wrapper %s, which is not known here and not applied", zip_path, full_name
+                "%s was trained with the wrapper %r, which is not known here and not applied", zip_path, full_name
             )
-    if config.get("frame_stack"):
-        specs.append({"name": "FrameStack", "kwargs": {"n_stack": int(config["frame_stack"])}})
+    n_stack = config.get("frame_stack")
+    if n_stack:
+        if not isinstance(n_stack, int):
+            raise _not_understood(zip_path, "frame_stack", n_stack)
+        specs.append({"name": "FrameStack", "kwargs": {"n_stack": n_stack}})
     return specs
 
 
 def environment_of(zip_path: Path) -> str:
     """Return the id of the environment that an agent was trained in: from `args.yml`, else the zip's name."""
-    return str(read_config(zip_path, "args.yml").get("env") or zip_path.stem)
+    named = read_config(zip_path, "args.yml").get("env") or zip_path.stem
+    if not isinstance(named, str):
+        raise _not_understood(zip_path, "env", named)
+    return named
 
 
-def _entries(value: Any) -> list[Any]:
-    """One wrapper, a list of them, or a list written as a string."""
-    if value is None:
-        return []
+def _entries(value: Any, zip_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield names and arguments of one wrapper, a list of them, or a list written as a string."""
     if isinstance(value, str) and value.startswith("["):
-        value = ast.literal_eval(value)
-    return value if isinstance(value, list) else [value]
+        try:
+            value = ast.literal_eval(value) if len(value) <= MAX_LIST else None
+        except Exception:
+            value = None
+        if value is None:
+            raise _not_understood(zip_path, "env_wrapper", "a list")
+    for entry in [] if value is None else value if isinstance(value, list) else [value]:
+        name, kwargs = next(iter(entry.items()), (None, None)) if isinstance(entry, dict) else (entry, None)
+        if not isinstance(name, str) or not isinstance(kwargs or {}, dict):
+            raise _not_understood(zip_path, "env_wrapper", entry)
+        yield name, dict(kwargs or {})
+
+
+def _not_understood(zip_path: Path, key: str, value: Any) -> RequestError:
+    # Not the value itself: a YAML list may hold itself many times over, and its text would never end.
+    found = repr(value[:80]) if isinstance(value, str) else type(value).__name__
+    return RequestError(f"the configuration beside {zip_path} has a {key} that is not understood ({found}); mend it")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from policy_distill.errors import RequestError
 from policy_distill.student_file import write_atomically
 from policy_distill.tracking.metrics import STEP, check_names
 
@@ -41,13 +42,22 @@ class JsonlTracker:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a `metrics.jsonl`; a last line that was cut off is left out."""
+    """Return the lines of a `metrics.jsonl`; a last line that was cut off is left out.
+
+    Raises:
+        RequestError: for any other line that is not an object with a step.
+    """
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            row = json.loads(line) if line.strip() else None
+            if row is not None:
+                rows.append({**row, STEP: int(row[STEP])})
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            if number == len(lines):
+                break
+            raise RequestError(f"line {number} of {path} is no record of metrics; remove that line") from None
     return rows
 
 

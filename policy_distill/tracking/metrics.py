@@ -34,6 +34,13 @@ METRICS = {
     "time/wall_seconds": "seconds since the run began",
 }
 
+EXTRA = {
+    "rollout/env_restarts": "environments restarted so far, where that was allowed",
+    "train/recoveries": "times that training diverged and went back to the last good student so far",
+    "train/rate_scale": "what the learning rate was multiplied by after these",
+}
+"""Metrics that appear where they have something to say."""
+
 
 def check_names(names: Iterable[str]) -> None:
     """Check that metrics have names that dashboards know.
@@ -42,5 +49,5 @@ def check_names(names: Iterable[str]) -> None:
         ValueError: naming the one that is not among them.
     """
     for name in names:
-        if name not in METRICS:
-            raise ValueError(f"{name!r} is not a metric; expected one of {', '.join(METRICS)}")
+        if name not in METRICS and name not in EXTRA:
+            raise ValueError(f"{name!r} is not a metric; expected one of {', '.join([*METRICS, *EXTRA])}")

@@ -1,0 +1,459 @@
+"""Hostile inputs for every reader of files, and what counts as harm.
+
+`python -m tests.fuzzing --seconds 60` tries random ones by hand (`--coverage` guided by atheris, where installed).
+"""
+
+import argparse
+import base64
+import collections
+import io
+import json
+import logging
+import math
+import os
+import pickle
+import pickletools
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import warnings
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from safetensors.numpy import load
+from stable_baselines3 import PPO
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from policy_distill.config import make_config
+from policy_distill.errors import RequestError
+from policy_distill.runtime import load_student
+from policy_distill.student_file import KEY, read_sealed, write_sealed
+from policy_distill.teachers.load import load_teacher
+from policy_distill.teachers.pickled_spaces import make_space
+from policy_distill.teachers.safe_load import safe_unpickle
+from policy_distill.teachers.vecnormalize import load_normalizer
+from policy_distill.teachers.weights import read_weights
+from policy_distill.teachers.zoo_config import environment_of, wrappers_of
+from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
+from tests.doubles import Corridor, cartpole_teacher
+from tests.test_student import make_policy
+
+HARM = (
+    "os.system",
+    "subprocess.Popen",
+    "os.exec",
+    "os.posix_spawn",
+    "pickle.find_class",
+    "socket.",
+    "shutil.",
+    "ctypes.",
+)
+"""Python's audit events that reading a file has no business with."""
+
+NAMES = """
+posix.system os.system builtins.eval builtins.exec builtins.getattr subprocess.Popen numpy.dtype numpy.ndarray
+numpy.core.multiarray._reconstruct numpy._core.numeric._frombuffer numpy._core.multiarray.scalar
+collections.OrderedDict collections.deque builtins.bytearray builtins.list builtins.str builtins.set builtins.tuple
+builtins.dict builtins.slice gymnasium.spaces.box.Box gymnasium.spaces.dict.Dict gymnasium.spaces.discrete.Discrete
+torch.FloatStorage torch._utils._rebuild_tensor_v2 stable_baselines3.common.save_util.os cloudpickle.subimport
+""".split()
+SNIPPETS = (
+    b")R", b")\x81", b"}b", b"K\x01\x85R", b")}\x92", b"(I1\no", b"2", b"(K\x01K\x02t", b"\x94", b"h\x00", b"q\x00",
+    b"]", b"}", b"\x85", b"\x8f", b"(K\x01\x90", b"B\x04\x00\x00\x00abcd", b"\x8c\x02f4", b"N", b"K\x02\x86",
+)  # fmt: skip
+ARGUMENTS = ("net_arch", "activation_fn", "ortho_init", "log_std_init", "x", "n_critics", "features_extractor_kwargs")
+VALUES = (
+    None, True, -1, 0, 1, 2**31, 2**63, 10**30, -(10**12), 1e308, math.nan, math.inf, "", "inf", "a" * 300, "../../x",
+    "\x1b[31m\n", "\ud800", [], {}, [[[]]], {"type": "Box"}, [0] * 500, [2**40, 2**40], "object", "S1000000000",
+)  # fmt: skip
+
+_watched: list[str] = []
+_watching = False
+
+
+def _hook(event: str, arguments: object) -> None:
+    if _watching and event.startswith(HARM):
+        _watched.append(event)
+
+
+sys.addaudithook(_hook)
+
+
+@contextmanager
+def watched():
+    """Collect what harmful events happen within."""
+    global _watching
+    _watched.clear()
+    _watching = True
+    try:
+        yield _watched
+    finally:
+        _watching = False
+
+
+def attempt(read, data):
+    """Return True where `data` is loaded, False where it is refused in one line; anything else is an error."""
+    with watched() as events, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            read(data)
+            done = True
+        except RequestError as error:
+            message = str(error)
+            assert message.isprintable() and 10 < len(message) < 1100, message
+            done = False
+    assert not events, events
+    return done
+
+
+class Readers:
+    """Every reader as a function of bytes, with files that are good."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seeds = self._make_seeds()
+        self.readers = {
+            "pickle": self.read_pickle,
+            "vecnormalize": self.read_vecnormalize,
+            "teacher": self.read_teacher,
+            "weights": lambda data: read_weights(data, "the weights"),
+            "student": self.read_student,
+            "checkpoint": self.read_checkpoint,
+            "metrics": self.read_metrics,
+            "zoo": self.read_zoo,
+            "config": self.read_config,
+        }
+
+    def read_pickle(self, data):
+        found = safe_unpickle(data, "the file")
+        make_space(found, "the file")
+
+    def read_vecnormalize(self, data):
+        load_normalizer(self._write("vecnormalize.pkl", data), Corridor().observation_space)
+
+    def read_teacher(self, data):
+        teacher = load_teacher(self._write("agent.zip", data))
+        if math.prod(teacher.observation_space.shape or (1,)) < 1000:
+            teacher.n_params  # noqa: B018
+
+    def read_student(self, data):
+        student = load_student(self._write("student.safetensors", data))
+        student.seed(0)
+        observation = student.observation_space.sample()
+        with np.errstate(all="ignore"):
+            student.act(observation)
+            student.predict(observation)
+        assert student.action_space.shape is not None
+
+    def read_checkpoint(self, data):
+        read_sealed(self._write("latest.safetensors", data))
+
+    def read_metrics(self, data):
+        path = self._write("metrics.jsonl", data)
+        read_metrics(path)
+        JsonlTracker(path, resume_step=100).close()
+
+    def read_zoo(self, data):
+        self._write("config.yml", data)
+        self._write("args.yml", data)
+        try:
+            wrappers_of(self.folder / "zoo.zip")
+            environment_of(self.folder / "zoo.zip")
+        finally:
+            (self.folder / "config.yml").unlink()
+            (self.folder / "args.yml").unlink()
+
+    def read_config(self, data):
+        try:
+            values = json.loads(data)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(values, dict):
+            make_config(None, values)
+
+    def _write(self, name, data):
+        (self.folder / name).write_bytes(data)
+        return self.folder / name
+
+    def _make_seeds(self):
+        agent, student = self.folder / "seed.zip", self.folder / "seed.safetensors"
+        model = PPO("MlpPolicy", Corridor(), n_steps=8, batch_size=8, device="cpu", policy_kwargs={"net_arch": [4]})
+        model.save(agent)
+        normalised = VecNormalize(DummyVecEnv([Corridor]))
+        normalised.save(str(self.folder / "seed.pkl"))
+        make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"}).save(student)
+        write_sealed(self.folder / "seed.ckpt", {"a": np.zeros(3, np.float32)}, {"checkpoint": {"iteration": 3}})
+        old = io.BytesIO()
+        torch.save(model.policy.state_dict(), old, _use_new_zipfile_serialization=False)
+        with zipfile.ZipFile(agent) as archive:
+            weights = archive.read("policy.pth")
+        box = spaces.Dict(a=spaces.Box(-1, 1, (2,)), b=spaces.Discrete(3), c=spaces.MultiDiscrete([2, 3]))
+        plain = {"x": [1, 2.5, "y", (None, True)], "z": {1, 2}, "d": collections.deque([1], 3), "m": RunningMeanStd()}
+        zoo = "!!python/object/apply:collections.OrderedDict\n- - - env_wrapper\n    - a.TimeFeatureWrapper\n"
+        zoo += "  - - frame_stack\n    - 2\n  - - policy\n    - !!python/tuple [1, 2]\n"
+        lines = b"".join(json.dumps({"time/env_steps": n, "train/loss": 0.5}).encode() + b"\n" for n in range(5))
+        return {
+            "pickle": [pickle.dumps(value, protocol) for value in (box, plain) for protocol in (2, 4, 5)],
+            "vecnormalize": [(self.folder / "seed.pkl").read_bytes()],
+            "teacher": [agent.read_bytes()],
+            "weights": [weights, old.getvalue()],
+            "student": [student.read_bytes()],
+            "checkpoint": [(self.folder / "seed.ckpt").read_bytes()],
+            "metrics": [lines],
+            "zoo": [zoo.encode(), b"env_wrapper: [{u.FrameStack: {n_stack: 2}}]\nenv: X-v0\na: &a [1]\nb: [*a, *a]\n"],
+            "config": [b'{"timesteps": 5, "learning_rate": 0.1, "loss": "mse", "observation_keys": []}'],
+        }  # fmt: skip
+
+
+def mutate(rng: random.Random, name: str, data: bytes) -> bytes:
+    """Return a hostile form of a good file: damaged as bytes, or well-formed and lying."""
+    if rng.random() < 0.5:
+        if name == "teacher":
+            return mutate_agent(rng, data)
+        if name == "student":
+            return mutate_student(rng, data)
+        if name in ("pickle", "vecnormalize") and rng.random() < 0.5:
+            return program(rng, data)
+        if name == "weights" and data[:2] == b"PK":
+            return mutate_member(rng, data, "archive/data.pkl" if rng.random() < 0.7 else None)
+        if name == "config":
+            return json.dumps(mutate_json(rng, json.loads(data))).encode()
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        data = damage(rng, data)
+    return data
+
+
+def damage(rng: random.Random, data: bytes) -> bytes:
+    """Truncate, flip, swap, repeat, or write a number that is an unlikely size."""
+    first, second = sorted((rng.randrange(len(data) + 1), rng.randrange(len(data) + 1)))
+    second = min(second, first + rng.choice([1, 4, 16, 256]))
+    kind = rng.randrange(7)
+    if kind == 0:
+        return data[:first]
+    if kind == 1:
+        return data[:first] + data[second:]
+    if kind == 2:
+        return data[:first] + data[first:second] * rng.choice([2, 3, 50]) + data[second:]
+    if kind == 3:
+        return data[second:] + data[:first]
+    if kind == 4:
+        size = rng.choice([0, 1, 127, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**64 - 1])
+        width = rng.choice([1, 2, 4, 8])
+        return data[:first] + (size % 256**width).to_bytes(width, "little") + data[first + width :]
+    if kind == 5:
+        return data[:first] + bytes(rng.randrange(256) for _ in range(rng.choice([1, 4]))) + data[first:]
+    flipped = bytearray(data or b"\0")
+    flipped[min(first, len(flipped) - 1)] ^= 1 << rng.randrange(8)
+    return bytes(flipped)
+
+
+def program(rng: random.Random, data: bytes = b"") -> bytes:
+    """Return a pickle of random instructions, some of them in place of a good pickle's end."""
+    start = data[: rng.randrange(len(data) + 1)] if data and rng.random() < 0.5 else b"\x80\x04"
+    return start + b"".join(instruction(rng) for _ in range(rng.randrange(1, 40))) + b"."
+
+
+def instruction(rng: random.Random) -> bytes:
+    """Return one instruction, as valid by itself as its form asks for."""
+    if rng.random() < 0.2:
+        module, _, name = rng.choice(NAMES).rpartition(".")
+        stacked = f"\x8c{chr(len(module))}{module}\x8c{chr(len(name))}{name}\x93"
+        return rng.choice([f"c{module}\n{name}\n", f"(i{module}\n{name}\n", stacked]).encode("latin1")
+    if rng.random() < 0.4:
+        return rng.choice(SNIPPETS)
+    opcode = rng.choice(pickletools.opcodes)
+    if opcode.name == "STOP" or opcode.arg is None:
+        return opcode.code.encode("latin1") if opcode.name != "STOP" else b""
+    size = opcode.arg.n
+    if size == pickletools.UP_TO_NEWLINE:
+        lines = 2 if opcode.name in ("GLOBAL", "INST") else 1
+        text = b"".join(rng.choice([b"1", b"99", b"'a'", b"os", b"L5L", b"1e5"]) + b"\n" for _ in range(lines))
+        return opcode.code.encode("latin1") + text
+    if size > 0:
+        return opcode.code.encode("latin1") + bytes(rng.choice([0, 1, 2, 255]) for _ in range(size))
+    width = {"1": 1, "4": 4, "8": 8}.get(opcode.name[-1], 1 if "SHORT" in opcode.name or opcode.name == "LONG1" else 4)
+    length = rng.choice([0, 2, 5, 255, 2**31 - 1])
+    return opcode.code.encode("latin1") + (length % 256**width).to_bytes(width, "little") + b"abcde"[:length]
+
+
+def mutate_json(rng: random.Random, value: object) -> object:
+    """Return JSON values with one of them replaced, removed or repeated."""
+    if isinstance(value, dict) and value and rng.random() < 0.93:
+        key = rng.choice(list(value))
+        if rng.random() < 0.08:
+            return {name: sub for name, sub in value.items() if name != key}
+        return {**value, key: mutate_json(rng, value[key])}
+    if isinstance(value, list) and value and rng.random() < 0.8:
+        index = rng.randrange(len(value))
+        return [*value[:index], mutate_json(rng, value[index]), *value[index + 1 :] * rng.choice([1, 1, 3])]
+    return rng.choice(VALUES)
+
+
+def mutate_member(rng: random.Random, data: bytes, name: str | None = None) -> bytes:
+    """Return a zip with one member damaged, its checksums right."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(target, "w") as copy, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        chosen = name or rng.choice(source.namelist())
+        for member in source.namelist():
+            content = source.read(member)
+            if member == chosen:
+                content = mutate(rng, "pickle", content) if member.endswith(".pkl") else mutate_inner(rng, content)
+                member = rng.choice([member, member, member, "../../" + member, "/etc/" + member])
+            copy.writestr(member, content, rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2]))
+    return target.getvalue()
+
+
+def mutate_inner(rng: random.Random, content: bytes) -> bytes:
+    return mutate(rng, "weights", content) if content[:2] == b"PK" else damage(rng, content)
+
+
+def mutate_agent(rng: random.Random, data: bytes) -> bytes:
+    """Return an agent's zip with an attribute replaced, or the pickle of one, or a member damaged."""
+    if rng.random() < 0.3:
+        return mutate_member(rng, data)
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(target, "w") as copy:
+        for member in source.namelist():
+            content = source.read(member)
+            if member == "data":
+                values = json.loads(content)
+                keys = [
+                    "policy_kwargs",
+                    "observation_space",
+                    "action_space",
+                    "policy_class",
+                    *rng.sample(list(values), 2),
+                ]
+                key = rng.choice([key for key in keys if key in values])
+                if rng.random() < 0.3 or not isinstance(values[key], dict) or ":serialized:" not in values[key]:
+                    values[key] = rng.choice(VALUES)
+                elif key == "policy_kwargs" or rng.random() < 0.5:
+                    odd = {rng.choice(ARGUMENTS): rng.choice(VALUES)}
+                    values[key][":serialized:"] = base64.b64encode(pickle.dumps(odd)).decode()
+                else:
+                    good = base64.b64decode(values[key][":serialized:"])
+                    values[key][":serialized:"] = base64.b64encode(mutate(rng, "pickle", good)).decode()
+                content = json.dumps(values).encode()
+            copy.writestr(member, content)
+    return target.getvalue()
+
+
+def mutate_student(rng: random.Random, data: bytes) -> bytes:
+    """Return a student file that lies under a right checksum."""
+    size = int.from_bytes(data[:8], "little")
+    record = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][KEY])
+    tensors = load(data)
+    for _ in range(rng.choice([1, 1, 2])):
+        record = mutate_json(rng, record)
+        if not isinstance(record, dict):
+            return b"{}"
+    if rng.random() < 0.3:
+        name = rng.choice(list(tensors))
+        tensors[name] = rng.choice(
+            [tensors[name].T.copy(), tensors[name].astype(np.int64), np.zeros((0, 3), np.float32)]
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        write_sealed(Path(folder) / "s", tensors, record)
+        return (Path(folder) / "s").read_bytes()
+
+
+def main() -> None:
+    """Try random inputs for some seconds a reader, and say what came of them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--readers", nargs="*")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--coverage", action="store_true", help="guided by atheris; one reader a process")
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
+    options = parser.parse_args()
+    logging.disable()
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        readers = Readers(Path(folder))
+        if options.coverage:
+            guided(readers, options)
+        for name in options.readers or readers.readers:
+            tried = run(readers, name, options.seconds, random.Random(options.seed), options.keep)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            print(
+                f"{name:13} {tried['loaded'] + tried['refused']:8,} inputs, {dict(tried)}, peak {peak} MiB", flush=True
+            )
+
+
+def run(readers: Readers, name: str, seconds: float, rng: random.Random, keep: Path) -> collections.Counter:
+    """Try random inputs of one reader; harmful ones are kept in a folder."""
+    tried: collections.Counter = collections.Counter()
+    signal.signal(signal.SIGALRM, _hang)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        data = mutate(rng, name, rng.choice(readers.seeds[name]))
+        signal.alarm(20)
+        try:
+            tried["loaded" if attempt(readers.readers[name], data) else "refused"] += 1
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            tried[f"HARM {type(error).__name__}"] += 1
+            found = keep / name / f"{abs(hash(data)):x}"
+            found.parent.mkdir(parents=True, exist_ok=True)
+            found.write_bytes(data)
+            if sum(value for key, value in tried.items() if key.startswith("HARM")) <= 5:
+                print(f"{name}: {type(error).__name__}: {str(error)[:200]} ({found})", flush=True)
+                import traceback
+
+                print(" <- ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)[-4:]))
+        finally:
+            signal.alarm(0)
+    return tried
+
+
+def _hang(number: int, frame: object) -> None:
+    raise TimeoutError("hang")
+
+
+def guided(readers: Readers, options: argparse.Namespace) -> None:
+    """Let atheris choose the inputs; it ends the process."""
+    import atheris
+
+    (name,) = options.readers
+    corpus = readers.folder / "corpus"
+    corpus.mkdir()
+    for number, seed in enumerate(readers.seeds[name]):
+        (corpus / str(number)).write_bytes(seed)
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith("policy_distill.") or module.__name__ in (
+            "zipfile",
+            "pickletools",
+        ):
+            for value in list(vars(module).values()):
+                if (
+                    callable(value)
+                    and getattr(value, "__module__", None) == module.__name__
+                    and hasattr(value, "__code__")
+                ):
+                    atheris.instrument_func(value)
+    options.keep.mkdir(parents=True, exist_ok=True)
+    limits = [
+        f"-artifact_prefix={options.keep}/",
+        f"-max_total_time={int(options.seconds)}",
+        "-rss_limit_mb=3000",
+        "-timeout=20",
+        f"-seed={options.seed + 1}",
+    ]
+    atheris.Setup(
+        [sys.argv[0], str(corpus), "-print_final_stats=1", *limits],
+        lambda data: attempt(readers.readers[name], data) and None,
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
