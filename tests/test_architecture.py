@@ -10,8 +10,9 @@ PACKAGE = ROOT / "policy_distill"
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
     ["errors", "version", "interfaces", "statistics"],
-    ["spaces", "observations", "actions", "layers"],
+    ["spaces", "observations", "actions", "layers", "plan"],
     ["config", "student_file", "interrupts", "progress"],
+    ["engines"],
     ["distributions", "networks", "losses", "runtime"],
     ["wrappers", "make_env"],
     ["environments", "vector_environments"],

@@ -1,0 +1,61 @@
+"""ONNX Runtime: the quickest for convolutions and for wide networks in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from policy_distill.engines.onnx_graph import build_model, feed
+from policy_distill.plan import GAUSSIANS, Plan
+
+
+def open_session(model: bytes) -> onnxruntime.InferenceSession:
+    """Return a session on the CPU with one thread, so that results do not depend on how many cores there are."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+class OnnxEngine:
+    """Acts through the graph that `policy-distill export --format onnx` writes."""
+
+    name = "onnx"
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._session = open_session(build_model(plan, {}).SerializeToString())
+        names = [output.name for output in self._session.get_outputs()]
+        with_head = plan.family in GAUSSIANS and plan.n_outputs > plan.n_modes
+        self._outputs = ["mean", "log_std"] if with_head else [names[1]]
+
+    def outputs(self, obs: Any) -> np.ndarray:
+        """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
+        found = self._session.run(self._outputs, feed(self._plan, obs))
+        outputs: np.ndarray = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+        return outputs
+
+    def make_act(self) -> Callable[[Any], Any]:
+        """Return the function from one raw observation to its executed deterministic action."""
+        session, plan = self._session, self._plan
+        if plan.featurizer.space["type"] == "Dict":
+            return lambda obs: _first(session.run(["action"], _single_feed(plan, obs)))
+        part = plan.featurizer.parts[0]
+
+        def act(obs: Any) -> Any:
+            batch = np.asarray(obs, dtype=part.dtype).reshape(1, *part.shape)
+            return _first(session.run(["action"], {"obs": batch}))
+
+        return act
+
+
+def _first(outputs: Any) -> Any:
+    return outputs[0][0]
+
+
+def _single_feed(plan: Plan, obs: Any) -> dict[str, np.ndarray]:
+    return feed(plan, plan.featurizer.batched(obs)[0])
