@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.engines.finish import action_scalars, is_squashed, make_finish
 from policy_distill.engines.numpy_engine import NumpyEngine
-from policy_distill.engines.perceptron import action_scalars, dense_layers, is_squashed, make_finish
+from policy_distill.engines.perceptron import dense_layers
 from policy_distill.observations import Normalizer
 from policy_distill.plan import Plan
 
