@@ -121,6 +121,7 @@ class Part:
         self.key = key
         self.shape = space_shape(space)
         self.dtype = np.dtype(space.get("dtype", "int8"))  # a MultiBinary has none
+        self.raw_size = int(np.prod(self.shape))
         self.normalizer = normalizer
         self.scale = np.float32(1 / 255) if is_image(space) else None
         self.one_hot = _one_hot_sizes(space)

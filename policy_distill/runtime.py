@@ -110,9 +110,13 @@ class Student:
     def _engine(self) -> Engine:
         return make_engine(self.runtime, self.plan)
 
+    def network_outputs(self, obs: Any) -> np.ndarray:
+        """Return the network's outputs `[B, n_outputs]` for a batch of raw observations: all but a fixed log σ."""
+        return self._engine.outputs(obs)
+
     def distribution_params(self, obs: Any) -> np.ndarray:
         """Return the distribution parameters `[B, P]` for a batch of raw observations `[B, ...]`."""
-        outputs = self._engine.outputs(obs)
+        outputs = self.network_outputs(obs)
         if self._log_std is None:
             return outputs
         return np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)], axis=1)
@@ -134,7 +138,7 @@ class Student:
         Raises:
             RequestError: for a student of images, Dict or discrete observations.
         """
-        from policy_distill.export.sb3 import to_sb3
+        from policy_distill.exporters.sb3 import to_sb3
 
         return to_sb3(self, env)
 

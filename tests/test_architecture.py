@@ -12,7 +12,7 @@ ORDER = [
     ["errors", "version", "interfaces", "statistics"],
     ["spaces", "observations", "actions", "layers", "plan"],
     ["config", "student_file", "interrupts", "progress"],
-    ["engines"],
+    ["engines", "quantization"],
     ["distributions", "networks", "losses", "runtime"],
     ["wrappers", "make_env"],
     ["environments", "vector_environments"],
@@ -23,7 +23,7 @@ ORDER = [
     ["student", "fidelity", "training", "run_folder"],
     ["session", "provenance"],
     ["selection"],
-    ["checkpoint", "result", "tracking", "export"],
+    ["checkpoint", "result", "tracking", "exporters"],
     ["loop"],
     ["commands"],
     ["cli", "__main__"],
@@ -32,7 +32,7 @@ SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"run", 
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
 # A late import inside a function, so that acting does not pay for torch.
-LATE = {("runtime", "student"), ("runtime", "export"), ("environments", "vector_environments")}
+LATE = {("runtime", "student"), ("runtime", "exporters"), ("environments", "vector_environments")}
 
 
 def modules():
@@ -73,7 +73,7 @@ def test_a_module_imports_only_what_stands_before_it(name):
 def test_there_are_no_cycles():
     known = modules()
     graph = {name: {t for t in imports(path) if t in known and t != name} for name, path in known.items()}
-    graph["policy_distill.runtime"] -= {"policy_distill.student", "policy_distill.export.sb3"}
+    graph["policy_distill.runtime"] -= {"policy_distill.student", "policy_distill.exporters.sb3"}
     graph["policy_distill.environments"].discard("policy_distill.vector_environments")
     done, open_ = set(), []
 

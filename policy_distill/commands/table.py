@@ -8,6 +8,7 @@ from typing import Any
 from policy_distill.commands.compare import Compare
 from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
+from policy_distill.commands.export import Export
 from policy_distill.commands.info import Info
 from policy_distill.commands.train import Train
 
@@ -16,5 +17,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "distill": Distill,
     "evaluate": Evaluate,
     "compare": Compare,
+    "export": Export,
     "info": Info,
 }
