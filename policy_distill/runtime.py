@@ -46,7 +46,11 @@ class Student:
         self.normalizer: Any = self.plan.normalizer
         """The observation statistics applied inside; None where there are none."""
         self._log_std = tensors.get("log_std")
-        self._rng = np.random.default_rng(0)
+        self._seed = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as arrays and a record, without buffers; sampling starts again from the seed."""
+        return _rebuild, (self.tensors, self.metadata, self.runtime, self._seed)
 
     @property
     def takes_action_masks(self) -> bool:
@@ -75,7 +79,8 @@ class Student:
 
     def seed(self, seed: int) -> None:
         """Restart the generator that sampled actions are drawn from."""
-        self._rng = np.random.default_rng(seed)
+        self._seed = seed
+        self.__dict__.pop("_rng", None)
 
     def predict(
         self,
@@ -105,6 +110,11 @@ class Student:
         It does not check what it is given, beyond what NumPy's broadcasting refuses.
         """
         return self._engine.make_act()
+
+    @cached_property
+    def _rng(self) -> np.random.Generator:
+        # Made when it is first drawn from: importing numpy.random takes 3 MB.
+        return np.random.default_rng(self._seed)
 
     @cached_property
     def _engine(self) -> Engine:
@@ -152,6 +162,12 @@ class Student:
         if deterministic:
             return most_likely(family, config, params)
         return sample(family, config, params, self._rng)
+
+
+def _rebuild(tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str, seed: int) -> Student:
+    student = Student(tensors, metadata, runtime)
+    student.seed(seed)
+    return student
 
 
 def load_student(path: str | Path, runtime: str = "auto") -> Student:

@@ -24,7 +24,7 @@ ORDER = [
     ["session", "provenance"],
     ["selection"],
     ["checkpoint", "result", "tracking", "exporters"],
-    ["loop"],
+    ["loop", "benchmark"],
     ["commands"],
     ["cli", "__main__"],
 ]

@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 import threading
@@ -227,3 +228,13 @@ def test_acting_needs_no_other_library(tmp_path, runtime):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_student_is_pickled_without_its_buffers():
+    student = make_student(("vector", "gaussian", "mlp:16,8", "tanh"))
+    obs = sample_observations(("vector",), 4)
+    expected = student.predict(obs, deterministic=True)[0]
+    student.seed(5)
+    copy = pickle.loads(pickle.dumps(student))
+    assert np.array_equal(copy.predict(obs, deterministic=True)[0], expected)
+    assert np.array_equal(copy.predict(obs)[0], student.predict(obs)[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from policy_distill.commands.bench import Bench
 from policy_distill.commands.compare import Compare
 from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
@@ -18,5 +19,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": Evaluate,
     "compare": Compare,
     "export": Export,
+    "bench": Bench,
     "info": Info,
 }

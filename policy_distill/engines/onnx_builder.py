@@ -39,6 +39,13 @@ class Graph:
         """Add a reshaping to `shape`, of which one size may be -1."""
         return self.add("Reshape", x, self.constant(shape, np.int64), output=output)
 
+    def rename(self, x: str, output: str) -> str:
+        """Give another name to what a node made."""
+        for node in self.nodes:
+            node.input[:] = [output if name == x else name for name in node.input]
+            node.output[:] = [output if name == x else name for name in node.output]
+        return output
+
     def columns(self, x: str, start: int, stop: int, output: str | None = None) -> str:
         """Add a choice of the columns from `start` to before `stop`."""
         bounds = [self.constant([value], np.int64) for value in (start, stop, 1)]

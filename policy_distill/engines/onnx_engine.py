@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from policy_distill.engines.onnx_graph import build_model, feed
-from policy_distill.plan import GAUSSIANS, Plan
+from policy_distill.plan import Plan
 
 
 def open_session(model: bytes) -> onnxruntime.InferenceSession:
@@ -28,15 +28,11 @@ class OnnxEngine:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._session = open_session(build_model(plan, {}).SerializeToString())
-        names = [output.name for output in self._session.get_outputs()]
-        with_head = plan.family in GAUSSIANS and plan.n_outputs > plan.n_modes
-        self._outputs = ["mean", "log_std"] if with_head else [names[1]]
+        self._session = open_session(build_model(plan, {}, named=False).SerializeToString())
 
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
-        found = self._session.run(self._outputs, feed(self._plan, obs))
-        outputs: np.ndarray = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+        outputs: np.ndarray = self._session.run(["outputs"], feed(self._plan, obs))[0]
         return outputs
 
     def make_act(self) -> Callable[[Any], Any]:

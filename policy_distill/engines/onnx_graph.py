@@ -14,8 +14,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from policy_distill.engines.onnx_builder import Graph, tensor_type
+from policy_distill.engines.onnx_output import add_execution, add_mode, name_outputs
+from policy_distill.engines.perceptron import fold, foldable
 from policy_distill.observations import Part, channels_first
-from policy_distill.plan import GAUSSIANS, Plan
+from policy_distill.plan import Plan
 
 OPSET = 17
 IR_VERSION = 8
@@ -26,11 +28,13 @@ AddLinear = Callable[[Graph, str, Mapping[str, Any], int], str]
 """Adds a linear or convolutional layer: graph, input, record, place among the layers."""
 
 
-def build_model(plan: Plan, metadata: Mapping[str, str], add_linear: AddLinear | None = None) -> onnx.ModelProto:
+def build_model(
+    plan: Plan, metadata: Mapping[str, str], add_linear: AddLinear | None = None, *, named: bool = True
+) -> onnx.ModelProto:
     """Return the model; `metadata` is embedded as its properties.
 
     Inputs are called `obs`, or as the keys of a Dict. Outputs: `action`; `logits`, or `mean` and, where the network
-    gives or the student has it, `log_std`.
+    gives or the student has it, `log_std`. Without `named`, what comes with the action is the network's `outputs`.
     """
     graph = Graph()
     parts = plan.featurizer.parts
@@ -38,11 +42,20 @@ def build_model(plan: Plan, metadata: Mapping[str, str], add_linear: AddLinear |
         helper.make_tensor_value_info(input_name(part), tensor_type(part.dtype), ["batch", *part.shape])
         for part in parts
     ]
-    x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
-    add_linear = add_linear or _linear(plan)
-    for place, layer in enumerate(plan.layers):
-        x = add_linear(graph, x, layer, place) if "weight" in layer else _simple(graph, x, layer)
-    outputs = _action(graph, plan, x)
+    if add_linear is None and plan.is_perceptron and foldable(plan):
+        x = _folded(graph, plan)
+    else:
+        x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
+        add_linear = add_linear or _linear(plan)
+        for place, layer in enumerate(plan.layers):
+            x = add_linear(graph, x, layer, place) if "weight" in layer else _simple(graph, x, layer)
+    names = name_outputs(graph, plan, x, named)
+    add_execution(graph, plan, add_mode(graph, plan, next(iter(names))))
+    action_map = plan.action_map
+    outputs = [
+        helper.make_tensor_value_info("action", tensor_type(action_map.dtype), ["batch", *action_map.shape]),
+        *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in names.items()),
+    ]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "student", inputs, outputs, list(graph.constants.values())),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -65,6 +78,22 @@ def feed(plan: Plan, obs: Any) -> dict[str, np.ndarray]:
     return {
         input_name(part): np.ascontiguousarray(arrays[part.key], dtype=part.dtype) for part in plan.featurizer.parts
     }
+
+
+def _folded(graph: Graph, plan: Plan) -> str:
+    """Add clipping of the raw observation, and layers that normalise by their weights; see `perceptron.py`."""
+    layers, low, high = fold(plan)
+    part = plan.featurizer.parts[0]
+    x = input_name(part)
+    x = x if part.dtype == np.float32 else graph.cast(x, np.float32)
+    x = graph.reshape(x, [-1, part.size]) if len(part.shape) != 1 else x
+    if np.isfinite(low).all():
+        x = graph.add("Min", graph.add("Max", x, graph.constant(low, np.float32)), graph.constant(high, np.float32))
+    for layer in layers:
+        weight, bias = layer.matrix[:, :-1], layer.matrix[:, -1]
+        x = graph.add("Gemm", x, graph.constant(weight, np.float32), graph.constant(bias, np.float32), transB=1)
+        x = _simple(graph, x, {"op": layer.activation}) if layer.activation else x
+    return x
 
 
 def _image(graph: Graph, part: Part) -> str:
@@ -122,66 +151,3 @@ def _simple(graph: Graph, x: str, layer: Mapping[str, Any]) -> str:
     if layer["op"] == "scale":
         return graph.add("Mul", graph.cast(x, np.float32), graph.constant(layer["factor"], np.float32))
     return graph.add({"tanh": "Tanh", "relu": "Relu", "flatten": "Flatten"}[layer["op"]], x)
-
-
-def _action(graph: Graph, plan: Plan, x: str) -> list[onnx.ValueInfoProto]:
-    """Add what follows the network's outputs; return the descriptions of the model's outputs."""
-    family, action_map = plan.family, plan.action_map
-    if family in GAUSSIANS:
-        mode = parameters = graph.columns(x, 0, plan.n_modes, "mean")
-        names = [("mean", plan.n_modes)]
-        if plan.n_outputs > plan.n_modes:
-            graph.columns(x, plan.n_modes, plan.n_outputs, "log_std")
-            names.append(("log_std", plan.n_modes))
-        else:
-            # One vector for all states: as many rows as there are observations, as the other outputs have.
-            log_std = graph.constant(plan.tensors["log_std"], np.float32)
-            graph.add("Add", graph.add("Mul", mode, graph.constant(0, np.float32)), log_std, output="log_std")
-            names.append(("log_std", plan.n_modes))
-        mode = graph.add("Tanh", parameters) if family == "squashed_gaussian" else parameters
-    else:
-        name = "mean" if family == "deterministic" else "logits"
-        parameters = graph.add("Identity", x, output=name)
-        names = [(name, plan.n_outputs)]
-        mode = _discrete_mode(graph, plan, parameters)
-    _execute(graph, plan, mode)
-    outputs = [
-        helper.make_tensor_value_info("action", tensor_type(action_map.dtype), ["batch", *action_map.shape]),
-        *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in names),
-    ]
-    return outputs
-
-
-def _discrete_mode(graph: Graph, plan: Plan, x: str) -> str:
-    if plan.family == "categorical":
-        return graph.add("ArgMax", x, axis=1, keepdims=0)
-    if plan.family == "multi_categorical":
-        ends = np.cumsum(plan.family_config["nvec"])
-        heads = [graph.columns(x, end - n, end) for n, end in zip(plan.family_config["nvec"], ends, strict=True)]
-        return graph.add("Concat", *(graph.add("ArgMax", head, axis=1, keepdims=1) for head in heads), axis=1)
-    if plan.family == "bernoulli":
-        return graph.cast(graph.add("Greater", x, graph.constant(0, np.float32)), np.int64)
-    return x
-
-
-def _execute(graph: Graph, plan: Plan, mode: str) -> None:
-    action_map = plan.action_map
-    shape = [-1, *action_map.shape]
-    if action_map.kind == "index":
-        x = graph.add("Add", mode, graph.constant(action_map.start, np.int64))
-        x = graph.cast(x, action_map.dtype) if action_map.dtype != "int64" else x
-    else:
-        x = mode
-        if action_map.kind != "none":
-            assert action_map.low is not None and action_map.high is not None
-            low, high = action_map.low.ravel(), action_map.high.ravel()
-            if action_map.kind == "clip":
-                x = graph.add(
-                    "Max", graph.add("Min", x, graph.constant(high, np.float32)), graph.constant(low, np.float32)
-                )
-            else:
-                half = graph.constant(0.5 * (high - low), np.float32)
-                x = graph.add("Mul", graph.add("Add", x, graph.constant(1, np.float32)), half)
-                x = graph.add("Add", x, graph.constant(low, np.float32))
-        x = graph.cast(x, action_map.dtype)
-    graph.reshape(x, shape, output="action")
