@@ -1,4 +1,4 @@
-"""ONNX Runtime: the quickest for convolutions and for wide networks in batches."""
+"""ONNX Runtime: the quickest for convolutions."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ In: arrays and names. Out: C99 text.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 TANH = """\
@@ -64,16 +66,23 @@ static void conv(const float *w, const float *b, const float *x, float *y, int n
             }
 }
 """
+COUNT = """\
+/* A number of steps, rounded, shifted and held in a byte. */
+static signed char count_steps(float v, int zero) {
+    int k;
+    v = v > 300.0f ? 300.0f : (v < -300.0f ? -300.0f : v);
+    k = (int)(v < 0.0f ? v - 0.5f : v + 0.5f) + zero;
+    return (signed char)(k > 127 ? 127 : (k < -128 ? -128 : k));
+}
+"""
 QUANTIZE = """\
-/* q = x / step, rounded, shifted and held in a byte. */
 static void quantize(const float *x, signed char *q, int n, float per_step, int zero) {
-    for (int i = 0; i < n; i++) {
-        float v = x[i] * per_step;
-        int k;
-        v = v > 300.0f ? 300.0f : (v < -300.0f ? -300.0f : v);
-        k = (int)(v < 0.0f ? v - 0.5f : v + 0.5f) + zero;
-        q[i] = (signed char)(k > 127 ? 127 : (k < -128 ? -128 : k));
-    }
+    for (int i = 0; i < n; i++) q[i] = count_steps(x[i] * per_step, zero);
+}
+"""
+QUANTIZE_EACH = """\
+static void quantize_each(const float *x, signed char *q, int n, const float *per_step, int zero) {
+    for (int i = 0; i < n; i++) q[i] = count_steps(x[i] * per_step[i], zero);
 }
 """
 DENSE_INT8 = """\
@@ -107,7 +116,7 @@ static void conv_int8(const signed char *w, const float *step, const float *b, c
 """
 
 
-def number(value: float, double: bool = False) -> str:
+def number(value: Any, double: bool = False) -> str:
     """Return a literal that C reads back to the same bits."""
     value = float(value) if double else float(np.float32(value))
     text = repr(value) if double else f"{value:.9g}"

@@ -148,12 +148,15 @@ def _add_layer(
         name = source.constant(f"weight_{place}", weight if op == "conv2d" else weight.T)
         source.body.append(f"{'conv' if op == 'conv2d' else 'dense'}({name}, {bias}, {x}, {y}, {sizes});")
         return True
-    source.use(c_parts.QUANTIZE)
+    source.use(c_parts.COUNT)
+    source.use(c_parts.QUANTIZE if quantized.input_scale is None else c_parts.QUANTIZE_EACH)
     source.use(c_parts.CONV_INT8 if op == "conv2d" else c_parts.DENSE_INT8)
     name = source.constant(f"weight_{place}", quantized.weight, "signed char")
     step = source.constant(f"step_{place}", quantized.output_step)
+    each = quantized.input_scale is not None
+    per_step = source.constant(f"per_step_{place}", quantized.per_step) if each else c_parts.number(quantized.per_step)
     source.body += [
-        f"quantize({x}, q, {size}, {c_parts.number(1.0 / quantized.input_step)}, {quantized.input_zero});",
+        f"quantize{'_each' if each else ''}({x}, q, {size}, {per_step}, {quantized.input_zero});",
         f"{'conv' if op == 'conv2d' else 'dense'}_int8({name}, {step}, {bias}, q, {y}, {sizes});",
     ]
     return True

@@ -23,6 +23,8 @@ def add_quantized(quantized: Mapping[int, QuantizedLayer]) -> AddLinear:
         one = quantized[place]
         step = graph.constant(one.input_step, np.float32)
         zero = graph.constant(one.input_zero, np.int8)
+        if one.input_scale is not None:
+            x = graph.add("Mul", x, graph.constant(one.input_scale, np.float32))
         x = graph.add("DequantizeLinear", graph.add("QuantizeLinear", x, step, zero), step, zero)
         n_out = len(one.bias)
         weight = graph.add(

@@ -64,7 +64,7 @@ def make_reference(student: Student, obs: Any, n_visited: int) -> Reference:
     kept = np.flatnonzero(finite)
     outputs = outputs[kept]
     return Reference(
-        take(obs, kept), student.plan.actions(outputs), _margins(student, outputs), int(finite[:n_visited].sum())
+        take(obs, kept), student.plan.actions(outputs), logit_margins(student, outputs), int(finite[:n_visited].sum())
     )
 
 
@@ -101,7 +101,8 @@ def action_span(student: Student, actions: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(span), span, used)
 
 
-def _margins(student: Student, outputs: np.ndarray) -> np.ndarray:
+def logit_margins(student: Student, outputs: np.ndarray) -> np.ndarray:
+    """Return how far the best logit is from the next in each row, `[B]`; see `Reference`."""
     family, config = student.plan.family, student.plan.family_config
     if family == "bernoulli":
         return np.abs(outputs).min(axis=1)

@@ -11,6 +11,7 @@ import numpy as np
 
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
+from policy_distill.fit import check_fit
 from policy_distill.make_env import is_registered
 from policy_distill.observations import Normalizer, Part
 from policy_distill.rollout import Collector
@@ -30,19 +31,30 @@ def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tupl
     Raises:
         RequestError: for an `env` that cannot be made or does not fit.
     """
-    env = env if env is not None else _own_env(student)
+    env = env if env is not None else own_env(student)
     if env is None:
         return sample_states(student, n_states, seed), "sampled"
     envs = open_environments(env, N_ENVS, student.env_wrappers)
     try:
-        from policy_distill.fit import check_fit
-
         check_fit(student, envs)
         steps = -(-n_states // envs.n_envs)
         rollout = Collector(envs, seed).collect(student, steps, True, 0.0, masked=student.takes_action_masks)
         return _head(_own_keys(student, rollout.flat_obs), n_states), envs.env_id
     finally:
         envs.close()
+
+
+def own_env(student: Student) -> str | None:
+    """Return the environment that a student was distilled in, where it can be made here."""
+    env_id = student.metadata["provenance"].get("env_id")
+    if not isinstance(env_id, str) or not is_registered(env_id):
+        return None
+    try:
+        open_environments(env_id, 1, student.env_wrappers).close()
+    except RequestError:
+        # A package of the environment is missing here, where only an artefact is wanted.
+        return None
+    return env_id
 
 
 def sample_states(student: Student, n_states: int, seed: int) -> Any:
@@ -73,18 +85,6 @@ def take(obs: Any, index: Any) -> Any:
 def count(obs: Any) -> int:
     """Return the size of a batch."""
     return len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
-
-
-def _own_env(student: Student) -> str | None:
-    env_id = student.metadata["provenance"].get("env_id")
-    if not isinstance(env_id, str) or not is_registered(env_id):
-        return None
-    try:
-        open_environments(env_id, 1, student.env_wrappers).close()
-    except RequestError:
-        # A package of the environment is missing here, where only an artefact is wanted.
-        return None
-    return env_id
 
 
 def _own_keys(student: Student, obs: Any) -> Any:
