@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from policy_distill.comparison import compare as compare
     from policy_distill.config import DistillConfig as DistillConfig
     from policy_distill.evaluation import evaluate as evaluate
+    from policy_distill.exporters.export import export as export
     from policy_distill.loop import distill as distill
     from policy_distill.runtime import load_student as load_student
     from policy_distill.teachers.load import load_teacher as load_teacher
@@ -23,10 +24,11 @@ _HOMES = {
     "load_student": "policy_distill.runtime",
     "evaluate": "policy_distill.evaluation",
     "compare": "policy_distill.comparison",
+    "export": "policy_distill.exporters.export",
     "__version__": "policy_distill.version",
 }
 
-__all__ = ["DistillConfig", "compare", "distill", "evaluate", "load_student", "load_teacher", "train_teacher"]
+__all__ = ["DistillConfig", "compare", "distill", "evaluate", "export", "load_student", "load_teacher", "train_teacher"]
 
 
 def __getattr__(name: str) -> Any:

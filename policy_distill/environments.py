@@ -14,7 +14,8 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from policy_distill.env_faults import EnvFaults, Misbehaviour, make_writer
+from policy_distill.env_faults import EnvFaults, Misbehaviour
+from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.make_env import make_env
 from policy_distill.wrappers import WrapperSpec, apply_wrappers
@@ -59,99 +60,6 @@ class Environments(Protocol):
         ...
 
 
-class EnvironmentList:
-    """A list of Gymnasium environments in this process."""
-
-    resets_itself = False
-
-    def __init__(
-        self,
-        envs: list[gymnasium.Env[Any, Any]],
-        *,
-        owned: bool = True,
-        make: Callable[[], gymnasium.Env[Any, Any]] | None = None,
-    ) -> None:
-        """Take environments; `make` makes another in place of one that failed, which else is only reset."""
-        self.envs = envs
-        self._make = make
-        self.n_envs = len(envs)
-        self.observation_space = envs[0].observation_space
-        self.action_space = envs[0].action_space
-        self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
-        self.obs = _storage(self.observation_space, self.n_envs)
-        self.faults = EnvFaults(self.env_id, self.n_envs)
-        self._write = _writer(self.obs)
-        self.restarting = np.zeros(self.n_envs, dtype=bool)
-        self.owned = owned
-        self._rewards = np.zeros(self.n_envs)
-        self._terminated = np.zeros(self.n_envs, dtype=bool)
-        self._truncated = np.zeros(self.n_envs, dtype=bool)
-
-    def reset(self, index: int, seed: int) -> None:
-        """Start a new episode in one environment from `seed`."""
-        while True:
-            self.faults.began(index, seed)
-            self.faults.stepping = True
-            try:
-                self._write(index, self.envs[index].reset(seed=seed)[0])
-                break
-            except Exception as error:
-                self.restart(index, error)
-        self.faults.stepping = False
-
-    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Step all environments, or those where `active` `[N]` is True; the others keep their last values."""
-        self.faults.n_steps += 1
-        self.faults.stepping = True
-        for index in range(self.n_envs) if active is None else np.flatnonzero(active).tolist():
-            try:
-                obs, reward, terminated, truncated, _ = self.envs[index].step(actions[index])
-                self._write(index, obs)
-                self._rewards[index] = reward
-                self._terminated[index] = terminated
-                self._truncated[index] = truncated
-            except Exception as error:
-                self.restart(index, error)
-                self.faults.stepping = True
-                # Its episode ends here, so that whoever steps starts the next one.
-                self._rewards[index], self._terminated[index], self._truncated[index] = 0.0, False, True
-        self.faults.stepping = False
-        return self._rewards.copy(), self._terminated.copy(), self._truncated.copy()
-
-    def restart(self, index: int, error: Exception) -> None:
-        """Put a new environment in place of one that failed, to be reset.
-
-        Raises:
-            RunFault: where no restart is left; with the environment's index, step and seed.
-        """
-        while True:
-            self.faults.handle(index, error)
-            try:
-                if self._make is not None:
-                    self.envs[index] = self._make()
-                return
-            except Exception as again:
-                error = again
-
-    def action_masks(self) -> np.ndarray:
-        """Return which actions are allowed now, bool `[N, A]`.
-
-        Raises:
-            RequestError: where the environments have no method `action_masks`.
-        """
-        try:
-            return np.stack([env.get_wrapper_attr("action_masks")() for env in self.envs]).astype(bool)
-        except AttributeError:
-            raise RequestError(
-                f"expected a method action_masks of {self.env_id}, as sb3-contrib uses it; found none"
-            ) from None
-
-    def close(self) -> None:
-        """Close the environments, unless they are the caller's."""
-        for env in self.envs if self.owned else ():
-            env.close()
-
-
 def open_environments(env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = ()) -> Environments:
     """Return environments for anything that names them; given vector environments keep their own number.
 
@@ -183,6 +91,11 @@ def open_environments(env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = (
         "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
         f"found {type(env).__name__}"
     )
+
+
+def is_recipe(env: Any) -> bool:
+    """Say whether `env` tells how environments are made; else it is an environment of the caller's."""
+    return isinstance(env, str | EnvSpec) or (callable(env) and not hasattr(env, "step"))
 
 
 def without_normalization(env: Any) -> Any:
@@ -223,19 +136,6 @@ def check_observations(envs: Environments, where: str) -> int | None:
     return None
 
 
-def _writer(storage: Any) -> Callable[[int, Any], None]:
-    """Return what stores the observation of one environment."""
-    if not isinstance(storage, dict):
-        return make_writer(storage)
-    writers = {key: make_writer(value) for key, value in storage.items()}
-
-    def write(index: int, obs: Any) -> None:
-        for key, writer in writers.items():
-            writer(index, obs[key])
-
-    return write
-
-
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:
     env = make()
     if not isinstance(env, gymnasium.Env):
@@ -243,13 +143,3 @@ def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:
             f"expected a callable that returns a Gymnasium environment, it returned {type(env).__name__}"
         )
     return env
-
-
-def _storage(space: gymnasium.Space[Any], n_envs: int) -> Any:
-    if isinstance(space, gymnasium.spaces.Dict):
-        return {key: _storage(sub, n_envs) for key, sub in space.spaces.items()}
-    if space.shape is None or space.dtype is None:
-        raise RequestError(
-            f"expected observations that are arrays or a Dict of them, found {space}; wrap the environment"
-        )
-    return np.zeros((n_envs, *space.shape), dtype=space.dtype)

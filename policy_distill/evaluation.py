@@ -5,11 +5,13 @@ In: policies and an environment. Out: an `Evaluation` each, and the `Retention` 
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from policy_distill.actors import RandomPolicy
-from policy_distill.environments import Environments, open_environments, without_normalization
+from policy_distill.background import Background, has_idle_core
+from policy_distill.environments import Environments, is_recipe, open_environments, without_normalization
 from policy_distill.episodes import Evaluation, OnStep, run_episodes
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
@@ -52,12 +54,38 @@ def evaluate(
         RunFault: for observations that are not finite.
     """
     _check_counts(n_episodes, seed)
-    envs = _open(policy, env, min(n_envs, n_episodes))
-    try:
+    with closing(_open(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
         return run_episodes(policy, envs, n_episodes, seed, deterministic)
-    finally:
-        envs.close()
+
+
+class Reference:
+    """Teacher and random policy on the episodes of a proof, run beside whatever else happens where a core is idle."""
+
+    def __init__(self, teacher: Policy, env: Any, n_episodes: int, seed: int, n_envs: int = N_ENVS) -> None:
+        """Start at once; arguments as of `compare_policies`."""
+        _check_counts(n_episodes, seed)
+        self._episodes = (teacher, env, n_episodes, seed, n_envs)
+        self._background = Background(self._run, forked=has_idle_core() and is_recipe(env))
+
+    def result(self, on_episode: OnStep | None = None) -> tuple[Evaluation, Evaluation]:
+        """Return the evaluations of teacher and random policy; errors as of `evaluate`."""
+        return self._background.result(on_episode)
+
+    def close(self) -> None:
+        """Stop, whether there is a result or not."""
+        self._background.close()
+
+    def _run(self, on_episode: OnStep) -> tuple[Evaluation, Evaluation]:
+        teacher, env, n_episodes, seed, n_envs = self._episodes
+        with closing(_open(teacher, env, min(n_envs, n_episodes))) as envs:
+            check_fit(teacher, envs)
+            masked = bool(getattr(teacher, "takes_action_masks", False))
+            random_policy = RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=masked)
+            return (
+                run_episodes(teacher, envs, n_episodes, seed, True, on_episode),
+                run_episodes(random_policy, envs, n_episodes, seed, True, _offset(on_episode, n_episodes)),
+            )
 
 
 def compare_policies(
@@ -70,22 +98,17 @@ def compare_policies(
     margin: float = MARGIN,
     n_envs: int = N_ENVS,
     on_episode: OnStep | None = None,
+    reference: Reference | None = None,
 ) -> Comparison:
-    """Evaluate teacher, student and a random policy on the same episode seeds; see `comparison.compare`."""
-    _check_counts(n_episodes, seed)
-    envs = _open(teacher, env, min(n_envs, n_episodes))
-    try:
-        for policy in (teacher, student):
-            check_fit(policy, envs)
-        masked = bool(getattr(teacher, "takes_action_masks", False))
-        random_policy = RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=masked)
-        runs: list[Evaluation] = []
-        for policy in (teacher, student, random_policy):
-            advance = _offset(on_episode, len(runs) * n_episodes)
-            runs.append(run_episodes(policy, envs, n_episodes, seed, True, advance))
-    finally:
-        envs.close()
-    teacher_run, student_run, random_run = runs
+    """Evaluate teacher, student and a random policy on the same episode seeds; see `comparison.compare`.
+
+    `reference` is one of the same teacher, environment and episodes that was started before.
+    """
+    with closing(reference or Reference(teacher, env, n_episodes, seed, n_envs)) as reference:
+        with closing(_open(teacher, env, min(n_envs, n_episodes))) as envs:
+            check_fit(student, envs)
+            student_run = run_episodes(student, envs, n_episodes, seed, True, on_episode)
+        teacher_run, random_run = reference.result(_offset(on_episode, n_episodes))
     kept = retention(student_run.returns, teacher_run.returns, random_run.returns, seed, margin)
     return Comparison(teacher_run, student_run, random_run, kept)
 

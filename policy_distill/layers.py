@@ -94,3 +94,19 @@ def count_macs(layers: Sequence[Layer], tensors: Mapping[str, np.ndarray]) -> in
             places = math.prod(layer["output_shape"][1:]) if layer["op"] == "conv2d" else 1
             total += math.prod(tensors[layer["weight"]].shape) * places
     return total
+
+
+def output_shapes(
+    layers: Sequence[Layer], tensors: Mapping[str, np.ndarray], input_shape: tuple[int, ...]
+) -> list[tuple[int, ...]]:
+    """Return the shape of one observation after each layer."""
+    shapes, shape = [], input_shape
+    for layer in layers:
+        if layer["op"] == "linear":
+            shape = (len(tensors[layer["bias"]]),)
+        elif layer["op"] == "conv2d":
+            shape = tuple(layer["output_shape"])
+        elif layer["op"] == "flatten":
+            shape = (math.prod(shape),)
+        shapes.append(shape)
+    return shapes

@@ -17,13 +17,14 @@ from policy_distill.checkpoint import load_checkpoint, save_checkpoint
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.env_faults import step_limit
 from policy_distill.environments import open_environments, without_normalization
-from policy_distill.evaluation import Comparison, compare_policies
+from policy_distill.evaluation import Comparison
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher, Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss
 from policy_distill.networks.table import make_network
 from policy_distill.progress import Progress
+from policy_distill.proof import prove, start_reference
 from policy_distill.provenance import identity_of, provenance_of
 from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
@@ -83,11 +84,10 @@ def distill(
         session = Session(teacher, envs, student, loss, config)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
-        if folder and resume:
-            load_checkpoint(folder.checkpoint, session, selection, identity)
-        elif folder:
-            folder.write_json("config.json", identity)
+        if folder:
+            _prepare(folder, session, selection, identity, resume)
         with (
+            start_reference(session, env) as reference,
             closing(_open_sinks(tracker, folder, identity, session.env_steps if resume else None)) as sinks,
             Progress(config.timesteps, enabled=progress) as bar,
             Interrupts() as interrupts,
@@ -96,14 +96,24 @@ def distill(
         ):
             _iterate(session, selection, sinks, interrupts, bar, folder, identity)
             selection.finish()
-            comparison = _prove(session, env, bar, interrupts)
+            comparison = prove(session, env, reference, bar, interrupts)
             result = _finish(session, comparison, identity, folder, began)
             if folder and video:
                 try_video(teacher, result.student, without_normalization(env), folder.video)
             _report(result, sinks)
-        if folder:
-            try_report(folder.path)
-        return result
+    if folder:
+        try_report(folder.path)
+    return result
+
+
+def _prepare(
+    folder: RunFolder, session: Session, selection: Selection, identity: dict[str, Any], resume: bool
+) -> None:
+    """Go on from the folder's checkpoint, or write down what this run is."""
+    if resume:
+        load_checkpoint(folder.checkpoint, session, selection, identity)
+    else:
+        folder.write_json("config.json", identity)
 
 
 def _open_sinks(
@@ -144,28 +154,6 @@ def _iterate(
             save_checkpoint(folder.checkpoint, session, selection, identity)
             saved = session.env_steps
         interrupts.stop_if_requested(f"at {session.env_steps} of {session.config.timesteps} steps", folder is not None)
-
-
-def _prove(session: Session, env: Any, bar: Progress, interrupts: Interrupts) -> Comparison | None:
-    """Compare teacher, student and a random policy on paired episode seeds."""
-    config = session.config
-    if config.eval_episodes == 0:
-        return None
-
-    def on_episode(n_done: int) -> None:
-        advance(n_done)
-        interrupts.stop_if_requested(f"after {n_done} episodes of the proof", True)
-
-    with session.timed("evaluate"), bar.phase("proof", 3 * config.eval_episodes) as advance:
-        return compare_policies(
-            session.teacher,
-            session.student(),
-            without_normalization(env),
-            config.eval_episodes,
-            config.eval_seed,
-            n_envs=config.n_eval_envs,
-            on_episode=on_episode,
-        )
 
 
 def _finish(

@@ -116,12 +116,14 @@ def channels_first(shape: tuple[int, ...]) -> bool:
     return int(np.argmin(shape)) == 0
 
 
-class _Part:
+class Part:
     """One leaf of an observation space."""
 
     def __init__(self, key: str, space: dict[str, Any], normalizer: Normalizer | None) -> None:
         self.key = key
         self.shape = space_shape(space)
+        self.dtype = np.dtype(space.get("dtype", "int8"))  # a MultiBinary has none
+        self.raw_size = int(np.prod(self.shape))
         self.normalizer = normalizer
         self.scale = np.float32(1 / 255) if is_image(space) else None
         self.one_hot = _one_hot_sizes(space)
@@ -129,6 +131,7 @@ class _Part:
         self.offsets = np.cumsum([0, *self.one_hot[:-1]]) - _starts(space) if self.one_hot else None
 
     def __call__(self, obs: Any) -> np.ndarray:
+        """Return features `[B, size]`, float32, of a batch of this leaf."""
         obs = np.asarray(obs)
         if self.offsets is not None:
             features = np.zeros((len(obs), self.size), dtype=np.float32)
@@ -140,6 +143,7 @@ class _Part:
         return features if self.scale is None else features * self.scale
 
     def batched(self, obs: Any) -> tuple[np.ndarray, bool]:
+        """Return `obs` with a batch dimension, and whether it was a single one; errors as of `Featurizer`."""
         array = np.asarray(obs)
         if array.shape == self.shape:
             return array[None], True
@@ -151,12 +155,12 @@ class _Part:
         )
 
 
-def _parts(space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None) -> list[_Part]:
+def _parts(space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None) -> list[Part]:
     if space["type"] != "Dict":
         assert not isinstance(normalizer, dict)
-        return [_Part("", space, normalizer)]
+        return [Part("", space, normalizer)]
     per_key = normalizer if isinstance(normalizer, dict) else {}
-    return [_Part(key, sub, per_key.get(key)) for key, sub in space["spaces"].items()]
+    return [Part(key, sub, per_key.get(key)) for key, sub in space["spaces"].items()]
 
 
 def _one_hot_sizes(space: dict[str, Any]) -> list[int]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.environments import EnvironmentList, without_normalization
+from policy_distill.environment_list import EnvironmentList
+from policy_distill.environments import without_normalization
 from policy_distill.episodes import run_episodes
 from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.interfaces import Policy

@@ -5,16 +5,17 @@ In: a student file. Out: executed actions, through SB3's `predict` or the contro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from policy_distill.actions import ActionMap, most_likely, sample
+from policy_distill.actions import most_likely, sample
+from policy_distill.engines.table import RUNTIMES, Engine, make_engine
 from policy_distill.errors import RequestError
-from policy_distill.layers import compile_layers
-from policy_distill.observations import Featurizer, load_normalizer
+from policy_distill.plan import read_plan
 from policy_distill.spaces import make_space
 from policy_distill.student_check import check_student
 from policy_distill.student_file import read_student, write_sealed
@@ -27,30 +28,30 @@ if TYPE_CHECKING:
 MASKED = np.float32(-1e8)
 """Logit of an action that is ruled out."""
 
-RUNTIMES = ("auto", "numpy")
-
 
 class Student:
     """A policy that answers SB3's `predict` on raw observations: normalisation and post-processing are inside.
 
-    Sampling draws from a generator of its own, which `seed` sets; between threads, share it only to act by the mode.
+    Threads may share it. Sampling draws from one generator, which `seed` sets; which thread gets which draw is open.
     """
 
-    def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+    def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str = "auto") -> None:
         self.tensors = tensors
         """The parameters, by name."""
         self.metadata = metadata
         """The file's JSON record: architecture, spaces, normalisation, provenance, retention."""
-        observation_space = metadata["observation_space"]
-        self.normalizer: Any = load_normalizer(metadata["observation_normalization"], observation_space)
+        self.runtime = runtime
+        """What computes the actions: a key of `policy_distill.engines.table.ENGINES`, or `auto`."""
+        self.plan = read_plan(tensors, metadata)
+        """What it computes, as exporters read it."""
+        self.normalizer: Any = self.plan.normalizer
         """The observation statistics applied inside; None where there are none."""
-        self._featurizer = Featurizer(observation_space, self.normalizer)
-        self._forward = compile_layers(metadata["architecture"]["layers"], tensors)
-        self._family: str = metadata["distribution"]["family"]
-        self._family_config: dict[str, Any] = metadata["distribution"]["config"]
-        self._action_map = ActionMap.from_json(metadata["action_post_processing"])
         self._log_std = tensors.get("log_std")
-        self._rng = np.random.default_rng(0)
+        self._seed = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as arrays and a record, without buffers; sampling starts again from the seed."""
+        return _rebuild, (self.tensors, self.metadata, self.runtime, self._seed)
 
     @property
     def takes_action_masks(self) -> bool:
@@ -79,7 +80,8 @@ class Student:
 
     def seed(self, seed: int) -> None:
         """Restart the generator that sampled actions are drawn from."""
-        self._rng = np.random.default_rng(seed)
+        self._seed = seed
+        self.__dict__.pop("_rng", None)
 
     def predict(
         self,
@@ -96,17 +98,36 @@ class Student:
         Raises:
             ValueError: for an observation of another shape than `observation_space`.
         """
-        obs, single = self._featurizer.batched(observation)
-        actions = self._action_map.execute(self._choose(obs, deterministic, action_masks))
+        obs, single = self.plan.featurizer.batched(observation)
+        if single and deterministic and action_masks is None:
+            return self.act(observation), state
+        actions = self.plan.action_map.execute(self._choose(obs, deterministic, action_masks))
         return (actions[0] if single else actions), state
 
-    def act(self, obs: Any) -> np.ndarray:
-        """Return the executed deterministic action for one raw observation."""
-        return self.predict(obs, deterministic=True)[0]
+    @cached_property
+    def act(self) -> Callable[[Any], Any]:
+        """`act(obs)` returns the executed deterministic action for one raw observation: the control loop's call.
+
+        It does not check what it is given, beyond what NumPy's broadcasting refuses.
+        """
+        return self._engine.make_act()
+
+    @cached_property
+    def _rng(self) -> np.random.Generator:
+        # Made when it is first drawn from: importing numpy.random takes 3 MB.
+        return np.random.default_rng(self._seed)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return make_engine(self.runtime, self.plan)
+
+    def network_outputs(self, obs: Any) -> np.ndarray:
+        """Return the network's outputs `[B, n_outputs]` for a batch of raw observations: all but a fixed log σ."""
+        return self._engine.outputs(obs)
 
     def distribution_params(self, obs: Any) -> np.ndarray:
         """Return the distribution parameters `[B, P]` for a batch of raw observations `[B, ...]`."""
-        outputs = self._forward(self._featurizer(obs))
+        outputs = self.network_outputs(obs)
         if self._log_std is None:
             return outputs
         return np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)], axis=1)
@@ -128,20 +149,26 @@ class Student:
         Raises:
             RequestError: for a student of images, Dict or discrete observations.
         """
-        from policy_distill.export.sb3 import to_sb3
+        from policy_distill.exporters.sb3 import to_sb3
 
         return to_sb3(self, env)
 
     def _choose(self, obs: Any, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
+        family, config = self.plan.family, self.plan.family_config
         if action_masks is not None:
             params = np.where(np.reshape(action_masks, (len(action_masks), -1)), self.distribution_params(obs), MASKED)
-            if deterministic:
-                return most_likely(self._family, self._family_config, params)
-            return sample(self._family, self._family_config, params, self._rng)
-        if deterministic:
+        else:
             # The mode of every family is found from the network's own outputs; log σ plays no part in it.
-            return most_likely(self._family, self._family_config, self._forward(self._featurizer(obs)))
-        return sample(self._family, self._family_config, self.distribution_params(obs), self._rng)
+            params = self._engine.outputs(obs) if deterministic else self.distribution_params(obs)
+        if deterministic:
+            return most_likely(family, config, params)
+        return sample(family, config, params, self._rng)
+
+
+def _rebuild(tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str, seed: int) -> Student:
+    student = Student(tensors, metadata, runtime)
+    student.seed(seed)
+    return student
 
 
 def load_student(path: str | Path, runtime: str = "auto") -> Student:
@@ -149,17 +176,23 @@ def load_student(path: str | Path, runtime: str = "auto") -> Student:
 
     Args:
         path: a `student.safetensors`.
-        runtime: what computes the actions; `auto` takes the fastest that is there.
+        runtime: what computes the actions: `numpy`, which is always there; `native`, `torch` or `onnx`, where they are
+            installed; `auto` takes the fastest that is there and never torch.
 
     Raises:
-        RequestError: for an unknown runtime, or a file that is missing, foreign, truncated or altered.
+        RequestError: for a runtime that is unknown or not installed, or a file that is missing, foreign, truncated or
+            altered.
     """
     if runtime not in RUNTIMES:
         raise RequestError(f"expected a runtime among {', '.join(RUNTIMES)}, found {runtime!r}")
     tensors, metadata = read_student(path)
     try:
         check_student(metadata, tensors)
-        return Student(tensors, metadata)
+        student = Student(tensors, metadata, runtime)
+        student.act  # noqa: B018 - made now, so that a broken file or a missing library shows here
+        return student
+    except RequestError:
+        raise
     except Exception as error:
         # A record may hold anything at all under the names that are looked for.
         reason = f"{type(error).__name__}: {str(error)[:120]}"

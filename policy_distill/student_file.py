@@ -6,9 +6,9 @@ safetensors itself would load silently.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +130,19 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def _digest(tensors: dict[str, np.ndarray], text: str) -> str:
-    digest = hashlib.sha256(text.encode(errors="surrogatepass"))
+    digest = _sha256(text.encode(errors="surrogatepass"))
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
         digest.update(f"{name} {array.dtype} {array.shape}".encode(errors="surrogatepass"))
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _sha256(data: bytes) -> Any:
+    # hashlib brings OpenSSL along, 4 MB that a small machine would rather keep; Python has this one built in.
+    for name in ("_sha2", "_sha256", "hashlib"):
+        try:
+            return import_module(name).sha256(data)
+        except ImportError:
+            continue
+    raise AssertionError("hashlib is part of Python")

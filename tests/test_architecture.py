@@ -9,16 +9,18 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
-    ["errors", "version", "interfaces", "threads"],
+    ["errors", "version", "interfaces", "threads", "background"],
     ["verdict"],
     ["statistics"],
-    ["spaces", "observations", "actions", "layers"],
+    ["spaces", "observations", "actions", "layers", "plan"],
     ["config", "student_file", "student_check", "interrupts", "progress"],
     ["schedule"],
+    ["engines", "quantization"],
     ["distributions", "networks", "losses", "runtime"],
     ["wrappers", "make_env", "perturb_wrappers"],
     ["perturb"],
     ["env_faults"],
+    ["environment_list"],
     ["environments", "vector_environments"],
     ["fit", "actors"],
     ["episodes"],
@@ -30,10 +32,10 @@ ORDER = [
     ["dense_step", "autograd_step"],
     ["training"],
     ["session", "provenance"],
-    ["selection", "comparison"],
-    ["checkpoint", "result", "tracking", "export"],
+    ["selection", "comparison", "proof"],
+    ["checkpoint", "result", "tracking", "exporters"],
     ["report"],
-    ["loop"],
+    ["loop", "benchmark"],
     ["commands"],
     ["cli", "__main__"],
 ]
@@ -41,7 +43,7 @@ SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"run", 
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
 # A late import inside a function, so that acting does not pay for torch.
-LATE = {("runtime", "student"), ("runtime", "export"), ("environments", "vector_environments")}
+LATE = {("runtime", "student"), ("runtime", "exporters"), ("environments", "vector_environments")}
 
 
 def modules():
@@ -82,7 +84,7 @@ def test_a_module_imports_only_what_stands_before_it(name):
 def test_there_are_no_cycles():
     known = modules()
     graph = {name: {t for t in imports(path) if t in known and t != name} for name, path in known.items()}
-    graph["policy_distill.runtime"] -= {"policy_distill.student", "policy_distill.export.sb3"}
+    graph["policy_distill.runtime"] -= {"policy_distill.student", "policy_distill.exporters.sb3"}
     graph["policy_distill.environments"].discard("policy_distill.vector_environments")
     done, open_ = set(), []
 

@@ -12,7 +12,8 @@ import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack
 
 from policy_distill.env_faults import Misbehaviour, make_writer, step_limit
-from policy_distill.environments import EnvironmentList, open_environments
+from policy_distill.environment_list import EnvironmentList
+from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.evaluation import evaluate
 from policy_distill.loop import distill

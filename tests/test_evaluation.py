@@ -10,6 +10,13 @@ from policy_distill.evaluation import compare_policies, evaluate
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 
 
+class Hasty:
+    """Pushes the way it moves, and falls soon."""
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return (observation[:, 1] > 0).astype(np.int64), state
+
+
 class LengthBySeed(Corridor):
     """Even seeds end after 2 steps with a return of 2, odd ones after 50 with 50."""
 
@@ -54,9 +61,29 @@ def test_a_teacher_compared_with_itself_keeps_everything():
 def test_a_comparison_reports_every_episode():
     done = []
     found = compare_policies(cartpole_teacher(), cartpole_teacher(), "CartPole-v1", 5, 0, on_episode=done.append)
-    assert done[-1] == 15
+    # The student's episodes are counted one by one; those of a process beside this one from time to time.
     assert done == sorted(done)
+    assert max(n for n in done if n <= 5) == 5
+    assert max(done) <= 15
     assert found.random.mean < 60 < found.teacher.mean
+
+
+def test_a_proof_is_the_same_in_one_process_and_in_two(monkeypatch):
+    found = {}
+    for idle in (True, False):
+        monkeypatch.setattr("policy_distill.evaluation.has_idle_core", lambda idle=idle: idle)
+        found[idle] = compare_policies(cartpole_teacher(), Hasty(), "CartPole-v1", 6, 3)
+    for name in ("teacher", "student", "random"):
+        assert np.array_equal(getattr(found[True], name).returns, getattr(found[False], name).returns)
+    assert found[True].retention == found[False].retention
+
+
+def test_what_fails_beside_this_process_fails_here():
+    def broken():
+        return Corridor(nan_at=3)
+
+    with pytest.raises(RunFault, match="nan"):
+        compare_policies(corridor_teacher(), corridor_teacher(), broken, 4, 0)
 
 
 def test_any_object_with_predict_is_evaluated():

@@ -4,7 +4,8 @@ import torch
 
 from policy_distill.actors import MixedActor, RandomPolicy, TeacherActor
 from policy_distill.buffer import Buffer
-from policy_distill.environments import EnvironmentList, open_environments
+from policy_distill.environment_list import EnvironmentList
+from policy_distill.environments import open_environments
 from policy_distill.errors import RunFault
 from policy_distill.rollout import TRAINING_SEEDS, Collector
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher

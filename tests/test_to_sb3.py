@@ -7,6 +7,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from policy_distill.errors import RequestError
 from policy_distill.teachers.load import load_teacher
 from tests.doubles import cartpole_teacher, pendulum_teacher
+from tests.students import make_student
 from tests.test_every_teacher import QUICK, make_env, make_model
 from tests.test_student import make_policy, observations
 
@@ -53,10 +54,25 @@ def test_a_squashed_student_keeps_its_actions(algorithm):
     assert np.allclose(model.predict(obs, deterministic=True)[0], expected, atol=1e-4)
 
 
-def test_a_student_that_sb3_cannot_hold_is_refused():
+def test_a_student_of_images_trains_on():
     from policy_distill.loop import distill
 
     case = ("ppo", "discrete", "image_last", {})
     student = distill(load_teacher(make_model(case)), make_env(case), "cnn:4", activation="relu", **QUICK).student
-    with pytest.raises(RequestError, match="expected a student of vectors"):
-        student.to_sb3(make_env(case)())
+    model = student.to_sb3(make_env(case)())
+    obs = np.stack([make_env(case)().observation_space.sample() for _ in range(20)])
+    expected, _ = student.predict(obs, deterministic=True)
+    assert np.array_equal(model.predict(obs, deterministic=True)[0], expected)
+    before = model.policy.features_extractor.convolutions[0].weight.detach().clone()
+    model.n_steps = model.rollout_buffer.buffer_size = 16
+    model.learn(16)
+    assert not torch.equal(model.policy.features_extractor.convolutions[0].weight, before)
+
+
+def test_a_student_that_sb3_cannot_hold_is_refused():
+    for kind, reason in (
+        (("vector", "offset", "linear", "tanh"), "start at 0"),
+        (("vector", "deterministic_free", "linear", "tanh"), "bounds"),
+    ):
+        with pytest.raises(RequestError, match=reason):
+            make_student(kind).to_sb3("CartPole-v1")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from policy_distill.commands.bench import Bench
 from policy_distill.commands.compare import Compare
 from policy_distill.commands.dashboard import Dashboard
 from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
+from policy_distill.commands.export import Export
 from policy_distill.commands.info import Info
 from policy_distill.commands.report import Report
 from policy_distill.commands.sync import Sync
@@ -19,6 +21,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "distill": Distill,
     "evaluate": Evaluate,
     "compare": Compare,
+    "export": Export,
+    "bench": Bench,
     "info": Info,
     "report": Report,
     "sync": Sync,

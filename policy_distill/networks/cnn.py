@@ -55,7 +55,9 @@ def _kernel(size: int, input_shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _convolution(n_in: int, n_out: int, kernel: int, stride: int, gain: float, generator: torch.Generator) -> nn.Conv2d:
-    layer = nn.utils.skip_init(nn.Conv2d, n_in, n_out, kernel, stride)
+    with torch.random.fork_rng(devices=()):
+        layer = nn.Conv2d(n_in, n_out, kernel, stride)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
+    assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return layer

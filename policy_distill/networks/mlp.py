@@ -44,7 +44,9 @@ class MLP:
 
 def make_linear(n_in: int, n_out: int, gain: float, generator: torch.Generator) -> nn.Linear:
     """Return a linear layer with orthogonal weights of size `gain` and zero biases."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    with torch.random.fork_rng(devices=()):
+        # torch draws weights of its own from the global generator; `skip_init` draws none, but is slow to import.
+        layer = nn.Linear(n_in, n_out)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.environments import EnvironmentList
+from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Policy
 from policy_distill.perturb import Condition

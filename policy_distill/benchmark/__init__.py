@@ -1,0 +1,1 @@
+"""How fast a student acts, beside Stable-Baselines3."""

@@ -1,0 +1,107 @@
+"""`policy-distill bench`: how fast a student acts in every runtime that is installed, beside SB3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from policy_distill.commands.output import Output
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure latency, throughput, size, memory and cold start of a student, beside Stable-Baselines3's predict.
+
+    Example: policy-distill bench student.safetensors --teacher teacher.zip
+    """
+
+    student: Annotated[Path, tyro.conf.Positional]
+    """student.safetensors."""
+    teacher: Path | None = None
+    """Teacher zip, to be timed beside it."""
+    env: str | None = None
+    """Environment of the teacher, where the zip does not say it."""
+    trust: bool = False
+    """Load the teacher with SB3's own loading, which runs code from the file."""
+    rounds: int = 30
+    """Times that each contender has its turn; they take turns in one process, with one thread."""
+    cold_starts: int = 3
+    """New processes to start for each; 0 leaves cold start and memory out."""
+    plot: Path | None = None
+    """Draw the result as PNG, SVG or PDF."""
+    json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+
+    def run(self) -> int:
+        """Measure and print; where the student lies in a run folder, its latency goes to the metrics."""
+        from policy_distill.benchmark.plot import draw
+        from policy_distill.benchmark.run import run_benchmark
+        from policy_distill.teachers.zip_file import find_zip
+
+        teacher, teacher_bytes = None, 0
+        if self.teacher is not None:
+            from policy_distill.commands.policies import load_policy
+
+            zip_path = find_zip(self.teacher)
+            teacher = load_policy(zip_path, self.env, trust=self.trust)
+            teacher_bytes = zip_path.stat().st_size
+        record = run_benchmark(self.student, teacher, teacher_bytes, rounds=self.rounds, cold_starts=self.cold_starts)
+        _log_latency(self.student.parent / "metrics.jsonl", record)
+        if self.plot is not None:
+            draw(record, self.plot)
+            record["plot"] = str(self.plot)
+        Output(self.json).show(record, list(_rows(record)), HEADER)
+        return 0
+
+
+HEADER = (
+    "runtime",
+    "act, µs",
+    "p99",
+    "x SB3",
+    "predict, µs",
+    "x SB3",
+    "obs/s at 8",
+    "at 256",
+    "at 4,096",
+    "bytes",
+    "cold start, s",
+    "MB",
+)
+
+
+def _rows(record: dict[str, Any]) -> Any:
+    for row in record["rows"]:
+        speeds = [f"{speed / 1e6:,.2f} M" for speed in row["batches"].values()]
+        yield (
+            row["name"],
+            f"{row['act_us']:,.2f}",
+            f"{row['act_p99_us']:,.2f}",
+            _ratio(row["act_ratio"]),
+            f"{row['predict_us']:,.2f}",
+            _ratio(row["predict_ratio"]),
+            *speeds,
+            "" if row["bytes"] is None else row["bytes"],
+            "" if row["cold_start_s"] is None else f"{row['cold_start_s']:.2f}",
+            "" if row["memory_mb"] is None else f"{row['memory_mb']:.0f}",
+        )
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _log_latency(path: Path, record: dict[str, Any]) -> None:
+    """Append the latency of the fastest runtime to a run's metrics, where there are any."""
+    from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
+    from policy_distill.tracking.metrics import STEP
+
+    rows = read_metrics(path)
+    if not rows:
+        return
+    latency = min(row["act_us"] for row in record["rows"] if not row["name"].startswith("SB3"))
+    tracker = JsonlTracker(path, resume_step=rows[-1][STEP])
+    tracker.log({"model/latency_us": latency}, rows[-1][STEP])
+    tracker.close()

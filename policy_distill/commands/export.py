@@ -1,0 +1,82 @@
+"""`policy-distill export`: a student in a form that runs elsewhere, checked as it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from policy_distill.commands.output import Output, interval_text
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a student as ONNX, C, a NumPy folder, TorchScript or a PPO zip, and check that it acts the same.
+
+    Example: policy-distill export student.safetensors --format onnx --out student.onnx
+    """
+
+    student: Annotated[Path, tyro.conf.Positional]
+    """student.safetensors."""
+    format: str
+    """onnx, c, numpy, torchscript or sb3."""
+    out: Path
+    """The file, or for c and numpy the folder, to write."""
+    quantize: str | None = None
+    """int8: weights and activations in eight bits, for onnx and c; int8-trained: trained through the rounding first."""
+    env: str | None = None
+    """Environment whose states the check uses; by itself the one that the student was distilled in."""
+    states: int = 2048
+    """States that the student visits, which its actions are compared on; hostile ones come on top."""
+    episodes: int = 100
+    """Episodes that the return of an eight-bit artefact is measured on; 0 leaves it out."""
+    seed: int = 0
+    """Seed of the episodes that the states come from."""
+    overwrite: bool = False
+    """Replace what is at --out."""
+    json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+
+    def run(self) -> int:
+        """Export and print."""
+        from policy_distill.exporters.export import export
+        from policy_distill.runtime import load_student
+
+        student = load_student(self.student, runtime="numpy")
+        found = export(
+            student,
+            self.out,
+            self.format,
+            quantize=self.quantize,
+            env=self.env,
+            n_states=self.states,
+            episodes=self.episodes,
+            seed=self.seed,
+            overwrite=self.overwrite,
+        )
+        record = found.to_json()
+        Output(self.json).show(record, list(_rows(record)))
+        return 0
+
+
+def _rows(record: dict[str, Any]) -> Any:
+    parity = record["parity"]
+    yield ("written", record["path"])
+    yield ("bytes", record["bytes"])
+    twin = "" if record["quantization"] is None else ", as the same arithmetic in NumPy"
+    yield ("equal actions", f"{parity['agreement']:.2%} of {parity['n_visited'] + parity['n_hostile']:,} states{twin}")
+    yield ("states", f"{parity['n_visited']:,} from {parity['states']}, {parity['n_hostile']} hostile")
+    yield ("ties", parity["ties"])
+    yield ("largest difference", f"{parity['max_difference']:.1e} of the action range")
+    loss = record["quantization"]
+    if loss is not None:
+        yield ("agreement with the float student", f"{loss['agreement']:.2%}")
+        yield ("bytes, int8 and float", f"{loss['bytes']:,} and {loss['float_bytes']:,}")
+        if loss["return_kept"] is not None:
+            yield ("return kept, IQM [95%]", interval_text(loss["return_kept"], 3))
+        if loss["agreement"] < 0.99 and loss["method"] == "int8":
+            yield ("next", "try --quantize int8-trained")
+    for key in ("flash_bytes", "ram_bytes", "opset", "inputs", "cortex_m4"):
+        if key in record:
+            yield (key.replace("_", " "), str(record[key]) if not isinstance(record[key], int) else record[key])

@@ -1,0 +1,1 @@
+"""What computes a student's actions, one file each; `table.py` lists them by name."""

@@ -1,0 +1,260 @@
+/* Perceptrons that act: one raw observation in, one executed action out, for any weights, loaded at run time.
+ *
+ * Built against Python's limited API alone (no NumPy headers), so one build serves every later Python. Everything runs
+ * under the interpreter's lock, which is what makes the one set of buffers safe. Arithmetic is float32, normalisation
+ * float64 as in Stable-Baselines3.
+ */
+#define PY_SSIZE_T_CLEAN
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030B0000
+#endif
+#include <Python.h>
+#include <string.h>
+
+#include "_kernel.h"
+
+enum { HEAD_INDEX, HEAD_CLIP, HEAD_UNSQUASH, HEAD_RAW };
+
+typedef struct {
+    PyObject_HEAD
+    int n_inputs, n_layers, n_modes, head, squash, action_is_double, has_statistics;
+    double clip, *mean, *scale;
+    float *low, *high;
+    Layer *layers;
+    RunLayers run;
+    float *scratch[2];
+    PyObject *actions;  /* tuple of scalars for an index head, else None */
+    PyObject *copy;     /* bound method `copy` of the array that actions are written into */
+    PyObject *convert;  /* makes any observation a contiguous array of float32 or float64 */
+    PyObject *finish;   /* for a raw head: makes the action of the outputs */
+    Py_buffer target;   /* memory of the array that actions are written into */
+    int has_target;
+} Perceptron;
+
+#define NORMALISE(type)                                                                                               \
+    static void normalise_##type(const Perceptron *self, const type *obs, float *x) {                                 \
+        if (!self->has_statistics) {                                                                                  \
+            for (int i = 0; i < self->n_inputs; i++) x[i] = (float)obs[i];                                            \
+            return;                                                                                                   \
+        }                                                                                                             \
+        const double clip = self->clip;                                                                               \
+        for (int i = 0; i < self->n_inputs; i++) {                                                                    \
+            double z = ((double)obs[i] - self->mean[i]) * self->scale[i];                                             \
+            z = z > clip ? clip : z;                                                                                  \
+            x[i] = (float)(z < -clip ? -clip : z);                                                                    \
+        }                                                                                                             \
+    }
+NORMALISE(float)
+NORMALISE(double)
+
+/* Fills scratch[0]; 1 done, 0 not a buffer of floats of the right size, -1 an error. */
+static int read_observation(Perceptron *self, PyObject *obs) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(obs, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    const char kind = view.format && view.format[0] && !view.format[1] ? view.format[0] : 0;
+    int done = 0;
+    if (kind == 'f' && view.len == (Py_ssize_t)sizeof(float) * self->n_inputs)
+        normalise_float(self, view.buf, self->scratch[0]), done = 1;
+    else if (kind == 'd' && view.len == (Py_ssize_t)sizeof(double) * self->n_inputs)
+        normalise_double(self, view.buf, self->scratch[0]), done = 1;
+    PyBuffer_Release(&view);
+    return done;
+}
+
+static void write_action(Perceptron *self, const float *out) {
+    for (int k = 0; k < self->n_modes; k++) {
+        const float low = self->low[k], high = self->high[k];
+        double value = self->squash ? tanh_near(out[k]) : out[k];
+        if (self->head == HEAD_UNSQUASH) value = low + 0.5 * (value + 1.0) * ((double)high - low);
+        if (self->head != HEAD_RAW) {
+            value = value < low ? low : value;
+            value = value > high ? high : value;
+        }
+        if (self->action_is_double) ((double *)self->target.buf)[k] = value;
+        else ((float *)self->target.buf)[k] = (float)value;
+    }
+}
+
+static PyObject *act(Perceptron *self, PyObject *obs) {
+    int read = read_observation(self, obs);
+    if (!read) {
+        PyObject *converted = PyObject_CallFunctionObjArgs(self->convert, obs, NULL);
+        if (!converted) return NULL;
+        read = read_observation(self, converted);
+        Py_DECREF(converted);
+        if (!read) {
+            PyErr_Format(PyExc_ValueError, "expected an observation of %d numbers", self->n_inputs);
+            return NULL;
+        }
+    }
+    const float *out = self->run(self->layers, self->n_layers, self->scratch[0], self->scratch[1]);
+    if (self->head == HEAD_INDEX) {
+        int best = 0;
+        for (int k = 1; k < self->n_modes; k++)
+            if (out[k] > out[best]) best = k;
+        PyObject *action = PyTuple_GetItem(self->actions, best);
+        Py_XINCREF(action);
+        return action;
+    }
+    write_action(self, out);
+    return PyObject_CallNoArgs(self->head == HEAD_RAW ? self->finish : self->copy);
+}
+
+static int copy_floats(PyObject *source, Py_ssize_t count, Py_ssize_t size, void **target) {
+    char *bytes;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(source, &bytes, &length) < 0) return -1;
+    if (length != count * size) {
+        PyErr_SetString(PyExc_ValueError, "an array has another size than the layers say");
+        return -1;
+    }
+    *target = PyMem_Malloc(length ? length : 1);
+    if (!*target) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(*target, bytes, length);
+    return 0;
+}
+
+/* Each layer comes as (n_in, n_padded, activation, weight, bias). */
+static int read_layers(Perceptron *self, PyObject *layers) {
+    int widest = (self->n_inputs + LANES - 1) / LANES * LANES, n_in = self->n_inputs;
+    self->n_layers = (int)PyTuple_Size(layers);
+    self->layers = PyMem_Calloc(self->n_layers ? self->n_layers : 1, sizeof(Layer));
+    if (!self->layers) return PyErr_NoMemory(), -1;
+    for (int n = 0; n < self->n_layers; n++) {
+        Layer *layer = &self->layers[n];
+        PyObject *weight, *bias;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(layers, n), "iiiSS", &layer->n_in, &layer->n_padded, &layer->activation,
+                              &weight, &bias))
+            return -1;
+        if (layer->n_in > n_in || layer->n_in < 1 || layer->n_padded < LANES || layer->n_padded % LANES) {
+            PyErr_SetString(PyExc_ValueError, "a layer does not fit the one before");
+            return -1;
+        }
+        if (copy_floats(weight, (Py_ssize_t)layer->n_in * layer->n_padded, sizeof(float), (void **)&layer->weight) < 0 ||
+            copy_floats(bias, layer->n_padded, sizeof(float), (void **)&layer->bias) < 0)
+            return -1;
+        n_in = layer->n_padded;
+        if (n_in > widest) widest = n_in;
+    }
+    if (self->n_layers < 1 || self->n_modes < 1 || self->n_modes > n_in) {
+        PyErr_SetString(PyExc_ValueError, "expected a layer at least, and as many outputs as modes");
+        return -1;
+    }
+    for (int k = 0; k < 2; k++)
+        if (!(self->scratch[k] = PyMem_Calloc(widest, sizeof(float)))) return PyErr_NoMemory(), -1;
+    return 0;
+}
+
+/* The array that actions are written into lives as long as this object. */
+static int read_head(Perceptron *self, PyObject *low, PyObject *high, PyObject *target) {
+    if (self->head == HEAD_INDEX) {
+        if (PyTuple_Check(self->actions) && PyTuple_Size(self->actions) == self->n_modes) return 0;
+        PyErr_SetString(PyExc_ValueError, "expected one action for each output");
+        return -1;
+    }
+    if (copy_floats(low, self->n_modes, sizeof(float), (void **)&self->low) < 0 ||
+        copy_floats(high, self->n_modes, sizeof(float), (void **)&self->high) < 0 ||
+        PyObject_GetBuffer(target, &self->target, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) < 0)
+        return -1;
+    self->has_target = 1;
+    const Py_ssize_t size = self->action_is_double ? sizeof(double) : sizeof(float);
+    if (self->target.len != size * self->n_modes) {
+        PyErr_SetString(PyExc_ValueError, "the array for actions has another size than the modes");
+        return -1;
+    }
+    return (self->copy = PyObject_GetAttrString(target, "copy")) ? 0 : -1;
+}
+
+static void release(Perceptron *self) {
+    for (int n = 0; self->layers && n < self->n_layers; n++) {
+        PyMem_Free(self->layers[n].weight);
+        PyMem_Free(self->layers[n].bias);
+    }
+    PyMem_Free(self->layers);
+    PyMem_Free(self->mean);
+    PyMem_Free(self->scale);
+    PyMem_Free(self->low);
+    PyMem_Free(self->high);
+    PyMem_Free(self->scratch[0]);
+    PyMem_Free(self->scratch[1]);
+    if (self->has_target) PyBuffer_Release(&self->target);
+    Py_XDECREF(self->actions);
+    Py_XDECREF(self->copy);
+    Py_XDECREF(self->convert);
+    Py_XDECREF(self->finish);
+}
+
+static void dealloc(Perceptron *self) {
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    release(self);
+    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    free_object(self);
+    Py_DECREF(type);
+}
+
+static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"n_inputs", "statistics", "layers", "n_modes", "head", "squash", "low", "high",
+                            "target", "actions", "convert", "finish", "portable", NULL};
+    PyObject *statistics, *layers, *low, *high, *target, *actions, *convert, *finish, *mean, *scale;
+    int n_inputs, n_modes, head, squash, portable = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "iOO!iiiSSOOOO|p", names, &n_inputs, &statistics, &PyTuple_Type,
+                                     &layers, &n_modes, &head, &squash, &low, &high, &target, &actions, &convert,
+                                     &finish, &portable))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Perceptron *self = (Perceptron *)allocate(type, 0);
+    if (!self) return NULL;
+    self->n_inputs = n_inputs, self->n_modes = n_modes, self->head = head, self->squash = squash;
+    Py_INCREF(actions), self->actions = actions;
+    Py_INCREF(convert), self->convert = convert;
+    Py_INCREF(finish), self->finish = finish;
+    self->run = portable ? run_layers_portable : choose_kernel();
+    self->has_statistics = statistics != Py_None;
+    if (self->has_statistics &&
+        (!PyArg_ParseTuple(statistics, "SSd", &mean, &scale, &self->clip) ||
+         copy_floats(mean, n_inputs, sizeof(double), (void **)&self->mean) < 0 ||
+         copy_floats(scale, n_inputs, sizeof(double), (void **)&self->scale) < 0))
+        goto fail;
+    PyObject *itemsize = head == HEAD_INDEX ? NULL : PyObject_GetAttrString(target, "itemsize");
+    self->action_is_double = itemsize && PyLong_AsLong(itemsize) == sizeof(double);
+    Py_XDECREF(itemsize);
+    if (PyErr_Occurred() || read_layers(self, layers) < 0 || read_head(self, low, high, target) < 0) goto fail;
+    return (PyObject *)self;
+fail:
+    Py_DECREF(self);
+    return NULL;
+}
+
+static PyMethodDef perceptron_methods[] = {
+    {"act", (PyCFunction)act, METH_O, "Return the executed deterministic action for one raw observation."},
+    {NULL, NULL, 0, NULL},
+};
+static PyType_Slot perceptron_slots[] = {
+    {Py_tp_doc, "A perceptron with normalisation and action post-processing."},
+    {Py_tp_new, new_perceptron},
+    {Py_tp_dealloc, dealloc},
+    {Py_tp_methods, perceptron_methods},
+    {0, NULL},
+};
+static PyType_Spec perceptron_spec = {"policy_distill.engines._native.Perceptron", sizeof(Perceptron), 0,
+                                      Py_TPFLAGS_DEFAULT, perceptron_slots};
+
+static int execute(PyObject *module) {
+    PyObject *type = PyType_FromSpec(&perceptron_spec);
+    if (!type) return -1;
+    int status = PyModule_AddObjectRef(module, "Perceptron", type);
+    Py_DECREF(type);
+    return status < 0 ? -1 : PyModule_AddIntConstant(module, "LANES", LANES);
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, execute}, {0, NULL}};
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "Perceptrons that act.", 0, NULL, module_slots,
+                             NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&module); }

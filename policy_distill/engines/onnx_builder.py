@@ -1,0 +1,57 @@
+"""Writes ONNX graphs node by node.
+
+In: operators, constants and the names of their inputs. Out: the lists that a `GraphProto` is made of.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+
+class Graph:
+    """Collects nodes and constants; every method returns the name of what it adds."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def add(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        """Add a node of one output."""
+        name = output or f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
+        return name
+
+    def constant(self, value: Any, dtype: Any, name: str | None = None) -> str:
+        """Add a constant."""
+        name = name or f"constant_{len(self.constants)}"
+        self.constants[name] = numpy_helper.from_array(np.asarray(value, dtype), name)
+        return name
+
+    def cast(self, x: str, dtype: Any) -> str:
+        """Add a cast."""
+        return self.add("Cast", x, to=tensor_type(dtype))
+
+    def reshape(self, x: str, shape: list[int], output: str | None = None) -> str:
+        """Add a reshaping to `shape`, of which one size may be -1."""
+        return self.add("Reshape", x, self.constant(shape, np.int64), output=output)
+
+    def rename(self, x: str, output: str) -> str:
+        """Give another name to what a node made."""
+        for node in self.nodes:
+            node.input[:] = [output if name == x else name for name in node.input]
+            node.output[:] = [output if name == x else name for name in node.output]
+        return output
+
+    def columns(self, x: str, start: int, stop: int, output: str | None = None) -> str:
+        """Add a choice of the columns from `start` to before `stop`."""
+        bounds = [self.constant([value], np.int64) for value in (start, stop, 1)]
+        return self.add("Slice", x, *bounds, output=output)
+
+
+def tensor_type(dtype: Any) -> int:
+    """Return ONNX's number for a NumPy type."""
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -1,0 +1,57 @@
+"""ONNX Runtime: the quickest for convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from policy_distill.engines.onnx_graph import build_model, feed
+from policy_distill.plan import Plan
+
+
+def open_session(model: bytes) -> onnxruntime.InferenceSession:
+    """Return a session on the CPU with one thread, so that results do not depend on how many cores there are."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+class OnnxEngine:
+    """Acts through the graph that `policy-distill export --format onnx` writes."""
+
+    name = "onnx"
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._session = open_session(build_model(plan, {}, named=False).SerializeToString())
+
+    def outputs(self, obs: Any) -> np.ndarray:
+        """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
+        outputs: np.ndarray = self._session.run(["outputs"], feed(self._plan, obs))[0]
+        return outputs
+
+    def make_act(self) -> Callable[[Any], Any]:
+        """Return the function from one raw observation to its executed deterministic action."""
+        session, plan = self._session, self._plan
+        if plan.featurizer.space["type"] == "Dict":
+            return lambda obs: _first(session.run(["action"], _single_feed(plan, obs)))
+        part = plan.featurizer.parts[0]
+
+        def act(obs: Any) -> Any:
+            batch = np.asarray(obs, dtype=part.dtype).reshape(1, *part.shape)
+            return _first(session.run(["action"], {"obs": batch}))
+
+        return act
+
+
+def _first(outputs: Any) -> Any:
+    return outputs[0][0]
+
+
+def _single_feed(plan: Plan, obs: Any) -> dict[str, np.ndarray]:
+    return feed(plan, plan.featurizer.batched(obs)[0])

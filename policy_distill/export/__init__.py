@@ -1,1 +1,0 @@
-"""Students in other forms, one file each."""

@@ -1,0 +1,67 @@
+"""From a network's outputs to the executed action, in C."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from policy_distill.exporters import c_parts
+from policy_distill.plan import Plan
+
+if TYPE_CHECKING:
+    from policy_distill.exporters.c_source import Source
+
+ARGMAX = """\
+static int argmax(const float *x, int n) {
+    int best = 0;
+    for (int k = 1; k < n; k++)
+        if (x[k] > x[best]) best = k;
+    return best;
+}
+"""
+
+
+def action_lines(plan: Plan, source: Source, x: str) -> list[str]:
+    """Return the code that writes `action` from the outputs in buffer `x`."""
+    if plan.action_map.kind == "index":
+        return _discrete_lines(plan, source, x)
+    n, action_map = plan.n_modes, plan.action_map
+    value = f"{x}[k]"
+    if plan.family == "squashed_gaussian":
+        source.use(c_parts.TANH)
+        value = f"tanh_near({value})"
+    if action_map.kind == "none":
+        return [f"for (int k = 0; k < {n}; k++) action[k] = {value};"]
+    assert action_map.low is not None and action_map.high is not None
+    low = source.constant("action_low", _finite(action_map.low))
+    lines = [f"for (int k = 0; k < {n}; k++) {{"]
+    if action_map.kind == "clip":
+        high = source.constant("action_high", _finite(action_map.high))
+        lines += [
+            f"    const float v = {value};",
+            f"    action[k] = v < {low}[k] ? {low}[k] : (v > {high}[k] ? {high}[k] : v);",
+        ]
+    else:
+        half = source.constant("action_half", 0.5 * (action_map.high - action_map.low))
+        lines.append(f"    action[k] = {low}[k] + ({value} + 1.0f) * {half}[k];")
+    return [*lines, "}"]
+
+
+def _discrete_lines(plan: Plan, source: Source, x: str) -> list[str]:
+    starts = np.broadcast_to(np.ravel(plan.action_map.start), (max(1, int(np.prod(plan.action_map.shape))),))
+    if plan.family == "bernoulli":
+        return [f"for (int k = 0; k < {plan.n_outputs}; k++) action[k] = {x}[k] > 0.0f;"]
+    source.use(ARGMAX)
+    sizes = plan.family_config.get("nvec", [plan.n_outputs])
+    begins = np.cumsum([0, *sizes[:-1]])
+    return [
+        f"action[{k}] = {f'{start} + ' if start else ''}argmax({x} + {begin}, {size});"
+        for k, (begin, size, start) in enumerate(zip(begins, sizes, starts, strict=True))
+    ]
+
+
+def _finite(bound: np.ndarray) -> np.ndarray:
+    """Return bounds that C can write: the largest float stands for infinity."""
+    largest = float(np.finfo(np.float32).max)
+    return np.clip(bound.astype(np.float64), -largest, largest)

@@ -1,0 +1,192 @@
+"""Writes a student in another form, checked before it is there.
+
+In: a student and a format. Out: an artefact whose executed actions were compared with the student's, or an error and
+no file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policy_distill.errors import RequestError, RunFault
+from policy_distill.exporters import states
+from policy_distill.exporters.c import run_self_test
+from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference
+from policy_distill.exporters.quantize import (
+    acts_as_twin,
+    check_method,
+    loss_report,
+    quantize_student,
+    twin_reference,
+)
+from policy_distill.exporters.table import Format, find_format, load_exporter
+from policy_distill.runtime import Student
+from policy_distill.version import __version__
+
+N_STATES = 2048
+"""Visited states that an artefact is checked on."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """An artefact and what is known of it."""
+
+    path: Path
+    """The file or folder."""
+    format: str
+    """A key of `policy_distill.exporters.table.FORMATS`."""
+    n_bytes: int
+    """Its size on disk."""
+    parity: Parity
+    """How its actions compare with the student's, or in eight bits with those of the same arithmetic in NumPy."""
+    facts: dict[str, Any]
+    """What the format adds: flash and RAM, opset, names of inputs."""
+    quantization: dict[str, Any] | None
+    """What eight bits cost, where they were asked for: agreement, return kept, bytes."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "bytes": self.n_bytes,
+            **self.facts,
+            "parity": self.parity.to_json(),
+            "quantization": self.quantization,
+        }
+
+
+def export(
+    student: Student,
+    path: str | Path,
+    format: str,
+    *,
+    quantize: str | None = None,
+    env: Any = None,
+    n_states: int = N_STATES,
+    episodes: int = 100,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> ExportResult:
+    """Write a student as a deployable artefact and check that it acts the same.
+
+    Args:
+        student: as of `load_student`, or the `student` of a distillation.
+        path: the file, or for c and numpy the folder, to write.
+        format: onnx, c, numpy, torchscript or sb3.
+        quantize: `int8` for weights and activations in eight bits, calibrated on states that the student visits, or
+            `int8-trained`, which trains through the rounding first; onnx and c. Such an artefact is compared with the
+            same arithmetic in NumPy, and what it loses against the float student is reported.
+        env: where the states come from that it is checked on; by itself the environment that it was distilled in, or,
+            where that is not registered here, states drawn from the observation space.
+        n_states: states that the student visits; hostile ones come on top.
+        episodes: episodes that the return of an eight-bit artefact is measured on.
+        seed: the episodes' seed.
+        overwrite: replace what is at `path`.
+
+    Raises:
+        RequestError: for an unknown format, one that cannot hold this student, or a path that is taken.
+        RunFault: where the artefact acts otherwise than it should; nothing is written.
+    """
+    found = find_format(format)
+    path = Path(path)
+    check_target(path, found, overwrite)
+    if quantize is not None:
+        check_method(quantize, format)
+    plain = Student(student.tensors, student.metadata, "numpy")
+    env = env if env is not None else states.own_env(plain)
+    visited, source = states.collect_states(plain, env, n_states, seed)
+    obs = states.join(visited, states.hostile_states(plain, seed))
+    reference = make_reference(plain, obs, states.count(visited))
+    layers, expected = None, reference
+    if quantize is not None:
+        # Calibrated on other episodes than those that the loss is measured on.
+        layers = quantize_student(plain, states.collect_states(plain, env, n_states, seed + 1)[0], quantize, seed)
+        expected = twin_reference(plain, layers, reference)
+    exporter = load_exporter(format)
+    with tempfile.TemporaryDirectory() as folder:
+        draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
+        exporter.write(plain, draft, make_record(plain, format, None, None), expected, layers)
+        run = exporter.open_artefact(plain, draft)
+        parity = _check(plain, format, expected, np.asarray(run(reference.obs)), source, layers is not None)
+        loss = None
+        if layers is not None:
+            loss = loss_report(
+                plain, layers, reference, run, method=str(quantize), env=env, n_episodes=episodes, seed=seed
+            )
+        facts = exporter.write(plain, final, make_record(plain, format, parity, loss), expected, layers)
+        if format == "c":
+            run_self_test(final)
+        move(final, path)
+    return ExportResult(path, format, size_of(path), parity, facts, loss)
+
+
+def _check(
+    student: Student, format: str, expected: Reference, actions: np.ndarray, source: str, quantized: bool
+) -> Parity:
+    parity = compare_actions(student, expected, actions, source)
+    if quantized:
+        parity = replace(parity, passed=acts_as_twin(student, expected, actions))
+    if not parity.passed:
+        raise RunFault(
+            f"the {format}{' int8' if quantized else ''} artefact acts otherwise than it should on "
+            f"{1 - parity.agreement:.2%} of {parity.n_visited + parity.n_hostile} states (largest difference "
+            f"{parity.max_difference:.2g} of the action range); nothing was written"
+        )
+    return parity
+
+
+def make_record(
+    student: Student, format: str, parity: Parity | None, quantization: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return the metadata that an artefact carries."""
+    metadata = student.metadata
+    return {
+        "format": format,
+        "policy_distill": __version__,
+        "student_sha256": metadata.get("sha256"),
+        "parity": None if parity is None else parity.to_json(),
+        "quantization": quantization,
+        **{key: metadata[key] for key in ("observation_space", "action_space", "distribution", "retention")},
+        "observation_normalization": metadata["observation_normalization"] is not None,
+        "provenance": metadata["provenance"],
+    }
+
+
+def check_target(path: Path, format: Format, overwrite: bool) -> None:
+    """Check that a path may be written.
+
+    Raises:
+        RequestError: where something lies there already, or a folder is named for a file.
+    """
+    if format.suffix and path.is_dir():
+        raise RequestError(f"expected a file for {format.artefact}, found the folder {path}; name a file in it")
+    taken = any(path.iterdir()) if path.is_dir() else path.exists()
+    if taken and not overwrite:
+        raise RequestError(f"{path} exists; name another --out, or add --overwrite")
+    if taken and path.is_dir() and not (path / "policy.json").exists():
+        raise RequestError(f"{path} holds something else than an exported policy; name another --out")
+
+
+def move(source: Path, path: Path) -> None:
+    """Put a finished artefact in its place, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target first: only within one file system is the last step a single one.
+    beside = path.with_name(f".{path.name}.new")
+    for stale in (beside, path if path.is_dir() else None):
+        if stale is not None and stale.exists():
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+    shutil.move(source, beside)
+    beside.replace(path)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,93 @@
+"""`numpy`: a folder with one Python file, weights and the record, which acts wherever NumPy is.
+
+In: a student. Out: the folder, and its actions as its own file gives them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policy_distill.exporters import standalone
+from policy_distill.exporters.parity import Reference
+from policy_distill.observations import Part, channels_first
+from policy_distill.plan import Plan
+from policy_distill.quantization import QuantizedLayer
+from policy_distill.runtime import Student
+
+
+def write(
+    student: Student,
+    path: Path,
+    record: Mapping[str, Any],
+    reference: Reference,
+    quantized: Mapping[int, QuantizedLayer] | None = None,
+) -> dict[str, Any]:
+    """Write the folder."""
+    plan = student.plan
+    path.mkdir()
+    (path / "policy.py").write_text(Path(standalone.__file__).read_text())
+    (path / "policy.json").write_text(json.dumps({**_description(plan), "record": record}, indent=2) + "\n")
+    np.savez(path / "weights.npz", allow_pickle=False, **_arrays(plan))
+    return {}
+
+
+def open_artefact(student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+    """Return the function from a batch of raw observations to executed actions."""
+    spec = importlib.util.spec_from_file_location("exported_policy", path / "policy.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    predict: Callable[[Any], np.ndarray] = module.Policy().predict
+    return predict
+
+
+def _description(plan: Plan) -> dict[str, Any]:
+    featurizer, action_map = plan.featurizer, plan.action_map
+    return {
+        "image": featurizer.is_image,
+        "channels_first": featurizer.is_image and channels_first(featurizer.parts[0].shape),
+        "parts": [_part(part, f"obs{index}") for index, part in enumerate(featurizer.parts)],
+        "layers": [dict(layer) for layer in plan.layers],
+        "head": {
+            "family": plan.family,
+            "nvec": plan.family_config.get("nvec"),
+            "n_modes": plan.n_modes,
+            "kind": action_map.kind,
+            "shape": list(action_map.shape),
+            "dtype": action_map.dtype,
+            "start": action_map.start,
+        },
+    }
+
+
+def _part(part: Part, name: str) -> dict[str, Any]:
+    clip = None if part.normalizer is None or not np.isfinite(part.normalizer.clip) else part.normalizer.clip
+    return {
+        "key": part.key,
+        "name": name,
+        "size": part.size,
+        "one_hot": bool(part.one_hot),
+        "clip": clip,
+        "factor": 1.0 if part.scale is None else float(part.scale),
+    }
+
+
+def _arrays(plan: Plan) -> dict[str, np.ndarray]:
+    arrays = {
+        layer[key]: plan.tensors[layer[key]] for layer in plan.layers for key in ("weight", "bias") if key in layer
+    }
+    for index, part in enumerate(plan.featurizer.parts):
+        if part.offsets is not None:
+            arrays[f"obs{index}.offsets"] = part.offsets
+        if part.normalizer is not None:
+            arrays[f"obs{index}.mean"] = part.normalizer.mean.ravel()
+            arrays[f"obs{index}.scale"] = part.normalizer.scale.ravel()
+    if plan.action_map.low is not None and plan.action_map.high is not None:
+        arrays["action.low"], arrays["action.high"] = plan.action_map.low, plan.action_map.high
+    return arrays

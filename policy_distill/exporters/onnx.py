@@ -1,0 +1,45 @@
+"""`onnx`: one file for ONNX Runtime and its kin; the record is its metadata.
+
+In: a student. Out: the file, and its actions as ONNX Runtime gives them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policy_distill.engines.onnx_engine import open_session
+from policy_distill.engines.onnx_graph import build_model, feed
+from policy_distill.exporters.onnx_int8 import add_quantized
+from policy_distill.exporters.parity import Reference
+from policy_distill.quantization import QuantizedLayer
+from policy_distill.runtime import Student
+
+
+def write(
+    student: Student,
+    path: Path,
+    record: Mapping[str, Any],
+    reference: Reference,
+    quantized: Mapping[int, QuantizedLayer] | None = None,
+) -> dict[str, Any]:
+    """Write the model, checked by `onnx.checker`."""
+    add_linear = None if quantized is None else add_quantized(quantized)
+    model = build_model(student.plan, {"policy_distill": json.dumps(record)}, add_linear)
+    path.write_bytes(model.SerializeToString())
+    return {"opset": model.opset_import[0].version}
+
+
+def open_artefact(student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+    """Return the function from a batch of raw observations to executed actions."""
+    session = open_session(path.read_bytes())
+
+    def run(obs: Any) -> np.ndarray:
+        actions: np.ndarray = session.run(["action"], feed(student.plan, obs))[0]
+        return actions
+
+    return run

@@ -1,0 +1,119 @@
+"""Whether an artefact acts as its student: the executed actions on visited and hostile states.
+
+In: a student, observations, and the artefact's actions. Out: a `Parity`, which goes into the artefact's metadata.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from policy_distill.exporters.states import count, take
+from policy_distill.runtime import Student
+
+TOLERANCE = 1e-5
+"""Largest difference of a continuous action, as a share of its range."""
+TIE = 1e-5
+"""Best actions whose logits are as close as this, relative to their size, may be chosen either way."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the student does on the states that an artefact is checked on."""
+
+    obs: Any
+    """Raw observations `[B, ...]`, or a dict of such."""
+    actions: np.ndarray
+    """Executed deterministic actions `[B, *shape]`."""
+    margins: np.ndarray
+    """`[B]`: distance of the best logit from the next, relative to their size; infinite for continuous actions."""
+    n_visited: int
+    """The first states, which the student visits; the others are hostile."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an artefact's executed actions compare with the student's."""
+
+    passed: bool
+    """True where all actions are equal (but for ties), or within `TOLERANCE` of the range."""
+    n_visited: int
+    """States that the student visits, or that stand for them."""
+    n_hostile: int
+    """Bounds, zeros and huge values."""
+    states: str
+    """Where the visited states come from: an environment, or `sampled` from the space."""
+    agreement: float
+    """Share of equal actions (discrete), or of actions within the tolerance."""
+    ties: int
+    """States where the actions differ and the student's two best are as good as equal."""
+    max_difference: float
+    """Largest difference of a continuous action, as a share of its range; 0 for discrete ones."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {**asdict(self), "tolerance": TOLERANCE}
+
+
+def make_reference(student: Student, obs: Any, n_visited: int) -> Reference:
+    """Return the student's own actions; states where its outputs are not finite are left out."""
+    outputs = student.network_outputs(obs)
+    finite = np.isfinite(outputs).all(axis=1)
+    kept = np.flatnonzero(finite)
+    outputs = outputs[kept]
+    return Reference(
+        take(obs, kept), student.plan.actions(outputs), logit_margins(student, outputs), int(finite[:n_visited].sum())
+    )
+
+
+def compare_actions(student: Student, reference: Reference, actions: np.ndarray, states: str) -> Parity:
+    """Return the parity of an artefact's `actions` `[B, *shape]` with the reference."""
+    n = count(reference.obs)
+    discrete = student.plan.action_map.kind == "index"
+    difference = np.abs(actions.reshape(n, -1).astype(np.float64) - reference.actions.reshape(n, -1))
+    if not discrete:
+        difference = difference / action_span(student, reference.actions)
+    # NaN compares as false, and so never counts as equal.
+    equal = (difference <= (0.0 if discrete else TOLERANCE)).all(axis=1)
+    ties = ~equal & (reference.margins <= TIE)
+    fits = actions.shape == reference.actions.shape and actions.dtype == reference.actions.dtype
+    return Parity(
+        passed=bool((equal | ties).all()) and fits,
+        n_visited=reference.n_visited,
+        n_hostile=n - reference.n_visited,
+        states=states,
+        agreement=float(equal.mean()),
+        ties=int(ties.sum()),
+        max_difference=0.0 if discrete else float(np.nan_to_num(difference, nan=np.inf).max()),
+    )
+
+
+def action_span(student: Student, actions: np.ndarray) -> np.ndarray:
+    """Return the range of each action dimension, `[A]`: its bounds, or without these what the student uses."""
+    action_map, flat = student.plan.action_map, actions.reshape(len(actions), -1)
+    used = np.maximum(np.ptp(flat, axis=0).astype(np.float64), 1e-6)
+    if action_map.low is None or action_map.high is None:
+        return used
+    with np.errstate(invalid="ignore"):
+        span = action_map.high.ravel().astype(np.float64) - action_map.low.ravel()
+    return np.where(np.isfinite(span), span, used)
+
+
+def logit_margins(student: Student, outputs: np.ndarray) -> np.ndarray:
+    """Return how far the best logit is from the next in each row, `[B]`; see `Reference`."""
+    family, config = student.plan.family, student.plan.family_config
+    if family == "bernoulli":
+        return np.abs(outputs).min(axis=1)
+    if family not in ("categorical", "multi_categorical"):
+        return np.full(len(outputs), np.inf)
+    heads = np.split(outputs, np.cumsum(config.get("nvec", [outputs.shape[1]]))[:-1], axis=1)
+    return np.min([_margin(head) for head in heads], axis=0)
+
+
+def _margin(logits: np.ndarray) -> np.ndarray:
+    if logits.shape[1] == 1:
+        return np.full(len(logits), np.inf)
+    second, best = np.sort(logits, axis=1)[:, -2:].T
+    return (best - second) / np.maximum(1.0, np.abs(best))

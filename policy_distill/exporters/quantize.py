@@ -1,0 +1,130 @@
+"""An eight-bit artefact: its layers, what it should do, and what it loses against the float student.
+
+In: a student and states that it visits. Out: `QuantizedLayer`s, a `Reference` for the artefact, and a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from policy_distill.errors import RequestError
+from policy_distill.evaluation import compare_policies
+from policy_distill.exporters.parity import Reference, action_span, logit_margins
+from policy_distill.exporters.states import count
+from policy_distill.exporters.table import FORMATS
+from policy_distill.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
+from policy_distill.runtime import Student
+
+METHODS = ("int8", "int8-trained")
+"""Rounded as it is, or trained through the rounding first."""
+TRAINING_STEPS = 3000
+TWIN_AGREEMENT = 0.99
+"""Least share of visited states where an artefact acts as its NumPy twin; runtimes fuse layers, and round otherwise."""
+TWIN_DIFFERENCE = 1e-3
+"""Largest mean difference of a continuous action from the twin's, as a share of its range."""
+
+Layers = Mapping[int, QuantizedLayer]
+
+
+def check_method(method: str, format: str) -> None:
+    """Check what was asked for.
+
+    Raises:
+        RequestError: for an unknown method, or a format that has no eight bits.
+    """
+    if method not in METHODS:
+        raise RequestError(f"expected --quantize {' or '.join(METHODS)}, found {method!r}")
+    if not FORMATS[format].quantizes:
+        able = ", ".join(name for name, one in FORMATS.items() if one.quantizes)
+        raise RequestError(f"expected a format with eight-bit weights ({able}), found {format}; leave out --quantize")
+
+
+def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Layers:
+    """Return the layers in eight bits, calibrated (and trained, where asked for) on visited `obs`."""
+    plan = student.plan
+    features = plan.featurizer(obs)
+    rounded = quantize_plan(plan, features)
+    if method == "int8":
+        return rounded
+    from policy_distill.exporters.quantized_training import train_through_quantizer
+
+    outputs = student.network_outputs(obs)
+    trained = quantize_plan(plan, features, train_through_quantizer(plan, features, outputs, TRAINING_STEPS, seed))
+    # Training may have nothing to mend, and then only adds noise.
+    expected = plan.actions(outputs)
+    kept = [
+        _agreement(student, expected, plan.actions(compile_quantized(plan, layers)(features)), len(expected))
+        for layers in (rounded, trained)
+    ]
+    return trained if kept[1] > kept[0] else rounded
+
+
+def twin_reference(student: Student, layers: Layers, reference: Reference) -> Reference:
+    """Return what the NumPy twin of an eight-bit artefact does on the states of `reference`."""
+    outputs = compile_quantized(student.plan, layers)(student.plan.featurizer(reference.obs))
+    return replace(reference, actions=student.plan.actions(outputs), margins=logit_margins(student, outputs))
+
+
+def acts_as_twin(student: Student, twin: Reference, actions: np.ndarray) -> bool:
+    """Say whether an artefact computes what its twin does, on the visited states."""
+    return _agreement(student, twin.actions, actions, twin.n_visited) >= (
+        TWIN_AGREEMENT if student.plan.action_map.kind == "index" else 1.0 - TWIN_DIFFERENCE
+    )
+
+
+def loss_report(
+    student: Student,
+    layers: Layers,
+    reference: Reference,
+    run: Callable[[Any], np.ndarray],
+    *,
+    method: str,
+    env: Any,
+    n_episodes: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what eight bits cost: agreement on held-out visited states, return kept on paired seeds, bytes.
+
+    `run` is the artefact on a batch of raw observations. Without an environment the return is None.
+    """
+    kept = None
+    if env is not None and n_episodes > 0:
+        found = compare_policies(student, _Running(student, run), env, n_episodes, seed)
+        kept = {**found.retention.to_json(), "n_episodes": n_episodes}
+        kept |= {"float_return": found.teacher.mean, "int8_return": found.student.mean}
+    return {
+        "method": method,
+        "agreement": _agreement(student, reference.actions, run(reference.obs), reference.n_visited),
+        "return_kept": kept,
+        "bytes": n_bytes(layers),
+        "float_bytes": student.metadata["architecture"]["n_bytes"],
+    }
+
+
+def _agreement(student: Student, expected: np.ndarray, actions: np.ndarray, n: int) -> float:
+    """Return the share of equal actions among the first `n`, or 1 less the mean difference as a share of the range."""
+    expected, actions = expected[:n].reshape(n, -1), actions[:n].reshape(n, -1)
+    if student.plan.action_map.kind == "index":
+        return float((expected == actions).all(axis=1).mean())
+    difference = np.abs(actions.astype(np.float64) - expected) / action_span(student, expected)
+    return float(1.0 - difference.mean())
+
+
+class _Running:
+    """An artefact as a policy."""
+
+    def __init__(self, student: Student, run: Callable[[Any], np.ndarray]) -> None:
+        self.observation_space, self.action_space = student.observation_space, student.action_space
+        self.takes_action_masks = student.takes_action_masks
+        self._run = run
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False, **masks: Any
+    ) -> tuple[np.ndarray, Any]:
+        """Return the artefact's actions for a batch."""
+        assert count(observation) > 0
+        return self._run(observation), state

@@ -1,0 +1,169 @@
+"""`sb3`: a PPO zip that starts as the student, for `learn`, `evaluate_policy`, the Zoo and the hub.
+
+In: a student. Out: a `PPO` whose deterministic actions are the student's. Where the student's log σ depends on the
+state, PPO starts with its bias for all states, since SB3 has one vector.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from torch import nn
+
+from policy_distill.errors import RequestError
+from policy_distill.exporters.parity import Reference
+from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
+from policy_distill.layers import output_shapes
+from policy_distill.observations import Part, channels_first, is_image
+from policy_distill.plan import Plan
+from policy_distill.quantization import QuantizedLayer
+from policy_distill.runtime import Student
+
+VALUE_WIDTHS = [64, 64]
+"""Hidden layers of the value network, which starts untrained."""
+RECORD = "policy_distill.json"
+
+
+class Spaces(gymnasium.Env[Any, Any]):
+    """Stands for an environment that is not here: it has the spaces and cannot be stepped."""
+
+    def __init__(self, student: Student) -> None:
+        self.observation_space, self.action_space = student.observation_space, student.action_space
+
+
+def to_sb3(student: Student, env: Any) -> PPO:
+    """Return a PPO model in `env` whose policy starts as the student.
+
+    Raises:
+        RequestError: for a student whose spaces SB3 cannot hold: discrete ones that do not start at 0, and actions
+            without bounds.
+    """
+    plan = student.plan
+    _check_spaces(student)
+    dense = [(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]) for layer in _of(plan, "linear")]
+    activation = student.metadata["architecture"]["activation"]
+    post = student.metadata["action_post_processing"]
+    squash = (post["low"], post["high"]) if post["kind"] == "unsquash" else None
+    model = PPO(
+        StudentActorCriticPolicy,
+        env,
+        device="cpu",
+        policy_kwargs={
+            "net_arch": {"pi": [len(bias) for _, bias in dense[:-1]], "vf": VALUE_WIDTHS},
+            "activation_fn": ACTIVATIONS[activation],
+            "features_extractor_class": StudentExtractor,
+            "features_extractor_kwargs": _extractor(plan, activation),
+            "normalize_images": False,  # the extractor does it, for every kind of bytes
+            "squash": squash,
+        },
+    )
+    _copy(model.policy, plan, dense, squash is not None, student.tensors.get("log_std"))
+    return model
+
+
+def write(
+    student: Student,
+    path: Path,
+    record: Mapping[str, Any],
+    reference: Reference,
+    quantized: Mapping[int, QuantizedLayer] | None = None,
+) -> dict[str, Any]:
+    """Write the zip; SB3 reads past the record in it."""
+    to_sb3(student, Spaces(student)).save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(RECORD, json.dumps(record))
+    return {}
+
+
+def open_artefact(student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+    """Return the function from a batch of raw observations to executed actions, through SB3's own loading."""
+    model = PPO.load(path, device="cpu")
+    # Bits come as floats from SB3; environments take either.
+    return lambda obs: model.predict(obs, deterministic=True)[0].astype(student.plan.action_map.dtype)
+
+
+def _check_spaces(student: Student) -> None:
+    spaces = [student.metadata["observation_space"], student.metadata["action_space"]]
+    spaces += spaces[0].get("spaces", {}).values()
+    if any(np.any(space.get("start", 0)) for space in spaces):
+        raise RequestError(
+            "expected discrete spaces that start at 0, as Stable-Baselines3 has them; wrap the environment"
+        )
+    action_map = student.plan.action_map
+    bounds = [] if action_map.kind == "index" else [action_map.low, action_map.high]
+    if any(bound is None or not np.isfinite(bound).all() for bound in bounds):
+        raise RequestError("expected actions with bounds, as Stable-Baselines3 asks for; wrap the environment")
+
+
+def _of(plan: Plan, op: str) -> list[Any]:
+    return [layer for layer in plan.layers if layer["op"] == op]
+
+
+def _extractor(plan: Plan, activation: str) -> dict[str, Any]:
+    featurizer = plan.featurizer
+    space = featurizer.space
+    subs = space["spaces"] if space["type"] == "Dict" else {"": space}
+    convolutions = []
+    for layer in _of(plan, "conv2d"):
+        n_out, n_in, *kernel = plan.tensors[layer["weight"]].shape
+        convolutions.append({"n_in": n_in, "n_out": n_out, "kernel": kernel, "stride": layer["stride"]})
+    # What the first linear layer takes: features, or what the convolutions leave.
+    shapes = [featurizer.shape, *output_shapes(plan.layers, plan.tensors, featurizer.shape)]
+    first = next(place for place, layer in enumerate(plan.layers) if layer["op"] == "linear")
+    return {
+        "features_dim": int(np.prod(shapes[first])),
+        "parts": [_part(part, subs[part.key], plan) for part in featurizer.parts],
+        "convolutions": convolutions,
+        "activation": activation,
+    }
+
+
+def _part(part: Part, space: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    normalizer = part.normalizer
+    factors = [layer["factor"] for layer in _of(plan, "scale")]
+    alone = plan.featurizer.is_image
+    scale = factors[0] if alone and factors else part.scale
+    return {
+        "key": part.key,
+        "mean": [] if normalizer is None else normalizer.mean.ravel().tolist(),
+        "scale": [] if normalizer is None else normalizer.scale.ravel().tolist(),
+        "clip": None if normalizer is None or not np.isfinite(normalizer.clip) else normalizer.clip,
+        "factor": 1.0 if scale is None or not is_image(space) else float(scale),
+        "is_image": alone,
+        "channels_last": not alone and _sb3_transposes(space),
+    }
+
+
+def _sb3_transposes(space: dict[str, Any]) -> bool:
+    """Say whether SB3 puts the channels of this space first: images of bytes from 0 to 255 with channels last."""
+    return is_image(space) and space["low"] == 0 and space["high"] == 255 and not channels_first(tuple(space["shape"]))
+
+
+def _copy(
+    policy: Any, plan: Plan, dense: list[tuple[np.ndarray, np.ndarray]], squashed: bool, log_std: np.ndarray | None
+) -> None:
+    action_net = policy.action_net[0] if squashed else policy.action_net
+    targets = [module for module in policy.mlp_extractor.policy_net if isinstance(module, nn.Linear)]
+    n_actions = action_net.out_features
+    images = [module for module in policy.features_extractor.convolutions if isinstance(module, nn.Conv2d)]
+    with torch.no_grad():
+        for module, layer in zip(images, _of(plan, "conv2d"), strict=True):
+            module.weight.copy_(torch.from_numpy(plan.tensors[layer["weight"]]))
+            assert module.bias is not None
+            module.bias.copy_(torch.from_numpy(plan.tensors[layer["bias"]]))
+        for module, (weight, bias) in zip([*targets, action_net], dense, strict=True):
+            # A head of log σ follows the means; SB3's policy has none.
+            module.weight.copy_(torch.from_numpy(weight[: module.out_features]))
+            module.bias.copy_(torch.from_numpy(bias[: module.out_features]))
+        if log_std is None and len(dense[-1][1]) == 2 * n_actions:
+            log_std = dense[-1][1][n_actions:]
+        if log_std is not None:
+            policy.log_std.copy_(torch.from_numpy(log_std))

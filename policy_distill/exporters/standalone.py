@@ -1,0 +1,109 @@
+"""A distilled policy that acts with NumPy alone: copy this folder to where nothing can be installed.
+
+    from policy import Policy
+    policy = Policy()                  # reads policy.json and weights.npz beside this file
+    action = policy.act(obs)           # one raw observation, the executed action
+    actions = policy.predict(batch)    # a batch [B, ...]; a dict of such for Dict observations
+
+`policy.json` says what it computes, and on how many states it was compared with the student that it was made of.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Policy:
+    """Raw observations in, executed deterministic actions out; normalisation and post-processing are inside."""
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        """Read `policy.json` and `weights.npz` of a folder, by default this file's."""
+        folder = Path(folder) if folder is not None else Path(__file__).resolve().parent
+        self.record: dict[str, Any] = json.loads((folder / "policy.json").read_text())
+        self.parts: list[dict[str, Any]] = self.record["parts"]
+        self.layers: list[dict[str, Any]] = self.record["layers"]
+        self.head: dict[str, Any] = self.record["head"]
+        with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
+            self.arrays = {name: arrays[name] for name in arrays.files}
+
+    def act(self, obs: Any) -> Any:
+        """Return the executed action for one raw observation."""
+        one = {key: np.asarray(value)[None] for key, value in obs.items()} if isinstance(obs, dict) else obs
+        return self.predict(one if isinstance(obs, dict) else np.asarray(obs)[None])[0]
+
+    def predict(self, obs: Any) -> np.ndarray:
+        """Return the executed actions `[B, ...]` for a batch of raw observations."""
+        return self._execute(self._mode(self.outputs(obs)))
+
+    def outputs(self, obs: Any) -> np.ndarray:
+        """Return the network's outputs `[B, P]`: logits, or means and then log sigma where the network gives it."""
+        x = self._features(obs)
+        for layer in self.layers:
+            x = self._apply(layer, x)
+        return x
+
+    def _features(self, obs: Any) -> np.ndarray:
+        if self.record["image"]:
+            image = np.asarray(obs)
+            return image if self.record["channels_first"] else np.moveaxis(image, -1, 1)
+        rows = [self._part(part, np.asarray(obs[part["key"]] if part["key"] else obs)) for part in self.parts]
+        return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)
+
+    def _part(self, part: dict[str, Any], obs: np.ndarray) -> np.ndarray:
+        n, name = len(obs), part["name"]
+        if part["one_hot"]:
+            features = np.zeros((n, part["size"]), np.float32)
+            columns = obs.reshape(n, -1).astype(np.int64) + self.arrays[f"{name}.offsets"]
+            np.put_along_axis(features, columns, 1.0, axis=1)
+            return features
+        flat = obs.reshape(n, -1)
+        if f"{name}.mean" in self.arrays:
+            flat = (flat - self.arrays[f"{name}.mean"]) * self.arrays[f"{name}.scale"]
+            if part["clip"] is not None:
+                flat = np.clip(flat, -part["clip"], part["clip"])
+        return flat.astype(np.float32) * np.float32(part["factor"])
+
+    def _apply(self, layer: dict[str, Any], x: np.ndarray) -> np.ndarray:
+        op = layer["op"]
+        if op == "tanh":
+            return np.tanh(x)
+        if op == "relu":
+            return np.maximum(x, np.float32(0))
+        if op == "scale":
+            return x.astype(np.float32) * np.float32(layer["factor"])
+        if op == "flatten":
+            return x.reshape(len(x), -1)
+        weight, bias = self.arrays[layer["weight"]], self.arrays[layer["bias"]]
+        if op == "linear":
+            return x @ weight.T + bias
+        stride, size = layer["stride"], weight.shape[2:]
+        views = np.lib.stride_tricks.sliding_window_view(x, size, axis=(2, 3))[:, :, ::stride, ::stride]
+        return np.einsum("bcxyhw,ochw->boxy", views, weight, optimize=True) + bias[:, None, None]
+
+    def _mode(self, outputs: np.ndarray) -> np.ndarray:
+        family = self.head["family"]
+        if family == "categorical":
+            return outputs.argmax(axis=1)
+        if family == "multi_categorical":
+            ends = np.cumsum(self.head["nvec"])[:-1]
+            return np.stack([head.argmax(axis=1) for head in np.split(outputs, ends, axis=1)], axis=1)
+        if family == "bernoulli":
+            return (outputs > 0).astype(np.int64)
+        mean = outputs[:, : self.head["n_modes"]]
+        return np.tanh(mean) if family == "squashed_gaussian" else mean
+
+    def _execute(self, mode: np.ndarray) -> np.ndarray:
+        head = self.head
+        if head["kind"] == "index":
+            mode = mode + np.asarray(head["start"])
+        shaped = mode.reshape(len(mode), *head["shape"])
+        if head["kind"] == "clip":
+            shaped = np.clip(shaped, self.arrays["action.low"], self.arrays["action.high"])
+        elif head["kind"] == "unsquash":
+            low, high = self.arrays["action.low"], self.arrays["action.high"]
+            shaped = low + 0.5 * (shaped + np.float32(1)) * (high - low)
+        return shaped.astype(head["dtype"])

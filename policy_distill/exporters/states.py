@@ -1,0 +1,139 @@
+"""States that an artefact is checked on: those that the student visits, and hostile ones.
+
+In: a student, and its environment where there is one. Out: batches of raw observations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from policy_distill.environments import open_environments
+from policy_distill.errors import RequestError
+from policy_distill.fit import check_fit
+from policy_distill.make_env import is_registered
+from policy_distill.observations import Normalizer, Part
+from policy_distill.rollout import Collector
+from policy_distill.runtime import Student
+
+N_ENVS = 4
+HUGE = 1e6
+"""Size of a value that no sensor should give."""
+
+
+def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tuple[Any, str]:
+    """Return `n_states` raw observations and where they come from: an environment's id, or `sampled`.
+
+    `env` None is the environment that the student was distilled in; where that is not registered here, observations
+    are drawn from the space, around the student's statistics.
+
+    Raises:
+        RequestError: for an `env` that cannot be made or does not fit.
+    """
+    env = env if env is not None else own_env(student)
+    if env is None:
+        return sample_states(student, n_states, seed), "sampled"
+    envs = open_environments(env, N_ENVS, student.env_wrappers)
+    try:
+        check_fit(student, envs)
+        steps = -(-n_states // envs.n_envs)
+        rollout = Collector(envs, seed).collect(student, steps, True, 0.0, masked=student.takes_action_masks)
+        return _head(_own_keys(student, rollout.flat_obs), n_states), envs.env_id
+    finally:
+        envs.close()
+
+
+def own_env(student: Student) -> str | None:
+    """Return the environment that a student was distilled in, where it can be made here."""
+    env_id = student.metadata["provenance"].get("env_id")
+    if not isinstance(env_id, str) or not is_registered(env_id):
+        return None
+    try:
+        open_environments(env_id, 1, student.env_wrappers).close()
+    except RequestError:
+        # A package of the environment is missing here, where only an artefact is wanted.
+        return None
+    return env_id
+
+
+def sample_states(student: Student, n_states: int, seed: int) -> Any:
+    """Return observations drawn from the space, or around the statistics where it has no bounds."""
+    rng = np.random.default_rng(seed)
+    return _by_part(student, lambda part, sub: _draw(part, sub, n_states, rng))
+
+
+def hostile_states(student: Student, seed: int) -> Any:
+    """Return observations that should not occur: bounds, zeros, and huge values of every sign."""
+    rng = np.random.default_rng(seed)
+    signs = rng.choice([-1.0, 1.0], size=(12, max(part.raw_size for part in student.plan.featurizer.parts)))
+    return _by_part(student, lambda part, sub: _hostile(part, sub, signs))
+
+
+def join(first: Any, second: Any) -> Any:
+    """Return two batches as one."""
+    if isinstance(first, dict):
+        return {key: np.concatenate([first[key], second[key]]) for key in first}
+    return np.concatenate([first, second])
+
+
+def take(obs: Any, index: Any) -> Any:
+    """Return the rows `index` of a batch, or one observation for an integer."""
+    return {key: value[index] for key, value in obs.items()} if isinstance(obs, dict) else obs[index]
+
+
+def count(obs: Any) -> int:
+    """Return the size of a batch."""
+    return len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
+
+
+def _own_keys(student: Student, obs: Any) -> Any:
+    return {part.key: obs[part.key] for part in student.plan.featurizer.parts} if isinstance(obs, dict) else obs
+
+
+def _head(obs: Any, n: int) -> Any:
+    return take(obs, slice(0, n))
+
+
+def _by_part(student: Student, make: Any) -> Any:
+    space, parts = student.metadata["observation_space"], student.plan.featurizer.parts
+    if space["type"] != "Dict":
+        return make(parts[0], space)
+    return {part.key: make(part, space["spaces"][part.key]) for part in parts}
+
+
+def _draw(part: Part, space: dict[str, Any], n: int, rng: np.random.Generator) -> np.ndarray:
+    low, high = _bounds(part, space)
+    if part.dtype.kind != "f":
+        return rng.integers(low, high, (n, *part.shape), endpoint=True).astype(part.dtype)
+    mean, deviation = np.zeros(part.shape), np.ones(part.shape)
+    if isinstance(part.normalizer, Normalizer):
+        mean, deviation = part.normalizer.mean, 1.0 / part.normalizer.scale
+    drawn = rng.normal(mean, deviation, (n, *part.shape))
+    return np.clip(drawn, low, high).astype(part.dtype)
+
+
+def _hostile(part: Part, space: dict[str, Any], signs: np.ndarray) -> np.ndarray:
+    low, high = _bounds(part, space)
+    whole = part.dtype.kind != "f"
+    least, most = (low, high) if whole else (-HUGE, HUGE)
+    signs = signs[:, : part.raw_size].reshape(-1, *part.shape)
+    rows = [np.broadcast_to(value, part.shape) for value in (low, high, 0.0, least, most)]
+    rows += [sign * size for sign in signs for size in (1e2, HUGE)]
+    if whole:
+        return np.stack([np.clip(row, low, high) for row in rows]).astype(part.dtype)
+    return np.stack([np.where(np.isfinite(row), row, np.sign(row) * HUGE) for row in rows]).astype(part.dtype)
+
+
+def _bounds(part: Part, space: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and highest values, float64 of the part's shape; infinite where there are none."""
+    if part.offsets is not None:
+        low = np.ravel(np.asarray(space["start"], np.float64)).reshape(part.shape)
+        return low, low + np.asarray(part.one_hot, np.float64).reshape(part.shape) - 1
+    if space["type"] == "MultiBinary":
+        return np.zeros(part.shape), np.ones(part.shape)
+
+    def full(bound: Any) -> np.ndarray:
+        return np.broadcast_to(np.asarray(bound, np.float64).reshape(-1), (part.raw_size,)).reshape(part.shape)
+
+    return full(space["low"]), full(space["high"])

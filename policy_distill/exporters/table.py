@@ -1,0 +1,83 @@
+"""The formats by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from policy_distill.errors import RequestError
+from policy_distill.exporters.parity import Reference
+from policy_distill.quantization import QuantizedLayer
+from policy_distill.runtime import Student
+
+
+class Exporter(Protocol):
+    """A module that writes one format and runs what it wrote."""
+
+    def write(
+        self,
+        student: Student,
+        path: Path,
+        record: Mapping[str, Any],
+        reference: Reference,
+        quantized: Mapping[int, QuantizedLayer] | None = None,
+    ) -> dict[str, Any]:
+        """Write the artefact to `path`, which does not exist, with `record` as its metadata; return facts about it."""
+        ...
+
+    def open_artefact(self, student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+        """Return the function from a batch of raw observations to the executed actions of what lies at `path`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the command line says of a format, without its libraries."""
+
+    module: str
+    """Where its exporter is."""
+    artefact: str
+    """What it writes, in words."""
+    suffix: str
+    """The file's ending; empty for a folder."""
+    needs: tuple[str, ...] = ()
+    """Modules that must be installed."""
+    quantizes: bool = False
+    """True where it takes eight-bit weights."""
+
+
+FORMATS = {
+    "onnx": Format("policy_distill.exporters.onnx", "one file", ".onnx", ("onnx", "onnxruntime"), quantizes=True),
+    "c": Format("policy_distill.exporters.c", "a folder of C99", "", quantizes=True),
+    "numpy": Format("policy_distill.exporters.numpy_folder", "a folder for NumPy alone", ""),
+    "torchscript": Format("policy_distill.exporters.torchscript", "one file", ".pt", ("torch",)),
+    "sb3": Format("policy_distill.exporters.sb3", "a PPO zip", ".zip", ("torch", "stable_baselines3")),
+}
+
+
+def find_format(name: str) -> Format:
+    """Return a format by its name.
+
+    Raises:
+        RequestError: for an unknown one, or one whose libraries are missing.
+    """
+    if name not in FORMATS:
+        raise RequestError(f"expected a format among {', '.join(FORMATS)}, found {name!r}")
+    missing = [module for module in FORMATS[name].needs if find_spec(module) is None]
+    if missing:
+        raise RequestError(
+            f"the format {name} needs {', '.join(missing)}, which is missing; pip install {' '.join(missing)}"
+        )
+    return FORMATS[name]
+
+
+def load_exporter(name: str) -> Exporter:
+    """Return the module that writes a format."""
+    exporter: Any = import_module(find_format(name).module)
+    return exporter

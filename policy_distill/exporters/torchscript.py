@@ -1,0 +1,65 @@
+"""`torchscript`: one `.pt` for libtorch, from raw observations to the executed action; the record travels inside.
+
+In: a student. Out: the file, and its actions as the loaded script gives them.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.engines.torch_module import ActingModule, input_tensors
+from policy_distill.exporters.parity import Reference
+from policy_distill.exporters.states import take
+from policy_distill.quantization import QuantizedLayer
+from policy_distill.runtime import Student
+
+RECORD = "policy_distill.json"
+
+
+class _ActionOnly(torch.nn.Module):
+    def __init__(self, module: ActingModule) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *obs: torch.Tensor) -> torch.Tensor:
+        return self.module(*obs)[0]
+
+
+def write(
+    student: Student,
+    path: Path,
+    record: Mapping[str, Any],
+    reference: Reference,
+    quantized: Mapping[int, QuantizedLayer] | None = None,
+) -> dict[str, Any]:
+    """Write the script; it takes one tensor `[B, ...]` for each part of the observation, in their order."""
+    example = input_tensors(student.plan, take(reference.obs, slice(0, 2)))
+    module = _ActionOnly(ActingModule(student.plan)).eval().requires_grad_(False)
+    with warnings.catch_warnings():
+        # Torch advises torch.export; libtorch hosts, who are meant here, load TorchScript.
+        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        script = torch.jit.trace(module, tuple(example), check_trace=False)
+        torch.jit.save(script, str(path), _extra_files={RECORD: json.dumps(record)})
+    return {"inputs": [part.key or "obs" for part in student.plan.featurizer.parts]}
+
+
+def open_artefact(student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+    """Return the function from a batch of raw observations to executed actions."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        script = torch.jit.load(str(path))
+
+    def run(obs: Any) -> np.ndarray:
+        with torch.inference_mode():
+            actions: np.ndarray = script(*input_tensors(student.plan, obs)).numpy()
+        return actions
+
+    return run

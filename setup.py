@@ -1,0 +1,17 @@
+"""Builds the optional native engine where there is a C compiler; everything else is in pyproject.toml."""
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        Extension(
+            "policy_distill.engines._native",
+            ["policy_distill/engines/_native.c"],
+            depends=["policy_distill/engines/_kernel.h"],
+            extra_compile_args=["-O3", "-fno-trapping-math"],
+            py_limited_api=True,
+            optional=True,  # without a compiler NumPy acts, and nothing else changes
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

@@ -1,0 +1,129 @@
+"""Students of every kind, with random weights: what engines and exporters are tried on."""
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from policy_distill.actions import ActionMap
+from policy_distill.distributions.deterministic import Deterministic
+from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
+from policy_distill.distributions.squashed_gaussian import SquashedGaussian
+from policy_distill.observations import Normalizer
+from policy_distill.spaces import describe_space
+from policy_distill.student import StudentPolicy, StudentSpec
+from policy_distill.teachers.network import box_map, discrete_family
+
+BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([1.0, 5.0], np.float32))
+UNIT = spaces.Box(-1.0, 1.0, (3,), np.float32)
+FREE = spaces.Box(-np.inf, np.inf, (2,), np.float64)
+VECTOR = spaces.Box(-np.inf, np.inf, (5,), np.float32)
+
+# name: (space, family of a Box or None, log σ)
+ACTIONS = {
+    "discrete": (spaces.Discrete(4), None, None),
+    "offset": (spaces.Discrete(3, start=4), None, None),
+    "multi_discrete": (spaces.MultiDiscrete([2, 3]), None, None),
+    "multi_binary": (spaces.MultiBinary(3), None, None),
+    "gaussian": (BOX, DiagonalGaussian, "vector"),
+    "matrix": (spaces.Box(-1.0, 2.0, (2, 2), np.float32), DiagonalGaussian, "vector"),
+    "gaussian_head": (UNIT, DiagonalGaussian, "head"),
+    "squashed": (BOX, SquashedGaussian, "head"),
+    "squashed_unit": (UNIT, SquashedGaussian, "vector"),
+    "deterministic": (BOX, Deterministic, None),
+    "deterministic_clip": (BOX, Deterministic, None),
+    "deterministic_free": (FREE, Deterministic, None),
+}
+OBSERVATIONS = {
+    "vector": VECTOR,
+    "doubles": spaces.Box(-np.inf, np.inf, (5,), np.float64),
+    "far": spaces.Box(-np.inf, np.inf, (5,), np.float64),
+    "unnormalized": VECTOR,
+    "matrix": spaces.Box(-1.0, 1.0, (2, 3), np.float64),
+    "whole_numbers": spaces.Box(-5, 100, (3,), np.int16),
+    "discrete": spaces.Discrete(4, start=2),
+    "multi_discrete": spaces.MultiDiscrete([2, 3]),
+    "multi_binary": spaces.MultiBinary(4),
+    "image_last": spaces.Box(0, 255, (12, 10, 1), np.uint8),
+    "image_first": spaces.Box(0, 255, (3, 12, 10), np.uint8),
+    "dict": spaces.Dict(
+        speed=spaces.Box(-1.0, 1.0, (2,)), view=spaces.Box(0, 255, (6, 5, 1), np.uint8), kind=spaces.Discrete(3)
+    ),
+}
+# (observations, actions, network, activation): each observation and each action once, networks and activations in turn.
+KINDS = [
+    *[("vector", action, "mlp:16,8", "tanh") for action in ACTIONS],
+    *[(obs, "discrete", "mlp:8", "relu") for obs in OBSERVATIONS if obs != "vector"],
+    ("doubles", "gaussian", "mlp:64,64", "relu"),
+    ("far", "squashed", "mlp:8", "tanh"),
+    ("vector", "discrete", "linear", "tanh"),
+    ("unnormalized", "squashed", "linear", "tanh"),
+    ("image_first", "gaussian", "cnn:4,4", "relu"),
+    ("image_last", "multi_discrete", "cnn:4", "tanh"),
+    ("dict", "squashed", "mlp:8,8", "tanh"),
+]
+
+
+def name_of(kind):
+    return "-".join(kind)
+
+
+def make_student(kind, seed=0):
+    obs, action, network, activation = kind
+    space, continuous, log_std = ACTIONS[action]
+    if continuous is None:
+        family, action_map = discrete_family(space)
+    else:
+        family = continuous(int(np.prod(space.shape)))
+        action_map = box_map(space, squashed=action.startswith("squashed") or action == "deterministic")
+    if action == "deterministic_free":
+        action_map = ActionMap("none", space.shape, str(space.dtype), space.low, space.high)
+    spec = StudentSpec(
+        network=network,
+        activation=activation,
+        family=family,
+        log_std=log_std,
+        observation_space=describe_space(OBSERVATIONS[obs]),
+        action_space=describe_space(space),
+        action_map=action_map,
+        normalizer=_normalizer(obs),
+    )
+    policy = StudentPolicy(spec, torch.Generator().manual_seed(seed))
+    noise = torch.Generator().manual_seed(seed + 1)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            # Of the size that trained weights have; the last layer starts near zero.
+            parameter.add_(torch.randn(parameter.shape, generator=noise) / max(1, parameter[0].numel()) ** 0.5)
+    return policy.to_student({"env_id": "Test-v0", "env_wrappers": []})
+
+
+def sample_observations(kind, count=64, seed=0):
+    """Return a batch of observations in the space; unbounded ones are drawn around their statistics."""
+    space = OBSERVATIONS[kind[0]]
+    rng = np.random.default_rng(seed)
+    space.seed(seed)
+    if kind[0] == "far":
+        return 1000.0 + rng.normal(0, 3, (count, 5))
+    if isinstance(space, spaces.Box) and not space.is_bounded():
+        return rng.normal(0, 2, (count, *space.shape)).astype(space.dtype)
+    drawn = [space.sample() for _ in range(count)]
+    if isinstance(space, spaces.Dict):
+        return {key: np.stack([one[key] for one in drawn]) for key in space.spaces}
+    return np.stack(drawn)
+
+
+def one_of(obs, index):
+    return {key: value[index] for key, value in obs.items()} if isinstance(obs, dict) else obs[index]
+
+
+def _normalizer(obs):
+    space = OBSERVATIONS[obs]
+    if obs in ("vector", "doubles", "matrix", "whole_numbers"):
+        size = int(np.prod(space.shape))
+        return Normalizer(
+            np.linspace(-1, 1, size).reshape(space.shape), np.linspace(0.5, 2, size).reshape(space.shape), clip=3.0
+        )
+    if obs == "far":
+        return Normalizer(np.full(5, 1000.0), np.full(5, 4.0), clip=10.0)
+    if obs == "dict":
+        return {"speed": Normalizer(np.array([0.1, -0.1]), np.array([0.5, 0.2]), clip=10.0)}
+    return None
