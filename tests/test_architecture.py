@@ -148,11 +148,13 @@ def test_the_wheel_holds_the_package_alone_and_works_elsewhere(tmp_path):
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "-w", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("*.whl")
+    assert "-cp311-abi3-" in wheel.name, "one build serves every later Python"
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
         assert tops == {"policy_distill"}
         assert "policy_distill/py.typed" in names
+        assert "policy_distill/engines/_native.abi3.so" in names
         entry = next(name for name in names if name.endswith("entry_points.txt"))
         assert "policy-distill = policy_distill.cli:main" in archive.read(entry).decode()
         archive.extractall(tmp_path / "site")

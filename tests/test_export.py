@@ -11,6 +11,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.evaluation import evaluate_policy
 
 from policy_distill.cli import main
 from policy_distill.errors import RequestError, RunFault
@@ -236,3 +238,14 @@ def test_the_command_exports_and_says_what_it_checked(tmp_path, capfd):
     assert "--overwrite" in capfd.readouterr().err
     assert main([*arguments, "--overwrite"]) == 0
     assert "equal actions" in capfd.readouterr().out
+
+
+def test_the_ppo_zip_is_evaluated_and_trained_on(tmp_path):
+    student = make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"})
+    export(student, tmp_path / "student.zip", "sb3", n_states=64)
+    model = PPO.load(tmp_path / "student.zip", env=gymnasium.make("CartPole-v1"), device="cpu", n_steps=32)
+    returns = evaluate_policy(model, model.get_env(), n_eval_episodes=3, return_episode_rewards=True)[0]
+    assert len(returns) == 3
+    before = model.policy.action_net.weight.detach().clone()
+    model.learn(64)
+    assert not torch.equal(model.policy.action_net.weight, before)
