@@ -170,8 +170,7 @@ def run_episodes(
     for index, episode in enumerate(current):
         if episode >= 0 or envs.resets_itself:
             envs.reset(index, seed + max(episode, 0))
-    state, starts, n_done = None, np.ones(envs.n_envs, dtype=bool), 0
-    episodes = np.array(current)
+    state, starts, n_done, episodes = None, np.ones(envs.n_envs, dtype=bool), 0, np.array(current)
     masked = bool(getattr(policy, "takes_action_masks", False))
     while n_done < n_episodes:
         options = {"action_masks": envs.action_masks()} if masked else {}
@@ -190,9 +189,8 @@ def run_episodes(
                 envs.reset(index, seed + int(episodes[index]))
         if on_episode and starts.any():
             on_episode(n_done)
-    return Evaluation(
-        envs.env_id, seed, checked_returns(envs.env_id, returns, seed), lengths, time.perf_counter() - began
-    )
+    returns = checked_returns(envs.env_id, returns, seed)
+    return Evaluation(envs.env_id, seed, returns, lengths, time.perf_counter() - began)
 
 
 def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:
