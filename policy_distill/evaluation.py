@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from policy_distill.actors import RandomPolicy
-from policy_distill.env_faults import checked_returns
-from policy_distill.environments import Environments, check_observations, open_environments, without_normalization
+from policy_distill.env_faults import check_observations, checked_returns
+from policy_distill.environments import Environments, open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy

@@ -15,7 +15,7 @@ from typing import Any
 
 from policy_distill.checkpoint import load_checkpoint, save_checkpoint
 from policy_distill.config import DistillConfig, make_config
-from policy_distill.env_faults import step_limit
+from policy_distill.env_watch import step_limit
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.fit import check_fit

@@ -11,7 +11,8 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from policy_distill.env_faults import EnvFaults, Misbehaviour, culprit_of
+from policy_distill.env_faults import EnvFaults, Misbehaviour
+from policy_distill.env_watch import culprit_of
 
 
 class Sb3Environments:

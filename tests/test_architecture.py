@@ -15,7 +15,7 @@ ORDER = [
     ["schedule"],
     ["distributions", "networks", "losses", "runtime"],
     ["wrappers", "make_env"],
-    ["env_faults"],
+    ["env_faults", "env_watch"],
     ["environments", "vector_environments"],
     ["fit", "actors"],
     ["evaluation"],

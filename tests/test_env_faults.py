@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack
 
-from policy_distill.env_faults import Misbehaviour, make_writer, step_limit
+from policy_distill.env_faults import Misbehaviour, make_writer
+from policy_distill.env_watch import step_limit
 from policy_distill.environments import EnvironmentList, open_environments
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.evaluation import evaluate
