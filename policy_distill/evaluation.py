@@ -20,6 +20,7 @@ from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
 from policy_distill.statistics import Retention, interval, iqm, json_number, retention
+from policy_distill.threads import threads_for
 
 N_ENVS = 16
 """Environments stepped side by side; it does not change which episodes are run."""
@@ -163,6 +164,13 @@ def run_episodes(
     on_episode: OnStep | None = None,
 ) -> Evaluation:
     """Run episodes `seed` to `seed + n_episodes - 1` to their ends, side by side."""
+    with threads_for(policy):
+        return _run_episodes(policy, envs, n_episodes, seed, deterministic, on_episode)
+
+
+def _run_episodes(
+    policy: Policy, envs: Environments, n_episodes: int, seed: int, deterministic: bool, on_episode: OnStep | None
+) -> Evaluation:
     began = time.perf_counter()
     returns, lengths = np.zeros(n_episodes), np.zeros(n_episodes, dtype=np.int64)
     schedule = _schedule(envs, n_episodes)

@@ -29,8 +29,8 @@ from policy_distill.result import DistillResult, evaluation_record, final_metric
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
+from policy_distill.threads import threads_for
 from policy_distill.tracking.table import FanOut, with_jsonl
-from policy_distill.training import one_thread
 
 MakeTracker = Callable[[Path, dict[str, Any]], Tracker | None]
 
@@ -87,7 +87,7 @@ def distill(
             closing(_open_sinks(tracker, folder, identity, session.env_steps if resume else None)) as sinks,
             Progress(config.timesteps, enabled=progress) as bar,
             Interrupts() as interrupts,
-            one_thread(),
+            threads_for(teacher),
             step_limit(config.env_timeout),
         ):
             _iterate(session, selection, sinks, interrupts, bar, folder, identity)

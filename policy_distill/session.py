@@ -169,7 +169,7 @@ class Session:
         """Give the student other weights."""
         self._policy.load_state_dict(weights)
 
-    def measure(self, n_steps: int = 1000) -> Fidelity:
+    def measure(self, n_steps: int = 500) -> Fidelity:
         """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
         with self.timed("evaluate"):
             collector = Collector(self.envs, self.config.seed + HELD_OUT)

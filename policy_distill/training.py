@@ -6,11 +6,8 @@ In: a buffer of features and full teacher distributions. Out: a better student, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
-from threadpoolctl import threadpool_limits
 
 from policy_distill.autograd_step import AutogradStep
 from policy_distill.buffer import Buffer
@@ -57,15 +54,3 @@ class Trainer:
             )
         self.stepper.write(self.student)
         return {"train/loss": loss, "train/grad_norm": norm}
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch and BLAS use one thread within: on small networks a second costs more than it brings."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1, "blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -9,7 +9,7 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
-    ["errors", "version", "interfaces", "statistics"],
+    ["errors", "version", "interfaces", "statistics", "threads"],
     ["spaces", "observations", "actions", "layers"],
     ["config", "student_file", "student_check", "interrupts", "progress"],
     ["schedule"],

@@ -25,7 +25,7 @@ from policy_distill import DistillConfig, distill, load_teacher
 from policy_distill.buffer import Buffer
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
-from policy_distill.training import one_thread
+from policy_distill.threads import threads_for
 
 ENV_ID = "CartPole-v1"
 FEATURES, PARAMS, BATCH = 8, 4, 256
@@ -87,7 +87,7 @@ def draw(n_states: int) -> dict[str, float]:
     for _ in range(n_states // 10_000):
         buffer.add(*rows)
     n, generator = 2_000, torch.Generator().manual_seed(0)
-    with one_thread():
+    with threads_for():
         began = time.perf_counter()
         for _ in buffer.minibatches(n, BATCH, generator):
             pass

@@ -31,7 +31,7 @@ from policy_distill.environments import open_environments
 from policy_distill.evaluation import run_episodes
 from policy_distill.losses.table import choose_loss
 from policy_distill.session import Session
-from policy_distill.training import one_thread
+from policy_distill.threads import threads_for
 
 SHARES = (0.95, 0.99)
 LOOK_SEED = 20_000
@@ -67,7 +67,7 @@ def measure(name: str, config: Config) -> dict[str, Any]:
     task, teacher = TASKS[name], make_teacher(name, config.zoo, config.out)
     sizes = widths(task.student.removeprefix("mlp:"))
     runs: dict[str, list[Any]] = {OURS: [], PLAIN: []}
-    with closing(open_environments(task.env_id, task.n_episodes, teacher.env_wrappers)) as envs, one_thread():
+    with closing(open_environments(task.env_id, task.n_episodes, teacher.env_wrappers)) as envs, threads_for(teacher):
         goal = float(run_episodes(teacher, envs, task.n_episodes, LOOK_SEED, True).returns.mean())
         for seed in config.seeds:
             for method, students in (

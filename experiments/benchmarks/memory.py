@@ -6,7 +6,6 @@ python -m experiments.benchmarks.memory --task cartpole
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,16 +37,18 @@ def main(config: Config) -> None:
     task, teacher = TASKS[config.task], make_teacher(config.task, config.zoo, config.out)
     # What the environment's package loads when it is first used is an import too.
     open_environments(task.env_id, 1, teacher.env_wrappers).close()
-    before = _now()
+    before = _megabytes("VmRSS")
     timesteps = config.timesteps or task.timesteps
     distill(teacher, task.env_id, task.student, timesteps=timesteps, eval_episodes=0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = _megabytes("VmHWM")
     print(json.dumps({"before": before, "peak": peak, "beyond": peak - before}))
 
 
-def _now() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+def _megabytes(field: str) -> float:
+    # The kernel's own record: `getrusage` would count what the parent of this process held.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith(f"{field}:"))
+    return int(kilobytes) / 1024
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
+from gymnasium.vector import SyncVectorEnv
 from torch import nn
+
+from policy_distill.make_env import make_env
 
 KEPT = 50_000
 
@@ -38,7 +40,7 @@ def distill_plainly(
     """Distil by Adam, four passes in minibatches of 256 after each rollout of 1,024 states; yield steps and student."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    envs = gymnasium.make_vec(env_id, n_envs, vectorization_mode="sync")
+    envs = SyncVectorEnv([lambda: make_env(env_id)] * n_envs)
     family = teacher.family
     sizes = [int(np.prod(teacher.observation_space.shape)), *widths]
     layers: list[nn.Module] = []

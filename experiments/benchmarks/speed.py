@@ -25,7 +25,7 @@ from policy_distill.cli import guarded
 from policy_distill.commands.output import table, widths
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
-from policy_distill.training import one_thread
+from policy_distill.threads import threads_for
 from policy_distill.wrappers import parse_wrapper
 
 OURS, ALONE, PLAIN = "policy-distill", "environment alone", "plain script"
@@ -74,7 +74,7 @@ def measure(name: str, config: Config) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {job: [] for job in jobs}
     for seed in range(config.runs):
         for job, call in jobs.items():
-            with one_thread():
+            with threads_for(teacher):
                 began = time.perf_counter()
                 call(seed)
                 seconds[job].append(time.perf_counter() - began)

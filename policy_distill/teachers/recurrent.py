@@ -14,7 +14,7 @@ from stable_baselines3.common import distributions as sb3
 from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.network import NetworkTeacher, family_of
-from policy_distill.teachers.observing import Normalizers, batch_major
+from policy_distill.teachers.observing import Normalizers, batch_major, normalize
 from policy_distill.teachers.on_policy import actor_parameters, distribution_params
 
 
@@ -35,6 +35,12 @@ class RecurrentTeacher(NetworkTeacher):
         distribution, state = self.policy.get_distribution(self.observe(batch_major(obs)), state, starts)
         params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
         return params.to(torch.float32).cpu().contiguous(), state
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Return executed actions on raw observations and the next LSTM state; see `Policy.predict`."""
+        return self.policy.predict(normalize(observation, self.normalizer), state, episode_start, deterministic)
 
 
 def make_recurrent(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:

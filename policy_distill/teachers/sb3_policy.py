@@ -67,6 +67,16 @@ SPARE_PARAMETERS = 4
 """A rebuilt policy has at most so many times the parameters that were saved; some files leave out the critic's."""
 
 
+class _NoOptimizer:
+    """Stands where SB3 wants an optimiser: making one of torch's takes a second, and nothing here trains."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+
+FOR_TRAINING = {"lr_schedule": lambda _: 0.0, "optimizer_class": _NoOptimizer}
+"""Arguments of a policy that it needs to be built and never reads to act."""
+
+
 def rebuild_policy(agent: SavedAgent, observation_space: Space[Any], action_space: Space[Any]) -> BasePolicy:
     """Return the policy with its saved weights.
 
@@ -75,8 +85,8 @@ def rebuild_policy(agent: SavedAgent, observation_space: Space[Any], action_spac
     """
     cls = _policy_class(agent)
     arguments = _arguments(agent, cls)
-    if "lr_schedule" in inspect.signature(cls).parameters:
-        arguments["lr_schedule"] = lambda _: 0.0
+    known = inspect.signature(cls).parameters
+    arguments |= {name: value for name, value in FOR_TRAINING.items() if name in known}
     try:
         with _at_most(agent):
             policy = cls(observation_space, action_space, **arguments)

@@ -1,0 +1,43 @@
+"""How many threads torch and BLAS use: one for small networks, all of them for images and wide networks.
+
+To wake a second thread costs more than a layer of 256 units takes on a handful of observations, and where the other
+core is busy, a hundred times as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+WIDE = 500_000
+"""Parameters from which a network is worth several threads."""
+
+
+@contextmanager
+def threads_for(*policies: Any) -> Iterator[None]:
+    """Use one thread within, unless one of `policies` sees images or is wide: then leave things as they are."""
+    if not all(is_small(policy) for policy in policies):
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, "blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def is_small(policy: Any) -> bool:
+    """Say whether a policy's actions are computed quickest by one thread."""
+    return getattr(policy, "n_params", 0) < WIDE and not _has_images(getattr(policy, "observation_space", None))
+
+
+def _has_images(space: Any) -> bool:
+    if hasattr(space, "spaces"):
+        return any(_has_images(sub) for sub in space.spaces.values())
+    return len(getattr(space, "shape", None) or ()) >= 3
