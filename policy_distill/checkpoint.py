@@ -27,6 +27,7 @@ def save_checkpoint(path: Path, session: Session, selection: Selection, identity
     tensors |= {f"training.{name}": array for name, array in session.trainer.stepper.state().items()}
     tensors["buffer.features"] = session.buffer.features[:size].cpu().numpy()
     tensors["buffer.teacher_params"] = session.buffer.teacher_params[:size].cpu().numpy()
+    tensors["recovery.n"] = np.array(session.trainer.recovery.n)
     tensors["collector.n_episodes"] = session.collector.n_episodes
     if selection.best is not None:
         tensors |= {f"best.{name}": value.cpu().numpy() for name, value in selection.best.weights.items()}
@@ -61,6 +62,7 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
     assert session.policy is not None
     session.policy.load_state_dict(_torch(_named(tensors, "student.")))
     session.trainer.stepper.restore(_named(tensors, "training."))
+    session.trainer.recovery.n = int(tensors["recovery.n"])
     if record["best_env_steps"] is not None:
         returns = np.array(tensors["selection.returns"])
         selection.best = Candidate(record["best_env_steps"], _torch(_named(tensors, "best.")), returns)

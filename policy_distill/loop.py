@@ -25,6 +25,7 @@ from policy_distill.losses.table import choose_loss
 from policy_distill.networks.table import make_network
 from policy_distill.progress import Progress
 from policy_distill.provenance import identity_of, provenance_of
+from policy_distill.rescue import keeping_student
 from policy_distill.result import DistillResult, evaluation_record, final_metrics
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
@@ -75,21 +76,23 @@ def distill(
     with closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs:
         check_fit(teacher, envs)
         envs.faults.allowed = config.env_restarts
-        folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         session = Session(teacher, envs, student, loss, config)
+        session.say_footprint(progress)
+        folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
         if folder and resume:
             load_checkpoint(folder.checkpoint, session, selection, identity)
-        elif folder:
-            folder.write_json("config.json", identity)
         with (
+            keeping_student(session, selection, folder, identity),
             closing(_open_sinks(tracker, folder, identity, session.env_steps if resume else None)) as sinks,
             Progress(config.timesteps, enabled=progress) as bar,
             Interrupts() as interrupts,
             threads_for(teacher),
             step_limit(config.env_timeout),
         ):
+            if folder and not resume:
+                folder.write_json("config.json", identity)
             _iterate(session, selection, sinks, interrupts, bar, folder, identity)
             selection.finish()
             comparison = _prove(session, env, bar, interrupts)

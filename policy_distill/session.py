@@ -5,6 +5,7 @@ In: teacher, environments and settings. Out: the stages that `loop.py` puts in o
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from policy_distill.environments import Environments
 from policy_distill.errors import RequestError
 from policy_distill.fidelity import Fidelity, measure_fidelity
 from policy_distill.interfaces import Loss, Policy, Teacher
+from policy_distill.memory import capacity_of, check_memory
 from policy_distill.observations import Normalizer, is_image, measure_normalizer
 from policy_distill.rollout import Collector, Rollout
 from policy_distill.runtime import Student
@@ -59,6 +61,12 @@ class Session:
         self.policy: StudentPolicy | None = None
         self._label_state: Any = None
         self.masked = bool(getattr(teacher, "takes_action_masks", False))
+
+    def say_footprint(self, aloud: bool) -> None:
+        """Say on stderr what the buffer will take; RequestError where that is too much of the free memory."""
+        found = check_memory(self.config, self.envs.n_envs, self._observed_space(), self.teacher.family.n_params)
+        if aloud:
+            print(found, file=sys.stderr)
 
     @property
     def progress(self) -> float:
@@ -150,9 +158,7 @@ class Session:
         self.policy = StudentPolicy(spec, generator).to(self.config.device)
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(self.config.device))
-        capacity = min(self.config.buffer_size, self.config.timesteps + self.envs.n_envs)
-        if self.config.buffer == "latest":
-            capacity = min(capacity, self.envs.n_envs * self.config.n_steps)
+        capacity = capacity_of(self.config, self.envs.n_envs)
         featurizer = self.policy.featurizer
         self.buffer = Buffer(capacity, featurizer.shape, spec.family.n_params, self.config.device, featurizer.dtype)
         self.trainer = Trainer(self.policy, self.loss, self.config)

@@ -162,14 +162,8 @@ class Readers:
         JsonlTracker(path, resume_step=100).close()
 
     def read_zoo(self, data):
-        self._write("config.yml", data)
-        self._write("args.yml", data)
-        try:
-            wrappers_of(self.folder / "zoo.zip")
-            environment_of(self.folder / "zoo.zip")
-        finally:
-            (self.folder / "config.yml").unlink()
-            (self.folder / "args.yml").unlink()
+        wrappers_of(self._write("config.yml", data).with_name("zoo.zip"))
+        environment_of(self._write("args.yml", data).with_name("zoo.zip"))
 
     def read_config(self, data):
         try:
@@ -180,8 +174,11 @@ class Readers:
             make_config(None, values)
 
     def _write(self, name, data):
-        (self.folder / name).write_bytes(data)
-        return self.folder / name
+        # A folder each: a teacher would take the statistics that lie beside it.
+        path = self.folder / name.partition(".")[0] / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return path
 
     def _make_seeds(self):
         agent, student = self.folder / "seed.zip", self.folder / "seed.safetensors"
@@ -391,11 +388,11 @@ def main() -> None:
 def run(readers: Readers, name: str, seconds: float, rng: random.Random, keep: Path) -> collections.Counter:
     """Try random inputs of one reader; harmful ones are kept in a folder."""
     tried: collections.Counter = collections.Counter()
-    signal.signal(signal.SIGALRM, _hang)
+    signal.signal(signal.SIGVTALRM, _hang)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         data = mutate(rng, name, rng.choice(readers.seeds[name]))
-        signal.alarm(20)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 20)
         try:
             tried["loaded" if attempt(readers.readers[name], data) else "refused"] += 1
         except BaseException as error:
@@ -411,7 +408,7 @@ def run(readers: Readers, name: str, seconds: float, rng: random.Random, keep: P
 
                 print(" <- ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)[-4:]))
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return tried
 
 
