@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.config import LIMITS
 from policy_distill.errors import RequestError
 from policy_distill.observations import dump_normalizer, load_normalizer
 from policy_distill.selection import Candidate, Selection
@@ -80,7 +81,7 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
 def _check_identity(saved: dict[str, Any], now: dict[str, Any]) -> None:
     saved, now = ({**values, **values.get("config", {})} for values in (saved, now))
     for name in saved:
-        if name != "config" and saved[name] != now.get(name):
+        if name not in ("config", *LIMITS) and saved[name] != now.get(name):
             raise RequestError(
                 f"the checkpoint was made with {name}={saved[name]!r}, found {now.get(name)!r}; "
                 "resume with the same settings, or start anew with --overwrite"

@@ -111,6 +111,7 @@ NUMBERS: dict[str, type] = {"int": Integral, "float": Real}
 MAX_ENVS = 65_536
 
 LIMITS = ("env_restarts", "env_timeout", "max_recoveries")
+"""What a run bears with; another value changes nothing in a run that goes well, so a resumed one may have others."""
 
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),

@@ -7,7 +7,7 @@ system ends without a word.
 from __future__ import annotations
 
 import math
-import resource
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,11 +100,14 @@ def _container() -> int | None:
 
 
 def _process() -> int | None:
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     pages = _number(Path("/proc/self/statm"))
-    if limit == resource.RLIM_INFINITY or pages is None:
+    if pages is None:
         return None
-    return max(limit - pages * resource.getpagesize(), 0)
+    # Where there is /proc, there are limits too; other systems have no such module.
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else max(limit - pages * os.sysconf("SC_PAGE_SIZE"), 0)
 
 
 def _number(path: Path) -> int | None:
