@@ -12,7 +12,7 @@ from policy_distill import DistillConfig, distill, load_teacher, train_teacher
 from policy_distill.commands.distill import summary
 from policy_distill.errors import RequestError
 from policy_distill.progress import Progress
-from policy_distill.tracking.table import wandb_maker
+from policy_distill.tracking.table import tracker_maker
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def run(experiment: Experiment, config: DistillConfig, env: ModuleType) -> None:
             experiment.student,
             config=config,
             seed=seed,
-            tracker=wandb_maker(experiment.track, group=experiment.out.name),
+            tracker=tracker_maker(experiment.track, group=experiment.out.name),
             out=out,
             overwrite=experiment.overwrite,
             progress=True,

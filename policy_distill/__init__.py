@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from policy_distill.comparison import compare as compare
     from policy_distill.config import DistillConfig as DistillConfig
-    from policy_distill.evaluation import compare as compare
     from policy_distill.evaluation import evaluate as evaluate
     from policy_distill.loop import distill as distill
     from policy_distill.runtime import load_student as load_student
@@ -22,7 +22,7 @@ _HOMES = {
     "DistillConfig": "policy_distill.config",
     "load_student": "policy_distill.runtime",
     "evaluate": "policy_distill.evaluation",
-    "compare": "policy_distill.evaluation",
+    "compare": "policy_distill.comparison",
     "__version__": "policy_distill.version",
 }
 

@@ -49,7 +49,7 @@ class Adam:
         self.n_steps = int(state["n_steps"])
 
     def step(self, slope: np.ndarray, rate: float) -> float:
-        """Go one step down `slope`, which is overwritten; return its norm. Where that is not finite, do nothing."""
+        """Go one step down `slope`, clipped in place; return its norm before. Where that is not finite, do nothing."""
         norm = math.sqrt(slope @ slope)
         if not math.isfinite(norm):
             return norm
@@ -61,9 +61,9 @@ class Adam:
         np.multiply(slope, np.float32(1 - beta), out=scratch)
         self.first += scratch
         self.second *= np.float32(gamma)
-        slope *= slope
-        slope *= np.float32(1 - gamma)
-        self.second += slope
+        np.multiply(slope, slope, out=scratch)
+        scratch *= np.float32(1 - gamma)
+        self.second += scratch
         np.sqrt(self.second, out=scratch)
         scratch *= np.float32(1 / math.sqrt(1 - gamma**self.n_steps))
         scratch += np.float32(EPSILON)

@@ -38,6 +38,11 @@ class AutogradStep:
         for parameter, average in zip(student.parameters(), self.average, strict=True):
             parameter.copy_(average)
 
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return the last step's gradient, after clipping, by the names of the weights."""
+        found = ((name, weights.grad) for name, weights in self.trained.named_parameters())
+        return {name: grad.detach().cpu().numpy().copy() for name, grad in found if grad is not None}
+
     def state(self) -> dict[str, np.ndarray]:
         """Return everything that the next step depends on."""
         tensors: dict[str, torch.Tensor] = {f"weights.{i}": weights for i, weights in enumerate(self.parameters)}

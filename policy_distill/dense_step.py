@@ -46,26 +46,25 @@ class DenseStep:
         self._slopes, self._log_std_slope = self._views(self._slope)
         self._gradient = gradient_of(loss, student.spec.family)
         self._layers: list[np.ndarray] = []
+        self._names = [name for name, module in student.network.named_children() if isinstance(module, nn.Linear)]
         self.read(student)
 
     def read(self, student: StudentPolicy) -> None:
         """Start from a student's weights."""
         tensors = student.tensors()
-        for view, name in zip(self._weights, _names(student.network), strict=True):
-            view[:, :-1], view[:, -1] = tensors[f"network.{name}.weight"], tensors[f"network.{name}.bias"]
-        if self._n_log_std:
-            self._log_std[:, 0] = tensors["log_std"]
+        for name, array in self._named(self.adam.weights).items():
+            array[:] = tensors[name]
         self.adam.restart()
 
     def write(self, student: StudentPolicy) -> None:
         """Give a student the averaged weights."""
         tensors = student.state_dict()
-        weights, log_std = self._views(self.adam.average)
-        for view, name in zip(weights, _names(student.network), strict=True):
-            tensors[f"network.{name}.weight"].numpy()[:] = view[:, :-1]
-            tensors[f"network.{name}.bias"].numpy()[:] = view[:, -1]
-        if self._n_log_std:
-            tensors["log_std"].numpy()[:] = log_std[:, 0]
+        for name, array in self._named(self.adam.average).items():
+            tensors[name].numpy()[:] = array
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return the last step's gradient, after clipping, by the names of the weights."""
+        return {name: array.copy() for name, array in self._named(self._slope).items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything that the next step depends on."""
@@ -120,16 +119,20 @@ class DenseStep:
         heights = [shape[1] for shape in self._shapes] + [self._shapes[-1][0]]
         self._layers = [np.ones((height, n), np.float32) for height in heights]
 
+    def _named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Return views of a flat vector by the names that the student's own tensors have."""
+        blocks, log_std = self._views(flat)
+        named: dict[str, np.ndarray] = {}
+        for name, block in zip(self._names, blocks, strict=True):
+            named |= {f"network.{name}.weight": block[:, :-1], f"network.{name}.bias": block[:, -1]}
+        return {**named, "log_std": log_std[:, 0]} if self._n_log_std else named
+
     def _views(self, flat: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         views, start = [], 0
         for shape in self._shapes:
             views.append(flat[start : start + math.prod(shape)].reshape(shape))
             start += math.prod(shape)
         return views, flat[start:].reshape(-1, 1)
-
-
-def _names(network: nn.Sequential) -> list[str]:
-    return [name for name, module in network.named_children() if isinstance(module, nn.Linear)]
 
 
 def _activations(network: nn.Sequential) -> list[type[nn.Module] | None]:

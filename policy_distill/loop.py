@@ -25,6 +25,8 @@ from policy_distill.losses.table import choose_loss
 from policy_distill.networks.table import make_network
 from policy_distill.progress import Progress
 from policy_distill.provenance import identity_of, provenance_of
+from policy_distill.report.video import try_video
+from policy_distill.report.write import try_report
 from policy_distill.rescue import keeping_student
 from policy_distill.result import DistillResult, evaluation_record, final_metrics
 from policy_distill.run_folder import RunFolder, open_run_folder
@@ -47,6 +49,7 @@ def distill(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
+    video: bool = False,
     **overrides: Any,
 ) -> DistillResult:
     """Distil a teacher into a compact student, and prove what it keeps.
@@ -62,6 +65,7 @@ def distill(
         resume: go on from the checkpoint in `out`.
         overwrite: replace the run in `out`.
         progress: draw a bar on stderr where that is a terminal.
+        video: record teacher and student side by side, for the report; needs the extra `video`.
         **overrides: fields of `DistillConfig`.
 
     Raises:
@@ -97,7 +101,11 @@ def distill(
             selection.finish()
             comparison = _prove(session, env, bar, interrupts)
             result = _finish(session, comparison, identity, folder, began)
+            if folder and video:
+                try_video(teacher, result.student, without_normalization(env), folder.video)
             _report(result, sinks)
+        if folder:
+            try_report(folder.path)
         return result
 
 
@@ -112,7 +120,7 @@ def _open_sinks(
 def _iterate(
     session: Session,
     selection: Selection,
-    tracker: Tracker,
+    tracker: FanOut,
     interrupts: Interrupts,
     bar: Progress,
     folder: RunFolder | None,
@@ -130,6 +138,8 @@ def _iterate(
             metrics["eval/student_return"] = selection.judge()
         metrics |= session.progress_metrics(rollout)
         tracker.log(metrics, session.env_steps)
+        if tracker.wants_gradients:
+            tracker.histograms(session.gradients(), session.env_steps)
         bar.update(session.env_steps, metrics)
 
         due = 0 < session.config.checkpoint_every <= session.env_steps - saved
@@ -195,3 +205,5 @@ def _report(result: DistillResult, tracker: Tracker) -> None:
     if result.out:
         metadata = {**record["student"], "retention": record["retention"], "env_id": record["env_id"]}
         tracker.artifact(result.out / "student.safetensors", "student", metadata)
+        if (result.out / "video.mp4").exists():
+            tracker.artifact(result.out / "video.mp4", "video", {})

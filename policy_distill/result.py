@@ -66,10 +66,18 @@ def evaluation_record(
             "params": teacher.n_params / max(architecture["n_params"], 1),
             "bytes": teacher.n_bytes / max(architecture["n_bytes"], 1),
         },
+        "episodes": _episodes(comparison),
         "env_steps": env_steps,
         "wall_seconds": wall_seconds,
     }
     return record
+
+
+def _episodes(comparison: Comparison | None) -> dict[str, list[float]]:
+    """Return the returns of each policy in the order of their seeds."""
+    if comparison is None:
+        return {}
+    return {name: getattr(comparison, name).returns.tolist() for name in ("teacher", "student", "random")}
 
 
 def final_metrics(record: dict[str, Any]) -> dict[str, float]:

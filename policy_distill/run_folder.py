@@ -21,6 +21,7 @@ CONTENTS = (
     "student.safetensors",
     "evaluation.json",
     "report.html",
+    "video.mp4",
     "checkpoint",
     "wandb",
 )
@@ -47,6 +48,11 @@ class RunFolder:
     def evaluation(self) -> Path:
         """The proof."""
         return self.path / "evaluation.json"
+
+    @property
+    def video(self) -> Path:
+        """Teacher and student side by side, where asked for."""
+        return self.path / "video.mp4"
 
     @property
     def checkpoint(self) -> Path:

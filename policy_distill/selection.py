@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from policy_distill.environments import open_environments
-from policy_distill.evaluation import run_episodes
+from policy_distill.episodes import run_episodes
 from policy_distill.session import Session
 
 N_CANDIDATES = 5

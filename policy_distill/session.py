@@ -171,6 +171,10 @@ class Session:
         """Return a copy of the student's weights."""
         return {name: value.detach().clone() for name, value in self._policy.state_dict().items()}
 
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return the gradients of the last update, by the names of the weights."""
+        return {f"gradients/{name}": grad for name, grad in self.trainer.stepper.gradients().items()}
+
     def set_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Give the student other weights."""
         self._policy.load_state_dict(weights)

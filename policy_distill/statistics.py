@@ -1,15 +1,19 @@
-"""Statistics of episode returns: interquartile means, bootstrap intervals and retention.
+"""Statistics of episode returns: interquartile means, bootstrap intervals, retention, and what rare falls cost.
 
-In: arrays `[n]` of episode returns, paired by seed. Out: point estimates with 95% intervals.
-The interquartile mean and percentile bootstrap follow Agarwal et al. 2021 (arXiv 2108.13264).
+In: arrays `[n]` of episode returns, paired by seed, or scores of several training seeds. Out: point estimates with 95%
+intervals. The interquartile mean, the percentile bootstrap and its stratified form over training seeds follow Agarwal
+et al. 2021 (arXiv 2108.13264).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from policy_distill.verdict import MARGIN, Verdict, judge
 
 N_RESAMPLES = 5_000
 """Bootstrap resamples; the end points then move by about 1% of the interval's width from seed to seed."""
@@ -17,13 +21,16 @@ N_RESAMPLES = 5_000
 MIN_GAIN = 1e-8
 """A teacher's gain over random, as a share of the returns' size, below which a ratio of gains means nothing."""
 
+WORST = 0.05
+"""The share of episodes that `worst` looks at."""
+
 
 @dataclass(frozen=True)
 class Retention:
     """The share of the teacher's gain over a random policy that the student keeps, on paired episode seeds."""
 
     iqm: float
-    """(student - random) / (teacher - random) of interquartile means; NaN where the teacher gains nothing."""
+    """(student - random) / (teacher - random) of interquartile means; NaN where teacher and random do not differ."""
     ci95: tuple[float, float]
     """Percentile bootstrap over paired episodes."""
     mean: float
@@ -32,6 +39,8 @@ class Retention:
     """Interval of `mean`."""
     n_episodes: int
     """Paired episodes."""
+    verdict: Verdict
+    """Whether the student is as good as the teacher up to a margin, by the mean return."""
 
     def to_json(self) -> dict[str, object]:
         """Return JSON values; NaN becomes null."""
@@ -41,7 +50,36 @@ class Retention:
             "mean": json_number(self.mean),
             "mean_ci95": [json_number(x) for x in self.mean_ci95],
             "n_episodes": self.n_episodes,
+            "verdict": self.verdict.to_json(),
         }
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Scores of several training seeds, on one environment or more, with stratified bootstrap intervals."""
+
+    iqm: float
+    """Interquartile mean over all runs of all environments."""
+    ci95: tuple[float, float]
+    """Its interval: training seeds are drawn anew within each environment."""
+    mean: float
+    """Mean over all runs."""
+    mean_ci95: tuple[float, float]
+    """Its interval."""
+    median: float
+    """Median over environments of the mean over seeds."""
+    median_ci95: tuple[float, float]
+    """Its interval."""
+    n_runs: int
+    """Runs in all."""
+    n_envs: int
+    """Environments."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return JSON values; NaN becomes null."""
+        values = {name: json_number(getattr(self, name)) for name in ("iqm", "mean", "median")}
+        bounds = {name: [json_number(x) for x in getattr(self, name)] for name in ("ci95", "mean_ci95", "median_ci95")}
+        return {**values, **bounds, "n_runs": self.n_runs, "n_envs": self.n_envs}
 
 
 def json_number(x: float) -> float | None:
@@ -59,38 +97,87 @@ def iqm(x: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.partition(x, (cut, n - cut - 1), axis=axis).take(range(cut, n - cut), axis=axis).mean(axis=axis)
 
 
+def worst(x: np.ndarray) -> float:
+    """Return the mean of the lowest 5% of `x` `[n]`, at least one of them: rare falls show here."""
+    return float(np.sort(x)[: math.ceil(WORST * len(x))].mean())
+
+
 def interval(x: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """Return the 95% bootstrap interval of the IQM of `x` `[n]`."""
     return _bootstrap((x,), iqm, seed)
 
 
-def retention(student: np.ndarray, teacher: np.ndarray, random: np.ndarray, seed: int = 0) -> Retention:
+def retention(
+    student: np.ndarray, teacher: np.ndarray, random: np.ndarray, seed: int = 0, margin: float = MARGIN
+) -> Retention:
     """Compare returns `[n]` of three policies whose i-th episodes started from the same seed.
 
     The bootstrap draws whole episodes, the three returns together, so that what a seed does to all of them cancels.
     """
     if not student.shape == teacher.shape == random.shape or student.ndim != 1:
         raise ValueError(f"returns must be paired, [n] each: {student.shape}, {teacher.shape}, {random.shape}")
-    samples = (student, teacher, random)
-    gain_size = max(np.abs(teacher).max(), np.abs(random).max(), 1e-12)
-    if abs(float(iqm(teacher)) - float(iqm(random))) <= MIN_GAIN * gain_size:
-        undefined = (math.nan, math.nan)
-        return Retention(math.nan, undefined, math.nan, undefined, len(student))
-    return Retention(
-        iqm=float(_gain_kept(iqm)(*samples)),
-        ci95=_bootstrap(samples, _gain_kept(iqm), seed),
-        mean=float(_gain_kept(np.mean)(*samples)),
-        mean_ci95=_bootstrap(samples, _gain_kept(np.mean), seed),
-        n_episodes=len(student),
+    iqm_kept, ci95 = _kept(iqm, student, teacher, random, seed)
+    mean_kept, mean_ci95 = _kept(np.mean, student, teacher, random, seed)
+    verdict = judge(student, teacher, random, margin)
+    return Retention(iqm_kept, ci95, mean_kept, mean_ci95, len(student), verdict)
+
+
+def aggregate(scores: Sequence[np.ndarray], seed: int = 0) -> Aggregate:
+    """Aggregate scores such as retentions: one array `[n_runs]` of training seeds for each environment.
+
+    Raises:
+        ValueError: without a score, or with one that is not finite.
+    """
+    if not scores or not all(len(runs) and np.isfinite(runs).all() for runs in scores):
+        raise ValueError("expected at least one finite score for each environment")
+    rng = np.random.default_rng(seed)
+    # One draw of seeds for all three statistics; each environment draws among its own.
+    drawn = [runs[rng.integers(len(runs), size=(N_RESAMPLES, len(runs)))] for runs in scores]
+
+    def found(statistic: Callable[[list[np.ndarray]], np.ndarray]) -> tuple[float, tuple[float, float]]:
+        low, high = np.percentile(statistic(drawn), [2.5, 97.5])
+        return float(statistic(list(scores))), (float(low), float(high))
+
+    return Aggregate(
+        *found(lambda parts: iqm(np.concatenate(parts, axis=-1))),
+        *found(lambda parts: np.concatenate(parts, axis=-1).mean(axis=-1)),
+        *found(lambda parts: np.median(np.stack([part.mean(axis=-1) for part in parts]), axis=0)),
+        n_runs=sum(map(len, scores)),
+        n_envs=len(scores),
     )
 
 
+def _kept(  # type: ignore[no-untyped-def]
+    centre,  # noqa: ANN001
+    student: np.ndarray,
+    teacher: np.ndarray,
+    random: np.ndarray,
+    seed: int,
+) -> tuple[float, tuple[float, float]]:
+    """Return the share of the gain that is kept, with its interval; NaN where teacher and random do not differ."""
+    if not _differ(centre, teacher, random, seed):
+        return math.nan, (math.nan, math.nan)
+    samples = (student, teacher, random)
+    return float(_gain_kept(centre)(*samples)), _bootstrap(samples, _gain_kept(centre), seed)
+
+
+def _differ(centre, teacher: np.ndarray, random: np.ndarray, seed: int) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Say whether teacher and random are told apart: their difference is not within what chance does to it."""
+    size = max(np.abs(teacher).max(), np.abs(random).max(), 1e-12)
+    if abs(float(centre(teacher)) - float(centre(random))) <= MIN_GAIN * size:
+        return False
+    if len(teacher) < 2:
+        return True
+    low, high = _bootstrap((teacher, random), lambda t, r: centre(t, axis=-1) - centre(r, axis=-1), seed)
+    return low > 0 or high < 0
+
+
 def _gain_kept(centre):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    def ratio(student: np.ndarray, teacher: np.ndarray, random: np.ndarray, axis: int = -1) -> np.ndarray:
-        base = centre(random, axis=axis)
+    def ratio(student: np.ndarray, teacher: np.ndarray, random: np.ndarray) -> np.ndarray:
+        base = centre(random, axis=-1)
         # A resample in which the teacher gains nothing has no ratio; NaN there is left out of the percentiles.
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((centre(student, axis=axis) - base) / (centre(teacher, axis=axis) - base))
+            return np.asarray((centre(student, axis=-1) - base) / (centre(teacher, axis=-1) - base))
 
     return ratio
 

@@ -4,8 +4,9 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
+from policy_distill.comparison import compare
 from policy_distill.errors import RequestError, RunFault
-from policy_distill.evaluation import compare, compare_policies, evaluate
+from policy_distill.evaluation import compare_policies, evaluate
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 
 

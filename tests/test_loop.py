@@ -8,10 +8,10 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.checkpoint import load_checkpoint
+from policy_distill.comparison import compare
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError, RunFault
-from policy_distill.evaluation import compare
 from policy_distill.interrupts import Interrupted
 from policy_distill.loop import distill
 from policy_distill.losses.kl import forward_kl
@@ -106,10 +106,11 @@ def test_the_run_folder_holds_the_run(tmp_path):
     assert record == result.evaluation
     assert set(record) == {
         *("env_id", "seed", "n_episodes", "teacher", "student", "random", "retention", "agreement", "kl"),
-        *("compression", "env_steps", "wall_seconds"),
+        *("compression", "env_steps", "wall_seconds", "episodes"),
     }
-    assert set(record["teacher"]) == {"mean", "std", "iqm", "ci95", "n_params", "n_bytes"}
-    assert set(record["student"]) == {"mean", "std", "iqm", "ci95", "n_params", "n_bytes", "macs"}
+    sizes = {"mean", "std", "iqm", "ci95", "median", "worst5", "n_params", "n_bytes"}
+    assert set(record["teacher"]) == sizes
+    assert set(record["student"]) == sizes | {"macs"}
     assert record["env_steps"] == 2048
     assert record["compression"]["params"] == pytest.approx(1000 / (4 * 4 + 4 + 4 * 2 + 2))
     student = load_student(tmp_path / "run" / "student.safetensors")

@@ -5,7 +5,7 @@ import torch
 from policy_distill import selection as module
 from policy_distill.config import DistillConfig
 from policy_distill.environments import open_environments
-from policy_distill.evaluation import Evaluation
+from policy_distill.episodes import Evaluation
 from policy_distill.loop import distill
 from policy_distill.losses.kl import forward_kl
 from policy_distill.rollout import TRAINING_SEEDS

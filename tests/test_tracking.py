@@ -1,3 +1,4 @@
+import hashlib
 import json
 import logging
 import math
@@ -8,18 +9,23 @@ import time
 
 import pytest
 
-from policy_distill.tracking import wandb_run
+from policy_distill.cli import main
+from policy_distill.loop import distill
+from policy_distill.tracking import wandb_run, wandb_start
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import METRICS
-from policy_distill.tracking.table import FanOut, wandb_maker, with_jsonl
+from policy_distill.tracking.table import FanOut, tracker_maker, with_jsonl
+from tests.doubles import cartpole_teacher
 from tests.wandb_reader import read_run
 
 OFFLINE = """
 import json, sys
 from pathlib import Path
-from policy_distill.tracking.wandb_run import start
+from policy_distill.tracking.wandb_start import start
 out = Path(sys.argv[1]); (out / "student.safetensors").write_bytes(b"12345678" * 100)
-tracker = start("offline", out, config={"seed": 3, "nested": {"a": 1}}, tags=("x",))
+(out / "teacher.zip").write_bytes(b"teacher")
+config = {"seed": 3, "env_id": "L-v3", "student": "mlp:8", "teacher": {"sha256": "ab" * 32}}
+tracker = start("offline", out, config=config, tags=("x",), teacher=out / "teacher.zip")
 for step in (10, 20, 30):
     tracker.log({"train/kl": 1 / step, "train/loss": 2.0}, step)
 tracker.summary({"retention": {"iqm": 0.97}})
@@ -67,7 +73,11 @@ def test_an_offline_run_is_named_as_its_users_expect(offline_run):
 def test_the_student_is_an_artifact_whose_bytes_lie_in_the_run_folder(offline_run):
     out, _, run = offline_run
     (artifact,) = [artifact for artifact in run["artifacts"] if artifact.type == "student"]
-    assert json.loads(artifact.metadata) == {"n_params": 58}
+    metadata = json.loads(artifact.metadata)
+    assert metadata == {"n_params": 58, "teacher": "teacher-L-v3-abababababab"}
+    assert (artifact.name, sorted(artifact.aliases)) == ("student-L-v3-mlp-8", ["best", "latest"])
+    (teacher,) = [artifact for artifact in run["artifacts"] if artifact.type == "teacher"]
+    assert teacher.name == metadata["teacher"]
     (entry,) = artifact.manifest.contents
     assert entry.path == "student.safetensors"
     assert str(entry.local_path).startswith(str(out.resolve()))
@@ -90,6 +100,8 @@ class Failing:
         self.id, self.url = "x", None
 
     def _maybe(self, name):
+        if self.at == f"hang at {name}":
+            time.sleep(30)
         if name == self.at:
             raise RuntimeError(f"{name} is down")
 
@@ -113,20 +125,22 @@ class Failing:
         return self
 
     def add_file(self, _): ...
-    def log_artifact(self, _): ...
+    def log_artifact(self, _, aliases=()): ...
 
     def finish(self):
         self._maybe("finish")
-        if self.at == "hang":
-            time.sleep(30)
 
 
-@pytest.mark.parametrize("at", ["init", "log", "summary", "artifact", "finish", "hang"])
+@pytest.mark.parametrize(
+    "at", ["init", "log", "summary", "artifact", "finish", "hang at init", "hang at log", "hang at finish"]
+)
 def test_a_wandb_that_fails_or_hangs_costs_one_warning_and_no_metric(tmp_path, monkeypatch, caplog, at):
     monkeypatch.setitem(sys.modules, "wandb", Failing(at))
     monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 0.2)
+    monkeypatch.setattr(wandb_run, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(wandb_start, "INIT_SECONDS", -4.5)
     with caplog.at_level(logging.WARNING, "policy_distill"):
-        tracker = with_jsonl(wandb_maker("offline")(tmp_path, {}), tmp_path / "metrics.jsonl")
+        tracker = with_jsonl(tracker_maker("offline")(tmp_path, {}), tmp_path / "metrics.jsonl")
         for step in range(5):
             tracker.log({"train/kl": 0.5}, step)
         tracker.summary({"a": 1})
@@ -138,7 +152,7 @@ def test_a_wandb_that_fails_or_hangs_costs_one_warning_and_no_metric(tmp_path, m
 
 def test_a_missing_wandb_costs_one_warning(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    assert wandb_maker("offline")(tmp_path, {}) is None
+    assert tracker_maker("offline")(tmp_path, {}) is None
     assert "not installed" in caplog.text
 
 
@@ -146,16 +160,16 @@ def test_online_without_a_key_goes_offline(monkeypatch, caplog, tmp_path):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("NETRC", raising=False)
-    assert wandb_run._mode("online") == "offline"
+    assert wandb_start.resolve_mode("online") == "offline"
     assert "no key" in caplog.text
 
 
 def test_online_without_an_answer_goes_offline_within_a_bound(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(wandb_run, "INIT_SECONDS", 1)
+    monkeypatch.setattr(wandb_start, "INIT_SECONDS", 1)
     began = time.monotonic()
-    tracker = wandb_maker("online")(tmp_path, {})
+    tracker = tracker_maker("online")(tmp_path, {})
     assert time.monotonic() - began < 30
     assert tracker is not None
     tracker.log({"train/kl": 0.25}, 7)
@@ -166,13 +180,13 @@ def test_online_without_an_answer_goes_offline_within_a_bound(tmp_path, monkeypa
 
 def test_the_environment_decides_where_nothing_else_does(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert wandb_run._mode("offline") == "disabled"
+    assert wandb_start.resolve_mode("offline") == "disabled"
 
 
 def test_no_environment_variable_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", Failing("none"))
     before = dict(os.environ)
-    tracker = wandb_maker("offline")(tmp_path, {})
+    tracker = tracker_maker("offline")(tmp_path, {})
     tracker.artifact(tmp_path / "x", "student", {})
     tracker.close()
     assert dict(os.environ) == before
@@ -210,10 +224,69 @@ def test_a_misspelt_metric_is_an_error(tmp_path):
 
 
 def test_disabled_means_no_wandb_at_all(tmp_path):
-    assert wandb_maker("disabled") is None
+    assert tracker_maker("disabled") is None
     assert isinstance(with_jsonl(None, None), FanOut)
 
 
 def test_the_names_are_those_that_dashboards_know():
-    assert len(METRICS) == 24
+    assert len(METRICS) == 25
     assert all(name.count("/") == 1 for name in METRICS)
+
+
+def test_a_teachers_training_lands_in_the_same_dashboard(tmp_path, capfd):
+    out = tmp_path / "teachers" / "teacher.zip"
+    arguments = ["train", "--env", "CartPole-v1", "--timesteps", "4096", "--n-envs", "2", "--net-arch", "8", "--json"]
+    assert main([*arguments, "--out", str(out), "--track", "offline", "--tags", "t"]) == 0
+    assert json.loads(capfd.readouterr().out)["env_steps"] == 4096
+    rows = read_metrics(out.with_name("metrics.jsonl"))
+    assert len(rows) > 10
+    assert rows[-1]["rollout/teacher_return"] > rows[0]["time/env_steps"] / 1e6
+    run = read_run(out.parent / "wandb")
+    assert (run["run"].job_type, run["run"].run_group) == ("train", "teachers")
+    logged = [row for row in run["history"] if "rollout/teacher_return" in row]
+    assert [row["time/env_steps"] for row in logged] == [row["time/env_steps"] for row in rows]
+    (artifact,) = [artifact for artifact in run["artifacts"] if artifact.type == "teacher"]
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    assert json.loads(artifact.metadata)["sha256"] == digest
+    assert artifact.name == f"teacher-CartPole-v1-{digest[:12]}", "the name under which a distillation uses it"
+
+
+def test_a_distillation_logs_every_metric_and_histograms_where_asked_for(tmp_path):
+    out = tmp_path / "run"
+    tracker = tracker_maker("offline", group="suite", gradients=True)
+    settings = {"timesteps": 512, "n_steps": 16, "eval_episodes": 4, "select_episodes": 2, "out": out}
+    distill(cartpole_teacher(), "CartPole-v1", "mlp:4", tracker=tracker, **settings)
+    run = read_run(out / "wandb")
+    seen = {name for row in run["history"] for name in row}
+    assert set(METRICS) - seen <= {"rollout/teacher_return", "model/latency_us"}, "what a distillation does not measure"
+    assert any(name.startswith("gradients/") for name in seen)
+    steps = [row["time/env_steps"] for row in run["history"] if "train/kl" in row]
+    assert steps == [128, 256, 384, 512]
+    assert run["summary"]["retention"]["n_episodes"] == 4
+    assert "episodes" not in run["summary"]
+
+
+def test_trackio_takes_the_metrics_where_it_is_asked_to(tmp_path):
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from policy_distill.tracking.table import tracker_maker, with_jsonl
+        out = Path(sys.argv[1]); out.mkdir()
+        both = with_jsonl(tracker_maker("trackio", project="p", group="g")(out, {"seed": 1}), out / "metrics.jsonl")
+        for step in (10, 20):
+            both.log({"train/kl": 1 / step}, step)
+        both.close()
+        from trackio.sqlite_storage import SQLiteStorage
+        print([(row["step"], row["train/kl"]) for row in SQLiteStorage.get_logs("p", "run")])
+    """
+    env = {**os.environ, "TRACKIO_DIR": str(tmp_path / "db"), "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "run")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[(10, 0.1), (20, 0.05)]"
+
+
+def test_a_missing_trackio_costs_one_warning(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    assert tracker_maker("trackio")(tmp_path, {}) is None
+    assert "not installed" in caplog.text

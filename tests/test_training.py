@@ -95,6 +95,10 @@ def test_written_out_steps_go_where_autograd_goes(family, network, activation):
         (loss_a, norm_a), (loss_b, norm_b) = (stepper.step(features, labels, 0.01) for stepper in steppers)
         assert loss_a == pytest.approx(float(loss_b), rel=1e-3)
         assert norm_a == pytest.approx(float(norm_b), rel=1e-3)
+    gradients = [stepper.gradients() for stepper in steppers]
+    assert set(gradients[0]) == set(students[0].tensors())
+    for name, gradient in gradients[0].items():
+        assert gradient == pytest.approx(gradients[1][name], abs=1e-4)
     start = make_student(family, network, activation, log_std).tensors()
     for stepper, student in zip(steppers, students, strict=True):
         stepper.write(student)

@@ -28,7 +28,7 @@ from policy_distill import DistillConfig
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table, widths
 from policy_distill.environments import open_environments
-from policy_distill.evaluation import run_episodes
+from policy_distill.episodes import run_episodes
 from policy_distill.losses.table import choose_loss
 from policy_distill.session import Session
 from policy_distill.threads import threads_for

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
+from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
 from policy_distill.commands.output import Output, interval_text, table
 
 
@@ -20,14 +21,25 @@ class Compare:
 
     teacher: Annotated[Path, tyro.conf.Positional]
     """Teacher zip (or a student file that stands in for one)."""
-    student: Annotated[Path, tyro.conf.Positional]
-    """student.safetensors (or another zip)."""
+    student: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """student.safetensors (or another zip); several, of several training seeds, are aggregated too."""
     env: str | None = None
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
-    """Episodes of each; each is run to its end."""
+    """Episodes of each, run to their ends; with --until-certain, of each batch."""
     seed: int = 0
     """Episode i starts from reset(seed=SEED + i), for all three."""
+    margin: float = 0.05
+    """Share of the teacher's gain over random that a non-inferior student may lose, by the mean return."""
+    until_certain: bool = False
+    """Run batches until the verdict is clear or --max-episodes are run; its error rate of 5% allows for the looks."""
+    max_episodes: int = 1000
+    """Episodes at most with --until-certain."""
+    perturb: str | None = None
+    """Conditions to compare under too, such as
+    obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. Noise is in units of the observation's own
+    spread, or of half the action range (of discrete actions: the share replaced); delay is steps that observations are
+    late; + joins several into one condition."""
     vecnormalize: Path | None = None
     """Observation statistics of the teacher, where they do not lie beside its zip."""
     trust: bool = False
@@ -40,30 +52,106 @@ class Compare:
     def run(self) -> int:
         """Compare and print."""
         from policy_distill.commands.policies import find_env, load_policy, say_applied
+        from policy_distill.errors import RequestError
+
+        if not self.student:
+            raise RequestError("expected a student file after the teacher, found none")
+        if self.perturb is not None and self.until_certain:
+            raise RequestError("expected --perturb or --until-certain, found both; choose one")
+        env = find_env(self.env, self.teacher)
+        options = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
+        teacher = load_policy(self.teacher, env, trust=self.trust, **options)
+        say_applied(teacher)
+        records = []
+        for path in self.student:
+            student = load_policy(path, env, trust=self.trust)
+            record, parts = self._record(teacher, student, env)
+            records.append({**record, "student_file": str(path)})
+            if not self.json:
+                print("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
+        self._show(records)
+        return 0
+
+    def _record(self, teacher: Any, student: Any, env: str) -> tuple[dict[str, Any], list[str]]:
+        from policy_distill.comparison import fidelity_on_own_states
+        from policy_distill.interfaces import Teacher
+        from policy_distill.runtime import Student
+        from policy_distill.statistics import json_number
+
+        under = {}
+        if self.perturb is not None:
+            under = self._perturbed(teacher, student, env)
+            found = under["none"]
+        else:
+            found = self._plain(teacher, student, env)
+        record = comparison_record(found)
+        if isinstance(teacher, Teacher) and isinstance(student, Student):
+            fidelity = fidelity_on_own_states(teacher, student, env, self.seed)
+            record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
+        if under:
+            record["perturbed"] = {name: comparison_record(one) for name, one in under.items()}
+        return record, tables(record)
+
+    def _plain(self, teacher: Any, student: Any, env: str) -> Any:
+        from policy_distill.comparison import compare_until_certain
         from policy_distill.evaluation import compare_policies
         from policy_distill.progress import Progress
 
-        env = find_env(self.env, self.teacher)
-        wrappers = self.wrapper or None
-        teacher = load_policy(self.teacher, env, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
-        student = load_policy(self.student, env, trust=self.trust)
-        say_applied(teacher)
-        with Progress(3 * self.episodes, description="episodes", enabled=not self.json) as bar:
-            found = compare_policies(
-                teacher, student, env, self.episodes, self.seed, on_episode=lambda done: bar.update(done, {})
+        total = 3 * self.episodes
+        if self.until_certain:
+            total = self.max_episodes
+        with Progress(total, description="episodes", enabled=not self.json) as bar:
+            if self.until_certain:
+                return compare_until_certain(
+                    teacher,
+                    student,
+                    env,
+                    self.episodes,
+                    self.seed,
+                    self.margin,
+                    self.max_episodes,
+                    on_batch=lambda done, _: bar.update(done, {}),
+                )
+            return compare_policies(
+                teacher,
+                student,
+                env,
+                self.episodes,
+                self.seed,
+                margin=self.margin,
+                on_episode=lambda done: bar.update(done, {}),
             )
-        policies = {"teacher": found.teacher, "student": found.student, "random": found.random}
-        record = {
-            "env_id": found.teacher.env_id,
-            "seed": self.seed,
-            "n_episodes": found.teacher.n_episodes,
-            **{name: evaluation.to_json() for name, evaluation in policies.items()},
-            "retention": found.retention.to_json(),
-        }
-        rows = [
-            (name, f"{one.mean:.1f} ± {one.std:.1f}", interval_text(one.to_json())) for name, one in policies.items()
-        ]
-        Output(self.json).show(record, rows, ("policy", "return, mean ± std", "return, IQM [95%]"))
-        if not self.json:
-            print("\n" + table([("retention, IQM [95%]", interval_text(found.retention.to_json(), 3))]))
-        return 0
+
+    def _perturbed(self, teacher: Any, student: Any, env: str) -> dict[str, Any]:
+        from policy_distill.perturb import parse_conditions
+        from policy_distill.progress import Progress
+        from policy_distill.robustness import compare_under
+
+        perturb = self.perturb or ""
+        n_conditions, n_done = len(parse_conditions(perturb)) + 1, iter(range(1_000_000))
+        with Progress(n_conditions, description="conditions", enabled=not self.json) as bar:
+            return compare_under(
+                teacher,
+                student,
+                env,
+                perturb,
+                self.episodes,
+                self.seed,
+                margin=self.margin,
+                on_condition=lambda _: bar.update(next(n_done), {}),
+            )
+
+    def _show(self, records: list[dict[str, Any]]) -> None:
+        """Print the JSON object, or what several students come to together."""
+        if len(records) == 1:
+            if self.json:
+                Output(True).show(records[0], [])
+            return
+        together = aggregated(records)
+        if self.json:
+            record = {**{k: records[0][k] for k in ("env_id", "seed", "teacher")}, "students": records, **together}
+            Output(True).show(record, [])
+        else:
+            total = together["aggregate"]
+            rows = [("retention over students, IQM [95%]", interval_text(total, 3) if total else "undefined")]
+            print(table(rows))

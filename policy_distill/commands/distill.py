@@ -40,14 +40,19 @@ class Distill:
     """The teacher's algorithm; auto finds it from the file."""
     trust: bool = False
     """Load the teacher with SB3's own loading, which runs code from the file."""
-    track: Literal["offline", "online", "disabled"] = "offline"
-    """Weights & Biases: offline needs no account; online goes offline without a key. metrics.jsonl is always there."""
+    track: Literal["offline", "online", "trackio", "disabled"] = "offline"
+    """Weights & Biases: offline needs no account; online goes offline without a key. trackio is a dashboard on this
+    machine (extra trackio). metrics.jsonl is always there."""
     project: str | None = None
     """W&B project; WANDB_PROJECT, or policy-distill."""
     group: str | None = None
     """W&B group; the name of the run folder."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
+    log_gradients: bool = False
+    """Log histograms of the gradients to W&B, one of each layer for each rollout."""
+    video: bool = False
+    """Record teacher and student side by side for report.html; needs the extra video."""
     resume: bool = False
     """Go on from the checkpoint in --out."""
     overwrite: bool = False
@@ -61,7 +66,8 @@ class Distill:
         from policy_distill.interrupts import Interrupted
         from policy_distill.loop import distill
         from policy_distill.teachers.load import load_teacher
-        from policy_distill.tracking.table import wandb_maker
+        from policy_distill.teachers.zip_file import find_zip
+        from policy_distill.tracking.table import tracker_maker
 
         env = find_env(self.env, self.teacher)
         teacher = load_teacher(
@@ -80,11 +86,19 @@ class Distill:
                 env,
                 self.student,
                 config=self.config,
-                tracker=wandb_maker(self.track, project=self.project, group=self.group, tags=self.tags),
+                tracker=tracker_maker(
+                    self.track,
+                    project=self.project,
+                    group=self.group,
+                    tags=self.tags,
+                    teacher=find_zip(self.teacher),
+                    gradients=self.log_gradients,
+                ),
                 out=self.out,
                 resume=self.resume,
                 overwrite=self.overwrite,
                 progress=not self.json,
+                video=self.video,
             )
         except Interrupted as interrupt:
             print(f"{interrupt}; go on with: {resume_command()}", file=sys.stderr)
@@ -126,7 +140,7 @@ def summary(
     title = (f"{record['env_id']}, {record['n_episodes']} episodes", "return IQM [95%]", "parameters", "bytes")
     parts = [table(rows, title), table([*lines, *times])]
     if out:
-        names_of_files = ("student.safetensors", "evaluation.json", "metrics.jsonl", "wandb")
+        names_of_files = ("student.safetensors", "evaluation.json", "metrics.jsonl", "report.html", "wandb")
         parts.append("\n".join(str(out / name) for name in names_of_files if (out / name).exists()))
     return "\n\n".join(parts)
 

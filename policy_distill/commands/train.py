@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -37,6 +37,14 @@ class Train:
     """Normalise observations and rewards (VecNormalize)."""
     stop_at: float | None = None
     """Stop once the mean return of some evaluation episodes reaches this."""
+    track: Literal["offline", "online", "trackio", "disabled"] = "disabled"
+    """Weights & Biases, in `wandb` beside the zip, and `metrics.jsonl` there; the same dashboard as the students'."""
+    project: str | None = None
+    """W&B project; WANDB_PROJECT, or policy-distill."""
+    group: str | None = None
+    """W&B group; the name of the zip's folder."""
+    tags: tuple[str, ...] = ()
+    """W&B tags."""
     overwrite: bool = False
     """Replace an existing zip."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
@@ -46,12 +54,18 @@ class Train:
         from policy_distill.errors import RequestError
         from policy_distill.progress import Progress
         from policy_distill.teachers.train import train_teacher
+        from policy_distill.tracking.teacher import tracked
 
         zip_path = self.out.with_suffix(".zip")
         if zip_path.exists() and not self.overwrite:
             raise RequestError(f"expected a new file for --out, found {zip_path}; add --overwrite or name another")
         began = time.perf_counter()
-        with Progress(self.timesteps, description="teacher", enabled=not self.json) as bar:
+        settings = {"algo": self.algo, "timesteps": self.timesteps, "net_arch": self.net_arch, "seed": self.seed}
+        names: dict[str, Any] = {"project": self.project, "group": self.group, "tags": self.tags}
+        with (
+            tracked(self.track, zip_path, self.env, settings, **names) as tracker,
+            Progress(self.timesteps, description="teacher", enabled=not self.json) as bar,
+        ):
             model = train_teacher(
                 self.env,
                 self.algo,
@@ -63,6 +77,7 @@ class Train:
                 n_envs=self.n_envs,
                 stop_at=self.stop_at,
                 on_step=lambda step: bar.update(step, {}),
+                tracker=tracker,
             )
         record = {
             "teacher": str(zip_path),

@@ -63,10 +63,6 @@ CRITICS = (
 """Weights that acting does not need."""
 
 
-SPARE_PARAMETERS = 4
-"""A rebuilt policy has at most so many times the parameters that were saved; some files leave out the critic's."""
-
-
 class _NoOptimizer:
     """Stands where SB3 wants an optimiser: making one of torch's takes a second, and nothing here trains."""
 
@@ -75,6 +71,9 @@ class _NoOptimizer:
 
 FOR_TRAINING = {"lr_schedule": lambda _: 0.0, "optimizer_class": _NoOptimizer}
 """Arguments of a policy that it needs to be built and never reads to act."""
+
+SPARE_PARAMETERS = 4
+"""A rebuilt policy has at most so many times the parameters that were saved; some files leave out the critic's."""
 
 
 def rebuild_policy(agent: SavedAgent, observation_space: Space[Any], action_space: Space[Any]) -> BasePolicy:

@@ -7,6 +7,7 @@ observations were normalised.
 from __future__ import annotations
 
 import inspect
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,32 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeI
 
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
+from policy_distill.interfaces import Tracker
 
 ALGORITHMS = {name.lower(): getattr(stable_baselines3, name) for name in ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")}
 N_STOP_EPISODES = 20
 """Episodes in each look at whether training may stop."""
+
+
+class _Recorder(BaseCallback):
+    """Logs the teacher's returns while it trains, some hundred times in all."""
+
+    def __init__(self, tracker: Tracker, every: int) -> None:
+        super().__init__()
+        self._tracker = tracker
+        self._every = every
+        self._next = 0
+        self._began = time.perf_counter()
+
+    def _on_step(self) -> bool:
+        episodes = self.model.ep_info_buffer
+        if self.num_timesteps >= self._next and episodes:
+            self._next = self.num_timesteps + self._every
+            seconds = time.perf_counter() - self._began
+            metrics = {"rollout/teacher_return": sum(episode["r"] for episode in episodes) / len(episodes)}
+            metrics |= {"time/wall_seconds": seconds, "time/fps": self.num_timesteps / seconds}
+            self._tracker.log(metrics, self.num_timesteps)
+        return True
 
 
 class _Reporter(BaseCallback):
@@ -52,6 +75,7 @@ def train_teacher(
     stop_at: float | None = None,
     hyperparameters: dict[str, Any] | None = None,
     on_step: Any = None,
+    tracker: Tracker | None = None,
 ) -> BaseAlgorithm:
     """Train a teacher and, where `out` is given, save it.
 
@@ -67,6 +91,7 @@ def train_teacher(
         stop_at: stop once the mean return of some evaluation episodes reaches this.
         hyperparameters: further arguments of the algorithm.
         on_step: called with the steps done so far.
+        tracker: a sink of `rollout/teacher_return` while it trains.
 
     Raises:
         RequestError: for an unknown algorithm, environment or hyperparameter, or counts below 1.
@@ -86,6 +111,8 @@ def train_teacher(
             **(hyperparameters or {}),
         )
         callbacks: list[BaseCallback] = [_Reporter(on_step)] if on_step else []
+        if tracker is not None:
+            callbacks.append(_Recorder(tracker, max(timesteps // 300, 1)))
         if stop_at is not None:
             callbacks.append(_stopper(env, seed, normalize, stop_at, timesteps, n_envs))
         model.learn(timesteps, callback=callbacks)

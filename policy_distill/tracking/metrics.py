@@ -9,6 +9,7 @@ STEP = "time/env_steps"
 METRICS = {
     STEP: "environment steps collected for training",
     "rollout/student_return": "mean return of the last 100 episodes collected",
+    "rollout/teacher_return": "mean return of the last 100 episodes of a teacher in training",
     "rollout/teacher_share": "share of the collected actions that the teacher chose",
     "train/loss": "mean loss over the updates of an iteration",
     "train/kl": "mean divergence in nats on the latest rollout, before training on it",

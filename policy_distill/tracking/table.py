@@ -8,7 +8,8 @@ from typing import Any
 
 from policy_distill.interfaces import Tracker
 from policy_distill.tracking.jsonl import JsonlTracker
-from policy_distill.tracking.wandb_run import WandbTracker, start
+from policy_distill.tracking.trackio_run import start as start_trackio
+from policy_distill.tracking.wandb_start import start
 
 
 class FanOut:
@@ -21,6 +22,17 @@ class FanOut:
         """Log to all."""
         for tracker in self._trackers:
             tracker.log(metrics, step)
+
+    @property
+    def wants_gradients(self) -> bool:
+        """True where one of them was asked for histograms of the gradients."""
+        return any(getattr(tracker, "wants_gradients", False) for tracker in self._trackers)
+
+    def histograms(self, arrays: Mapping[str, Any], step: int) -> None:
+        """Hand arrays to those that draw histograms."""
+        for tracker in self._trackers:
+            if getattr(tracker, "wants_gradients", False):
+                tracker.histograms(arrays, step)  # type: ignore[attr-defined]
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Summarise to all."""
@@ -44,11 +56,14 @@ def with_jsonl(tracker: Tracker | None, path: Path | None, resume_step: int | No
     return FanOut([*trackers, tracker] if tracker is not None else trackers)
 
 
-def wandb_maker(mode: str, **arguments: Any) -> Callable[[Path, dict[str, Any]], WandbTracker | None] | None:
-    """Return what makes a W&B tracker from a run folder and its settings; `arguments` are those of `wandb_run.start`.
+def tracker_maker(mode: str, **arguments: Any) -> Callable[[Path, dict[str, Any]], Tracker | None] | None:
+    """Return what makes a tracker from a run folder and its settings; None where `mode` is `disabled`.
 
-    None where `mode` is `disabled`.
+    `mode` is one of W&B's, `offline` or `online`, or `trackio`; `arguments` are those of `wandb_start.start`.
     """
     if mode == "disabled":
         return None
+    if mode == "trackio":
+        known = {name: arguments[name] for name in ("project", "group") if name in arguments}
+        return lambda out, config: start_trackio(out, config=config, **known)
     return lambda out, config: start(mode, out, config=config, **arguments)

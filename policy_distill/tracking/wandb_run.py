@@ -1,188 +1,171 @@
-"""Weights & Biases as a tracker that never stops a run.
+"""Weights & Biases as a tracker that never stops or slows a run.
 
-In: metrics, a summary, the student's file. Out: an offline (or online) W&B run in the run folder. Whatever W&B raises
-becomes one warning, after which this tracker is silent; `metrics.jsonl` has everything in any case.
+In: metrics, a summary, files. Out: an offline (or online) W&B run in the run folder. All of W&B's work is done in a
+thread of its own. Whatever it raises becomes one warning, after which this tracker is silent; `metrics.jsonl` has
+everything in any case.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from policy_distill.tracking.metrics import STEP, check_names
+from policy_distill.tracking.worker import Worker, environment
 
-LOG = logging.getLogger("policy_distill")
-DEFAULT_PROJECT = "policy-distill"
-INIT_SECONDS = 15
-"""Longest wait for an online W&B to answer."""
 FINISH_SECONDS = 60
-"""Longest wait for W&B to write or send what is left."""
+"""Longest wait for W&B to write or send what is left, at the end of a run and at the end of the process."""
+
+GRACE_SECONDS = 5
+"""Longer than that W&B is waited for to give up by itself."""
+
+MAX_NAME = 128
+"""Characters of an artifact's name."""
+
+STUDENT_COLUMNS = ("env_id", "student", "seed", "params", "bytes", "compression", "retention", "low", "high", "return")
+"""Columns of the table of students."""
 
 
 class WandbTracker:
-    """One W&B run. Use `start` to make one."""
+    """One W&B run. Use `wandb_start.start` to make one."""
 
-    def __init__(self, run: Any, wandb: Any, data_folder: Path) -> None:
-        self._run: Any = run
+    def __init__(
+        self,
+        run: Any,
+        wandb: Any,
+        worker: Worker,
+        data_folder: Path,
+        config: dict[str, Any],
+        teacher: Path | None = None,
+        *,
+        online: bool = False,
+        gradients: bool = False,
+    ) -> None:
+        self._online = online
+        self._run = run
+        self._config = config
         self._wandb = wandb
-        self._data_folder = data_folder
+        self._worker = worker
+        self._folders = folders(data_folder)
+        self._teacher = teacher
+        self._record: dict[str, Any] = {}
+        self.wants_gradients = gradients
+        """True where histograms of the gradients were asked for."""
 
     @property
     def url(self) -> str | None:
         """Where the run is on the web; None offline."""
-        return self._run.url if self._run is not None else None
+        return str(self._run.url) if self._online else None
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log metrics against `time/env_steps`."""
         check_names(metrics)
-        self._guarded("log", lambda: self._run.log({STEP: step, **metrics}))
+        row = {STEP: step, **metrics}
+        self._worker.submit("log", lambda: self._run.log(row))
+
+    def histograms(self, arrays: Mapping[str, Any], step: int) -> None:
+        """Log the distribution of each array's values."""
+        arrays = dict(arrays)
+
+        def log() -> None:
+            self._run.log({STEP: step, **{name: self._wandb.Histogram(values) for name, values in arrays.items()}})
+
+        self._worker.submit("histograms", log)
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        """Write the final values; nested ones by their dotted names."""
-        self._guarded("summary", lambda: self._run.summary.update(values))
+        """Write the final values, nested ones by their dotted names, and a row of the table of students."""
+        self._record = dict(values)
+        short = {name: value for name, value in values.items() if name != "episodes"}
+        self._worker.submit("summary", lambda: self._run.summary.update(short))
+        if "retention" in values and "compression" in values:
+            self.students([student_row(self._config, self._record)])
+
+    def students(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Log the table of students, and the chart of return kept against parameters."""
+        rows = [list(row) for row in rows]
+
+        def log() -> None:
+            table = self._wandb.Table(columns=list(STUDENT_COLUMNS), data=rows)
+            chart = self._wandb.plot.scatter(table, "params", "retention", title="Return kept against parameters")
+            self._run.log({"students": table, "pareto": chart})
+
+        self._worker.submit("students", log)
 
     def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
-        """Log a file as an artifact of type `kind`; its bytes are staged inside the run folder."""
-
-        def log_artifact() -> None:
-            artifact = self._wandb.Artifact(f"{kind}-{self._run.id}", type=kind, metadata=dict(metadata))
-            artifact.add_file(str(path))
-            self._run.log_artifact(artifact)
-
-        with _environment(_folders(self._data_folder)):
-            self._guarded("artifact", log_artifact)
+        """Log a file as an artifact; a student after the teacher that it comes from, a video as a video."""
+        if kind == "video":
+            self._worker.submit("video", lambda: self._run.log({"video": self._wandb.Video(str(path), format="mp4")}))
+            return
+        metadata = dict(metadata)
+        self._worker.submit("artifact", lambda: self._log_artifact(path, kind, metadata))
 
     def close(self) -> None:
         """Finish the run, within a bounded time."""
-        if self._run is None:
-            return
-        run, self._run = self._run, None
-        with _environment(_folders(self._data_folder)):
-            _within(FINISH_SECONDS, run.finish)
 
-    def _guarded(self, what: str, call: Callable[[], Any]) -> None:
-        if self._run is None:
-            return
-        try:
-            call()
-        except Exception as error:
-            LOG.warning("W&B failed at %s (%s): the run goes on without it; metrics.jsonl is complete", what, error)
-            self._run = None
+        def finish() -> None:
+            with environment(self._folders):
+                self._run.finish()
 
+        self._worker.submit("finish", finish, always=True)
+        self._worker.close(FINISH_SECONDS + GRACE_SECONDS)
 
-def start(
-    mode: str,
-    out: Path,
-    *,
-    config: dict[str, Any],
-    project: str | None = None,
-    group: str | None = None,
-    job_type: str = "distill",
-    tags: tuple[str, ...] = (),
-) -> WandbTracker | None:
-    """Start a run in `out`, or return None with a warning where W&B cannot.
+    def _log_artifact(self, path: Path, kind: str, metadata: dict[str, Any]) -> None:
+        # What is staged on the way to the log must lie in the run folder, or a copied folder has lost its model.
+        with environment(self._folders):
+            config = self._config
+            if kind == "teacher":
+                self._run.log_artifact(self._teacher_artifact(path, metadata))
+                return
+            if kind == "student" and self._teacher is not None:
+                metadata["teacher"] = self._use_teacher(self._teacher)
+            name = artifact_name(kind, config.get("env_id"), config.get("student"))
+            artifact = self._wandb.Artifact(name, type=kind, metadata=metadata)
+            artifact.add_file(str(path))
+            self._run.log_artifact(artifact, aliases=["latest", "best"])
 
-    Args:
-        mode: `offline` or `online`; WANDB_MODE overrides offline. Online without key or answer is offline.
-        out: the run folder; W&B's files lie in `wandb` in it.
-        config: the run's settings.
-        project: WANDB_PROJECT, or "policy-distill", where None.
-        group: the name of the run folder where None.
-        job_type: `train`, `distill` or `evaluate`.
-        tags: free words.
-    """
-    try:
-        import wandb
-    except ImportError:
-        LOG.warning("wandb is not installed: metrics go to metrics.jsonl alone; pip install wandb")
-        return None
-    mode = _mode(mode)
-    if mode == "disabled":
-        return None
-    (out / "wandb").mkdir(parents=True, exist_ok=True)
-    arguments: dict[str, Any] = {
-        "project": project or os.environ.get("WANDB_PROJECT") or DEFAULT_PROJECT,
-        "group": group or out.name,
-        "job_type": job_type,
-        "tags": tags,
-        "config": config,
-        "dir": str(out),
-    }
-    with _environment(_folders(out / "wandb")):
-        for attempt in dict.fromkeys((mode, "offline")):
-            run = _init(wandb, attempt, arguments)
-            if run is not None:
-                return WandbTracker(run, wandb, out / "wandb")
-    return None
+    def _teacher_artifact(self, path: Path, metadata: Mapping[str, Any]) -> Any:
+        """Return a teacher as an artifact: the same whether its training logs it or a distillation uses it."""
+        digest = str(metadata.get("sha256") or "")[:12]
+        name = artifact_name("teacher", self._config.get("env_id"), digest)
+        artifact = self._wandb.Artifact(name, type="teacher", metadata=dict(metadata))
+        artifact.add_file(str(path))
+        normalizer = path.with_name("vecnormalize.pkl")
+        if normalizer.is_file():
+            artifact.add_file(str(normalizer))
+        return artifact
+
+    def _use_teacher(self, path: Path) -> str:
+        """Record the teacher as what this run used, and return its artifact's name."""
+        facts = dict(self._config.get("teacher") or {})
+        metadata = {**facts, "env_id": self._config.get("env_id"), **(self._record.get("teacher") or {})}
+        artifact = self._teacher_artifact(path, metadata)
+        if not self._online:
+            # Offline W&B can log an artifact and cannot use one; `policy-distill sync` makes the link.
+            self._run.log_artifact(artifact)
+        else:
+            self._run.use_artifact(artifact)
+        return str(artifact.name)
 
 
-def _init(wandb: Any, mode: str, arguments: dict[str, Any]) -> Any:
-    try:
-        settings = wandb.Settings(console="off", silent=True, init_timeout=INIT_SECONDS)
-        run = wandb.init(mode=mode, settings=settings, **arguments)
-        run.define_metric(STEP)
-        run.define_metric("*", step_metric=STEP)
-        return run
-    except Exception as error:
-        LOG.warning("W&B could not start %s (%s)", mode, " ".join(str(error).split()))
-        return None
-
-
-def _mode(mode: str) -> str:
-    if mode == "offline":
-        mode = os.environ.get("WANDB_MODE") or "offline"
-    if mode == "online" and not _has_key():
-        LOG.warning("W&B has no key: this run is tracked offline; log in, or set WANDB_API_KEY")
-        return "offline"
-    return mode if mode in ("offline", "online", "disabled") else "offline"
-
-
-def _has_key() -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    netrc = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
-    return netrc.is_file() and "wandb" in netrc.read_text(errors="replace")
-
-
-def _folders(folder: Path) -> dict[str, str]:
-    # Without these an artifact's bytes stay in the user's home, and a copied run folder has lost its model.
+def folders(folder: Path) -> dict[str, str]:
+    """Return the environment that makes W&B keep all its files below `folder`."""
     path = str(folder.resolve())
     return {"WANDB_DATA_DIR": path, "WANDB_CACHE_DIR": f"{path}/cache", "WANDB_ARTIFACT_DIR": f"{path}/artifacts"}
 
 
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+def artifact_name(kind: str, *parts: Any) -> str:
+    """Return a name of the characters that W&B takes."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", "-".join([kind, *(str(part) for part in parts if part)]))[:MAX_NAME].strip(
+        "-"
+    )
 
 
-def _within(seconds: float, call: Callable[[], Any]) -> None:
-    """Run `call` in a thread of its own and wait for it so long and no longer."""
-    errors: list[Exception] = []
-
-    def guarded() -> None:
-        try:
-            call()
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=guarded, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        LOG.warning("W&B did not finish within %s seconds: it is left behind; metrics.jsonl is complete", seconds)
-    elif errors:
-        LOG.warning("W&B failed at finish (%s); metrics.jsonl is complete", errors[0])
+def student_row(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[Any]:
+    """Return the row of `STUDENT_COLUMNS` for a run's settings and the content of its `evaluation.json`."""
+    student, kept = record["student"], record.get("retention") or {}
+    low, high = kept.get("ci95") or (None, None)
+    seed = (config.get("config") or {}).get("seed")
+    sizes = [student.get("n_params"), student.get("n_bytes"), record["compression"].get("params")]
+    return [config.get("env_id"), config.get("student"), seed, *sizes, kept.get("iqm"), low, high, student.get("mean")]

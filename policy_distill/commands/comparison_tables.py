@@ -1,0 +1,89 @@
+"""A comparison as JSON values and as tables for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from policy_distill.commands.output import interval_text, table
+
+PERTURBED = (
+    "condition",
+    "teacher, IQM [95%]",
+    "student, IQM [95%]",
+    "retention, IQM [95%]",
+    "worst 5%: teacher",
+    "student",
+)
+
+
+def comparison_record(found: Any) -> dict[str, Any]:
+    """Return a `Comparison` as JSON values."""
+    policies = {"teacher": found.teacher, "student": found.student, "random": found.random}
+    return {
+        "env_id": found.teacher.env_id,
+        "seed": found.teacher.seed,
+        "n_episodes": found.teacher.n_episodes,
+        **{name: evaluation.to_json() for name, evaluation in policies.items()},
+        "retention": found.retention.to_json(),
+        "verdict": found.retention.verdict.to_json(),
+    }
+
+
+def aggregated(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the `aggregate` of the retentions of several training seeds; None where one is undefined."""
+    import numpy as np
+
+    from policy_distill.statistics import aggregate
+
+    kept = [record["retention"]["iqm"] for record in records]
+    return {"aggregate": None if None in kept else aggregate([np.array(kept)]).to_json()}
+
+
+def verdict_text(verdict: dict[str, Any]) -> str:
+    """Return a verdict in a sentence."""
+    margin, n_episodes = f"{verdict['margin']:.0%}", verdict["n_episodes"]
+    words = {
+        "non-inferior": f"as good as the teacher up to {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
+        "inferior": f"worse than the teacher by more than {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
+        "undecided": f"not clear at a margin of {margin}",
+        "undefined": "undefined (the teacher's mean return is not clearly above random's)",
+    }
+    looks = f" in {verdict['n_looks']} looks" if verdict["n_looks"] > 1 else ""
+    return f"{verdict['outcome']}: {words[verdict['outcome']]}, {n_episodes} episodes{looks}"
+
+
+def tables(record: dict[str, Any]) -> list[str]:
+    """Return the tables of a comparison: returns, what was kept, and each perturbation."""
+    header = ("policy", "return, mean ± std", "median", "return, IQM [95%]", "worst 5%")
+    rows = [
+        (
+            name,
+            f"{record[name]['mean']:.1f} ± {record[name]['std']:.1f}",
+            f"{record[name]['median']:.1f}",
+            interval_text(record[name]),
+            f"{record[name]['worst5']:.1f}",
+        )
+        for name in ("teacher", "student", "random")
+    ]
+    lines = [
+        ("retention, IQM [95%]", interval_text(record["retention"], 3)),
+        ("verdict", verdict_text(record["verdict"])),
+    ]
+    if "agreement" in record:
+        for name in ("agreement", "kl"):
+            lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))
+    parts = [table(rows, header), table(lines)]
+    if "perturbed" in record:
+        conditions = [
+            (
+                name,
+                interval_text(one["teacher"]),
+                interval_text(one["student"]),
+                interval_text(one["retention"], 3),
+                f"{one['teacher']['worst5']:.1f}",
+                f"{one['student']['worst5']:.1f}",
+            )
+            for name, one in record["perturbed"].items()
+        ]
+        parts.append(table(conditions, PERTURBED))
+    return parts

@@ -1,0 +1,127 @@
+"""Whole episodes, side by side, on seeds of one's own choice.
+
+In: a policy and environments. Out: an `Evaluation`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from policy_distill.env_faults import check_observations, checked_returns
+from policy_distill.environments import Environments
+from policy_distill.interfaces import Policy
+from policy_distill.statistics import interval, iqm, json_number, worst
+from policy_distill.threads import threads_for
+
+OnStep = Callable[[int], None]
+"""Called with the episodes done so far."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Returns of whole episodes, in the order of their seeds."""
+
+    env_id: str
+    """Gymnasium id of the environment."""
+    seed: int
+    """Episode i started from reset(seed=seed + i)."""
+    returns: np.ndarray
+    """float64 `[n]`, undiscounted."""
+    lengths: np.ndarray
+    """int64 `[n]`, steps."""
+    wall_seconds: float
+    """Time that it took."""
+
+    @property
+    def n_episodes(self) -> int:
+        """Episodes run."""
+        return len(self.returns)
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(self.returns.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the returns over episodes."""
+        return float(self.returns.std())
+
+    @property
+    def iqm(self) -> float:
+        """Interquartile mean of the returns."""
+        return float(iqm(self.returns))
+
+    @cached_property
+    def ci95(self) -> tuple[float, float]:
+        """95% bootstrap interval of the interquartile mean."""
+        return interval(self.returns, self.seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the statistics of the returns as JSON values."""
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "iqm": self.iqm,
+            "ci95": [json_number(x) for x in self.ci95],
+            "median": float(np.median(self.returns)),
+            "worst5": worst(self.returns),
+        }
+
+
+def run_episodes(
+    policy: Policy,
+    envs: Environments,
+    n_episodes: int,
+    seed: int,
+    deterministic: bool,
+    on_episode: OnStep | None = None,
+) -> Evaluation:
+    """Run episodes `seed` to `seed + n_episodes - 1` to their ends, side by side."""
+    with threads_for(policy):
+        return _run_episodes(policy, envs, n_episodes, seed, deterministic, on_episode)
+
+
+def _run_episodes(
+    policy: Policy, envs: Environments, n_episodes: int, seed: int, deterministic: bool, on_episode: OnStep | None
+) -> Evaluation:
+    began = time.perf_counter()
+    returns, lengths = np.zeros(n_episodes), np.zeros(n_episodes, dtype=np.int64)
+    schedule = _schedule(envs, n_episodes)
+    current = [queue.pop(0) if queue else -1 for queue in schedule]
+    for index, episode in enumerate(current):
+        if episode >= 0 or envs.resets_itself:
+            envs.reset(index, seed + max(episode, 0))
+    state, starts, n_done = None, np.ones(envs.n_envs, dtype=bool), 0
+    episodes = np.array(current)
+    masked = bool(getattr(policy, "takes_action_masks", False))
+    while n_done < n_episodes:
+        options = {"action_masks": envs.action_masks()} if masked else {}
+        actions, state = policy.predict(envs.obs, state, starts, deterministic, **options)
+        active = episodes >= 0
+        counted = active & ~envs.restarting
+        rewards, terminated, truncated = envs.step(actions, active)
+        returns[episodes[active]] += rewards[active]
+        lengths[episodes[counted]] += 1
+        check_observations(envs, "in the evaluation")
+        starts = active & (terminated | truncated)
+        for index in np.flatnonzero(starts).tolist():
+            n_done += 1
+            episodes[index] = schedule[index].pop(0) if schedule[index] else -1
+            if episodes[index] >= 0 and not envs.resets_itself:
+                envs.reset(index, seed + int(episodes[index]))
+        if on_episode and starts.any():
+            on_episode(n_done)
+    checked = checked_returns(envs.env_id, returns, seed)
+    return Evaluation(envs.env_id, seed, checked, lengths, time.perf_counter() - began)
+
+
+def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:
+    """Return each environment's episodes, fixed beforehand: who is quick must not be given more."""
+    return [list(range(index, n_episodes, envs.n_envs)) for index in range(envs.n_envs)]

@@ -1,0 +1,208 @@
+"""The charts of one run, as Vega-Lite specifications: plain JSON, drawn by the page.
+
+In: a `Run`. Out: `Chart`s. Data goes in under fixed field names, so that nothing of a run's metadata is an expression.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from policy_distill.report.marks import RANDOM, STUDENT, TEACHER, ZOOM, Chart, layered, number, single, tooltip, who
+from policy_distill.report.read_run import MAX_EPISODES, Run, thinned
+
+
+def run_charts(run: Run) -> list[Chart]:
+    """Return what there is to draw of a run."""
+    makers = (retention_interval, learning_curve, per_episode, agreement, divergence, sizes, times)
+    return [chart for chart in (maker(run) for maker in makers) if chart is not None]
+
+
+def retention_interval(run: Run) -> Chart | None:
+    """Draw the retention's interval against the bar that the verdict sets."""
+    kept = run.evaluation.get("retention") or {}
+    if kept.get("iqm") is None:
+        return None
+    rows = []
+    for name, key in (("IQM", ""), ("mean", "mean_")):
+        value = kept.get("iqm" if not key else "mean")
+        low, high = kept.get(f"{key}ci95") or (None, None)
+        if value is not None:
+            rows.append({"what": name, "kept": value, "low": low, "high": high})
+    margin = (kept.get("verdict") or {}).get("margin", 0.05)
+    bars = [{"at": 1.0, "bar": "the teacher"}, {"at": 1 - margin, "bar": f"the bar, {margin:.0%} below"}]
+    layers = [
+        {
+            "data": {"values": bars},
+            "mark": {"type": "rule", "strokeDash": [4, 3], "strokeWidth": 1.5},
+            "encoding": {
+                "x": {"field": "at", "type": "quantitative"},
+                "color": {
+                    "field": "bar",
+                    "type": "nominal",
+                    "title": None,
+                    "scale": {"domain": [bar["bar"] for bar in bars], "range": [TEACHER, "#d14545"]},
+                },
+            },
+        },
+        {
+            "mark": {"type": "rule", "strokeWidth": 4, "color": STUDENT},
+            "encoding": {
+                "y": {"field": "what", "type": "nominal", "title": None},
+                "x": number("low", "share of the teacher's gain kept", zero=False),
+                "x2": {"field": "high"},
+            },
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 110, "color": STUDENT, "opacity": 1},
+            "encoding": {
+                "y": {"field": "what", "type": "nominal"},
+                "x": number("kept", "share of the teacher's gain kept", zero=False),
+                "tooltip": tooltip("what", "kept", "low", "high"),
+            },
+        },
+    ]
+    note = "Share of the teacher's gain over a random policy, with 95% bootstrap intervals over paired episodes."
+    return Chart("Retention", note, layered(layers, rows, height=110))
+
+
+def learning_curve(run: Run) -> Chart | None:
+    """Draw the student's return while it learns, and the bands of teacher and random policy."""
+    points = [
+        {"steps": x, "value": y, "who": who}
+        for who, name in (("while collecting", "rollout/student_return"), ("judged", "eval/student_return"))
+        for x, y in run.curve(name)
+    ]
+    if not points:
+        return None
+    bands = [_band(name, run.evaluation[name]) for name in ("teacher", "random") if _measured(run, name)]
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": bands},
+            "mark": {"type": "rect", "opacity": 0.2},
+            "encoding": {"y": number("low", "return", zero=False), "y2": {"field": "high"}, "color": who("name")},
+        },
+        {
+            "data": {"values": bands},
+            "mark": {"type": "rule", "strokeWidth": 1.5},
+            "encoding": {
+                "y": number("mean", "return", zero=False),
+                "color": who("name"),
+                "tooltip": tooltip("name", "mean"),
+            },
+        },
+        {
+            "mark": {"type": "line", "point": {"filled": True, "size": 25}, "color": STUDENT},
+            "encoding": {
+                "x": number("steps", "environment steps"),
+                "y": number("value", "return", zero=False),
+                "strokeDash": {"field": "who", "type": "nominal", "title": "student"},
+                "tooltip": tooltip("who", "steps", "value"),
+            },
+        },
+    ]
+    note = "The student's mean return by environment steps; bands are the mean ± one standard deviation over episodes."
+    return Chart("Learning curve", note, layered(layers, points, height=260, zoom=True))
+
+
+def per_episode(run: Run) -> Chart | None:
+    """Draw each episode's return of the student against the teacher's from the same seed."""
+    episodes = run.evaluation.get("episodes") or {}
+    pairs = list(zip(episodes.get("teacher", []), episodes.get("student", []), strict=False))
+    if not pairs:
+        return None
+    first = run.evaluation.get("seed", 0)
+    rows = [{"seed": first + i, "teacher": t, "student": s} for i, (t, s) in enumerate(pairs)]
+    low, high = min(map(min, pairs)), max(map(max, pairs))
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": [{"a": low}, {"a": high}]},
+            "mark": {"type": "line", "strokeDash": [4, 3], "color": RANDOM},
+            "encoding": {
+                "x": number("a", "teacher's return", zero=False),
+                "y": number("a", "student's return", zero=False),
+            },
+        },
+        {
+            "mark": {"type": "circle", "size": 45, "opacity": 0.65, "color": STUDENT},
+            "encoding": {
+                "x": number("teacher", "teacher's return", zero=False),
+                "y": number("student", "student's return", zero=False),
+                "tooltip": tooltip("seed", "teacher", "student"),
+            },
+        },
+    ]
+    note = "One dot an episode, both from the same seed; on the line they do equally well."
+    return Chart("Episode by episode", note, layered(layers, thinned(rows, MAX_EPISODES), height=260, zoom=True))
+
+
+def agreement(run: Run) -> Chart | None:
+    """Draw the agreement of the deterministic actions."""
+    note = "On the states of each rollout, before training on them."
+    return _line(run, "train/agreement", "Agreement", "share of actions", note)
+
+
+def divergence(run: Run) -> Chart | None:
+    """Draw the divergence from the teacher."""
+    note = "Mean divergence on the states of each rollout, before training on them; the axis is logarithmic."
+    return _line(run, "train/kl", "KL", "nats", note, log=True)
+
+
+def sizes(run: Run) -> Chart | None:
+    """Draw parameters of teacher and student."""
+    rows = [
+        {"who": name, "params": run.evaluation[name].get("n_params"), "bytes": run.evaluation[name].get("n_bytes")}
+        for name in ("teacher", "student")
+        if name in run.evaluation
+    ]
+    if not rows:
+        return None
+    encoding = {
+        "y": {"field": "who", "type": "nominal", "title": None, "sort": None},
+        "x": number("params", "parameters"),
+        "color": {**who("who"), "legend": None},
+        "tooltip": tooltip("who", "params", "bytes"),
+    }
+    ratio = (run.evaluation.get("compression") or {}).get("params") or 1
+    note = f"What acting needs; the student has {ratio:,.1f} times fewer parameters."
+    return Chart("Size", note, single("bar", encoding, rows, height=90))
+
+
+def times(run: Run) -> Chart | None:
+    """Draw where the time went."""
+    names = {"collect": "collecting", "label": "labelling", "train": "training"}
+    rows: list[dict[str, Any]] = [
+        {"stage": word, "seconds": run.curve(f"time/{stage}_seconds")[-1][1]}
+        for stage, word in names.items()
+        if run.curve(f"time/{stage}_seconds")
+    ]
+    wall = run.evaluation.get("wall_seconds")
+    if not rows or wall is None:
+        return None
+    rows.append({"stage": "evaluating", "seconds": max(wall - sum(row["seconds"] for row in rows), 0.0)})
+    encoding = {
+        "y": {"field": "stage", "type": "nominal", "title": None, "sort": None},
+        "x": number("seconds", "seconds"),
+        "tooltip": tooltip("stage", "seconds"),
+    }
+    return Chart("Time", f"{wall:,.1f} seconds in all.", single("bar", encoding, rows, height=130))
+
+
+def _line(run: Run, metric: str, title: str, unit: str, note: str, *, log: bool = False) -> Chart | None:
+    rows = [{"steps": x, "value": y} for x, y in run.curve(metric) if y > 0 or not log]
+    if not rows:
+        return None
+    y = number("value", unit, zero=False)
+    if log:
+        y["scale"] = {"type": "log"}
+    encoding = {"x": number("steps", "environment steps"), "y": y, "tooltip": tooltip("steps", "value")}
+    mark = {"type": "line", "point": {"filled": True, "size": 20}, "color": STUDENT}
+    return Chart(title, note, {**single(mark, encoding, rows, height=200), "params": [ZOOM]})
+
+
+def _measured(run: Run, name: str) -> bool:
+    return isinstance(run.evaluation.get(name, {}).get("mean"), int | float)
+
+
+def _band(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    mean, std = values["mean"], values.get("std") or 0.0
+    return {"name": name, "mean": mean, "low": mean - std, "high": mean + std}

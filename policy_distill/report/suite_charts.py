@@ -1,0 +1,148 @@
+"""The charts and the table of a folder of runs.
+
+In: several `Run`s. Out: the Pareto front of return kept against parameters, all intervals, and what the runs come to.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from policy_distill.report.marks import TEACHER, Chart, layered, number, tooltip
+from policy_distill.report.read_run import Run
+from policy_distill.statistics import Aggregate, aggregate
+
+Key = tuple[str, str, str]
+"""Environment, teacher, student."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All training seeds of one student on one environment."""
+
+    env_id: str
+    teacher: str
+    student: str
+    runs: list[Run]
+    retention: Aggregate | None
+    """Over the training seeds; None where a run has no retention."""
+
+    def mean(self, *path: str) -> float | None:
+        """Return the mean over the runs of a number in their evaluations; None where one lacks it."""
+        values = [_at(run.evaluation, path) for run in self.runs]
+        return float(np.mean(values)) if values and None not in values else None  # type: ignore[arg-type]
+
+
+def cells(runs: list[Run]) -> list[Cell]:
+    """Group finished runs by environment, teacher and student, sorted by environment and size."""
+    groups: dict[Key, list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.evaluation:
+            groups[run.env_id, run.teacher, run.student].append(run)
+    found = [Cell(*key, members, _retention(members)) for key, members in groups.items()]
+    return sorted(found, key=lambda cell: (cell.env_id, cell.teacher, cell.mean("student", "n_params") or 0))
+
+
+def overall(found: list[Cell]) -> Aggregate | None:
+    """Return the retention over all cells, training seeds drawn within each."""
+    scores = [scores for cell in found if (scores := _scores(cell.runs)) is not None]
+    return aggregate(scores) if scores else None
+
+
+def suite_charts(found: list[Cell]) -> list[Chart]:
+    """Return what there is to draw of a suite."""
+    rows = [_row(cell) for cell in found if cell.retention is not None]
+    return [] if not rows else [_pareto(rows), _intervals(rows)]
+
+
+def pareto(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that no other of the same environment beats in both size and return kept."""
+    best: list[dict[str, Any]] = []
+    for row in sorted(rows, key=lambda row: (row["env"], row["params"], -row["kept"])):
+        if not best or best[-1]["env"] != row["env"] or row["kept"] > best[-1]["kept"]:
+            best.append(row)
+    return best
+
+
+def _pareto(rows: list[dict[str, Any]]) -> Chart:
+    size = {**number("params", "parameters of the student", zero=False)}
+    size["scale"] = {"type": "log"}
+    place = {"x": size, "y": number("kept", "return kept", zero=False), "color": _env()}
+    layers: list[dict[str, Any]] = [
+        {"data": {"values": pareto(rows)}, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": place},
+        {
+            "mark": {"type": "circle", "size": 90, "opacity": 0.9},
+            "encoding": {**place, "tooltip": tooltip("env", "student", "params", "kept", "low", "high", "seeds")},
+        },
+    ]
+    note = "Each dot is a student, over its training seeds; the line is the front: nothing smaller keeps as much."
+    return Chart("Return kept against size", note, layered(layers, rows, height=340, zoom=True))
+
+
+def _intervals(rows: list[dict[str, Any]]) -> Chart:
+    y = {"field": "label", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 260}}
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": [{"at": 1.0}]},
+            "mark": {"type": "rule", "strokeDash": [4, 3], "color": TEACHER},
+            "encoding": {"x": {"field": "at", "type": "quantitative"}},
+        },
+        {
+            "mark": {"type": "rule", "strokeWidth": 3},
+            "encoding": {
+                "y": y,
+                "x": number("low", "return kept", zero=False),
+                "x2": {"field": "high"},
+                "color": {**_env(), "legend": None},
+            },
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+            "encoding": {
+                "y": y,
+                "x": number("kept", "return kept", zero=False),
+                "color": {**_env(), "legend": None},
+                "tooltip": tooltip("env", "student", "params", "kept", "low", "high", "seeds"),
+            },
+        },
+    ]
+    note = "IQM over training seeds with a 95% stratified bootstrap interval; the dashed line is the teacher."
+    return Chart("Retention of every student", note, layered(layers, rows, height=max(80, 26 * len(rows))))
+
+
+def _env() -> dict[str, Any]:
+    return {"field": "env", "type": "nominal", "title": None}
+
+
+def _row(cell: Cell) -> dict[str, Any]:
+    assert cell.retention is not None
+    low, high = cell.retention.ci95
+    return {
+        "env": cell.env_id,
+        "student": cell.student,
+        "label": f"{cell.env_id}  {cell.student}  {cell.teacher}",
+        "params": max(cell.mean("student", "n_params") or 1, 1),
+        "kept": cell.retention.iqm,
+        "low": low,
+        "high": high,
+        "seeds": cell.retention.n_runs,
+    }
+
+
+def _scores(runs: list[Run]) -> np.ndarray | None:
+    values = [_at(run.evaluation, ("retention", "iqm")) for run in runs]
+    return None if None in values else np.array(values, dtype=np.float64)
+
+
+def _retention(runs: list[Run]) -> Aggregate | None:
+    scores = _scores(runs)
+    return None if scores is None else aggregate([scores])
+
+
+def _at(values: Any, path: tuple[str, ...]) -> float | None:
+    for name in path:
+        values = values.get(name) if isinstance(values, dict) else None
+    return values if isinstance(values, int | float) and not isinstance(values, bool) else None

@@ -1,0 +1,98 @@
+"""A video of teacher and student side by side, each in an environment of its own that starts from the same seed.
+
+In: two policies and an environment that can draw itself. Out: a small mp4.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policy_distill.environments import EnvironmentList
+from policy_distill.errors import RequestError
+from policy_distill.interfaces import Policy
+from policy_distill.perturb import Condition
+
+LOG = logging.getLogger("policy_distill")
+
+HEIGHT = 240
+"""Pixels."""
+MAX_FRAMES = 400
+"""Frames kept; longer episodes are shown faster."""
+MAX_STEPS = 2000
+"""Steps shown at most."""
+VIDEO_SEED = 2**30 + 1
+"""The episode shown; above the seeds of every proof."""
+
+DRAWN = Condition("drawn", (), (("render_mode", "rgb_array"),))
+
+
+def record_video(teacher: Policy, student: Policy, env: Any, path: Path, seed: int = VIDEO_SEED) -> Path:
+    """Let both play the episode of `seed` and write what is seen of it, the teacher on the left.
+
+    Raises:
+        RequestError: for an environment that cannot be made anew or does not draw itself, or without imageio.
+    """
+    try:
+        import imageio.v2 as imageio
+    except ImportError:
+        raise RequestError("a video needs imageio: pip install 'policy-distill[video]'") from None
+    wrappers = list(getattr(teacher, "env_wrappers", ()))
+    make = DRAWN.maker(env, wrappers)
+    plays = [list(_frames(policy, make, seed)) for policy in (teacher, student)]
+    longest = max(map(len, plays))
+    every = -(-longest // MAX_FRAMES)
+    # A GOP as long as the video and a low rate: what is drawn moves little from frame to frame.
+    options: dict[str, Any] = {
+        "fps": 30,
+        "codec": "libx264",
+        "macro_block_size": 2,
+        "output_params": ["-crf", "30", "-g", "250"],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(imageio.get_writer(str(path), **options)) as writer:
+        for step in range(0, longest, every):
+            # Whoever is done first stays where it ended.
+            writer.append_data(np.concatenate([play[min(step, len(play) - 1)] for play in plays], axis=1))
+    return path
+
+
+def try_video(teacher: Policy, student: Policy, env: Any, path: Path) -> Path | None:
+    """Record, or say in a warning why there is no video: it is no reason to lose a run."""
+    try:
+        return record_video(teacher, student, env, path)
+    except Exception as error:
+        LOG.warning("no video: %s", error)
+        return None
+
+
+def _frames(policy: Policy, make: Any, seed: int) -> Iterator[np.ndarray]:
+    env = make()
+    with closing(EnvironmentList([env])) as envs:
+        envs.reset(0, seed)
+        state, start, ended = None, np.ones(1, dtype=bool), False
+        masked = bool(getattr(policy, "takes_action_masks", False))
+        yield _small(env.render())
+        for _ in range(MAX_STEPS):
+            if ended:
+                return
+            options = {"action_masks": envs.action_masks()} if masked else {}
+            actions, state = policy.predict(envs.obs, state, start, True, **options)
+            _, terminated, truncated = envs.step(actions)
+            start, ended = np.zeros(1, dtype=bool), bool(terminated[0] or truncated[0])
+            yield _small(env.render())
+
+
+def _small(frame: Any) -> np.ndarray:
+    """Return a frame `[H, W, 3]` at the video's height, its width even, by skipping rows and columns."""
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3:
+        raise RequestError(f"expected an environment that draws frames (rgb_array), found {type(frame).__name__}")
+    height, width = frame.shape[:2]
+    rows = np.arange(HEIGHT) * height // HEIGHT
+    columns = max(2, round(width * HEIGHT / height) // 2 * 2)
+    return np.ascontiguousarray(frame[rows][:, np.arange(columns) * width // columns])

@@ -1,0 +1,151 @@
+"""Starts a W&B run: which mode, under which name, and within which time.
+
+In: what the user asks for, and what the environment says. Out: a `WandbTracker`, or None with a warning.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from policy_distill.student_file import write_atomically
+from policy_distill.tracking import wandb_run
+from policy_distill.tracking.metrics import STEP
+from policy_distill.tracking.wandb_run import WandbTracker, folders
+from policy_distill.tracking.worker import Worker, environment
+
+LOG = logging.getLogger("policy_distill")
+DEFAULT_PROJECT = "policy-distill"
+INIT_SECONDS = 15
+"""Longest wait for an online W&B to answer."""
+
+UPLOAD = """This folder holds an offline Weights & Biases run, its artifacts' files included. To upload it, from
+wherever the run folder lies now, on any machine with policy-distill:
+
+    wandb login
+    policy-distill sync RUN_FOLDER
+
+RUN_FOLDER is the folder that this one lies in.
+"""
+
+RUN_FILE = "policy_distill.json"
+"""Beside W&B's files: which run this folder's is, so that it goes on under the same id when resumed online."""
+
+
+def start(
+    mode: str,
+    out: Path,
+    *,
+    config: dict[str, Any],
+    project: str | None = None,
+    group: str | None = None,
+    job_type: str = "distill",
+    tags: tuple[str, ...] = (),
+    teacher: Path | None = None,
+    gradients: bool = False,
+) -> WandbTracker | None:
+    """Start a run in `out`, or return None with a warning where W&B cannot.
+
+    Args:
+        mode: `offline` or `online`; WANDB_MODE overrides offline. Online without key or answer is offline.
+        out: the run folder; W&B's files lie in `wandb` in it.
+        config: the run's settings.
+        project: WANDB_PROJECT, or "policy-distill", where None. The entity is WANDB_ENTITY, or the key's own.
+        group: the name of the run folder where None: attempts of one run, or runs of one suite, are found by it.
+        job_type: `train`, `distill` or `evaluate`.
+        tags: free words.
+        teacher: the zip that the student comes from, an artifact that the run uses.
+        gradients: log histograms of the gradients.
+    """
+    try:
+        import wandb
+    except ImportError:
+        LOG.warning("wandb is not installed: metrics go to metrics.jsonl alone; pip install wandb")
+        return None
+    mode = resolve_mode(mode)
+    if mode == "disabled":
+        return None
+    folder = out / "wandb"
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments: dict[str, Any] = {
+        "project": project or os.environ.get("WANDB_PROJECT") or DEFAULT_PROJECT,
+        "group": group or out.resolve().name,
+        "job_type": job_type,
+        "tags": tags,
+        "config": config,
+        "dir": str(out),
+        "name": os.environ.get("WANDB_NAME") or f"{out.resolve().name}",
+    }
+    worker = Worker("W&B")
+    started = worker.ask("start", lambda: _init(wandb, mode, arguments, folder), 2 * INIT_SECONDS + 10)
+    if started is None:
+        worker.close(0.1)
+        return None
+    run, online = started
+    return WandbTracker(run, wandb, worker, folder, config, teacher, online=online, gradients=gradients)
+
+
+def resolve_mode(mode: str) -> str:
+    """Return the mode after what the environment says."""
+    if mode == "offline":
+        mode = os.environ.get("WANDB_MODE") or "offline"
+    if mode == "online" and not has_key():
+        LOG.warning("W&B has no key: this run is tracked offline; log in, or set WANDB_API_KEY")
+        return "offline"
+    return mode if mode in ("offline", "online", "disabled") else "offline"
+
+
+def has_key() -> bool:
+    """Say whether W&B will find a key."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    netrc = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    return netrc.is_file() and "wandb" in netrc.read_text(errors="replace")
+
+
+def _init(wandb: Any, mode: str, arguments: dict[str, Any], folder: Path) -> tuple[Any, bool] | None:
+    """Return a run and whether it is online; None where W&B fails in every way."""
+    # What W&B fails to tell its makers about itself is no news for whoever runs this.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    with environment(folders(folder)):
+        for attempt in dict.fromkeys((mode, "offline")):
+            try:
+                identity = _earlier(folder) if attempt == "online" else {}
+                run = wandb.init(mode=attempt, settings=_settings(wandb), **arguments, **identity)
+                run.define_metric(STEP)
+                run.define_metric("*", step_metric=STEP)
+            except Exception as error:
+                words = " ".join(str(error).split())[:300]
+                LOG.warning("W&B could not start %s (%s: %s)", attempt, type(error).__name__, words)
+                continue
+            _remember(folder, attempt, run)
+            return run, attempt == "online"
+    return None
+
+
+def _settings(wandb: Any) -> Any:
+    values: dict[str, Any] = {"console": "off", "silent": True, "init_timeout": INIT_SECONDS}
+    # Without this a server that died in the middle holds the process at its end, for hours.
+    bounded = {"finish_timeout": wandb_run.FINISH_SECONDS, "finish_timeout_raises": True}
+    known = getattr(wandb.Settings, "model_fields", {})
+    return wandb.Settings(**values, **{name: value for name, value in bounded.items() if name in known})
+
+
+def _earlier(folder: Path) -> dict[str, Any]:
+    """Return what makes an online run go on where it was: resuming works online alone."""
+    try:
+        known = json.loads((folder / RUN_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {"id": known["id"], "resume": "allow"} if known.get("mode") == "online" else {}
+
+
+def _remember(folder: Path, mode: str, run: Any) -> None:
+    known = {"id": str(run.id), "mode": mode, "project": str(getattr(run, "project", "") or "")}
+    known["folder"] = str(folder.resolve())
+    write_atomically(folder / RUN_FILE, json.dumps(known).encode())
+    if mode == "offline":
+        write_atomically(folder / "UPLOAD.txt", UPLOAD.encode())

@@ -1,0 +1,148 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from policy_distill.cli import main
+from policy_distill.comparison import compare, compare_until_certain, fidelity_on_own_states
+from policy_distill.errors import RequestError
+from policy_distill.loop import distill
+from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
+
+
+class Careless:
+    """The teacher, but for the share of episodes in which it does nothing right."""
+
+    def __init__(self, teacher, share, seed=0):
+        self.teacher, self.share, self.rng = teacher, share, np.random.default_rng(seed)
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        actions, _ = self.teacher.predict(observation, None, episode_start, deterministic)
+        if state is None:
+            state = np.zeros(len(actions), bool)
+        state = np.where(episode_start, self.rng.random(len(actions)) < self.share, state)
+        return np.where(state, 0, actions), state
+
+
+@pytest.fixture(scope="module")
+def cartpole_student():
+    settings = {"timesteps": 4096, "eval_episodes": 0, "seed": 0}
+    return distill(cartpole_teacher(), "CartPole-v1", "mlp:8", **settings).student
+
+
+def test_equal_policies_are_told_after_one_batch():
+    found = compare_until_certain(cartpole_teacher(), cartpole_teacher(), "CartPole-v1", 20, 0, max_episodes=200)
+    assert (found.retention.verdict.outcome, found.retention.verdict.n_looks) == ("non-inferior", 1)
+    assert found.student.n_episodes == found.retention.n_episodes == 20
+
+
+def test_batches_go_on_with_the_seeds_until_the_verdict_is_clear():
+    looks = []
+    careless = Careless(cartpole_teacher(), 0.1)
+    found = compare_until_certain(
+        cartpole_teacher(), careless, "CartPole-v1", 10, 3, max_episodes=60, on_batch=lambda n, v: looks.append((n, v))
+    )
+    assert [n for n, _ in looks] == list(range(10, 10 * len(looks) + 1, 10))
+    assert all(verdict.outcome in ("undecided", "undefined") for _, verdict in looks[:-1])
+    assert found.retention.verdict == looks[-1][1]
+    whole = compare(cartpole_teacher(), cartpole_teacher(), "CartPole-v1", found.teacher.n_episodes, 3)
+    assert whole.n_episodes == found.teacher.n_episodes
+
+
+def test_a_student_at_a_loss_is_called_inferior():
+    kept = compare(cartpole_teacher(), Careless(cartpole_teacher(), 0.5), "CartPole-v1", 40, until_certain=True)
+    assert kept.verdict.outcome == "inferior"
+    assert kept.iqm < 0.95 or kept.mean < 0.95
+
+
+@pytest.mark.parametrize("batch", [1, 300])
+def test_batches_that_cannot_be_judged_are_refused(batch):
+    with pytest.raises(RequestError, match="batches of 2 to 200"):
+        compare_until_certain(corridor_teacher(), corridor_teacher(), Corridor, batch, 0, max_episodes=200)
+
+
+def test_a_margin_reaches_the_verdict():
+    kept = compare(corridor_teacher(), corridor_teacher(), Corridor, 10, margin=0.2)
+    assert kept.verdict.margin == 0.2
+
+
+def test_fidelity_is_measured_where_the_student_goes(cartpole_student):
+    found = fidelity_on_own_states(cartpole_teacher(), cartpole_student, "CartPole-v1")
+    assert 0.5 < found.agreement <= 1.0
+    assert found.kl > 0
+
+
+def test_conditions_are_compared_side_by_side():
+    found = compare(cartpole_teacher(), cartpole_teacher(), "CartPole-v1", 6, perturb="obs-noise:1,delay:6+sticky:0.5")
+    assert list(found) == ["none", "obs-noise:1", "delay:6+sticky:0.5"]
+    for one in found.values():
+        assert one.teacher.returns.tolist() == one.student.returns.tolist()
+    assert found["none"].teacher.mean == 500
+    assert found["delay:6+sticky:0.5"].teacher.mean < 400
+
+
+def test_the_command_line_shows_verdict_worst_episodes_and_perturbations(cartpole_student, tmp_path, capfd):
+    from stable_baselines3 import PPO
+
+    cartpole_student.save(tmp_path / "student.safetensors")
+    model = PPO("MlpPolicy", "CartPole-v1", n_steps=16, batch_size=16, device="cpu", policy_kwargs={"net_arch": [8]})
+    model.save(tmp_path / "teacher.zip")
+    words = ["compare", str(tmp_path / "teacher.zip"), str(tmp_path / "student.safetensors"), "--episodes", "5"]
+    words += ["--env", "CartPole-v1"]
+    assert main([*words, "--perturb", "obs-noise:0.1,env:sutton_barto_reward=true", "--json"]) == 0
+    record = json.loads(capfd.readouterr().out)
+    assert set(record["perturbed"]) == {"none", "obs-noise:0.1", "env:sutton_barto_reward=true"}
+    assert record["perturbed"]["env:sutton_barto_reward=true"]["student"]["mean"] <= 0
+    assert {"worst5", "median"} <= set(record["student"])
+    assert record["verdict"]["margin"] == 0.05
+    assert 0 <= record["agreement"] <= 1
+    assert record["kl"] >= 0
+    assert main([*words, "--perturb", "sticky:0.25"]) == 0
+    out = capfd.readouterr().out
+    assert all(word in out for word in ("condition", "sticky:0.25", "verdict", "worst 5%", "agreement"))
+
+
+def test_several_training_seeds_are_aggregated(cartpole_student, tmp_path, capfd):
+    cartpole_student.save(tmp_path / "a.safetensors")
+    cartpole_student.save(tmp_path / "b.safetensors")
+    files = [str(tmp_path / name) for name in ("a.safetensors", "a.safetensors", "b.safetensors")]
+    assert main(["compare", *files, "--episodes", "6", "--until-certain", "--max-episodes", "12", "--json"]) == 0
+    record = json.loads(capfd.readouterr().out)
+    assert [one["student_file"] for one in record["students"]] == files[1:]
+    assert record["aggregate"]["n_runs"] == 2
+    assert record["aggregate"]["iqm"] == 1.0
+    assert main(["compare", *files, "--episodes", "6"]) == 0
+    assert "retention over students" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--perturb", "fog:1"], "expected perturbations among obs-noise"),
+        (["--perturb", "env:gravity"], "env:gravity=-12"),
+        (["--perturb", "sticky:2"], "from 0 to 1"),
+        (["--perturb", "env:nonsense=1"], "refuses nonsense=1"),
+        (["--perturb", "sticky:0.1", "--until-certain"], "choose one"),
+        (["--margin", "2"], "between 0 and 1"),
+    ],
+)
+def test_a_wrong_request_ends_with_2_and_one_line(cartpole_student, tmp_path, capfd, words, message):
+    cartpole_student.save(tmp_path / "a.safetensors")
+    assert main(["compare", *[str(tmp_path / "a.safetensors")] * 2, "--episodes", "2", *words]) == 2
+    err = capfd.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_teacher_no_better_than_chance_makes_retention_undefined():
+    class Chance:
+        def __init__(self, seed):
+            self.rng = np.random.default_rng(seed)
+
+        def predict(self, observation, state=None, episode_start=None, deterministic=False):
+            return self.rng.integers(2, size=len(observation)), state
+
+    kept = compare(Chance(0), corridor_teacher(), Corridor, 30)
+    assert math.isnan(kept.iqm)
+    assert kept.verdict.outcome == "undefined"

@@ -1,0 +1,261 @@
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from policy_distill.cli import main
+from policy_distill.errors import RequestError
+from policy_distill.loop import distill
+from policy_distill.report import library
+from policy_distill.report.read_run import read_run
+from policy_distill.report.suite_charts import pareto
+from policy_distill.report.video import record_video
+from policy_distill.report.write import write_report
+from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
+from tests.run_folders import write_run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; CI installs it")
+STUDENT_BLUE = (0x2F, 0x7F, 0xD1)
+HOSTILE = '</script><script>document.title="pwned"</script><img src=x onerror=alert(1)>&\'"\u2028{{a}}'
+
+
+def open_in_browser(path, *options, size=(1200, 1600)):
+    """Return the document after its scripts, what the console said, and a picture `[H, W, 3]`."""
+    profile, picture = path.parent / "profile", path.parent / "page.png"
+    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    command += [f"--user-data-dir={profile}", "--virtual-time-budget=10000", "--enable-logging=stderr"]
+    command += [f"--window-size={size[0]},{size[1]}", *options]
+    shot = [*command, f"--screenshot={picture}", path.as_uri()]
+    shot_done = subprocess.run(shot, capture_output=True, text=True, timeout=120, check=True)
+    dom = subprocess.run(
+        [*command, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+    console = [line for line in (shot_done.stderr + dom.stderr).splitlines() if "CONSOLE" in line]
+    return dom.stdout, console, np.array(Image.open(picture).convert("RGB"))
+
+
+def share_of(picture, colour, tolerance=12):
+    return (np.abs(picture.astype(int) - colour).max(axis=2) <= tolerance).mean()
+
+
+@pytest.fixture(scope="module")
+def run_page(tmp_path_factory):
+    return write_report(write_run(tmp_path_factory.mktemp("runs") / "lander"))
+
+
+@pytest.fixture(scope="module")
+def suite_page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("suite")
+    for student, loss in (("mlp:4", 0.3), ("mlp:16", 0.04), ("mlp:32,32", 0.0), ("mlp:64,64", 0.01)):
+        for seed in range(3):
+            write_run(folder / f"{student.replace(':', '-')}-{seed}", student=student, seed=seed, loss=loss)
+    return write_report(folder)
+
+
+class Elements(html.parser.HTMLParser):
+    """Every element with its attributes, and the text outside of scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.words, self._open = [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        self._open = tag
+
+    def handle_data(self, data):
+        if self._open not in ("script", "style"):
+            self.words.append(data)
+
+
+@browser
+def test_a_run_is_drawn_in_a_browser_without_an_error(run_page):
+    dom, console, picture = open_in_browser(run_page)
+    assert console == []
+    assert 'data-drawn="yes"' in dom
+    assert dom.count('class="marks" width') == 7
+    assert dom.count('aria-roledescription="circle"') == 60, "a dot an episode"
+    assert share_of(picture, STUDENT_BLUE) > 0.002, "the student's lines and dots are there to be seen"
+    assert share_of(picture, (0xE8, 0x83, 0x3A)) > 0.002, "so is the teacher's bar"
+    assert picture[2, 2].min() > 200, "light by itself"
+
+
+@browser
+def test_it_is_dark_where_that_is_preferred_and_fits_a_phone(run_page):
+    _, console, picture = open_in_browser(run_page, "--blink-settings=preferredColorScheme=0", size=(400, 1800))
+    assert console == []
+    assert picture[2, 2].max() < 60
+    assert share_of(picture, STUDENT_BLUE, tolerance=40) > 0.001
+    # Nothing reaches into the margin on the right, as it would where the page were wider than the phone.
+    assert np.ptp(picture[:, -4:].reshape(-1, 3), axis=0).max() < 12
+
+
+@browser
+def test_a_suite_is_drawn_with_its_front(suite_page):
+    dom, console, picture = open_in_browser(suite_page)
+    assert console == []
+    assert 'data-drawn="yes"' in dom
+    assert dom.count('aria-roledescription="circle"') == 4
+    assert "Return kept against size" in dom
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+
+
+@browser
+def test_metadata_is_text_and_never_markup_or_code(tmp_path):
+    folder = write_run(tmp_path / "x", env_id=HOSTILE, loss_name=HOSTILE)
+    (tmp_path / "more").mkdir()
+    dom, console, _ = open_in_browser(write_report(folder))
+    assert console == []
+    assert "<title>pwned" not in dom
+    assert 'data-drawn="yes"' in dom
+    suite_dom, console, _ = open_in_browser(write_report(tmp_path))
+    assert console == []
+    assert "<title>pwned" not in suite_dom
+    for text in (dom, suite_dom):
+        elements = Elements(text)
+        assert not [tag for tag, attributes in elements.found if tag == "img" or "onerror" in attributes]
+        assert any("pwned" in word for word in elements.words)
+
+
+def test_the_page_needs_no_network_and_forbids_one(run_page):
+    text = run_page.read_text()
+    elements = Elements(re.sub(r"(<script>).*?(</script>)", r"\1\2", text, flags=re.DOTALL))
+    assert not [attrs for _, attrs in elements.found if "src" in attrs or "href" in attrs]
+    policy = next(attrs["content"] for tag, attrs in elements.found if attrs.get("http-equiv"))
+    assert "default-src 'none'" in policy
+    assert text.count("vegaEmbed=") == 1, "the plotting library is embedded once"
+    assert run_page.stat().st_size < 2_000_000
+
+
+def test_a_page_shows_the_proof_the_settings_and_the_command(run_page):
+    words = " ".join(Elements(run_page.read_text()).words)
+    for shown in (
+        "Lander-v3",
+        "non-inferior",
+        "return kept",
+        "worst 5%",
+        "learning_rate",
+        "teacher.zip",
+        "Make it again",
+    ):
+        assert shown in words
+    assert "policy-distill distill --teacher teacher.zip --env Lander-v3 --student mlp:8 --timesteps 30000" in words
+
+
+def test_the_command_names_what_differs_from_the_defaults(tmp_path):
+    config = {"acting": "mode", "observation_keys": ["a", "b"], "seed": 7}
+    command = read_run(write_run(tmp_path / "r", **config)).command()
+    assert "--acting mode" in command
+    assert "--observation-keys a b" in command
+    assert "--seed 7" in command
+    assert "--n-envs" not in command
+
+
+def test_long_runs_stay_small(tmp_path):
+    page = write_report(write_run(tmp_path / "long", n_rows=20_000, n_episodes=3_000))
+    assert page.stat().st_size < 2_000_000
+
+
+def test_the_front_holds_what_nothing_smaller_beats():
+    rows = [{"env": "a", "params": p, "kept": k} for p, k in ((1, 0.5), (2, 0.4), (3, 0.9), (4, 0.9), (5, 1.0))]
+    rows.append({"env": "b", "params": 9, "kept": 0.1})
+    assert [(row["env"], row["params"]) for row in pareto(rows)] == [("a", 1), ("a", 3), ("a", 5), ("b", 9)]
+
+
+def test_a_suite_aggregates_seeds_and_leaves_unfinished_runs_out(suite_page, tmp_path):
+    words = " ".join(Elements(suite_page.read_text()).words)
+    assert "12 runs" in words
+    assert words.count("mlp:4") >= 1
+    for name in ("done", "begun"):
+        write_run(tmp_path / name)
+    (tmp_path / "begun" / "evaluation.json").unlink()
+    words = " ".join(Elements(write_report(tmp_path).read_text()).words)
+    assert "1 of the runs have not ended" in words
+
+
+def test_a_run_that_has_not_ended_has_a_page_too(tmp_path):
+    folder = write_run(tmp_path / "begun")
+    (folder / "evaluation.json").unlink()
+    assert "has not ended" in write_report(folder).read_text()
+
+
+def test_undefined_retention_and_missing_values_are_said(tmp_path):
+    folder = write_run(tmp_path / "flat")
+    record = json.loads((folder / "evaluation.json").read_text())
+    record["retention"] |= {"iqm": None, "ci95": [None, None], "mean": None, "mean_ci95": [None, None]}
+    record["kl"] = None
+    (folder / "evaluation.json").write_text(json.dumps(record))
+    assert "undefined" in write_report(folder).read_text()
+
+
+def test_the_command_writes_a_page_and_refuses_an_empty_folder(tmp_path, capfd):
+    folder = write_run(tmp_path / "r")
+    assert main(["report", str(folder), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["report"] == str(folder / "report.html")
+    (tmp_path / "empty").mkdir()
+    for wrong in ("empty", "none"):
+        assert main(["report", str(tmp_path / wrong)]) == 2
+    assert "expected a run folder" in capfd.readouterr().err
+
+
+def test_every_run_writes_its_page(tmp_path):
+    settings = {"timesteps": 256, "n_steps": 16, "eval_episodes": 4, "out": tmp_path / "run"}
+    distill(corridor_teacher(), Corridor, "mlp:2", **settings)
+    assert "Corridor" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_page_that_cannot_be_written_does_not_cost_the_run(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("policy_distill.report.write.render", lambda page: 1 / 0)
+    distill(corridor_teacher(), Corridor, "mlp:2", timesteps=256, n_steps=16, eval_episodes=2, out=tmp_path / "run")
+    assert (tmp_path / "run" / "student.safetensors").exists()
+    assert "report.html could not be written" in caplog.text
+
+
+def test_the_plotting_library_is_cached_and_a_broken_cache_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library.plotting_script.cache_clear()
+    script = library.plotting_script()
+    (cached,) = (tmp_path / "policy-distill").iterdir()
+    cached.write_text(cached.read_text()[:-10])
+    library.plotting_script.cache_clear()
+    assert library.plotting_script() == script
+    assert cached.read_text().endswith(script[-10:])
+
+
+# What reads the video back leaves its pipes to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_teacher_and_student_are_shown_side_by_side(tmp_path):
+    import imageio.v2 as imageio
+
+    path = record_video(cartpole_teacher(), cartpole_teacher(), "CartPole-v1", tmp_path / "video.mp4")
+    frames = imageio.mimread(path, memtest=False)
+    height, width = frames[0].shape[:2]
+    assert (height, width) == (240, 720)
+    assert 100 < len(frames) <= 400
+    left, right = frames[50][:, :360].astype(int), frames[50][:, 360:].astype(int)
+    assert np.abs(left - right).mean() < 3, "the same policy does the same in both halves"
+    assert path.stat().st_size < 2_500_000
+    run = write_run(tmp_path / "run")
+    shutil.copy(path, run / "video.mp4")
+    page = write_report(run)
+    assert page.read_text().count("data:video/mp4;base64,") == 1
+    assert page.stat().st_size < 5_000_000
+    (run / "video.mp4").write_bytes(bytes(3_000_000))
+    assert "data:video" not in write_report(run).read_text()
+
+
+def test_an_environment_that_does_not_draw_costs_no_more_than_the_video(tmp_path, caplog):
+    with pytest.raises(RequestError):
+        record_video(corridor_teacher(), corridor_teacher(), Corridor, tmp_path / "v.mp4")
+    settings = {"timesteps": 256, "n_steps": 16, "eval_episodes": 2, "out": tmp_path / "run", "video": True}
+    distill(corridor_teacher(), Corridor, "mlp:2", **settings)
+    assert "no video" in caplog.text
+    assert not (tmp_path / "run" / "video.mp4").exists()
