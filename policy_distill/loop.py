@@ -79,7 +79,6 @@ def distill(
     loss = choose_loss(config.loss, teacher.family)
     with closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs:
         check_fit(teacher, envs)
-        envs.faults.allowed = config.env_restarts
         session = Session(teacher, envs, student, loss, config)
         session.say_footprint(progress)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
@@ -95,8 +94,6 @@ def distill(
             threads_for(teacher),
             step_limit(config.env_timeout),
         ):
-            if folder and not resume:
-                folder.write_json("config.json", identity)
             _iterate(session, selection, sinks, interrupts, bar, folder, identity)
             selection.finish()
             comparison = _prove(session, env, bar, interrupts)
@@ -112,6 +109,8 @@ def distill(
 def _open_sinks(
     tracker: Tracker | MakeTracker | None, folder: RunFolder | None, identity: dict[str, Any], resume_step: int | None
 ) -> FanOut:
+    if folder and resume_step is None:
+        folder.write_json("config.json", identity)
     if callable(tracker):
         tracker = tracker(folder.path, identity) if folder else None
     return with_jsonl(tracker, folder.metrics if folder else None, resume_step)

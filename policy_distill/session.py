@@ -48,6 +48,7 @@ class Session:
         self.loss = loss
         self.config = config
         self.collector = Collector(envs, config.seed)
+        envs.faults.allowed = config.env_restarts
         known = list(getattr(envs.observation_space, "spaces", ()))
         if not set(config.observation_keys) <= set(known):
             keys = ", ".join(known) or "none: it is no Dict"
