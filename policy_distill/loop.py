@@ -22,6 +22,7 @@ from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher, Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss
+from policy_distill.memory import say_memory
 from policy_distill.networks.table import make_network
 from policy_distill.progress import Progress
 from policy_distill.provenance import identity_of, provenance_of
@@ -80,7 +81,7 @@ def distill(
     with closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs:
         check_fit(teacher, envs)
         session = Session(teacher, envs, student, loss, config)
-        session.say_footprint(progress)
+        say_memory(config, envs, teacher.family.n_params, progress)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)

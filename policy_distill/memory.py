@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,15 @@ def capacity_of(config: DistillConfig, n_envs: int) -> int:
 def check_memory(config: DistillConfig, n_envs: int, observed: Any, n_params: int) -> Footprint:
     """Return what the buffer will take, for observations of the space `observed` and `n_params` numbers a label.
 
+    Of a Dict, only the keys that the student reads are counted.
+
     Raises:
         RequestError: where that is more than `SHARE` of the free memory; with the states that would fit.
     """
-    features = Featurizer(describe_space(observed))
+    space = describe_space(observed)
+    if config.observation_keys:
+        space["spaces"] = {key: space["spaces"][key] for key in config.observation_keys}
+    features = Featurizer(space)
     state_bytes = math.prod(features.shape) * np.dtype(features.dtype).itemsize + 4 * n_params
     found = Footprint(capacity_of(config, n_envs), state_bytes, free_memory(config.device))
     if found.free is not None and found.n_bytes > SHARE * found.free:
@@ -69,6 +75,13 @@ def check_memory(config: DistillConfig, n_envs: int, observed: Any, n_params: in
             f"fit: set --buffer-size {fit} (or --timesteps {fit})"
         )
     return found
+
+
+def say_memory(config: DistillConfig, envs: Any, n_params: int, aloud: bool) -> None:
+    """Check the memory for a run in `envs`, and say on stderr what it will take; errors as of `check_memory`."""
+    found = check_memory(config, envs.n_envs, envs.observation_space, n_params)
+    if aloud:
+        print(found, file=sys.stderr)
 
 
 def free_memory(device: str = "cpu") -> int | None:

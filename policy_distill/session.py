@@ -5,7 +5,6 @@ In: teacher, environments and settings. Out: the stages that `loop.py` puts in o
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from policy_distill.environments import Environments
 from policy_distill.errors import RequestError
 from policy_distill.fidelity import Fidelity, measure_fidelity
 from policy_distill.interfaces import Loss, Policy, Teacher
-from policy_distill.memory import capacity_of, check_memory
+from policy_distill.memory import capacity_of
 from policy_distill.observations import Normalizer, is_image, measure_normalizer
 from policy_distill.rollout import Collector, Rollout
 from policy_distill.runtime import Student
@@ -62,12 +61,6 @@ class Session:
         self.policy: StudentPolicy | None = None
         self._label_state: Any = None
         self.masked = bool(getattr(teacher, "takes_action_masks", False))
-
-    def say_footprint(self, aloud: bool) -> None:
-        """Say on stderr what the buffer will take; RequestError where that is too much of the free memory."""
-        found = check_memory(self.config, self.envs.n_envs, self._observed_space(), self.teacher.family.n_params)
-        if aloud:
-            print(found, file=sys.stderr)
 
     @property
     def progress(self) -> float:
