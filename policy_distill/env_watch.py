@@ -37,7 +37,12 @@ def step_limit(seconds: float) -> Iterator[None]:
     def watch() -> None:
         since: dict[tuple[EnvFaults, int], float] = {}
         while not done.wait(min(seconds / 4, 1.0)):
-            now, busy = time.monotonic(), [(faults, faults.n_steps) for faults in list(ALL) if faults.stepping]
+            try:
+                busy = [(faults, faults.n_steps) for faults in list(ALL) if faults.stepping]
+            except RuntimeError:
+                # Environments are being opened at this very moment: the next look finds them.
+                continue
+            now = time.monotonic()
             since = {step: since.get(step, now) for step in busy}
             late = [step for step, began in since.items() if now - began > seconds]
             if late:
