@@ -22,7 +22,7 @@ from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher, Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss
-from policy_distill.memory import say_memory
+from policy_distill.memory import check_memory
 from policy_distill.networks.table import make_network
 from policy_distill.progress import Progress
 from policy_distill.provenance import identity_of, provenance_of
@@ -81,7 +81,7 @@ def distill(
     with closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs:
         check_fit(teacher, envs)
         session = Session(teacher, envs, student, loss, config)
-        say_memory(config, envs, teacher.family.n_params, progress)
+        footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
@@ -90,7 +90,7 @@ def distill(
         with (
             keeping_student(session, selection, folder, identity),
             closing(_open_sinks(tracker, folder, identity, session.env_steps if resume else None)) as sinks,
-            Progress(config.timesteps, enabled=progress) as bar,
+            Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             Interrupts() as interrupts,
             threads_for(teacher),
             step_limit(config.env_timeout),

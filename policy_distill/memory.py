@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,13 +74,6 @@ def check_memory(config: DistillConfig, n_envs: int, observed: Any, n_params: in
             f"fit: set --buffer-size {fit} (or --timesteps {fit})"
         )
     return found
-
-
-def say_memory(config: DistillConfig, envs: Any, n_params: int, aloud: bool) -> None:
-    """Check the memory for a run in `envs`, and say on stderr what it will take; errors as of `check_memory`."""
-    found = check_memory(config, envs.n_envs, envs.observation_space, n_params)
-    if aloud:
-        print(found, file=sys.stderr)
 
 
 def free_memory(device: str = "cpu") -> int | None:
