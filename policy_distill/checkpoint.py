@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.config import LIMITS
 from policy_distill.errors import RequestError
 from policy_distill.observations import dump_normalizer, load_normalizer
 from policy_distill.selection import Candidate, Selection
@@ -27,6 +28,7 @@ def save_checkpoint(path: Path, session: Session, selection: Selection, identity
     tensors |= {f"training.{name}": array for name, array in session.trainer.stepper.state().items()}
     tensors["buffer.features"] = session.buffer.features[:size].cpu().numpy()
     tensors["buffer.teacher_params"] = session.buffer.teacher_params[:size].cpu().numpy()
+    tensors["recovery.n"] = np.array(session.trainer.recovery.n)
     tensors["collector.n_episodes"] = session.collector.n_episodes
     if selection.best is not None:
         tensors |= {f"best.{name}": value.cpu().numpy() for name, value in selection.best.weights.items()}
@@ -61,6 +63,7 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
     assert session.policy is not None
     session.policy.load_state_dict(_torch(_named(tensors, "student.")))
     session.trainer.stepper.restore(_named(tensors, "training."))
+    session.trainer.recovery.n = int(tensors["recovery.n"])
     if record["best_env_steps"] is not None:
         returns = np.array(tensors["selection.returns"])
         selection.best = Candidate(record["best_env_steps"], _torch(_named(tensors, "best.")), returns)
@@ -78,7 +81,7 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
 def _check_identity(saved: dict[str, Any], now: dict[str, Any]) -> None:
     saved, now = ({**values, **values.get("config", {})} for values in (saved, now))
     for name in saved:
-        if name != "config" and saved[name] != now.get(name):
+        if name not in ("config", *LIMITS) and saved[name] != now.get(name):
             raise RequestError(
                 f"the checkpoint was made with {name}={saved[name]!r}, found {now.get(name)!r}; "
                 "resume with the same settings, or start anew with --overwrite"

@@ -65,6 +65,9 @@ class DistillConfig:
     """Environments stepped side by side in the proof."""
     checkpoint_every: int = 50_000
     """Environment steps between checkpoints in the run folder; 0 keeps only the one of an interruption."""
+    max_recoveries: int = 3
+    """Times that training may go back to the last good student, at a tenth of the learning rate, where its loss or
+    gradient is not finite."""
     env_restarts: int = 0
     """Environments that raise, hang or return what is no observation are restarted up to so many times in a run, which
     else stops; a vector environment of one's own cannot be."""
@@ -83,7 +86,7 @@ class DistillConfig:
         _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
         for name in ("timesteps", "buffer_size", "n_envs", "n_steps", "n_epochs", "batch_size", "n_eval_envs"):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", "checkpoint_every", *ENV_SETTINGS):
+        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", "checkpoint_every", *LIMITS):
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             _require(0 < getattr(self, name) < float("inf"), name, "more than 0 and finite", getattr(self, name))
@@ -107,7 +110,8 @@ NUMBERS: dict[str, type] = {"int": Integral, "float": Real}
 
 MAX_ENVS = 65_536
 
-ENV_SETTINGS = ("env_restarts", "env_timeout")
+LIMITS = ("env_restarts", "env_timeout", "max_recoveries")
+"""What a run bears with; another value changes nothing in a run that goes well, so a resumed one may have others."""
 
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),

@@ -7,14 +7,9 @@ here runs while environments behave, but for one count a step.
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-import time
-import traceback
+import math
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,8 +17,6 @@ import numpy as np
 from policy_distill.errors import RunFault, one_line
 
 LOG = logging.getLogger("policy_distill")
-SIGNAL = getattr(signal, "SIGUSR2", None)
-"""Wakes the main thread out of a step that hangs; None where a system has no such signal."""
 
 
 class Misbehaviour(RunFault):
@@ -34,7 +27,7 @@ class Misbehaviour(RunFault):
         self.index = index
 
 
-_ALL: weakref.WeakSet[EnvFaults] = weakref.WeakSet()
+ALL: weakref.WeakSet[EnvFaults] = weakref.WeakSet()
 """Of all environments there are, so that one watch looks after those of training and of evaluation."""
 
 
@@ -53,7 +46,7 @@ class EnvFaults:
         """True while the environments compute."""
         self._seeds: list[int | None] = [None] * n_envs
         self._begun = [0] * n_envs
-        _ALL.add(self)
+        ALL.add(self)
 
     def began(self, index: int, seed: int) -> None:
         """Note that an episode of environment `index` began from `seed`."""
@@ -67,7 +60,7 @@ class EnvFaults:
             RunFault: where no restart is left, or the environment is unknown; with its index, step and seed.
         """
         self.stepping = False
-        message = f"{self.env_id} failed: {self._where(index)}: {_reason(error)}"
+        message = f"{self.env_id} failed: {self._where(index)}: {reason_of(error)}"
         if index is None or self.n_restarts >= self.allowed:
             used = f" ({self.n_restarts} restarts were used)" if self.n_restarts else ""
             raise RunFault(f"{message}{used}; mend the environment, or allow restarts with --env-restarts") from error
@@ -96,7 +89,7 @@ def checked_returns(env_id: str, returns: np.ndarray, seed: int) -> np.ndarray:
     return returns
 
 
-def make_writer(storage: np.ndarray) -> Callable[[int, Any], None]:
+def _make_writer(storage: np.ndarray) -> Callable[[int, Any], None]:
     """Return what stores one observation in `storage` `[N, ...]`; NumPy would stretch and truncate what does not fit.
 
     It raises `Misbehaviour` for another shape, or a dtype of another kind; one of the same kind is converted, as SB3
@@ -119,70 +112,53 @@ def make_writer(storage: np.ndarray) -> Callable[[int, Any], None]:
     return write
 
 
-@contextmanager
-def step_limit(seconds: float) -> Iterator[None]:
-    """Within, raise `Misbehaviour` in the main thread where one step of any environments takes longer than `seconds`.
+def make_writer(storage: Any) -> Callable[[int, Any], None]:
+    """Return what stores the observation of one environment."""
+    if not isinstance(storage, dict):
+        return _make_writer(storage)
+    writers = {key: _make_writer(value) for key, value in storage.items()}
 
-    A watching thread sends a signal, which Python code and blocked system calls notice; compiled code that never
-    returns does not. Without a limit (0), outside the main thread or without signals nothing is watched.
+    def write(index: int, obs: Any) -> None:
+        for key, writer in writers.items():
+            writer(index, obs[key])
+
+    return write
+
+
+def check_finite(obs: Any, env_id: str, where: str) -> None:
+    """Stop where observations `[N, ...]`, or a dict of such, hold NaN or infinity; `where` names the moment.
+
+    Raises:
+        RunFault: naming the environment's index and the component.
     """
-    if seconds <= 0 or SIGNAL is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    main, done, overdue = threading.main_thread().ident, threading.Event(), list[tuple[EnvFaults, int]]()
-    assert main is not None
+    for key, array in obs.items() if isinstance(obs, dict) else (("", obs),):
+        # A sum of squares is the quickest look at all of them; it may overflow, so only the second look is believed.
+        if array.dtype.kind != "f" or math.isfinite(np.vdot(array, array)) or np.isfinite(array).all():
+            continue
+        index, *component = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise Misbehaviour(
+            index,
+            f"{env_id} returned {array[(index, *component)]} in an observation{f' under key {key!r}' if key else ''}: "
+            f"environment {index} {where}, component {component}",
+        )
 
-    def watch() -> None:
-        since: dict[tuple[EnvFaults, int], float] = {}
-        while not done.wait(min(seconds / 4, 1.0)):
-            now, busy = time.monotonic(), [(faults, faults.n_steps) for faults in list(_ALL) if faults.stepping]
-            since = {step: since.get(step, now) for step in busy}
-            late = [step for step, began in since.items() if now - began > seconds]
-            if late:
-                overdue[:] = late
-                since = {}
-                signal.pthread_kill(main, SIGNAL)
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        late, overdue[:] = list(overdue), []
-        if any(faults.stepping and faults.n_steps == n_steps for faults, n_steps in late):
-            raise Misbehaviour(None, f"it took longer than {seconds:g} seconds (--env-timeout)")
+def check_observations(envs: Any, where: str) -> int | None:
+    """Look for NaN in the current observations; return the environment that was restarted for it, to be reset.
 
-    before = signal.signal(SIGNAL, interrupt)
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
+    Raises:
+        RunFault: where no restart is left; with the environment's index, step and seed.
+    """
     try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        signal.signal(SIGNAL, before)
+        check_finite(envs.obs, envs.env_id, where)
+    except Misbehaviour as fault:
+        assert fault.index is not None
+        envs.restart(fault.index, fault)
+        return fault.index
+    return None
 
 
-def workers_of(vector: Any) -> list[tuple[Any, Any]]:
-    """Return process and pipe of each environment in a vector of processes, SB3's or Gymnasium's; else nothing."""
-    while hasattr(vector, "venv"):
-        vector = vector.venv
-    vector = getattr(vector, "unwrapped", vector)
-    pipes = getattr(vector, "remotes", None) or getattr(vector, "parent_pipes", None) or ()
-    return list(zip(getattr(vector, "processes", ()), pipes, strict=False))
-
-
-def culprit_of(vector: Any, error: Exception) -> tuple[int | None, Exception]:
-    """Return the index of the environment whose process died, or did not answer, and the error in words."""
-    workers = workers_of(vector)
-    for index, (process, _) in enumerate(workers):
-        process.join(0.2)
-        if not process.is_alive():
-            return index, Misbehaviour(index, f"its process died (exit code {process.exitcode}): {_reason(error)}")
-    # All are alive: the vector was waiting for one, whose pipe is in a frame that the error came through.
-    frames = list(traceback.walk_tb(error.__traceback__))
-    for index, (_, pipe) in enumerate(workers):
-        if any(value is pipe for frame, _ in frames for value in frame.f_locals.values()):
-            return index, error
-    return None, error
-
-
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return an error in one line, with its type where it is not one of ours."""
     kind = "" if isinstance(error, RunFault) else f"{type(error).__name__}: "
     return one_line(f"{kind}{error}"[:300])

@@ -36,7 +36,7 @@ class EnvironmentList:
         self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
         self.obs = _storage(self.observation_space, self.n_envs)
         self.faults = EnvFaults(self.env_id, self.n_envs)
-        self._write = _writer(self.obs)
+        self._write = make_writer(self.obs)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.owned = owned
         self._rewards = np.zeros(self.n_envs)
@@ -106,19 +106,6 @@ class EnvironmentList:
         """Close the environments, unless they are the caller's."""
         for env in self.envs if self.owned else ():
             env.close()
-
-
-def _writer(storage: Any) -> Callable[[int, Any], None]:
-    """Return what stores the observation of one environment."""
-    if not isinstance(storage, dict):
-        return make_writer(storage)
-    writers = {key: make_writer(value) for key, value in storage.items()}
-
-    def write(index: int, obs: Any) -> None:
-        for key, writer in writers.items():
-            writer(index, obs[key])
-
-    return write
 
 
 def _storage(space: gymnasium.Space[Any], n_envs: int) -> Any:

@@ -6,7 +6,6 @@ be restarted from a seed of its own. What cannot be taken apart is adapted in `v
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from policy_distill.env_faults import EnvFaults, Misbehaviour
+from policy_distill.env_faults import EnvFaults
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.make_env import make_env
@@ -101,39 +100,6 @@ def is_recipe(env: Any) -> bool:
 def without_normalization(env: Any) -> Any:
     """Return what a `VecNormalize` wraps, since teachers and students take raw observations; anything else as it is."""
     return env.venv if hasattr(env, "venv") and hasattr(env, "obs_rms") and "venv" in vars(env) else env
-
-
-def check_finite(obs: Any, env_id: str, where: str) -> None:
-    """Stop where observations `[N, ...]`, or a dict of such, hold NaN or infinity; `where` names the moment.
-
-    Raises:
-        RunFault: naming the environment's index and the component.
-    """
-    for key, array in obs.items() if isinstance(obs, dict) else (("", obs),):
-        # A sum of squares is the quickest look at all of them; it may overflow, so only the second look is believed.
-        if array.dtype.kind != "f" or math.isfinite(np.vdot(array, array)) or np.isfinite(array).all():
-            continue
-        index, *component = np.argwhere(~np.isfinite(array))[0].tolist()
-        raise Misbehaviour(
-            index,
-            f"{env_id} returned {array[(index, *component)]} in an observation{f' under key {key!r}' if key else ''}: "
-            f"environment {index} {where}, component {component}",
-        )
-
-
-def check_observations(envs: Environments, where: str) -> int | None:
-    """Look for NaN in the current observations; return the environment that was restarted for it, to be reset.
-
-    Raises:
-        RunFault: where no restart is left; with the environment's index, step and seed.
-    """
-    try:
-        check_finite(envs.obs, envs.env_id, where)
-    except Misbehaviour as fault:
-        assert fault.index is not None
-        envs.restart(fault.index, fault)
-        return fault.index
-    return None
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:

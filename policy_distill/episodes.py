@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.env_faults import checked_returns
-from policy_distill.environments import Environments, check_observations
+from policy_distill.env_faults import check_observations, checked_returns
+from policy_distill.environments import Environments
 from policy_distill.interfaces import Policy
 from policy_distill.statistics import interval, iqm, json_number, worst
 from policy_distill.threads import threads_for

@@ -15,19 +15,21 @@ from typing import Any
 
 from policy_distill.checkpoint import load_checkpoint, save_checkpoint
 from policy_distill.config import DistillConfig, make_config
-from policy_distill.env_faults import step_limit
+from policy_distill.env_watch import step_limit
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.evaluation import Comparison
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher, Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss
+from policy_distill.memory import check_memory
 from policy_distill.networks.table import make_network
 from policy_distill.progress import Progress
 from policy_distill.proof import prove, start_reference
 from policy_distill.provenance import identity_of, provenance_of
 from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
+from policy_distill.rescue import keeping_student
 from policy_distill.result import DistillResult, evaluation_record, final_metrics
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
@@ -79,17 +81,18 @@ def distill(
     loss = choose_loss(config.loss, teacher.family)
     with closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs:
         check_fit(teacher, envs)
-        envs.faults.allowed = config.env_restarts
-        folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         session = Session(teacher, envs, student, loss, config)
+        footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params)
+        folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
-        if folder:
-            _prepare(folder, session, selection, identity, resume)
+        if folder and resume:
+            load_checkpoint(folder.checkpoint, session, selection, identity)
         with (
+            keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
             closing(_open_sinks(tracker, folder, identity, session.env_steps if resume else None)) as sinks,
-            Progress(config.timesteps, enabled=progress) as bar,
+            Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             Interrupts() as interrupts,
             threads_for(teacher),
             step_limit(config.env_timeout),
@@ -106,19 +109,11 @@ def distill(
     return result
 
 
-def _prepare(
-    folder: RunFolder, session: Session, selection: Selection, identity: dict[str, Any], resume: bool
-) -> None:
-    """Go on from the folder's checkpoint, or write down what this run is."""
-    if resume:
-        load_checkpoint(folder.checkpoint, session, selection, identity)
-    else:
-        folder.write_json("config.json", identity)
-
-
 def _open_sinks(
     tracker: Tracker | MakeTracker | None, folder: RunFolder | None, identity: dict[str, Any], resume_step: int | None
 ) -> FanOut:
+    if folder and resume_step is None:
+        folder.write_json("config.json", identity)
     if callable(tracker):
         tracker = tracker(folder.path, identity) if folder else None
     return with_jsonl(tracker, folder.metrics if folder else None, resume_step)

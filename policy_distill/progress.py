@@ -14,15 +14,18 @@ REFRESH_SECONDS = 0.1
 
 
 class Progress:
-    """A context in which `update` moves the bar, and `phase` adds another one."""
+    """A context that says `opening`, in which `update` moves the bar, and `phase` adds another one."""
 
-    def __init__(self, total: int, *, description: str = "distilling", enabled: bool = True) -> None:
+    def __init__(self, total: int, *, description: str = "distilling", enabled: bool = True, opening: str = "") -> None:
         self._enabled = enabled and sys.stderr.isatty()
+        self._opening = opening if enabled else ""
         self._total, self._description = total, description
         self._bars: Any = None
         self._shown = 0.0
 
     def __enter__(self) -> Progress:
+        if self._opening:
+            print(self._opening, file=sys.stderr)
         if self._enabled:
             self._bars = _make_bars()
             self._bars.start()

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.env_faults import Misbehaviour
-from policy_distill.environments import Environments, check_observations
+from policy_distill.env_faults import Misbehaviour, check_observations
+from policy_distill.environments import Environments
 from policy_distill.interfaces import Policy
 
 TRAINING_SEEDS = 2**31

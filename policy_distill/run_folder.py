@@ -91,8 +91,9 @@ def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool =
             raise RequestError(
                 f"expected an empty --out, found files in {folder.path}; add --resume or --overwrite, or name another"
             )
-        _clear(folder.path)
     try:
+        if folder.path.is_dir():
+            _clear(folder.path)
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RequestError(f"cannot make the folder {folder.path}: {error.strerror}; name another --out") from None

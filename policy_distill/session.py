@@ -22,6 +22,7 @@ from policy_distill.environments import Environments
 from policy_distill.errors import RequestError
 from policy_distill.fidelity import Fidelity, measure_fidelity
 from policy_distill.interfaces import Loss, Policy, Teacher
+from policy_distill.memory import capacity_of
 from policy_distill.observations import Normalizer, is_image, measure_normalizer
 from policy_distill.rollout import Collector, Rollout
 from policy_distill.runtime import Student
@@ -46,6 +47,7 @@ class Session:
         self.loss = loss
         self.config = config
         self.collector = Collector(envs, config.seed)
+        envs.faults.allowed = config.env_restarts
         known = list(getattr(envs.observation_space, "spaces", ()))
         if not set(config.observation_keys) <= set(known):
             keys = ", ".join(known) or "none: it is no Dict"
@@ -150,9 +152,7 @@ class Session:
         self.policy = StudentPolicy(spec, generator).to(self.config.device)
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(self.config.device))
-        capacity = min(self.config.buffer_size, self.config.timesteps + self.envs.n_envs)
-        if self.config.buffer == "latest":
-            capacity = min(capacity, self.envs.n_envs * self.config.n_steps)
+        capacity = capacity_of(self.config, self.envs.n_envs)
         featurizer = self.policy.featurizer
         self.buffer = Buffer(capacity, featurizer.shape, spec.family.n_params, self.config.device, featurizer.dtype)
         self.trainer = Trainer(self.policy, self.loss, self.config)

@@ -13,8 +13,8 @@ from policy_distill.autograd_step import AutogradStep
 from policy_distill.buffer import Buffer
 from policy_distill.config import DistillConfig
 from policy_distill.dense_step import DenseStep, is_dense
-from policy_distill.errors import RunFault
 from policy_distill.interfaces import Loss
+from policy_distill.recovery import Divergence, Recovery
 from policy_distill.schedule import learning_rate
 from policy_distill.student import StudentPolicy
 
@@ -28,6 +28,7 @@ class Trainer:
         self.stepper: DenseStep | AutogradStep = (DenseStep if is_dense(student) else AutogradStep)(
             student, loss, config.max_grad_norm
         )
+        self.recovery = Recovery(config.max_recoveries)
 
     def fit(
         self, buffer: Buffer, n_updates: int, progress: tuple[float, float], generator: torch.Generator
@@ -38,17 +39,27 @@ class Trainer:
         the learning rate falls from the one to the other.
 
         Raises:
-            RunFault: for a loss that is not finite; the student keeps the weights that it had.
+            RunFault: for a loss that is not finite, after `max_recoveries` tries at a lower rate; the student keeps the
+                weights that it had.
         """
+
+        def fit(scale: float) -> dict[str, float]:
+            return self._fit(buffer, n_updates, progress, generator, scale)
+
+        return self.recovery.attempt(self.stepper, fit)
+
+    def _fit(
+        self, buffer: Buffer, n_updates: int, progress: tuple[float, float], generator: torch.Generator, scale: float
+    ) -> dict[str, float]:
         minibatches = buffer.minibatches(n_updates, self.config.batch_size, generator)
         before, after = progress
         measured = []
         for update, (features, teacher_params) in enumerate(minibatches):
-            rate = learning_rate(self.config, before + (after - before) * update / n_updates)
+            rate = scale * learning_rate(self.config, before + (after - before) * update / n_updates)
             measured.append(self.stepper.step(features, teacher_params, rate))
         loss, norm = (sum(float(value) for value in values) / n_updates for values in zip(*measured, strict=True))
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise RunFault(
+            raise Divergence(
                 "the loss or its gradient is not finite: the student diverged; lower --learning-rate "
                 f"(now {self.config.learning_rate}) or check the teacher's outputs"
             )

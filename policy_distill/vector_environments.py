@@ -11,7 +11,8 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from policy_distill.env_faults import EnvFaults, Misbehaviour, culprit_of
+from policy_distill.env_faults import EnvFaults, Misbehaviour
+from policy_distill.env_watch import culprit_of
 
 
 class Sb3Environments:
@@ -37,7 +38,8 @@ class Sb3Environments:
         if index == self.n_envs - 1:
             with _named(self, self.vec_env):
                 self.vec_env.seed(int(self._seeds[0]))
-                self.obs = self._checked(self.vec_env.reset())
+                obs = self.vec_env.reset()
+            self.obs = self._checked(obs)
             for other in range(self.n_envs):
                 self.faults.began(other, int(self._seeds[0]) + other)
 
@@ -45,7 +47,7 @@ class Sb3Environments:
         """Step all environments; a vector has no idle members."""
         with _named(self, self.vec_env):
             obs, rewards, dones, infos = self.vec_env.step(actions)
-            self.obs = self._checked(obs)
+        self.obs = self._checked(obs)
         if hasattr(self.vec_env, "get_original_reward"):
             rewards = self.vec_env.get_original_reward()
         truncated = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])
@@ -57,7 +59,10 @@ class Sb3Environments:
         self.faults.handle(index, error)
 
     def _checked(self, obs: Any) -> Any:
-        return _checked(obs, self.observation_space, self.n_envs)
+        try:
+            return _checked(obs, self.observation_space, self.n_envs)
+        except Misbehaviour as fault:
+            self.faults.handle(None, fault)
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`."""
@@ -90,7 +95,8 @@ class GymnasiumEnvironments:
         self._seeds[index] = seed
         if index == self.n_envs - 1:
             with _named(self, self.vector_env):
-                self.obs = self._checked(self.vector_env.reset(seed=int(self._seeds[0]))[0])
+                obs, _ = self.vector_env.reset(seed=int(self._seeds[0]))
+            self.obs = self._checked(obs)
             for other in range(self.n_envs):
                 self.faults.began(other, int(self._seeds[0]) + other)
 
@@ -115,7 +121,10 @@ class GymnasiumEnvironments:
         self.faults.handle(index, error)
 
     def _checked(self, obs: Any) -> Any:
-        return _checked(obs, self.observation_space, self.n_envs)
+        try:
+            return _checked(obs, self.observation_space, self.n_envs)
+        except Misbehaviour as fault:
+            self.faults.handle(None, fault)
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`."""

@@ -34,6 +34,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.config import make_config
 from policy_distill.errors import RequestError
+from policy_distill.loop import distill
+from policy_distill.report.write import write_report
 from policy_distill.runtime import load_student
 from policy_distill.student_file import KEY, read_sealed, write_sealed
 from policy_distill.teachers.load import load_teacher
@@ -43,7 +45,7 @@ from policy_distill.teachers.vecnormalize import load_normalizer
 from policy_distill.teachers.weights import read_weights
 from policy_distill.teachers.zoo_config import environment_of, wrappers_of
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
-from tests.doubles import Corridor, cartpole_teacher
+from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.test_student import make_policy
 
 HARM = (
@@ -70,7 +72,9 @@ SNIPPETS = (
     b"]", b"}", b"\x85", b"\x8f", b"(K\x01\x90", b"B\x04\x00\x00\x00abcd", b"\x8c\x02f4", b"N", b"K\x02\x86",
 )  # fmt: skip
 ARGUMENTS = ("net_arch", "activation_fn", "ortho_init", "log_std_init", "x", "n_critics", "features_extractor_kwargs")
+SCRIPT = "<script>alert(1)</script>"
 VALUES = (
+    SCRIPT,
     None, True, -1, 0, 1, 2**31, 2**63, 10**30, -(10**12), 1e308, math.nan, math.inf, "", "inf", "a" * 300, "../../x",
     "\x1b[31m\n", "\ud800", [], {}, [[[]]], {"type": "Box"}, [0] * 500, [2**40, 2**40], "object", "S1000000000",
 )  # fmt: skip
@@ -130,6 +134,7 @@ class Readers:
             "metrics": self.read_metrics,
             "zoo": self.read_zoo,
             "config": self.read_config,
+            "report": self.read_report,
         }
 
     def read_pickle(self, data):
@@ -162,14 +167,8 @@ class Readers:
         JsonlTracker(path, resume_step=100).close()
 
     def read_zoo(self, data):
-        self._write("config.yml", data)
-        self._write("args.yml", data)
-        try:
-            wrappers_of(self.folder / "zoo.zip")
-            environment_of(self.folder / "zoo.zip")
-        finally:
-            (self.folder / "config.yml").unlink()
-            (self.folder / "args.yml").unlink()
+        wrappers_of(self._write("config.yml", data).with_name("zoo.zip"))
+        environment_of(self._write("args.yml", data).with_name("zoo.zip"))
 
     def read_config(self, data):
         try:
@@ -179,9 +178,30 @@ class Readers:
         if isinstance(values, dict):
             make_config(None, values)
 
+    def read_report(self, data):
+        try:
+            files = json.loads(data)
+        except (ValueError, RecursionError):
+            return
+        for name in ("config.json", "evaluation.json", "metrics.jsonl"):
+            value = files.get(name) if isinstance(files, dict) else files
+            lines = value if name == "metrics.jsonl" and isinstance(value, list) else [value]
+            self._write(f"run.{name}", "".join(json.dumps(line) + "\n" for line in lines).encode())
+            (self.folder / "run" / f"run.{name}").rename(self.folder / "run" / name)
+        assert SCRIPT not in write_report(self.folder / "run").read_text()
+
     def _write(self, name, data):
-        (self.folder / name).write_bytes(data)
-        return self.folder / name
+        # A folder each: a teacher would take the statistics that lie beside it.
+        path = self.folder / name.partition(".")[0] / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def _run_folder(self):
+        folder = self.folder / "seed-run"
+        distill(corridor_teacher(), Corridor, "linear", timesteps=64, n_steps=8, eval_episodes=3, out=folder)
+        files = {name: json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json")}
+        return json.dumps({**files, "metrics.jsonl": read_metrics(folder / "metrics.jsonl")}).encode()
 
     def _make_seeds(self):
         agent, student = self.folder / "seed.zip", self.folder / "seed.safetensors"
@@ -209,6 +229,7 @@ class Readers:
             "checkpoint": [(self.folder / "seed.ckpt").read_bytes()],
             "metrics": [lines],
             "zoo": [zoo.encode(), b"env_wrapper: [{u.FrameStack: {n_stack: 2}}]\nenv: X-v0\na: &a [1]\nb: [*a, *a]\n"],
+            "report": [self._run_folder()],
             "config": [b'{"timesteps": 5, "learning_rate": 0.1, "loss": "mse", "observation_keys": []}'],
         }  # fmt: skip
 
@@ -224,7 +245,7 @@ def mutate(rng: random.Random, name: str, data: bytes) -> bytes:
             return program(rng, data)
         if name == "weights" and data[:2] == b"PK":
             return mutate_member(rng, data, "archive/data.pkl" if rng.random() < 0.7 else None)
-        if name == "config":
+        if name in ("config", "report"):
             return json.dumps(mutate_json(rng, json.loads(data))).encode()
     for _ in range(rng.choice([1, 1, 2, 5])):
         data = damage(rng, data)
@@ -391,11 +412,11 @@ def main() -> None:
 def run(readers: Readers, name: str, seconds: float, rng: random.Random, keep: Path) -> collections.Counter:
     """Try random inputs of one reader; harmful ones are kept in a folder."""
     tried: collections.Counter = collections.Counter()
-    signal.signal(signal.SIGALRM, _hang)
+    signal.signal(signal.SIGVTALRM, _hang)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         data = mutate(rng, name, rng.choice(readers.seeds[name]))
-        signal.alarm(20)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 20)
         try:
             tried["loaded" if attempt(readers.readers[name], data) else "refused"] += 1
         except BaseException as error:
@@ -411,7 +432,7 @@ def run(readers: Readers, name: str, seconds: float, rng: random.Random, keep: P
 
                 print(" <- ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)[-4:]))
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return tried
 
 

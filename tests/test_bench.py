@@ -1,12 +1,10 @@
 import json
-import sys
 import time
 
 import pytest
 
 from policy_distill.benchmark.cold_start import sb3_start, student_start
 from policy_distill.benchmark.contenders import sb3_contender, student_contenders
-from policy_distill.benchmark.run import run_benchmark
 from policy_distill.benchmark.timing import time_in_turn
 from policy_distill.cli import main
 from policy_distill.tracking.jsonl import read_metrics
@@ -86,10 +84,3 @@ def test_the_command_prints_one_record_draws_and_logs_the_latency(teacher, tmp_p
     assert "cold start" in capfd.readouterr().out
     assert main([*arguments, "--plot", str(tmp_path / "bench.mp3")]) == 2
     assert "bench.svg" in capfd.readouterr().err
-
-
-def test_bench_without_its_library_says_what_to_install(tmp_path, monkeypatch):
-    path = make_student(KINDS[0]).save(tmp_path / "student.safetensors")
-    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    with pytest.raises(ValueError, match=r"policy-distill\[bench\]"):
-        run_benchmark(path, None, 0, rounds=1, cold_starts=0)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack
 
-from policy_distill.env_faults import Misbehaviour, make_writer, step_limit
+from policy_distill.env_faults import Misbehaviour, make_writer
+from policy_distill.env_watch import step_limit
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError, RunFault
@@ -19,6 +20,7 @@ from policy_distill.evaluation import evaluate
 from policy_distill.loop import distill
 from policy_distill.student_file import read_sealed
 from policy_distill.tracking.jsonl import read_metrics
+from policy_distill.vector_environments import Sb3Environments
 from tests.doubles import Corridor, corridor_teacher
 
 QUICK = {"timesteps": 512, "n_envs": 4, "n_steps": 32, "eval_episodes": 0}
@@ -159,7 +161,7 @@ def test_the_checkpoint_before_a_fault_stays_whole_and_resumes(tmp_path):
     (checkpoint, *_) = [path for path in sorted((tmp_path / "run" / "checkpoint").iterdir()) if path.is_file()]
     read_sealed(checkpoint)
     failing["failing"] = False
-    result = distill(corridor_teacher(), Flaky, "linear", resume=True, **arguments)
+    result = distill(corridor_teacher(), Flaky, "linear", resume=True, env_restarts=2, **arguments)
     assert result.evaluation["env_steps"] == 512
 
 
@@ -205,6 +207,16 @@ def test_a_vector_in_one_process_names_the_step():
     envs = VecFrameStack(DummyVecEnv([lambda: Unreliable("raises")]), 1)
     with pytest.raises(RunFault, match=r"one of 1 environments at step \d+: ZeroDivisionError"):
         distill(corridor_teacher(), envs, "linear", **QUICK)
+
+
+def test_a_vector_of_the_wrong_shape_or_dtype_is_named():
+    vector = DummyVecEnv([Corridor] * 2)
+    envs = Sb3Environments(vector)
+    for wrong, message in ((np.zeros((2, 3), np.float32), "of shape"), (np.zeros((2, 2), complex), "of dtype complex")):
+        vector.reset = lambda wrong=wrong: wrong
+        envs.reset(0, 5)
+        with pytest.raises(RunFault, match=rf"one of 2 environments at step \d+: it returned observations {message}"):
+            envs.reset(1, 6)
 
 
 def test_what_can_be_converted_is_stored_and_the_rest_is_not():

@@ -4,8 +4,9 @@ import pytest
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
+from policy_distill.env_faults import check_finite
 from policy_distill.environment_list import EnvironmentList
-from policy_distill.environments import check_finite, open_environments, without_normalization
+from policy_distill.environments import open_environments, without_normalization
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.vector_environments import GymnasiumEnvironments, Sb3Environments
 from tests.doubles import Corridor

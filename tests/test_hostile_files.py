@@ -22,7 +22,7 @@ from tests.corpus.make import named, text
 from tests.fuzzing import Readers, attempt, mutate
 
 CORPUS = sorted(path for path in (Path(__file__).parent / "corpus").glob("*/*") if path.suffix != ".pyc")
-EXAMPLES = {"teacher": 200, "student": 500}
+EXAMPLES = {"teacher": 200, "student": 500, "report": 200}
 MEMORY = 300
 """MiB that reading all of the corpus may take."""
 
@@ -48,7 +48,18 @@ def no_hang():
     signal.signal(signal.SIGALRM, before)
 
 
-READERS = ("pickle", "vecnormalize", "teacher", "weights", "student", "checkpoint", "metrics", "zoo", "config")
+READERS = (
+    "pickle",
+    "vecnormalize",
+    "teacher",
+    "weights",
+    "student",
+    "checkpoint",
+    "metrics",
+    "zoo",
+    "config",
+    "report",
+)
 
 
 @pytest.mark.parametrize("name", READERS)

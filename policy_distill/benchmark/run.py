@@ -18,27 +18,17 @@ from policy_distill.benchmark.contenders import (
     teacher_contender,
 )
 from policy_distill.benchmark.timing import time_in_turn
-from policy_distill.errors import RequestError
 from policy_distill.exporters.states import sample_states, take
 from policy_distill.provenance import library_versions
 from policy_distill.runtime import load_student
+from policy_distill.threads import threads_for
 
 BATCHES = (8, 256, 4096)
 SB3_NAMES = ("SB3, student's size", "SB3, teacher")
 
 
 def run_benchmark(path: Path, teacher: Any, teacher_bytes: int, *, rounds: int, cold_starts: int) -> dict[str, Any]:
-    """Return the record; everything is timed with one thread.
-
-    Raises:
-        RequestError: where threadpoolctl is not installed, without which NumPy would use every core.
-    """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        raise RequestError("bench needs threadpoolctl; pip install threadpoolctl") from None
-    import torch
-
+    """Return the record; everything is timed with one thread."""
     student = load_student(path, runtime="numpy")
     obs = sample_states(student, max(BATCHES), 0)
     contenders = student_contenders(student, path.stat().st_size)
@@ -47,13 +37,8 @@ def run_benchmark(path: Path, teacher: Any, teacher_bytes: int, *, rounds: int, 
         contenders.append(sb3[0])
     if teacher is not None:
         contenders.append(teacher_contender(teacher, teacher_bytes))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            rows = _time_all(contenders, obs, rounds)
-    finally:
-        torch.set_num_threads(threads)
+    with threads_for():
+        rows = _time_all(contenders, obs, rounds)
     one = take(obs, 0)
     starts = _cold_starts(path, contenders, None if sb3 is None else sb3[1], one, cold_starts)
     for row in rows:

@@ -100,7 +100,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return a file's JSON object; an empty one where there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

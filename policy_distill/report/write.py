@@ -30,7 +30,7 @@ def write_report(folder: str | Path) -> Path:
     """Write `report.html` into a run folder, or a folder of them, and return its path.
 
     Raises:
-        RequestError: where there is no run in the folder.
+        RequestError: where there is no run in the folder, or its files hold something else than a run's.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -39,9 +39,17 @@ def write_report(folder: str | Path) -> Path:
     runs = [] if run else find_runs(folder)
     if run is None and not runs:
         raise RequestError(f"expected a run folder (with a config.json) in {folder}, found none; make one with distill")
-    page = run_page(run) if run else suite_page(folder, runs)
+    try:
+        html = render(run_page(run) if run else suite_page(folder, runs)).encode()
+    except Exception as error:
+        # Its JSON may hold anything under the names that are looked for.
+        reason = f"{type(error).__name__}: {str(error)[:120]}"
+        raise RequestError(
+            f"expected the files of a run in {folder}, found something else in them ({reason}); mend or remove its "
+            "config.json and evaluation.json"
+        ) from None
     path = folder / "report.html"
-    write_atomically(path, render(page).encode())
+    write_atomically(path, html)
     return path
 
 

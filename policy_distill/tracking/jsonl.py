@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +24,15 @@ class JsonlTracker:
         if resume_step is not None:
             kept = [row for row in read_metrics(path) if row[STEP] <= resume_step]
             write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        self._path = path
         self._file = path.open("a" if resume_step is not None else "w", encoding="utf-8")
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Write one line; a number that JSON does not have becomes null."""
         check_names(metrics)
         row = {STEP: step, **{name: _number(value) for name, value in metrics.items()}}
+        if os.fstat(self._file.fileno()).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, "it was deleted during the run", str(self._path))
         self._file.write(json.dumps(row, allow_nan=False) + "\n")
         self._file.flush()
 
@@ -37,8 +43,9 @@ class JsonlTracker:
         """Do nothing: the file lies in the run folder."""
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; each line was flushed, so what cannot be written now was an error before."""
+        with suppress(OSError):
+            self._file.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
