@@ -58,7 +58,7 @@ def markdown(found: list[Cell], left_out: int, results: Results) -> str:
         "Made from run folders by `python -m experiments.results`; no figure is written by hand. Retention is the",
         "share of the teacher's gain over a random policy that the student keeps: the IQM over training seeds, with a",
         f"95% stratified bootstrap interval over them, each from {' or '.join(map(str, episodes))} paired episodes.",
-        "The verdicts count the seeds whose mean return is as good as the teacher's up to 5% of its gain, one-sided at 5%.",
+        "The verdicts count the seeds whose mean return is as good as the teacher's up to 5% of its gain, one-sided.",
         "",
         "| " + " | ".join((*HEADER, *COSTS)) + " |",
         "|" + "---|" * len((*HEADER, *COSTS)),

@@ -9,6 +9,7 @@ are run all the same.
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -155,7 +156,11 @@ def _run(cell: Cell) -> bool:
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"{cell.name} …", flush=True)
     with log.open("w") as file:
-        done = subprocess.run(cell.command, stdout=file, stderr=subprocess.STDOUT, cwd=SCRIPTS.parent, check=False)
+        # One core a cell: the threads of several would wait for each other.
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            cell.command, stdout=file, stderr=subprocess.STDOUT, cwd=SCRIPTS.parent, env=env, check=False
+        )
     print(f"{cell.name}: {'done' if done.returncode == 0 else f'failed, see {log}'}", flush=True)
     return done.returncode == 0
 

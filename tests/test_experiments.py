@@ -30,7 +30,8 @@ QUIET = ["--track", "disabled"]
 
 def run(name, *arguments, **variables):
     command = [sys.executable, "-m", f"experiments.{name}", *arguments]
-    env = {**os.environ, **variables}
+    # One thread each, as elsewhere in the tests: several on few cores wait for each other.
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, env=env)
 
 
@@ -106,15 +107,15 @@ def test_a_sweeps_parameters_are_settings_of_its_experiment(name):
 
 @pytest.mark.slow
 def test_a_sweeps_command_line_works_as_an_agent_makes_it(tmp_path):
-    from wandb.wandb_agent import Agent
+    from wandb.sdk.launch.sweeps import utils
 
     sweep = yaml.safe_load((ROOT / "experiments" / "sweeps" / "cartpole.yaml").read_text())
     tiny_teacher("cartpole", tmp_path / "teacher.zip")
     chosen = {"teacher": str(tmp_path / "teacher.zip"), "out": str(tmp_path / "sweep"), "student": "mlp:4"}
     chosen |= {"timesteps": 512, "learning_rate": 0.002, "n_epochs": 4, "seeds": 1}
     assert set(chosen) == set(sweep["parameters"])
-    arguments = Agent._create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})
-    command = Agent._create_sweep_command([part for part in sweep["command"] if part != "${env}"])
+    arguments = utils.create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})
+    command = utils.create_sweep_command([part for part in sweep["command"] if part != "${env}"])
     at = command.index("${args}")
     words = [*command[:at], *arguments["args"], *command[at + 1 :]]
     words = [sys.executable if word == "${interpreter}" else word for word in words]
@@ -177,21 +178,21 @@ def test_an_experiment_trains_its_own_teacher_in_the_same_dashboard(tmp_path):
 def test_a_suite_survives_a_failed_cell_goes_on_and_ends_in_a_table_and_a_report(tmp_path):
     out = tmp_path / "suite"
     options = "--timesteps 512 --n-steps 32 --eval-episodes 3 --select-episodes 2 --teacher-timesteps 512"
-    arguments = ["--envs", "cartpole", "--out", str(out), f"--options={options}", "--seeds", "0,1"]
+    arguments = ["--envs", "cartpole", "--out", str(out), f"--options={options}", "--seeds", "0"]
     done = run("suite", *arguments, "--students", "mlp:4", "mlp:none")
     assert done.returncode == 1, done.stderr
     assert "cartpole mlp:none seed 0  failed" in done.stderr
     assert "mlp:none" in (out / "cartpole" / "mlp-none" / "seed-0.log").read_text()
     assert (out / "report.html").stat().st_size < 2_000_000
-    assert "2 of 2" in done.stdout or "0 of 2" in done.stdout or "1 of 2" in done.stdout
+    assert "CartPole-v1  teacher.zip  mlp:4" in done.stdout
     assert (out / "wandb").is_dir(), "the suite's own table"
     stamps = {path: path.stat().st_mtime_ns for path in out.rglob("student.safetensors")}
-    assert len(stamps) == 2
+    assert len(stamps) == 1
     done = run("suite", *arguments, *QUIET, "--students", "mlp:4", "mlp:3")
     assert done.returncode == 0, done.stderr
     assert "mlp:4 seed" not in done.stdout, "what is done is left alone"
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
-    assert len(list(out.rglob("student.safetensors"))) == 4
+    assert len(list(out.rglob("student.safetensors"))) == 2
 
 
 def test_results_are_made_from_run_folders(tmp_path, capsys):
