@@ -7,13 +7,21 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from envs.teacher import Recipe
+
 ENV_ID = "PixelCatch-v0"
 SOLVED = 0.95
 """Mean return of an agent that nearly always catches: +1 for a catch, -1 for a miss.
 Random actions score about -0.5."""
 
-TEACHER: dict[str, Any] = {"n_steps": 64, "batch_size": 256, "n_epochs": 6, "learning_rate": 5e-4, "gamma": 0.95}
+TEACHER = Recipe(
+    timesteps=100_000,
+    hyperparameters={"n_steps": 64, "batch_size": 256, "n_epochs": 6, "learning_rate": 5e-4, "gamma": 0.95},
+)
 """PPO settings that solve the task in about 40,000 steps."""
+
+ZOO, VARIANTS = "", ()
+PERTURB = "obs-noise:0.1,action-noise:0.1,sticky:0.25,delay:1"
 
 CELLS, PIXELS = 10, 4
 

@@ -22,7 +22,6 @@ class Config(Experiment):
 
     out: Path = Path("runs/cartpole")
     student: str = "mlp:8"
-    teacher_timesteps: int = 200_000
     config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: DistillConfig(timesteps=50_000)
     )

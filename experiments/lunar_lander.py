@@ -22,7 +22,6 @@ class Config(Experiment):
 
     out: Path = Path("runs/lunar_lander")
     student: str = "mlp:32,32"
-    teacher_timesteps: int = 1_000_000
     config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: DistillConfig(timesteps=50_000)
     )

@@ -22,7 +22,6 @@ class Config(Experiment):
 
     out: Path = Path("runs/pendulum")
     student: str = "mlp:16"
-    teacher_timesteps: int = 200_000
     config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: DistillConfig(timesteps=50_000)
     )

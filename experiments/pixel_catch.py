@@ -22,7 +22,6 @@ class Config(Experiment):
 
     out: Path = Path("runs/pixel_catch")
     student: str = "cnn:8,8"
-    teacher_timesteps: int = 100_000
     config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: DistillConfig(timesteps=20_000, activation="relu")
     )

@@ -1,18 +1,28 @@
-"""What the experiment scripts share: a teacher (given or trained), one distillation for each seed, and the tables."""
+"""What the experiment scripts share: a teacher (given or trained), a distillation for each seed, tables, report."""
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
-from policy_distill import DistillConfig, distill, load_teacher, train_teacher
+from policy_distill import DistillConfig, distill, load_student, load_teacher, train_teacher
+from policy_distill.commands.comparison_tables import comparison_record, perturbation_rows
 from policy_distill.commands.distill import summary
+from policy_distill.commands.output import table
 from policy_distill.errors import RequestError
+from policy_distill.evaluation import compare_policies
 from policy_distill.progress import Progress
+from policy_distill.report.write import try_report
+from policy_distill.robustness import compare_under
+from policy_distill.student_file import write_atomically
+from policy_distill.teachers.zip_file import find_zip
 from policy_distill.tracking.table import tracker_maker
+from policy_distill.tracking.teacher import tracked
 
 
 @dataclass(frozen=True)
@@ -23,53 +33,100 @@ class Experiment:
     """Folder for the teacher and one run folder a seed."""
     student: str
     """The student's network."""
-    teacher_timesteps: int
-    """Environment steps for the teacher, at most."""
+    teacher_timesteps: int | None = None
+    """Environment steps for the teacher, at most; those of the environment's recipe where None."""
     teacher: Path | None = None
-    """A teacher's zip; trained here where there is none."""
+    """A teacher's zip, or a folder with one; trained here where there is none."""
     seeds: tuple[int, ...] = (0,)
     """One distillation for each."""
-    track: Literal["offline", "online", "disabled"] = "offline"
-    """Weights & Biases."""
+    perturb: bool = False
+    """Try the first student under the environment's perturbations and variants too."""
+    track: Literal["offline", "online", "trackio", "disabled"] = "offline"
+    """Weights & Biases, or trackio."""
+    group: str | None = None
+    """W&B group; the name of the folder."""
+    resume: bool = False
+    """Go on where an earlier call stopped: what is done is left alone."""
     overwrite: bool = False
     """Replace earlier runs in the folder."""
 
 
 def run(experiment: Experiment, config: DistillConfig, env: ModuleType) -> None:
     """Train or load the teacher, distil it once for each seed, and print the tables."""
+    out = _own_folder(experiment.out)
+    group = experiment.group or out.name
     teacher_zip, teacher_seconds = experiment.teacher, None
     if teacher_zip is None:
-        teacher_zip, teacher_seconds = _train(experiment, env)
+        teacher_zip, teacher_seconds = _train(experiment, env, out, group)
     teacher = load_teacher(teacher_zip, env=env.ENV_ID)
     for seed in experiment.seeds:
-        out = experiment.out / f"seed-{seed}"
+        folder = out / f"seed-{seed}"
+        if experiment.resume and (folder / "evaluation.json").is_file():
+            print(f"{folder} is done")
+            continue
+        begun = (folder / "checkpoint" / "latest.safetensors").is_file()
         result = distill(
             teacher,
             env.ENV_ID,
             experiment.student,
             config=config,
             seed=seed,
-            tracker=tracker_maker(experiment.track, group=experiment.out.name),
-            out=out,
-            overwrite=experiment.overwrite,
+            tracker=tracker_maker(experiment.track, group=group, teacher=find_zip(teacher_zip)),
+            out=folder,
+            resume=experiment.resume and begun,
+            overwrite=experiment.overwrite or (experiment.resume and not begun),
             progress=True,
         )
-        print(f"\n{summary(result.evaluation, result.seconds, out, teacher_seconds)}\n")
+        print(f"\n{summary(result.evaluation, result.seconds, folder, teacher_seconds)}\n")
+    if experiment.perturb:
+        _perturb(teacher, out / f"seed-{experiment.seeds[0]}", config, env)
 
 
-def _train(experiment: Experiment, env: ModuleType) -> tuple[Path, float]:
-    zip_path = experiment.out / "teacher.zip"
+def _train(experiment: Experiment, env: ModuleType, out: Path, group: str) -> tuple[Path, float | None]:
+    zip_path, recipe = out / "teacher.zip", env.TEACHER
+    if zip_path.exists() and experiment.resume:
+        return zip_path, None
     if zip_path.exists() and not experiment.overwrite:
-        raise RequestError(f"expected a new --out, found {zip_path}; add --overwrite, or use it with --teacher")
+        raise RequestError(
+            f"expected a new --out, found {zip_path}; add --overwrite or --resume, or use it with --teacher"
+        )
+    timesteps = experiment.teacher_timesteps or recipe.timesteps
     began = time.perf_counter()
-    with Progress(experiment.teacher_timesteps, description="teacher") as bar:
+    settings = {"algo": recipe.algo, "timesteps": timesteps, "net_arch": list(recipe.net_arch)}
+    with (
+        tracked(experiment.track, zip_path, env.ENV_ID, settings, group=group) as tracker,
+        Progress(timesteps, description="teacher") as bar,
+    ):
         train_teacher(
             env.ENV_ID,
-            "ppo",
-            experiment.teacher_timesteps,
+            recipe.algo,
+            timesteps,
+            recipe.net_arch,
             out=zip_path,
+            normalize=recipe.normalize,
+            n_envs=recipe.n_envs,
             stop_at=env.SOLVED,
-            hyperparameters=env.TEACHER,
+            hyperparameters=recipe.hyperparameters,
             on_step=lambda step: bar.update(step, {}),
+            tracker=tracker,
         )
     return zip_path, time.perf_counter() - began
+
+
+def _perturb(teacher: Any, folder: Path, config: DistillConfig, env: ModuleType) -> None:
+    """Compare under perturbations and variants, print the table, and add it to the run's page."""
+    student = load_student(folder / "student.safetensors")
+    n_episodes, seed = max(config.eval_episodes, 2), config.eval_seed
+    found = compare_under(teacher, student, env.ENV_ID, env.PERTURB, n_episodes, seed)
+    for variant in env.VARIANTS:
+        found[variant] = compare_policies(teacher, student, variant, n_episodes, seed)
+    records = {name: comparison_record(comparison) for name, comparison in found.items()}
+    write_atomically(folder / "perturbed.json", (json.dumps(records, indent=2) + "\n").encode())
+    try_report(folder)
+    print(table(*perturbation_rows(records)))
+
+
+def _own_folder(out: Path) -> Path:
+    """Return the folder, with one of its own for each run of a W&B sweep."""
+    run_id = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+    return out / run_id if run_id else out

@@ -30,7 +30,7 @@ from policy_distill.provenance import identity_of, provenance_of
 from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
 from policy_distill.rescue import keeping_student
-from policy_distill.result import DistillResult, evaluation_record, final_metrics
+from policy_distill.result import DistillResult, evaluation_record, final_metrics, latency_us
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
@@ -180,7 +180,8 @@ def _finish(
 def _report(result: DistillResult, tracker: Tracker) -> None:
     """Log the proof and the sizes, and hand the student over as an artifact."""
     record = result.evaluation
-    tracker.log(final_metrics(record), record["env_steps"])
+    metrics = {**final_metrics(record), "model/latency_us": latency_us(result.student)}
+    tracker.log(metrics, record["env_steps"])
     tracker.summary(record)
     if result.out:
         metadata = {**record["student"], "retention": record["retention"], "env_id": record["env_id"]}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation import Comparison
@@ -78,6 +81,18 @@ def _episodes(comparison: Comparison | None) -> dict[str, list[float]]:
     if comparison is None:
         return {}
     return {name: getattr(comparison, name).returns.tolist() for name in ("teacher", "student", "random")}
+
+
+def latency_us(student: Student, n_calls: int = 200) -> float:
+    """Return the median time of one action for one observation, in microseconds, here and now."""
+    student.observation_space.seed(0)
+    obs = student.observation_space.sample()
+    seconds = []
+    for _ in range(n_calls):
+        began = time.perf_counter()
+        student.act(obs)
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds)) * 1e6
 
 
 def final_metrics(record: dict[str, Any]) -> dict[str, float]:

@@ -108,9 +108,10 @@ def test_the_run_folder_holds_the_run(tmp_path):
         *("env_id", "seed", "n_episodes", "teacher", "student", "random", "retention", "agreement", "kl"),
         *("compression", "env_steps", "wall_seconds", "episodes"),
     }
-    sizes = {"mean", "std", "iqm", "ci95", "median", "worst5", "n_params", "n_bytes"}
-    assert set(record["teacher"]) == sizes
-    assert set(record["student"]) == sizes | {"macs"}
+    statistics = {"mean", "std", "iqm", "ci95", "median", "worst5"}
+    assert set(record["teacher"]) == {*statistics, "n_params", "n_bytes"}
+    assert set(record["student"]) == {*statistics, "n_params", "n_bytes", "macs"}
+    assert np.mean(record["episodes"]["student"]) == pytest.approx(record["student"]["mean"])
     assert record["env_steps"] == 2048
     assert record["compression"]["params"] == pytest.approx(1000 / (4 * 4 + 4 + 4 * 2 + 2))
     student = load_student(tmp_path / "run" / "student.safetensors")

@@ -17,14 +17,16 @@ from tests.wandb_server import WandbServer
 
 
 @pytest.fixture
-def moved_run(tmp_path):
+def moved_run(tmp_path, monkeypatch):
     """An offline run, made in one place, then moved to another."""
     made, moved = tmp_path / "made" / "run", tmp_path / "elsewhere" / "run"
     made.mkdir(parents=True)
     (made / "student.safetensors").write_bytes(b"student" * 100)
     (made / "teacher.zip").write_bytes(b"teacher" * 100)
     config = {"env_id": "L-v3", "student": "mlp:8", "teacher": {"sha256": "ab" * 32}}
+    monkeypatch.setenv("WANDB_ENTITY", "a-team")
     tracker = tracker_maker("offline", teacher=made / "teacher.zip")(made, config)
+    monkeypatch.delenv("WANDB_ENTITY")
     for step in range(1, 400):
         tracker.log({"train/kl": 1 / step, "train/loss": 1.0}, step)
     tracker.summary({"retention": {"iqm": 0.5}})
@@ -53,7 +55,7 @@ def test_a_moved_folder_uploads_whole_with_artifacts_and_lineage(moved_run, serv
     (uploaded,) = json.loads(capfd.readouterr().out)["runs"]
     assert uploaded["state"] == "uploaded"
     ((name, run),) = server.runs.items()
-    assert (run["project"], run["groupName"]) == ("policy-distill", "run")
+    assert (run["project"], run["groupName"], run["entity"]) == ("policy-distill", "run", "a-team")
     assert len([row for row in server.history[name] if "train/kl" in row]) == 399
     assert server.files["artifact/student.safetensors"] == b"student" * 100
     assert server.files["artifact/teacher.zip"] == b"teacher" * 100

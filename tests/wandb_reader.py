@@ -5,6 +5,7 @@ After a header of 7 bytes come blocks of 32 KiB; each chunk in them has a checks
 """
 
 import json
+import time
 from pathlib import Path
 
 from wandb.proto.wandb_internal_pb2 import Record
@@ -36,6 +37,7 @@ def read_records(path: Path) -> list[Record]:
 def read_run(folder: Path) -> dict:
     """Return history rows, config, summary, metric definitions and artifacts of the one offline run below `folder`."""
     (path,) = folder.glob("offline-run-*/run-*.wandb")
+    _wait_for_the_end(path)
     run = {"history": [], "config": {}, "summary": {}, "metrics": {}, "artifacts": [], "run": None}
     for record in read_records(path):
         kind = record.WhichOneof("record_type")
@@ -53,6 +55,14 @@ def read_run(folder: Path) -> dict:
         elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
             run["artifacts"].append(record.request.log_artifact.artifact)
     return run
+
+
+def _wait_for_the_end(path: Path) -> None:
+    """W&B's process writes its last records a moment after it has said that the run is finished."""
+    for _ in range(250):
+        if any(record.WhichOneof("record_type") == "exit" for record in read_records(path)):
+            return
+        time.sleep(0.02)
 
 
 def _items(items):

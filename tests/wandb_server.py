@@ -117,7 +117,8 @@ class WandbServer:
     def _upsert(self, v):
         run = self.runs.setdefault(v["name"], {})
         run.update({key: value for key, value in v.items() if value is not None})
-        project = {"id": "p", "name": v.get("project") or "p", "entity": {"id": "e", "name": ENTITY}}
+        entity = {"id": "e", "name": v.get("entity") or ENTITY}
+        project = {"id": "p", "name": v.get("project") or "p", "entity": entity}
         bucket = {"id": "b", "name": v["name"], "displayName": v.get("displayName"), "description": "", "config": "{}"}
         bucket |= {"sweepName": None, "historyLineCount": 0, "project": project}
         return {"upsertBucket": {"bucket": bucket, "inserted": True}}

@@ -74,16 +74,21 @@ def tables(record: dict[str, Any]) -> list[str]:
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))
     parts = [table(rows, header), table(lines)]
     if "perturbed" in record:
-        conditions = [
-            (
-                name,
-                interval_text(one["teacher"]),
-                interval_text(one["student"]),
-                interval_text(one["retention"], 3),
-                f"{one['teacher']['worst5']:.1f}",
-                f"{one['student']['worst5']:.1f}",
-            )
-            for name, one in record["perturbed"].items()
-        ]
-        parts.append(table(conditions, PERTURBED))
+        parts.append(table(*perturbation_rows(record["perturbed"])))
     return parts
+
+
+def perturbation_rows(records: dict[str, dict[str, Any]]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """Return the rows and the header of the table of perturbations."""
+    rows: list[tuple[str, ...]] = [
+        (
+            name,
+            interval_text(one["teacher"]),
+            interval_text(one["student"]),
+            interval_text(one["retention"], 3),
+            f"{one['teacher']['worst5']:.1f}",
+            f"{one['student']['worst5']:.1f}",
+        )
+        for name, one in records.items()
+    ]
+    return rows, PERTURBED

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from policy_distill.commands.comparison_tables import verdict_text
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
 
@@ -120,8 +121,13 @@ def summary(
     ]
     kept = interval_text(record["retention"], 3) if record["retention"] else "not measured"
     ratio = record["compression"]
+    worst = ", ".join(
+        f"{name} {record[name]['worst5']:,.1f}" for name in ("teacher", "student") if "iqm" in record[name]
+    )
     lines: list[tuple[Any, ...]] = [
         ("retention [95%]", kept),
+        *([("verdict", verdict_text(record["retention"]["verdict"]))] if record["retention"] else []),
+        *([("worst 5%", worst)] if worst else []),
         ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
         ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),
         ("compression", f"{ratio['params']:,.0f} x in parameters ({teacher['n_params']:,} to {student['n_params']:,})"),

@@ -65,6 +65,8 @@ class Evaluate:
             ("episodes", found.n_episodes),
             ("return, mean ± std", f"{found.mean:.1f} ± {found.std:.1f}"),
             ("return, IQM [95%]", interval_text(record)),
+            ("return, median", f"{record['median']:.1f}"),
+            ("return, worst 5%", f"{record['worst5']:.1f}"),
             ("return, min to max", f"{found.returns.min():.1f} to {found.returns.max():.1f}"),
             ("seconds", f"{found.wall_seconds:.1f}"),
         ]

@@ -35,6 +35,8 @@ class Run:
     """Rows of `metrics.jsonl`, thinned."""
     evaluation: dict[str, Any]
     """`evaluation.json`; empty where the run did not end."""
+    perturbed: dict[str, Any]
+    """Comparisons under perturbations, by their names; empty where none were made."""
     video: Path | None
     """The video of teacher and student, where there is a small one."""
 
@@ -87,12 +89,20 @@ def read_run(path: Path) -> Run | None:
     rows = [row for row in read_metrics(path / "metrics.jsonl") if isinstance(row.get(STEP), int | float)]
     video = path / "video.mp4"
     small = video.is_file() and video.stat().st_size <= MAX_VIDEO_BYTES
-    return Run(path, config, thinned(rows, MAX_ROWS), read_json(path / "evaluation.json"), video if small else None)
+    return Run(
+        path,
+        config,
+        thinned(rows, MAX_ROWS),
+        read_json(path / "evaluation.json"),
+        read_json(path / "perturbed.json"),
+        video if small else None,
+    )
 
 
 def find_runs(folder: Path) -> list[Run]:
     """Return all runs in a folder and below it, by their paths."""
-    found = [read_run(path.parent) for path in sorted(folder.rglob("config.json")) if "wandb" not in path.parts]
+    paths = (path for path in sorted(folder.rglob("config.json")) if "wandb" not in path.relative_to(folder).parts)
+    found = [read_run(path.parent) for path in paths]
     return [run for run in found if run is not None]
 
 

@@ -6,22 +6,18 @@ In: folders. Out: the page's path. A page is under 2 MB without a video and unde
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from policy_distill.errors import RequestError
 from policy_distill.report.charts import run_charts
 from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Run, find_runs, read_run
-from policy_distill.report.suite_charts import Cell, cells, overall, suite_charts
+from policy_distill.report.suite_charts import cells, overall, suite_charts
+from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students
 from policy_distill.student_file import write_atomically
 
 LOG = logging.getLogger("policy_distill")
-
-MAX_LISTED = 500
-"""Rows of a suite's tables."""
 
 VERDICTS = {"non-inferior": "good", "inferior": "bad"}
 
@@ -72,9 +68,10 @@ def run_page(run: Run) -> Page:
         figures=_figures(evaluation),
         charts=run_charts(run),
         tables=[
-            *([_returns(evaluation)] if "mean" in evaluation.get("student", {}) else []),
-            Table("Settings", (), _flat(run.config.get("config", {})), folded=True),
-            Table("Provenance", (), _provenance(run), folded=True),
+            *([returns(evaluation)] if "mean" in evaluation.get("student", {}) else []),
+            *([perturbed(run.perturbed)] if run.perturbed else []),
+            Table("Settings", (), flat(run.config.get("config", {})), folded=True),
+            Table("Provenance", (), provenance(run), folded=True),
         ],
         command=run.command(),
         video=run.video,
@@ -99,7 +96,7 @@ def suite_page(folder: Path, runs: list[Run]) -> Page:
         badge=None,
         figures=figures,
         charts=suite_charts(found),
-        tables=[_students(found), _runs(folder, runs)],
+        tables=[students(found), runs_table(folder, runs)],
         notes=[f"{unfinished} of the runs have not ended."] if unfinished else [],
     )
 
@@ -132,74 +129,3 @@ def _kept_figure(kept: dict[str, Any], how: str) -> tuple[str, str, str]:
     low, high = kept["ci95"]
     bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"
     return (f"{kept['iqm']:.3f}", "return kept, IQM", f"95%:{bounds}; {how}")
-
-
-def _returns(evaluation: dict[str, Any]) -> Table:
-    header = ("policy", "mean", "std", "median", "IQM", "95%", "worst 5%", "parameters", "bytes")
-    rows = []
-    for name in ("teacher", "student", "random"):
-        one = evaluation[name]
-        low, high = one.get("ci95", (None, None))
-        bounds = "" if low is None else f"{low:,.1f} to {high:,.1f}"
-        numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
-        rows.append((name, *numbers, bounds, *(one.get(key, "") for key in ("worst5", "n_params", "n_bytes"))))
-    return Table("Returns", header, rows)
-
-
-def _students(found: list[Cell]) -> Table:
-    header = (
-        "environment",
-        "teacher",
-        "student",
-        "seeds",
-        "retention, IQM",
-        "95%",
-        "parameters",
-        "x fewer",
-        "steps",
-        "s",
-    )
-    rows = []
-    for cell in found[:MAX_LISTED]:
-        kept = cell.retention
-        numbers = ("undefined", "") if kept is None else (kept.iqm, f"{kept.ci95[0]:.3f} to {kept.ci95[1]:.3f}")
-        sizes = [cell.mean("student", "n_params"), cell.mean("compression", "params")]
-        costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
-        rows.append(
-            (
-                cell.env_id,
-                cell.teacher,
-                cell.student,
-                len(cell.runs),
-                *numbers,
-                *("" if x is None else x for x in sizes + costs),
-            )
-        )
-    return Table("Students", header, rows)
-
-
-def _runs(folder: Path, runs: list[Run]) -> Table:
-    rows, links = [], []
-    for run in runs[:MAX_LISTED]:
-        kept = (run.evaluation.get("retention") or {}).get("iqm")
-        rows.append(
-            (os.path.relpath(run.path, folder), run.env_id, run.student, run.seed, "" if kept is None else kept)
-        )
-        links.append(quote(f"{Path(os.path.relpath(run.path, folder)).as_posix()}/report.html"))
-    return Table("Runs", ("run", "environment", "student", "seed", "retention"), rows, folded=True, links=links)
-
-
-def _provenance(run: Run) -> list[tuple[str, Any]]:
-    values = {key: run.config.get(key) for key in ("env_id", "student", "teacher", "library_versions")}
-    return _flat(values)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in list(values.items())[:200]:
-        if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            # Whole numbers such as seeds are names here, without a comma in them.
-            rows.append((f"{prefix}{key}", str(value)))
-    return rows

@@ -89,7 +89,7 @@ def train_teacher(
         normalize: wrap the environments in `VecNormalize`; its statistics are written beside the zip.
         n_envs: environments side by side.
         stop_at: stop once the mean return of some evaluation episodes reaches this.
-        hyperparameters: further arguments of the algorithm.
+        hyperparameters: further arguments of the algorithm; `policy_kwargs` add to the widths.
         on_step: called with the steps done so far.
         tracker: a sink of `rollout/teacher_return` while it trains.
 
@@ -100,6 +100,7 @@ def train_teacher(
     if out is not None:
         out = Path(out).with_suffix(".zip")
         out.parent.mkdir(parents=True, exist_ok=True)
+    given = hyperparameters or {}
     vec_env = _vec_env(env, n_envs, seed, normalize)
     try:
         model: BaseAlgorithm = ALGORITHMS[algo](
@@ -107,8 +108,7 @@ def train_teacher(
             vec_env,
             seed=seed,
             device="cpu",
-            policy_kwargs={"net_arch": list(net_arch)},
-            **(hyperparameters or {}),
+            **{**given, "policy_kwargs": {"net_arch": list(net_arch), **given.get("policy_kwargs", {})}},
         )
         callbacks: list[BaseCallback] = [_Reporter(on_step)] if on_step else []
         if tracker is not None:

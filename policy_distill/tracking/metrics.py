@@ -26,7 +26,7 @@ METRICS = {
     "model/compression": "teacher's parameters to one of the student",
     "model/student_bytes": "bytes of the student's parameters",
     "model/student_macs": "multiply-accumulates of the student for one observation",
-    "model/latency_us": "microseconds of one action",
+    "model/latency_us": "microseconds of one action for one observation, on the machine of the run",
     "time/fps": "environment steps per second, all stages included",
     "time/collect_seconds": "seconds spent collecting so far",
     "time/label_seconds": "seconds spent labelling so far",

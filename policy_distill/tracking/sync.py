@@ -6,6 +6,7 @@ In: a folder with run folders in it. Out: each run on the server, artifacts and 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -42,7 +43,9 @@ class OfflineRun:
     @property
     def command(self) -> list[str]:
         """The command that uploads it."""
-        return [sys.executable, "-m", "wandb", "sync", str(self.path)]
+        entity = os.environ.get("WANDB_ENTITY") or _notes(self.folder).get("entity")
+        chosen = ["--entity", entity] if entity else []
+        return [sys.executable, "-m", "wandb", "sync", *chosen, str(self.path)]
 
 
 def offline_runs(folder: Path) -> list[OfflineRun]:
@@ -66,14 +69,17 @@ def sync(run: OfflineRun) -> None:
 
 def make_ready(run: OfflineRun) -> None:
     """Let the run's record point at its files where they lie now."""
-    notes = run.folder / RUN_FILE
-    try:
-        known = json.loads(notes.read_text())
-    except (OSError, ValueError):
-        known = {}
+    known = _notes(run.folder)
     here = str(run.folder.resolve())
     prepare(run.file, known.get("folder", here), here)
-    write_atomically(notes, json.dumps({**known, "folder": here}).encode())
+    write_atomically(run.folder / RUN_FILE, json.dumps({**known, "folder": here}).encode())
+
+
+def _notes(folder: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((folder / RUN_FILE).read_text()))
+    except (OSError, ValueError):
+        return {}
 
 
 def _data_folder(path: Path) -> Path:

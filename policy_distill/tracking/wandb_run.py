@@ -141,12 +141,14 @@ class WandbTracker:
         facts = dict(self._config.get("teacher") or {})
         metadata = {**facts, "env_id": self._config.get("env_id"), **(self._record.get("teacher") or {})}
         artifact = self._teacher_artifact(path, metadata)
+        # Once logged online its name has a version.
+        name = str(artifact.name)
         if not self._online:
             # Offline W&B can log an artifact and cannot use one; `policy-distill sync` makes the link.
             self._run.log_artifact(artifact)
         else:
             self._run.use_artifact(artifact)
-        return str(artifact.name)
+        return name
 
 
 def folders(folder: Path) -> dict[str, str]:

@@ -146,6 +146,8 @@ def _earlier(folder: Path) -> dict[str, Any]:
 def _remember(folder: Path, mode: str, run: Any) -> None:
     known = {"id": str(run.id), "mode": mode, "project": str(getattr(run, "project", "") or "")}
     known["folder"] = str(folder.resolve())
+    # Offline runs do not record it; the upload asks for it.
+    known["entity"] = os.environ.get("WANDB_ENTITY", "")
     write_atomically(folder / RUN_FILE, json.dumps(known).encode())
     if mode == "offline":
         write_atomically(folder / "UPLOAD.txt", UPLOAD.encode())

@@ -1,0 +1,37 @@
+"""Hopper-v5: a [256, 256] PPO teacher becomes a student of 1,542 parameters. Training the teacher takes hours.
+
+python -m experiments.hopper --teacher Hopper-v3.zip
+"""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from envs import hopper
+from experiments.run import Experiment, run
+from policy_distill import DistillConfig
+from policy_distill.cli import guarded
+
+
+@dataclass(frozen=True)
+class Config(Experiment):
+    """Settings of this experiment."""
+
+    out: Path = Path("runs/hopper")
+    student: str = "mlp:32,32"
+    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: DistillConfig(timesteps=200_000)
+    )
+
+
+def main(config: Config) -> None:
+    """Run the experiment."""
+    run(config, config.config, hopper)
+
+
+if __name__ == "__main__":
+    settings = tyro.cli(Config, description=__doc__, config=(tyro.conf.OmitArgPrefixes,))
+    sys.exit(guarded(lambda: main(settings)))

@@ -1,0 +1,107 @@
+"""RESULTS.md from run folders: what every student keeps of its teacher, over its training seeds.
+
+python -m experiments.results runs/suite --out RESULTS.md
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from policy_distill.cli import guarded
+from policy_distill.commands.output import table
+from policy_distill.errors import RequestError
+from policy_distill.report.read_run import Run, find_runs
+from policy_distill.report.suite_charts import Cell, cells, overall
+from policy_distill.student_file import write_atomically
+
+HEADER = ("environment", "teacher", "student", "seeds", "retention, IQM [95%]", "verdicts", "parameters", "x fewer")
+COSTS = ("steps", "seconds")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Write RESULTS.md."""
+
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders with run folders in them."""
+    out: Path = Path("RESULTS.md")
+    """The file to write."""
+    min_seeds: int = 3
+    """Students with fewer training seeds are left out, and said to be."""
+
+
+def main(results: Results) -> None:
+    """Write the file and say where it is."""
+    runs = [run for folder in results.folders for run in find_runs(folder)]
+    found = [cell for cell in cells(runs) if len(cell.runs) >= results.min_seeds]
+    if not found:
+        raise RequestError(
+            f"expected finished runs of at least {results.min_seeds} seeds in {', '.join(map(str, results.folders))}, "
+            "found none; make them with python -m experiments.suite"
+        )
+    left_out = len(cells(runs)) - len(found)
+    write_atomically(results.out, markdown(found, left_out, results).encode())
+    print(results.out)
+
+
+def markdown(found: list[Cell], left_out: int, results: Results) -> str:
+    """Return the content of RESULTS.md."""
+    episodes = sorted({run.evaluation["n_episodes"] for cell in found for run in cell.runs})
+    lines = [
+        "# Results",
+        "",
+        "Made from run folders by `python -m experiments.results`; no figure is written by hand. Retention is the",
+        "share of the teacher's gain over a random policy that the student keeps: the IQM over training seeds, with a",
+        f"95% stratified bootstrap interval over them, each from {' or '.join(map(str, episodes))} paired episodes.",
+        "The verdicts count the seeds whose mean return is as good as the teacher's up to 5% of its gain, one-sided.",
+        "",
+        "| " + " | ".join((*HEADER, *COSTS)) + " |",
+        "|" + "---|" * len((*HEADER, *COSTS)),
+        *("| " + " | ".join(_cell(text) for text in _row(cell)) + " |" for cell in found),
+    ]
+    total = overall(found)
+    if total is not None:
+        low, high = total.ci95
+        lines += [
+            "",
+            f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments: IQM {total.iqm:.3f}",
+        ]
+        lines[-1] += f" [{low:.3f}, {high:.3f}]."
+    if left_out:
+        lines += ["", f"{left_out} students of fewer than {results.min_seeds} training seeds are left out."]
+    lines += ["", "Teachers' files are named as they were given; seconds are wall time of a run, evaluation included."]
+    return "\n".join(lines) + "\n"
+
+
+def results_table(runs: list[Run]) -> str:
+    """Return the table of a suite as text for a terminal."""
+    return table([_row(cell) for cell in cells(runs)], (*HEADER, *COSTS))
+
+
+def _row(cell: Cell) -> tuple[Any, ...]:
+    kept = cell.retention
+    text = "undefined" if kept is None else f"{kept.iqm:.3f} [{kept.ci95[0]:.3f}, {kept.ci95[1]:.3f}]"
+    outcomes = [((run.evaluation.get("retention") or {}).get("verdict") or {}).get("outcome") for run in cell.runs]
+    verdicts = f"{outcomes.count('non-inferior')} of {len(outcomes)}"
+    ratio = cell.mean("compression", "params")
+    values = [_whole(cell.mean("student", "n_params")), "" if ratio is None else f"{ratio:,.1f}"]
+    costs = [_whole(cell.mean("env_steps")), _whole(cell.mean("wall_seconds"))]
+    return (cell.env_id, cell.teacher, cell.student, len(cell.runs), text, verdicts, *values, *costs)
+
+
+def _whole(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    settings = tyro.cli(Results, description=__doc__)
+    sys.exit(guarded(lambda: main(settings)))

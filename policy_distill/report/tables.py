@@ -1,0 +1,104 @@
+"""The tables of a page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from policy_distill.report.page import Table
+from policy_distill.report.read_run import Run
+from policy_distill.report.suite_charts import Cell
+
+MAX_LISTED = 500
+"""Rows of a suite's tables."""
+
+
+def returns(evaluation: dict[str, Any]) -> Table:
+    """Return the table of returns and sizes."""
+    header = ("policy", "mean", "std", "median", "IQM", "95%", "worst 5%", "parameters", "bytes")
+    rows = []
+    for name in ("teacher", "student", "random"):
+        one = evaluation[name]
+        low, high = one.get("ci95", (None, None))
+        bounds = "" if low is None else f"{low:,.1f} to {high:,.1f}"
+        numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
+        rows.append((name, *numbers, bounds, *(one.get(key, "") for key in ("worst5", "n_params", "n_bytes"))))
+    return Table("Returns", header, rows)
+
+
+def perturbed(records: dict[str, Any]) -> Table:
+    """Return the table of perturbations."""
+    header = ("condition", "teacher, IQM", "student, IQM", "retention, IQM", "95%", "worst 5%: teacher", "student")
+    rows = []
+    for name, one in records.items():
+        kept = one["retention"]
+        low, high = kept["ci95"]
+        numbers = ("undefined", "") if kept["iqm"] is None else (kept["iqm"], f"{low:.3f} to {high:.3f}")
+        worst = [one[who]["worst5"] for who in ("teacher", "student")]
+        rows.append((name, one["teacher"]["iqm"], one["student"]["iqm"], *numbers, *worst))
+    return Table("Under perturbations", header, rows)
+
+
+def students(found: list[Cell]) -> Table:
+    """Return the table of a suite's students, over their training seeds."""
+    header = (
+        "environment",
+        "teacher",
+        "student",
+        "seeds",
+        "retention, IQM",
+        "95%",
+        "parameters",
+        "x fewer",
+        "steps",
+        "s",
+    )
+    rows = []
+    for cell in found[:MAX_LISTED]:
+        kept = cell.retention
+        numbers = ("undefined", "") if kept is None else (kept.iqm, f"{kept.ci95[0]:.3f} to {kept.ci95[1]:.3f}")
+        sizes = [cell.mean("student", "n_params"), cell.mean("compression", "params")]
+        costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
+        rows.append(
+            (
+                cell.env_id,
+                cell.teacher,
+                cell.student,
+                len(cell.runs),
+                *numbers,
+                *("" if x is None else x for x in sizes + costs),
+            )
+        )
+    return Table("Students", header, rows)
+
+
+def runs_table(folder: Path, runs: list[Run]) -> Table:
+    """Return the table of a suite's runs, each with a link to its page."""
+    rows, links = [], []
+    for run in runs[:MAX_LISTED]:
+        kept = (run.evaluation.get("retention") or {}).get("iqm")
+        rows.append(
+            (os.path.relpath(run.path, folder), run.env_id, run.student, run.seed, "" if kept is None else kept)
+        )
+        links.append(quote(f"{Path(os.path.relpath(run.path, folder)).as_posix()}/report.html"))
+    return Table("Runs", ("run", "environment", "student", "seed", "retention"), rows, folded=True, links=links)
+
+
+def provenance(run: Run) -> list[tuple[str, Any]]:
+    """Return the rows of where a run comes from."""
+    values = {key: run.config.get(key) for key in ("env_id", "student", "teacher", "library_versions")}
+    return flat(values)
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return nested settings as rows with dotted names."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in list(values.items())[:200]:
+        if isinstance(value, dict):
+            rows += flat(value, f"{prefix}{key}.")
+        else:
+            # Whole numbers such as seeds are names here, without a comma in them.
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows
