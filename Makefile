@@ -14,8 +14,10 @@ test: .venv/ready  ## Style, types and tests.
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
 
-bench: .venv/ready  ## Time a distillation beside its environment and a plain script; needs POLICY_DISTILL_ZOO.
+bench: .venv/ready  ## Speed, learning and growth beside the environment and a plain script; needs POLICY_DISTILL_ZOO.
 	$(BIN)/python -m experiments.benchmarks.speed --zoo "$(POLICY_DISTILL_ZOO)"
+	$(BIN)/python -m experiments.benchmarks.learning --zoo "$(POLICY_DISTILL_ZOO)"
+	$(BIN)/python -m experiments.benchmarks.growth
 
 # The marker is newer than both files only after a whole installation, so a broken one is done again.
 .venv/ready: pyproject.toml constraints.txt

@@ -15,7 +15,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import evaluate
 from policy_distill.loop import distill
-from policy_distill.runtime import load_student
+from policy_distill.runtime import Student, load_student
 from policy_distill.teachers.describe import describe_zip
 from policy_distill.teachers.load import load_teacher
 from tests.doubles import corridor_teacher
@@ -357,7 +357,7 @@ def test_a_script_with_a_memory_is_asked_step_by_step():
 def test_clipped_and_squashed_actions_reach_the_environment_within_its_bounds():
     case = ("ppo", "box", "vector", {})
     student = distill(load_teacher(make_model(case)), make_env(case), "linear", **QUICK).student
-    student.tensors["network.0.bias"][:] = 10.0
+    student = Student({**student.tensors, "network.0.bias": np.full(2, 10.0, np.float32)}, student.metadata)
     assert student.metadata["action_post_processing"]["kind"] == "clip"
     assert np.array_equal(student.act(np.zeros(3)), ACTIONS["box"].high)
     squashed = distill(

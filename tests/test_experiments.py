@@ -150,17 +150,6 @@ def test_an_experiment_runs_from_a_teacher_to_one_student_a_seed(name, tmp_path)
 
 
 @pytest.mark.slow
-def test_the_speed_benchmark_runs_each_in_turn_and_writes_its_figures(zoo, tmp_path):
-    arguments = ["--zoo", str(zoo), "--task", "acrobot", "--timesteps", "2048", "--runs", "2"]
-    done = run("benchmarks.speed", *arguments, "--out", str(tmp_path / "speed.json"))
-    assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "speed.json").read_text())
-    assert set(record["seconds"]) == {"environment alone", "policy_distill", "plain script"}
-    assert all(len(values) == 2 for values in record["seconds"].values())
-    assert "ratio to the environment" in done.stdout
-
-
-@pytest.mark.slow
 def test_an_experiment_trains_its_own_teacher_in_the_same_dashboard(tmp_path):
     arguments = ["--out", str(tmp_path / "run"), "--teacher-timesteps", "2048", *QUICK]
     done = run("cartpole", *arguments)

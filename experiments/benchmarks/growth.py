@@ -41,7 +41,7 @@ class Config:
     """Times that each is measured, in turn; medians are given."""
     n_envs: tuple[int, ...] = (1, 8, 32, 128)
     """Environments side by side."""
-    widths: tuple[int, ...] = (16, 64, 256, 1024)
+    widths: tuple[int, ...] = (16, 64, 256, 512)
     """Units of each of two hidden layers, for students and for teachers."""
     states: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000)
     """States in the buffer."""

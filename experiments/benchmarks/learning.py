@@ -2,7 +2,7 @@
 
 python -m experiments.benchmarks.learning --zoo $POLICY_DISTILL_ZOO
 
-After each rollout (of 1,024 steps; from 32,768 steps on, every fourth) the student's deterministic return is measured
+After each rollout (of 1,024 steps; from 32,768 steps on, every eighth) the student's deterministic return is measured
 on the same episodes as the teacher's, on seeds that training never sees; this takes no part in the seconds.
 """
 
@@ -103,7 +103,7 @@ def curve(students: Iterator[tuple[int, Any]], envs: Any, n_episodes: int) -> li
             return points
         env_steps, student = item
         iteration += 1
-        if iteration <= 32 or iteration % 4 == 0:
+        if iteration <= 32 or iteration % 8 == 0:
             returns = run_episodes(student, envs, n_episodes, LOOK_SEED, True).returns
             points.append({"env_steps": env_steps, "seconds": seconds, "return": float(returns.mean())})
 

@@ -38,7 +38,8 @@ class Config:
     zoo: Path | None = None
     """Folder of the RL Zoo's pre-trained agents; lunar_lander, half_cheetah and acrobot need it."""
     tasks: Annotated[tuple[str, ...], tyro.conf.arg(name="task")] = ("cartpole", "lunar_lander", "half_cheetah", "pong")
-    """Teachers and environments: cartpole, lunar_lander, half_cheetah, acrobot, pong."""
+    """Teachers and environments: cartpole, lunar_lander, half_cheetah, acrobot, pong; the first and the last need no
+    zoo."""
     timesteps: int | None = None
     """Environment steps of each; the task's own number where there is none."""
     runs: int = 5

@@ -25,7 +25,7 @@ class Task:
     """Environment steps of one run."""
     wrappers: tuple[str, ...] = ()
     """Environment wrappers that the teacher needs."""
-    n_episodes: int = 20
+    n_episodes: int = 10
     """Episodes on which a student's return is looked at while it learns."""
 
 
@@ -59,7 +59,14 @@ def make_teacher(name: str, zoo: Path | None, made: Path) -> Any:
 def _make(task: Task, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if task.env_id == cartpole.ENV_ID:
-        train_teacher(task.env_id, "ppo", 60_000, out=path, stop_at=cartpole.SOLVED, hyperparameters=cartpole.TEACHER)
+        train_teacher(
+            task.env_id,
+            "ppo",
+            60_000,
+            out=path,
+            stop_at=cartpole.SOLVED,
+            hyperparameters=cartpole.TEACHER.hyperparameters,
+        )
         return
     import ale_py
     import gymnasium
