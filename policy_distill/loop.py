@@ -19,7 +19,7 @@ from policy_distill.env_watch import step_limit
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.evaluation import Comparison
 from policy_distill.fit import check_fit
-from policy_distill.interfaces import Teacher, Tracker
+from policy_distill.interfaces import Loss, Teacher, Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss
 from policy_distill.memory import check_memory
@@ -76,9 +76,7 @@ def distill(
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
     began = time.perf_counter()
-    config = make_config(config, overrides)
-    make_network(student, config.activation)
-    loss = choose_loss(config.loss, teacher.family)
+    config, loss = _settle(teacher, student, make_config(config, overrides))
     with closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs:
         check_fit(teacher, envs)
         session = Session(teacher, envs, student, loss, config)
@@ -107,6 +105,12 @@ def distill(
     if folder:
         try_report(folder.path)
     return result
+
+
+def _settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[DistillConfig, Loss]:
+    """Return the settings and their loss once it is known that teacher, network and loss fit."""
+    make_network(student, config.activation)
+    return config, choose_loss(config.loss, teacher.family)
 
 
 def _open_sinks(
