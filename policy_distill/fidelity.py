@@ -17,6 +17,10 @@ from policy_distill.interfaces import ActionDistribution, Teacher
 from policy_distill.student import StudentPolicy
 
 
+CHUNK_NUMBERS = 2**22
+"""Numbers in the features of one forward pass at most: images would else fill the memory."""
+
+
 @dataclass(frozen=True)
 class Fidelity:
     """Agreement and divergence over a set of states."""
@@ -34,7 +38,9 @@ def measure_fidelity(
 ) -> Fidelity:
     """Compare on features `[B, D]` whose labels `[B, P]` the teacher gave."""
     family = teacher.family
-    student_params = student.params(features.to(next(student.parameters()).device)).cpu()
+    device = next(student.parameters()).device
+    parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
+    student_params = torch.cat([student.params(part.to(device)).cpu() for part in parts])
     dense = family.name != "deterministic"
     kl = family.kl(teacher_params, student_params).mean() if dense else math.nan
     return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))

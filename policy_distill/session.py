@@ -34,6 +34,9 @@ from policy_distill.training import Trainer
 HELD_OUT = 2**30
 """Added to the seed for rollouts that are measured on and never trained on."""
 
+MEASURED_STATES = 4_000
+"""States on which the fidelity at the end is measured, at most; a tenth of a short run."""
+
 STAGES = ("collect", "label", "train", "evaluate")
 
 
@@ -173,11 +176,12 @@ class Session:
         """Give the student other weights."""
         self._policy.load_state_dict(weights)
 
-    def measure(self, n_steps: int = 500) -> Fidelity:
+    def measure(self) -> Fidelity:
         """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
+        n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         with self.timed("evaluate"):
             collector = Collector(self.envs, self.config.seed + HELD_OUT)
-            rollout = collector.collect(self.student(), n_steps, True, 0.0, masked=self.masked)
+            rollout = collector.collect(self.student(), -(-n_states // self.envs.n_envs), True, 0.0, masked=self.masked)
             params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
             features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
             return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]))

@@ -120,11 +120,11 @@ def step_alone(task: Task, timesteps: int, seed: int, n_envs: int = 8) -> None:
 
 
 def peak_memory(name: str, config: Config, timesteps: int) -> dict[str, float]:
-    """Return megabytes of a process of its own: with everything imported, and how much more at the peak of a run."""
+    """Return megabytes with everything imported, and how much more at the peak of a run: medians of three processes."""
     command = [sys.executable, "-m", "experiments.benchmarks.memory", "--task", name, "--timesteps", str(timesteps)]
     command += ["--out", str(config.out), *(["--zoo", str(config.zoo)] if config.zoo else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    runs = [json.loads(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(3)]
+    return {key: float(np.median([run[key] for run in runs])) for key in runs[0]}
 
 
 def report(record: dict[str, Any]) -> None:
