@@ -16,7 +16,6 @@ from policy_distill.actions import ActionMap
 from policy_distill.interfaces import ActionDistribution, Teacher
 from policy_distill.student import StudentPolicy
 
-
 CHUNK_NUMBERS = 2**22
 """Numbers in the features of one forward pass at most: images would else fill the memory."""
 

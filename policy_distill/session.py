@@ -19,8 +19,8 @@ from policy_distill.actors import MixedActor, TeacherActor, check_labels
 from policy_distill.buffer import Buffer
 from policy_distill.config import DistillConfig
 from policy_distill.environments import Environments
-from policy_distill.errors import RequestError
 from policy_distill.fidelity import Fidelity, measure_fidelity
+from policy_distill.fit import check_keys
 from policy_distill.interfaces import Loss, Policy, Teacher
 from policy_distill.memory import capacity_of
 from policy_distill.observations import Normalizer, is_image, measure_normalizer
@@ -49,14 +49,9 @@ class Session:
         self.network = network
         self.loss = loss
         self.config = config
+        check_keys(config.observation_keys, envs)
         self.collector = Collector(envs, config.seed)
         envs.faults.allowed = config.env_restarts
-        known = list(getattr(envs.observation_space, "spaces", ()))
-        if not set(config.observation_keys) <= set(known):
-            keys = ", ".join(known) or "none: it is no Dict"
-            raise RequestError(
-                f"expected observation_keys among those of {envs.env_id} ({keys}), found {config.observation_keys}"
-            )
         self.env_steps = 0
         self.iteration = 0
         self.seconds = dict.fromkeys((*STAGES, "environment"), 0.0)
