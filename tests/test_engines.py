@@ -60,6 +60,14 @@ def test_batches_larger_than_a_chunk_are_whole(kind):
     assert np.allclose(student.distribution_params(many), np.tile(expected, (400, 1)), atol=1e-5)
 
 
+def test_batches_may_grow_shrink_and_be_empty():
+    student = make_student(("vector", "gaussian", "mlp:16,8", "tanh"))
+    obs = sample_observations(("vector",), 600)
+    expected = student.predict(obs, deterministic=True)[0]
+    for size in (3, 600, 1, 0, 513, 2):
+        assert np.allclose(student.predict(obs[:size], deterministic=True)[0], expected[:size], atol=1e-6)
+
+
 @pytest.mark.parametrize("runtime", ["numpy", "native"])
 def test_extreme_observations_are_clipped_as_the_statistics_say(runtime):
     kind = ("vector", "gaussian", "mlp:16,8", "tanh")
