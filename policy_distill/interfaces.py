@@ -165,7 +165,7 @@ class Tracker(Protocol):
         ...
 
     def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
-        """Record a file (`kind` is "student" or "teacher") with its metadata."""
+        """Record a file (`kind` is "student", "teacher" or "video") with its metadata."""
         ...
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ CONTENTS = (
     "evaluation.json",
     "report.html",
     "video.mp4",
+    "perturbed.json",
     "checkpoint",
     "wandb",
 )

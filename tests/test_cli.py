@@ -143,7 +143,7 @@ def test_a_command_line_that_cannot_be_parsed_ends_with_2(words, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "distill", "evaluate", "compare", "info"])
+@pytest.mark.parametrize("command", ["train", "distill", "evaluate", "compare", "info", "report", "sync", "dashboard"])
 def test_help_teaches_with_an_example(command, capfd):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

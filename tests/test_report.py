@@ -195,6 +195,21 @@ def test_undefined_retention_and_missing_values_are_said(tmp_path):
     assert "undefined" in write_report(folder).read_text()
 
 
+def test_a_run_without_a_proof_says_nothing_of_retention(tmp_path):
+    settings = {"timesteps": 256, "n_steps": 16, "eval_episodes": 0, "out": tmp_path / "run"}
+    distill(corridor_teacher(), Corridor, "mlp:2", **settings)
+    words = " ".join(Elements((tmp_path / "run" / "report.html").read_text()).words)
+    assert "fewer parameters" in words
+    assert "return kept" not in words
+
+
+def test_lines_that_are_no_metrics_are_left_out(tmp_path):
+    folder = write_run(tmp_path / "r")
+    lines = (folder / "metrics.jsonl").read_text()
+    (folder / "metrics.jsonl").write_text('[1, 2]\n"x"\n' + lines + '{"time/env_steps": 4')
+    assert len(read_run(folder).metrics) == 30
+
+
 def test_the_command_writes_a_page_and_refuses_an_empty_folder(tmp_path, capfd):
     folder = write_run(tmp_path / "r")
     assert main(["report", str(folder), "--json"]) == 0

@@ -14,8 +14,10 @@ from policy_distill.loop import distill
 from policy_distill.tracking import wandb_run, wandb_start
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import METRICS
+from policy_distill.tracking.suite import track_suite
 from policy_distill.tracking.table import FanOut, tracker_maker, with_jsonl
 from tests.doubles import cartpole_teacher
+from tests.run_folders import write_run
 from tests.wandb_reader import read_run
 
 OFFLINE = """
@@ -307,3 +309,16 @@ def test_the_project_that_the_environment_names_is_respected(tmp_path, monkeypat
     tracker_maker("offline")(tmp_path, {}).close()
     run = read_run(tmp_path / "wandb")["run"]
     assert run.project == "from-outside"
+
+
+def test_a_suite_is_one_run_with_the_table_of_its_students(tmp_path):
+    folders = [write_run(tmp_path / "suite" / f"s{seed}", seed=seed) for seed in range(3)]
+    (tmp_path / "suite" / "empty").mkdir()
+    track_suite("offline", tmp_path / "suite", [*folders, tmp_path / "suite" / "empty"])
+    run = read_run(tmp_path / "suite" / "wandb")
+    assert (run["run"].job_type, run["run"].run_group) == ("evaluate", "suite")
+    (row,) = [row for row in run["history"] if "students/nrows" in row]
+    assert row["students/nrows"] == 3
+    assert run["summary"]["n_runs"] == 3
+    track_suite("disabled", tmp_path / "other", folders)
+    assert not (tmp_path / "other").exists()

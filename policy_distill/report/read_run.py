@@ -86,7 +86,7 @@ def read_run(path: Path) -> Run | None:
     config = read_json(path / "config.json")
     if "env_id" not in config:
         return None
-    rows = [row for row in read_metrics(path / "metrics.jsonl") if isinstance(row.get(STEP), int | float)]
+    rows = [row for row in read_metrics(path / "metrics.jsonl") if _is_row(row)]
     video = path / "video.mp4"
     small = video.is_file() and video.stat().st_size <= MAX_VIDEO_BYTES
     return Run(
@@ -113,6 +113,10 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and isinstance(row.get(STEP), int | float)
 
 
 def thinned(rows: list[Any], n_kept: int) -> list[Any]:

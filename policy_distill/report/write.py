@@ -110,7 +110,7 @@ def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     if not evaluation:
         return []
     kept, student = evaluation.get("retention") or {}, evaluation.get("student", {})
-    found = [_kept_figure(kept, f"{evaluation.get('n_episodes')} paired episodes")]
+    found = [_kept_figure(kept, f"{evaluation.get('n_episodes')} paired episodes")] if kept else []
     ratio = (evaluation.get("compression") or {}).get("params")
     if ratio is not None:
         found.append((f"{ratio:,.1f} x", "fewer parameters", f"{student.get('n_params', 0):,} are left"))
