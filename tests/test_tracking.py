@@ -140,7 +140,7 @@ def test_a_wandb_that_fails_or_hangs_costs_one_warning_and_no_metric(tmp_path, m
     monkeypatch.setitem(sys.modules, "wandb", Failing(at))
     monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 0.2)
     monkeypatch.setattr(wandb_run, "GRACE_SECONDS", 0.2)
-    monkeypatch.setattr(wandb_start, "INIT_SECONDS", -4.5)
+    monkeypatch.setattr(wandb_start, "INIT_SECONDS", 1)
     with caplog.at_level(logging.WARNING, "policy_distill"):
         tracker = with_jsonl(tracker_maker("offline")(tmp_path, {}), tmp_path / "metrics.jsonl")
         for step in range(5):

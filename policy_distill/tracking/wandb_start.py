@@ -80,7 +80,7 @@ def start(
         "name": os.environ.get("WANDB_NAME") or f"{out.resolve().name}",
     }
     worker = Worker("W&B")
-    started = worker.ask("start", lambda: _init(wandb, mode, arguments, folder), 2 * INIT_SECONDS + 10)
+    started = worker.ask("start", lambda: _init(wandb, mode, arguments, folder), _patience(mode))
     if started is None:
         worker.close(0.1)
         return None
@@ -124,6 +124,11 @@ def _init(wandb: Any, mode: str, arguments: dict[str, Any], folder: Path) -> tup
             _remember(folder, attempt, run)
             return run, attempt == "online"
     return None
+
+
+def _patience(mode: str) -> float:
+    """Return the seconds to wait for a start: an offline one takes one, an online one may be followed by it."""
+    return INIT_SECONDS + (INIT_SECONDS + 10 if mode == "online" else 0)
 
 
 def _settings(wandb: Any) -> Any:
