@@ -203,11 +203,14 @@ def test_a_run_without_a_proof_says_nothing_of_retention(tmp_path):
     assert "return kept" not in words
 
 
-def test_lines_that_are_no_metrics_are_left_out(tmp_path):
+def test_a_last_line_that_was_cut_off_is_left_out_and_any_other_is_named(tmp_path):
     folder = write_run(tmp_path / "r")
     lines = (folder / "metrics.jsonl").read_text()
-    (folder / "metrics.jsonl").write_text('[1, 2]\n"x"\n' + lines + '{"time/env_steps": 4')
+    (folder / "metrics.jsonl").write_text(lines + '{"time/env_steps": 4')
     assert len(read_run(folder).metrics) == 30
+    (folder / "metrics.jsonl").write_text("[1, 2]\n" + lines)
+    with pytest.raises(RequestError, match="line 1 of"):
+        read_run(folder)
 
 
 def test_the_command_writes_a_page_and_refuses_an_empty_folder(tmp_path, capfd):
