@@ -34,6 +34,12 @@ class FanOut:
             if getattr(tracker, "wants_gradients", False):
                 tracker.histograms(arrays, step)  # type: ignore[attr-defined]
 
+    def sync(self) -> None:
+        """Put what was logged on the disk, where a sink is a file of ours."""
+        for tracker in self._trackers:
+            if isinstance(tracker, JsonlTracker):
+                tracker.sync()
+
     def summary(self, values: Mapping[str, Any]) -> None:
         """Summarise to all."""
         for tracker in self._trackers:
