@@ -198,7 +198,7 @@ def main(arguments=None):
                 if found[name] != value:
                     print(f"run {n_runs} ended in another {name} than the one that nobody killed", file=sys.stderr)
                     return 1
-    print(f"{n_kills} kills of {n_runs} runs; all resumed, and ended in the same student, metrics and evaluation")
+    print(f"{n_kills} kills, {n_kills} resumes: all {n_runs} runs ended in the same student, metrics and evaluation")
     print(f"{n_broken} left a checkpoint half written")
     print("killed while: " + ", ".join(f"{name} {count}" for name, count in where.most_common()))
     return 0
