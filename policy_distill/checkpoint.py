@@ -19,9 +19,10 @@ from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.session_state import restore, state_of
 from policy_distill.student_file import read_sealed
+from policy_distill.tracking.wandb_start import note_again, noted
 
 LOG = logging.getLogger("policy_distill")
-LIES = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, MemoryError)
+LIES = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, AssertionError)
 """What a file whose checksum is right and whose contents are not may lead to."""
 MAX_NAMED = 3
 """Fields that a refusal names at most."""
@@ -68,7 +69,7 @@ class Keeper:
 def save_checkpoint(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> Path:
     """Write the session into a folder; `identity` is what a resumed run must share with this one."""
     tensors, record = state_of(session, selection)
-    record["identity"] = _whole(identity, session)
+    record |= {"identity": _whole(identity, session), "tracker": noted(folder.parent)}
     return write_checkpoint(folder, session.env_steps, session.config.keep_checkpoints, tensors, {"checkpoint": record})
 
 
@@ -110,7 +111,9 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
         raise RequestError(f"expected a checkpoint, found a student file at {path}")
     try:
         _check_identity(record["identity"], _whole(identity, session))
-        return restore(session, selection, tensors, record)
+        observations = restore(session, selection, tensors, record)
+        note_again(path.parent.parent, {str(name): str(value) for name, value in record["tracker"].items()})
+        return observations
     except OtherRun:
         raise
     except LIES as error:

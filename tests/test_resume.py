@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 
 import gymnasium
@@ -174,6 +175,20 @@ def test_checkpoints_are_written_by_time_too(tmp_path):
     distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "one", checkpoint_minutes=1e9, **arguments)
     assert len(newest_first(tmp_path / "some" / "checkpoint")) == 8
     assert len(newest_first(tmp_path / "one" / "checkpoint")) == 1
+
+
+def test_a_checkpoint_knows_which_run_it_is_tracked_by(tmp_path):
+    note = tmp_path / "run" / "wandb" / "policy_distill.json"
+
+    def tracker(out, config):
+        note.parent.mkdir(exist_ok=True)
+        if not note.exists():
+            note.write_text('{"id": "abc123", "mode": "online", "number": 3}')
+
+    distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", tracker=tracker, **QUICK)
+    shutil.rmtree(note.parent)
+    distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", resume=True, **QUICK)
+    assert json.loads(note.read_text()) == {"id": "abc123", "mode": "online"}
 
 
 def spoil_cut(path):

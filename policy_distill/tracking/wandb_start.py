@@ -154,6 +154,21 @@ def _earlier(folder: Path) -> dict[str, Any]:
     return {"id": known["id"], "resume": "allow"} if known.get("mode") == "online" else {}
 
 
+def noted(out: Path) -> dict[str, str]:
+    """Return what a checkpoint keeps of the run that a run folder is tracked by: its id, mode and place."""
+    try:
+        known = json.loads((out / "wandb" / RUN_FILE).read_text())
+        return {name: value for name, value in known.items() if isinstance(value, str)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def note_again(out: Path, known: dict[str, str]) -> None:
+    """Write down again which run a folder is tracked by, where that was lost."""
+    if known.get("id", "").isalnum() and not (out / "wandb" / RUN_FILE).exists():
+        write_atomically(out / "wandb" / RUN_FILE, json.dumps(known).encode())
+
+
 def _supersede(folder: Path) -> None:
     """Rename the offline run of an earlier attempt: the one that starts now says all of it again.
 
