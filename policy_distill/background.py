@@ -52,19 +52,14 @@ class Background(Generic[T]):
         say = on_progress or (lambda done: None)
         if self._process is None:
             return self._call(say)
-        done = 0
         try:
             while True:
-                while not self._inbox.poll(SAY_EVERY):
-                    # Whoever waits may want to stop.
-                    say(done)
                 kind, value = self._inbox.recv()
                 if kind == "result":
                     return value
                 if kind == "error":
                     raise value
-                done = value
-                say(done)
+                say(value)
         except (EOFError, OSError):
             return self._call(say)
         finally:
