@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from policy_distill import training
 from policy_distill.checkpoint import load_checkpoint
 from policy_distill.checkpoint_files import newest_first
+from policy_distill.commands.policies import find_env
 from policy_distill.config import make_config
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
@@ -22,6 +23,7 @@ from policy_distill.losses.kl import forward_kl
 from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.student_file import read_sealed, write_sealed
+from policy_distill.teachers.load import load_teacher
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 from tests.kill import contents
 
@@ -395,3 +397,12 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_anew(tmp_path, caplo
     distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", resume=True, **QUICK)
     assert "before its first checkpoint: it starts anew" in caplog.text
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("agent", ["ppo-LunarLander-v2/LunarLander-v2", "tqc-Walker2d-v3/Walker2d-v3"])
+def test_agents_in_box2d_and_mujoco_resume_bit_for_bit(zoo, tmp_path, agent):
+    path = zoo / f"{agent}.zip"
+    env = find_env(None, path)
+    settings = {"n_steps": 64, "timesteps": 1024, "n_epochs": 1, "checkpoint_every": 256}
+    whole, died = die_and_resume(tmp_path, lambda: load_teacher(path, env=env), lambda: env, at=(768,), **settings)
+    assert whole == died
