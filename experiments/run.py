@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from policy_distill import DistillConfig, distill, load_student, load_teacher, train_teacher
+from policy_distill.checkpoint_files import newest_first
 from policy_distill.commands.comparison_tables import comparison_record, perturbation_rows
 from policy_distill.commands.distill import summary
 from policy_distill.commands.output import table
@@ -64,7 +65,7 @@ def run(experiment: Experiment, config: DistillConfig, env: ModuleType) -> None:
         if experiment.resume and (folder / "evaluation.json").is_file():
             print(f"{folder} is done")
             continue
-        begun = (folder / "checkpoint" / "latest.safetensors").is_file()
+        begun = bool(newest_first(folder / "checkpoint"))
         result = distill(
             teacher,
             env.ENV_ID,

@@ -40,7 +40,7 @@ class Background(Generic[T]):
         if forked:
             context = multiprocessing.get_context("fork")
             self._inbox, outbox = context.Pipe(duplex=False)
-            self._process = context.Process(target=_run, args=(call, outbox), daemon=True)
+            self._process = context.Process(target=_run, args=(call, self._inbox, outbox), daemon=True)
             with warnings.catch_warnings():
                 # Newer versions of Python warn of threads; none of ours holds a lock that the child takes.
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -74,7 +74,9 @@ class Background(Generic[T]):
             self._process = None
 
 
-def _run(call: Call[Any], outbox: Any) -> None:
+def _run(call: Call[Any], inbox: Any, outbox: Any) -> None:
+    # Held open here, a pipe that nobody else reads would fill up, and this process wait for ever.
+    inbox.close()
     # Control-C reaches this process too; the one that waits for it decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -86,9 +88,18 @@ def _run(call: Call[Any], outbox: Any) -> None:
         nonlocal said
         if time.monotonic() - said > SAY_EVERY:
             said = time.monotonic()
-            outbox.send(("progress", done))
+            _send(outbox, ("progress", done))
 
     try:
-        outbox.send(("result", call(say)))
+        result = ("result", call(say))
     except Exception as error:
-        outbox.send(("error", error))
+        result = ("error", error)
+    _send(outbox, result)
+
+
+def _send(outbox: Any, message: tuple[str, Any]) -> None:
+    try:
+        outbox.send(message)
+    except BrokenPipeError:
+        # The process that waited was killed: nobody wants to know, and nobody wants to read a traceback.
+        os._exit(1)

@@ -1,96 +1,163 @@
 """Checkpoints: a session at the end of an iteration, in one file that holds nothing executable.
 
-In: a `Session`. Out: a file written whole or not at all, and a session that goes on from it. Episodes restart.
+In: a `Session`. Out: a file, and a session that goes on from it as if it had never stopped.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
+from policy_distill.checkpoint_files import newest_first, remove_unfinished, set_aside, write_checkpoint
 from policy_distill.config import LIMITS
-from policy_distill.errors import RequestError
-from policy_distill.observations import dump_normalizer, load_normalizer
-from policy_distill.selection import Candidate, Selection
+from policy_distill.errors import RequestError, one_line
+from policy_distill.provenance import fingerprint
+from policy_distill.selection import Selection
 from policy_distill.session import Session
-from policy_distill.spaces import describe_space
-from policy_distill.student_file import read_sealed, write_sealed
+from policy_distill.session_state import restore, state_of
+from policy_distill.student_file import read_sealed
+from policy_distill.tracking.wandb_start import note_again, noted
+
+LOG = logging.getLogger("policy_distill")
+LIES = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, AssertionError)
+"""What a file whose checksum is right and whose contents are not may lead to."""
+MAX_NAMED = 3
+"""Fields that a refusal names at most."""
 
 
-def save_checkpoint(path: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> None:
-    """Write the session; `identity` is what a resumed run must share with this one."""
-    assert session.policy is not None
-    size = session.buffer.size
-    tensors = {f"student.{name}": array for name, array in session.policy.tensors().items()}
-    tensors |= {f"training.{name}": array for name, array in session.trainer.stepper.state().items()}
-    tensors["buffer.features"] = session.buffer.features[:size].cpu().numpy()
-    tensors["buffer.teacher_params"] = session.buffer.teacher_params[:size].cpu().numpy()
-    tensors["recovery.n"] = np.array(session.trainer.recovery.n)
-    tensors["collector.n_episodes"] = session.collector.n_episodes
-    if selection.best is not None:
-        tensors |= {f"best.{name}": value.cpu().numpy() for name, value in selection.best.weights.items()}
-        tensors["selection.returns"] = selection.best.returns
-    record = {
-        "best_env_steps": selection.best.env_steps if selection.best else None,
-        "identity": identity,
-        "env_steps": session.env_steps,
-        "iteration": session.iteration,
-        "seconds": session.seconds,
-        "returns": list(session.collector.returns),
-        "normalizer": dump_normalizer(session.policy.spec.normalizer),
-        "buffer_next": session.buffer.next,
-        "calibration": getattr(session.teacher, "calibration", None),
-    }
-    write_sealed(path, tensors, {"checkpoint": record})
+class OtherRun(RequestError):
+    """A checkpoint of a run with other settings."""
 
 
-def load_checkpoint(path: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> None:
-    """Bring a fresh session to where the checkpoint was written.
+class Keeper:
+    """Writes a run's checkpoints when they are due: every so many steps or minutes, at the end, and before a stop."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        session: Session,
+        selection: Selection,
+        identity: dict[str, Any],
+        *,
+        resume: bool = False,
+    ) -> None:
+        """Write to `folder` (None writes nothing); with `resume`, bring the session to the newest in it first."""
+        if folder is not None and resume:
+            resume_newest(folder, session, selection, identity)
+        self.folder, self.session, self.selection, self.identity = folder, session, selection, identity
+        self.saved = folder is not None and session.env_steps > 0
+        """True once there is one."""
+        self._steps, self._time = session.env_steps, time.monotonic()
+
+    def due(self, *, stopping: bool) -> bool:
+        """Say whether one is to be written now; `stopping` where the run is about to stop."""
+        config, session = self.session.config, self.session
+        by_steps = 0 < config.checkpoint_every <= session.env_steps - self._steps
+        by_time = 0.0 < 60.0 * config.checkpoint_minutes <= time.monotonic() - self._time
+        return self.folder is not None and (by_steps or by_time or session.done or stopping)
+
+    def save(self) -> None:
+        """Write one."""
+        assert self.folder is not None
+        save_checkpoint(self.folder, self.session, self.selection, self.identity)
+        self.saved, self._steps, self._time = True, self.session.env_steps, time.monotonic()
+
+
+def save_checkpoint(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> Path:
+    """Write the session into a folder; `identity` is what a resumed run must share with this one."""
+    tensors, record = state_of(session, selection)
+    record |= {"identity": _whole(identity, session), "tracker": noted(folder.parent)}
+    return write_checkpoint(folder, session.env_steps, session.config.keep_checkpoints, tensors, {"checkpoint": record})
+
+
+def resume_newest(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> None:
+    """Bring a fresh session to the newest checkpoint that is whole, and its environments with it.
 
     Raises:
-        RequestError: where the file is broken, or was made with other settings; the first that differs is named.
+        RequestError: where no file is whole, or a whole one was made with other settings.
+    """
+    remove_unfinished(folder)
+    paths, broken = newest_first(folder), None
+    if not paths:
+        LOG.warning("the run was stopped before its first checkpoint: it starts anew")
+        return
+    for path in paths:
+        try:
+            observations = load_checkpoint(path, session, selection, identity)
+        except OtherRun:
+            raise
+        except RequestError as error:
+            LOG.warning("%s; going back to the checkpoint before", error)
+            set_aside(path)
+            broken = broken or error
+            continue
+        _say_restarts(session, session.collector.go_on(observations))
+        return
+    raise RequestError(f"expected a checkpoint that is whole in {folder}: {broken}; start anew with --overwrite")
+
+
+def load_checkpoint(path: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> Any:
+    """Bring a fresh session to where the checkpoint was written, and return the observations that it saw then.
+
+    Raises:
+        RequestError: where the file is broken, or was made with other settings; those that differ are named.
     """
     tensors, metadata = read_sealed(path)
     record = metadata.get("checkpoint")
     if record is None:
         raise RequestError(f"expected a checkpoint, found a student file at {path}")
-    _check_identity(record["identity"], identity)
-    space = describe_space(session.envs.observation_space)
-    session.create_student(load_normalizer(record["normalizer"], space))
-    assert session.policy is not None
-    session.policy.load_state_dict(_torch(_named(tensors, "student.")))
-    session.trainer.stepper.restore(_named(tensors, "training."))
-    session.trainer.recovery.n = int(tensors["recovery.n"])
-    if record["best_env_steps"] is not None:
-        returns = np.array(tensors["selection.returns"])
-        selection.best = Candidate(record["best_env_steps"], _torch(_named(tensors, "best.")), returns)
-    stored = _torch(_named(tensors, "buffer."))
-    session.buffer.add(stored["features"], stored["teacher_params"])
-    session.buffer.next = record["buffer_next"]
-    if record["calibration"] is not None:
-        session.teacher.calibration = record["calibration"]  # type: ignore[attr-defined]
-    session.collector.n_episodes = np.array(tensors["collector.n_episodes"])
-    session.collector.returns.extend(record["returns"])
-    session.collector.env_seconds = record["seconds"]["environment"]
-    session.env_steps, session.iteration, session.seconds = record["env_steps"], record["iteration"], record["seconds"]
+    try:
+        _check_identity(record["identity"], _whole(identity, session))
+        observations = restore(session, selection, tensors, record)
+        note_again(path.parent.parent, {str(name): str(value) for name, value in record["tracker"].items()})
+        return observations
+    except OtherRun:
+        raise
+    except LIES as error:
+        reason = one_line(f"{type(error).__name__}: {error}"[:200])
+        raise RequestError(f"{path} is not a checkpoint that this version can go on from ({reason})") from None
+
+
+def _say_restarts(session: Session, failed: dict[int, str]) -> None:
+    if failed:
+        reasons = sorted(set(failed.values()))
+        LOG.warning(
+            "%s: %d of %d environments could not be brought back to where they were, and start a new episode (%s); "
+            "from here on the run differs from one that was not interrupted",
+            session.envs.env_id,
+            len(failed),
+            session.envs.n_envs,
+            "; ".join(reasons[:MAX_NAMED]),
+        )
+
+
+def _whole(identity: dict[str, Any], session: Session) -> dict[str, Any]:
+    """Return an identity with all that tells the teacher from another, as JSON gives it back."""
+    found: dict[str, Any] = json.loads(json.dumps({**identity, "made_with": fingerprint(session.teacher)}))
+    return found
 
 
 def _check_identity(saved: dict[str, Any], now: dict[str, Any]) -> None:
-    saved, now = ({**values, **values.get("config", {})} for values in (saved, now))
-    for name in saved:
-        if name not in ("config", *LIMITS) and saved[name] != now.get(name):
-            raise RequestError(
-                f"the checkpoint was made with {name}={saved[name]!r}, found {now.get(name)!r}; "
-                "resume with the same settings, or start anew with --overwrite"
-            )
+    one, other = _fields(saved), _fields(now)
+    differing = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    if differing:
+        named = "; ".join(f"{name}={one.get(name)!r}, found {other.get(name)!r}" for name in differing[:MAX_NAMED])
+        raise OtherRun(
+            f"the checkpoint was made with {named}; resume with the same settings, or start anew with --overwrite"
+        )
 
 
-def _named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
-
-
-def _torch(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+def _fields(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be equal, by name: settings by their own, all else by where it stands."""
+    fields: dict[str, Any] = {}
+    for name, value in identity.items():
+        if name == "config":
+            fields |= {key: setting for key, setting in value.items() if key not in LIMITS}
+        elif isinstance(value, dict):
+            fields |= {f"{name}.{key}": part for key, part in value.items()}
+        else:
+            fields[name] = value
+    return fields

@@ -64,7 +64,12 @@ class DistillConfig:
     n_eval_envs: int = 16
     """Environments stepped side by side in the proof."""
     checkpoint_every: int = 50_000
-    """Environment steps between checkpoints in the run folder; 0 keeps only the one of an interruption."""
+    """Environment steps between checkpoints in the run folder; 0 for none by steps. An interruption and the end of the
+    collection always write one."""
+    checkpoint_minutes: float = 0.0
+    """Minutes between checkpoints; 0 for none by time."""
+    keep_checkpoints: int = 3
+    """Checkpoints kept, the newest: a broken one falls back to the one before."""
     max_recoveries: int = 3
     """Times that training may go back to the last good student, at a tenth of the learning rate, where its loss or
     gradient is not finite."""
@@ -84,9 +89,18 @@ class DistillConfig:
                 _require(False, field.name, f"a number ({field.type})", value)
         _require(isinstance(self.loss, str), "loss", "a name", self.loss)
         _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
-        for name in ("timesteps", "buffer_size", "n_envs", "n_steps", "n_epochs", "batch_size", "n_eval_envs"):
+        for name in (
+            "timesteps",
+            "buffer_size",
+            "n_envs",
+            "n_steps",
+            "n_epochs",
+            "batch_size",
+            "n_eval_envs",
+            "keep_checkpoints",
+        ):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", "checkpoint_every", *LIMITS):
+        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", *LIMITS):
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             _require(0 < getattr(self, name) < float("inf"), name, "more than 0 and finite", getattr(self, name))
@@ -110,8 +124,12 @@ NUMBERS: dict[str, type] = {"int": Integral, "float": Real}
 
 MAX_ENVS = 65_536
 
-LIMITS = ("env_restarts", "env_timeout", "max_recoveries")
-"""What a run bears with; another value changes nothing in a run that goes well, so a resumed one may have others."""
+LIMITS = (
+    *("env_restarts", "env_timeout", "max_recoveries"),
+    *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints"),
+)
+"""What a run bears with, and how it is kept; other values change nothing in a run that goes well, so that a resumed one
+may have others."""
 
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),

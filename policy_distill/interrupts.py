@@ -16,6 +16,8 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.requested = False
+        self.saved = False
+        """True once there is a checkpoint to go on from."""
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Interrupts:
@@ -30,10 +32,10 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def stop_if_requested(self, where: str, saved: bool) -> None:
-        """Raise `Interrupted` where a signal has come; `saved` says whether a checkpoint was written."""
+    def stop_if_requested(self, where: str) -> None:
+        """Raise `Interrupted` where a signal has come."""
         if self.requested:
-            raise Interrupted(f"stopped {where}; {'the checkpoint is written' if saved else 'nothing was kept'}")
+            raise Interrupted(f"stopped {where}; {'the checkpoint is written' if self.saved else 'nothing was kept'}")
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT:

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from policy_distill.checkpoint import load_checkpoint, save_checkpoint
+from policy_distill.checkpoint import Keeper
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import open_environments, without_normalization
@@ -64,7 +64,7 @@ def distill(
         tracker: a further sink of metrics beside `metrics.jsonl`, or a function that makes one from the run folder and
             its settings once the request is known to be right.
         out: a run folder; None writes nothing.
-        resume: go on from the checkpoint in `out`.
+        resume: go on from the newest checkpoint in `out`, bit for bit where the environments allow it.
         overwrite: replace the run in `out`.
         progress: draw a bar on stderr where that is a terminal.
         video: record teacher and student side by side, for the report; needs the extra `video`.
@@ -75,33 +75,32 @@ def distill(
         RunFault: for an environment or a loss that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
-    began = time.perf_counter()
     config, loss = _settle(teacher, student, make_config(config, overrides))
-    with closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs:
+    with (
+        Interrupts() as interrupts,
+        closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs,
+    ):
         check_fit(teacher, envs)
         session = Session(teacher, envs, student, loss, config)
         footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
-        if folder and resume:
-            load_checkpoint(folder.checkpoint, session, selection, identity)
+        keeper = Keeper(folder.checkpoints if folder else None, session, selection, identity, resume=resume)
+        interrupts.saved = keeper.saved
         with (
             keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
-            closing(_open_sinks(tracker, folder, identity, session.env_steps if resume else None)) as sinks,
+            closing(_open_sinks(tracker, folder, identity, session.env_steps)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
-            Interrupts() as interrupts,
             threads_for(teacher),
             step_limit(config.env_timeout),
         ):
-            _iterate(session, selection, sinks, interrupts, bar, folder, identity)
+            _iterate(session, selection, sinks, interrupts, bar, keeper)
             selection.finish()
             comparison = prove(session, env, reference, bar, interrupts)
-            result = _finish(session, comparison, identity, folder, began)
-            if folder and video:
-                try_video(teacher, result.student, without_normalization(env), folder.video)
-            _report(result, sinks)
+            result = _finish(session, comparison, identity, folder)
+            _report(result, teacher, env if video else None, sinks)
     if folder:
         try_report(folder.path)
     return result
@@ -114,13 +113,13 @@ def _settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Dist
 
 
 def _open_sinks(
-    tracker: Tracker | MakeTracker | None, folder: RunFolder | None, identity: dict[str, Any], resume_step: int | None
+    tracker: Tracker | MakeTracker | None, folder: RunFolder | None, identity: dict[str, Any], resume_step: int
 ) -> FanOut:
-    if folder and resume_step is None:
+    if folder:
         folder.write_json("config.json", identity)
     if callable(tracker):
         tracker = tracker(folder.path, identity) if folder else None
-    return with_jsonl(tracker, folder.metrics if folder else None, resume_step)
+    return with_jsonl(tracker, folder.metrics if folder else None, resume_step or None)
 
 
 def _iterate(
@@ -129,11 +128,9 @@ def _iterate(
     tracker: FanOut,
     interrupts: Interrupts,
     bar: Progress,
-    folder: RunFolder | None,
-    identity: dict[str, Any],
+    keeper: Keeper,
 ) -> None:
     """Run iterations until all data is collected: the algorithm."""
-    saved = session.env_steps
     while not session.done:
         before = session.env_steps
         rollout = session.collect()
@@ -148,15 +145,15 @@ def _iterate(
             tracker.histograms(session.gradients(), session.env_steps)
         bar.update(session.env_steps, metrics)
 
-        due = 0 < session.config.checkpoint_every <= session.env_steps - saved
-        if folder and (due or session.done or interrupts.requested):
-            save_checkpoint(folder.checkpoint, session, selection, identity)
-            saved = session.env_steps
-        interrupts.stop_if_requested(f"at {session.env_steps} of {session.config.timesteps} steps", folder is not None)
+        if keeper.due(stopping=interrupts.requested):
+            tracker.sync()
+            keeper.save()
+        interrupts.saved = keeper.saved
+        interrupts.stop_if_requested(f"at {session.env_steps} of {session.config.timesteps} steps")
 
 
 def _finish(
-    session: Session, comparison: Comparison | None, identity: dict[str, Any], folder: RunFolder | None, began: float
+    session: Session, comparison: Comparison | None, identity: dict[str, Any], folder: RunFolder | None
 ) -> DistillResult:
     """Make the student with its record, and write both to the run folder."""
     provenance = provenance_of(identity, session.teacher, session.env_steps)
@@ -171,7 +168,7 @@ def _finish(
         env_id=identity["env_id"],
         config=session.config,
         env_steps=session.env_steps,
-        wall_seconds=time.perf_counter() - began,
+        wall_seconds=time.perf_counter() - session.began,
     )
     if folder:
         student.save(folder.student)
@@ -181,8 +178,10 @@ def _finish(
     )
 
 
-def _report(result: DistillResult, tracker: Tracker) -> None:
-    """Log the proof and the sizes, and hand the student over as an artifact."""
+def _report(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tracker) -> None:
+    """Log the proof and the sizes, and hand the student over as an artifact; `filmed` is the environment of a video."""
+    if result.out and filmed is not None:
+        try_video(teacher, result.student, without_normalization(filmed), RunFolder(result.out).video)
     record = result.evaluation
     metrics = {**final_metrics(record), "model/latency_us": latency_us(result.student)}
     tracker.log(metrics, record["env_steps"])

@@ -34,7 +34,7 @@ def prove(
 
     def on_episode(n_done: int) -> None:
         advance(n_done)
-        interrupts.stop_if_requested(f"after {n_done} episodes of the proof", True)
+        interrupts.stop_if_requested(f"after {n_done} episodes of the proof")
 
     with session.timed("evaluate"), bar.phase("proof", 3 * config.eval_episodes) as advance:
         return compare_policies(

@@ -5,11 +5,14 @@ Without a clock, so that the same run gives the same file.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.interfaces import Teacher
+from policy_distill.observations import dump_normalizer
 
 LIBRARIES = ("policy-distill", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")
 
@@ -23,6 +26,27 @@ def identity_of(teacher: Teacher, env_id: str, student: str, config: DistillConf
         "config": config.to_json(),
         "library_versions": library_versions(),
     }
+
+
+def fingerprint(teacher: Teacher) -> dict[str, Any]:
+    """Return what tells a teacher from any other, beyond its file: statistics, wrappers, and what was set by hand.
+
+    One without a file is told by its weights, where it is a network.
+    """
+    normalizer = json.dumps(dump_normalizer(teacher.normalizer)).encode()
+    facts: dict[str, Any] = {
+        "normalizer": hashlib.sha256(normalizer).hexdigest(),
+        "env_wrappers": list(teacher.env_wrappers),
+        "temperature": getattr(teacher, "calibration", None) if getattr(teacher, "fixed", False) else None,
+        "members": [fingerprint(member) for member in getattr(teacher, "teachers", ())],
+    }
+    policy: Any = getattr(teacher, "policy", None)
+    if not teacher.provenance.get("sha256") and hasattr(policy, "state_dict"):
+        digest = hashlib.sha256()
+        for name, value in policy.state_dict().items():
+            digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
+        facts["weights"] = digest.hexdigest()
+    return facts
 
 
 def provenance_of(identity: dict[str, Any], teacher: Teacher, env_steps: int) -> dict[str, Any]:

@@ -15,7 +15,9 @@ import numpy as np
 
 from policy_distill.env_faults import Misbehaviour, check_observations
 from policy_distill.environments import Environments
+from policy_distill.episodes_state import EpisodeLog, row
 from policy_distill.interfaces import Policy
+from policy_distill.packing import same
 
 TRAINING_SEEDS = 2**31
 """Training episodes start from seeds of at least this, evaluation episodes from smaller ones: they never meet."""
@@ -60,19 +62,25 @@ class Collector:
         """Returns of the last episodes that ended."""
         self.env_seconds = 0.0
         """Time spent in the environments themselves."""
-        self._running = np.zeros(envs.n_envs)
-        self._starts = np.ones(envs.n_envs, dtype=bool)
-        self._state: Any = None
-        self._begun = False
+        self.running = np.zeros(envs.n_envs)
+        """Returns of the running episodes so far."""
+        self.starts = np.ones(envs.n_envs, dtype=bool)
+        """True where the current observation is an episode's first."""
+        self.state: Any = None
+        """What the policy that acts carries from step to step."""
+        self.log = None if envs.resets_itself else EpisodeLog(envs.n_envs)
+        """What running episodes are brought back from; None where the environments start episodes by themselves."""
+        self.begun = False
+        """True once all environments are in an episode."""
 
     def begin(self) -> None:
         """Start an episode in every environment."""
         for index in range(self.envs.n_envs):
             self._reset(index)
-        self._running[:] = 0.0
-        self._starts[:] = True
-        self._state = None
-        self._begun = True
+        self.running[:] = 0.0
+        self.starts[:] = True
+        self.state = None
+        self.begun = True
 
     def collect(
         self, actor: Policy, n_steps: int, deterministic: bool, teacher_share: float, *, masked: bool = False
@@ -82,7 +90,7 @@ class Collector:
         Raises:
             RunFault: where an observation is not finite.
         """
-        if not self._begun:
+        if not self.begun:
             self.begin()
         obs = _allocate(self.envs.obs, n_steps)
         episode_starts = np.empty((n_steps, self.envs.n_envs), dtype=bool)
@@ -90,38 +98,70 @@ class Collector:
         for step in range(n_steps):
             # Before anybody acts on it: a policy given NaN fails in ways that hide the cause.
             while (failed := check_observations(self.envs, f"at step {step} of the rollout")) is not None:
-                self._running[failed], self._starts[failed] = 0.0, True
+                self.running[failed], self.starts[failed] = 0.0, True
                 self._reset(failed)
             _store(obs, step, self.envs.obs)
-            episode_starts[step] = self._starts
+            episode_starts[step] = self.starts
             options = {}
             if masked:
                 masks.append(self.envs.action_masks())
                 options = {"action_masks": masks[-1]}
-            actions, self._state = actor.predict(self.envs.obs, self._state, self._starts, deterministic, **options)
+            actions, self.state = actor.predict(self.envs.obs, self.state, self.starts, deterministic, **options)
+            if self.log is not None:
+                self.log.took(actions)
             self._advance(actions)
+        if self.log is not None:
+            self.log.trim()
         return Rollout(obs, episode_starts, np.stack(masks) if masked else None, teacher_share)
 
     def _advance(self, actions: np.ndarray) -> None:
         began = time.perf_counter()
         rewards, terminated, truncated = self.envs.step(actions)
-        self._running += rewards
-        self._starts = terminated | truncated
+        self.running += rewards
+        self.starts = terminated | truncated
         # Mostly nobody has ended, and a list says so sooner than an array.
-        for index in np.flatnonzero(self._starts).tolist() if True in self._starts.tolist() else ():
-            if math.isfinite(self._running[index]):
-                self.returns.append(float(self._running[index]))
+        for index in np.flatnonzero(self.starts).tolist() if True in self.starts.tolist() else ():
+            if math.isfinite(self.running[index]):
+                self.returns.append(float(self.running[index]))
             else:
                 self.envs.restart(
-                    index, Misbehaviour(index, f"the rewards of its episode sum to {self._running[index]}")
+                    index, Misbehaviour(index, f"the rewards of its episode sum to {self.running[index]}")
                 )
-            self._running[index] = 0.0
+            self.running[index] = 0.0
             if not self.envs.resets_itself:
                 self._reset(index)
         self.env_seconds += time.perf_counter() - began
 
+    def go_on(self, obs: Any) -> dict[int, str]:
+        """Bring the environments back to where `obs` `[N, ...]` were seen; all else here is already as it was then.
+
+        Episodes that cannot be brought back restart.
+
+        Returns:
+            For each environment whose episode restarts, why.
+        """
+        if self.log is None:
+            self.begin()
+            return dict.fromkeys(range(self.envs.n_envs), "the vector starts its episodes by itself")
+        self.begun = True
+        returns, failed = self.log.replay(self.envs)
+        for index in range(self.envs.n_envs):
+            if index in failed:
+                pass
+            elif not same(row(self.envs.obs, index), row(obs, index)):
+                failed[index] = "the same seed and actions led to another observation"
+            elif returns[index] != self.running[index]:
+                failed[index] = "the same seed and actions led to another return"
+        for index in failed:
+            self.running[index], self.starts[index] = 0.0, True
+            self._reset(index)
+        return failed
+
     def _reset(self, index: int) -> None:
-        self.envs.reset(index, _episode_seed(self.seed, index, int(self.n_episodes[index])))
+        seed = _episode_seed(self.seed, index, int(self.n_episodes[index]))
+        if self.log is not None:
+            self.log.began(index, seed)
+        self.envs.reset(index, seed)
         self.n_episodes[index] += 1
 
 

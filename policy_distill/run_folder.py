@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from policy_distill.checkpoint_files import newest_first
 from policy_distill.errors import RequestError
 from policy_distill.student_file import write_atomically
 
@@ -56,9 +57,15 @@ class RunFolder:
         return self.path / "video.mp4"
 
     @property
-    def checkpoint(self) -> Path:
-        """What a resumed run starts from."""
-        return self.path / "checkpoint" / "latest.safetensors"
+    def checkpoints(self) -> Path:
+        """The folder of what a resumed run starts from."""
+        return self.path / "checkpoint"
+
+    @property
+    def begun(self) -> bool:
+        """True where a run was stopped before its first checkpoint: nothing is lost by starting it anew."""
+        left = list(self.checkpoints.glob("step-*"))
+        return (self.path / "config.json").is_file() and not left and not self.student.exists()
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         """Write one JSON file of the folder, strictly: NaN is a mistake of ours."""
@@ -70,7 +77,7 @@ def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool =
 
     Args:
         path: made where it does not exist.
-        resume: go on from the checkpoint in it.
+        resume: go on from the newest checkpoint in it.
         overwrite: remove what a run left there; other files stay.
 
     Raises:
@@ -82,9 +89,9 @@ def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool =
     if folder.path.exists() and not folder.path.is_dir():
         raise RequestError(f"expected a folder for --out, found a file at {folder.path}; name another")
     if resume:
-        if not folder.checkpoint.is_file():
+        if not newest_first(folder.checkpoints) and not folder.begun:
             raise RequestError(
-                f"expected a checkpoint to resume at {folder.checkpoint}, found none; start without --resume"
+                f"expected a checkpoint to resume in {folder.checkpoints}, found none; start without --resume"
             )
         return folder
     if folder.path.is_dir() and any(folder.path.iterdir()):

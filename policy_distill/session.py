@@ -54,10 +54,13 @@ class Session:
         envs.faults.allowed = config.env_restarts
         self.env_steps = 0
         self.iteration = 0
+        self.began = time.perf_counter()
+        """When the run began, on the clock of this process; earlier by what a resumed run had taken before."""
         self.seconds = dict.fromkeys((*STAGES, "environment"), 0.0)
         """Time spent in each stage; `environment` is a part of `collect`."""
         self.policy: StudentPolicy | None = None
-        self._label_state: Any = None
+        self.label_state: Any = None
+        """What a recurrent teacher that labels carries from rollout to rollout."""
         self.masked = bool(getattr(teacher, "takes_action_masks", False))
 
     @property
@@ -108,8 +111,8 @@ class Session:
         with self.timed("label"):
             if self.policy is None and hasattr(self.teacher, "calibrate"):
                 self.teacher.calibrate(rollout.obs)
-            params, self._label_state = self.teacher.label(
-                rollout.obs, rollout.episode_starts, self._label_state, rollout.action_masks
+            params, self.label_state = self.teacher.label(
+                rollout.obs, rollout.episode_starts, self.label_state, rollout.action_masks
             )
             check_labels(params)
         return params.reshape(-1, params.shape[-1])

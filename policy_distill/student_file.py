@@ -98,6 +98,22 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Put a folder's names on the disk too, where a system can: a renamed file must not come back as it was."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        # Some file systems have no such thing; the file itself is safe.
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def _read_bytes(path: Path) -> bytes:

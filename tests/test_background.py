@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -52,3 +54,18 @@ def test_a_closed_one_leaves_no_process():
     background.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_process_whose_parent_was_killed_ends_quietly():
+    code = (
+        "import os, time; from policy_distill.background import Background\n"
+        "def call(say):\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    while True:\n"
+        "        time.sleep(0.05); say(1)\n"
+        "b = Background(call, forked=True); time.sleep(1.0); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    # Both streams are read to their ends, so that the process beside it has ended too.
+    assert done.returncode == -9
+    assert done.stderr == ""

@@ -15,6 +15,7 @@ from policy_distill.tracking import wandb_run, wandb_start
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import METRICS
 from policy_distill.tracking.suite import track_suite
+from policy_distill.tracking.sync import offline_runs
 from policy_distill.tracking.table import FanOut, tracker_maker, with_jsonl
 from tests.doubles import cartpole_teacher
 from tests.run_folders import write_run
@@ -91,6 +92,43 @@ def test_an_offline_run_prints_nothing_and_writes_nothing_at_home(offline_run):
     assert done.stdout == ""
     left = [path for path in (out.parent / "home").rglob("*") if path.is_file()]
     assert not [path for path in left if "artifacts" in path.parts]
+
+
+ATTEMPT = """
+import os, sys, time
+from pathlib import Path
+from policy_distill.tracking.wandb_start import start
+from policy_distill.tracking.table import with_jsonl
+out, first, resume = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) or None
+wandb = start("offline", out, config={"env_id": "L-v3", "student": "mlp:8"})
+tracker = with_jsonl(wandb, out / "metrics.jsonl", resume)
+for step in range(first, 70, 10):
+    tracker.log({"train/kl": 1 / step, "train/loss": float("nan")}, step)
+    if step == 40 and not resume:
+        os._exit(9)
+tracker.log({"eval/retention": 0.9}, 60)
+tracker.close()
+"""
+
+
+def test_the_group_shows_one_run_after_a_death_and_a_resume(tmp_path):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    env |= {"HOME": str(tmp_path)}
+    out = tmp_path / "run"
+    out.mkdir()
+    codes = [
+        subprocess.run([sys.executable, "-c", ATTEMPT, out, *arguments], env=env, timeout=120, check=False).returncode
+        for arguments in (("10", "0"), ("30", "20"), ("50", "40"))
+    ]
+    assert codes == [9, 0, 0]
+    (uploaded,) = offline_runs(out)
+    assert len(list(out.rglob("superseded-offline-run-*"))) == 2
+    run = read_run(out / "wandb")
+    steps = [row["time/env_steps"] for row in read_metrics(out / "metrics.jsonl")]
+    assert steps == [10, 20, 30, 40, 50, 60, 60]
+    assert [row["time/env_steps"] for row in run["history"]] == steps
+    assert run["history"][0]["train/kl"] == 0.1
+    assert uploaded.path.parent == out / "wandb"
 
 
 class Failing:

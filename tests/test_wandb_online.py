@@ -141,6 +141,37 @@ def test_a_resumed_run_goes_on_under_its_id(accepted, server):
     assert server.resumed == list(first.runs)
 
 
+RESUMED = """
+import sys, time
+from pathlib import Path
+from policy_distill.tracking import wandb_run, wandb_start
+from policy_distill.tracking.table import with_jsonl
+wandb_start.INIT_SECONDS, wandb_run.FINISH_SECONDS = 8, 4
+out, first, last, resume = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]) or None
+out.mkdir(exist_ok=True)
+tracker = wandb_start.start("online", out, config={"env_id": "L-v3", "student": "mlp:8"})
+both = with_jsonl(tracker, out / "metrics.jsonl", resume)
+for step in range(first, last + 1, 10):
+    both.log({"train/kl": 1 / step}, step)
+if last == 60:
+    both.log({"eval/retention": 0.9}, step)
+both.close()
+"""
+
+
+def test_a_resumed_run_is_told_nothing_twice(server, tmp_path):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    env |= {"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": server.url, "HOME": str(tmp_path)}
+    # The first attempt ends at 40, the last checkpoint was that of 20; the third says a proof again.
+    for first, last, resume in ((10, 40, 0), (30, 60, 20), (60, 60, 50)):
+        command = [sys.executable, "-c", RESUMED, tmp_path / "run", str(first), str(last), str(resume)]
+        subprocess.run(command, env=env, check=True, timeout=120)
+    (name,) = server.runs
+    steps = [row["time/env_steps"] for row in server.history[name]]
+    assert steps == [10, 20, 30, 40, 50, 60, 60]
+    assert [row["time/env_steps"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")] == steps
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_server_that_refuses_costs_a_warning_and_the_run_is_offline(server, tmp_path, status):
     server.status = status

@@ -111,17 +111,26 @@ class WandbServer:
         }
 
     def _resume_status(self, v):
-        self.resumed.append(v.get("name"))
-        return {"model": {"bucket": None}}
+        name = v.get("name")
+        self.resumed.append(name)
+        if name not in self.summary:
+            return {"model": {"bucket": None}}
+        rows = self.history.get(name, [])
+        bucket = {"id": "b", "name": name, "displayName": name, "config": "{}", "tags": [], "wandbConfig": '{"t": 1}'}
+        bucket |= {"summaryMetrics": json.dumps(self.summary[name]), "historyLineCount": len(rows)}
+        bucket |= {"historyTail": json.dumps([json.dumps(row) for row in rows[-1:]]), "logLineCount": 0}
+        bucket |= {"eventsTail": "[]", "eventsLineCount": 0}
+        return {"model": {"id": "p", "name": "p", "entity": {"id": "e", "name": ENTITY}, "bucket": bucket}}
 
     def _upsert(self, v):
+        new = v["name"] not in self.runs
         run = self.runs.setdefault(v["name"], {})
         run.update({key: value for key, value in v.items() if value is not None})
         entity = {"id": "e", "name": v.get("entity") or ENTITY}
         project = {"id": "p", "name": v.get("project") or "p", "entity": entity}
         bucket = {"id": "b", "name": v["name"], "displayName": v.get("displayName"), "description": "", "config": "{}"}
         bucket |= {"sweepName": None, "historyLineCount": 0, "project": project}
-        return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+        return {"upsertBucket": {"bucket": bucket, "inserted": new}}
 
     def _create_artifact(self, v):
         v = v.get("input") or v

@@ -20,9 +20,9 @@ class JsonlTracker:
     """Appends each call of `log` as one line, flushed at once."""
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
-        """Open `path`; with `resume_step`, lines of later steps and a broken last line are dropped first."""
+        """Open `path`; with `resume_step`, what a resumed run says again is dropped first, and a broken last line."""
         if resume_step is not None:
-            kept = [row for row in read_metrics(path) if row[STEP] <= resume_step]
+            kept = rows_until(path, resume_step)
             write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
         self._path = path
         self._file = path.open("a" if resume_step is not None else "w", encoding="utf-8")
@@ -36,6 +36,10 @@ class JsonlTracker:
         self._file.write(json.dumps(row, allow_nan=False) + "\n")
         self._file.flush()
 
+    def sync(self) -> None:
+        """Put all lines on the disk, so that a checkpoint is never ahead of them."""
+        os.fsync(self._file.fileno())
+
     def summary(self, values: Mapping[str, Any]) -> None:
         """Do nothing: `evaluation.json` holds the final values."""
 
@@ -46,6 +50,15 @@ class JsonlTracker:
         """Close the file; each line was flushed, so what cannot be written now was an error before."""
         with suppress(OSError):
             self._file.close()
+
+
+def rows_until(path: Path, step: int) -> list[dict[str, Any]]:
+    """Return the lines of the iterations up to `step`, one for each, without that of a proof after the last."""
+    rows: dict[int, dict[str, Any]] = {}
+    for row in read_metrics(path):
+        if row[STEP] <= step:
+            rows.setdefault(row[STEP], row)
+    return [rows[key] for key in sorted(rows)]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

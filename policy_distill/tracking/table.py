@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from policy_distill.interfaces import Tracker
-from policy_distill.tracking.jsonl import JsonlTracker
+from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
+from policy_distill.tracking.metrics import STEP
 from policy_distill.tracking.trackio_run import start as start_trackio
 from policy_distill.tracking.wandb_start import start
 
@@ -34,6 +36,12 @@ class FanOut:
             if getattr(tracker, "wants_gradients", False):
                 tracker.histograms(arrays, step)  # type: ignore[attr-defined]
 
+    def sync(self) -> None:
+        """Put what was logged on the disk, where a sink is a file of ours."""
+        for tracker in self._trackers:
+            if isinstance(tracker, JsonlTracker):
+                tracker.sync()
+
     def summary(self, values: Mapping[str, Any]) -> None:
         """Summarise to all."""
         for tracker in self._trackers:
@@ -51,8 +59,15 @@ class FanOut:
 
 
 def with_jsonl(tracker: Tracker | None, path: Path | None, resume_step: int | None = None) -> FanOut:
-    """Return `tracker` (if any) together with a `metrics.jsonl` at `path` (if any)."""
+    """Return `tracker` (if any) together with a `metrics.jsonl` at `path` (if any).
+
+    A resumed run drops from `metrics.jsonl` what it will say again; a tracker that starts anew is told the rest.
+    """
     trackers: list[Tracker] = [] if path is None else [JsonlTracker(path, resume_step)]
+    if path is not None and resume_step is not None and getattr(tracker, "wants_history", False):
+        for row in read_metrics(path):
+            metrics = {name: math.nan if value is None else value for name, value in row.items() if name != STEP}
+            tracker.log(metrics, row[STEP])  # type: ignore[union-attr]
     return FanOut([*trackers, tracker] if tracker is not None else trackers)
 
 

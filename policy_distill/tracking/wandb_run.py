@@ -42,7 +42,9 @@ class WandbTracker:
         *,
         online: bool = False,
         gradients: bool = False,
+        known: Mapping[str, Any] | None = None,
     ) -> None:
+        """Take a run that was started; `known` is the summary of one that is resumed, so far."""
         self._online = online
         self._run = run
         self._config = config
@@ -53,6 +55,9 @@ class WandbTracker:
         self._record: dict[str, Any] = {}
         self.wants_gradients = gradients
         """True where histograms of the gradients were asked for."""
+        self.wants_history = known is None
+        """True where a resumed distillation must tell this run what came before."""
+        self._known = known or {}
 
     @property
     def url(self) -> str | None:
@@ -63,11 +68,19 @@ class WandbTracker:
         """Log metrics against `time/env_steps`."""
         check_names(metrics)
         row = {STEP: step, **metrics}
-        self._worker.submit("log", lambda: self._run.log(row))
+        if not self._knows(row):
+            self._worker.submit("log", lambda: self._run.log(row))
+
+    def _knows(self, row: Mapping[str, Any]) -> bool:
+        """Say whether a resumed run was told this before it stopped, after the checkpoint that it goes on from."""
+        last, step = self._known.get(STEP, -1), row[STEP]
+        return step < last or (step == last and all(name in self._known for name in row))
 
     def histograms(self, arrays: Mapping[str, Any], step: int) -> None:
         """Log the distribution of each array's values."""
         arrays = dict(arrays)
+        if self._knows({STEP: step, **arrays}):
+            return
 
         def log() -> None:
             self._run.log({STEP: step, **{name: self._wandb.Histogram(values) for name, values in arrays.items()}})

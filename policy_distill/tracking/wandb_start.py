@@ -31,6 +31,12 @@ wherever the run folder lies now, on any machine with policy-distill:
 RUN_FOLDER is the folder that this one lies in.
 """
 
+RESUMABLE = "distill"
+"""The job type of runs that are resumed in their folder."""
+
+SUPERSEDED = "superseded-"
+"""Put before the name of an offline run that a later attempt says again, so that no upload finds it."""
+
 RUN_FILE = "policy_distill.json"
 """Beside W&B's files: which run this folder's is, so that it goes on under the same id when resumed online."""
 
@@ -84,8 +90,8 @@ def start(
     if started is None:
         worker.close(0.1)
         return None
-    run, online = started
-    return WandbTracker(run, wandb, worker, folder, config, teacher, online=online, gradients=gradients)
+    run, online, known = started
+    return WandbTracker(run, wandb, worker, folder, config, teacher, online=online, gradients=gradients, known=known)
 
 
 def resolve_mode(mode: str) -> str:
@@ -106,8 +112,10 @@ def has_key() -> bool:
     return netrc.is_file() and "wandb" in netrc.read_text(errors="replace")
 
 
-def _init(wandb: Any, mode: str, arguments: dict[str, Any], folder: Path) -> tuple[Any, bool] | None:
-    """Return a run and whether it is online; None where W&B fails in every way."""
+def _init(
+    wandb: Any, mode: str, arguments: dict[str, Any], folder: Path
+) -> tuple[Any, bool, dict[str, Any] | None] | None:
+    """Return a run, whether it is online, and what it knew before if resumed; None where W&B fails in every way."""
     # What W&B fails to tell its makers about itself is no news for whoever runs this.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     with environment(folders(folder)):
@@ -121,8 +129,11 @@ def _init(wandb: Any, mode: str, arguments: dict[str, Any], folder: Path) -> tup
                 words = " ".join(str(error).split())[:300]
                 LOG.warning("W&B could not start %s (%s: %s)", attempt, type(error).__name__, words)
                 continue
-            _remember(folder, attempt, run)
-            return run, attempt == "online"
+            job = str(arguments["job_type"])
+            if job == RESUMABLE:
+                _supersede(folder)
+            _remember(folder, attempt, job, run)
+            return run, attempt == "online", dict(run.summary) if getattr(run, "resumed", False) else None
     return None
 
 
@@ -148,8 +159,38 @@ def _earlier(folder: Path) -> dict[str, Any]:
     return {"id": known["id"], "resume": "allow"} if known.get("mode") == "online" else {}
 
 
-def _remember(folder: Path, mode: str, run: Any) -> None:
-    known = {"id": str(run.id), "mode": mode, "project": str(getattr(run, "project", "") or "")}
+def noted(out: Path) -> dict[str, str]:
+    """Return what a checkpoint keeps of the run that a run folder is tracked by: its id, mode and place."""
+    try:
+        known = json.loads((out / "wandb" / RUN_FILE).read_text())
+        return {name: value for name, value in known.items() if isinstance(value, str)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def note_again(out: Path, known: dict[str, str]) -> None:
+    """Write down again which run a folder is tracked by, where that was lost."""
+    if known.get("id", "").isalnum() and not (out / "wandb" / RUN_FILE).exists():
+        write_atomically(out / "wandb" / RUN_FILE, json.dumps(known).encode())
+
+
+def _supersede(folder: Path) -> None:
+    """Rename the offline run of an earlier attempt: the one that starts now says all of it again.
+
+    Left as it is, an upload would show every attempt as a run of its own.
+    """
+    try:
+        known = json.loads((folder / RUN_FILE).read_text())
+        if known["mode"] == "offline" and known["job"] == RESUMABLE:
+            for path in folder.rglob("offline-run-*"):
+                if path.is_dir() and path.name.endswith(f"-{known['id']}"):
+                    path.rename(path.with_name(SUPERSEDED + path.name))
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+
+
+def _remember(folder: Path, mode: str, job: str, run: Any) -> None:
+    known = {"id": str(run.id), "mode": mode, "job": job, "project": str(getattr(run, "project", "") or "")}
     known["folder"] = str(folder.resolve())
     # Offline runs do not record it; the upload asks for it.
     known["entity"] = os.environ.get("WANDB_ENTITY", "")

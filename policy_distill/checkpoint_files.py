@@ -1,0 +1,48 @@
+"""Where checkpoints lie: one file for each, named by its step, the newest few of them kept.
+
+In: what a checkpoint holds. Out: files that are written whole or not at all, and found newest first.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policy_distill.student_file import write_sealed
+
+PATTERN = "step-*.safetensors"
+BROKEN = ".broken"
+"""Put at the end of the name of a file that could not be read."""
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder."""
+    return sorted(folder.glob(PATTERN), reverse=True)
+
+
+def write_checkpoint(
+    folder: Path, step: int, keep: int, tensors: dict[str, np.ndarray], metadata: dict[str, Any]
+) -> Path:
+    """Write the checkpoint of `step` environment steps, then remove all but the newest `keep`."""
+    path = folder / f"step-{step:012d}.safetensors"
+    write_sealed(path, tensors, metadata)
+    for old in newest_first(folder)[keep:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def set_aside(path: Path) -> None:
+    """Rename a broken checkpoint, so that it is not looked at again."""
+    with suppress(OSError):
+        os.replace(path, path.with_name(path.name + BROKEN))
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed process was in the middle of writing."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,98 @@
+"""Where running episodes stand, and how they are brought back there: from their seeds, by the actions that were taken.
+
+In: environments that start from a seed of one's own, and the actions of each step. Out: the same environments in the
+middle of the same episodes, bit for bit; and in words, those that did not come back so.
+
+No state of an environment is asked for, since few can say it: an episode is a function of its seed and its actions.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from policy_distill.environments import Environments
+
+MAX_BYTES = 2**28
+"""Actions remembered at most, in bytes."""
+
+MAX_STEPS = 2**17
+"""Steps remembered at most: an episode that lasts longer restarts in a resumed run."""
+
+
+class EpisodeLog:
+    """The actions since the oldest running episode began."""
+
+    def __init__(self, n_envs: int) -> None:
+        self.n_steps = 0
+        """Steps taken in all."""
+        self.begun = np.zeros(n_envs, dtype=np.int64)
+        """`n_steps` when each environment's episode began."""
+        self.seeds = np.zeros(n_envs, dtype=np.int64)
+        """What it began from."""
+        self._actions: deque[np.ndarray] = deque(maxlen=MAX_STEPS)
+
+    def began(self, index: int, seed: int) -> None:
+        """Note that an episode begins in one environment."""
+        self.begun[index], self.seeds[index] = self.n_steps, seed
+
+    def took(self, actions: np.ndarray) -> None:
+        """Note the actions `[N, ...]` of one step."""
+        if not self.n_steps:
+            self._actions = deque(maxlen=max(1, min(MAX_STEPS, MAX_BYTES // max(actions.nbytes, 1))))
+        # A copy: a policy may write its next actions where these lie.
+        self._actions.append(actions.copy())
+        self.n_steps += 1
+
+    def trim(self) -> None:
+        """Forget what no running episode needs."""
+        needed = self.n_steps - int(self.begun.min())
+        while len(self._actions) > needed:
+            self._actions.popleft()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the log as arrays; `ages` are the steps of each running episode."""
+        self.trim()
+        actions = np.stack(self._actions) if self._actions else np.zeros((0, len(self.begun)))
+        return {"ages": self.n_steps - self.begun, "seeds": self.seeds.copy(), "actions": actions}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what `arrays` returned."""
+        actions, ages = arrays["actions"], np.asarray(arrays["ages"], dtype=np.int64)
+        if actions.shape[1:2] != ages.shape or ages.shape != self.begun.shape or (ages < 0).any():
+            raise ValueError("the log of actions is of other environments")
+        self.n_steps = 0
+        for step in actions:
+            self.took(step)
+        self.n_steps = max(len(actions), int(ages.max()))
+        self.begun, self.seeds = self.n_steps - ages, np.array(arrays["seeds"], dtype=np.int64)
+
+    def replay(self, envs: Environments) -> tuple[np.ndarray, dict[int, str]]:
+        """Bring environments to where the log ends.
+
+        Returns:
+            The running returns `[N]`, and for each environment that could not be brought there, why.
+        """
+        first = self.n_steps - len(self._actions)
+        failed = {int(i): "its episode is longer than what is remembered" for i in np.flatnonzero(self.begun < first)}
+        returns = np.zeros(len(self.begun))
+        for offset, actions in enumerate([*self._actions, None]):
+            step = first + offset
+            for index in np.flatnonzero(self.begun == step).tolist():
+                envs.reset(index, int(self.seeds[index]))
+            active = self.begun <= step
+            active[list(failed)] = False
+            if actions is None or not active.any():
+                continue
+            rewards, terminated, truncated = envs.step(actions, active)
+            returns[active] += rewards[active]
+            for index in np.flatnonzero(active & (terminated | truncated)).tolist():
+                failed[index] = f"its episode ended at step {step + 1 - self.begun[index]}, and did not before"
+        return returns, failed
+
+
+def row(obs: Any, index: int) -> Any:
+    """Return the observation of one environment from those of all."""
+    return {key: row(value, index) for key, value in obs.items()} if isinstance(obs, dict) else obs[index]

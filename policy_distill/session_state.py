@@ -1,0 +1,119 @@
+"""All that the rest of a run depends on, as arrays and JSON values, and back.
+
+In: a session with its selection. Out: the same, in a session that was just opened; generators need no place in it,
+since their seeds are functions of the iteration (`schedule.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.observations import dump_normalizer, load_normalizer
+from policy_distill.packing import alike, pack, unpack
+from policy_distill.selection import Candidate, Selection
+from policy_distill.session import Session
+from policy_distill.spaces import describe_space
+
+LOG = logging.getLogger("policy_distill")
+
+
+def state_of(session: Session, selection: Selection) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return all that the rest of a run depends on: arrays, and JSON values."""
+    assert session.policy is not None
+    size, collector = session.buffer.size, session.collector
+    tensors = {f"student.{name}": array for name, array in session.policy.tensors().items()}
+    tensors |= {f"training.{name}": array for name, array in session.trainer.stepper.state().items()}
+    tensors["buffer.features"] = session.buffer.features[:size].cpu().numpy()
+    tensors["buffer.teacher_params"] = session.buffer.teacher_params[:size].cpu().numpy()
+    tensors["collector.n_episodes"] = collector.n_episodes
+    tensors["collector.running"] = collector.running
+    tensors["collector.starts"] = collector.starts
+    tensors["collector.returns"] = np.array(collector.returns, dtype=np.float64)
+    if collector.log is not None:
+        tensors |= {f"log.{name}": array for name, array in collector.log.arrays().items()}
+    if selection.best is not None:
+        tensors |= {f"best.{name}": value.cpu().numpy() for name, value in selection.best.weights.items()}
+        tensors["selection.returns"] = selection.best.returns
+    record = {
+        "best_env_steps": selection.best.env_steps if selection.best else None,
+        "env_steps": session.env_steps,
+        "iteration": session.iteration,
+        "seconds": session.seconds,
+        "wall_seconds": time.perf_counter() - session.began,
+        "normalizer": dump_normalizer(session.policy.spec.normalizer),
+        "buffer_next": session.buffer.next,
+        "calibration": getattr(session.teacher, "calibration", None),
+        "recoveries": session.trainer.recovery.n,
+        "env_restarts": session.envs.faults.n_restarts,
+        "obs": pack("obs", session.envs.obs, tensors),
+        "states": {
+            name: _pack_state(f"state.{name}", value, tensors)
+            for name, value in (("actor", collector.state), ("teacher", session.label_state))
+        },
+    }
+    return tensors, record
+
+
+def _pack_state(name: str, value: Any, tensors: dict[str, np.ndarray]) -> dict[str, Any] | None:
+    """Return the structure of a recurrent state; None for one of a kind of its own, as a policy may have."""
+    found: dict[str, np.ndarray] = {}
+    try:
+        structure: dict[str, Any] = pack(name, value, found)
+    except TypeError:
+        return None
+    tensors.update(found)
+    return structure
+
+
+def restore(session: Session, selection: Selection, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
+    """Give a session what `state_of` returned; return the observations."""
+    obs, collector = unpack(record["obs"], tensors), session.collector
+    if collector.log is not None:
+        if not alike(obs, session.envs.obs):
+            raise ValueError("its observations are of another environment")
+        collector.log.restore(_named(tensors, "log."))
+    session.create_student(load_normalizer(record["normalizer"], describe_space(session.envs.observation_space)))
+    assert session.policy is not None
+    session.policy.load_state_dict(_torch(_named(tensors, "student.")))
+    session.trainer.stepper.restore(_named(tensors, "training."))
+    session.trainer.recovery.n = int(record["recoveries"])
+    selection.best = None
+    if record["best_env_steps"] is not None:
+        returns = np.array(tensors["selection.returns"])
+        weights = _torch(_named(tensors, "best."))
+        if not alike(weights, session.weights()):
+            raise ValueError("its best student is of another network")
+        selection.best = Candidate(int(record["best_env_steps"]), weights, returns)
+    stored = _torch(_named(tensors, "buffer."))
+    session.buffer.add(stored["features"], stored["teacher_params"])
+    session.buffer.next = int(record["buffer_next"]) % session.buffer.capacity
+    if record["calibration"] is not None:
+        session.teacher.calibration = record["calibration"]  # type: ignore[attr-defined]
+    collector.n_episodes[:] = tensors["collector.n_episodes"]
+    collector.running[:] = tensors["collector.running"]
+    collector.starts[:] = tensors["collector.starts"]
+    collector.returns.clear()
+    collector.returns.extend(tensors["collector.returns"].tolist())
+    states = {name: unpack(value, tensors) for name, value in record["states"].items() if value is not None}
+    if len(states) < len(record["states"]):
+        LOG.warning("a recurrent state has no form in a checkpoint: it begins anew, and the run differs from there on")
+    collector.state, session.label_state = states.get("actor"), states.get("teacher")
+    session.envs.faults.n_restarts = int(record["env_restarts"])
+    session.seconds = {stage: float(record["seconds"][stage]) for stage in session.seconds}
+    collector.env_seconds = session.seconds["environment"]
+    session.began = time.perf_counter() - float(record["wall_seconds"])
+    session.env_steps, session.iteration = int(record["env_steps"]), int(record["iteration"])
+    return obs
+
+
+def _named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
+
+
+def _torch(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
