@@ -94,7 +94,7 @@ def open_environments(env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = (
 
 def is_recipe(env: Any) -> bool:
     """Say whether `env` tells how environments are made; else it is an environment of the caller's."""
-    return isinstance(env, str | EnvSpec) or (callable(env) and not hasattr(env, "step"))
+    return isinstance(env, str | EnvSpec | type) or (callable(env) and not hasattr(env, "step"))
 
 
 def without_normalization(env: Any) -> Any:

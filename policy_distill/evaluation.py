@@ -11,6 +11,7 @@ from typing import Any
 
 from policy_distill.actors import RandomPolicy
 from policy_distill.background import Background, has_idle_core
+from policy_distill.env_watch import step_limit
 from policy_distill.environments import Environments, is_recipe, open_environments, without_normalization
 from policy_distill.episodes import Evaluation, OnStep, run_episodes
 from policy_distill.errors import RequestError
@@ -62,10 +63,13 @@ def evaluate(
 class Reference:
     """Teacher and random policy on the episodes of a proof, run beside whatever else happens where a core is idle."""
 
-    def __init__(self, teacher: Policy, env: Any, n_episodes: int, seed: int, n_envs: int = N_ENVS) -> None:
-        """Start at once; arguments as of `compare_policies`."""
+    def __init__(
+        self, teacher: Policy, env: Any, n_episodes: int, seed: int, n_envs: int = N_ENVS, *, env_timeout: float = 0.0
+    ) -> None:
+        """Start at once; arguments as of `compare_policies`, and the seconds that a step may take (0: any)."""
         _check_counts(n_episodes, seed)
         self._episodes = (teacher, env, n_episodes, seed, n_envs)
+        self._env_timeout = env_timeout
         self._background = Background(self._run, forked=has_idle_core() and is_recipe(env))
 
     def result(self, on_episode: OnStep | None = None) -> tuple[Evaluation, Evaluation]:
@@ -78,7 +82,8 @@ class Reference:
 
     def _run(self, on_episode: OnStep) -> tuple[Evaluation, Evaluation]:
         teacher, env, n_episodes, seed, n_envs = self._episodes
-        with closing(_open(teacher, env, min(n_envs, n_episodes))) as envs:
+        # A forked process has none of the threads that watch in this one.
+        with step_limit(self._env_timeout), closing(_open(teacher, env, min(n_envs, n_episodes))) as envs:
             check_fit(teacher, envs)
             masked = bool(getattr(teacher, "takes_action_masks", False))
             random_policy = RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=masked)

@@ -15,6 +15,7 @@ from typing import Any
 
 from policy_distill.checkpoint import Keeper
 from policy_distill.config import DistillConfig, make_config
+from policy_distill.device import check_device
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.evaluation import Comparison
@@ -107,7 +108,8 @@ def distill(
 
 
 def _settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[DistillConfig, Loss]:
-    """Return the settings and their loss once it is known that teacher, network and loss fit."""
+    """Return the settings and their loss once it is known that device, network and loss fit."""
+    check_device(config.device)
     make_network(student, config.activation)
     return config, choose_loss(config.loss, teacher.family)
 

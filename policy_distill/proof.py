@@ -21,7 +21,8 @@ def start_reference(session: Session, env: Any) -> AbstractContextManager[Refere
     if config.eval_episodes == 0:
         return nullcontext()
     env = without_normalization(env)
-    return closing(Reference(session.teacher, env, config.eval_episodes, config.eval_seed, config.n_eval_envs))
+    episodes = (config.eval_episodes, config.eval_seed, config.n_eval_envs)
+    return closing(Reference(session.teacher, env, *episodes, env_timeout=config.env_timeout))
 
 
 def prove(

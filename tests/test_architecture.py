@@ -22,7 +22,7 @@ ORDER = [
     ["env_faults", "env_watch"],
     ["environment_list"],
     ["environments", "vector_environments"],
-    ["fit", "actors"],
+    ["fit", "actors", "device"],
     ["episodes"],
     ["evaluation"],
     ["robustness"],

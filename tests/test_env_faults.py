@@ -253,6 +253,24 @@ def test_a_run_without_faults_is_the_same_with_and_without_restarts():
     assert all(np.array_equal(runs[0].tensors[name], runs[1].tensors[name]) for name in runs[0].tensors)
 
 
+class HangsElsewhere(Corridor):
+    """Never answers in another process than this one."""
+
+    here = os.getpid()
+
+    def step(self, action):
+        if os.getpid() != self.here:
+            time.sleep(3600)
+        return super().step(action)
+
+
+def test_a_teacher_that_hangs_in_the_proof_beside_the_training_is_tried_again_here():
+    done = distill(
+        corridor_teacher(), lambda: HangsElsewhere(), "linear", **{**QUICK, "eval_episodes": 2}, env_timeout=0.4
+    )
+    assert len(done.comparison.teacher.returns) == 2
+
+
 @pytest.mark.parametrize("setting", [{"env_restarts": -1}, {"env_timeout": -1.0}, {"env_timeout": float("nan")}])
 def test_wrong_limits_are_refused(setting):
     with pytest.raises(RequestError, match=next(iter(setting))):

@@ -6,7 +6,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNorm
 
 from policy_distill.env_faults import check_finite
 from policy_distill.environment_list import EnvironmentList
-from policy_distill.environments import open_environments, without_normalization
+from policy_distill.environments import is_recipe, open_environments, without_normalization
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.vector_environments import GymnasiumEnvironments, Sb3Environments
 from tests.doubles import Corridor
@@ -116,3 +116,10 @@ def test_mujoco_leaves_no_log_where_one_works(tmp_path, monkeypatch, capfd):
     envs.close()
     assert not list(tmp_path.iterdir())
     assert "WARNING" not in capfd.readouterr().err
+
+
+def test_a_class_is_a_recipe_and_what_it_makes_is_not():
+    assert is_recipe(Corridor)
+    assert is_recipe(lambda: Corridor())
+    assert is_recipe("CartPole-v1")
+    assert not is_recipe(Corridor())

@@ -11,6 +11,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
+from policy_distill.device import check_device
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
@@ -159,6 +160,7 @@ def _teacher(
         "normalized_observations": normalizer is not None,
         **provenance,
     }
+    check_device(device)
     return ALGORITHMS[algorithm].make(freeze(policy).to(device), normalizer, provenance)
 
 
