@@ -246,3 +246,58 @@ def test_a_student_is_pickled_without_its_buffers():
     copy = pickle.loads(pickle.dumps(student))
     assert np.array_equal(copy.predict(obs, deterministic=True)[0], expected)
     assert np.array_equal(copy.predict(obs)[0], student.predict(obs)[0])
+
+
+@pytest.mark.parametrize("action", ["multi_binary", "multi_discrete", "deterministic_free"])
+def test_threads_may_share_a_student_whose_action_is_finished_in_python(action):
+    made = make_student(("vector", action, "mlp:16,8", "tanh"))
+    student = Student(made.tensors, made.metadata, "native")
+    obs = sample_observations(("vector",), 100)
+    expected = [np.array(student.act(one)) for one in obs]
+    wrong = []
+
+    def run(offset):
+        for step in range(10_000):
+            index = (step * 7 + offset) % len(obs)
+            if not np.array_equal(student.act(obs[index]), expected[index]):
+                wrong.append(index)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=run, args=(offset,)) for offset in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+
+
+@pytest.mark.parametrize("action", ["gaussian", "squashed", "multi_discrete", "deterministic_free"])
+def test_an_observation_that_is_no_number_acts_the_same_in_every_runtime(action):
+    made = make_student(("vector", action, "mlp:16,8", "tanh"))
+    obs = sample_observations(("vector",), 2)
+    obs[0, 0] = np.nan
+    expected = reference(made, obs)
+    for runtime in runtimes_for(made):
+        student = Student(made.tensors, made.metadata, runtime)
+        assert np.allclose(student.predict(obs, deterministic=True)[0], expected, atol=1e-5, equal_nan=True), runtime
+        assert np.allclose(student.act(obs[0]), expected[0], atol=1e-5, equal_nan=True), runtime
+
+
+def test_masks_rule_out_actions_of_single_observations_and_batches():
+    student = make_student(("vector", "discrete", "mlp:16,8", "tanh"))
+    obs = sample_observations(("vector",), 8)
+    for allowed in range(4):
+        mask = np.arange(4) == allowed
+        for deterministic in (True, False):
+            for masks in (mask, mask[None], mask.tolist()):
+                assert student.predict(obs[0], deterministic=deterministic, action_masks=masks)[0] == allowed
+            for masks in (mask, np.tile(mask, (8, 1))):
+                assert (student.predict(obs, deterministic=deterministic, action_masks=masks)[0] == allowed).all()
+    with pytest.raises(ValueError, match="shape"):
+        student.predict(obs, action_masks=np.ones((7, 4), bool))
+    with pytest.raises(ValueError, match="continuous"):
+        make_student(KINDS[4]).predict(obs, action_masks=np.ones((8, 2), bool))
