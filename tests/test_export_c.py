@@ -151,3 +151,10 @@ def test_flash_and_ram_are_counted_by_hand(tmp_path):
     assert found.facts["flash_bytes"] == 4 * (5 * 8 + 8 + 8 * 4 + 4)
     assert found.facts["ram_bytes"] == 2 * 4 * 8
     assert json.loads((tmp_path / "policy" / "policy.json").read_text())["format"] == "c"
+
+
+@pytest.mark.parametrize("name", ["*\\\n/\n#error\n/*", "*??/\n/\n#error\n/*", "a/*b", "*/\n#error\n/*", "\ud800é"])
+def test_names_from_a_file_stay_inside_their_comments(name, tmp_path):
+    student = make_student(KINDS[0])
+    student.metadata["provenance"] = {"env_id": name, "algorithm": name}
+    assert export(student, tmp_path / "policy", "c", n_states=16).parity.passed

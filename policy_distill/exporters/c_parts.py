@@ -116,6 +116,11 @@ static void conv_int8(const signed char *w, const float *step, const float *b, c
 """
 
 
+def comment(text: str) -> str:
+    """Return text from a file so that it stays inside a comment: no stars, and nothing that C joins lines by."""
+    return "".join(letter if " " <= letter <= "~" and letter not in "*?\\" else "_" for letter in text)
+
+
 def number(value: Any, double: bool = False) -> str:
     """Return a literal that C reads back to the same bits."""
     value = float(value) if double else float(np.float32(value))
