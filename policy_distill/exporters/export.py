@@ -6,6 +6,7 @@ no file.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from policy_distill.exporters.table import Format, find_format, load_exporter
 from policy_distill.runtime import Student
 from policy_distill.version import __version__
 
+WRITTEN = frozenset("policy.c policy.h policy.json policy.py policy_test.c weights.npz __pycache__".split())
+"""What the folders of exports hold."""
 N_STATES = 2048
 """Visited states that an artefact is checked on."""
 
@@ -91,12 +94,16 @@ def export(
         overwrite: replace what is at `path`.
 
     Raises:
-        RequestError: for an unknown format, one that cannot hold this student, or a path that is taken.
+        RequestError: for an unknown format, one that cannot hold this student, weights that are not finite, or a path
+            that is taken or cannot be written.
         RunFault: where the artefact acts otherwise than it should; nothing is written.
     """
     found = find_format(format)
     path = Path(path)
     check_target(path, found, overwrite)
+    if n_states < 1 or episodes < 0:
+        raise RequestError(f"expected 1 state or more and no fewer episodes than 0, found {n_states} and {episodes}")
+    _check_numbers(student)
     if quantize is not None:
         check_method(quantize, format)
     plain = Student(student.tensors, student.metadata, "numpy")
@@ -125,6 +132,11 @@ def export(
             run_self_test(final)
         move(final, path)
     return ExportResult(path, format, size_of(path), parity, facts, loss)
+
+
+def _check_numbers(student: Student) -> None:
+    if not all(np.isfinite(array).all() for array in student.tensors.values()):
+        raise RequestError("expected a student of finite weights, found some that are none; distil it again")
 
 
 def _check(
@@ -163,8 +175,18 @@ def check_target(path: Path, format: Format, overwrite: bool) -> None:
     """Check that a path may be written.
 
     Raises:
-        RequestError: where something lies there already, or a folder is named for a file.
+        RequestError: where something lies there already, where a folder is named for a file or a file for a folder,
+            where nothing can be written, or where other files than an artefact's would be lost.
     """
+    try:
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+        path.exists()
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written ({error.strerror}); name another --out") from None
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise RequestError(f"expected a folder that can be written to, found {parent}; name another --out")
+    if not format.suffix and path.exists() and not path.is_dir():
+        raise RequestError(f"expected a folder for {format.artefact}, found the file {path}; name another --out")
     if format.suffix and path.is_dir():
         raise RequestError(f"expected a file for {format.artefact}, found the folder {path}; name a file in it")
     taken = any(path.iterdir()) if path.is_dir() else path.exists()
@@ -172,18 +194,31 @@ def check_target(path: Path, format: Format, overwrite: bool) -> None:
         raise RequestError(f"{path} exists; name another --out, or add --overwrite")
     if taken and path.is_dir() and not (path / "policy.json").exists():
         raise RequestError(f"{path} holds something else than an exported policy; name another --out")
+    others = sorted({file.name for file in path.iterdir()} - WRITTEN) if taken and path.is_dir() else []
+    if others:
+        raise RequestError(f"--overwrite would delete {', '.join(others[:3])} in {path}; move what is yours elsewhere")
 
 
 def move(source: Path, path: Path) -> None:
     """Put a finished artefact in its place, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target first: only within one file system is the last step a single one.
     beside = path.with_name(f".{path.name}.new")
-    for stale in (beside, path if path.is_dir() else None):
-        if stale is not None and stale.exists():
-            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
-    shutil.move(source, beside)
-    beside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(beside)
+        shutil.move(source, beside)
+        if path.is_dir():
+            _remove(path)
+        beside.replace(path)
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written ({error.strerror or error}); name another --out") from None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def size_of(path: Path) -> int:
