@@ -301,3 +301,19 @@ def test_masks_rule_out_actions_of_single_observations_and_batches():
         student.predict(obs, action_masks=np.ones((7, 4), bool))
     with pytest.raises(ValueError, match="continuous"):
         make_student(KINDS[4]).predict(obs, action_masks=np.ones((8, 2), bool))
+
+
+@pytest.mark.parametrize("obs_kind", ["vector", "doubles", "unnormalized"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_batches_of_any_type_and_layout_act_as_observations_one_by_one(obs_kind, activation):
+    kind = (obs_kind, "gaussian", "mlp:64,64", activation)
+    student = Student(make_student(kind).tensors, make_student(kind).metadata, "numpy")
+    obs = sample_observations(kind, 600)
+    obs[::7] *= 1e6
+    huge = np.where(obs > 3, 1e300, obs.astype(np.float64)) if obs_kind != "unnormalized" else obs.astype(np.float64)
+    for batch in (obs, np.asfortranarray(obs), obs[::-2], obs.astype(np.int64), huge, obs.tolist(), obs.astype(">f4")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            actions = student.predict(batch, deterministic=True)[0]
+            expected = np.stack([student.act(one) for one in np.asarray(batch)])
+        assert np.allclose(actions, expected, atol=1e-4)

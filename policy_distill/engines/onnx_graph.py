@@ -33,8 +33,9 @@ def build_model(
 ) -> onnx.ModelProto:
     """Return the model; `metadata` is embedded as its properties.
 
-    Inputs are called `obs`, or as the keys of a Dict (`obs_action` for a key that an output has). Outputs: `action`; `logits`, or `mean` and, where the network
-    gives or the student has it, `log_std`. Without `named`, what comes with the action is the network's `outputs`.
+    Inputs are called `obs`, or as the keys of a Dict (`obs_action` for a key that an output has). Outputs: `action`;
+    `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
+    the action is the network's `outputs`.
     """
     graph = Graph()
     parts = plan.featurizer.parts

@@ -7,7 +7,6 @@ import numpy as np
 from policy_distill.engines.onnx_builder import Graph
 from policy_distill.plan import GAUSSIANS, Plan
 
-
 OUTPUTS = ("action", "logits", "mean", "log_std", "outputs")
 """What outputs of a graph may be called."""
 
