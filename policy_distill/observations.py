@@ -143,16 +143,32 @@ class Part:
         return features if self.scale is None else features * self.scale
 
     def batched(self, obs: Any) -> tuple[np.ndarray, bool]:
-        """Return `obs` with a batch dimension, and whether it was a single one; errors as of `Featurizer`."""
+        """Return `obs` with a batch dimension, and whether it was a single one.
+
+        Raises:
+            ValueError: for another shape than the space's, or a choice that the space does not have.
+        """
         array = np.asarray(obs)
         if array.shape == self.shape:
-            return array[None], True
+            return self._in_range(array[None]), True
         if array.shape[1:] == self.shape and array.ndim == len(self.shape) + 1:
-            return array, False
+            return self._in_range(array), False
         raise ValueError(
             f"expected an observation of shape {self.shape} or a batch [B, *{self.shape}], found shape {array.shape}"
             + (f" under key {self.key!r}" if self.key else "")
         )
+
+    def _in_range(self, obs: np.ndarray) -> np.ndarray:
+        """Return a batch as it came; a number that is no choice would be taken for one of another head."""
+        if self.offsets is not None:
+            columns = obs.reshape(len(obs), -1) + self.offsets
+            ends = np.cumsum(self.one_hot)
+            if not ((columns >= ends - self.one_hot) & (columns < ends)).all():
+                raise ValueError(
+                    "expected observations among the choices of their space, found others"
+                    + (f" under key {self.key!r}" if self.key else "")
+                )
+        return obs
 
 
 def _parts(space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None) -> list[Part]:

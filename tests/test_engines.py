@@ -317,3 +317,28 @@ def test_batches_of_any_type_and_layout_act_as_observations_one_by_one(obs_kind,
             actions = student.predict(batch, deterministic=True)[0]
             expected = np.stack([student.act(one) for one in np.asarray(batch)])
         assert np.allclose(actions, expected, atol=1e-4)
+
+
+def test_an_extension_that_cannot_be_loaded_is_as_good_as_none(monkeypatch, tmp_path):
+    path = make_student(KINDS[0]).save(tmp_path / "student.safetensors")
+
+    def broken(name):
+        raise ImportError("built for another processor")
+
+    monkeypatch.setattr("policy_distill.engines.native_engine.import_module", broken)
+    assert load_student(path).act(np.zeros(5)) in range(4)
+    with pytest.raises(RequestError, match="use the runtime numpy"):
+        load_student(path, runtime="native")
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch", "onnx", "auto"])
+@pytest.mark.parametrize(("obs_kind", "wrong"), [("discrete", 1), ("discrete", 6), ("multi_discrete", [2, 0])])
+def test_a_choice_that_the_space_does_not_have_is_refused(runtime, obs_kind, wrong):
+    made = make_student((obs_kind, "discrete", "mlp:8", "relu"))
+    student = Student(made.tensors, made.metadata, runtime)
+    right = sample_observations((obs_kind,), 3)
+    student.predict(right, deterministic=True)
+    for obs in (np.array(wrong), np.stack([right[0], np.array(wrong)])):
+        for deterministic in (True, False):
+            with pytest.raises(ValueError, match="among the choices"):
+                student.predict(obs, deterministic=deterministic)

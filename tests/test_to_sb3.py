@@ -104,5 +104,5 @@ def test_an_exported_student_with_other_than_plain_values_is_refused(change, tmp
     model = make_student(("vector", "squashed", "mlp:8", "tanh")).to_sb3(Spaces(make_student(KINDS[6])))
     model.policy_kwargs |= change
     model.save(tmp_path / "student.zip")
-    with pytest.raises(RequestError, match="trusted|no plain values"):
+    with pytest.raises(RequestError, match=r"trusted|no plain values"):
         load_teacher(tmp_path / "student.zip")

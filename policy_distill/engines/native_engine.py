@@ -25,8 +25,14 @@ FLOATS = ("float32", "float64")
 
 
 def is_built() -> bool:
-    """Say whether the extension was built when the package was installed."""
-    return find_spec(MODULE) is not None
+    """Say whether the extension was built when the package was installed, for this processor and Python."""
+    if find_spec(MODULE) is None:
+        return False
+    try:
+        import_module(MODULE)
+    except ImportError:
+        return False
+    return True
 
 
 class NativeEngine:
