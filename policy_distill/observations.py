@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.spaces import space_shape
+from policy_distill.spaces import check_choices, space_shape
 
 
 @dataclass(frozen=True)
@@ -149,26 +149,16 @@ class Part:
             ValueError: for another shape than the space's, or a choice that the space does not have.
         """
         array = np.asarray(obs)
-        if array.shape == self.shape:
-            return self._in_range(array[None]), True
-        if array.shape[1:] == self.shape and array.ndim == len(self.shape) + 1:
-            return self._in_range(array), False
+        single = array.shape == self.shape
+        if single or (array.shape[1:] == self.shape and array.ndim == len(self.shape) + 1):
+            batch = array[None] if single else array
+            if self.offsets is not None:
+                check_choices(batch.reshape(len(batch), -1) + self.offsets, self.one_hot, self.key)
+            return batch, single
         raise ValueError(
             f"expected an observation of shape {self.shape} or a batch [B, *{self.shape}], found shape {array.shape}"
             + (f" under key {self.key!r}" if self.key else "")
         )
-
-    def _in_range(self, obs: np.ndarray) -> np.ndarray:
-        """Return a batch as it came; a number that is no choice would be taken for one of another head."""
-        if self.offsets is not None:
-            columns = obs.reshape(len(obs), -1) + self.offsets
-            ends = np.cumsum(self.one_hot)
-            if not ((columns >= ends - self.one_hot) & (columns < ends)).all():
-                raise ValueError(
-                    "expected observations among the choices of their space, found others"
-                    + (f" under key {self.key!r}" if self.key else "")
-                )
-        return obs
 
 
 def _parts(space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None) -> list[Part]:

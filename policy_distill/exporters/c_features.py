@@ -85,7 +85,8 @@ def _one_hot_lines(part: Part, index: int, raw: int, feature: int, source: Sourc
     return [
         f"for (int i = 0; i < {part.size}; i++) a[{feature} + i] = 0.0f;",
         f"for (int i = 0; i < {len(part.one_hot)}; i++) {{",
-        f"    const int k = (int)obs[{raw} + i] + {offsets}[i];",
+        f"    const policy_obs v = obs[{raw} + i];",
+        f"    const int k = v > -1e9f && v < 1e9f ? (int)v + {offsets}[i] : -1;",
         f"    if (k >= 0 && k < {part.size}) a[{feature} + k] = 1.0f;",
         "}",
     ]

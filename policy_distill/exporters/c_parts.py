@@ -67,10 +67,10 @@ static void conv(const float *w, const float *b, const float *x, float *y, int n
 }
 """
 COUNT = """\
-/* A number of steps, rounded, shifted and held in a byte. */
+/* A number of steps, rounded, shifted and held in a byte; what is no number counts as a large one. */
 static signed char count_steps(float v, int zero) {
     int k;
-    v = v > 300.0f ? 300.0f : (v < -300.0f ? -300.0f : v);
+    v = v < 300.0f ? (v < -300.0f ? -300.0f : v) : 300.0f;
     k = (int)(v < 0.0f ? v - 0.5f : v + 0.5f) + zero;
     return (signed char)(k > 127 ? 127 : (k < -128 ? -128 : k));
 }

@@ -6,8 +6,6 @@ no file.
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
 from policy_distill.exporters.c import run_self_test
 from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference
+from policy_distill.exporters.place import check_target, move, size_of
 from policy_distill.exporters.quantize import (
     acts_as_twin,
     check_method,
@@ -26,12 +25,10 @@ from policy_distill.exporters.quantize import (
     quantize_student,
     twin_reference,
 )
-from policy_distill.exporters.table import Format, find_format, load_exporter
+from policy_distill.exporters.table import find_format, load_exporter
 from policy_distill.runtime import Student
 from policy_distill.version import __version__
 
-WRITTEN = frozenset("policy.c policy.h policy.json policy.py policy_test.c weights.npz __pycache__".split())
-"""What the folders of exports hold."""
 N_STATES = 2048
 """Visited states that an artefact is checked on."""
 
@@ -101,9 +98,7 @@ def export(
     found = find_format(format)
     path = Path(path)
     check_target(path, found, overwrite)
-    if n_states < 1 or episodes < 0:
-        raise RequestError(f"expected 1 state or more and no fewer episodes than 0, found {n_states} and {episodes}")
-    _check_numbers(student)
+    _check_request(student, n_states, episodes)
     if quantize is not None:
         check_method(quantize, format)
     plain = Student(student.tensors, student.metadata, "numpy")
@@ -134,7 +129,9 @@ def export(
     return ExportResult(path, format, size_of(path), parity, facts, loss)
 
 
-def _check_numbers(student: Student) -> None:
+def _check_request(student: Student, n_states: int, episodes: int) -> None:
+    if n_states < 1 or episodes < 0:
+        raise RequestError(f"expected 1 state or more and no fewer episodes than 0, found {n_states} and {episodes}")
     if not all(np.isfinite(array).all() for array in student.tensors.values()):
         raise RequestError("expected a student of finite weights, found some that are none; distil it again")
 
@@ -169,59 +166,3 @@ def make_record(
         "observation_normalization": metadata["observation_normalization"] is not None,
         "provenance": metadata["provenance"],
     }
-
-
-def check_target(path: Path, format: Format, overwrite: bool) -> None:
-    """Check that a path may be written.
-
-    Raises:
-        RequestError: where something lies there already, where a folder is named for a file or a file for a folder,
-            where nothing can be written, or where other files than an artefact's would be lost.
-    """
-    try:
-        parent = next(folder for folder in path.absolute().parents if folder.exists())
-        path.exists()
-    except OSError as error:
-        raise RequestError(f"{path} cannot be written ({error.strerror}); name another --out") from None
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise RequestError(f"expected a folder that can be written to, found {parent}; name another --out")
-    if not format.suffix and path.exists() and not path.is_dir():
-        raise RequestError(f"expected a folder for {format.artefact}, found the file {path}; name another --out")
-    if format.suffix and path.is_dir():
-        raise RequestError(f"expected a file for {format.artefact}, found the folder {path}; name a file in it")
-    taken = any(path.iterdir()) if path.is_dir() else path.exists()
-    if taken and not overwrite:
-        raise RequestError(f"{path} exists; name another --out, or add --overwrite")
-    if taken and path.is_dir() and not (path / "policy.json").exists():
-        raise RequestError(f"{path} holds something else than an exported policy; name another --out")
-    others = sorted({file.name for file in path.iterdir()} - WRITTEN) if taken and path.is_dir() else []
-    if others:
-        raise RequestError(f"--overwrite would delete {', '.join(others[:3])} in {path}; move what is yours elsewhere")
-
-
-def move(source: Path, path: Path) -> None:
-    """Put a finished artefact in its place, whole or not at all."""
-    # Beside the target first: only within one file system is the last step a single one.
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(beside)
-        shutil.move(source, beside)
-        if path.is_dir():
-            _remove(path)
-        beside.replace(path)
-    except OSError as error:
-        raise RequestError(f"{path} cannot be written ({error.strerror or error}); name another --out") from None
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
