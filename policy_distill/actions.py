@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 KINDS = ("index", "clip", "unsquash", "none")
+MASKED = np.float32(-1e8)
+"""Logit of an action that is ruled out."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,20 @@ def most_likely(family: str, config: dict[str, Any], params: np.ndarray) -> np.n
         mean = params[:, : config["dim"]]
         return mean if family == "diagonal_gaussian" else np.tanh(mean)
     return params
+
+
+def rule_out(family: str, params: np.ndarray, masks: Any) -> np.ndarray:
+    """Return `params` `[B, P]` of a discrete family with the actions ruled out that `masks` `[B, P]` or `[P]` forbid.
+
+    Raises:
+        ValueError: for a family of continuous actions, or masks of another shape.
+    """
+    if family not in ("categorical", "multi_categorical", "bernoulli"):
+        raise ValueError("expected no action_masks for continuous actions, which cannot be ruled out")
+    allowed = np.asarray(masks, dtype=bool)
+    if allowed.size not in (params.size, params.shape[1]):
+        raise ValueError(f"expected action_masks of shape {params.shape}, found shape {allowed.shape}")
+    return np.where(allowed.reshape(-1, params.shape[1]), params, MASKED)
 
 
 def sample(family: str, config: dict[str, Any], params: np.ndarray, rng: np.random.Generator) -> np.ndarray:

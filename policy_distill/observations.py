@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.spaces import space_shape
+from policy_distill.spaces import check_choices, space_shape
 
 
 @dataclass(frozen=True)
@@ -143,12 +143,18 @@ class Part:
         return features if self.scale is None else features * self.scale
 
     def batched(self, obs: Any) -> tuple[np.ndarray, bool]:
-        """Return `obs` with a batch dimension, and whether it was a single one; errors as of `Featurizer`."""
+        """Return `obs` with a batch dimension, and whether it was a single one.
+
+        Raises:
+            ValueError: for another shape than the space's, or a choice that the space does not have.
+        """
         array = np.asarray(obs)
-        if array.shape == self.shape:
-            return array[None], True
-        if array.shape[1:] == self.shape and array.ndim == len(self.shape) + 1:
-            return array, False
+        single = array.shape == self.shape
+        if single or (array.shape[1:] == self.shape and array.ndim == len(self.shape) + 1):
+            batch = array[None] if single else array
+            if self.offsets is not None:
+                check_choices(batch.reshape(len(batch), -1) + self.offsets, self.one_hot, self.key)
+            return batch, single
         raise ValueError(
             f"expected an observation of shape {self.shape} or a batch [B, *{self.shape}], found shape {array.shape}"
             + (f" under key {self.key!r}" if self.key else "")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from policy_distill.actions import most_likely, sample
+from policy_distill.actions import most_likely, rule_out, sample
 from policy_distill.engines.table import RUNTIMES, Engine, make_engine
 from policy_distill.errors import RequestError
 from policy_distill.plan import read_plan
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from gymnasium import Space
     from stable_baselines3 import PPO
     from torch import nn
-
-MASKED = np.float32(-1e8)
-"""Logit of an action that is ruled out."""
 
 
 class Student:
@@ -93,10 +90,11 @@ class Student:
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions for one raw observation or a batch `[B, ...]`, and `state` as it came.
 
-        `action_masks` (bool `[B, A]`, discrete actions only) rules out actions, as sb3-contrib's masks do.
+        `action_masks` (bool `[B, A]`, or `[A]` for all alike; discrete actions only) rules out actions, as
+        sb3-contrib's masks do.
 
         Raises:
-            ValueError: for an observation of another shape than `observation_space`.
+            ValueError: for an observation of another shape than `observation_space`, or masks that do not fit.
         """
         obs, single = self.plan.featurizer.batched(observation)
         if single and deterministic and action_masks is None:
@@ -156,7 +154,7 @@ class Student:
     def _choose(self, obs: Any, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
         family, config = self.plan.family, self.plan.family_config
         if action_masks is not None:
-            params = np.where(np.reshape(action_masks, (len(action_masks), -1)), self.distribution_params(obs), MASKED)
+            params = rule_out(family, self.distribution_params(obs), action_masks)
         else:
             # The mode of every family is found from the network's own outputs; log σ plays no part in it.
             params = self._engine.outputs(obs) if deterministic else self.distribution_params(obs)

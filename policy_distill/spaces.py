@@ -6,6 +6,7 @@ In: a Gymnasium space. Out: JSON values, and back. Gymnasium is imported only wh
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,3 +116,15 @@ def _array(bound: Any, values: dict[str, Any]) -> np.ndarray:
     shape = tuple(values["shape"])
     full = flat.reshape(shape) if isinstance(bound, list) else np.full(shape, flat[0])
     return full.astype(values["dtype"])
+
+
+def check_choices(columns: np.ndarray, sizes: Sequence[int], key: str) -> None:
+    """Check that columns `[B, heads]` of a one-hot code are each among those of their head; `key` is for the error.
+
+    Raises:
+        ValueError: where one is not: it would be taken for a choice of another head.
+    """
+    ends = np.cumsum(sizes)
+    if not ((columns >= ends - sizes) & (columns < ends)).all():
+        where = f" under key {key!r}" if key else ""
+        raise ValueError(f"expected observations among the choices of their space, found others{where}")

@@ -246,3 +246,99 @@ def test_a_student_is_pickled_without_its_buffers():
     copy = pickle.loads(pickle.dumps(student))
     assert np.array_equal(copy.predict(obs, deterministic=True)[0], expected)
     assert np.array_equal(copy.predict(obs)[0], student.predict(obs)[0])
+
+
+@pytest.mark.parametrize("action", ["multi_binary", "multi_discrete", "deterministic_free"])
+def test_threads_may_share_a_student_whose_action_is_finished_in_python(action):
+    made = make_student(("vector", action, "mlp:16,8", "tanh"))
+    student = Student(made.tensors, made.metadata, "native")
+    obs = sample_observations(("vector",), 100)
+    expected = [np.array(student.act(one)) for one in obs]
+    wrong = []
+
+    def run(offset):
+        for step in range(10_000):
+            index = (step * 7 + offset) % len(obs)
+            if not np.array_equal(student.act(obs[index]), expected[index]):
+                wrong.append(index)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=run, args=(offset,)) for offset in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+
+
+@pytest.mark.parametrize("action", ["gaussian", "squashed", "multi_discrete", "deterministic_free"])
+def test_an_observation_that_is_no_number_acts_the_same_in_every_runtime(action):
+    made = make_student(("vector", action, "mlp:16,8", "tanh"))
+    obs = sample_observations(("vector",), 2)
+    obs[0, 0] = np.nan
+    expected = reference(made, obs)
+    for runtime in runtimes_for(made):
+        student = Student(made.tensors, made.metadata, runtime)
+        assert np.allclose(student.predict(obs, deterministic=True)[0], expected, atol=1e-5, equal_nan=True), runtime
+        assert np.allclose(student.act(obs[0]), expected[0], atol=1e-5, equal_nan=True), runtime
+
+
+def test_masks_rule_out_actions_of_single_observations_and_batches():
+    student = make_student(("vector", "discrete", "mlp:16,8", "tanh"))
+    obs = sample_observations(("vector",), 8)
+    for allowed in range(4):
+        mask = np.arange(4) == allowed
+        for deterministic in (True, False):
+            for masks in (mask, mask[None], mask.tolist()):
+                assert student.predict(obs[0], deterministic=deterministic, action_masks=masks)[0] == allowed
+            for masks in (mask, np.tile(mask, (8, 1))):
+                assert (student.predict(obs, deterministic=deterministic, action_masks=masks)[0] == allowed).all()
+    with pytest.raises(ValueError, match="shape"):
+        student.predict(obs, action_masks=np.ones((7, 4), bool))
+    with pytest.raises(ValueError, match="continuous"):
+        make_student(KINDS[4]).predict(obs, action_masks=np.ones((8, 2), bool))
+
+
+@pytest.mark.parametrize("obs_kind", ["vector", "doubles", "unnormalized"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_batches_of_any_type_and_layout_act_as_observations_one_by_one(obs_kind, activation):
+    kind = (obs_kind, "gaussian", "mlp:64,64", activation)
+    student = Student(make_student(kind).tensors, make_student(kind).metadata, "numpy")
+    obs = sample_observations(kind, 600)
+    obs[::7] *= 1e6
+    huge = np.where(obs > 3, 1e300, obs.astype(np.float64)) if obs_kind != "unnormalized" else obs.astype(np.float64)
+    for batch in (obs, np.asfortranarray(obs), obs[::-2], obs.astype(np.int64), huge, obs.tolist(), obs.astype(">f4")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            actions = student.predict(batch, deterministic=True)[0]
+            expected = np.stack([student.act(one) for one in np.asarray(batch)])
+        assert np.allclose(actions, expected, atol=1e-4)
+
+
+def test_an_extension_that_cannot_be_loaded_is_as_good_as_none(monkeypatch, tmp_path):
+    path = make_student(KINDS[0]).save(tmp_path / "student.safetensors")
+
+    def broken(name):
+        raise ImportError("built for another processor")
+
+    monkeypatch.setattr("policy_distill.engines.native_engine.import_module", broken)
+    assert load_student(path).act(np.zeros(5)) in range(4)
+    with pytest.raises(RequestError, match="use the runtime numpy"):
+        load_student(path, runtime="native")
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch", "onnx", "auto"])
+@pytest.mark.parametrize(("obs_kind", "wrong"), [("discrete", 1), ("discrete", 6), ("multi_discrete", [2, 0])])
+def test_a_choice_that_the_space_does_not_have_is_refused(runtime, obs_kind, wrong):
+    made = make_student((obs_kind, "discrete", "mlp:8", "relu"))
+    student = Student(made.tensors, made.metadata, runtime)
+    right = sample_observations((obs_kind,), 3)
+    student.predict(right, deterministic=True)
+    for obs in (np.array(wrong), np.stack([right[0], np.array(wrong)])):
+        for deterministic in (True, False):
+            with pytest.raises(ValueError, match="among the choices"):
+                student.predict(obs, deterministic=deterministic)

@@ -249,3 +249,45 @@ def test_the_ppo_zip_is_evaluated_and_trained_on(tmp_path):
     before = model.policy.action_net.weight.detach().clone()
     model.learn(64)
     assert not torch.equal(model.policy.action_net.weight, before)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_lost(tmp_path):
+    student = make_student(KINDS[0])
+    file, folder = tmp_path / "file", tmp_path / "policy"
+    file.write_text("mine")
+    with pytest.raises(RequestError, match="can be written"):
+        export(student, file / "student.onnx", "onnx", n_states=16)
+    with pytest.raises(RequestError, match="expected a folder"):
+        export(student, file, "c", n_states=16, overwrite=True)
+    with pytest.raises(RequestError, match="cannot be written"):
+        export(student, tmp_path / ("n" * 300), "onnx", n_states=16)
+    export(student, folder, "numpy", n_states=16)
+    (folder / "robot.py").write_text("mine")
+    with pytest.raises(RequestError, match=r"delete robot\.py"):
+        export(student, folder, "numpy", n_states=16, overwrite=True)
+    assert (file.read_text(), (folder / "robot.py").read_text()) == ("mine", "mine")
+    (folder / "robot.py").unlink()
+    assert export(student, folder, "numpy", n_states=16, overwrite=True).parity.passed
+
+
+@pytest.mark.parametrize("options", [{"n_states": 0}, {"n_states": -3}, {"n_states": 16, "episodes": -1}])
+def test_an_export_is_checked_on_a_state_at_least(options, tmp_path):
+    with pytest.raises(RequestError, match="1 state or more"):
+        export(make_student(KINDS[0]), tmp_path / "student.onnx", "onnx", **options)
+
+
+@pytest.mark.parametrize("name", ["onnx", "c"])
+def test_weights_that_are_not_finite_are_refused(name, tmp_path):
+    student = make_student(KINDS[0])
+    next(iter(student.tensors.values())).flat[0] = np.nan
+    with pytest.raises(RequestError, match="finite weights"):
+        export(student, tmp_path / "policy", name, n_states=16)
+
+
+def test_a_key_that_is_called_as_an_output_has_an_input_of_another_name(tmp_path, monkeypatch):
+    space = gymnasium.spaces.Dict(action=gymnasium.spaces.Box(-1, 1, (2,)), speed=gymnasium.spaces.Box(-1, 1, (3,)))
+    monkeypatch.setitem(OBSERVATIONS, "named", space)
+    student = make_student(("named", "gaussian", "mlp:8", "tanh"))
+    assert export(student, tmp_path / "student.onnx", "onnx", n_states=16).parity.passed
+    session = onnxruntime.InferenceSession(str(tmp_path / "student.onnx"))
+    assert [one.name for one in session.get_inputs()] == ["obs_action", "speed"]

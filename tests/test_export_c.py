@@ -151,3 +151,41 @@ def test_flash_and_ram_are_counted_by_hand(tmp_path):
     assert found.facts["flash_bytes"] == 4 * (5 * 8 + 8 + 8 * 4 + 4)
     assert found.facts["ram_bytes"] == 2 * 4 * 8
     assert json.loads((tmp_path / "policy" / "policy.json").read_text())["format"] == "c"
+
+
+@pytest.mark.parametrize("name", ["*\\\n/\n#error\n/*", "*??/\n/\n#error\n/*", "a/*b", "*/\n#error\n/*", "\ud800é"])
+def test_names_from_a_file_stay_inside_their_comments(name, tmp_path):
+    student = make_student(KINDS[0])
+    student.metadata["provenance"] = {"env_id": name, "algorithm": name}
+    assert export(student, tmp_path / "policy", "c", n_states=16).parity.passed
+
+
+@pytest.mark.parametrize("obs", ["vector", "multi_discrete"])
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_no_observation_is_undefined_behaviour(obs, quantize, tmp_path):
+    student = make_student((obs, "discrete", "mlp:8", "tanh"))
+    export(student, tmp_path / "policy", "c", quantize=quantize, n_states=64, episodes=0)
+    (tmp_path / "main.c").write_text(
+        '#include "policy/policy.h"\n'
+        "int main(void) {\n"
+        "    const policy_obs zero = 0;\n"
+        "    const policy_obs bad[] = {zero / zero, 1 / zero, -1 / zero, (policy_obs)3e38, (policy_obs)-3e38};\n"
+        "    for (int n = 0; n < 5; n++) {\n"
+        "        policy_obs obs[POLICY_N_OBS];\n"
+        "        policy_action action[POLICY_N_ACTIONS];\n"
+        "        for (int i = 0; i < POLICY_N_OBS; i++) obs[i] = bad[n];\n"
+        "        policy_act(obs, action);\n"
+        "        if (action[0] < 0 || action[0] > 3) return 1;\n"
+        "    }\n"
+        "    return 0;\n"
+        "}\n"
+    )
+    checks = [
+        "-fsanitize=undefined,float-cast-overflow",
+        "-fno-sanitize=float-divide-by-zero",
+        "-fno-sanitize-recover=all",
+        "-w",
+    ]
+    files = [str(tmp_path / "main.c"), str(tmp_path / "policy" / "policy.c")]
+    subprocess.run([compiler(), "-std=c99", *checks, *files, "-o", str(tmp_path / "run")], check=True)
+    subprocess.run([str(tmp_path / "run")], check=True)

@@ -5,9 +5,11 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from policy_distill.errors import RequestError
+from policy_distill.exporters.export import export
+from policy_distill.exporters.sb3 import Spaces
 from policy_distill.teachers.load import load_teacher
 from tests.doubles import cartpole_teacher, pendulum_teacher
-from tests.students import make_student
+from tests.students import KINDS, make_student, sample_observations
 from tests.test_every_teacher import QUICK, make_env, make_model
 from tests.test_student import make_policy, observations
 
@@ -76,3 +78,31 @@ def test_a_student_that_sb3_cannot_hold_is_refused():
     ):
         with pytest.raises(RequestError, match=reason):
             make_student(kind).to_sb3("CartPole-v1")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ("vector", "discrete", "mlp:16,8", "tanh"),
+        ("vector", "squashed", "mlp:16,8", "relu"),
+        ("image_last", "multi_discrete", "cnn:4", "tanh"),
+        ("dict", "gaussian", "mlp:8", "tanh"),
+    ],
+)
+def test_an_exported_student_is_a_teacher_without_trust(kind, tmp_path):
+    student = make_student(kind)
+    path = export(student, tmp_path / "student.zip", "sb3", n_states=32).path
+    teacher = load_teacher(path)
+    obs = sample_observations(kind, 32)
+    actions, _ = teacher.predict(obs, deterministic=True)
+    assert np.allclose(actions, student.predict(obs, deterministic=True)[0], atol=1e-5)
+    assert teacher.provenance["algorithm"] == "ppo"
+
+
+@pytest.mark.parametrize("change", [{"squash": load_teacher}, {"features_extractor_kwargs": {"parts": torch.nn.Tanh}}])
+def test_an_exported_student_with_other_than_plain_values_is_refused(change, tmp_path):
+    model = make_student(("vector", "squashed", "mlp:8", "tanh")).to_sb3(Spaces(make_student(KINDS[6])))
+    model.policy_kwargs |= change
+    model.save(tmp_path / "student.zip")
+    with pytest.raises(RequestError, match=r"trusted|no plain values"):
+        load_teacher(tmp_path / "student.zip")

@@ -62,14 +62,15 @@ static void activate(float *y, int n, int activation) {
 #define ALL8 _mm256_set1_ps
 
 AVX2 static inline __m256 tanh_near8(__m256 x) {
-    x = _mm256_max_ps(_mm256_min_ps(x, ALL8(TANH_END)), ALL8(-TANH_END));
+    /* The bound comes first: of two numbers that do not compare, these take the second, so NaN stays NaN. */
+    x = _mm256_max_ps(ALL8(-TANH_END), _mm256_min_ps(ALL8(TANH_END), x));
     const __m256 u = _mm256_mul_ps(x, x);
     __m256 p = _mm256_fmadd_ps(ALL8(P4), u, ALL8(P3)), q = _mm256_fmadd_ps(ALL8(Q4), u, ALL8(Q3));
     p = _mm256_fmadd_ps(p, u, ALL8(P2)), q = _mm256_fmadd_ps(q, u, ALL8(Q2));
     p = _mm256_fmadd_ps(p, u, ALL8(P1)), q = _mm256_fmadd_ps(q, u, ALL8(Q1));
     p = _mm256_fmadd_ps(p, u, ALL8(1.0f)), q = _mm256_fmadd_ps(q, u, ALL8(1.0f));
     const __m256 y = _mm256_div_ps(_mm256_mul_ps(x, p), q);
-    return _mm256_max_ps(_mm256_min_ps(y, ALL8(1.0f)), ALL8(-1.0f));
+    return _mm256_max_ps(ALL8(-1.0f), _mm256_min_ps(ALL8(1.0f), y));
 }
 
 /* a[0..1] += x w, for LANES outputs. */

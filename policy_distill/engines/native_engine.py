@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.engines.finish import action_scalars, is_squashed, make_finish
-from policy_distill.engines.numpy_engine import NumpyEngine
+from policy_distill.engines.numpy_engine import NumpyEngine, lend
 from policy_distill.engines.perceptron import dense_layers
 from policy_distill.observations import Normalizer
 from policy_distill.plan import Plan
@@ -25,8 +25,14 @@ FLOATS = ("float32", "float64")
 
 
 def is_built() -> bool:
-    """Say whether the extension was built when the package was installed."""
-    return find_spec(MODULE) is not None
+    """Say whether the extension was built when the package was installed, for this processor and Python."""
+    if find_spec(MODULE) is None:
+        return False
+    try:
+        import_module(MODULE)
+    except ImportError:
+        return False
+    return True
 
 
 class NativeEngine:
@@ -40,13 +46,13 @@ class NativeEngine:
 
     def make_act(self) -> Callable[[Any], Any]:
         """Return the function from one raw observation to its executed deterministic action."""
+        # A raw head ends in Python, where another thread may come in between; each call then needs its own outputs.
+        return lend(self._make) if _head(self._plan) == "raw" else self._make()
+
+    def _make(self) -> Callable[[Any], Any]:
         plan, native = self._plan, import_module(MODULE)
         action_map, squashed = plan.action_map, is_squashed(plan)
-        head = "index" if plan.family == "categorical" else action_map.kind
-        if head not in ("index", "clip", "unsquash") or (head == "index" and plan.family != "categorical"):
-            head = "raw"
-        if head != "index" and action_map.dtype not in FLOATS:
-            head = "raw"
+        head = _head(plan)
         target = np.zeros(action_map.shape, action_map.dtype) if head in ("clip", "unsquash") else None
         outputs = np.zeros(plan.n_modes, np.float32)
         act: Callable[[Any], Any] = native.Perceptron(
@@ -64,6 +70,14 @@ class NativeEngine:
             finish=make_finish(plan, outputs, squashed=squashed) if head == "raw" else None,
         ).act
         return act
+
+
+def _head(plan: Plan) -> str:
+    """Return the key of `HEADS`: what the extension does itself, or raw."""
+    if plan.family == "categorical":
+        return "index"
+    kind, dtype = plan.action_map.kind, plan.action_map.dtype
+    return kind if kind in ("clip", "unsquash") and dtype in FLOATS else "raw"
 
 
 def _statistics(plan: Plan) -> tuple[bytes, bytes, float] | None:

@@ -35,7 +35,7 @@ class NumpyEngine:
     def make_act(self) -> Act:
         """Return the function from one raw observation to its executed deterministic action."""
         if self._plan.is_perceptron:
-            return _lend(lambda: make_act(self._plan))
+            return lend(lambda: make_act(self._plan))
         return one_of_a_batch(self._plan, self.outputs)
 
 
@@ -54,7 +54,7 @@ def _features_first(plan: Plan) -> Callable[[Any], np.ndarray]:
     return lambda obs: layers(plan.featurizer(obs))
 
 
-def _lend(make: Callable[[], Act]) -> Act:
+def lend(make: Callable[[], Act]) -> Act:
     """Return a function that lends one of several copies of `make()` to each call, a new one where all are in use."""
     idle = [make()]
     take, give = idle.pop, idle.append

@@ -11,6 +11,9 @@ import onnxruntime
 from policy_distill.engines.onnx_graph import build_model, feed
 from policy_distill.plan import Plan
 
+CHUNK = 1024
+"""Observations that go through a perceptron together: their activations stay in the cache."""
+
 
 def open_session(model: bytes) -> onnxruntime.InferenceSession:
     """Return a session on the CPU with one thread, so that results do not depend on how many cores there are."""
@@ -32,6 +35,12 @@ class OnnxEngine:
 
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
+        if not self._plan.is_perceptron or len(obs) <= CHUNK:
+            return self._run(obs)
+        parts = [self._run(obs[start : start + CHUNK]) for start in range(0, len(obs), CHUNK)]
+        return np.concatenate(parts)
+
+    def _run(self, obs: Any) -> np.ndarray:
         outputs: np.ndarray = self._session.run(["outputs"], feed(self._plan, obs))[0]
         return outputs
 

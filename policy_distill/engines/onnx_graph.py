@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from policy_distill.engines.onnx_builder import Graph, tensor_type
-from policy_distill.engines.onnx_output import add_execution, add_mode, name_outputs
+from policy_distill.engines.onnx_output import OUTPUTS, add_execution, add_mode, name_outputs
 from policy_distill.engines.perceptron import fold, foldable
 from policy_distill.observations import Part, channels_first
 from policy_distill.plan import Plan
@@ -33,8 +33,9 @@ def build_model(
 ) -> onnx.ModelProto:
     """Return the model; `metadata` is embedded as its properties.
 
-    Inputs are called `obs`, or as the keys of a Dict. Outputs: `action`; `logits`, or `mean` and, where the network
-    gives or the student has it, `log_std`. Without `named`, what comes with the action is the network's `outputs`.
+    Inputs are called `obs`, or as the keys of a Dict (`obs_action` for a key that an output has). Outputs: `action`;
+    `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
+    the action is the network's `outputs`.
     """
     graph = Graph()
     parts = plan.featurizer.parts
@@ -68,8 +69,8 @@ def build_model(
 
 
 def input_name(part: Part) -> str:
-    """Return the name of the graph's input for a part of the observation."""
-    return part.key or "obs"
+    """Return the name of the graph's input for a part of the observation: its key, where no output is called so."""
+    return f"obs_{part.key}" if part.key in OUTPUTS else part.key or "obs"
 
 
 def feed(plan: Plan, obs: Any) -> dict[str, np.ndarray]:

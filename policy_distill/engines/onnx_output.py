@@ -7,6 +7,9 @@ import numpy as np
 from policy_distill.engines.onnx_builder import Graph
 from policy_distill.plan import GAUSSIANS, Plan
 
+OUTPUTS = ("action", "logits", "mean", "log_std", "outputs")
+"""What outputs of a graph may be called."""
+
 
 def name_outputs(graph: Graph, plan: Plan, x: str, named: bool) -> dict[str, int]:
     """Name the network's outputs; return their sizes by name, what the mode follows from first."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policy_distill.engines.perceptron import FOLD_LIMIT
-from policy_distill.exporters.c_parts import number
+from policy_distill.exporters.c_parts import comment, number
 from policy_distill.observations import Part, channels_first
 from policy_distill.plan import Plan
 
@@ -45,7 +45,7 @@ def feature_code(plan: Plan, source: Source) -> FeatureCode:
         about = ", then ".join(f"{part.raw_size} of {part.key}" for part in parts)
     # Doubles only where float would lose digits of the observation, as of a position far from zero.
     obs_type = "double" if any(_is_far(part) and part.dtype == np.float64 for part in parts) else "float"
-    return FeatureCode(lines, n_obs, obs_type, about.replace("*/", "* /"))
+    return FeatureCode(lines, n_obs, obs_type, comment(about))
 
 
 def _image_lines(part: Part) -> list[str]:
@@ -85,7 +85,8 @@ def _one_hot_lines(part: Part, index: int, raw: int, feature: int, source: Sourc
     return [
         f"for (int i = 0; i < {part.size}; i++) a[{feature} + i] = 0.0f;",
         f"for (int i = 0; i < {len(part.one_hot)}; i++) {{",
-        f"    const int k = (int)obs[{raw} + i] + {offsets}[i];",
+        f"    const policy_obs v = obs[{raw} + i];",
+        f"    const int k = v > -1e9f && v < 1e9f ? (int)v + {offsets}[i] : -1;",
         f"    if (k >= 0 && k < {part.size}) a[{feature} + k] = 1.0f;",
         "}",
     ]

@@ -67,10 +67,10 @@ static void conv(const float *w, const float *b, const float *x, float *y, int n
 }
 """
 COUNT = """\
-/* A number of steps, rounded, shifted and held in a byte. */
+/* A number of steps, rounded, shifted and held in a byte; what is no number counts as a large one. */
 static signed char count_steps(float v, int zero) {
     int k;
-    v = v > 300.0f ? 300.0f : (v < -300.0f ? -300.0f : v);
+    v = v < 300.0f ? (v < -300.0f ? -300.0f : v) : 300.0f;
     k = (int)(v < 0.0f ? v - 0.5f : v + 0.5f) + zero;
     return (signed char)(k > 127 ? 127 : (k < -128 ? -128 : k));
 }
@@ -114,6 +114,11 @@ static void conv_int8(const signed char *w, const float *step, const float *b, c
             }
 }
 """
+
+
+def comment(text: str) -> str:
+    """Return text from a file so that it stays inside a comment: no stars, and nothing that C joins lines by."""
+    return "".join(letter if " " <= letter <= "~" and letter not in "*?\\" else "_" for letter in text)
 
 
 def number(value: Any, double: bool = False) -> str:

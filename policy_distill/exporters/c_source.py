@@ -187,7 +187,7 @@ def _header(plan: Plan, about: str, features: FeatureCode) -> str:
     outputs = {"diagonal_gaussian": "means", "squashed_gaussian": "means before tanh", "deterministic": "action"}
     extra = ", then log sigma" if plan.n_outputs > plan.n_modes else ""
     return HEADER.format(
-        about=about.replace("*/", "* /"),
+        about=c_parts.comment(about),
         n_obs=features.n_obs,
         obs_about=features.about,
         n_actions=math.prod(shape),

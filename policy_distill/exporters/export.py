@@ -6,7 +6,6 @@ no file.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
 from policy_distill.exporters.c import run_self_test
 from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference
+from policy_distill.exporters.place import check_target, move, size_of
 from policy_distill.exporters.quantize import (
     acts_as_twin,
     check_method,
@@ -25,7 +25,7 @@ from policy_distill.exporters.quantize import (
     quantize_student,
     twin_reference,
 )
-from policy_distill.exporters.table import Format, find_format, load_exporter
+from policy_distill.exporters.table import find_format, load_exporter
 from policy_distill.runtime import Student
 from policy_distill.version import __version__
 
@@ -91,12 +91,14 @@ def export(
         overwrite: replace what is at `path`.
 
     Raises:
-        RequestError: for an unknown format, one that cannot hold this student, or a path that is taken.
+        RequestError: for an unknown format, one that cannot hold this student, weights that are not finite, or a path
+            that is taken or cannot be written.
         RunFault: where the artefact acts otherwise than it should; nothing is written.
     """
     found = find_format(format)
     path = Path(path)
     check_target(path, found, overwrite)
+    _check_request(student, n_states, episodes)
     if quantize is not None:
         check_method(quantize, format)
     plain = Student(student.tensors, student.metadata, "numpy")
@@ -125,6 +127,13 @@ def export(
             run_self_test(final)
         move(final, path)
     return ExportResult(path, format, size_of(path), parity, facts, loss)
+
+
+def _check_request(student: Student, n_states: int, episodes: int) -> None:
+    if n_states < 1 or episodes < 0:
+        raise RequestError(f"expected 1 state or more and no fewer episodes than 0, found {n_states} and {episodes}")
+    if not all(np.isfinite(array).all() for array in student.tensors.values()):
+        raise RequestError("expected a student of finite weights, found some that are none; distil it again")
 
 
 def _check(
@@ -157,36 +166,3 @@ def make_record(
         "observation_normalization": metadata["observation_normalization"] is not None,
         "provenance": metadata["provenance"],
     }
-
-
-def check_target(path: Path, format: Format, overwrite: bool) -> None:
-    """Check that a path may be written.
-
-    Raises:
-        RequestError: where something lies there already, or a folder is named for a file.
-    """
-    if format.suffix and path.is_dir():
-        raise RequestError(f"expected a file for {format.artefact}, found the folder {path}; name a file in it")
-    taken = any(path.iterdir()) if path.is_dir() else path.exists()
-    if taken and not overwrite:
-        raise RequestError(f"{path} exists; name another --out, or add --overwrite")
-    if taken and path.is_dir() and not (path / "policy.json").exists():
-        raise RequestError(f"{path} holds something else than an exported policy; name another --out")
-
-
-def move(source: Path, path: Path) -> None:
-    """Put a finished artefact in its place, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target first: only within one file system is the last step a single one.
-    beside = path.with_name(f".{path.name}.new")
-    for stale in (beside, path if path.is_dir() else None):
-        if stale is not None and stale.exists():
-            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
-    shutil.move(source, beside)
-    beside.replace(path)
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)

@@ -85,9 +85,21 @@ class Squash(nn.Module):
 class StudentActorCriticPolicy(ActorCriticPolicy):
     """SB3's policy, its mean squashed to the action bounds where the student's is."""
 
-    def __init__(self, *arguments: Any, squash: tuple[list[float], list[float]] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Any,
+        *,
+        squash: tuple[list[float], list[float]] | None = None,
+        use_sde: bool = False,
+        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        **options: Any,
+    ) -> None:
         self._squash = squash
-        super().__init__(*arguments, **options)
+        super().__init__(
+            observation_space, action_space, lr_schedule, use_sde=use_sde, optimizer_class=optimizer_class, **options
+        )
 
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)

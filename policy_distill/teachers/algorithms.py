@@ -49,6 +49,7 @@ ALGORITHMS = {
 """By the names that the RL Zoo uses."""
 
 BY_POLICY_MODULE = {
+    "policy_distill.exporters.sb3_policy": "ppo",
     "sb3_contrib.common.recurrent.policies": "ppo_lstm",
     "sb3_contrib.common.maskable.policies": "ppo_mask",
     "sb3_contrib.ars.policies": "ars",

@@ -33,6 +33,7 @@ INERT = (
     "numpy.uint",
     "operator.getitem",
     "pathlib.",
+    "policy_distill.exporters.sb3_policy.Student",
     "sb3_contrib.",
     "stable_baselines3.",
     "torch.device",

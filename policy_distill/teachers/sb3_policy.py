@@ -21,7 +21,11 @@ from policy_distill.errors import RequestError
 from policy_distill.teachers.stand_ins import Inert, reference_of
 from policy_distill.teachers.zip_file import SavedAgent
 
+OWN = "policy_distill.exporters.sb3_policy"
+"""What exported students are made of; imported by name, since exporters come after teachers."""
+
 POLICIES = {
+    OWN: "StudentActorCriticPolicy",
     "stable_baselines3.common.policies": "ActorCriticPolicy ActorCriticCnnPolicy MultiInputActorCriticPolicy",
     "stable_baselines3.dqn.policies": "DQNPolicy CnnPolicy MultiInputPolicy",
     "stable_baselines3.sac.policies": "SACPolicy CnnPolicy MultiInputPolicy",
@@ -151,13 +155,27 @@ def _arguments(agent: SavedAgent, cls: Any) -> dict[str, Any]:
     if isinstance(net_arch, list) and net_arch and isinstance(net_arch[0], dict):
         # How SB3 wrote separate networks for policy and value before 1.8.
         arguments["net_arch"] = net_arch[0]
+    for key in ("features_extractor_kwargs", "squash"):
+        if not _is_plain(arguments.get(key)):
+            raise RequestError(f"{agent.path} is damaged: its {key} are no plain values; copy it again")
     return {key: _resolve(agent, key, value) for key, value in arguments.items()}
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple):
+        # A pickled list may hold itself.
+        return depth < 8 and all(_is_plain(one, depth + 1) for one in value)
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _resolve(agent: SavedAgent, key: str, value: Any) -> Any:
     reference = reference_of(value)
     if reference is None and not isinstance(value, Inert):
         return value
+    if key == "features_extractor_class" and reference == f"{OWN}.StudentExtractor":
+        return import_module(OWN).StudentExtractor
     table = {"activation_fn": ACTIVATIONS, "features_extractor_class": EXTRACTORS}.get(key, {})
     if reference not in table:
         raise _not_known(agent, key, reference or type(value).reference)
