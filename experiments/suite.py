@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -71,6 +71,8 @@ def names_of_experiments() -> list[str]:
 
 def main(suite: Suite) -> int:
     """Run what is left of the suite; return 1 where a cell failed."""
+    # Cells run in the root of the repository, which need not be where this was started.
+    suite = replace(suite, out=suite.out.resolve(), zoo=suite.zoo.resolve() if suite.zoo else None)
     names = _chosen(suite.envs)
     seeds = _seeds(suite.seeds)
     teachers = {name: _teacher(suite, name) for name in names}

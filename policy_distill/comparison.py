@@ -138,4 +138,7 @@ def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: i
 
 def _join(parts: list[Evaluation]) -> Evaluation:
     returns, lengths = (np.concatenate([getattr(part, name) for part in parts]) for name in ("returns", "lengths"))
-    return Evaluation(parts[0].env_id, parts[0].seed, returns, lengths, sum(part.wall_seconds for part in parts))
+    known = [part.phases for part in parts if part.phases is not None]
+    phases = np.concatenate(known) if len(known) == len(parts) else None
+    seconds = sum(part.wall_seconds for part in parts)
+    return Evaluation(parts[0].env_id, parts[0].seed, returns, lengths, seconds, phases)

@@ -19,6 +19,9 @@ from policy_distill.interfaces import Policy
 from policy_distill.statistics import interval, iqm, json_number, worst
 from policy_distill.threads import threads_for
 
+N_PHASES = 10
+"""Parts of equal length that an episode is divided into."""
+
 OnStep = Callable[[int], None]
 """Called with the episodes done so far."""
 
@@ -37,6 +40,8 @@ class Evaluation:
     """int64 `[n]`, steps."""
     wall_seconds: float
     """Time that it took."""
+    phases: np.ndarray | None = None
+    """float64 `[n, N_PHASES]`, the return gained in each tenth of the episode; an episode's sum is its return."""
 
     @property
     def n_episodes(self) -> int:
@@ -65,6 +70,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the statistics of the returns as JSON values."""
+        phases = {} if self.phases is None else {"phases": self.phases.mean(axis=0).tolist()}
         return {
             "mean": self.mean,
             "std": self.std,
@@ -72,6 +78,7 @@ class Evaluation:
             "ci95": [json_number(x) for x in self.ci95],
             "median": float(np.median(self.returns)),
             "worst5": worst(self.returns),
+            **phases,
         }
 
 
@@ -93,6 +100,7 @@ def _run_episodes(
 ) -> Evaluation:
     began = time.perf_counter()
     returns, lengths = np.zeros(n_episodes), np.zeros(n_episodes, dtype=np.int64)
+    trace, phases = Trace(envs.n_envs), np.zeros((n_episodes, N_PHASES))
     schedule = _schedule(envs, n_episodes)
     current = [queue.pop(0) if queue else -1 for queue in schedule]
     for index, episode in enumerate(current):
@@ -108,18 +116,40 @@ def _run_episodes(
         counted = active & ~envs.restarting
         rewards, terminated, truncated = envs.step(actions, active)
         returns[episodes[active]] += rewards[active]
+        trace.add(rewards)
         lengths[episodes[counted]] += 1
         check_observations(envs, "in the evaluation")
         starts = active & (terminated | truncated)
         for index in np.flatnonzero(starts).tolist():
             n_done += 1
+            phases[episodes[index]] = trace.phases(index, int(lengths[episodes[index]]))
             episodes[index] = schedule[index].pop(0) if schedule[index] else -1
             if episodes[index] >= 0 and not envs.resets_itself:
                 envs.reset(index, seed + int(episodes[index]))
         if on_episode and starts.any():
             on_episode(n_done)
     checked = checked_returns(envs.env_id, returns, seed)
-    return Evaluation(envs.env_id, seed, checked, lengths, time.perf_counter() - began)
+    return Evaluation(envs.env_id, seed, checked, lengths, time.perf_counter() - began, phases)
+
+
+class Trace:
+    """The rewards of all steps so far, to be divided once an episode's length is known."""
+
+    def __init__(self, n_envs: int) -> None:
+        self._rewards = np.zeros((1024, n_envs))
+        self._n_steps = 0
+
+    def add(self, rewards: np.ndarray) -> None:
+        """Append the rewards `[n_envs]` of one step."""
+        if self._n_steps == len(self._rewards):
+            self._rewards = np.concatenate([self._rewards, np.zeros_like(self._rewards)])
+        self._rewards[self._n_steps] = rewards
+        self._n_steps += 1
+
+    def phases(self, index: int, length: int) -> np.ndarray:
+        """Return `[N_PHASES]`, what the last `length` steps of an environment gave in each part of them."""
+        rewards = self._rewards[self._n_steps - length : self._n_steps, index]
+        return np.bincount(np.arange(length) * N_PHASES // max(length, 1), rewards, N_PHASES)
 
 
 def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from policy_distill.cli import main
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import Corridor
+from tests.wandb_reader import read_run
 
 SMALL = ["--timesteps", "1024", "--n-steps", "64", "--eval-episodes", "5", "--student", "mlp:4"]
 
@@ -67,6 +68,32 @@ def test_students_and_teachers_are_evaluated_and_compared(teacher, run_folder, c
     assert {"teacher", "student", "random", "retention"} <= set(record)
     assert main(["compare", str(teacher), student, "--env", "CartPole-v1", "--episodes", "4"]) == 0
     assert "retention" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_evaluations_are_tracked_where_asked_for_and_leave_no_trace_otherwise(
+    teacher, run_folder, tmp_path, monkeypatch, capfd, command
+):
+    monkeypatch.chdir(tmp_path)
+    before = {path.name: path.read_bytes() for path in run_folder.iterdir() if path.is_file()}
+    student = str(run_folder / "student.safetensors")
+    policies = [student] if command == "evaluate" else [str(teacher), student]
+    words = [command, *policies, "--env", "CartPole-v1", "--episodes", "3", "--json"]
+    assert main(words) == 0
+    assert list(tmp_path.iterdir()) == []
+    capfd.readouterr()
+    assert main([*words, "--track", "offline", "--tags", "x"]) == 0
+    record = json_of(capfd)
+    (folder,) = (tmp_path / "evaluations").iterdir()
+    run = read_run(folder / "wandb")
+    assert (run["run"].job_type, run["run"].run_group, list(run["run"].tags)) == ("evaluate", "run", ["x"])
+    (row,) = read_metrics(folder / "metrics.jsonl")
+    expected = record["mean"] if command == "evaluate" else record["student"]["mean"]
+    assert row["eval/student_return"] == run["history"][0]["eval/student_return"] == expected
+    assert row["time/env_steps"] == run["history"][0]["time/env_steps"] == 1024
+    assert ("eval/random_return" in row) == (command == "compare")
+    assert run["summary"].keys() >= {"env_id", "n_episodes"}
+    assert {path.name: path.read_bytes() for path in run_folder.iterdir() if path.is_file()} == before
 
 
 def test_files_are_described(teacher, run_folder, capfd):

@@ -33,6 +33,21 @@ def test_short_episodes_are_not_favoured(n_envs):
     assert found.lengths.tolist() == [2, 50] * 10
 
 
+def test_the_return_is_divided_over_the_tenths_of_each_episode():
+    found = evaluate(corridor_teacher(), LengthBySeed, n_episodes=6, n_envs=4)
+    assert found.phases[1].tolist() == [5.0] * 10
+    assert found.phases[0].tolist() == [1.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0], "two steps lie in the first and sixth tenth"
+    assert found.phases.sum(axis=1).tolist() == found.returns.tolist()
+    assert found.to_json()["phases"] == found.phases.mean(axis=0).tolist()
+
+
+def test_long_evaluations_divide_the_return_of_late_episodes_too():
+    found = evaluate(cartpole_teacher(), "CartPole-v1", 20, n_envs=2)
+    assert found.lengths.sum() / 2 > 1024, "the trace has grown"
+    np.testing.assert_allclose(found.phases.sum(axis=1), found.returns)
+    np.testing.assert_allclose(found.phases.min(axis=1), found.lengths // 10, atol=1)
+
+
 def test_the_number_of_environments_does_not_change_the_returns():
     returns = [evaluate(cartpole_teacher(), "CartPole-v1", 12, 5, n_envs=n).returns.tolist() for n in (1, 4, 12)]
     assert returns[0] == returns[1] == returns[2]

@@ -10,6 +10,7 @@ import gymnasium
 import pytest
 import yaml
 
+from experiments import suite
 from experiments.results import Results, main
 from experiments.suite import names_of_experiments
 from policy_distill.config import DistillConfig
@@ -215,3 +216,17 @@ def test_a_wrong_suite_is_refused(words, message, tmp_path):
 
 def test_variants_are_registered_by_importing_their_environment():
     assert "CartPoleLongPole-v1" in gymnasium.registry
+
+
+def test_a_suites_cells_write_below_where_it_was_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zoo" / "qrdqn-CartPole-v1").mkdir(parents=True)
+    commands = []
+    monkeypatch.setattr(suite, "_run", lambda cell: commands.append(cell.command) or False)
+    with pytest.raises(RequestError, match="no cell"):
+        suite.main(suite.Suite("cartpole", ("mlp:4",), "0", Path("mine"), Path("zoo"), track="disabled"))
+    for words in commands:
+        assert words[words.index("--out") + 1].startswith(str(tmp_path / "mine"))
+        if "--teacher" in words:
+            assert words[words.index("--teacher") + 1].startswith(str(tmp_path))
+    assert commands

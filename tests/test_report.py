@@ -16,6 +16,7 @@ from policy_distill.report.read_run import read_run
 from policy_distill.report.suite_charts import pareto
 from policy_distill.report.video import record_video
 from policy_distill.report.write import write_report
+from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
 
@@ -203,14 +204,13 @@ def test_a_run_without_a_proof_says_nothing_of_retention(tmp_path):
     assert "return kept" not in words
 
 
-def test_a_last_line_that_was_cut_off_is_left_out_and_any_other_is_named(tmp_path):
+def test_lines_that_are_no_metrics_are_left_out_of_a_report_and_named_elsewhere(tmp_path):
     folder = write_run(tmp_path / "r")
     lines = (folder / "metrics.jsonl").read_text()
-    (folder / "metrics.jsonl").write_text(lines + '{"time/env_steps": 4')
+    (folder / "metrics.jsonl").write_text('[1, 2]\n"x"\n' + lines + '{"time/env_steps": 4')
     assert len(read_run(folder).metrics) == 30
-    (folder / "metrics.jsonl").write_text("[1, 2]\n" + lines)
     with pytest.raises(RequestError, match="line 1 of"):
-        read_run(folder)
+        read_metrics(folder / "metrics.jsonl")
 
 
 def test_the_command_writes_a_page_and_refuses_an_empty_folder(tmp_path, capfd):
@@ -277,3 +277,33 @@ def test_an_environment_that_does_not_draw_costs_no_more_than_the_video(tmp_path
     distill(corridor_teacher(), Corridor, "mlp:2", **settings)
     assert "no video" in caplog.text
     assert not (tmp_path / "run" / "video.mp4").exists()
+
+
+def test_a_line_that_is_no_metric_costs_neither_a_run_nor_its_suite_the_page(tmp_path):
+    for seed in range(2):
+        write_run(tmp_path / f"run-{seed}", seed=seed)
+    metrics = tmp_path / "run-0" / "metrics.jsonl"
+    metrics.write_text("garbage\n" + metrics.read_text())
+    page = write_report(tmp_path).read_text()
+    assert "run-0" in page and "run-1" in page
+    assert "Learning curve" in write_report(tmp_path / "run-0").read_text()
+
+
+def test_a_perturbation_of_a_single_episode_has_no_interval_and_a_row(tmp_path):
+    folder = write_run(tmp_path / "run")
+    one = {
+        "retention": {"iqm": 0.5, "ci95": [None, None]},
+        **{w: {"iqm": 1.0, "worst5": 1.0} for w in ("teacher", "student")},
+    }
+    (folder / "perturbed.json").write_text(json.dumps({"sticky:0.25": one}))
+    assert "sticky:0.25" in write_report(folder).read_text()
+
+
+def test_the_return_of_each_phase_is_drawn(tmp_path):
+    folder = write_run(tmp_path / "run")
+    assert "Return by phase" not in write_report(folder).read_text()
+    record = json.loads((folder / "evaluation.json").read_text())
+    for name in ("teacher", "student", "random"):
+        record[name]["phases"] = [1.0] * 10
+    (folder / "evaluation.json").write_text(json.dumps(record))
+    assert "Return by phase" in write_report(folder).read_text()

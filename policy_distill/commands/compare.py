@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ import tyro
 
 from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
 from policy_distill.commands.output import Output, interval_text, table
+from policy_distill.commands.tracking_options import Tracking
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,13 @@ class Compare:
     """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
     found by themselves."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+    tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 
     def run(self) -> int:
         """Compare and print."""
         from policy_distill.commands.policies import find_env, load_policy, say_applied
         from policy_distill.errors import RequestError
+        from policy_distill.tracking.evaluation import evaluation_row
 
         if not self.student:
             raise RequestError("expected a student file after the teacher, found none")
@@ -62,14 +65,16 @@ class Compare:
         options = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
         teacher = load_policy(self.teacher, env, trust=self.trust, **options)
         say_applied(teacher)
-        records = []
+        records, rows = [], []
         for path in self.student:
             student = load_policy(path, env, trust=self.trust)
             record, parts = self._record(teacher, student, env)
             records.append({**record, "student_file": str(path)})
+            rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
                 print("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
         self._show(records)
+        self.tracking.log(self.student[0], records[0] if len(records) == 1 else _together(records), rows)
         return 0
 
     def _record(self, teacher: Any, student: Any, env: str) -> tuple[dict[str, Any], list[str]]:
@@ -147,11 +152,14 @@ class Compare:
             if self.json:
                 Output(True).show(records[0], [])
             return
-        together = aggregated(records)
+        together = _together(records)
         if self.json:
-            record = {**{k: records[0][k] for k in ("env_id", "seed", "teacher")}, "students": records, **together}
-            Output(True).show(record, [])
+            Output(True).show(together, [])
         else:
             total = together["aggregate"]
             rows = [("retention over students, IQM [95%]", interval_text(total, 3) if total else "undefined")]
             print(table(rows))
+
+
+def _together(records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {**{k: records[0][k] for k in ("env_id", "seed", "teacher")}, "students": records, **aggregated(records)}

@@ -46,7 +46,7 @@ def verdict_text(verdict: dict[str, Any]) -> str:
         "non-inferior": f"as good as the teacher up to {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
         "inferior": f"worse than the teacher by more than {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
         "undecided": f"not clear at a margin of {margin}",
-        "undefined": "undefined (the teacher's mean return is not clearly above random's)",
+        "undefined": "the teacher's mean return is not clearly above random's",
     }
     looks = f" in {verdict['n_looks']} looks" if verdict["n_looks"] > 1 else ""
     return f"{verdict['outcome']}: {words[verdict['outcome']]}, {n_episodes} episodes{looks}"
@@ -73,6 +73,10 @@ def tables(record: dict[str, Any]) -> list[str]:
         for name in ("agreement", "kl"):
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))
     parts = [table(rows, header), table(lines)]
+    if "phases" in record["teacher"] and "phases" in record["student"]:
+        tenths = [(name, *(f"{value:.1f}" for value in record[name]["phases"])) for name in ("teacher", "student")]
+        n_phases = len(record["teacher"]["phases"])
+        parts.append(table(tenths, ("return in each tenth of the episode", *map(str, range(1, n_phases + 1)))))
     if "perturbed" in record:
         parts.append(table(*perturbation_rows(record["perturbed"])))
     return parts

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from policy_distill.commands.output import Output, interval_text
+from policy_distill.commands.tracking_options import Tracking
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Evaluate:
     """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
     found by themselves."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+    tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 
     def run(self) -> int:
         """Evaluate and print."""
@@ -71,4 +73,10 @@ class Evaluate:
             ("seconds", f"{found.wall_seconds:.1f}"),
         ]
         Output(self.json).show(record, rows)
+        if self.tracking.track != "disabled":
+            from policy_distill.runtime import Student
+            from policy_distill.tracking.evaluation import evaluation_row
+
+            who = "student" if isinstance(policy, Student) else "teacher"
+            self.tracking.log(self.policy, record, [evaluation_row(policy, record, who=who)])
         return 0

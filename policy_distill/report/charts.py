@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.report.marks import RANDOM, STUDENT, TEACHER, ZOOM, Chart, layered, number, single, tooltip, who
+from policy_distill.report.phases import phases
 from policy_distill.report.read_run import MAX_EPISODES, Run, thinned
 
 
 def run_charts(run: Run) -> list[Chart]:
     """Return what there is to draw of a run."""
-    makers = (retention_interval, learning_curve, per_episode, agreement, divergence, sizes, times)
+    makers = (retention_interval, learning_curve, per_episode, phases, agreement, divergence, sizes, times)
     return [chart for chart in (maker(run) for maker in makers) if chart is not None]
 
 

@@ -86,7 +86,7 @@ def read_run(path: Path) -> Run | None:
     config = read_json(path / "config.json")
     if "env_id" not in config:
         return None
-    rows = [row for row in read_metrics(path / "metrics.jsonl") if _is_row(row)]
+    rows = [row for row in read_metrics(path / "metrics.jsonl", lenient=True) if _is_row(row)]
     video = path / "video.mp4"
     small = video.is_file() and video.stat().st_size <= MAX_VIDEO_BYTES
     return Run(

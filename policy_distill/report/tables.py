@@ -35,7 +35,11 @@ def perturbed(records: dict[str, Any]) -> Table:
     for name, one in records.items():
         kept = one["retention"]
         low, high = kept["ci95"]
-        numbers = ("undefined", "") if kept["iqm"] is None else (kept["iqm"], f"{low:.3f} to {high:.3f}")
+        numbers = (
+            ("undefined", "")
+            if kept["iqm"] is None
+            else (kept["iqm"], "" if low is None else f"{low:.3f} to {high:.3f}")
+        )
         worst = [one[who]["worst5"] for who in ("teacher", "student")]
         rows.append((name, one["teacher"]["iqm"], one["student"]["iqm"], *numbers, *worst))
     return Table("Under perturbations", header, rows)

@@ -61,11 +61,15 @@ def rows_until(path: Path, step: int) -> list[dict[str, Any]]:
     return [rows[key] for key in sorted(rows)]
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path, *, lenient: bool = False) -> list[dict[str, Any]]:
     """Return the lines of a `metrics.jsonl`; a last line that was cut off is left out.
 
+    Args:
+        path: the file; there may be none.
+        lenient: leave out every line that is not an object with a step.
+
     Raises:
-        RequestError: for any other line that is not an object with a step.
+        RequestError: for such a line before the last, unless `lenient`.
     """
     lines = path.read_bytes().split(b"\n") if path.is_file() else []
     rows = []
@@ -75,8 +79,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
             if row is not None:
                 rows.append({**row, STEP: int(row[STEP])})
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-            if number == len(lines):
-                break
+            if lenient or number == len(lines):
+                continue
             raise RequestError(f"line {number} of {path} is no record of metrics; remove that line") from None
     return rows
 

@@ -82,7 +82,8 @@ def start(
         "job_type": job_type,
         "tags": tags,
         "config": config,
-        "dir": str(out),
+        # Absolute: the service of an earlier run in this process may stand in another folder.
+        "dir": str(out.resolve()),
         "name": os.environ.get("WANDB_NAME") or f"{out.resolve().name}",
     }
     worker = Worker("W&B")

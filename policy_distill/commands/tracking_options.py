@@ -1,0 +1,35 @@
+"""The options of commands that can log what they measured."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where an evaluation is logged, with the job type `evaluate`."""
+
+    track: Literal["offline", "online", "trackio", "disabled"] = "disabled"
+    """Log to Weights & Biases and a metrics.jsonl, in a new folder below `evaluations` here; online goes offline
+    without a key."""
+    project: str | None = None
+    """W&B project; WANDB_PROJECT, or policy-distill."""
+    group: str | None = None
+    """W&B group; the name of the policy's folder, which is the group of the run that made it."""
+    tags: tuple[str, ...] = ()
+    """W&B tags."""
+
+    def log(self, policy: Path, record: Mapping[str, Any], rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+        """Log as of `track_evaluation`, and say where on stderr."""
+        if self.track == "disabled":
+            return
+        from policy_distill.tracking.evaluation import track_evaluation
+
+        names: dict[str, Any] = {"project": self.project, "group": self.group, "tags": self.tags}
+        folder = track_evaluation(self.track, policy, record, rows, **names)
+        if folder is not None:
+            print(f"tracked in {folder}", file=sys.stderr)

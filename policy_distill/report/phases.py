@@ -1,0 +1,30 @@
+"""The chart of where in an episode the return is gained.
+
+In: a `Run`. Out: a `Chart`, or None for a run of before this was measured.
+"""
+
+from __future__ import annotations
+
+from policy_distill.report.marks import Chart, number, single, tooltip, who
+from policy_distill.report.read_run import Run
+
+
+def phases(run: Run) -> Chart | None:
+    """Draw where in the episode the return is gained."""
+    rows = [
+        {"who": name, "tenth": i, "value": value}
+        for name in ("teacher", "student", "random")
+        if isinstance(run.evaluation.get(name), dict)
+        for i, value in enumerate(run.evaluation[name].get("phases") or [], start=1)
+    ]
+    if not rows:
+        return None
+    encoding = {
+        "x": {"field": "tenth", "type": "ordinal", "title": "tenth of the episode", "axis": {"labelAngle": 0}},
+        "y": number("value", "return gained"),
+        "color": who("who"),
+        "tooltip": tooltip("who", "tenth", "value"),
+    }
+    note = "Mean return gained in each tenth of an episode: where the student falls behind shows here."
+    mark = {"type": "line", "point": {"filled": True, "size": 25}}
+    return Chart("Return by phase of the episode", note, single(mark, encoding, rows, height=200))
