@@ -9,7 +9,7 @@ import pytest
 from experiments.benchmarks.growth import exponent
 from experiments.benchmarks.learning import first
 from experiments.benchmarks.plain import distill_plainly
-from experiments.benchmarks.tasks import TASKS, make_teacher
+from experiments.benchmarks.tasks import TASKS, make_teacher, prepare
 from policy_distill.errors import RequestError
 from tests.doubles import cartpole_teacher
 
@@ -87,3 +87,29 @@ def test_a_collection_that_is_needed_and_not_named_is_asked_for(tmp_path):
     with pytest.raises(RequestError, match="--zoo"):
         make_teacher("lunar_lander", None, tmp_path)
     assert {task.env_id for task in TASKS.values()} >= {"CartPole-v1", "LunarLander-v3", "HalfCheetah-v5"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["speed", "--task", "nonsense"], "found nonsense"),
+        (["learning", "--task", "nonsense"], "found nonsense"),
+        (["memory", "--task", "nonsense"], "found nonsense"),
+        (["speed"], "--zoo"),
+        (["speed", "--zoo", ""], "ppo-LunarLander-v2"),
+        (["speed", "--task", "cartpole", "--runs", "0"], "--runs"),
+        (["learning", "--task", "cartpole", "--timesteps", "8"], "--timesteps"),
+        (["learning", "--task", "pong"], "pong"),
+    ],
+)
+def test_a_benchmark_that_cannot_be_made_is_refused_before_anything_is_measured(arguments, message, tmp_path):
+    done = run(*arguments, "--out", str(tmp_path / "benchmarks"))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.glob("benchmarks/*")) == []
+
+
+def test_the_folder_of_results_is_made_before_they_are(tmp_path):
+    prepare(["cartpole"], None, tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder").is_dir()

@@ -23,17 +23,19 @@ import tyro
 from experiments.benchmarks.plain import distill_plainly
 from experiments.benchmarks.plots import plot_learning
 from experiments.benchmarks.speed import OURS, PLAIN
-from experiments.benchmarks.tasks import TASKS, Task, make_teacher
+from experiments.benchmarks.tasks import TASKS, Task, make_teacher, prepare
 from policy_distill import DistillConfig
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table, widths
 from policy_distill.environments import open_environments
 from policy_distill.episodes import run_episodes
+from policy_distill.errors import RequestError
 from policy_distill.losses.table import choose_loss
 from policy_distill.session import Session
 from policy_distill.threads import threads_for
 
 SHARES = (0.95, 0.99)
+ROLLOUT = 1_024
 LOOK_SEED = 20_000
 """First episode seed of the looks at the student."""
 
@@ -56,6 +58,13 @@ class Config:
 
 def main(config: Config) -> None:
     """Measure each task and print."""
+    # The plain script's rollouts are of 1,024 steps, so it has no student before.
+    prepare(config.tasks, config.zoo, config.out, timesteps=config.timesteps, seeds=len(config.seeds))
+    if config.timesteps < ROLLOUT:
+        raise RequestError(f"expected at least {ROLLOUT} for --timesteps, found {config.timesteps}")
+    for name in config.tasks:
+        if not TASKS[name].student.startswith("mlp:"):
+            raise RequestError(f"expected tasks whose student the plain script can train, found {name}")
     records = {name: measure(name, config) for name in config.tasks}
     (config.out / "learning.json").write_text(json.dumps(records, indent=2) + "\n")
     plot_learning(records, config.out / "learning.png")

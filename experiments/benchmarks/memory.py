@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tyro
 
-from experiments.benchmarks.tasks import TASKS, make_teacher
+from experiments.benchmarks.tasks import TASKS, make_teacher, prepare
 from policy_distill import distill
 from policy_distill.cli import guarded
 from policy_distill.environments import open_environments
@@ -34,6 +34,7 @@ class Config:
 
 def main(config: Config) -> None:
     """Print the megabytes before the run, with everything imported and the teacher loaded, and at its peak."""
+    prepare([config.task], config.zoo, config.out, timesteps=config.timesteps)
     task, teacher = TASKS[config.task], make_teacher(config.task, config.zoo, config.out)
     # What the environment's package loads when it is first used is an import too.
     open_environments(task.env_id, 1, teacher.env_wrappers).close()

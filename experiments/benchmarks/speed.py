@@ -19,12 +19,11 @@ import tyro
 
 from experiments.benchmarks.plain import distill_plainly
 from experiments.benchmarks.plots import plot_speed
-from experiments.benchmarks.tasks import TASKS, Task, make_teacher
+from experiments.benchmarks.tasks import TASKS, Task, make_teacher, prepare
 from policy_distill import DistillConfig, distill
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table, widths
 from policy_distill.environments import open_environments
-from policy_distill.errors import RequestError
 from policy_distill.threads import threads_for
 from policy_distill.wrappers import parse_wrapper
 
@@ -50,9 +49,7 @@ class Config:
 
 def main(config: Config) -> None:
     """Measure each task and print."""
-    unknown = [name for name in config.tasks if name not in TASKS]
-    if unknown:
-        raise RequestError(f"expected tasks among {', '.join(TASKS)}, found {', '.join(unknown)}")
+    prepare(config.tasks, config.zoo, config.out, timesteps=config.timesteps, runs=config.runs)
     records = {name: measure(name, config) for name in config.tasks}
     (config.out / "speed.json").write_text(json.dumps(records, indent=2) + "\n")
     plot_speed(records, config.out / "speed.png")

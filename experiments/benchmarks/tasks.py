@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,27 @@ TASKS = {
     # SB3's convolutional network as it is initialised: how good it plays does not change what a step costs.
     "pong": Task("PongNoFrameskip-v4", None, "cnn:16,32", 4_096, ("AtariWrapper", "FrameStack:n_stack=4")),
 }
+
+
+def prepare(tasks: Sequence[str], zoo: Path | None, out: Path, **counts: int | None) -> None:
+    """Make the folder `out`, once it is known that all tasks can be measured: the first of them may take minutes.
+
+    Raises:
+        RequestError: for a task that there is not, an agent that is not in the collection, or a count below 1.
+    """
+    unknown = [name for name in tasks if name not in TASKS]
+    if unknown or not tasks:
+        raise RequestError(f"expected tasks among {', '.join(TASKS)}, found {', '.join(unknown) or 'none'}")
+    for name in tasks:
+        agent = TASKS[name].agent
+        if agent is not None and zoo is not None and not (zoo / agent).exists():
+            raise RequestError(f"expected the RL Zoo's agents in --zoo, found no {agent} in {zoo.resolve()}")
+        if agent is not None and zoo is None:
+            raise RequestError(f"expected --zoo, a folder of the RL Zoo's agents, for {name}; found none")
+    for option, count in counts.items():
+        if count is not None and count < 1:
+            raise RequestError(f"expected at least 1 for --{option}, found {count}")
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def make_teacher(name: str, zoo: Path | None, made: Path) -> Any:
