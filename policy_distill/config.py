@@ -21,7 +21,8 @@ class DistillConfig:
     timesteps: int = 100_000
     """Environment steps to collect in all, over all environments (at least 1)."""
     seed: int = 0
-    """Seed of everything random; the same seed gives the same student, bit for bit on a CPU."""
+    """Seed of everything random; the same seed gives the same student, bit for bit on a CPU (of images and wide
+    networks: with the same number of threads)."""
     loss: str = "auto"
     """Divergence from the teacher: forward_kl, reverse_kl, ...; auto takes forward_kl, or mse for a teacher that only
     gives actions."""
