@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy_distill.checkpoint_files import newest_first
+from policy_distill.checkpoint_files import newest_first, remove_unfinished
 from policy_distill.errors import RequestError
 from policy_distill.student_file import write_atomically
 
@@ -65,7 +65,8 @@ class RunFolder:
     def begun(self) -> bool:
         """True where a run was stopped before its first checkpoint: nothing is lost by starting it anew."""
         left = list(self.checkpoints.glob("step-*"))
-        return (self.path / "config.json").is_file() and not left and not self.student.exists()
+        settings = [*self.path.glob("config.json"), *self.path.glob(".config.json.*.tmp")]
+        return bool(settings) and not left and not self.student.exists()
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         """Write one JSON file of the folder, strictly: NaN is a mistake of ours."""
@@ -93,6 +94,7 @@ def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool =
             raise RequestError(
                 f"expected a checkpoint to resume in {folder.checkpoints}, found none; start without --resume"
             )
+        remove_unfinished(folder.path)
         return folder
     if folder.path.is_dir() and any(folder.path.iterdir()):
         if not overwrite:

@@ -263,6 +263,15 @@ def test_a_checkpoint_that_lies_under_a_right_checksum_is_refused_in_one_line(tm
     assert n_refused > 0.7 * len(lies)
 
 
+def test_a_run_that_died_while_its_settings_were_written_starts_anew(tmp_path):
+    distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "whole", **QUICK)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".config.json.77.tmp").write_text("{")
+    distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", resume=True, **QUICK)
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+    assert not list((tmp_path / "run").glob(".*.tmp"))
+
+
 class Retrained:
     """What torch calls a network, for a teacher without a file."""
 
