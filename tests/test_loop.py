@@ -108,7 +108,7 @@ def test_the_run_folder_holds_the_run(tmp_path):
         *("env_id", "seed", "n_episodes", "teacher", "student", "random", "retention", "agreement", "kl"),
         *("compression", "env_steps", "wall_seconds", "episodes"),
     }
-    statistics = {"mean", "std", "iqm", "ci95", "median", "worst5"}
+    statistics = {"mean", "std", "iqm", "ci95", "median", "worst5", "phases"}
     assert set(record["teacher"]) == {*statistics, "n_params", "n_bytes"}
     assert set(record["student"]) == {*statistics, "n_params", "n_bytes", "macs"}
     assert np.mean(record["episodes"]["student"]) == pytest.approx(record["student"]["mean"])
