@@ -20,6 +20,7 @@ from policy_distill.env_watch import step_limit
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.evaluation import Comparison
 from policy_distill.fit import check_fit
+from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Teacher, Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss
@@ -83,7 +84,8 @@ def distill(
     ):
         check_fit(teacher, envs)
         session = Session(teacher, envs, student, loss, config)
-        footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params)
+        observed, n_params = envs.observation_space, teacher.family.n_params
+        footprint = check_memory(config, envs.n_envs, observed, n_params, frames_of(envs))
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)

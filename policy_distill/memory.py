@@ -6,16 +6,15 @@ system ends without a word.
 
 from __future__ import annotations
 
-import math
 import os
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
+from policy_distill.feature_layout import layout_of
 from policy_distill.observations import Featurizer
 from policy_distill.spaces import describe_space
 
@@ -31,19 +30,23 @@ class Footprint:
 
     capacity: int
     """States that it has room for."""
-    state_bytes: int
-    """Bytes of one state: its features and the teacher's distribution."""
+    n_bytes: int
+    """Bytes of the whole buffer: the states' features and the teacher's distributions."""
     free: int | None
     """Bytes free where it lies; None where that cannot be told."""
+    n_stack: int = 1
+    """Frames that an observation holds, kept once for all states that share them."""
 
     @property
-    def n_bytes(self) -> int:
-        """Bytes of the whole buffer."""
-        return self.capacity * self.state_bytes
+    def state_bytes(self) -> int:
+        """Bytes of one state, a share in the frames that it has in common with others included."""
+        return -(-self.n_bytes // self.capacity)
 
     def __str__(self) -> str:
         free = f", {text_of(self.free)} free" if self.free is not None else ""
-        return f"buffer: {self.capacity:,} states of {self.state_bytes:,} bytes, {text_of(self.n_bytes)}{free}"
+        shared = f" (of {self.n_stack} frames, shared)" if self.n_stack > 1 else ""
+        states = f"{self.capacity:,} states{shared} of {self.state_bytes:,} bytes"
+        return f"buffer: {states}, {text_of(self.n_bytes)}{free}"
 
 
 def capacity_of(config: DistillConfig, n_envs: int) -> int:
@@ -52,10 +55,10 @@ def capacity_of(config: DistillConfig, n_envs: int) -> int:
     return min(capacity, n_envs * config.n_steps) if config.buffer == "latest" else capacity
 
 
-def check_memory(config: DistillConfig, n_envs: int, observed: Any, n_params: int) -> Footprint:
+def check_memory(config: DistillConfig, n_envs: int, observed: Any, n_params: int, n_stack: int = 1) -> Footprint:
     """Return what the buffer will take, for observations of the space `observed` and `n_params` numbers a label.
 
-    Of a Dict, only the keys that the student reads are counted.
+    Of a Dict, only the keys that the student reads are counted; of images with `n_stack` frames, each frame once.
 
     Raises:
         RequestError: where that is more than `SHARE` of the free memory; with the states that would fit.
@@ -63,15 +66,18 @@ def check_memory(config: DistillConfig, n_envs: int, observed: Any, n_params: in
     space = describe_space(observed)
     if config.observation_keys:
         space["spaces"] = {key: space["spaces"][key] for key in config.observation_keys}
-    features = Featurizer(space)
-    state_bytes = math.prod(features.shape) * np.dtype(features.dtype).itemsize + 4 * n_params
-    found = Footprint(capacity_of(config, n_envs), state_bytes, free_memory(config.device))
+    layout, capacity = layout_of(Featurizer(space), n_stack), capacity_of(config, n_envs)
+
+    def n_bytes(states: int) -> int:
+        return layout.n_bytes(states) + 4 * n_params * states
+
+    found = Footprint(capacity, n_bytes(capacity), free_memory(config.device), layout.n_stack)
     if found.free is not None and found.n_bytes > SHARE * found.free:
-        fit = max(int(SHARE * found.free) // state_bytes, 1)
+        fit = max(bisect_right(range(1, capacity), SHARE * found.free, key=n_bytes), 1)
         raise RequestError(
             f"expected a buffer of at most {SHARE:.0%} of the {text_of(found.free)} that are free, found "
-            f"{text_of(found.n_bytes)} for {found.capacity:,} states of {state_bytes:,} bytes; {fit:,} states would "
-            f"fit: set --buffer-size {fit} (or --timesteps {fit})"
+            f"{text_of(found.n_bytes)} for {found.capacity:,} states of {found.state_bytes:,} bytes; {fit:,} states "
+            f"would fit: set --buffer-size {fit} (or --timesteps {max(fit - n_envs, 1)})"
         )
     return found
 

@@ -19,8 +19,10 @@ from policy_distill.actors import MixedActor, TeacherActor, check_labels
 from policy_distill.buffer import Buffer
 from policy_distill.config import DistillConfig
 from policy_distill.environments import Environments
+from policy_distill.feature_store import make_store
 from policy_distill.fidelity import Fidelity, measure_fidelity
 from policy_distill.fit import check_keys
+from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Policy, Teacher
 from policy_distill.memory import capacity_of
 from policy_distill.observations import Normalizer, is_image, measure_normalizer
@@ -149,13 +151,12 @@ class Session:
     def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
         """Make the student, its optimiser and the buffer."""
         spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer, self._observed_space())
-        generator = torch.Generator().manual_seed(self.config.seed)
-        self.policy = StudentPolicy(spec, generator).to(self.config.device)
+        self.policy = StudentPolicy(spec, torch.Generator().manual_seed(self.config.seed)).to(self.config.device)
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(self.config.device))
-        capacity = capacity_of(self.config, self.envs.n_envs)
-        featurizer = self.policy.featurizer
-        self.buffer = Buffer(capacity, featurizer.shape, spec.family.n_params, self.config.device, featurizer.dtype)
+        n_envs, featurizer = self.envs.n_envs, self.policy.featurizer
+        size = (capacity_of(self.config, n_envs), n_envs, frames_of(self.envs))
+        self.buffer = Buffer(make_store(featurizer, *size, self.config.device), spec.family.n_params)
         self.trainer = Trainer(self.policy, self.loss, self.config)
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:

@@ -25,11 +25,10 @@ LOG = logging.getLogger("policy_distill")
 def state_of(session: Session, selection: Selection) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return all that the rest of a run depends on: arrays, and JSON values."""
     assert session.policy is not None
-    size, collector = session.buffer.size, session.collector
+    collector = session.collector
     tensors = {f"student.{name}": array for name, array in session.policy.tensors().items()}
     tensors |= {f"training.{name}": array for name, array in session.trainer.stepper.state().items()}
-    tensors["buffer.features"] = session.buffer.features[:size].cpu().numpy()
-    tensors["buffer.teacher_params"] = session.buffer.teacher_params[:size].cpu().numpy()
+    tensors |= {f"buffer.{name}": array for name, array in session.buffer.state().items()}
     tensors["collector.n_episodes"] = collector.n_episodes
     tensors["collector.running"] = collector.running
     tensors["collector.starts"] = collector.starts
@@ -89,9 +88,7 @@ def restore(session: Session, selection: Selection, tensors: dict[str, np.ndarra
         if not alike(weights, session.weights()):
             raise ValueError("its best student is of another network")
         selection.best = Candidate(int(record["best_env_steps"]), weights, returns)
-    stored = _torch(_named(tensors, "buffer."))
-    session.buffer.add(stored["features"], stored["teacher_params"])
-    session.buffer.next = int(record["buffer_next"]) % session.buffer.capacity
+    session.buffer.restore(_named(tensors, "buffer."), int(record["buffer_next"]))
     if record["calibration"] is not None:
         session.teacher.calibration = record["calibration"]  # type: ignore[attr-defined]
     collector.n_episodes[:] = tensors["collector.n_episodes"]

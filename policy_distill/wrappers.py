@@ -28,6 +28,7 @@ class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
         space = env.observation_space
         if not isinstance(space, spaces.Box) or n_stack < 1:
             raise RequestError(f"expected a Box to stack {n_stack} frames of, found {space}")
+        self.n_stack = n_stack
         self._axis = 0 if is_image_space(space) and is_image_space_channels_first(space) else -1
         low, high = (np.repeat(bound, n_stack, axis=self._axis) for bound in (space.low, space.high))
         self.observation_space = spaces.Box(low, high, dtype=space.dtype)

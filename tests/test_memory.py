@@ -27,9 +27,15 @@ def test_only_the_keys_that_the_student_reads_are_counted():
 
 def test_the_computed_bytes_are_those_of_the_buffer():
     from policy_distill.buffer import Buffer
+    from policy_distill.feature_store import make_store
+    from policy_distill.observations import Featurizer
+    from policy_distill.spaces import describe_space
 
     found = check_memory(DistillConfig(timesteps=1000), 8, VECTOR, 6)
-    assert found.n_bytes == Buffer(1008, (3,), 6).n_bytes
+    assert found.n_bytes == Buffer(make_store(Featurizer(describe_space(VECTOR)), 1008, 8), 6).n_bytes
+    stacked = check_memory(DistillConfig(timesteps=1000), 8, IMAGE, 6, n_stack=4)
+    assert stacked.n_bytes == Buffer(make_store(Featurizer(describe_space(IMAGE)), 1008, 8, 4), 6).n_bytes
+    assert re.fullmatch(r"buffer: 1,008 states \(of 4 frames, shared\) of 7,\d+ bytes, 7.7 MiB, .* free", str(stacked))
     assert found.capacity == capacity_of(DistillConfig(timesteps=1000), 8) == 1008
     assert capacity_of(DistillConfig(buffer="latest", n_steps=16), 8) == 128
     assert capacity_of(DistillConfig(buffer_size=50), 8) == 50
@@ -46,9 +52,26 @@ def test_too_large_a_buffer_is_refused_with_the_size_that_fits(monkeypatch, tmp_
     assert (before / "evaluation.json").exists(), "a request that is refused must not have cleared the folder"
     fit = int(re.search(r"--buffer-size (\d+)", str(error.value))[1])
     assert fit == 10**6 // (4 * 2 + 4 * 2)
-    check_memory(DistillConfig(**{**arguments, "buffer_size": fit}), 4, Corridor().observation_space, 2)
+    timesteps = int(re.search(r"--timesteps (\d+)", str(error.value))[1])
+    for accepted in ({"buffer_size": fit}, {"timesteps": timesteps}):
+        check_memory(DistillConfig(**{**arguments, **accepted}), 4, Corridor().observation_space, 2)
     with pytest.raises(RequestError, match="states would fit"):
         check_memory(DistillConfig(**{**arguments, "buffer_size": fit + 1}), 4, Corridor().observation_space, 2)
+
+
+def test_of_stacked_frames_more_states_fit(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2 * 10**6)
+    config = DistillConfig(timesteps=10**6)
+    fits = []
+    for n_stack in (1, 4):
+        with pytest.raises(RequestError) as error:
+            check_memory(config, 4, IMAGE, 6, n_stack)
+        fits.append(int(re.search(r"--buffer-size (\d+)", str(error.value))[1]))
+        check_memory(DistillConfig(timesteps=10**6, buffer_size=fits[-1]), 4, IMAGE, 6, n_stack)
+        with pytest.raises(RequestError, match="would fit"):
+            check_memory(DistillConfig(timesteps=10**6, buffer_size=fits[-1] + 1), 4, IMAGE, 6, n_stack)
+    assert fits[0] == 10**6 // (4 * 84 * 84 + 24)
+    assert fits[1] > 3.4 * fits[0]
 
 
 def test_the_bytes_are_shown_before_the_first_step(capsys):

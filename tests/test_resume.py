@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from policy_distill import training
@@ -24,6 +25,7 @@ from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.student_file import read_sealed, write_sealed
 from policy_distill.teachers.load import load_teacher
+from policy_distill.wrappers import FrameStack
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 from tests.kill import contents
 
@@ -104,6 +106,43 @@ def test_a_run_that_died_twice_equals_one_that_did_not(tmp_path, make_teacher, e
     steps = [row["time/env_steps"] for row in died["metrics"]]
     assert steps == [*range(128, 1025, 128), 1024]
     assert "could not be brought back" not in caplog.text
+
+
+class Moving(gymnasium.Env):
+    """A bright column that the agent moves: an image of 36 x 36, episodes of 11 steps."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (36, 36, 1), np.uint8)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place, self.age = int(self.np_random.integers(36)), 0
+        return self.image(), {}
+
+    def step(self, action):
+        self.place, self.age = (self.place + 2 * int(action) - 1) % 36, self.age + 1
+        return self.image(), float(self.place < 18), False, self.age == 11, {}
+
+    def image(self):
+        image = np.zeros((36, 36, 1), np.uint8)
+        image[:, self.place] = 255
+        return image
+
+
+@pytest.mark.parametrize("settings", [{}, {"buffer_size": 300}, {"buffer": "latest"}])
+def test_stacked_frames_resume_bit_for_bit(tmp_path, settings):
+    def make_env():
+        return lambda: FrameStack(Moving(), 4)
+
+    model = PPO("CnnPolicy", make_env()(), n_steps=8, batch_size=8, seed=0, policy_kwargs={"net_arch": [4]})
+    settings = {"student": "cnn:4", "n_epochs": 1, "at": (384, 768), **settings}
+    whole, died = die_and_resume(tmp_path, lambda: load_teacher(model), make_env, **settings)
+    assert whole == died
+    (checkpoint, *_) = newest_first(tmp_path / "died" / "checkpoint")
+    tensors, _ = read_sealed(checkpoint)
+    # 36 columns to be seen and a blank, each kept once for all states of one environment that share it.
+    n_states, n_frames = len(tensors["buffer.slots"]), len(tensors["buffer.frames"])
+    assert n_frames < 1.3 * n_states
 
 
 def test_a_student_trained_by_autograd_resumes_bit_for_bit_too(tmp_path, monkeypatch):

@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from policy_distill.actors import MixedActor, RandomPolicy, TeacherActor
-from policy_distill.buffer import Buffer
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.environments import open_environments
 from policy_distill.errors import RunFault
@@ -78,23 +77,3 @@ def test_random_actions_are_uniform_and_seeded():
     one, two = (RandomPolicy(space, 2000, 0).predict(np.zeros((2000, 2)))[0] for _ in range(2))
     assert np.array_equal(one, two)
     assert one.mean() == pytest.approx(0.5, abs=0.04)
-
-
-def test_a_full_buffer_forgets_the_oldest_first():
-    buffer = Buffer(5, (1,), 1)
-    for start in (0, 3):
-        values = torch.arange(start, start + 3.0).unsqueeze(1)
-        buffer.add(values, 10 * values)
-    assert buffer.size == 5
-    assert sorted(buffer.features.flatten().tolist()) == [1, 2, 3, 4, 5]
-    ((features, labels),) = buffer.minibatches(1, 100, torch.Generator().manual_seed(0))
-    assert torch.equal(labels, 10 * features)
-    assert set(features.flatten().tolist()) == {1, 2, 3, 4, 5}
-
-
-def test_more_than_fits_keeps_the_last_ones():
-    buffer = Buffer(3, (1,), 1)
-    values = torch.arange(10.0).unsqueeze(1)
-    buffer.add(values, values)
-    assert sorted(buffer.features.flatten().tolist()) == [7, 8, 9]
-    assert buffer.n_bytes == 3 * 2 * 4

@@ -16,6 +16,7 @@ from policy_distill.distributions.multi_categorical import MultiCategorical
 from policy_distill.distributions.squashed_gaussian import SquashedGaussian
 from policy_distill.distributions.table import FAMILIES
 from policy_distill.errors import RequestError, RunFault
+from policy_distill.feature_store import Rows
 from policy_distill.losses.gradients import FORWARD_KL, gradient_of
 from policy_distill.losses.table import LOSSES, choose_loss, default_loss, make_loss
 from policy_distill.student import StudentPolicy, StudentSpec
@@ -156,7 +157,7 @@ def test_students_of_images_or_elsewhere_take_autograd():
 
 def test_weights_that_are_not_finite_never_reach_the_student():
     student = make_student(Categorical(4))
-    buffer = Buffer(64, (3,), 4)
+    buffer = Buffer(Rows(64, (3,)), 4)
     buffer.add(torch.ones(64, 3), torch.full((64, 4), torch.nan))
     before = student.tensors()
     with pytest.raises(RunFault, match="not finite"):
@@ -165,7 +166,7 @@ def test_weights_that_are_not_finite_never_reach_the_student():
 
 
 def test_minibatches_are_the_same_however_many_are_fetched_at_once(monkeypatch):
-    buffer = Buffer(100, (3,), 2)
+    buffer = Buffer(Rows(100, (3,)), 2)
     buffer.add(torch.rand(100, 3), torch.rand(100, 2))
     whole = list(buffer.minibatches(7, 16, torch.Generator().manual_seed(0)))
     monkeypatch.setattr("policy_distill.buffer.GATHERED_BYTES", 1)

@@ -25,6 +25,7 @@ from policy_distill import DistillConfig, distill, load_teacher
 from policy_distill.buffer import Buffer
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
+from policy_distill.feature_store import Rows
 from policy_distill.threads import threads_for
 
 ENV_ID = "CartPole-v1"
@@ -82,7 +83,7 @@ def run(config: Config, teacher: Any, student: str = "mlp:32,32", n_envs: int = 
 
 def draw(n_states: int) -> dict[str, float]:
     """Fill a buffer, draw minibatches from it, and return the microseconds of one and the megabytes of storage."""
-    buffer = Buffer(n_states, (FEATURES,), PARAMS)
+    buffer = Buffer(Rows(n_states, (FEATURES,)), PARAMS)
     rows = torch.rand(10_000, FEATURES), torch.rand(10_000, PARAMS)
     for _ in range(n_states // 10_000):
         buffer.add(*rows)
