@@ -8,19 +8,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gymnasium.wrappers import FrameStackObservation
+
+from policy_distill.wrappers import FrameStack
+
 ATTRIBUTES = ("n_stack", "stack_size", "num_stack")
 """What wrappers that stack frames call their number: SB3 and ours, Gymnasium, and Gym before it."""
 
 
 def frames_of(envs: Any) -> int:
-    """Return how many frames one observation holds, of `Environments`; those in other processes are not looked into."""
+    """Return how many frames one observation holds, of `Environments`.
+
+    Environments in other processes are looked into where SB3 steps them; Gymnasium's do not answer without harm.
+    """
     for wrapper in _wrappers(envs):
+        if "remotes" in getattr(wrapper, "__dict__", {}) and hasattr(wrapper, "env_is_wrapped"):
+            return _in_processes(wrapper)
         if "FrameStack" in type(wrapper).__name__:
             for holder in (wrapper, getattr(wrapper, "stacked_obs", None)):
                 for name in ATTRIBUTES:
                     found = vars(holder).get(name) if hasattr(holder, "__dict__") else None
                     if isinstance(found, int) and found > 1:
                         return found
+    return 1
+
+
+def _in_processes(vector: Any) -> int:
+    """Ask the first process of a `SubprocVecEnv`; a question for an attribute that is not there would end it."""
+    for kind, name in ((FrameStack, "n_stack"), (FrameStackObservation, "stack_size")):
+        if vector.env_is_wrapped(kind, indices=[0])[0]:
+            return int(vector.get_attr(name, indices=[0])[0])
     return 1
 
 

@@ -247,6 +247,21 @@ def test_stacked_frames_are_told_by_sb3s_vector(processes):
 
 
 @pytest.mark.parametrize(
+    ("make", "n_stack"),
+    [
+        (lambda: FrameStack(Gray(ONE), 3), 3),
+        (lambda: gymnasium.wrappers.FrameStackObservation(Gray(), 4), 4),
+        (lambda: Gray(ONE), 1),
+    ],
+)
+def test_stacked_frames_are_told_from_sb3s_processes(make, n_stack):
+    vector = SubprocVecEnv([make, make])
+    assert frames_of(open_environments(vector, 2)) == n_stack
+    assert len(vector.reset()) == 2, "the processes are there still"
+    vector.close()
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: FrameStack(Gray(ONE), 4),
