@@ -234,6 +234,8 @@ def test_bits_are_masked_as_choices_between_two():
     student = distill(teacher, make, "mlp:6", **QUICK).student
     chosen, _ = student.predict(obs, deterministic=True, action_masks=masks)
     assert (chosen[:, 0] == 1).all()
+    continued = student.to_sb3(make())
+    assert np.array_equal(continued.predict(obs, deterministic=True)[0], student.predict(obs, deterministic=True)[0])
     assert all(student.action_space.contains(action) for action in chosen)
 
 
