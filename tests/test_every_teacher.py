@@ -361,6 +361,17 @@ def test_an_ensemble_is_the_mixture_of_its_members(tmp_path):
         load_teacher([models[0], other])
 
 
+@pytest.mark.parametrize("obs", ["dict", "image_last", "discrete"])
+def test_an_ensemble_takes_single_observations_of_every_kind(obs):
+    case = ("ppo", "discrete", obs, {})
+    teacher = load_teacher([make_model(case, seed) for seed in (0, 1)], env=make_env(case))
+    batch = _stack([make_env(case)().observation_space.sample() for _ in range(3)])
+    expected, _ = teacher.predict(batch, deterministic=True)
+    singles = [teacher.predict(_map(batch, lambda value: value[i]), deterministic=True)[0] for i in range(3)]  # noqa: B023
+    assert np.shape(singles) == (3,)
+    assert singles == expected.tolist()
+
+
 class Script:
     """A controller that takes one observation at a time."""
 
