@@ -89,7 +89,7 @@ class RandomPolicy:
         self._space = batch_space(action_space, n_envs)
         self._space.seed(seed)
         self._rng = np.random.default_rng(seed)
-        self.takes_action_masks = takes_action_masks and isinstance(action_space, Discrete)
+        self.takes_action_masks = takes_action_masks
 
     def predict(
         self,
@@ -102,5 +102,11 @@ class RandomPolicy:
         """Return one random action for each environment, among those that `action_masks` `[N, A]` allows."""
         if action_masks is not None:
             scores = np.where(action_masks, self._rng.random(action_masks.shape), -1.0)
-            return scores.argmax(axis=1) + int(getattr(self._single, "start", 0)), state
+            if isinstance(self._single, Discrete):
+                return scores.argmax(axis=1) + int(self._single.start), state
+            # One choice after another; a bit is a choice between two.
+            sizes = getattr(self._single, "nvec", np.full(self._single.shape or (), 2))
+            heads = np.split(scores, np.cumsum(sizes)[:-1], axis=1)
+            chosen = np.stack([head.argmax(axis=1) for head in heads], axis=1)
+            return chosen + np.asarray(getattr(self._single, "start", 0)), state
         return np.asarray(self._space.sample()), state

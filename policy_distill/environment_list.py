@@ -110,6 +110,11 @@ class EnvironmentList:
 
 def _storage(space: gymnasium.Space[Any], n_envs: int) -> Any:
     if isinstance(space, gymnasium.spaces.Dict):
+        nested = [key for key, sub in space.spaces.items() if isinstance(sub, gymnasium.spaces.Dict)]
+        if nested:
+            raise RequestError(
+                f"expected a Dict of arrays, found one with a Dict under {nested[0]!r}; flatten it in a wrapper"
+            )
         return {key: _storage(sub, n_envs) for key, sub in space.spaces.items()}
     if space.shape is None or space.dtype is None:
         raise RequestError(

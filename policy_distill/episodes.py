@@ -5,6 +5,7 @@ In: a policy and environments. Out: an `Evaluation`.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def _run_episodes(
             envs.reset(index, seed + max(episode, 0))
     state, starts, n_done = None, np.ones(envs.n_envs, dtype=bool), 0
     episodes = np.array(current)
-    masked = bool(getattr(policy, "takes_action_masks", False))
+    masked = takes_masks(policy)
     while n_done < n_episodes:
         options = {"action_masks": envs.action_masks()} if masked else {}
         actions, state = policy.predict(envs.obs, state, starts, deterministic, **options)
@@ -130,6 +131,12 @@ def _run_episodes(
             on_episode(n_done)
     checked = checked_returns(envs.env_id, returns, seed)
     return Evaluation(envs.env_id, seed, checked, lengths, time.perf_counter() - began, phases)
+
+
+def takes_masks(policy: Any) -> bool:
+    """Say whether a policy is to be told which actions are allowed; sb3-contrib's MaskablePPO as it is, too."""
+    told = getattr(policy, "takes_action_masks", None)
+    return "action_masks" in inspect.signature(policy.predict).parameters if told is None else bool(told)
 
 
 class Trace:

@@ -13,7 +13,7 @@ from policy_distill.actors import RandomPolicy
 from policy_distill.background import Background, has_idle_core
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import Environments, is_recipe, open_environments, without_normalization
-from policy_distill.episodes import Evaluation, OnStep, run_episodes
+from policy_distill.episodes import Evaluation, OnStep, run_episodes, takes_masks
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
@@ -85,8 +85,7 @@ class Reference:
         # A forked process has none of the threads that watch in this one.
         with step_limit(self._env_timeout), closing(_open(teacher, env, min(n_envs, n_episodes))) as envs:
             check_fit(teacher, envs)
-            masked = bool(getattr(teacher, "takes_action_masks", False))
-            random_policy = RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=masked)
+            random_policy = RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=takes_masks(teacher))
             return (
                 run_episodes(teacher, envs, n_episodes, seed, True, on_episode),
                 run_episodes(random_policy, envs, n_episodes, seed, True, _offset(on_episode, n_episodes)),

@@ -30,7 +30,7 @@ class Retention:
     """The share of the teacher's gain over a random policy that the student keeps, on paired episode seeds."""
 
     iqm: float
-    """(student - random) / (teacher - random) of interquartile means; NaN where teacher and random do not differ."""
+    """(student - random) / (teacher - random) of interquartile means; NaN where teacher and random score the same."""
     ci95: tuple[float, float]
     """Percentile bootstrap over paired episodes."""
     mean: float
@@ -41,6 +41,14 @@ class Retention:
     """Paired episodes."""
     verdict: Verdict
     """Whether the student is as good as the teacher up to a margin, by the mean return."""
+
+    def __str__(self) -> str:
+        """Return what is read first, rounded."""
+        bounds = ", ".join(f"{bound:.3f}" for bound in self.ci95)
+        return (
+            f"Retention(iqm={self.iqm:.3f}, ci95=({bounds}), mean={self.mean:.3f}, n_episodes={self.n_episodes}, "
+            f"verdict={self.verdict.outcome})"
+        )
 
     def to_json(self) -> dict[str, object]:
         """Return JSON values; NaN becomes null."""
@@ -154,22 +162,13 @@ def _kept(  # type: ignore[no-untyped-def]
     random: np.ndarray,
     seed: int,
 ) -> tuple[float, tuple[float, float]]:
-    """Return the share of the gain that is kept, with its interval; NaN where teacher and random do not differ."""
-    if not _differ(centre, teacher, random, seed):
+    """Return the share of the gain that is kept, with its interval; NaN where teacher and random score the same."""
+    # Where chance alone tells teacher and random apart, the interval is as wide as that says and the verdict undefined.
+    size = max(np.abs(teacher).max(), np.abs(random).max(), 1e-12)
+    if abs(float(centre(teacher)) - float(centre(random))) <= MIN_GAIN * size:
         return math.nan, (math.nan, math.nan)
     samples = (student, teacher, random)
     return float(_gain_kept(centre)(*samples)), _bootstrap(samples, _gain_kept(centre), seed)
-
-
-def _differ(centre, teacher: np.ndarray, random: np.ndarray, seed: int) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    """Say whether teacher and random are told apart: their difference is not within what chance does to it."""
-    size = max(np.abs(teacher).max(), np.abs(random).max(), 1e-12)
-    if abs(float(centre(teacher)) - float(centre(random))) <= MIN_GAIN * size:
-        return False
-    if len(teacher) < 2:
-        return True
-    low, high = _bootstrap((teacher, random), lambda t, r: centre(t, axis=-1) - centre(r, axis=-1), seed)
-    return low > 0 or high < 0
 
 
 def _gain_kept(centre):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

@@ -60,7 +60,7 @@ class Sb3Environments:
 
     def _checked(self, obs: Any) -> Any:
         try:
-            return _checked(obs, self.observation_space, self.n_envs)
+            return _checked(obs, self.observation_space, self.n_envs, hasattr(self.vec_env, "normalize_obs"))
         except Misbehaviour as fault:
             self.faults.handle(None, fault)
 
@@ -162,14 +162,15 @@ class _named:
             faults.handle(*culprit_of(self._vector, error))
 
 
-def _checked(obs: Any, space: Any, n_envs: int) -> Any:
+def _checked(obs: Any, space: Any, n_envs: int, normalized: bool = False) -> Any:
     """Return a copy of a vector's observations, each as its space has it in shape and kind of dtype."""
     if isinstance(obs, dict):
-        return {key: _checked(value, space[key], n_envs) for key, value in obs.items()}
+        return {key: _checked(value, space[key], n_envs, normalized) for key, value in obs.items()}
     array = np.array(obs)
     if array.shape != (n_envs, *space.shape):
         raise Misbehaviour(None, f"it returned observations of shape {array.shape}, expected {(n_envs, *space.shape)}")
-    if array.dtype != space.dtype and not np.can_cast(array.dtype, space.dtype, "same_kind"):
+    # VecNormalize leaves whole numbers in its space and returns floats.
+    if not normalized and array.dtype != space.dtype and not np.can_cast(array.dtype, space.dtype, "same_kind"):
         raise Misbehaviour(None, f"it returned observations of dtype {array.dtype}, expected {space.dtype}")
     return array
 

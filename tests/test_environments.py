@@ -1,6 +1,7 @@
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
@@ -33,6 +34,16 @@ def test_an_environment_can_be_named_in_any_way(kind):
     assert rewards.shape == terminated.shape == truncated.shape == (envs.n_envs,)
     assert envs.obs.shape == (envs.n_envs, *envs.observation_space.shape)
     envs.close()
+
+
+def test_a_dict_within_a_dict_is_refused():
+    class Nested(Corridor):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Dict(a=spaces.Dict(b=self.observation_space))
+
+    with pytest.raises(RequestError, match=r"a Dict under 'a'.*flatten"):
+        open_environments(Nested, 1)
 
 
 def test_a_vector_that_is_wrapped_is_not_taken_apart():

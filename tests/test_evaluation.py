@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from gymnasium import spaces
+from sb3_contrib import MaskablePPO
+from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.comparison import compare
 from policy_distill.errors import RequestError, RunFault
@@ -51,6 +54,46 @@ def test_long_evaluations_divide_the_return_of_late_episodes_too():
 def test_the_number_of_environments_does_not_change_the_returns():
     returns = [evaluate(cartpole_teacher(), "CartPole-v1", 12, 5, n_envs=n).returns.tolist() for n in (1, 4, 12)]
     assert returns[0] == returns[1] == returns[2]
+
+
+def test_a_vec_normalize_of_whole_numbers_is_evaluated():
+    class Whole(Corridor):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Box(-10, 10, (2,), np.int64)
+
+        def _seen(self, obs):
+            return obs.astype(np.int64)
+
+        def reset(self, **options):
+            obs, info = super().reset(**options)
+            return self._seen(obs), info
+
+        def step(self, action):
+            obs, *rest = super().step(action)
+            return self._seen(obs), *rest
+
+    vec_env = VecNormalize(DummyVecEnv([Whole]), training=False)
+    model = PPO("MlpPolicy", vec_env, n_steps=16, batch_size=16, device="cpu")
+    assert evaluate(model, vec_env, 2).n_episodes == 2
+
+
+def test_a_maskable_model_as_it_is_acts_under_the_masks():
+    class Masked(Corridor):
+        taken = ()
+
+        def action_masks(self):
+            return np.array([False, True])
+
+        def step(self, action):
+            Masked.taken += (int(action),)
+            return super().step(action)
+
+    model = MaskablePPO("MlpPolicy", Masked(), n_steps=16, batch_size=16, device="cpu")
+    compare(model, model, Masked, 3)
+    assert set(Masked.taken) == {1}
+    with pytest.raises(RequestError, match="action_masks"):
+        evaluate(model, Corridor, 2)
 
 
 def test_returns_equal_those_of_sb3():

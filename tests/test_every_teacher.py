@@ -9,6 +9,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.wrappers import TransformAction
+from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
@@ -94,6 +95,10 @@ CASES += [("ppo", "discrete", obs, {}) for obs in OBSERVATIONS if obs != "vector
 CASES += [("sac", "box", "dict", {}), ("dqn", "discrete", "image_last", {}), ("td3", "box", "image_first", {})]
 CASES += [(name, "box", "vector", {"use_sde": True}) for name in ("ppo", "a2c", "sac", "tqc")]
 CASES += [("ars", "box", "vector", {"policy": "LinearPolicy"})]
+CASES += [
+    (name, "box", "vector", {"use_sde": True, "policy_kwargs": {"squash_output": True}}) for name in ("ppo", "a2c")
+]
+CASES += [("ppo", "box", "vector", {"policy_kwargs": {"activation_fn": torch.nn.Identity}})]
 QUICK = {"timesteps": 320, "n_steps": 16, "n_envs": 4, "eval_episodes": 2, "select_episodes": 1}
 
 
@@ -111,6 +116,7 @@ def make_model(case, seed=0):
     extra = dict(extra)
     policy = extra.pop("policy", policy)
     options = {"net_arch": [8]} if policy != "LinearPolicy" else {}
+    options |= extra.pop("policy_kwargs", {})
     if name == "ppo_lstm":
         options["lstm_hidden_size"] = 8
     model = getattr(importlib.import_module(package), cls)
@@ -204,6 +210,46 @@ def test_masked_actions_are_never_taught_and_never_taken():
     for deterministic in (True, False):
         actions, _ = student.predict(obs[0], deterministic=deterministic, action_masks=masks[0])
         assert not (actions == 1).any()
+
+
+def test_bits_are_masked_as_choices_between_two():
+    class Bits(Any):
+        def action_masks(self):
+            masks = np.ones((3, 2), bool)
+            masks[0, self.t % 2] = False
+            return masks.reshape(-1)
+
+    def make():
+        return Bits(BOX, ACTIONS["multi_binary"])
+
+    model = MaskablePPO("MlpPolicy", make(), n_steps=16, batch_size=8, device="cpu", policy_kwargs={"net_arch": [8]})
+    model.learn(16)
+    teacher = load_teacher(model, env=make)
+    obs = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    masks = np.ones((5, 6), bool)
+    masks[:, 0] = False
+    expected, _ = model.predict(obs, deterministic=True, action_masks=masks)
+    params, _ = teacher.label(obs[:, None], np.zeros((5, 1), bool), None, masks[:, None])
+    assert np.array_equal(teacher.action_map.execute(teacher.family.mode(params[:, 0]).numpy()), expected)
+    student = distill(teacher, make, "mlp:6", **QUICK).student
+    chosen, _ = student.predict(obs, deterministic=True, action_masks=masks)
+    assert (chosen[:, 0] == 1).all()
+    continued = student.to_sb3(make())
+    assert np.array_equal(continued.predict(obs, deterministic=True)[0], student.predict(obs, deterministic=True)[0])
+    assert all(student.action_space.contains(action) for action in chosen)
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "start"), [("ppo", "offset", 4), ("dqn", "offset", 4), ("ppo_mask", "offset", 4)]
+)
+def test_choices_count_from_the_spaces_start_however_they_are_asked_for(name, action, start):
+    model = make_model((name, action, "vector", {}))
+    teacher = load_teacher(model)
+    obs = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    expected = model.predict(obs, deterministic=True)[0] + start
+    assert np.array_equal(teacher.predict(obs, deterministic=True)[0], expected)
+    assert [teacher.predict(one, deterministic=True)[0] for one in obs] == expected.tolist()
+    assert all(model.action_space.contains(one) for one in teacher.predict(obs)[0])
 
 
 def test_sampled_gsde_has_the_marginal_deviation():
@@ -313,6 +359,17 @@ def test_an_ensemble_is_the_mixture_of_its_members(tmp_path):
     other = make_model(("ppo", "box", "vector", {}))
     with pytest.raises(RequestError, match="one family"):
         load_teacher([models[0], other])
+
+
+@pytest.mark.parametrize("obs", ["dict", "image_last", "discrete"])
+def test_an_ensemble_takes_single_observations_of_every_kind(obs):
+    case = ("ppo", "discrete", obs, {})
+    teacher = load_teacher([make_model(case, seed) for seed in (0, 1)], env=make_env(case))
+    batch = _stack([make_env(case)().observation_space.sample() for _ in range(3)])
+    expected, _ = teacher.predict(batch, deterministic=True)
+    singles = [teacher.predict(_map(batch, lambda value: value[i]), deterministic=True)[0] for i in range(3)]  # noqa: B023
+    assert np.shape(singles) == (3,)
+    assert singles == expected.tolist()
 
 
 class Script:

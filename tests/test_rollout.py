@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from policy_distill.actors import MixedActor, RandomPolicy, TeacherActor
 from policy_distill.environment_list import EnvironmentList
@@ -77,3 +78,22 @@ def test_random_actions_are_uniform_and_seeded():
     one, two = (RandomPolicy(space, 2000, 0).predict(np.zeros((2000, 2)))[0] for _ in range(2))
     assert np.array_equal(one, two)
     assert one.mean() == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("space", "widths"),
+    [
+        (spaces.Discrete(3, start=2), [3]),
+        (spaces.MultiDiscrete([3, 4], start=[1, -1]), [3, 4]),
+        (spaces.MultiBinary(2), [2, 2]),
+    ],
+)
+def test_random_actions_keep_to_the_masks(space, widths):
+    policy = RandomPolicy(space, 500, 0, takes_action_masks=True)
+    forbidden = np.cumsum([0, *widths[:-1]])
+    masks = np.ones((500, sum(widths)), bool)
+    masks[:, forbidden] = False
+    actions, _ = policy.predict(np.zeros((500, 1)), action_masks=masks)
+    assert all(space.contains(action) for action in actions)
+    drawn = actions.reshape(500, -1) - np.asarray(getattr(space, "start", 0))
+    assert [sorted(set(column)) for column in drawn.T] == [list(range(1, width)) for width in widths]

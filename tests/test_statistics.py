@@ -72,13 +72,21 @@ def test_unpaired_returns_are_refused():
         retention(np.zeros(3), np.zeros(4), np.zeros(3))
 
 
-def test_retention_is_undefined_where_chance_alone_tells_teacher_and_random_apart():
+def test_the_verdict_is_undefined_where_chance_alone_tells_teacher_and_random_apart():
     rng = np.random.default_rng(4)
     teacher, random = rng.normal(0.1, 5, 40), rng.normal(0, 5, 40)
-    kept = retention(rng.normal(3, 5, 40), teacher, random)
-    assert math.isnan(kept.iqm)
-    assert math.isnan(kept.mean)
-    assert not math.isnan(retention(teacher, teacher + 20, random).iqm)
+    student = rng.normal(3, 5, 40)
+    kept = retention(student, teacher, random)
+    assert kept.verdict.outcome == "undefined"
+    # The definition holds all the same, and the interval says how little it means.
+    assert kept.mean == pytest.approx((student.mean() - random.mean()) / (teacher.mean() - random.mean()))
+    assert kept.ci95[1] - kept.ci95[0] > 10
+
+
+def test_a_retention_prints_what_is_read_first():
+    kept = retention(np.full(20, 75.0), np.full(20, 110.0), np.full(20, 10.0))
+    expected = "Retention(iqm=0.650, ci95=(0.650, 0.650), mean=0.650, n_episodes=20, verdict=inferior)"
+    assert str(kept) == expected
 
 
 def test_the_worst_episodes_show_a_student_that_falls_once_in_a_hundred():

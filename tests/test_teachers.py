@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import A2C, PPO
+from stable_baselines3 import A2C, PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.errors import RequestError
@@ -132,6 +132,29 @@ def test_a_custom_network_is_refused_by_name_and_live_it_works(tmp_path):
     with pytest.raises(RequestError, match=r"trust=True"):
         load_teacher(tmp_path / "agent.zip")
     assert load_teacher(model).n_params == 4 * 4 + 4 + 4 * 2 + 2
+
+
+@pytest.mark.parametrize("algorithm", [PPO, SAC])
+def test_a_live_model_trains_on_after_it_has_taught(algorithm):
+    arguments = {"n_steps": 16, "batch_size": 16} if algorithm is PPO else {"learning_starts": 8}
+    model = algorithm("MlpPolicy", "Pendulum-v1", seed=0, policy_kwargs={"net_arch": [8]}, device="cpu", **arguments)
+    teacher = load_teacher(model)
+    obs, starts = observations(model.observation_space, 6).reshape(3, 2, -1), np.zeros((3, 2), bool)
+    before, _ = teacher.label(obs, starts)
+    assert all(parameter.requires_grad for parameter in model.policy.parameters())
+    model.learn(64)
+    after, _ = teacher.label(obs, starts)
+    assert not torch.equal(before, after)
+    assert not after.requires_grad
+
+
+def test_a_live_model_of_a_derived_class_is_what_it_derives_from():
+    class Derived(PPO):
+        pass
+
+    model = Derived("MlpPolicy", "CartPole-v1", batch_size=16, **SMALL)
+    assert load_teacher(model).provenance["algorithm"] == "ppo"
+    assert load_teacher(model, algo="A2C").provenance["algorithm"] == "a2c"
 
 
 @pytest.mark.parametrize("arch", [[16], {"pi": [8], "vf": [4, 4]}, []])

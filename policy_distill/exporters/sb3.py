@@ -49,6 +49,8 @@ def to_sb3(student: Student, env: Any) -> PPO:
     plan = student.plan
     _check_spaces(student)
     dense = [(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]) for layer in _of(plan, "linear")]
+    if plan.family == "multi_categorical" and student.metadata["action_space"]["type"] == "MultiBinary":
+        dense[-1] = _as_bits(*dense[-1])
     activation = student.metadata["architecture"]["activation"]
     post = student.metadata["action_post_processing"]
     squash = (post["low"], post["high"]) if post["kind"] == "unsquash" else None
@@ -101,6 +103,11 @@ def _check_spaces(student: Student) -> None:
     bounds = [] if action_map.kind == "index" else [action_map.low, action_map.high]
     if any(bound is None or not np.isfinite(bound).all() for bound in bounds):
         raise RequestError("expected actions with bounds, as Stable-Baselines3 asks for; wrap the environment")
+
+
+def _as_bits(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a layer of bits `[n, D]` for one of choices between two `[2 n, D]`, as a masked teacher's student has."""
+    return weight[1::2] - weight[::2], bias[1::2] - bias[::2]
 
 
 def _of(plan: Plan, op: str) -> list[Any]:

@@ -124,7 +124,7 @@ def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _kept_figure(kept: dict[str, Any], how: str) -> tuple[str, str, str]:
-    if kept.get("iqm") is None:
+    if kept.get("iqm") is None or (kept.get("verdict") or {}).get("outcome") == "undefined":
         return ("undefined", "return kept", "the teacher's returns are not told apart from random ones")
     low, high = kept["ci95"]
     bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"

@@ -101,6 +101,22 @@ def _modules(policy_class: Any) -> list[str]:
     return [cls.__module__ for cls in ancestors if cls.__name__ not in ("BasePolicy", "BaseModel")]
 
 
+def algorithm_of(model_class: type) -> str:
+    """Return the name of a model's algorithm: that of its class, or of the nearest ancestor that is a known one.
+
+    Raises:
+        RequestError: for one that descends from none of them.
+    """
+    by_class = {algorithm.cls: key for key, algorithm in ALGORITHMS.items()}
+    for cls in model_class.__mro__:
+        if cls.__name__ in by_class and cls.__module__.split(".")[0] in (SB3, CONTRIB):
+            return by_class[cls.__name__]
+    raise RequestError(
+        f"expected a model of {', '.join(by_class)} or a class derived from one, found {model_class.__name__}; "
+        "say what it acts like with algo (--algo)"
+    )
+
+
 def check_name(name: str) -> str:
     """Return a known algorithm's name, given it or its class name in any case.
 

@@ -75,10 +75,9 @@ class EnsembleTeacher:
         self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions for one raw observation or a batch."""
-        shape = None if isinstance(observation, dict) else np.shape(observation)
-        single = shape is not None and shape == self.observation_space.shape
-        batch = observation[None] if single else observation
-        one_step = {k: v[None] for k, v in batch.items()} if isinstance(batch, dict) else np.asarray(batch)[None]
+        single = _is_single(observation, self.observation_space)
+        batch = _with_axis(observation) if single else observation
+        one_step = _with_axis(batch)
         count = len(next(iter(batch.values())) if isinstance(batch, dict) else batch)
         starts = np.zeros(count, bool) if episode_start is None else np.asarray(episode_start)
         params, state = self.label(one_step, starts[None], state)
@@ -92,3 +91,18 @@ class EnsembleTeacher:
         if self.family.name == "categorical":
             return torch.logsumexp(log_softmax(params, dim=-1), dim=0) - math.log(len(params))
         return params.mean(dim=0)
+
+
+def _is_single(obs: Any, space: Any) -> bool:
+    """Say whether an observation lacks the dimension of a batch; images may have their channels elsewhere."""
+    if isinstance(obs, dict):
+        key = next(iter(obs))
+        return _is_single(obs[key], space[key])
+    return np.ndim(obs) == len(space.shape)
+
+
+def _with_axis(obs: Any) -> Any:
+    """Return an array, or a dict of such, with a first axis of 1."""
+    return (
+        {key: np.asarray(value)[None] for key, value in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]
+    )

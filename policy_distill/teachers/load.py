@@ -16,7 +16,7 @@ from policy_distill.environments import open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.algorithms import ALGORITHMS, check_name, find_algorithm
+from policy_distill.teachers.algorithms import ALGORITHMS, algorithm_of, check_name, find_algorithm
 from policy_distill.teachers.ensemble import EnsembleTeacher
 from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
@@ -48,7 +48,7 @@ def load_teacher(
         algo: the algorithm; `auto` finds it from the file.
         vecnormalize: a pickle's path or a live `VecNormalize`; by itself the `vecnormalize.pkl` beside the zip.
         trust: load with SB3's own loading, which runs code from the file.
-        device: where the teacher's network computes.
+        device: where the teacher's network computes; a live model's stays where it is.
         wrappers: environment wrappers that it was trained with, such as `FrameStack:n_stack=4`; by itself those that
             the RL Zoo's `config.yml` beside the zip names.
         temperature: τ of softmax(Q / τ) for DQN and QR-DQN, in units of return; by itself scaled to the action gap.
@@ -57,9 +57,10 @@ def load_teacher(
         RequestError: for a file that is missing, foreign, damaged, of an unsupported kind or not to be trusted, and for
             spaces or statistics that do not fit.
     """
+    check_device(device)
     teacher: Teacher
     if isinstance(source, BaseAlgorithm):
-        teacher = _live(source, vecnormalize, env, trust, device, wrappers)
+        teacher = _live(source, algo, vecnormalize, env, trust, wrappers)
     elif isinstance(source, list | tuple) and source:
         options: dict[str, Any] = {"algo": algo, "trust": trust, "device": device, "wrappers": wrappers}
         teacher = EnsembleTeacher([load_teacher(member, env=env, **options) for member in source])
@@ -86,12 +87,13 @@ def load_teacher(
 
 
 def _live(
-    model: BaseAlgorithm, vecnormalize: Any, env: Any, trust: bool, device: str, wrappers: Sequence[str] | None
+    model: BaseAlgorithm, algo: str, vecnormalize: Any, env: Any, trust: bool, wrappers: Sequence[str] | None
 ) -> Teacher:
-    algorithm = check_name(type(model).__name__)
+    algorithm = algorithm_of(type(model)) if algo == "auto" else check_name(algo)
     statistics = vecnormalize if vecnormalize is not None else model.get_vec_normalize_env() or _lent(env)
     provenance = {"source": None, "sha256": None, "env_wrappers": [parse_wrapper(text) for text in wrappers or ()]}
-    return _teacher(model.policy, algorithm, statistics, trust, device, provenance)
+    # The model stays as it is and where it is: its owner may train it on.
+    return _teacher(model.policy, algorithm, statistics, trust, provenance)
 
 
 def _scripted(policy: Any, env: Any, wrappers: Sequence[str] | None) -> Teacher:
@@ -114,10 +116,11 @@ def _saved(
     provenance: dict[str, Any] = {"source": path.name, "env_wrappers": specs}
     if agent is None:
         model, algorithm = _load_trusted(path, algo)
-        return _teacher(model.policy, algorithm, statistics, trust, device, {**provenance, "sha256": None})
+        policy = freeze(model.policy).to(device)
+        return _teacher(policy, algorithm, statistics, trust, {**provenance, "sha256": None})
     algorithm = find_algorithm(agent.data, algo, str(path))
     provenance |= {"sha256": agent.sha256, "library_versions": agent.versions}
-    return _teacher(rebuild(agent), algorithm, statistics, trust, device, provenance)
+    return _teacher(rebuild(agent).to(device), algorithm, statistics, trust, provenance)
 
 
 def rebuild(agent: SavedAgent) -> Any:
@@ -148,9 +151,7 @@ def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
             raise RequestError(f"Stable-Baselines3 itself cannot load {path} ({failure})") from None
 
 
-def _teacher(
-    policy: Any, algorithm: str, statistics: Any, trust: bool, device: str, provenance: dict[str, Any]
-) -> Teacher:
+def _teacher(policy: Any, algorithm: str, statistics: Any, trust: bool, provenance: dict[str, Any]) -> Teacher:
     normalizer = None
     if statistics is not None:
         normalizer = load_normalizer(statistics, policy.observation_space, trust=trust)
@@ -160,8 +161,7 @@ def _teacher(
         "normalized_observations": normalizer is not None,
         **provenance,
     }
-    check_device(device)
-    return ALGORITHMS[algorithm].make(freeze(policy).to(device), normalizer, provenance)
+    return ALGORITHMS[algorithm].make(policy, normalizer, provenance)
 
 
 def _fix_temperature(teacher: Teacher, temperature: float) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.distributions.bernoulli import Bernoulli
+from policy_distill.distributions.multi_categorical import MultiCategorical
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.network import NetworkTeacher, discrete_family
-from policy_distill.teachers.observing import Normalizers, batch_major, normalize
+from policy_distill.teachers.observing import Normalizers, batch_major
 from policy_distill.teachers.on_policy import actor_parameters, distribution_params
 
 
@@ -43,8 +45,7 @@ class MaskableTeacher(NetworkTeacher):
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions under `action_masks` `[B, A]`."""
-        obs = normalize(observation, self.normalizer)
-        return self.policy.predict(obs, state, episode_start, deterministic, action_masks=action_masks)
+        return self._ask(observation, state, episode_start, deterministic, action_masks=action_masks)
 
 
 def make_maskable(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
@@ -53,6 +54,9 @@ def make_maskable(policy: Any, normalizer: Normalizers, provenance: dict[str, An
     if family_and_map is None:
         raise RequestError(f"expected discrete actions for MaskablePPO, found {policy.action_space}")
     family, action_map = family_and_map
+    if isinstance(family, Bernoulli):
+        # sb3-contrib takes a bit as a choice between two, so that either can be ruled out.
+        family = MultiCategorical((2,) * family.n_params)
     return MaskableTeacher(
         policy,
         normalizer,

@@ -61,11 +61,21 @@ class NetworkTeacher:
             with torch.no_grad():
                 actions = self.family.mode(self._forward(self.observe(observation)))
             return self.action_map.execute(actions.cpu().numpy()), state
-        return self.policy.predict(normalize(observation, self.normalizer), state, episode_start, deterministic)
+        return self._ask(observation, state, episode_start, deterministic)
 
     def observe(self, obs: Any) -> Any:
         """Return the policy's tensors for a batch of raw observations."""
+        if self.policy.training:
+            # A live model that has trained on since is left in that mode.
+            self.policy.set_training_mode(False)
         return to_tensor(self.policy, normalize(obs, self.normalizer))
+
+    def _ask(self, observation: Any, *arguments: Any, **options: Any) -> tuple[np.ndarray, Any]:
+        """Return executed actions from the policy's own `predict`, and its state."""
+        actions, state = self.policy.predict(normalize(observation, self.normalizer), *arguments, **options)
+        start = self.action_map.start
+        # SB3 counts every choice from 0.
+        return (actions + np.asarray(start) if np.any(start) else actions), state
 
 
 def discrete_family(space: Space[Any]) -> tuple[ActionDistribution, ActionMap] | None:

@@ -8,6 +8,7 @@ import torch
 from stable_baselines3.common import distributions as sb3
 
 from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
+from policy_distill.distributions.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.network import NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers
@@ -15,7 +16,7 @@ from policy_distill.teachers.observing import Normalizers
 
 def make_on_policy(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for an actor-critic policy."""
-    family, action_map = family_of(policy, DiagonalGaussian)
+    family, action_map = family_of(policy, gaussian_of(policy))
     return NetworkTeacher(
         policy,
         normalizer,
@@ -27,6 +28,11 @@ def make_on_policy(policy: Any, normalizer: Normalizers, provenance: dict[str, A
         parameters=actor_parameters(policy),
         state_dependent_std=isinstance(policy.action_dist, sb3.StateDependentNoiseDistribution),
     )
+
+
+def gaussian_of(policy: Any) -> type[DiagonalGaussian | SquashedGaussian]:
+    """Return the family of a policy's continuous actions: gSDE can squash them (`squash_output`)."""
+    return SquashedGaussian if policy.squash_output else DiagonalGaussian
 
 
 def distribution_params(distribution: Any) -> torch.Tensor:

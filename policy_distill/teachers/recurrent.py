@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from stable_baselines3.common import distributions as sb3
 
-from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.network import NetworkTeacher, family_of
-from policy_distill.teachers.observing import Normalizers, batch_major, normalize
-from policy_distill.teachers.on_policy import actor_parameters, distribution_params
+from policy_distill.teachers.observing import Normalizers, batch_major
+from policy_distill.teachers.on_policy import actor_parameters, distribution_params, gaussian_of
 
 
 class RecurrentTeacher(NetworkTeacher):
@@ -40,12 +39,12 @@ class RecurrentTeacher(NetworkTeacher):
         self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions on raw observations and the next LSTM state; see `Policy.predict`."""
-        return self.policy.predict(normalize(observation, self.normalizer), state, episode_start, deterministic)
+        return self._ask(observation, state, episode_start, deterministic)
 
 
 def make_recurrent(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for a RecurrentPPO policy."""
-    family, action_map = family_of(policy, DiagonalGaussian)
+    family, action_map = family_of(policy, gaussian_of(policy))
     return RecurrentTeacher(
         policy,
         normalizer,

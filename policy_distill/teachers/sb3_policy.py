@@ -47,8 +47,12 @@ EXTRACTORS = {
     f"stable_baselines3.common.torch_layers.{cls.__name__}": cls
     for cls in (torch_layers.FlattenExtractor, torch_layers.NatureCNN, torch_layers.CombinedExtractor)
 }
-_ACTIVATIONS = "CELU ELU GELU Hardswish Hardtanh LeakyReLU Mish ReLU ReLU6 SELU SiLU Sigmoid Softplus Softsign Tanh"
+_ACTIVATIONS = (
+    "CELU ELU GELU Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid Mish PReLU ReLU ReLU6 SELU SiLU Sigmoid "
+    "Softplus Softsign Tanh Tanhshrink"
+)
 ACTIVATIONS = {f"torch.nn.modules.activation.{name}": getattr(torch.nn, name) for name in _ACTIVATIONS.split()}
+ACTIVATIONS["torch.nn.modules.linear.Identity"] = torch.nn.Identity
 
 NOT_FOR_ACTING = ("device", "optimizer_class", "optimizer_kwargs", "sde_net_arch")
 """Arguments of a policy that only training reads, or that SB3 no longer has."""
