@@ -179,8 +179,8 @@ def artifact_name(kind: str, *parts: Any) -> str:
 
 def student_row(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[Any]:
     """Return the row of `STUDENT_COLUMNS` for a run's settings and the content of its `evaluation.json`."""
-    student, kept = record["student"], record.get("retention") or {}
+    student, kept = record.get("student") or {}, record.get("retention") or {}
     low, high = kept.get("ci95") or (None, None)
     seed = (config.get("config") or {}).get("seed")
-    sizes = [student.get("n_params"), student.get("n_bytes"), record["compression"].get("params")]
+    sizes = [student.get("n_params"), student.get("n_bytes"), (record.get("compression") or {}).get("params")]
     return [config.get("env_id"), config.get("student"), seed, *sizes, kept.get("iqm"), low, high, student.get("mean")]
