@@ -114,6 +114,19 @@ class WandbTracker:
         metadata = dict(metadata)
         self._worker.submit("artifact", lambda: self._log_artifact(path, kind, metadata))
 
+    def best(self, path: Path, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+        """Give the alias `best` to a student that a run of the settings `config` logged.
+
+        A file that is logged again is the same version for W&B, which then has one more alias, and its artifact's other
+        versions no longer have it.
+        """
+
+        def log() -> None:
+            with environment(self._folders):
+                self._log_file(path, "student", config, metadata, "best")
+
+        self._worker.submit("best", log)
+
     def close(self) -> None:
         """Finish the run, within a bounded time."""
 
@@ -133,10 +146,15 @@ class WandbTracker:
                 return
             if kind == "student" and self._teacher is not None:
                 metadata["teacher"] = self._use_teacher(self._teacher)
-            name = artifact_name(kind, config.get("env_id"), config.get("student"))
-            artifact = self._wandb.Artifact(name, type=kind, metadata=metadata)
-            artifact.add_file(str(path))
-            self._run.log_artifact(artifact, aliases=["latest", "best"])
+            self._log_file(path, kind, config, metadata, "latest")
+
+    def _log_file(
+        self, path: Path, kind: str, config: Mapping[str, Any], metadata: Mapping[str, Any], alias: str
+    ) -> None:
+        name = artifact_name(kind, config.get("env_id"), config.get("student"))
+        artifact = self._wandb.Artifact(name, type=kind, metadata=dict(metadata))
+        artifact.add_file(str(path))
+        self._run.log_artifact(artifact, aliases=[alias])
 
     def _teacher_artifact(self, path: Path, metadata: Mapping[str, Any]) -> Any:
         """Return a teacher as an artifact: the same whether its training logs it or a distillation uses it."""
