@@ -14,8 +14,8 @@ import tyro
 
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
-from policy_distill.errors import RequestError
-from policy_distill.report.read_run import Run, find_runs
+from policy_distill.errors import RequestError, one_line
+from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
 from policy_distill.student_file import write_atomically
 
@@ -37,7 +37,7 @@ class Results:
 
 def main(results: Results) -> None:
     """Write the file and say where it is."""
-    runs = [run for folder in results.folders for run in find_runs(folder)]
+    runs, unreadable = collected(results.folders)
     found = [cell for cell in cells(runs) if len(cell.runs) >= results.min_seeds]
     if not found:
         raise RequestError(
@@ -45,13 +45,22 @@ def main(results: Results) -> None:
             "found none; make them with python -m experiments.suite"
         )
     left_out = len(cells(runs)) - len(found)
-    write_atomically(results.out, markdown(found, left_out, results).encode())
+    write_atomically(results.out, markdown(found, left_out, unreadable, results.min_seeds).encode(errors="replace"))
     print(results.out)
 
 
-def markdown(found: list[Cell], left_out: int, results: Results) -> str:
+def collected(folders: tuple[Path, ...]) -> Found:
+    """Return the runs in all folders; those that cannot be read are said on stderr too."""
+    parts = [find_runs(folder) for folder in folders]
+    found = Found([run for part in parts for run in part.runs], [one for part in parts for one in part.unreadable])
+    for path, reason in found.unreadable:
+        print(one_line(f"{path} is left out, it cannot be read. {reason}"), file=sys.stderr)
+    return found
+
+
+def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min_seeds: int) -> str:
     """Return the content of RESULTS.md."""
-    episodes = sorted({run.evaluation["n_episodes"] for cell in found for run in cell.runs})
+    episodes = sorted({run.evaluation.get("n_episodes", 0) for cell in found for run in cell.runs})
     lines = [
         "# Results",
         "",
@@ -73,7 +82,10 @@ def markdown(found: list[Cell], left_out: int, results: Results) -> str:
         ]
         lines[-1] += f" [{low:.3f}, {high:.3f}]."
     if left_out:
-        lines += ["", f"{left_out} students of fewer than {results.min_seeds} training seeds are left out."]
+        lines += ["", f"{left_out} students of fewer than {min_seeds} training seeds are left out."]
+    if unreadable:
+        lines += ["", "Runs that cannot be read are left out:", ""]
+        lines += [f"- {_cell(f'{path.as_posix()}: {reason}')}" for path, reason in unreadable]
     lines += ["", "Teachers' files are named as they were given; seconds are wall time of a run, evaluation included."]
     return "\n".join(lines) + "\n"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -12,15 +11,14 @@ from typing import Any, Literal
 
 from policy_distill import DistillConfig, distill, load_student, load_teacher, train_teacher
 from policy_distill.checkpoint_files import newest_first
+from policy_distill.commands.comparison_files import add_perturbed
 from policy_distill.commands.comparison_tables import comparison_record, perturbation_rows
 from policy_distill.commands.distill import summary
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import compare_policies
 from policy_distill.progress import Progress
-from policy_distill.report.write import try_report
 from policy_distill.robustness import compare_under
-from policy_distill.student_file import write_atomically
 from policy_distill.teachers.zip_file import find_zip
 from policy_distill.tracking.table import tracker_maker
 from policy_distill.tracking.teacher import tracked
@@ -122,8 +120,7 @@ def _perturb(teacher: Any, folder: Path, config: DistillConfig, env: ModuleType)
     for variant in env.VARIANTS:
         found[variant] = compare_policies(teacher, student, variant, n_episodes, seed)
     records = {name: comparison_record(comparison) for name, comparison in found.items()}
-    write_atomically(folder / "perturbed.json", (json.dumps(records, indent=2) + "\n").encode())
-    try_report(folder)
+    add_perturbed(folder, records)
     print(table(*perturbation_rows(records)))
 
 

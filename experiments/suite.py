@@ -70,7 +70,7 @@ def names_of_experiments() -> list[str]:
 
 
 def main(suite: Suite) -> int:
-    """Run what is left of the suite; return 1 where a cell failed."""
+    """Run what is left of the suite; return 1 where a cell failed or left what cannot be read."""
     # Cells run in the root of the repository, which need not be where this was started.
     suite = replace(suite, out=suite.out.resolve(), zoo=suite.zoo.resolve() if suite.zoo else None)
     names = _chosen(suite.envs)
@@ -87,14 +87,15 @@ def main(suite: Suite) -> int:
         for seed in seeds
     ]
     failed += _run_all(students, suite.jobs)
-    runs = find_runs(suite.out)
+    runs, unreadable = find_runs(suite.out)
     if not runs:
         raise RequestError(f"no cell of the suite came to an end; their logs are in {suite.out}")
     print(f"\n{results_table(runs)}\n\n{write_report(suite.out)}")
     track_suite(suite.track, suite.out, [run.path for run in runs])
     if failed:
         print(table([(name, "failed") for name in failed]), file=sys.stderr)
-    return 1 if failed else 0
+    # The report has said which cannot be read, and why.
+    return 1 if failed or unreadable else 0
 
 
 def _chosen(text: str) -> list[str]:

@@ -9,6 +9,7 @@ from its seed.
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from policy_distill.errors import RequestError
 from policy_distill.make_env import make_env
 from policy_distill.perturb_wrappers import PERTURBATIONS
 from policy_distill.wrappers import WrapperSpec, apply_wrappers
+
+RESERVED = {"render_mode", *inspect.signature(gymnasium.make).parameters}
+"""What `gymnasium.make` takes for itself: an environment's constructor never sees it, or draws by it."""
 
 EXAMPLE = "obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12"
 
@@ -68,6 +72,12 @@ class Condition:
         kwargs = dict(self.env_kwargs)
         if isinstance(env, str) and not kwargs:
             return make_env(env)
+        own = RESERVED.intersection(kwargs)
+        if own and not callable(env):
+            raise RequestError(
+                f"expected an argument of the environment's constructor, found {min(own)}, which gymnasium.make takes "
+                "for itself; name one that changes what happens, such as env:gravity=-12"
+            )
         try:
             if callable(env):
                 return env(**kwargs)
@@ -84,7 +94,7 @@ class Condition:
 
 
 def parse_conditions(text: str) -> list[Condition]:
-    """Parse conditions divided by commas.
+    """Parse conditions divided by commas; of those that say the same the first is kept.
 
     Raises:
         RequestError: for an unknown perturbation or a size that it does not take.
@@ -92,7 +102,11 @@ def parse_conditions(text: str) -> list[Condition]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise RequestError(f"expected perturbations such as {EXAMPLE}, found {text!r}")
-    return [_condition(name) for name in names]
+    found: dict[str, Condition] = {}
+    for one in map(_condition, names):
+        # As text: lists cannot be keys, and 1 is not True.
+        found.setdefault(repr((one.wrappers, one.env_kwargs)), one)
+    return list(found.values())
 
 
 def _condition(text: str) -> Condition:

@@ -24,6 +24,7 @@ CONTENTS = (
     "report.html",
     "video.mp4",
     "perturbed.json",
+    "comparison.json",
     "checkpoint",
     "wandb",
 )

@@ -106,7 +106,11 @@ class Student:
     def act(self) -> Callable[[Any], Any]:
         """`act(obs)` returns the executed deterministic action for one raw observation: the control loop's call.
 
-        It does not check what it is given, beyond what NumPy's broadcasting refuses.
+        It refuses what is not one observation of the space's shape, and does not look at the values: of vectors it
+        compares one length.
+
+        Raises:
+            ValueError: for an observation of another shape, a batch of one included.
         """
         return self._engine.make_act()
 

@@ -46,6 +46,7 @@ from policy_distill.teachers.weights import read_weights
 from policy_distill.teachers.zoo_config import environment_of, wrappers_of
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
+from tests.run_folders import write_run
 from tests.test_student import make_policy
 
 HARM = (
@@ -183,12 +184,17 @@ class Readers:
             files = json.loads(data)
         except (ValueError, RecursionError):
             return
+        folder = self.folder / "suite" / "run"
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            write_run(self.folder / "suite" / "good")
         for name in ("config.json", "evaluation.json", "metrics.jsonl"):
             value = files.get(name) if isinstance(files, dict) else files
             lines = value if name == "metrics.jsonl" and isinstance(value, list) else [value]
-            self._write(f"run.{name}", "".join(json.dumps(line) + "\n" for line in lines).encode())
-            (self.folder / "run" / f"run.{name}").rename(self.folder / "run" / name)
-        assert SCRIPT not in write_report(self.folder / "run").read_text()
+            (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        # A run that cannot be read is listed in the report of its suite, and must not stop it.
+        assert SCRIPT not in write_report(self.folder / "suite").read_text()
+        assert SCRIPT not in write_report(folder).read_text()
 
     def _write(self, name, data):
         # A folder each: a teacher would take the statistics that lie beside it.

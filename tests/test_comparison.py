@@ -7,7 +7,9 @@ from policy_distill.cli import main
 from policy_distill.comparison import compare, compare_until_certain, fidelity_on_own_states
 from policy_distill.errors import RequestError
 from policy_distill.loop import distill
+from policy_distill.robustness import compare_under
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
+from tests.run_folders import write_run
 
 
 class Careless:
@@ -122,6 +124,8 @@ def test_several_training_seeds_are_aggregated(cartpole_student, tmp_path, capfd
         (["--perturb", "env:gravity"], "env:gravity=-12"),
         (["--perturb", "sticky:2"], "from 0 to 1"),
         (["--perturb", "env:nonsense=1"], "refuses nonsense=1"),
+        (["--perturb", "env:render_mode=foo"], "found render_mode, which gymnasium.make takes for itself; name one"),
+        (["--perturb", "sticky:0.1,env:max_episode_steps=5"], "found max_episode_steps"),
         (["--perturb", "sticky:0.1", "--until-certain"], "choose one"),
         (["--margin", "2"], "between 0 and 1"),
     ],
@@ -145,3 +149,43 @@ def test_a_teacher_no_better_than_chance_makes_the_verdict_undefined():
     kept = compare(Chance(0), corridor_teacher(), Corridor, 30)
     assert kept.ci95[1] - kept.ci95[0] > 2
     assert kept.verdict.outcome == "undefined"
+
+
+def test_a_condition_that_is_named_twice_is_run_once():
+    conditions, tried = "delay:1,sticky:0.5, delay:1,delay:1.0,sticky:0.50,delay:1+sticky:0.5", []
+    env = "CartPole-v1"
+    compare_under(cartpole_teacher(), cartpole_teacher(), env, conditions, 2, 0, on_condition=tried.append)
+    assert tried == ["none", "delay:1", "sticky:0.5", "delay:1+sticky:0.5"]
+
+
+def test_a_comparison_is_written_where_it_is_asked_for(cartpole_student, tmp_path, capfd):
+    cartpole_student.save(tmp_path / "student.safetensors")
+    words = ["compare", *[str(tmp_path / "student.safetensors")] * 2, "--episodes", "2", "--json"]
+    out = tmp_path / "new" / "folder"
+    assert main([*words, "--out", str(out)]) == 0
+    printed = capfd.readouterr()
+    assert json.loads((out / "comparison.json").read_text()) == json.loads(printed.out)
+    assert str(out / "comparison.json") in printed.err
+    assert main([*words, "--out", str(out)]) == 2
+    assert "--overwrite" in capfd.readouterr().err
+    assert main([*words, "--out", str(out), "--overwrite", "--perturb", "delay:1"]) == 0
+    assert set(json.loads((out / "comparison.json").read_text())["perturbed"]) == {"none", "delay:1"}
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "notes").write_text("mine")
+    assert main([*words, "--out", str(tmp_path / "used")]) == 2
+    assert main([*words, "--out", str(tmp_path / "used" / "notes")]) == 2
+    assert [path.name for path in (tmp_path / "used").iterdir()] == ["notes"]
+
+
+def test_perturbations_of_a_runs_own_student_are_shown_on_its_page(cartpole_student, tmp_path, capfd):
+    folder, other = write_run(tmp_path / "run"), write_run(tmp_path / "other")
+    cartpole_student.save(folder / "student.safetensors")
+    student = str(folder / "student.safetensors")
+    words = ["compare", student, student, "--episodes", "2", "--perturb", "delay:1"]
+    assert main([*words, "--out", str(folder)]) == 0
+    assert "delay:1" in (folder / "report.html").read_text()
+    assert set(json.loads((folder / "perturbed.json").read_text())) == {"none", "delay:1"}
+    assert main([*words, "--out", str(folder)]) == 2, "what was measured before is not lost"
+    assert main([*words, "--out", str(folder), "--overwrite"]) == 0
+    assert main([*words, "--out", str(other)]) == 2, "the folder of another student"
+    assert "student's run folder" in capfd.readouterr().err

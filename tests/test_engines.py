@@ -96,6 +96,34 @@ def test_an_observation_may_come_as_a_list_a_view_or_another_type(runtime):
         student.act(np.zeros(4, np.float32))
 
 
+def unlike(good):
+    """What might be taken for one observation, by broadcasting or by its size."""
+    if isinstance(good, dict):
+        return [{**good, "kind": np.zeros(2, int)}, {"kind": good["kind"]}, np.zeros(5), None, "x"]
+    good = np.asarray(good)
+    others = [good[None], np.stack([good] * 3), np.zeros((*good.shape, 1), good.dtype), None, "x", {}, [[1], [1, 2]]]
+    if good.ndim:
+        others += [good.flat[0], good[:1], good[:-1], np.concatenate([good, good]), good.tolist()[:-1], []]
+    return [*others, good.ravel(), good.T, good[0], good[:, :1]] if good.ndim > 1 else others
+
+
+@pytest.mark.parametrize("runtime", [*ENGINES, "auto"])
+@pytest.mark.parametrize(
+    "obs_kind", ["vector", "doubles", "matrix", "multi_discrete", "image_first", "dict", "discrete"]
+)
+def test_what_is_not_one_observation_is_refused_in_a_sentence(obs_kind, runtime):
+    made = make_student((obs_kind, "gaussian", "cnn:4" if "image" in obs_kind else "mlp:8", "relu"))
+    if runtime == "native" and not made.plan.is_perceptron:
+        pytest.skip("not this engine's")
+    act = Student(made.tensors, made.metadata, runtime).act
+    good = one_of(sample_observations((obs_kind,), 4), 0)
+    expected = act(good)
+    for other in unlike(good):
+        with pytest.raises(ValueError, match="expected one observation of"):
+            act(other)
+    assert np.array_equal(act(good), expected), "a refusal leaves nothing behind"
+
+
 @pytest.mark.parametrize("runtime", ["numpy", "native"])
 def test_an_action_that_was_returned_does_not_change_later(kind, runtime):
     made = make_student(kind)
@@ -175,7 +203,7 @@ def test_the_extension_refuses_arrays_that_do_not_fit():
     from policy_distill.engines import _native
 
     good = {
-        "n_inputs": 1,
+        "shape": (1,),
         "statistics": None,
         "layers": ((1, 16, 0, bytes(64), bytes(64)),),
         "n_modes": 2,
@@ -190,6 +218,9 @@ def test_the_extension_refuses_arrays_that_do_not_fit():
     }
     _native.Perceptron(**good)
     bad = [
+        {"shape": (1,) * 9},
+        {"shape": ("wide",)},
+        {"shape": 1},
         {"layers": ()},
         {"layers": ((1, 16, 0, bytes(60), bytes(64)),)},
         {"layers": ((1, 15, 0, bytes(60), bytes(60)),)},

@@ -205,6 +205,21 @@ def test_results_are_made_from_run_folders(tmp_path, capsys):
         main(Results((tmp_path / "suite" / "alone",), tmp_path / "none.md"))
 
 
+def test_a_run_that_cannot_be_read_costs_neither_the_results_nor_the_suites_report(tmp_path, monkeypatch, capsys):
+    for seed in range(4):
+        write_run(tmp_path / "suite" / "cartpole" / "mlp-8" / f"seed-{seed}", seed=seed)
+    (tmp_path / "suite" / "cartpole" / "mlp-8" / "seed-3" / "evaluation.json").write_text('{"student": []}')
+    main(Results((tmp_path / "suite",), tmp_path / "RESULTS.md"))
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "3 runs on 1 environments" in text
+    assert "seed-3: evaluation.json, student: expected an object, found a list" in text
+    assert "seed-3 is left out" in capsys.readouterr().err
+    monkeypatch.setattr(suite, "_run", lambda cell: True)
+    assert suite.main(suite.Suite("cartpole", ("mlp:8",), "0,1,2,3", tmp_path / "suite")) == 1
+    assert "Unreadable runs" in (tmp_path / "suite" / "report.html").read_text()
+    assert (tmp_path / "suite" / "wandb").is_dir(), "the others are tracked"
+
+
 @pytest.mark.parametrize(
     ("words", "message"), [(["--envs", "pong"], "experiments among"), (["--envs", "cartpole", "--seeds", "x"], "0,1,2")]
 )

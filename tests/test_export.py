@@ -291,3 +291,98 @@ def test_a_key_that_is_called_as_an_output_has_an_input_of_another_name(tmp_path
     assert export(student, tmp_path / "student.onnx", "onnx", n_states=16).parity.passed
     session = onnxruntime.InferenceSession(str(tmp_path / "student.onnx"))
     assert [one.name for one in session.get_inputs()] == ["obs_action", "speed"]
+
+
+MASKABLE = [kind for kind in KINDS if kind[1] in ("discrete", "offset", "multi_discrete", "multi_binary")]
+
+
+def masked_student(kind, **options):
+    student = make_student(kind, **options)
+    student.metadata["takes_action_masks"] = True
+    return student
+
+
+@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.masks])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in MASKABLE if kind[0] in ("vector", "image_last", "dict")], ids=name_of
+)
+def test_of_a_student_that_takes_masks_every_format_takes_them_too(kind, name, tmp_path):
+    student, path = masked_student(kind), tmp_path / f"policy{FORMATS[name].suffix}"
+    found = export(student, path, name, n_states=256)
+    assert found.parity.passed
+    assert found.parity.masked_agreement == 1.0
+    run = load_exporter(name).open_artefact(student, path)
+    obs = sample_observations(kind, 8)
+    masks = np.random.default_rng(5).random((8, student.plan.n_outputs)) < 0.4
+    expected, _ = student.predict(obs, deterministic=True, action_masks=masks)
+    assert np.array_equal(run(obs, masks), expected)
+    assert not np.array_equal(run(obs), run(obs, masks)), "masks change what is done"
+    assert np.array_equal(run(obs), student.predict(obs, deterministic=True)[0])
+
+
+@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.masks])
+def test_an_artefact_that_does_not_heed_its_masks_leaves_no_file(name, tmp_path, monkeypatch):
+    exporter = load_exporter(name)
+    opened = exporter.open_artefact
+    monkeypatch.setattr(exporter, "open_artefact", lambda *file: lambda obs, masks=None: opened(*file)(obs))
+    with pytest.raises(RunFault, match="acts otherwise"):
+        export(masked_student(KINDS[0]), tmp_path / f"policy{FORMATS[name].suffix}", name, n_states=64)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["onnx", "c"])
+def test_in_eight_bits_masks_are_heeded_too(name, tmp_path):
+    found = export(masked_student(KINDS[0]), tmp_path / f"p{FORMATS[name].suffix}", name, quantize="int8", n_states=256)
+    assert found.parity.masked_agreement >= 0.99
+
+
+def test_the_masks_of_onnx_may_be_left_out_or_be_one_row_for_all(tmp_path):
+    student = masked_student(KINDS[0])
+    export(student, tmp_path / "p.onnx", "onnx", n_states=64)
+    session = onnxruntime.InferenceSession(str(tmp_path / "p.onnx"))
+    assert [one.name for one in session.get_inputs()] == ["obs"]
+    (masks,) = session.get_overridable_initializers()
+    assert (masks.name, masks.type, masks.shape[1]) == ("action_masks", "tensor(bool)", 4)
+    obs = sample_observations(KINDS[0], 5)
+    for allowed in range(4):
+        action, logits = session.run(None, {"obs": obs, "action_masks": np.arange(4)[None] == allowed})
+        assert (action == allowed).all()
+        assert np.allclose(logits, student.distribution_params(obs), atol=1e-5), "the logits are those of the network"
+    assert np.array_equal(session.run(["action"], {"obs": obs})[0], student.predict(obs, deterministic=True)[0])
+
+
+def test_a_program_in_c_rules_out_actions(tmp_path):
+    student, folder = masked_student(KINDS[0]), tmp_path / "policy"
+    export(student, folder, "c", n_states=64)
+    obs = sample_observations(KINDS[0], 1)[0]
+    (folder / "main.c").write_text(
+        '#include <stdio.h>\n#include "policy.h"\n'
+        "int main(void) {\n"
+        f"    const policy_obs obs[] = {{{', '.join(f'{value!r}f' for value in obs.tolist())}}};\n"
+        "    policy_action action[POLICY_N_ACTIONS];\n"
+        "    for (int only = 0; only < POLICY_N_OUTPUTS; only++) {\n"
+        "        uint8_t mask[POLICY_N_OUTPUTS] = {0};\n"
+        "        mask[only] = 1;\n"
+        "        policy_act_masked(obs, mask, action);\n"
+        '        printf("%d ", (int)action[0]);\n'
+        "    }\n"
+        "    policy_act(obs, action);\n"
+        '    printf("%d", (int)action[0]);\n'
+        "}\n"
+    )
+    flags = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+    subprocess.run(["cc", *flags, "policy.c", "main.c", "-o", "main"], cwd=folder, check=True)
+    said = subprocess.run([folder / "main"], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["0", "1", "2", "3", str(int(student.act(obs)))]
+    assert "policy_act_masked" in (folder / "policy_test.c").read_text(), "the self-test tries masks too"
+    export(make_student(KINDS[0]), tmp_path / "other", "c", n_states=64)
+    assert "masked" not in (tmp_path / "other" / "policy.h").read_text(), "who has no masks pays nothing for them"
+
+
+def test_ppo_takes_no_masks_and_continuous_actions_have_none(tmp_path):
+    found = export(masked_student(KINDS[0]), tmp_path / "p.zip", "sb3", n_states=64)
+    assert found.parity.masked_agreement is None
+    student = make_student(("vector", "gaussian", "mlp:16,8", "tanh"))
+    export(student, tmp_path / "policy", "numpy", n_states=64)
+    with pytest.raises(ValueError, match="no action_masks"):
+        load_exporter("numpy").open_artefact(student, tmp_path / "policy")(np.zeros((1, 5)), np.ones((1, 2), bool))

@@ -307,3 +307,67 @@ def test_the_return_of_each_phase_is_drawn(tmp_path):
         record[name]["phases"] = [1.0] * 10
     (folder / "evaluation.json").write_text(json.dumps(record))
     assert "Return by phase" in write_report(folder).read_text()
+
+
+BROKEN = {
+    "evaluation.json": {
+        "[1, 2]": "evaluation.json: expected an object, found a list",
+        '{"student": 3}': "evaluation.json, student: expected an object, found 3",
+        '{"retention": {"iqm": "much"}}': "evaluation.json, retention, iqm: expected a number, found a text",
+        '{"retention": {"iqm": NaN}}': "evaluation.json, retention, iqm: expected a number, found NaN",
+        '{"teacher": {"ci95": [1]}}': "evaluation.json, teacher, ci95: expected two numbers, found a list",
+        '{"student"': "evaluation.json: expected JSON",
+    },
+    "config.json": {
+        '{"env_id": "X-v0", "teacher": []}': "config.json, teacher: expected an object, found a list",
+        '{"env_id": "X-v0", "config": "fast"}': "config.json, config: expected an object, found a text",
+        "[]": "config.json: expected an object",
+        "{}": "config.json: expected the settings of a run",
+    },
+    "metrics.jsonl": {"[1]\n[2]\n": "metrics.jsonl: expected lines"},
+    "perturbed.json": {'{"sticky:0.25": 1}': "perturbed.json, sticky:0.25: expected an object, found 1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [(name, text, reason) for name, cases in BROKEN.items() for text, reason in cases.items()],
+)
+def test_a_run_of_another_form_is_listed_with_its_reason_and_the_others_are_reported(
+    name, text, reason, tmp_path, capfd, caplog
+):
+    write_run(tmp_path / "good")
+    broken = write_run(tmp_path / "broken", student="mlp:99")
+    (broken / name).write_text(text)
+    assert main(["report", str(broken)]) == 2
+    assert reason in capfd.readouterr().err
+    page = Elements(write_report(tmp_path).read_text())
+    words = " ".join(page.words)
+    assert reason in words and "1 runs" in words and "Unreadable runs" in words
+    assert "mlp:8" in words and "mlp:99" not in words
+    assert str(broken) in caplog.text
+    shutil.rmtree(tmp_path / "good")
+    with pytest.raises(RequestError, match="only such as cannot be read"):
+        write_report(tmp_path)
+
+
+def test_a_file_of_the_same_name_that_is_another_programs_is_no_run(tmp_path):
+    write_run(tmp_path / "good")
+    (tmp_path / "other").mkdir()
+    for text in ('{"a": 1}', "[]", "{"):
+        (tmp_path / "other" / "config.json").write_text(text)
+        assert "Unreadable" not in write_report(tmp_path).read_text()
+
+
+def test_what_is_missing_or_null_costs_a_run_nothing_but_its_place(tmp_path):
+    folder = write_run(tmp_path / "run")
+    for record in ({"student": None, "retention": {"iqm": 0.5}}, {"student": {"mean": 1.0}, "teacher": {"ci95": None}}):
+        (folder / "evaluation.json").write_text(json.dumps(record))
+        (folder / "perturbed.json").write_text(json.dumps({"none": {}, "delay:1": {"retention": None}}))
+        assert "delay:1" in write_report(folder).read_text()
+        assert "1 runs" in " ".join(Elements(write_report(tmp_path).read_text()).words)
+
+
+def test_a_name_that_is_no_unicode_is_written_all_the_same(tmp_path):
+    write_report(write_run(tmp_path / "run", env_id="half \ud800"))
+    assert "half ?" in write_report(tmp_path).read_text()

@@ -78,7 +78,7 @@ def test_the_student_is_an_artifact_whose_bytes_lie_in_the_run_folder(offline_ru
     (artifact,) = [artifact for artifact in run["artifacts"] if artifact.type == "student"]
     metadata = json.loads(artifact.metadata)
     assert metadata == {"n_params": 58, "teacher": "teacher-L-v3-abababababab"}
-    assert (artifact.name, sorted(artifact.aliases)) == ("student-L-v3-mlp-8", ["best", "latest"])
+    assert (artifact.name, sorted(artifact.aliases)) == ("student-L-v3-mlp-8", ["latest"])
     (teacher,) = [artifact for artifact in run["artifacts"] if artifact.type == "teacher"]
     assert teacher.name == metadata["teacher"]
     (entry,) = artifact.manifest.contents
@@ -360,3 +360,24 @@ def test_a_suite_is_one_run_with_the_table_of_its_students(tmp_path):
     assert run["summary"]["n_runs"] == 3
     track_suite("disabled", tmp_path / "other", folders)
     assert not (tmp_path / "other").exists()
+
+
+def test_of_a_suites_training_seeds_the_best_by_its_lower_end_has_the_alias(tmp_path):
+    losses = {("mlp:8", 0): 0.05, ("mlp:8", 1): 0.01, ("mlp:8", 2): 0.2, ("mlp:4", 0): 0.3}
+    folders = []
+    for (student, seed), loss in losses.items():
+        folders.append(write_run(tmp_path / "suite" / f"{student}-{seed}", student=student, seed=seed, loss=loss))
+        (folders[-1] / "student.safetensors").write_bytes(f"{student} {seed}".encode())
+        tracker = tracker_maker("offline")(folders[-1], json.loads((folders[-1] / "config.json").read_text()))
+        tracker.artifact(folders[-1] / "student.safetensors", "student", {})
+        tracker.close()
+    unproved = write_run(tmp_path / "suite" / "unproved", student="linear:1")
+    (unproved / "evaluation.json").write_text('{"retention": null}')
+    track_suite("offline", tmp_path / "suite", [*folders, unproved])
+    logged = [artifact for folder in folders for artifact in read_run(folder / "wandb")["artifacts"]]
+    given = [a for a in read_run(tmp_path / "suite" / "wandb")["artifacts"] if a.type == "student"]
+    assert [list(artifact.aliases) for artifact in logged] == [["latest"]] * 4
+    # W&B adds the other one itself.
+    assert [sorted(artifact.aliases) for artifact in given] == [["best", "latest"]] * 2
+    # The same name and digest: W&B adds the alias to that version.
+    assert {(a.name, a.digest) for a in given} == {(logged[i].name, logged[i].digest) for i in (1, 3)}

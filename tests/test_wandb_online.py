@@ -129,7 +129,7 @@ def test_teacher_and_student_are_artifacts_with_lineage(accepted):
     metadata = json.loads(student["metadata"])
     assert (metadata["n_params"], metadata["n_bytes"], metadata["retention"]["iqm"]) == (58, 232, 0.97)
     assert metadata["teacher"] == teacher["artifactCollectionName"]
-    assert {alias["alias"] for alias in student["aliases"]} == {"latest", "best"}
+    assert {alias["alias"] for alias in student["aliases"]} == {"latest"}
     assert server.files["artifact/student.safetensors"] == b"12345678" * 100
     assert server.files["artifact/teacher.zip"] == b"teacher" * 100
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ class Compare:
     """Measure retention: the share of the teacher's gain over a random policy that the student keeps, on paired seeds.
 
     Example: policy-distill compare teacher.zip student.safetensors --env LunarLander-v3
+    It prints what it finds, and writes it where --out or --track asks for it.
     """
 
     teacher: Annotated[Path, tyro.conf.Positional]
@@ -41,6 +43,11 @@ class Compare:
     obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. Noise is in units of the observation's own
     spread, or of half the action range (of discrete actions: the share replaced); delay is steps that observations are
     late; + joins several into one condition."""
+    out: Path | None = None
+    """Folder for comparison.json, what --json prints; in the student's own run folder, report.html shows the
+    perturbations too."""
+    overwrite: bool = False
+    """Replace an earlier comparison in --out."""
     vecnormalize: Path | None = None
     """Observation statistics of the teacher, where they do not lie beside its zip."""
     trust: bool = False
@@ -53,6 +60,7 @@ class Compare:
 
     def run(self) -> int:
         """Compare and print."""
+        from policy_distill.commands.comparison_files import check_place
         from policy_distill.commands.policies import find_env, load_policy, say_applied
         from policy_distill.errors import RequestError
         from policy_distill.tracking.evaluation import evaluation_row
@@ -61,6 +69,8 @@ class Compare:
             raise RequestError("expected a student file after the teacher, found none")
         if self.perturb is not None and self.until_certain:
             raise RequestError("expected --perturb or --until-certain, found both; choose one")
+        if self.out is not None:
+            check_place(self.out, self.student, perturb=self.perturb is not None, overwrite=self.overwrite)
         env = find_env(self.env, self.teacher)
         options = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
         teacher = load_policy(self.teacher, env, trust=self.trust, **options)
@@ -73,8 +83,10 @@ class Compare:
             rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
                 print("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
-        self._show(records)
-        self.tracking.log(self.student[0], records[0] if len(records) == 1 else _together(records), rows)
+        record = records[0] if len(records) == 1 else _together(records)
+        self._show(record)
+        self._write(record)
+        self.tracking.log(self.student[0], record, rows)
         return 0
 
     def _record(self, teacher: Any, student: Any, env: str) -> tuple[dict[str, Any], list[str]]:
@@ -146,19 +158,21 @@ class Compare:
                 on_condition=lambda _: bar.update(next(n_done), {}),
             )
 
-    def _show(self, records: list[dict[str, Any]]) -> None:
+    def _show(self, record: dict[str, Any]) -> None:
         """Print the JSON object, or what several students come to together."""
-        if len(records) == 1:
-            if self.json:
-                Output(True).show(records[0], [])
-            return
-        together = _together(records)
         if self.json:
-            Output(True).show(together, [])
-        else:
-            total = together["aggregate"]
+            Output(True).show(record, [])
+        elif "students" in record:
+            total = record["aggregate"]
             rows = [("retention over students, IQM [95%]", interval_text(total, 3) if total else "undefined")]
             print(table(rows))
+
+    def _write(self, record: dict[str, Any]) -> None:
+        if self.out is None:
+            return
+        from policy_distill.commands.comparison_files import write_comparison
+
+        print(f"written to {write_comparison(self.out, self.student, record)}", file=sys.stderr)
 
 
 def _together(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def _rows(record: dict[str, Any]) -> Any:
     twin = "" if record["quantization"] is None else ", as the same arithmetic in NumPy"
     yield ("equal actions", f"{parity['agreement']:.2%} of {parity['n_visited'] + parity['n_hostile']:,} states{twin}")
     yield ("states", f"{parity['n_visited']:,} from {parity['states']}, {parity['n_hostile']} hostile")
+    if parity["masked_agreement"] is not None:
+        yield ("equal actions under action masks", f"{parity['masked_agreement']:.2%}")
     yield ("ties", parity["ties"])
     yield ("largest difference", f"{parity['max_difference']:.1e} of the action range")
     loss = record["quantization"]

@@ -13,11 +13,13 @@
 
 #include "_kernel.h"
 
+#define MAX_DIMS 8
+
 enum { HEAD_INDEX, HEAD_CLIP, HEAD_UNSQUASH, HEAD_RAW };
 
 typedef struct {
     PyObject_HEAD
-    int n_inputs, n_layers, n_modes, head, squash, action_is_double, has_statistics;
+    int n_dims, shape[MAX_DIMS], n_inputs, n_layers, n_modes, head, squash, action_is_double, has_statistics;
     double clip, *mean, *scale;
     float *low, *high;
     Layer *layers;
@@ -47,7 +49,14 @@ typedef struct {
 NORMALISE(float)
 NORMALISE(double)
 
-/* Fills scratch[0]; 1 done, 0 not a buffer of floats of the right size, -1 an error. */
+static int has_shape(const Perceptron *self, const Py_buffer *view) {
+    if (view->ndim != self->n_dims) return 0;
+    for (int i = 0; i < self->n_dims; i++)
+        if (view->shape[i] != self->shape[i]) return 0;
+    return 1;
+}
+
+/* Fills scratch[0]; 1 done, 0 not a buffer of floats of the right shape, -1 an error. */
 static int read_observation(Perceptron *self, PyObject *obs) {
     Py_buffer view;
     if (PyObject_GetBuffer(obs, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0) {
@@ -56,9 +65,9 @@ static int read_observation(Perceptron *self, PyObject *obs) {
     }
     const char kind = view.format && view.format[0] && !view.format[1] ? view.format[0] : 0;
     int done = 0;
-    if (kind == 'f' && view.len == (Py_ssize_t)sizeof(float) * self->n_inputs)
+    if (kind == 'f' && has_shape(self, &view))
         normalise_float(self, view.buf, self->scratch[0]), done = 1;
-    else if (kind == 'd' && view.len == (Py_ssize_t)sizeof(double) * self->n_inputs)
+    else if (kind == 'd' && has_shape(self, &view))
         normalise_double(self, view.buf, self->scratch[0]), done = 1;
     PyBuffer_Release(&view);
     return done;
@@ -151,6 +160,20 @@ static int read_layers(Perceptron *self, PyObject *layers) {
     return 0;
 }
 
+/* The shape of one observation, whose product is the number of inputs. */
+static int read_shape(Perceptron *self, PyObject *shape) {
+    self->n_dims = (int)PyTuple_Size(shape), self->n_inputs = 1;
+    if (self->n_dims > MAX_DIMS) {
+        PyErr_SetString(PyExc_ValueError, "an observation has too many dimensions");
+        return -1;
+    }
+    for (int i = 0; i < self->n_dims; i++) {
+        self->shape[i] = (int)PyLong_AsLong(PyTuple_GetItem(shape, i));
+        self->n_inputs *= self->shape[i];
+    }
+    return PyErr_Occurred() ? -1 : 0;
+}
+
 /* The array that actions are written into lives as long as this object. */
 static int read_head(Perceptron *self, PyObject *low, PyObject *high, PyObject *target) {
     if (self->head == HEAD_INDEX) {
@@ -199,27 +222,28 @@ static void dealloc(Perceptron *self) {
 }
 
 static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"n_inputs", "statistics", "layers", "n_modes", "head", "squash", "low", "high",
+    static char *names[] = {"shape", "statistics", "layers", "n_modes", "head", "squash", "low", "high",
                             "target", "actions", "convert", "finish", "portable", NULL};
-    PyObject *statistics, *layers, *low, *high, *target, *actions, *convert, *finish, *mean, *scale;
-    int n_inputs, n_modes, head, squash, portable = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "iOO!iiiSSOOOO|p", names, &n_inputs, &statistics, &PyTuple_Type,
-                                     &layers, &n_modes, &head, &squash, &low, &high, &target, &actions, &convert,
+    PyObject *shape, *statistics, *layers, *low, *high, *target, *actions, *convert, *finish, *mean, *scale;
+    int n_modes, head, squash, portable = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!iiiSSOOOO|p", names, &PyTuple_Type, &shape,
+                                     &statistics, &PyTuple_Type, &layers, &n_modes, &head, &squash, &low, &high, &target, &actions, &convert,
                                      &finish, &portable))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Perceptron *self = (Perceptron *)allocate(type, 0);
     if (!self) return NULL;
-    self->n_inputs = n_inputs, self->n_modes = n_modes, self->head = head, self->squash = squash;
+    self->n_modes = n_modes, self->head = head, self->squash = squash;
     Py_INCREF(actions), self->actions = actions;
     Py_INCREF(convert), self->convert = convert;
     Py_INCREF(finish), self->finish = finish;
     self->run = portable ? run_layers_portable : choose_kernel();
+    if (read_shape(self, shape) < 0) goto fail;
     self->has_statistics = statistics != Py_None;
     if (self->has_statistics &&
         (!PyArg_ParseTuple(statistics, "SSd", &mean, &scale, &self->clip) ||
-         copy_floats(mean, n_inputs, sizeof(double), (void **)&self->mean) < 0 ||
-         copy_floats(scale, n_inputs, sizeof(double), (void **)&self->scale) < 0))
+         copy_floats(mean, self->n_inputs, sizeof(double), (void **)&self->mean) < 0 ||
+         copy_floats(scale, self->n_inputs, sizeof(double), (void **)&self->scale) < 0))
         goto fail;
     PyObject *itemsize = head == HEAD_INDEX ? NULL : PyObject_GetAttrString(target, "itemsize");
     self->action_is_double = itemsize && PyLong_AsLong(itemsize) == sizeof(double);

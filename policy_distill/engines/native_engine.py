@@ -15,6 +15,7 @@ import numpy as np
 from policy_distill.engines.finish import action_scalars, is_squashed, make_finish
 from policy_distill.engines.numpy_engine import NumpyEngine, lend
 from policy_distill.engines.perceptron import dense_layers
+from policy_distill.engines.single import batch_of_one
 from policy_distill.observations import Normalizer
 from policy_distill.plan import Plan
 
@@ -56,7 +57,7 @@ class NativeEngine:
         target = np.zeros(action_map.shape, action_map.dtype) if head in ("clip", "unsquash") else None
         outputs = np.zeros(plan.n_modes, np.float32)
         act: Callable[[Any], Any] = native.Perceptron(
-            n_inputs=plan.featurizer.shape[0],
+            shape=tuple(plan.featurizer.parts[0].shape),
             statistics=_statistics(plan),
             layers=_layers(plan, native.LANES),
             n_modes=plan.n_modes,
@@ -115,12 +116,9 @@ def _bound(bound: np.ndarray | None, n: int, default: float) -> bytes:
 
 def _converter(plan: Plan) -> Callable[[Any], np.ndarray]:
     """Return what makes a contiguous array of floats of observations that are none: lists, whole numbers, views."""
-    part = plan.featurizer.parts[0]
 
     def convert(obs: Any) -> np.ndarray:
-        array, single = part.batched(obs)
-        if not single:
-            raise ValueError(f"expected one observation of shape {part.shape}, found shape {np.shape(obs)}")
-        return np.ascontiguousarray(array[0], np.float32 if array.dtype == np.float32 else np.float64)
+        array = batch_of_one(plan, obs)[0]
+        return np.ascontiguousarray(array, np.float32 if array.dtype == np.float32 else np.float64)
 
     return convert

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.engines.perceptron import BatchForward, make_act
+from policy_distill.engines.single import batch_of_one
 from policy_distill.layers import compile_layers
 from policy_distill.plan import Plan
 
@@ -43,8 +44,7 @@ def one_of_a_batch(plan: Plan, outputs: Callable[[Any], np.ndarray]) -> Act:
     """Return `act` by way of a batch of one."""
 
     def act(obs: Any) -> Any:
-        batch, _ = plan.featurizer.batched(obs)
-        return plan.actions(outputs(batch))[0]
+        return plan.actions(outputs(batch_of_one(plan, obs)))[0]
 
     return act
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from policy_distill.engines.onnx_graph import build_model, feed
+from policy_distill.engines.single import batch_of_one, refusal
 from policy_distill.plan import Plan
 
 CHUNK = 1024
@@ -47,20 +48,22 @@ class OnnxEngine:
     def make_act(self) -> Callable[[Any], Any]:
         """Return the function from one raw observation to its executed deterministic action."""
         session, plan = self._session, self._plan
-        if plan.featurizer.space["type"] == "Dict":
-            return lambda obs: _first(session.run(["action"], _single_feed(plan, obs)))
         part = plan.featurizer.parts[0]
+        if plan.featurizer.space["type"] == "Dict" or part.one_hot:
+            return lambda obs: _first(session.run(["action"], feed(plan, batch_of_one(plan, obs))))
+        shape, dtype = part.shape, part.dtype
 
         def act(obs: Any) -> Any:
-            batch = np.asarray(obs, dtype=part.dtype).reshape(1, *part.shape)
-            return _first(session.run(["action"], {"obs": batch}))
+            try:
+                one = np.asarray(obs, dtype=dtype)
+                if one.shape != shape:
+                    raise ValueError
+            except (TypeError, ValueError):
+                raise refusal(plan, obs) from None
+            return _first(session.run(["action"], {"obs": one[None]}))
 
         return act
 
 
 def _first(outputs: Any) -> Any:
     return outputs[0][0]
-
-
-def _single_feed(plan: Plan, obs: Any) -> dict[str, np.ndarray]:
-    return feed(plan, plan.featurizer.batched(obs)[0])

@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from policy_distill.engines.onnx_builder import Graph, tensor_type
-from policy_distill.engines.onnx_output import OUTPUTS, add_execution, add_mode, name_outputs
+from policy_distill.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
 from policy_distill.engines.perceptron import fold, foldable
 from policy_distill.observations import Part, channels_first
 from policy_distill.plan import Plan
@@ -29,13 +29,18 @@ AddLinear = Callable[[Graph, str, Mapping[str, Any], int], str]
 
 
 def build_model(
-    plan: Plan, metadata: Mapping[str, str], add_linear: AddLinear | None = None, *, named: bool = True
+    plan: Plan,
+    metadata: Mapping[str, str],
+    add_linear: AddLinear | None = None,
+    *,
+    named: bool = True,
+    masked: bool = False,
 ) -> onnx.ModelProto:
     """Return the model; `metadata` is embedded as its properties.
 
     Inputs are called `obs`, or as the keys of a Dict (`obs_action` for a key that an output has). Outputs: `action`;
     `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
-    the action is the network's `outputs`.
+    the action is the network's `outputs`. With `masked`, bool `action_masks` of the logits' size may be given too.
     """
     graph = Graph()
     parts = plan.featurizer.parts
@@ -51,7 +56,12 @@ def build_model(
         for place, layer in enumerate(plan.layers):
             x = add_linear(graph, x, layer, place) if "weight" in layer else _simple(graph, x, layer)
     names = name_outputs(graph, plan, x, named)
-    add_execution(graph, plan, add_mode(graph, plan, next(iter(names))))
+    mode_of = next(iter(names))
+    if masked:
+        mode_of = add_masks(graph, plan, mode_of)
+        # A row for each observation, or one for all.
+        inputs.append(helper.make_tensor_value_info(MASKS, TensorProto.BOOL, ["masks", plan.n_outputs]))
+    add_execution(graph, plan, add_mode(graph, plan, mode_of))
     action_map = plan.action_map
     outputs = [
         helper.make_tensor_value_info("action", tensor_type(action_map.dtype), ["batch", *action_map.shape]),

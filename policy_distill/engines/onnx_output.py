@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from policy_distill.actions import MASKED
 from policy_distill.engines.onnx_builder import Graph
 from policy_distill.plan import GAUSSIANS, Plan
 
-OUTPUTS = ("action", "logits", "mean", "log_std", "outputs")
-"""What outputs of a graph may be called."""
+MASKS = "action_masks"
+"""The input that allows actions."""
+OUTPUTS = ("action", "logits", "mean", "log_std", "outputs", MASKS)
+"""What outputs of a graph may be called, and that input."""
 
 
 def name_outputs(graph: Graph, plan: Plan, x: str, named: bool) -> dict[str, int]:
@@ -29,6 +32,12 @@ def name_outputs(graph: Graph, plan: Plan, x: str, named: bool) -> dict[str, int
         log_std = graph.constant(plan.tensors["log_std"], np.float32)
         graph.add("Add", graph.add("Mul", "mean", graph.constant(0, np.float32)), log_std, output="log_std")
     return {"mean": plan.n_modes, "log_std": plan.n_modes}
+
+
+def add_masks(graph: Graph, plan: Plan, x: str) -> str:
+    """Add the choice of the allowed logits; the input has a default, by which all are, so that it may be left out."""
+    graph.constant(np.ones((1, plan.n_outputs)), np.bool_, MASKS)
+    return graph.add("Where", MASKS, x, graph.constant(MASKED, np.float32))
 
 
 def add_mode(graph: Graph, plan: Plan, x: str) -> str:

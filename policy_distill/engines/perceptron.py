@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.engines.finish import clip, is_squashed, make_finish
+from policy_distill.engines.single import refusal
 from policy_distill.observations import Normalizer
 from policy_distill.plan import Plan
 
@@ -89,9 +90,20 @@ def make_act(plan: Plan) -> Callable[[Any], Any]:
         x = y
     *hidden, (last_dot, last_matrix, out, _, _) = steps
     finish = make_finish(plan, out, squashed=is_squashed(plan))
+    # Of a vector its length says as much as its shape, at a fraction of the cost.
+    measure: Callable[[Any], Any] = np.shape
+    if len(part.shape) == 1:
+        measure = len
+    expected = measure(obs_shaped)
 
     def act(obs: Any) -> Any:
-        clip(obs, low, high, obs_shaped)
+        try:
+            # What broadcasts would pass for an observation: a number, or a row of a matrix.
+            if measure(obs) != expected:
+                raise ValueError
+            clip(obs, low, high, obs_shaped)
+        except (TypeError, ValueError):
+            raise refusal(plan, obs) from None
         for dot, matrix, y, activate, arguments in hidden:
             dot(matrix, y)
             activate(*arguments)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from policy_distill.actions import MASKED
 from policy_distill.observations import Part, channels_first
 from policy_distill.plan import Plan
 
@@ -74,10 +75,11 @@ class ActingModule(nn.Module):
         self.register_buffer("high", _bound(action_map.high))
         self.register_buffer("start", torch.as_tensor(np.asarray(action_map.start, dtype=np.int64)))
 
-    def forward(self, *obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return executed actions and the network's outputs `[B, n_outputs]`."""
+    def forward(self, *obs: torch.Tensor, masks: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return executed actions and the network's outputs `[B, n_outputs]`; `masks` bool of these allow actions."""
         outputs = self.network(self._features(obs))
-        return self._execute(self._mode(outputs)), outputs
+        allowed = outputs if masks is None else outputs.masked_fill(~masks, float(MASKED))
+        return self._execute(self._mode(allowed)), outputs
 
     def _features(self, obs: tuple[torch.Tensor, ...]) -> torch.Tensor:
         if self.is_image:

@@ -11,59 +11,22 @@ import math
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.exporters.c_parts import array
+from policy_distill.exporters.c_self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.c_source import write_program
 from policy_distill.exporters.parity import Reference
-from policy_distill.exporters.states import take
-from policy_distill.plan import Plan
+from policy_distill.exporters.table import Run
 from policy_distill.quantization import QuantizedLayer
 from policy_distill.runtime import Student
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror")
 CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
-N_RECORDED = 32
-"""Observations that the self-test holds."""
-CTYPES = {"float": np.float32, "double": np.float64, "uint8_t": np.uint8, "int32_t": np.int32}
-
-SELF_TEST = """\
-/* Self-test: the actions that the Python student chose, recorded.
- *
- *     cc -std=c99 -O2 policy.c policy_test.c -o policy_test && ./policy_test
- */
-#include <stdio.h>
-
-#include "policy.h"
-
-#define N_RECORDED {n}
-
-{observations}
-{actions}
-{tolerances}
-int main(void) {{
-    int wrong = 0;
-    for (int n = 0; n < N_RECORDED; n++) {{
-        policy_action action[POLICY_N_ACTIONS];
-        policy_reset();
-        policy_act(recorded_obs + n * POLICY_N_OBS, action);
-        for (int k = 0; k < POLICY_N_ACTIONS; k++) {{
-            const double d = (double)action[k] - (double)recorded_action[n * POLICY_N_ACTIONS + k];
-            if (d > tolerance[k] || d < -tolerance[k]) {{
-                wrong++;
-                break;
-            }}
-        }}
-    }}
-    printf("%d of %d recorded actions are equal\\n", N_RECORDED - wrong, N_RECORDED);
-    return wrong != 0;
-}}
-"""
 
 
 def write(
@@ -80,11 +43,12 @@ def write(
     """
     plan = student.plan
     compiler()
-    program = write_program(plan, _about(student, quantized is not None), quantized)
+    masked = student.takes_action_masks
+    program = write_program(plan, _about(student, quantized is not None), quantized, masked=masked)
     path.mkdir()
     (path / "policy.h").write_text(program.header)
     (path / "policy.c").write_text(program.source)
-    (path / "policy_test.c").write_text(_self_test(plan, reference, program.obs_type, program.action_type))
+    (path / "policy_test.c").write_text(self_test(student, reference, program.obs_type, program.action_type))
     (path / "policy.json").write_text(json.dumps(record, indent=2) + "\n")
     return {"flash_bytes": program.flash_bytes, "ram_bytes": program.ram_bytes, **_sections(path)}
 
@@ -102,39 +66,38 @@ def run_self_test(path: Path) -> None:
         _call([f"{folder}/t"])
 
 
-def open_artefact(student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+def open_artefact(student: Student, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions, as the compiled code gives them."""
     plan = student.plan
-    act = load_compiled(path)
+    library = load_compiled(path)
     header = (path / "policy.h").read_text()
     obs_type, action_type = (_typedef(header, name) for name in ("policy_obs", "policy_action"))
     n_actions = math.prod(plan.action_map.shape)
 
-    def run(obs: Any) -> np.ndarray:
+    def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
         rows = raw_rows(plan, obs, obs_type)
         actions = np.zeros((len(rows), n_actions), action_type)
-        for row, action in zip(rows, actions, strict=True):
-            act(row.ctypes.data, action.ctypes.data)
+        masks = None if action_masks is None else np.ascontiguousarray(action_masks, np.uint8)
+        for i in range(len(rows)):
+            if masks is None:
+                library.policy_act(_address(rows[i]), _address(actions[i]))
+            else:
+                library.policy_act_masked(_address(rows[i]), _address(masks[i]), _address(actions[i]))
         return actions.reshape(len(rows), *plan.action_map.shape).astype(plan.action_map.dtype)
 
     return run
 
 
-def load_compiled(path: Path, flags: tuple[str, ...] = ("-O3",)) -> Any:
-    """Return `policy_act` of a folder, compiled for this machine, as a function of two addresses."""
+def load_compiled(path: Path, flags: tuple[str, ...] = ("-O3",)) -> ctypes.CDLL:
+    """Return a folder's code, compiled for this machine; its functions take addresses."""
     with tempfile.TemporaryDirectory() as folder:
         library = f"{folder}/policy.so"
         _call([compiler(), "-std=c99", *flags, "-shared", "-fPIC", str(path / "policy.c"), "-o", library])
-        act = ctypes.CDLL(library).policy_act
-    act.argtypes, act.restype = [ctypes.c_void_p, ctypes.c_void_p], None
-    return act
+        return ctypes.CDLL(library)
 
 
-def raw_rows(plan: Plan, obs: Any, dtype: Any) -> np.ndarray:
-    """Return a batch of raw observations as the code takes them: one flat row each, Dict keys side by side."""
-    parts = plan.featurizer.parts
-    arrays = [np.asarray(obs[part.key] if isinstance(obs, dict) else obs) for part in parts]
-    return np.ascontiguousarray(np.concatenate([a.reshape(len(a), -1) for a in arrays], axis=1).astype(dtype))
+def _address(array: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
 
 
 def compiler() -> str:
@@ -149,24 +112,6 @@ def compiler() -> str:
             "expected a C compiler (cc) to check the exported code with, found none; install gcc or clang"
         )
     return found
-
-
-def _self_test(plan: Plan, reference: Reference, obs_type: str, action_type: str) -> str:
-    # Ties may fall either way on another machine, so they are not recorded.
-    kept = np.flatnonzero(reference.margins > 1e-3)[:N_RECORDED]
-    kept = kept if len(kept) else np.arange(min(N_RECORDED, len(reference.actions)))
-    rows = raw_rows(plan, take(reference.obs, kept), CTYPES[obs_type])
-    actions = reference.actions[kept].reshape(len(kept), -1)
-    exact = plan.action_map.kind == "index"
-    span = np.maximum(np.ptp(reference.actions.reshape(len(reference.actions), -1), axis=0), 1e-3)
-    tolerances = np.zeros(actions.shape[1]) if exact else 1e-4 * span
-    number = {"uint8_t": "uint8_t", "double": "double", "float": "float"}
-    return SELF_TEST.format(
-        n=len(kept),
-        observations=array("recorded_obs", rows, number[obs_type]),
-        actions=array("recorded_action", actions, action_type),
-        tolerances=array("tolerance", tolerances, "double"),
-    )
 
 
 def _sections(path: Path) -> dict[str, Any]:

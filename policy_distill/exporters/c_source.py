@@ -12,48 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.actions import MASKED
 from policy_distill.exporters import c_parts
 from policy_distill.exporters.c_action import action_lines
-from policy_distill.exporters.c_features import FeatureCode, feature_code
+from policy_distill.exporters.c_features import feature_code
+from policy_distill.exporters.c_header import action_type, header_text
 from policy_distill.layers import output_shapes
 from policy_distill.plan import Plan
 from policy_distill.quantization import QuantizedLayer
-
-HEADER = """\
-/* A policy distilled by policy-distill, in C99.
- *
- * {about}
- *
- * Call policy_reset() when an episode begins, then policy_act() for each observation. The observation is raw, as the
- * environment gives it; normalisation and the mapping to executed actions are inside. Not reentrant: its buffers are
- * static.
- */
-#ifndef POLICY_H
-#define POLICY_H
-
-#include <stdint.h>
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-#define POLICY_N_OBS {n_obs} /* {obs_about} */
-#define POLICY_N_ACTIONS {n_actions} /* numbers of one action, the last dimension quickest */
-#define POLICY_N_OUTPUTS {n_outputs} /* {outputs_about} */
-
-typedef {obs_type} policy_obs;
-typedef {action_type} policy_action;
-
-void policy_reset(void);
-void policy_act(const policy_obs obs[POLICY_N_OBS], policy_action action[POLICY_N_ACTIONS]);
-const float *policy_outputs(void); /* those of the last policy_act */
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
 
 
 @dataclass
@@ -63,6 +29,11 @@ class Source:
     constants: list[str] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
+    """From `obs` to `outputs`."""
+    action: list[str] = field(default_factory=list)
+    """From the outputs to `action`."""
+    masked_action: list[str] = field(default_factory=list)
+    """From the outputs and `mask` to `action`, where actions may be ruled out."""
     flash_bytes: int = 0
 
     def use(self, function: str) -> None:
@@ -91,8 +62,13 @@ class Program:
     action_type: str
 
 
-def write_program(plan: Plan, about: str, quantized: Mapping[int, QuantizedLayer] | None = None) -> Program:
-    """Return the program; `quantized` has the int8 form of each layer with weights, by its place."""
+def write_program(
+    plan: Plan, about: str, quantized: Mapping[int, QuantizedLayer] | None = None, *, masked: bool = False
+) -> Program:
+    """Return the program; `quantized` has the int8 form of each layer with weights, by its place.
+
+    With `masked` it has `policy_act_masked` too.
+    """
     source = Source()
     features = feature_code(plan, source)
     shapes = [plan.featurizer.shape, *output_shapes(plan.layers, plan.tensors, plan.featurizer.shape)]
@@ -102,15 +78,20 @@ def write_program(plan: Plan, about: str, quantized: Mapping[int, QuantizedLayer
     for place, layer in enumerate(plan.layers):
         moved = _add_layer(source, place, layer, plan, shapes[place], current, other, (quantized or {}).get(place))
         current, other = (other, current) if moved else (current, other)
-    source.body += [f"outputs = {current};", *action_lines(plan, source, current)]
+    source.body.append(f"outputs = {current};")
+    source.action = action_lines(plan, source, current)
+    if masked:
+        ruled_out = c_parts.number(MASKED)
+        pick = f"for (int k = 0; k < {plan.n_outputs}; k++) {other}[k] = mask[k] ? {current}[k] : {ruled_out};"
+        source.masked_action = [pick, *action_lines(plan, source, other)]
     ram = 2 * 4 * largest + (largest if quantized else 0)
     return Program(
-        header=_header(plan, about, features),
+        header=header_text(plan, about, features, masked=masked),
         source=_assemble(source, largest, bool(quantized)),
         flash_bytes=source.flash_bytes,
         ram_bytes=ram,
         obs_type=features.obs_type,
-        action_type=_action_type(plan),
+        action_type=action_type(plan),
     )
 
 
@@ -166,7 +147,15 @@ def _assemble(source: Source, largest: int, quantized: bool) -> str:
     buffers = f"static float a[{largest}], b[{largest}];\n"
     if quantized:
         buffers += f"static signed char q[{largest}];\n"
-    body = "\n".join(f"    {line}" for line in source.body)
+    obs, action = "const policy_obs obs[POLICY_N_OBS]", "policy_action action[POLICY_N_ACTIONS]"
+    acting = [_function(f"void policy_act({obs}, {action})", [*source.body, *source.action])]
+    if source.masked_action:
+        masked = f"void policy_act_masked({obs}, const uint8_t mask[POLICY_N_OUTPUTS], {action})"
+        acting = [
+            _function(f"static void compute({obs})", source.body),
+            _function(f"void policy_act({obs}, {action})", ["compute(obs);", *source.action]),
+            _function(masked, ["compute(obs);", *source.masked_action]),
+        ]
     return "\n".join(
         [
             '#include "policy.h"\n',
@@ -175,28 +164,10 @@ def _assemble(source: Source, largest: int, quantized: bool) -> str:
             *source.functions,
             "/* The policy has no memory, so there is nothing to reset. */\nvoid policy_reset(void) {}\n",
             "const float *policy_outputs(void) { return outputs; }\n",
-            "void policy_act(const policy_obs obs[POLICY_N_OBS], policy_action action[POLICY_N_ACTIONS]) {",
-            body,
-            "}\n",
+            *acting,
         ]
     )
 
 
-def _header(plan: Plan, about: str, features: FeatureCode) -> str:
-    shape = plan.action_map.shape
-    outputs = {"diagonal_gaussian": "means", "squashed_gaussian": "means before tanh", "deterministic": "action"}
-    extra = ", then log sigma" if plan.n_outputs > plan.n_modes else ""
-    return HEADER.format(
-        about=c_parts.comment(about),
-        n_obs=features.n_obs,
-        obs_about=features.about,
-        n_actions=math.prod(shape),
-        n_outputs=plan.n_outputs,
-        outputs_about=outputs.get(plan.family, "logits") + extra,
-        obs_type=features.obs_type,
-        action_type=_action_type(plan),
-    )
-
-
-def _action_type(plan: Plan) -> str:
-    return "int32_t" if plan.action_map.kind == "index" else "float"
+def _function(head: str, lines: list[str]) -> str:
+    return "\n".join([f"{head} {{", *(f"    {line}" for line in lines), "}\n"])

@@ -16,7 +16,7 @@ import numpy as np
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
 from policy_distill.exporters.c import run_self_test
-from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference
+from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference, under_masks
 from policy_distill.exporters.place import check_target, move, size_of
 from policy_distill.exporters.quantize import (
     acts_as_twin,
@@ -25,12 +25,14 @@ from policy_distill.exporters.quantize import (
     quantize_student,
     twin_reference,
 )
-from policy_distill.exporters.table import find_format, load_exporter
+from policy_distill.exporters.table import FORMATS, Run, find_format, load_exporter
 from policy_distill.runtime import Student
 from policy_distill.version import __version__
 
 N_STATES = 2048
 """Visited states that an artefact is checked on."""
+MASK_SEED = 1
+"""Of the masks that it is checked under."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def export(
         draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
         exporter.write(plain, draft, make_record(plain, format, None, None), expected, layers)
         run = exporter.open_artefact(plain, draft)
-        parity = _check(plain, format, expected, np.asarray(run(reference.obs)), source, layers is not None)
+        parity = _check(plain, format, expected, run, source, quantized=layers is not None)
         loss = None
         if layers is not None:
             loss = loss_report(
@@ -136,19 +138,27 @@ def _check_request(student: Student, n_states: int, episodes: int) -> None:
         raise RequestError("expected a student of finite weights, found some that are none; distil it again")
 
 
-def _check(
-    student: Student, format: str, expected: Reference, actions: np.ndarray, source: str, quantized: bool
-) -> Parity:
-    parity = compare_actions(student, expected, actions, source)
-    if quantized:
-        parity = replace(parity, passed=acts_as_twin(student, expected, actions))
-    if not parity.passed:
-        raise RunFault(
-            f"the {format}{' int8' if quantized else ''} artefact acts otherwise than it should on "
-            f"{1 - parity.agreement:.2%} of {parity.n_visited + parity.n_hostile} states (largest difference "
-            f"{parity.max_difference:.2g} of the action range); nothing was written"
-        )
+def _check(student: Student, format: str, expected: Reference, run: Run, source: str, *, quantized: bool) -> Parity:
+    """Compare an artefact with what it should do, under action masks too where both know them."""
+    parity = _compare(student, expected, run(expected.obs), source, quantized)
+    checked = [parity]
+    if student.takes_action_masks and FORMATS[format].masks:
+        masked = under_masks(student, expected, MASK_SEED)
+        checked.append(_compare(student, masked, run(masked.obs, masked.masks), source, quantized))
+        parity = replace(parity, masked_agreement=checked[-1].agreement)
+    for one in checked:
+        if not one.passed:
+            raise RunFault(
+                f"the {format}{' int8' if quantized else ''} artefact acts otherwise than it should on "
+                f"{1 - one.agreement:.2%} of {one.n_visited + one.n_hostile} states (largest difference "
+                f"{one.max_difference:.2g} of the action range); nothing was written"
+            )
     return parity
+
+
+def _compare(student: Student, expected: Reference, actions: np.ndarray, source: str, quantized: bool) -> Parity:
+    parity = compare_actions(student, expected, np.asarray(actions), source)
+    return replace(parity, passed=acts_as_twin(student, expected, actions)) if quantized else parity
 
 
 def make_record(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from policy_distill.exporters import standalone
 from policy_distill.exporters.parity import Reference
+from policy_distill.exporters.table import Run
 from policy_distill.observations import Part, channels_first
 from policy_distill.plan import Plan
 from policy_distill.quantization import QuantizedLayer
@@ -37,13 +38,13 @@ def write(
     return {}
 
 
-def open_artefact(student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+def open_artefact(student: Student, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions."""
     spec = importlib.util.spec_from_file_location("exported_policy", path / "policy.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    predict: Callable[[Any], np.ndarray] = module.Policy().predict
+    predict: Run = module.Policy().predict
     return predict
 
 

@@ -6,7 +6,7 @@ In: a student. Out: the file, and its actions as ONNX Runtime gives them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import numpy as np
 
 from policy_distill.engines.onnx_engine import open_session
 from policy_distill.engines.onnx_graph import build_model, feed
+from policy_distill.engines.onnx_output import MASKS
 from policy_distill.exporters.onnx_int8 import add_quantized
 from policy_distill.exporters.parity import Reference
+from policy_distill.exporters.table import Run
 from policy_distill.quantization import QuantizedLayer
 from policy_distill.runtime import Student
 
@@ -29,17 +31,20 @@ def write(
 ) -> dict[str, Any]:
     """Write the model, checked by `onnx.checker`."""
     add_linear = None if quantized is None else add_quantized(quantized)
-    model = build_model(student.plan, {"policy_distill": json.dumps(record)}, add_linear)
+    model = build_model(
+        student.plan, {"policy_distill": json.dumps(record)}, add_linear, masked=student.takes_action_masks
+    )
     path.write_bytes(model.SerializeToString())
     return {"opset": model.opset_import[0].version}
 
 
-def open_artefact(student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+def open_artefact(student: Student, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions."""
     session = open_session(path.read_bytes())
 
-    def run(obs: Any) -> np.ndarray:
-        actions: np.ndarray = session.run(["action"], feed(student.plan, obs))[0]
+    def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
+        given = {} if action_masks is None else {MASKS: action_masks}
+        actions: np.ndarray = session.run(["action"], {**feed(student.plan, obs), **given})[0]
         return actions
 
     return run

@@ -5,11 +5,12 @@ In: a student, observations, and the artefact's actions. Out: a `Parity`, which 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from policy_distill.actions import rule_out
 from policy_distill.exporters.states import count, take
 from policy_distill.runtime import Student
 
@@ -27,10 +28,14 @@ class Reference:
     """Raw observations `[B, ...]`, or a dict of such."""
     actions: np.ndarray
     """Executed deterministic actions `[B, *shape]`."""
+    outputs: np.ndarray
+    """The network's outputs `[B, n_outputs]`."""
     margins: np.ndarray
     """`[B]`: distance of the best logit from the next, relative to their size; infinite for continuous actions."""
     n_visited: int
     """The first states, which the student visits; the others are hostile."""
+    masks: np.ndarray | None = None
+    """Bool `[B, n_outputs]`, the actions that are allowed; None where all are."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Parity:
     """States where the actions differ and the student's two best are as good as equal."""
     max_difference: float
     """Largest difference of a continuous action, as a share of its range; 0 for discrete ones."""
+    masked_agreement: float | None = None
+    """Share of equal actions where some are ruled out; None for a student or a format without action masks."""
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -62,10 +69,20 @@ def make_reference(student: Student, obs: Any, n_visited: int) -> Reference:
     outputs = student.network_outputs(obs)
     finite = np.isfinite(outputs).all(axis=1)
     kept = np.flatnonzero(finite)
-    outputs = outputs[kept]
-    return Reference(
-        take(obs, kept), student.plan.actions(outputs), logit_margins(student, outputs), int(finite[:n_visited].sum())
-    )
+    return reference_of(student, take(obs, kept), outputs[kept], int(finite[:n_visited].sum()))
+
+
+def reference_of(student: Student, obs: Any, outputs: np.ndarray, n_visited: int) -> Reference:
+    """Return what follows from the network's `outputs` `[B, n_outputs]`."""
+    return Reference(obs, student.plan.actions(outputs), outputs, logit_margins(student, outputs), n_visited)
+
+
+def under_masks(student: Student, reference: Reference, seed: int) -> Reference:
+    """Return what the student does on the same states with each action ruled out in half of them, the last in all."""
+    masks = np.random.default_rng(seed).random(reference.outputs.shape) < 0.5
+    masks[-1] = False
+    outputs = rule_out(student.plan.family, reference.outputs, masks)
+    return replace(reference_of(student, reference.obs, outputs, reference.n_visited), masks=masks)
 
 
 def compare_actions(student: Student, reference: Reference, actions: np.ndarray, states: str) -> Parity:

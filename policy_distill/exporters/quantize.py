@@ -5,17 +5,16 @@ In: a student and states that it visits. Out: `QuantizedLayer`s, a `Reference` f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import compare_policies
-from policy_distill.exporters.parity import Reference, action_span, logit_margins
+from policy_distill.exporters.parity import Reference, action_span, reference_of
 from policy_distill.exporters.states import count
-from policy_distill.exporters.table import FORMATS
+from policy_distill.exporters.table import FORMATS, Run
 from policy_distill.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
 from policy_distill.runtime import Student
 
@@ -66,7 +65,7 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
 def twin_reference(student: Student, layers: Layers, reference: Reference) -> Reference:
     """Return what the NumPy twin of an eight-bit artefact does on the states of `reference`."""
     outputs = compile_quantized(student.plan, layers)(student.plan.featurizer(reference.obs))
-    return replace(reference, actions=student.plan.actions(outputs), margins=logit_margins(student, outputs))
+    return reference_of(student, reference.obs, outputs, reference.n_visited)
 
 
 def acts_as_twin(student: Student, twin: Reference, actions: np.ndarray) -> bool:
@@ -80,7 +79,7 @@ def loss_report(
     student: Student,
     layers: Layers,
     reference: Reference,
-    run: Callable[[Any], np.ndarray],
+    run: Run,
     *,
     method: str,
     env: Any,
@@ -117,14 +116,19 @@ def _agreement(student: Student, expected: np.ndarray, actions: np.ndarray, n: i
 class _Running:
     """An artefact as a policy."""
 
-    def __init__(self, student: Student, run: Callable[[Any], np.ndarray]) -> None:
+    def __init__(self, student: Student, run: Run) -> None:
         self.observation_space, self.action_space = student.observation_space, student.action_space
         self.takes_action_masks = student.takes_action_masks
         self._run = run
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False, **masks: Any
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return the artefact's actions for a batch."""
         assert count(observation) > 0
-        return self._run(observation), state
+        return self._run(observation, action_masks), state

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import nn
 from policy_distill.errors import RequestError
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
+from policy_distill.exporters.table import Run
 from policy_distill.layers import output_shapes
 from policy_distill.observations import Part, channels_first, is_image
 from policy_distill.plan import Plan
@@ -85,11 +86,16 @@ def write(
     return {}
 
 
-def open_artefact(student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+def open_artefact(student: Student, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions, through SB3's own loading."""
     model = PPO.load(path, device="cpu")
-    # Bits come as floats from SB3; environments take either.
-    return lambda obs: model.predict(obs, deterministic=True)[0].astype(student.plan.action_map.dtype)
+
+    def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
+        assert action_masks is None, "PPO takes none"
+        # Bits come as floats from SB3; environments take either.
+        return model.predict(obs, deterministic=True)[0].astype(student.plan.action_map.dtype)
+
+    return run
 
 
 def _check_spaces(student: Student) -> None:

@@ -4,6 +4,7 @@
     policy = Policy()                  # reads policy.json and weights.npz beside this file
     action = policy.act(obs)           # one raw observation, the executed action
     actions = policy.predict(batch)    # a batch [B, ...]; a dict of such for Dict observations
+    action = policy.act(obs, mask)     # of discrete actions only those that the mask allows
 
 `policy.json` says what it computes, and on how many states it was compared with the student that it was made of.
 """
@@ -30,14 +31,22 @@ class Policy:
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files}
 
-    def act(self, obs: Any) -> Any:
+    def act(self, obs: Any, action_masks: Any = None) -> Any:
         """Return the executed action for one raw observation."""
         one = {key: np.asarray(value)[None] for key, value in obs.items()} if isinstance(obs, dict) else obs
-        return self.predict(one if isinstance(obs, dict) else np.asarray(obs)[None])[0]
+        return self.predict(one if isinstance(obs, dict) else np.asarray(obs)[None], action_masks)[0]
 
-    def predict(self, obs: Any) -> np.ndarray:
-        """Return the executed actions `[B, ...]` for a batch of raw observations."""
-        return self._execute(self._mode(self.outputs(obs)))
+    def predict(self, obs: Any, action_masks: Any = None) -> np.ndarray:
+        """Return the executed actions `[B, ...]` for a batch of raw observations.
+
+        `action_masks`, bool `[B, P]` or `[P]` for all alike, has True for each discrete action that is allowed.
+        """
+        outputs = self.outputs(obs)
+        if action_masks is not None:
+            if self.head["kind"] != "index":
+                raise ValueError("expected no action_masks for continuous actions, which cannot be ruled out")
+            outputs = np.where(np.asarray(action_masks, bool), outputs, np.float32(-1e8))
+        return self._execute(self._mode(outputs))
 
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs `[B, P]`: logits, or means and then log sigma where the network gives it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,6 +15,14 @@ from policy_distill.errors import RequestError
 from policy_distill.exporters.parity import Reference
 from policy_distill.quantization import QuantizedLayer
 from policy_distill.runtime import Student
+
+
+class Run(Protocol):
+    """An artefact that was opened."""
+
+    def __call__(self, obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
+        """Return executed actions for raw observations `[B, ...]`; masks are bool `[B, A]`, if the format has them."""
+        ...
 
 
 class Exporter(Protocol):
@@ -31,7 +39,7 @@ class Exporter(Protocol):
         """Write the artefact to `path`, which does not exist, with `record` as its metadata; return facts about it."""
         ...
 
-    def open_artefact(self, student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+    def open_artefact(self, student: Student, path: Path) -> Run:
         """Return the function from a batch of raw observations to the executed actions of what lies at `path`."""
         ...
 
@@ -50,6 +58,8 @@ class Format:
     """Modules that must be installed."""
     quantizes: bool = False
     """True where it takes eight-bit weights."""
+    masks: bool = True
+    """True where it takes action masks, of a student that was made with them."""
 
 
 FORMATS = {
@@ -57,7 +67,7 @@ FORMATS = {
     "c": Format("policy_distill.exporters.c", "a folder of C99", "", quantizes=True),
     "numpy": Format("policy_distill.exporters.numpy_folder", "a folder for NumPy alone", ""),
     "torchscript": Format("policy_distill.exporters.torchscript", "one file", ".pt", ("torch",)),
-    "sb3": Format("policy_distill.exporters.sb3", "a PPO zip", ".zip", ("torch", "stable_baselines3")),
+    "sb3": Format("policy_distill.exporters.sb3", "a PPO zip", ".zip", ("torch", "stable_baselines3"), masks=False),
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from policy_distill.engines.torch_module import ActingModule, input_tensors
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.states import take
+from policy_distill.exporters.table import Run
 from policy_distill.quantization import QuantizedLayer
 from policy_distill.runtime import Student
 
@@ -31,6 +32,9 @@ class _ActionOnly(torch.nn.Module):
     def forward(self, *obs: torch.Tensor) -> torch.Tensor:
         return self.module(*obs)[0]
 
+    def act_masked(self, masks: torch.Tensor, *obs: torch.Tensor) -> torch.Tensor:
+        return self.module(*obs, masks=masks)[0]
+
 
 def write(
     student: Student,
@@ -39,27 +43,38 @@ def write(
     reference: Reference,
     quantized: Mapping[int, QuantizedLayer] | None = None,
 ) -> dict[str, Any]:
-    """Write the script; it takes one tensor `[B, ...]` for each part of the observation, in their order."""
-    example = input_tensors(student.plan, take(reference.obs, slice(0, 2)))
+    """Write the script; it takes one tensor `[B, ...]` for each part of the observation, in their order.
+
+    Of a student with action masks it has a method `act_masked`, which takes them (bool `[B, A]`) before these.
+    """
+    example = tuple(input_tensors(student.plan, take(reference.obs, slice(0, 2))))
+    inputs: dict[str, Any] = {"forward": example}
+    if student.takes_action_masks:
+        inputs["act_masked"] = (torch.ones(len(example[0]), student.plan.n_outputs, dtype=torch.bool), *example)
     module = _ActionOnly(ActingModule(student.plan)).eval().requires_grad_(False)
     with warnings.catch_warnings():
         # Torch advises torch.export; libtorch hosts, who are meant here, load TorchScript.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-        script = torch.jit.trace(module, tuple(example), check_trace=False)
+        script = torch.jit.trace_module(module, inputs, check_trace=False)
         torch.jit.save(script, str(path), _extra_files={RECORD: json.dumps(record)})
     return {"inputs": [part.key or "obs" for part in student.plan.featurizer.parts]}
 
 
-def open_artefact(student: Student, path: Path) -> Callable[[Any], np.ndarray]:
+def open_artefact(student: Student, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         script = torch.jit.load(str(path))
 
-    def run(obs: Any) -> np.ndarray:
+    def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
+        tensors = input_tensors(student.plan, obs)
         with torch.inference_mode():
-            actions: np.ndarray = script(*input_tensors(student.plan, obs)).numpy()
+            if action_masks is None:
+                found = script(*tensors)
+            else:
+                found = script.act_masked(torch.from_numpy(action_masks), *tensors)
+        actions: np.ndarray = found.numpy()
         return actions
 
     return run

@@ -1,17 +1,18 @@
 """Reads run folders for a report: what a run was asked to do, what it measured, and what it proved.
 
-In: folders. Out: a `Run` each. Whatever is missing or broken in a folder is left out; sizes are bounded here.
+In: folders. Out: a `Run` each, whose files have the form of `shapes`, or why there is none. Sizes are bounded here.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from policy_distill.config import DistillConfig
+from policy_distill.errors import RequestError
+from policy_distill.report.shapes import COMPARISON, CONFIG, EVALUATION, checked, is_number, read_object
 from policy_distill.tracking.jsonl import read_metrics
 from policy_distill.tracking.metrics import STEP
 
@@ -68,7 +69,7 @@ class Run:
 
     def curve(self, name: str) -> list[tuple[float, float]]:
         """Return the points (steps, value) of a metric."""
-        return [(row[STEP], row[name]) for row in self.metrics if isinstance(row.get(name), int | float)]
+        return [(row[STEP], row[name]) for row in self.metrics if is_number(row.get(name))]
 
     def command(self) -> str:
         """Return the command line that makes this run again."""
@@ -81,42 +82,83 @@ class Run:
         return shlex.join([*words, "--out", str(self.path.name)])
 
 
+class Unreadable(NamedTuple):
+    """A run folder whose files are not what a run writes."""
+
+    path: Path
+    reason: str
+    """The file, what was expected in it, and what was found."""
+
+
+class Found(NamedTuple):
+    """What lies in a folder of runs."""
+
+    runs: list[Run]
+    unreadable: list[Unreadable]
+
+
 def read_run(path: Path) -> Run | None:
-    """Return the run in a folder; None where there is none."""
-    config = read_json(path / "config.json")
-    if "env_id" not in config:
+    """Return the run in a folder; None where there is none.
+
+    Raises:
+        RequestError: where a file of the run cannot be read or holds something else, saying which.
+    """
+    config = _settings(path)
+    if config is None:
         return None
-    rows = [row for row in read_metrics(path / "metrics.jsonl", lenient=True) if _is_row(row)]
     video = path / "video.mp4"
     small = video.is_file() and video.stat().st_size <= MAX_VIDEO_BYTES
+    perturbed = read_object(path / "perturbed.json", {})
     return Run(
         path,
         config,
-        thinned(rows, MAX_ROWS),
-        read_json(path / "evaluation.json"),
-        read_json(path / "perturbed.json"),
+        thinned(_rows(path / "metrics.jsonl"), MAX_ROWS),
+        read_object(path / "evaluation.json", EVALUATION),
+        {name: checked(one, COMPARISON, f"perturbed.json, {name}") for name, one in perturbed.items()},
         video if small else None,
     )
 
 
-def find_runs(folder: Path) -> list[Run]:
-    """Return all runs in a folder and below it, by their paths."""
-    paths = (path for path in sorted(folder.rglob("config.json")) if "wandb" not in path.relative_to(folder).parts)
-    found = [read_run(path.parent) for path in paths]
-    return [run for run in found if run is not None]
+def find_runs(folder: Path) -> Found:
+    """Return all runs in a folder and below it, by their paths, and those that cannot be read."""
+    found = Found([], [])
+    for path in sorted(folder.rglob("config.json")):
+        if "wandb" in path.relative_to(folder).parts:
+            continue
+        try:
+            run = read_run(path.parent)
+        except RequestError as error:
+            found.unreadable.append(Unreadable(path.parent, str(error)))
+        else:
+            found.runs.extend([run] if run else [])
+    return found
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a file's JSON object; an empty one where there is none."""
+def _settings(path: Path) -> dict[str, Any] | None:
+    """Return the settings of a run; None where the file of that name is nobody's or another program's."""
+    if not (path / "config.json").exists():
+        return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        config = read_object(path / "config.json", CONFIG)
+        if "env_id" not in config:
+            raise RequestError("config.json: expected the settings of a run with an env_id, found none")
+    except RequestError:
+        if any((path / name).exists() for name in ("evaluation.json", "metrics.jsonl", "student.safetensors")):
+            raise
+        return None
+    return config
 
 
-def _is_row(row: Any) -> bool:
-    return isinstance(row, dict) and isinstance(row.get(STEP), int | float)
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of `metrics.jsonl` that are metrics; one that is cut off or written by others is left out."""
+    try:
+        rows = [row for row in read_metrics(path, lenient=True) if is_number(row[STEP])]
+        lost = not rows and path.is_file() and b"\n" in path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path.name} cannot be read: {error.strerror}") from None
+    if lost:
+        raise RequestError(f"{path.name}: expected lines that are objects with {STEP}, found none")
+    return rows
 
 
 def thinned(rows: list[Any], n_kept: int) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from policy_distill.report.page import Table
-from policy_distill.report.read_run import Run
+from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
 
 MAX_LISTED = 500
@@ -20,7 +20,7 @@ def returns(evaluation: dict[str, Any]) -> Table:
     header = ("policy", "mean", "std", "median", "IQM", "95%", "worst 5%", "parameters", "bytes")
     rows = []
     for name in ("teacher", "student", "random"):
-        one = evaluation[name]
+        one = evaluation.get(name, {})
         low, high = one.get("ci95", (None, None))
         bounds = "" if low is None else f"{low:,.1f} to {high:,.1f}"
         numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
@@ -33,15 +33,12 @@ def perturbed(records: dict[str, Any]) -> Table:
     header = ("condition", "teacher, IQM", "student, IQM", "retention, IQM", "95%", "worst 5%: teacher", "student")
     rows = []
     for name, one in records.items():
-        kept = one["retention"]
-        low, high = kept["ci95"]
-        numbers = (
-            ("undefined", "")
-            if kept["iqm"] is None
-            else (kept["iqm"], "" if low is None else f"{low:.3f} to {high:.3f}")
-        )
-        worst = [one[who]["worst5"] for who in ("teacher", "student")]
-        rows.append((name, one["teacher"]["iqm"], one["student"]["iqm"], *numbers, *worst))
+        kept = one.get("retention", {})
+        low, high = kept.get("ci95", (None, None))
+        bounds = "" if low is None else f"{low:.3f} to {high:.3f}"
+        numbers = (kept["iqm"], bounds) if "iqm" in kept else ("undefined", "")
+        iqms, worsts = ([one.get(who, {}).get(key, "") for who in ("teacher", "student")] for key in ("iqm", "worst5"))
+        rows.append((name, *iqms, *numbers, *worsts))
     return Table("Under perturbations", header, rows)
 
 
@@ -88,6 +85,12 @@ def runs_table(folder: Path, runs: list[Run]) -> Table:
         )
         links.append(quote(f"{Path(os.path.relpath(run.path, folder)).as_posix()}/report.html"))
     return Table("Runs", ("run", "environment", "student", "seed", "retention"), rows, folded=True, links=links)
+
+
+def unreadable_table(folder: Path, unreadable: list[Unreadable]) -> Table:
+    """Return the table of what cannot be read."""
+    rows = [(os.path.relpath(path, folder), reason) for path, reason in unreadable[:MAX_LISTED]]
+    return Table("Unreadable runs", ("run", "reason"), rows)
 
 
 def provenance(run: Run) -> list[tuple[str, Any]]:

@@ -12,9 +12,9 @@ from typing import Any
 from policy_distill.errors import RequestError
 from policy_distill.report.charts import run_charts
 from policy_distill.report.page import Page, Table, render
-from policy_distill.report.read_run import Run, find_runs, read_run
+from policy_distill.report.read_run import Found, Run, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
-from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students
+from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
 from policy_distill.student_file import write_atomically
 
 LOG = logging.getLogger("policy_distill")
@@ -26,27 +26,34 @@ def write_report(folder: str | Path) -> Path:
     """Write `report.html` into a run folder, or a folder of them, and return its path.
 
     Raises:
-        RequestError: where there is no run in the folder, or its files hold something else than a run's.
+        RequestError: where there is no run in the folder, or its files hold something else than a run's. In a folder
+            of runs those that cannot be read are listed, and cost the others nothing.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise RequestError(f"expected a run folder or a folder of them, found no folder at {folder}")
-    run = read_run(folder)
-    runs = [] if run else find_runs(folder)
-    if run is None and not runs:
-        raise RequestError(f"expected a run folder (with a config.json) in {folder}, found none; make one with distill")
-    try:
-        html = render(run_page(run) if run else suite_page(folder, runs)).encode()
-    except Exception as error:
-        # Its JSON may hold anything under the names that are looked for.
-        reason = f"{type(error).__name__}: {str(error)[:120]}"
-        raise RequestError(
-            f"expected the files of a run in {folder}, found something else in them ({reason}); mend or remove its "
-            "config.json and evaluation.json"
-        ) from None
+    page = _page(folder)
+    # What is no Unicode in a foreign name becomes a question mark.
     path = folder / "report.html"
-    write_atomically(path, html)
+    write_atomically(path, render(page).encode(errors="replace"))
     return path
+
+
+def _page(folder: Path) -> Page:
+    try:
+        run = read_run(folder)
+    except RequestError as error:
+        raise RequestError(f"the run in {folder} cannot be read; mend or remove the file. {error}") from None
+    if run is not None:
+        return run_page(run)
+    found = find_runs(folder)
+    for path, reason in found.unreadable:
+        LOG.warning("the run in %s cannot be read. %s", path, reason)
+    if found.runs:
+        return suite_page(folder, found)
+    if found.unreadable:
+        raise RequestError(f"expected runs in {folder}, found only such as cannot be read; mend or remove their files")
+    raise RequestError(f"expected a run folder (with a config.json) in {folder}, found none; make one with distill")
 
 
 def try_report(folder: Path) -> None:
@@ -79,8 +86,9 @@ def run_page(run: Run) -> Page:
     )
 
 
-def suite_page(folder: Path, runs: list[Run]) -> Page:
+def suite_page(folder: Path, in_folder: Found) -> Page:
     """Return the page of several runs."""
+    runs, unreadable = in_folder
     found = cells(runs)
     total = overall(found)
     unfinished = sum(not run.evaluation for run in runs)
@@ -96,8 +104,19 @@ def suite_page(folder: Path, runs: list[Run]) -> Page:
         badge=None,
         figures=figures,
         charts=suite_charts(found),
-        tables=[students(found), runs_table(folder, runs)],
-        notes=[f"{unfinished} of the runs have not ended."] if unfinished else [],
+        tables=[
+            students(found),
+            runs_table(folder, runs),
+            *([unreadable_table(folder, unreadable)] if unreadable else []),
+        ],
+        notes=[
+            *([f"{unfinished} of the runs have not ended."] if unfinished else []),
+            *(
+                [f"{len(unreadable)} runs cannot be read and are left out; they are listed below."]
+                if unreadable
+                else []
+            ),
+        ],
     )
 
 
@@ -126,6 +145,6 @@ def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _kept_figure(kept: dict[str, Any], how: str) -> tuple[str, str, str]:
     if kept.get("iqm") is None or (kept.get("verdict") or {}).get("outcome") == "undefined":
         return ("undefined", "return kept", "the teacher's returns are not told apart from random ones")
-    low, high = kept["ci95"]
+    low, high = kept.get("ci95", (None, None))
     bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"
     return (f"{kept['iqm']:.3f}", "return kept, IQM", f"95%:{bounds}; {how}")

@@ -1,14 +1,30 @@
-"""A whole suite as one W&B run of the job type `evaluate`: the table of students and the Pareto chart."""
+"""A whole suite as one W&B run of the job type `evaluate`: its table of students, Pareto chart, and best students."""
 
 from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from policy_distill.tracking.wandb_run import student_row
 from policy_distill.tracking.wandb_start import start
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that has its proof."""
+
+    path: Path
+    config: dict[str, Any]
+    evaluation: dict[str, Any]
+
+    @property
+    def low(self) -> float | None:
+        """The lower end of the retention's interval; None where it is undefined."""
+        kept = self.evaluation.get("retention") or {}
+        return (kept.get("ci95") or (None,))[0]
 
 
 def track_suite(mode: str, out: Path, folders: list[Path]) -> None:
@@ -21,18 +37,33 @@ def track_suite(mode: str, out: Path, folders: list[Path]) -> None:
     """
     if mode not in ("offline", "online"):
         return
-    rows = [student_row(*pair) for folder in folders if (pair := _read(folder)) is not None]
-    tracker = start(mode, out, config={"suite": out.resolve().name}, job_type="evaluate") if rows else None
+    runs = [run for folder in folders if (run := _read(folder)) is not None]
+    tracker = start(mode, out, config={"suite": out.resolve().name}, job_type="evaluate") if runs else None
     if tracker is not None:
         with closing(tracker):
+            rows = [student_row(run.config, run.evaluation) for run in runs]
             tracker.students(rows)
+            for run in best(runs):
+                retention = run.evaluation["retention"]
+                tracker.best(run.path / "student.safetensors", run.config, {"retention": retention})
             kept = [row[6] for row in rows if row[6] is not None]
             tracker.summary({"n_runs": len(rows), "retention_min": min(kept, default=None)})
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def best(runs: list[Finished]) -> list[Finished]:
+    """Return, of the training seeds of each student, the run whose retention's interval has the highest lower end."""
+    found: dict[tuple[Any, Any], Finished] = {}
+    for run in runs:
+        key = (run.config.get("env_id"), run.config.get("student"))
+        known = found.get(key)
+        if run.low is not None and (known is None or known.low is None or run.low > known.low):
+            found[key] = run
+    return [run for run in found.values() if (run.path / "student.safetensors").is_file()]
+
+
+def _read(folder: Path) -> Finished | None:
     try:
         config, evaluation = (json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json"))
-        return config, evaluation
     except (OSError, ValueError):
         return None
+    return Finished(folder, config, evaluation)

@@ -114,6 +114,19 @@ class WandbTracker:
         metadata = dict(metadata)
         self._worker.submit("artifact", lambda: self._log_artifact(path, kind, metadata))
 
+    def best(self, path: Path, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+        """Give the alias `best` to a student that a run of the settings `config` logged.
+
+        A file that is logged again is the same version for W&B, which then has one more alias, and its artifact's other
+        versions no longer have it.
+        """
+
+        def log() -> None:
+            with environment(self._folders):
+                self._log_file(path, "student", config, metadata, "best")
+
+        self._worker.submit("best", log)
+
     def close(self) -> None:
         """Finish the run, within a bounded time."""
 
@@ -133,10 +146,15 @@ class WandbTracker:
                 return
             if kind == "student" and self._teacher is not None:
                 metadata["teacher"] = self._use_teacher(self._teacher)
-            name = artifact_name(kind, config.get("env_id"), config.get("student"))
-            artifact = self._wandb.Artifact(name, type=kind, metadata=metadata)
-            artifact.add_file(str(path))
-            self._run.log_artifact(artifact, aliases=["latest", "best"])
+            self._log_file(path, kind, config, metadata, "latest")
+
+    def _log_file(
+        self, path: Path, kind: str, config: Mapping[str, Any], metadata: Mapping[str, Any], alias: str
+    ) -> None:
+        name = artifact_name(kind, config.get("env_id"), config.get("student"))
+        artifact = self._wandb.Artifact(name, type=kind, metadata=dict(metadata))
+        artifact.add_file(str(path))
+        self._run.log_artifact(artifact, aliases=[alias])
 
     def _teacher_artifact(self, path: Path, metadata: Mapping[str, Any]) -> Any:
         """Return a teacher as an artifact: the same whether its training logs it or a distillation uses it."""
@@ -179,8 +197,8 @@ def artifact_name(kind: str, *parts: Any) -> str:
 
 def student_row(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[Any]:
     """Return the row of `STUDENT_COLUMNS` for a run's settings and the content of its `evaluation.json`."""
-    student, kept = record["student"], record.get("retention") or {}
+    student, kept = record.get("student") or {}, record.get("retention") or {}
     low, high = kept.get("ci95") or (None, None)
     seed = (config.get("config") or {}).get("seed")
-    sizes = [student.get("n_params"), student.get("n_bytes"), record["compression"].get("params")]
+    sizes = [student.get("n_params"), student.get("n_bytes"), (record.get("compression") or {}).get("params")]
     return [config.get("env_id"), config.get("student"), seed, *sizes, kept.get("iqm"), low, high, student.get("mean")]

@@ -1,0 +1,63 @@
+"""Where a comparison is written: `comparison.json`, and in the student's run folder what its page shows.
+
+In: records as they are printed. Out: files. A run folder's `perturbed.json` is part of its `report.html`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from policy_distill.errors import RequestError
+from policy_distill.report.write import try_report
+from policy_distill.student_file import write_atomically
+
+COMPARISON = "comparison.json"
+PERTURBED = "perturbed.json"
+
+
+def check_place(out: Path, students: Sequence[Path], *, perturb: bool, overwrite: bool) -> None:
+    """Check, before anything is measured, that a comparison of `students` may be written to `out`.
+
+    Raises:
+        RequestError: for a file in its place, or a folder in use that is not the student's own, without `overwrite`.
+    """
+    if out.exists() and not out.is_dir():
+        raise RequestError(f"expected a folder for --out, found a file at {out}; name another")
+    if overwrite or not out.is_dir():
+        return
+    if not _is_own(out, students):
+        used = sorted(out.iterdir())[:1]
+    else:
+        used = [out / name for name in (COMPARISON, PERTURBED) if (out / name).exists()]
+        used = used if perturb else [path for path in used if path.name == COMPARISON]
+    if used:
+        raise RequestError(
+            f"expected an empty --out, or the student's run folder without an earlier comparison, found {used[0]}; add "
+            "--overwrite, or name another"
+        )
+
+
+def write_comparison(out: Path, students: Sequence[Path], record: dict[str, Any]) -> Path:
+    """Write a comparison as `comparison.json` and return its path; the run folder's page gets its perturbations."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / COMPARISON
+    write_atomically(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+    if "perturbed" in record and _is_own(out, students):
+        add_perturbed(out, record["perturbed"])
+    return path
+
+
+def add_perturbed(run_folder: Path, records: dict[str, Any]) -> None:
+    """Write the comparisons under perturbations into a run folder, and its page anew."""
+    write_atomically(run_folder / PERTURBED, (json.dumps(records, indent=2, allow_nan=False) + "\n").encode())
+    try_report(run_folder)
+
+
+def _is_own(out: Path, students: Sequence[Path]) -> bool:
+    """Say whether `out` is the run folder of the only student."""
+    (student, *others) = students
+    own = student.resolve().parent == out.resolve() and student.name == "student.safetensors"
+    return own and not others and (out / "config.json").is_file()
