@@ -14,7 +14,7 @@ ORDER = [
     ["statistics"],
     ["spaces", "observations", "actions", "layers", "plan"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
-    ["schedule", "memory", "recovery"],
+    ["schedule", "memory", "recovery", "restarts"],
     ["engines", "quantization"],
     ["distributions", "networks", "losses", "runtime"],
     ["wrappers", "make_env", "perturb_wrappers"],
