@@ -108,13 +108,19 @@ class EnvironmentList:
 
         Raises:
             RequestError: where the environments have no method `action_masks`.
+            RunFault: where that raises; with the environment's index, step and seed.
         """
-        try:
-            return np.stack([env.get_wrapper_attr("action_masks")() for env in self.envs]).astype(bool)
-        except AttributeError:
-            raise RequestError(
-                f"expected a method action_masks of {self.env_id}, as sb3-contrib uses it; found none"
-            ) from None
+        masks = []
+        for index, env in enumerate(self.envs):
+            try:
+                masks.append(np.asarray(env.get_wrapper_attr("action_masks")(), dtype=bool))
+            except AttributeError:
+                raise RequestError(
+                    f"expected a method action_masks of {self.env_id}, as sb3-contrib uses it; found none"
+                ) from None
+            except Exception as error:
+                self.faults.stop(index, error)
+        return np.stack(masks)
 
     def close(self) -> None:
         """Close the environments, unless they are the caller's."""
