@@ -26,6 +26,7 @@ CONTENTS = (
     "perturbed.json",
     "checkpoint",
     "wandb",
+    "trackio.json",
 )
 
 
