@@ -21,7 +21,7 @@ from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.session_state import restore, state_of
 from policy_distill.student_file import read_sealed
-from policy_distill.tracking.wandb_start import note_again, noted
+from policy_distill.tracking.attempts import note_again, noted
 
 LOG = logging.getLogger("policy_distill")
 LIES = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, AssertionError)

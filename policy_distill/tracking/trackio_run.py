@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.student_file import write_atomically
+from policy_distill.tracking.attempts import RESUMABLE
 from policy_distill.tracking.metrics import STEP, check_names
-from policy_distill.tracking.wandb_start import RESUMABLE
 from policy_distill.tracking.worker import Worker
 
 LOG = logging.getLogger("policy_distill")
