@@ -20,7 +20,7 @@ from policy_distill.rollout import _episode_seed
 from policy_distill.session import HELD_OUT
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import cartpole_teacher, pendulum_teacher
-from tests.kill import contents
+from tests.kill import contents, without_restarts
 from tests.test_resume import Dies, Memory, Stop
 
 QUICK = {
@@ -145,12 +145,6 @@ def test_draws_are_in_step_where_nobody_goes_back_and_the_old_ones_are_forgotten
     assert np.array_equal(draws.next(np.full(2, 50), np.array([True, False])), [40, 50])
 
 
-def without_counts(found):
-    """Return what a run says, apart from restarts, and these."""
-    counts = [row.pop("rollout/env_restarts", None) for row in found["metrics"]]
-    return found, counts, found["evaluation"].pop("env_restarts", None)
-
-
 @pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize("what", ["raises", "nan"])
 def test_a_run_whose_judging_proof_and_measurement_failed_is_the_one_that_did_not(
@@ -162,8 +156,8 @@ def test_a_run_whose_judging_proof_and_measurement_failed_is_the_one_that_did_no
         trips.made.clear()
         trips.seeds = set(seeds)
         distill(pendulum_teacher(), pendulum, "mlp:8", out=tmp_path / name, env_restarts=12, **QUICK)
-    whole, nothing, none = without_counts(contents(tmp_path / "whole"))
-    faulty, counts, total = without_counts(contents(tmp_path / "faulty"))
+    whole, nothing, none = without_restarts(contents(tmp_path / "whole"))
+    faulty, counts, total = without_restarts(contents(tmp_path / "faulty"))
     assert faulty == whole
     assert (nothing, none) == ([0] * 5, 0)
     # One for each of four judgements; three policies in two episodes of the proof; one in the measurement.
@@ -172,7 +166,7 @@ def test_a_run_whose_judging_proof_and_measurement_failed_is_the_one_that_did_no
 
 def test_without_restarts_nothing_is_counted(tmp_path):
     distill(pendulum_teacher(), pendulum, "mlp:8", out=tmp_path / "run", **QUICK)
-    found, counts, total = without_counts(contents(tmp_path / "run"))
+    found, counts, total = without_restarts(contents(tmp_path / "run"))
     assert set(counts) == {None}
     assert total is None
     assert "env_restarts" not in found["evaluation"]
@@ -275,8 +269,8 @@ def test_what_fails_while_its_episode_is_brought_back_is_brought_back_again(tmp_
     trips.attempts = (3,)
     with caplog.at_level(logging.WARNING, "policy_distill"):
         distill(pendulum_teacher(), pendulum, "mlp:8", resume=True, env_restarts=4, **arguments)
-    whole, _, _ = without_counts(contents(tmp_path / "whole"))
-    found, counts, total = without_counts(contents(tmp_path / "run"))
+    whole, _, _ = without_restarts(contents(tmp_path / "whole"))
+    found, counts, total = without_restarts(contents(tmp_path / "run"))
     assert found == whole
     assert total >= 3
     assert counts[-1] == total
