@@ -5,6 +5,7 @@ In: raw observations. Out: executed actions, through SB3's `predict`.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,17 @@ class MixedActor:
 class RandomPolicy:
     """Uniformly random actions, the zero of the retention scale."""
 
-    def __init__(self, action_space: Space[Any], n_envs: int, seed: int, *, takes_action_masks: bool = False) -> None:
+    def __init__(
+        self,
+        action_space: Space[Any],
+        n_envs: int,
+        seed: int,
+        *,
+        takes_action_masks: bool = False,
+        rewindable: bool = False,
+    ) -> None:
+        """Draw from `seed`; `rewindable` remembers the draws of running episodes for `again`."""
+        self._draws = Draws(n_envs) if rewindable else None
         self._single = action_space
         self._space = batch_space(action_space, n_envs)
         self._space.seed(seed)
@@ -100,8 +111,11 @@ class RandomPolicy:
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return one random action for each environment, among those that `action_masks` `[N, A]` allows."""
+        drawn = np.asarray(self._space.sample()) if action_masks is None else self._rng.random(action_masks.shape)
+        if self._draws is not None and episode_start is not None:
+            drawn = self._draws.next(drawn, episode_start)
         if action_masks is not None:
-            scores = np.where(action_masks, self._rng.random(action_masks.shape), -1.0)
+            scores = np.where(action_masks, drawn, -1.0)
             if isinstance(self._single, Discrete):
                 return scores.argmax(axis=1) + int(self._single.start), state
             # One choice after another; a bit is a choice between two.
@@ -109,4 +123,37 @@ class RandomPolicy:
             heads = np.split(scores, np.cumsum(sizes)[:-1], axis=1)
             chosen = np.stack([head.argmax(axis=1) for head in heads], axis=1)
             return chosen + np.asarray(getattr(self._single, "start", 0)), state
-        return np.asarray(self._space.sample()), state
+        return drawn, state
+
+    def again(self, index: int) -> None:
+        """Draw for environment `index` what was drawn since its episode began, and then what would have followed."""
+        assert self._draws is not None, "made to be rewindable"
+        self._draws.again(index)
+
+
+class Draws:
+    """Random numbers of environments side by side, each of which may go back to where its episode began."""
+
+    def __init__(self, n_envs: int) -> None:
+        self._drawn: deque[np.ndarray] = deque()
+        self._first = 0
+        """The step that the oldest draw was made at."""
+        self._step = np.zeros(n_envs, dtype=np.int64)
+        """The draw that each environment takes next."""
+        self._begun = np.zeros(n_envs, dtype=np.int64)
+        """The draw that its episode began with."""
+
+    def next(self, drawn: np.ndarray, episode_start: np.ndarray) -> np.ndarray:
+        """Return each environment's next draw, given a new one for all `[N, ...]`."""
+        self._drawn.append(drawn)
+        self._begun[episode_start] = self._step[episode_start]
+        rows = [self._drawn[step - self._first][index] for index, step in enumerate(self._step.tolist())]
+        self._step += 1
+        for _ in range(int(self._begun.min()) - self._first):
+            self._drawn.popleft()
+            self._first += 1
+        return np.stack(rows)
+
+    def again(self, index: int) -> None:
+        """Go back to where the episode of environment `index` began."""
+        self._step[index] = self._begun[index]

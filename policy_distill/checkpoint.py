@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from policy_distill.checkpoint_files import newest_first, remove_unfinished, set_aside, write_checkpoint
 from policy_distill.config import LIMITS
 from policy_distill.errors import RequestError, one_line
+from policy_distill.interrupts import Interrupts
 from policy_distill.provenance import fingerprint
 from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.session_state import restore, state_of
 from policy_distill.student_file import read_sealed
-from policy_distill.tracking.wandb_start import note_again, noted
+from policy_distill.tracking.attempts import note_again, noted
 
 LOG = logging.getLogger("policy_distill")
 LIES = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, AssertionError)
@@ -42,14 +44,19 @@ class Keeper:
         selection: Selection,
         identity: dict[str, Any],
         *,
+        interrupts: Interrupts,
         resume: bool = False,
     ) -> None:
-        """Write to `folder` (None writes nothing); with `resume`, bring the session to the newest in it first."""
+        """Write to `folder` (None writes nothing); with `resume`, bring the session to the newest in it first.
+
+        `interrupts` end that too, and are told whether there is a checkpoint.
+        """
         if folder is not None and resume:
-            resume_newest(folder, session, selection, identity)
+            where = "while its episodes were brought back"
+            resume_newest(folder, session, selection, identity, lambda: interrupts.stop_if_requested(where))
         self.folder, self.session, self.selection, self.identity = folder, session, selection, identity
-        self.saved = folder is not None and session.env_steps > 0
-        """True once there is one."""
+        self.interrupts = interrupts
+        interrupts.saved = folder is not None and session.env_steps > 0
         self._steps, self._time = session.env_steps, time.monotonic()
 
     def due(self, *, stopping: bool) -> bool:
@@ -63,7 +70,7 @@ class Keeper:
         """Write one."""
         assert self.folder is not None
         save_checkpoint(self.folder, self.session, self.selection, self.identity)
-        self.saved, self._steps, self._time = True, self.session.env_steps, time.monotonic()
+        self.interrupts.saved, self._steps, self._time = True, self.session.env_steps, time.monotonic()
 
 
 def save_checkpoint(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> Path:
@@ -73,8 +80,16 @@ def save_checkpoint(folder: Path, session: Session, selection: Selection, identi
     return write_checkpoint(folder, session.env_steps, session.config.keep_checkpoints, tensors, {"checkpoint": record})
 
 
-def resume_newest(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> None:
+def resume_newest(
+    folder: Path,
+    session: Session,
+    selection: Selection,
+    identity: dict[str, Any],
+    on_step: Callable[[], None] | None = None,
+) -> None:
     """Bring a fresh session to the newest checkpoint that is whole, and its environments with it.
+
+    `on_step` is called before each step that these take.
 
     Raises:
         RequestError: where no file is whole, or a whole one was made with other settings.
@@ -94,7 +109,7 @@ def resume_newest(folder: Path, session: Session, selection: Selection, identity
             set_aside(path)
             broken = broken or error
             continue
-        _say_restarts(session, session.collector.go_on(observations))
+        _say_restarts(session, session.collector.go_on(observations, on_step))
         return
     raise RequestError(f"expected a checkpoint that is whole in {folder}: {broken}; start anew with --overwrite")
 

@@ -76,9 +76,10 @@ class DistillConfig:
     gradient is not finite."""
     env_restarts: int = 0
     """Environments that raise, hang or return what is no observation are restarted up to so many times in a run, which
-    else stops; a vector environment of one's own cannot be."""
+    else stops: while collecting with their next episode, else with the same one from its beginning; a vector
+    environment of one's own cannot be."""
     env_timeout: float = 120.0
-    """Seconds that one step of the environments may take before they are said to hang; 0 for no limit."""
+    """Seconds that one step or reset of the environments may take before they are said to hang; 0 for no limit."""
     device: str = "cpu"
     """Where the student trains: cpu, cuda, ..."""
 

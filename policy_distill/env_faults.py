@@ -10,11 +10,12 @@ import logging
 import math
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from policy_distill.errors import RunFault, one_line
+from policy_distill.restarts import Restarts
 
 LOG = logging.getLogger("policy_distill")
 
@@ -34,14 +35,18 @@ ALL: weakref.WeakSet[EnvFaults] = weakref.WeakSet()
 class EnvFaults:
     """Remembers where each environment's episode began, and decides about its faults."""
 
-    def __init__(self, env_id: str, n_envs: int) -> None:
+    def __init__(self, env_id: str, n_envs: int, restarts: Restarts | None = None) -> None:
         self.env_id = env_id
-        self.allowed = 0
-        """Restarts that may be made in all."""
+        self.restarts = restarts
+        """Restarts that may be made in all; None where nobody was asked for any."""
         self.n_restarts = 0
-        """Restarts made so far."""
+        """Restarts made of these environments."""
+        self.failed: set[int] = set()
+        """Environments that were restarted, and have begun no episode since."""
         self.n_steps = 0
         """Steps taken, of all environments at once."""
+        self.n_calls = 0
+        """Steps and resets begun, so that one that hangs is told from many."""
         self.stepping = False
         """True while the environments compute."""
         self._seeds: list[int | None] = [None] * n_envs
@@ -52,6 +57,7 @@ class EnvFaults:
         """Note that an episode of environment `index` began from `seed`."""
         self._seeds[index] = seed
         self._begun[index] = self.n_steps
+        self.failed.discard(index)
 
     def handle(self, index: int | None, error: Exception) -> None:
         """Count a restart of environment `index`, or stop the run.
@@ -59,13 +65,28 @@ class EnvFaults:
         Raises:
             RunFault: where no restart is left, or the environment is unknown; with its index, step and seed.
         """
+        if index is None or self.restarts is None:
+            self.stop(index, error)
+        if not self.restarts.take():
+            used = f" ({self.restarts.n} restarts were used)" if self.restarts.n else ""
+            self.stop(index, error, f"{used}; mend the environment, or allow restarts with --env-restarts")
         self.stepping = False
-        message = f"{self.env_id} failed: {self._where(index)}: {reason_of(error)}"
-        if index is None or self.n_restarts >= self.allowed:
-            used = f" ({self.n_restarts} restarts were used)" if self.n_restarts else ""
-            raise RunFault(f"{message}{used}; mend the environment, or allow restarts with --env-restarts") from error
         self.n_restarts += 1
-        LOG.warning("%s; restarted (%d of at most %d)", message, self.n_restarts, self.allowed)
+        self.failed.add(index)
+        message = self._message(index, error)
+        LOG.warning("%s; restarted (%d of at most %d)", message, self.restarts.n, self.restarts.allowed)
+
+    def stop(self, index: int | None, error: Exception, advice: str = "; mend the environment") -> NoReturn:
+        """Stop the run.
+
+        Raises:
+            RunFault: with the environment's index, where it is known, its step and its seed.
+        """
+        self.stepping = False
+        raise RunFault(f"{self._message(index, error)}{advice}") from error
+
+    def _message(self, index: int | None, error: Exception) -> str:
+        return f"{self.env_id} failed: {self._where(index)}: {reason_of(error)}"
 
     def _where(self, index: int | None) -> str:
         if index is None:
@@ -75,18 +96,16 @@ class EnvFaults:
         return f"environment {index} at step {step} of its episode, seed {'unknown' if seed is None else seed}"
 
 
-def checked_returns(env_id: str, returns: np.ndarray, seed: int) -> np.ndarray:
-    """Return the returns of episodes `seed`, `seed + 1`, ...
+def check_return(envs: Any, index: int, episode_return: float) -> bool:
+    """Say whether an episode's return is a number; else its environment is restarted for it, to be reset.
 
     Raises:
-        RunFault: naming the first episode whose rewards do not sum to a number.
+        RunFault: where no restart is left; with the environment's index, step and seed.
     """
-    for episode in np.flatnonzero(~np.isfinite(returns)).tolist():
-        raise RunFault(
-            f"{env_id} failed: the rewards of the episode of seed {seed + episode} sum to {returns[episode]}; "
-            "mend the environment"
-        )
-    return returns
+    if math.isfinite(episode_return):
+        return True
+    envs.restart(index, Misbehaviour(index, f"the rewards of its episode sum to {episode_return}"))
+    return False
 
 
 def _make_writer(storage: np.ndarray) -> Callable[[int, Any], None]:

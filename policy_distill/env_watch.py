@@ -23,7 +23,7 @@ SIGNAL = getattr(signal, "SIGUSR2", None)
 
 @contextmanager
 def step_limit(seconds: float) -> Iterator[None]:
-    """Within, raise `Misbehaviour` in the main thread where one step of any environments takes longer than `seconds`.
+    """Within, raise `Misbehaviour` in the main thread where a step or reset of them takes longer than `seconds`.
 
     A watching thread sends a signal, which Python code and blocked system calls notice; compiled code that never
     returns does not. Without a limit (0), outside the main thread or without signals nothing is watched.
@@ -38,7 +38,7 @@ def step_limit(seconds: float) -> Iterator[None]:
         since: dict[tuple[EnvFaults, int], float] = {}
         while not done.wait(min(seconds / 4, 1.0)):
             try:
-                busy = [(faults, faults.n_steps) for faults in list(ALL) if faults.stepping]
+                busy = [(faults, faults.n_calls) for faults in list(ALL) if faults.stepping]
             except RuntimeError:
                 # Environments are being opened at this very moment: the next look finds them.
                 continue
@@ -52,7 +52,7 @@ def step_limit(seconds: float) -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         late, overdue[:] = list(overdue), []
-        if any(faults.stepping and faults.n_steps == n_steps for faults, n_steps in late):
+        if any(faults.stepping and faults.n_calls == n_calls for faults, n_calls in late):
             raise Misbehaviour(None, f"it took longer than {seconds:g} seconds (--env-timeout)")
 
     before = signal.signal(SIGNAL, interrupt)

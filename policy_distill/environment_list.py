@@ -11,8 +11,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from policy_distill.env_faults import EnvFaults, make_writer
+from policy_distill.env_faults import LOG, EnvFaults, make_writer, reason_of
 from policy_distill.errors import RequestError
+from policy_distill.restarts import Restarts
 
 
 class EnvironmentList:
@@ -26,8 +27,12 @@ class EnvironmentList:
         *,
         owned: bool = True,
         make: Callable[[], gymnasium.Env[Any, Any]] | None = None,
+        restarts: Restarts | None = None,
     ) -> None:
-        """Take environments; `make` makes another in place of one that failed, which else is only reset."""
+        """Take environments; `make` makes another in place of one that failed, which else is only reset.
+
+        `restarts` are those that may be made.
+        """
         self.envs = envs
         self._make = make
         self.n_envs = len(envs)
@@ -35,7 +40,7 @@ class EnvironmentList:
         self.action_space = envs[0].action_space
         self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
         self.obs = _storage(self.observation_space, self.n_envs)
-        self.faults = EnvFaults(self.env_id, self.n_envs)
+        self.faults = EnvFaults(self.env_id, self.n_envs, restarts)
         self._write = make_writer(self.obs)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.owned = owned
@@ -47,6 +52,7 @@ class EnvironmentList:
         """Start a new episode in one environment from `seed`."""
         while True:
             self.faults.began(index, seed)
+            self.faults.n_calls += 1
             self.faults.stepping = True
             try:
                 self._write(index, self.envs[index].reset(seed=seed)[0])
@@ -58,6 +64,7 @@ class EnvironmentList:
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all environments, or those where `active` `[N]` is True; the others keep their last values."""
         self.faults.n_steps += 1
+        self.faults.n_calls += 1
         self.faults.stepping = True
         for index in range(self.n_envs) if active is None else np.flatnonzero(active).tolist():
             try:
@@ -69,7 +76,7 @@ class EnvironmentList:
             except Exception as error:
                 self.restart(index, error)
                 self.faults.stepping = True
-                # Its episode ends here, so that whoever steps starts the next one.
+                # Its episode ends here, so that whoever steps starts another.
                 self._rewards[index], self._terminated[index], self._truncated[index] = 0.0, False, True
         self.faults.stepping = False
         return self._rewards.copy(), self._terminated.copy(), self._truncated.copy()
@@ -82,30 +89,50 @@ class EnvironmentList:
         """
         while True:
             self.faults.handle(index, error)
+            if self._make is None:
+                return
+            # What keeps one from being made may hang as well.
+            self.faults.n_calls += 1
+            self.faults.stepping = True
             try:
-                if self._make is not None:
-                    self.envs[index] = self._make()
+                self._close(index)
+                self.envs[index] = self._make()
                 return
             except Exception as again:
                 error = again
+            finally:
+                self.faults.stepping = False
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`.
 
         Raises:
             RequestError: where the environments have no method `action_masks`.
+            RunFault: where that raises; with the environment's index, step and seed.
         """
-        try:
-            return np.stack([env.get_wrapper_attr("action_masks")() for env in self.envs]).astype(bool)
-        except AttributeError:
-            raise RequestError(
-                f"expected a method action_masks of {self.env_id}, as sb3-contrib uses it; found none"
-            ) from None
+        masks = []
+        for index, env in enumerate(self.envs):
+            try:
+                masks.append(np.asarray(env.get_wrapper_attr("action_masks")(), dtype=bool))
+            except AttributeError:
+                raise RequestError(
+                    f"expected a method action_masks of {self.env_id}, as sb3-contrib uses it; found none"
+                ) from None
+            except Exception as error:
+                self.faults.stop(index, error)
+        return np.stack(masks)
 
     def close(self) -> None:
         """Close the environments, unless they are the caller's."""
-        for env in self.envs if self.owned else ():
-            env.close()
+        for index in range(self.n_envs if self.owned else 0):
+            self._close(index)
+
+    def _close(self, index: int) -> None:
+        """Close one; an error there takes nothing from what it did before."""
+        try:
+            self.envs[index].close()
+        except Exception as error:
+            LOG.warning("%s: environment %d could not be closed: %s", self.env_id, index, reason_of(error))
 
 
 def _storage(space: gymnasium.Space[Any], n_envs: int) -> Any:

@@ -13,10 +13,11 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from policy_distill.env_faults import EnvFaults
+from policy_distill.env_faults import EnvFaults, Misbehaviour, reason_of
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.make_env import make_env
+from policy_distill.restarts import Restarts
 from policy_distill.wrappers import WrapperSpec, apply_wrappers
 
 
@@ -59,13 +60,17 @@ class Environments(Protocol):
         ...
 
 
-def open_environments(env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = ()) -> Environments:
+def open_environments(
+    env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = (), restarts: Restarts | None = None
+) -> Environments:
     """Return environments for anything that names them; given vector environments keep their own number.
 
     `wrappers` are put around environments that are made here from an id or a spec; what is handed over stays as it is.
+    `restarts` are those that may be made of them, during a run: one that cannot be made there is a fault of it.
 
     Raises:
         RequestError: where `env` is unknown, cannot be made, or is not an environment.
+        RunFault: where one of them could not be made during a run.
     """
     if isinstance(env, str | EnvSpec):
         named = env
@@ -73,19 +78,21 @@ def open_environments(env: Any, n_envs: int, wrappers: Sequence[WrapperSpec] = (
         def make() -> gymnasium.Env[Any, Any]:
             return apply_wrappers(make_env(named), list(wrappers))
 
-        return EnvironmentList([make() for _ in range(n_envs)], make=make)
+        return EnvironmentList(_make_all(make, n_envs, restarts), make=make, restarts=restarts)
     if isinstance(env, gymnasium.Env):
-        return EnvironmentList([env], owned=False)
+        return EnvironmentList([env], owned=False, restarts=restarts)
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
     members = vars(env).get("envs") if hasattr(env, "__dict__") else None
     if isinstance(members, list | tuple) and members and all(isinstance(member, gymnasium.Env) for member in members):
-        return EnvironmentList(list(members), owned=False)
+        return EnvironmentList(list(members), owned=False, restarts=restarts)
     if hasattr(env, "step_async") or isinstance(env, gymnasium.vector.VectorEnv):
         from policy_distill.vector_environments import adapt
 
         return adapt(env)
     if callable(env):
-        return EnvironmentList([_call(env) for _ in range(n_envs)], make=lambda: _call(env))
+        return EnvironmentList(
+            _make_all(lambda: _call(env), n_envs, restarts), make=lambda: _call(env), restarts=restarts
+        )
     raise RequestError(
         "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
         f"found {type(env).__name__}"
@@ -100,6 +107,24 @@ def is_recipe(env: Any) -> bool:
 def without_normalization(env: Any) -> Any:
     """Return what a `VecNormalize` wraps, since teachers and students take raw observations; anything else as it is."""
     return env.venv if hasattr(env, "venv") and hasattr(env, "obs_rms") and "venv" in vars(env) else env
+
+
+def _make_all(
+    make: Callable[[], gymnasium.Env[Any, Any]], n_envs: int, restarts: Restarts | None
+) -> list[gymnasium.Env[Any, Any]]:
+    if restarts is None:
+        return [make() for _ in range(n_envs)]
+    envs: list[gymnasium.Env[Any, Any]] = []
+    while len(envs) < n_envs:
+        try:
+            envs.append(make())
+        except RequestError:
+            raise
+        except Exception as error:
+            name = envs[0].spec.id if envs and envs[0].spec else "the environment"
+            fault = Misbehaviour(len(envs), f"it could not be made: {reason_of(error)}")
+            EnvFaults(name, n_envs, restarts).handle(len(envs), fault)
+    return envs
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.env_faults import check_observations, checked_returns
+from policy_distill.env_faults import check_observations, check_return
 from policy_distill.environments import Environments
 from policy_distill.interfaces import Policy
 from policy_distill.statistics import interval, iqm, json_number, worst
@@ -91,7 +91,11 @@ def run_episodes(
     deterministic: bool,
     on_episode: OnStep | None = None,
 ) -> Evaluation:
-    """Run episodes `seed` to `seed + n_episodes - 1` to their ends, side by side."""
+    """Run episodes `seed` to `seed + n_episodes - 1` to their ends, side by side.
+
+    Where an environment fails and may be restarted, its whole episode is run again, so that the evaluation is the one
+    without the fault wherever an episode is a function of its seed and of a policy that acts by what it sees.
+    """
     with threads_for(policy):
         return _run_episodes(policy, envs, n_episodes, seed, deterministic, on_episode)
 
@@ -109,6 +113,7 @@ def _run_episodes(
             envs.reset(index, seed + max(episode, 0))
     state, starts, n_done = None, np.ones(envs.n_envs, dtype=bool), 0
     episodes = np.array(current)
+    _begin_again(policy, envs, episodes, seed, returns, lengths)
     masked = takes_masks(policy)
     while n_done < n_episodes:
         options = {"action_masks": envs.action_masks()} if masked else {}
@@ -119,18 +124,46 @@ def _run_episodes(
         returns[episodes[active]] += rewards[active]
         trace.add(rewards)
         lengths[episodes[counted]] += 1
-        check_observations(envs, "in the evaluation")
         starts = active & (terminated | truncated)
-        for index in np.flatnonzero(starts).tolist():
+        again = _begin_again(policy, envs, episodes, seed, returns, lengths)
+        for index in np.flatnonzero(starts & ~again).tolist():
+            if not check_return(envs, index, float(returns[episodes[index]])):
+                continue
             n_done += 1
             phases[episodes[index]] = trace.phases(index, int(lengths[episodes[index]]))
             episodes[index] = schedule[index].pop(0) if schedule[index] else -1
             if episodes[index] >= 0 and not envs.resets_itself:
                 envs.reset(index, seed + int(episodes[index]))
-        if on_episode and starts.any():
-            on_episode(n_done)
-    checked = checked_returns(envs.env_id, returns, seed)
-    return Evaluation(envs.env_id, seed, checked, lengths, time.perf_counter() - began, phases)
+        if starts.any():
+            # Those whose return was no number, and whose new episode begins with what is no observation.
+            again |= _begin_again(policy, envs, episodes, seed, returns, lengths)
+            if on_episode:
+                on_episode(n_done)
+        starts |= again
+    return Evaluation(envs.env_id, seed, returns, lengths, time.perf_counter() - began, phases)
+
+
+def _begin_again(
+    policy: Policy, envs: Environments, episodes: np.ndarray, seed: int, returns: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
+    """Begin anew the episodes of environments that failed, until none has; return where, bool `[N]`.
+
+    What these episodes were so far is forgotten: their environments start from the same seeds, and a policy with a
+    generator of its own draws again what it drew.
+
+    Raises:
+        RunFault: where no restart is left.
+    """
+    again = np.zeros(envs.n_envs, dtype=bool)
+    while check_observations(envs, "in the evaluation") is not None or envs.faults.failed:
+        for index in sorted(envs.faults.failed):
+            episode = int(episodes[index])
+            again[index] = True
+            returns[episode], lengths[episode] = 0.0, 0
+            if hasattr(policy, "again"):
+                policy.again(index)
+            envs.reset(index, seed + episode)
+    return again
 
 
 def takes_masks(policy: Any) -> bool:

@@ -9,6 +9,7 @@ No state of an environment is asked for, since few can say it: an episode is a f
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,28 +70,51 @@ class EpisodeLog:
         self.n_steps = max(len(actions), int(ages.max()))
         self.begun, self.seeds = self.n_steps - ages, np.array(arrays["seeds"], dtype=np.int64)
 
-    def replay(self, envs: Environments) -> tuple[np.ndarray, dict[int, str]]:
-        """Bring environments to where the log ends.
+    def replay(
+        self, envs: Environments, on_step: Callable[[], None] | None = None
+    ) -> tuple[np.ndarray, dict[int, str]]:
+        """Bring environments to where the log ends; one that fails on the way, and may be restarted, from its seed.
+
+        Args:
+            envs: the environments.
+            on_step: called before each step, so that it may also be what ends the replay.
 
         Returns:
             The running returns `[N]`, and for each environment that could not be brought there, why.
         """
-        first = self.n_steps - len(self._actions)
-        failed = {int(i): "its episode is longer than what is remembered" for i in np.flatnonzero(self.begun < first)}
+        known = self.begun >= self.n_steps - len(self._actions)
+        failed = {int(i): "its episode is longer than what is remembered" for i in np.flatnonzero(~known)}
         returns = np.zeros(len(self.begun))
+        wanted = known
+        while wanted.any():
+            returns[wanted] = 0.0
+            ended = self._replay(envs, wanted, returns, on_step or (lambda: None))
+            again = np.isin(np.arange(len(wanted)), list(envs.faults.failed))
+            failed |= {
+                int(index): f"its episode ended at step {ended[index]}, and did not before"
+                for index in np.flatnonzero((ended > 0) & ~again)
+            }
+            wanted = wanted & again
+        return returns, failed
+
+    def _replay(
+        self, envs: Environments, wanted: np.ndarray, returns: np.ndarray, on_step: Callable[[], None]
+    ) -> np.ndarray:
+        """Replay the episodes of `wanted` environments; return the step `[N]` that each ended at, 0 where none did."""
+        first, ended = self.n_steps - len(self._actions), np.zeros(len(wanted), dtype=np.int64)
         for offset, actions in enumerate([*self._actions, None]):
+            on_step()
             step = first + offset
-            for index in np.flatnonzero(self.begun == step).tolist():
+            for index in np.flatnonzero(wanted & (self.begun == step)).tolist():
                 envs.reset(index, int(self.seeds[index]))
-            active = self.begun <= step
-            active[list(failed)] = False
+            active = wanted & (self.begun <= step) & (ended == 0)
             if actions is None or not active.any():
                 continue
             rewards, terminated, truncated = envs.step(actions, active)
             returns[active] += rewards[active]
-            for index in np.flatnonzero(active & (terminated | truncated)).tolist():
-                failed[index] = f"its episode ended at step {step + 1 - self.begun[index]}, and did not before"
-        return returns, failed
+            over = active & (terminated | truncated)
+            ended[over] = step + 1 - self.begun[over]
+        return ended
 
 
 def row(obs: Any, index: int) -> Any:

@@ -17,6 +17,7 @@ from policy_distill.episodes import Evaluation, OnStep, run_episodes, takes_mask
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
+from policy_distill.restarts import Restarts
 from policy_distill.statistics import Retention, retention
 from policy_distill.verdict import MARGIN
 
@@ -64,12 +65,21 @@ class Reference:
     """Teacher and random policy on the episodes of a proof, run beside whatever else happens where a core is idle."""
 
     def __init__(
-        self, teacher: Policy, env: Any, n_episodes: int, seed: int, n_envs: int = N_ENVS, *, env_timeout: float = 0.0
+        self,
+        teacher: Policy,
+        env: Any,
+        n_episodes: int,
+        seed: int,
+        n_envs: int = N_ENVS,
+        *,
+        env_timeout: float = 0.0,
+        restarts: Restarts | None = None,
     ) -> None:
         """Start at once; arguments as of `compare_policies`, and the seconds that a step may take (0: any)."""
         _check_counts(n_episodes, seed)
         self._episodes = (teacher, env, n_episodes, seed, n_envs)
         self._env_timeout = env_timeout
+        self._restarts = restarts.beside() if restarts else None
         self._background = Background(self._run, forked=has_idle_core() and is_recipe(env))
 
     def result(self, on_episode: OnStep | None = None) -> tuple[Evaluation, Evaluation]:
@@ -82,10 +92,17 @@ class Reference:
 
     def _run(self, on_episode: OnStep) -> tuple[Evaluation, Evaluation]:
         teacher, env, n_episodes, seed, n_envs = self._episodes
+        opened = closing(_open(teacher, env, min(n_envs, n_episodes), self._restarts))
         # A forked process has none of the threads that watch in this one.
-        with step_limit(self._env_timeout), closing(_open(teacher, env, min(n_envs, n_episodes))) as envs:
+        with step_limit(self._env_timeout), opened as envs:
             check_fit(teacher, envs)
-            random_policy = RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=takes_masks(teacher))
+            random_policy = RandomPolicy(
+                envs.action_space,
+                envs.n_envs,
+                seed,
+                takes_action_masks=takes_masks(teacher),
+                rewindable=self._restarts is not None and self._restarts.allowed > 0,
+            )
             return (
                 run_episodes(teacher, envs, n_episodes, seed, True, on_episode),
                 run_episodes(random_policy, envs, n_episodes, seed, True, _offset(on_episode, n_episodes)),
@@ -103,13 +120,15 @@ def compare_policies(
     n_envs: int = N_ENVS,
     on_episode: OnStep | None = None,
     reference: Reference | None = None,
+    restarts: Restarts | None = None,
 ) -> Comparison:
     """Evaluate teacher, student and a random policy on the same episode seeds; see `comparison.compare`.
 
-    `reference` is one of the same teacher, environment and episodes that was started before.
+    `reference` is one of the same teacher, environment and episodes that was started before; `restarts` are those that
+    may be made of environments that fail.
     """
-    with closing(reference or Reference(teacher, env, n_episodes, seed, n_envs)) as reference:
-        with closing(_open(teacher, env, min(n_envs, n_episodes))) as envs:
+    with closing(reference or Reference(teacher, env, n_episodes, seed, n_envs, restarts=restarts)) as reference:
+        with closing(_open(teacher, env, min(n_envs, n_episodes), restarts)) as envs:
             check_fit(student, envs)
             student_run = run_episodes(student, envs, n_episodes, seed, True, on_episode)
         teacher_run, random_run = reference.result(_offset(on_episode, n_episodes))
@@ -121,10 +140,10 @@ def _offset(on_episode: OnStep | None, done_before: int) -> OnStep | None:
     return (lambda n_done: on_episode(done_before + n_done)) if on_episode else None
 
 
-def _open(policy: Any, env: Any, n_envs: int) -> Environments:
+def _open(policy: Any, env: Any, n_envs: int, restarts: Restarts | None = None) -> Environments:
     takes_raw = hasattr(policy, "label") or hasattr(policy, "distribution_params")
     wrappers = getattr(policy, "env_wrappers", ())
-    return open_environments(without_normalization(env) if takes_raw else env, n_envs, wrappers)
+    return open_environments(without_normalization(env) if takes_raw else env, n_envs, wrappers, restarts)
 
 
 def _check_counts(n_episodes: int, seed: int) -> None:

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 
 class Interrupted(KeyboardInterrupt):
     """A run that was asked to stop; the message says what was kept."""
 
+    def __init__(self, message: str, *, saved: bool = False) -> None:
+        super().__init__(message)
+        self.saved = saved
+        """True where there is a checkpoint to go on from."""
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Within, a SIGTERM raises `KeyboardInterrupt`, as a SIGINT does, where nothing else has been set to take it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
 
 class Interrupts:
     """Within this context a first signal only sets `requested`; outside the main thread nothing changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, saved: bool = False) -> None:
         self.requested = False
-        self.saved = False
+        self.saved = saved
         """True once there is a checkpoint to go on from."""
         self._before: dict[int, object] = {}
 
@@ -35,7 +55,8 @@ class Interrupts:
     def stop_if_requested(self, where: str) -> None:
         """Raise `Interrupted` where a signal has come."""
         if self.requested:
-            raise Interrupted(f"stopped {where}; {'the checkpoint is written' if self.saved else 'nothing was kept'}")
+            kept = "the checkpoint is written" if self.saved else "nothing was kept"
+            raise Interrupted(f"stopped {where}; {kept}", saved=self.saved)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT:

@@ -79,25 +79,26 @@ def distill(
     """
     config, loss = _settle(teacher, student, make_config(config, overrides))
     with (
-        Interrupts() as interrupts,
+        Interrupts(saved=resume and out is not None and RunFolder(Path(out)).resumable) as interrupts,
+        step_limit(config.env_timeout),
         closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs,
     ):
         check_fit(teacher, envs)
+        interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
         observed, n_params = envs.observation_space, teacher.family.n_params
         footprint = check_memory(config, envs.n_envs, observed, n_params, frames_of(envs))
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
-        keeper = Keeper(folder.checkpoints if folder else None, session, selection, identity, resume=resume)
-        interrupts.saved = keeper.saved
+        place = folder.checkpoints if folder else None
+        keeper = Keeper(place, session, selection, identity, interrupts=interrupts, resume=resume)
         with (
             keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
             closing(_open_sinks(tracker, folder, identity, session.env_steps)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher),
-            step_limit(config.env_timeout),
         ):
             _iterate(session, selection, sinks, interrupts, bar, keeper)
             selection.finish()
@@ -152,7 +153,6 @@ def _iterate(
         if keeper.due(stopping=interrupts.requested):
             tracker.sync()
             keeper.save()
-        interrupts.saved = keeper.saved
         interrupts.stop_if_requested(f"at {session.env_steps} of {session.config.timesteps} steps")
 
 
@@ -172,6 +172,7 @@ def _finish(
         env_id=identity["env_id"],
         config=session.config,
         env_steps=session.env_steps,
+        env_restarts=session.restarts.n,
         wall_seconds=time.perf_counter() - session.began,
     )
     if folder:

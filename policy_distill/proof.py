@@ -22,7 +22,8 @@ def start_reference(session: Session, env: Any) -> AbstractContextManager[Refere
         return nullcontext()
     env = without_normalization(env)
     episodes = (config.eval_episodes, config.eval_seed, config.n_eval_envs)
-    return closing(Reference(session.teacher, env, *episodes, env_timeout=config.env_timeout))
+    limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": session.restarts}
+    return closing(Reference(session.teacher, env, *episodes, **limits))
 
 
 def prove(
@@ -47,4 +48,5 @@ def prove(
             n_envs=config.n_eval_envs,
             on_episode=on_episode,
             reference=reference,
+            restarts=session.restarts,
         )

@@ -49,6 +49,7 @@ def evaluation_record(
     env_id: str,
     config: DistillConfig,
     env_steps: int,
+    env_restarts: int,
     wall_seconds: float,
 ) -> dict[str, Any]:
     """Return the content of `evaluation.json`; without a comparison the returns are left out."""
@@ -71,6 +72,7 @@ def evaluation_record(
         },
         "episodes": _episodes(comparison),
         "env_steps": env_steps,
+        **({"env_restarts": env_restarts} if config.env_restarts else {}),
         "wall_seconds": wall_seconds,
     }
     return record
@@ -108,6 +110,7 @@ def final_metrics(record: dict[str, Any]) -> dict[str, float]:
         "model/compression": record["compression"]["params"],
         "model/student_bytes": student["n_bytes"],
         "model/student_macs": student["macs"],
+        "rollout/env_restarts": record.get("env_restarts"),
         "time/wall_seconds": record["wall_seconds"],
     }
     return {name: float(value) for name, value in values.items() if value is not None}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,10 +133,10 @@ class Collector:
                 self._reset(index)
         self.env_seconds += time.perf_counter() - began
 
-    def go_on(self, obs: Any) -> dict[int, str]:
+    def go_on(self, obs: Any, on_step: Callable[[], None] | None = None) -> dict[int, str]:
         """Bring the environments back to where `obs` `[N, ...]` were seen; all else here is already as it was then.
 
-        Episodes that cannot be brought back restart.
+        Episodes that cannot be brought back restart. `on_step` is called before each step.
 
         Returns:
             For each environment whose episode restarts, why.
@@ -144,7 +145,7 @@ class Collector:
             self.begin()
             return dict.fromkeys(range(self.envs.n_envs), "the vector starts its episodes by itself")
         self.begun = True
-        returns, failed = self.log.replay(self.envs)
+        returns, failed = self.log.replay(self.envs, on_step)
         for index in range(self.envs.n_envs):
             if index in failed:
                 pass
@@ -163,6 +164,18 @@ class Collector:
             self.log.began(index, seed)
         self.envs.reset(index, seed)
         self.n_episodes[index] += 1
+
+
+def collect_whole(envs: Environments, seed: int, actor: Policy, n_steps: int, *, masked: bool = False) -> Rollout:
+    """Return a rollout of fresh episodes by the mode of a student; after a restart, all of it from the same seeds.
+
+    An episode that a fault had cut short would be another one in what is measured on it.
+    """
+    while True:
+        n_before = envs.faults.n_restarts
+        rollout = Collector(envs, seed).collect(actor, n_steps, True, 0.0, masked=masked)
+        if envs.faults.n_restarts == n_before:
+            return rollout
 
 
 def _episode_seed(seed: int, index: int, episode: int) -> int:

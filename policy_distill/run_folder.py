@@ -27,6 +27,7 @@ CONTENTS = (
     "comparison.json",
     "checkpoint",
     "wandb",
+    "trackio.json",
 )
 
 
@@ -63,6 +64,11 @@ class RunFolder:
         return self.path / "checkpoint"
 
     @property
+    def resumable(self) -> bool:
+        """True where there is a checkpoint to go on from."""
+        return bool(newest_first(self.checkpoints))
+
+    @property
     def begun(self) -> bool:
         """True where a run was stopped before its first checkpoint: nothing is lost by starting it anew."""
         left = list(self.checkpoints.glob("step-*"))
@@ -91,7 +97,7 @@ def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool =
     if folder.path.exists() and not folder.path.is_dir():
         raise RequestError(f"expected a folder for --out, found a file at {folder.path}; name another")
     if resume:
-        if not newest_first(folder.checkpoints) and not folder.begun:
+        if not folder.resumable and not folder.begun:
             raise RequestError(
                 f"expected a checkpoint to resume in {folder.checkpoints}, found none; start without --resume"
             )

@@ -57,11 +57,10 @@ class Selection:
         """Evaluate the student as it is now, keep it unless an earlier one was better, and return its mean return."""
         session, config = self.session, self.session.config
         student, n_episodes = session.student(), config.select_episodes
+        n_envs, wrappers = min(n_episodes, config.n_eval_envs), session.teacher.env_wrappers
         with (
             session.timed("evaluate"),
-            closing(
-                open_environments(self.env, min(n_episodes, config.n_eval_envs), session.teacher.env_wrappers)
-            ) as envs,
+            closing(open_environments(self.env, n_envs, wrappers, session.restarts)) as envs,
         ):
             returns = run_episodes(student, envs, n_episodes, SELECTION_SEEDS + config.seed, True).returns
         if self.best is None or not _clearly_better(self.best.returns, returns):

@@ -26,7 +26,8 @@ from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Policy, Teacher
 from policy_distill.memory import capacity_of
 from policy_distill.observations import Normalizer, is_image, measure_normalizer
-from policy_distill.rollout import Collector, Rollout
+from policy_distill.restarts import Restarts
+from policy_distill.rollout import Collector, Rollout, collect_whole
 from policy_distill.runtime import Student
 from policy_distill.schedule import acts_by_mode, n_updates, seed_of
 from policy_distill.spaces import describe_space
@@ -53,7 +54,7 @@ class Session:
         self.config = config
         check_keys(config.observation_keys, envs)
         self.collector = Collector(envs, config.seed)
-        envs.faults.allowed = config.env_restarts
+        self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
         self.env_steps = 0
         self.iteration = 0
         self.began = time.perf_counter()
@@ -142,7 +143,7 @@ class Session:
         metrics = {f"time/{stage}_seconds": self.seconds[stage] for stage in ("collect", "label", "train")}
         metrics |= {"time/fps": self.env_steps / spent, "time/wall_seconds": spent}
         if self.config.env_restarts:
-            metrics["rollout/env_restarts"] = self.envs.faults.n_restarts
+            metrics["rollout/env_restarts"] = self.restarts.n_here
         metrics["rollout/teacher_share"] = rollout.teacher_share
         if self.collector.returns:
             metrics["rollout/student_return"] = sum(self.collector.returns) / len(self.collector.returns)
@@ -179,8 +180,8 @@ class Session:
         """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         with self.timed("evaluate"):
-            collector = Collector(self.envs, self.config.seed + HELD_OUT)
-            rollout = collector.collect(self.student(), -(-n_states // self.envs.n_envs), True, 0.0, masked=self.masked)
+            seed, n_steps = self.config.seed + HELD_OUT, -(-n_states // self.envs.n_envs)
+            rollout = collect_whole(self.envs, seed, self.student(), n_steps, masked=self.masked)
             params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
             features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
             return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]))

@@ -48,7 +48,7 @@ def state_of(session: Session, selection: Selection) -> tuple[dict[str, np.ndarr
         "buffer_next": session.buffer.next,
         "calibration": getattr(session.teacher, "calibration", None),
         "recoveries": session.trainer.recovery.n,
-        "env_restarts": session.envs.faults.n_restarts,
+        "env_restarts": session.restarts.n_here,
         "obs": pack("obs", session.envs.obs, tensors),
         "states": {
             name: _pack_state(f"state.{name}", value, tensors)
@@ -100,7 +100,7 @@ def restore(session: Session, selection: Selection, tensors: dict[str, np.ndarra
     if len(states) < len(record["states"]):
         LOG.warning("a recurrent state has no form in a checkpoint: it begins anew, and the run differs from there on")
     collector.state, session.label_state = states.get("actor"), states.get("teacher")
-    session.envs.faults.n_restarts = int(record["env_restarts"])
+    session.restarts.go_on(int(record["env_restarts"]))
     session.seconds = {stage: float(record["seconds"][stage]) for stage in session.seconds}
     collector.env_seconds = session.seconds["environment"]
     session.began = time.perf_counter() - float(record["wall_seconds"])

@@ -55,14 +55,13 @@ class Sb3Environments:
 
     def restart(self, index: int, error: Exception) -> None:
         """Stop the run: nobody but the caller can make an environment of theirs anew; raises RunFault."""
-        self.faults.allowed = 0
-        self.faults.handle(index, error)
+        self.faults.stop(index, error)
 
     def _checked(self, obs: Any) -> Any:
         try:
             return _checked(obs, self.observation_space, self.n_envs, hasattr(self.vec_env, "normalize_obs"))
         except Misbehaviour as fault:
-            self.faults.handle(None, fault)
+            self.faults.stop(None, fault)
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`."""
@@ -117,14 +116,13 @@ class GymnasiumEnvironments:
 
     def restart(self, index: int, error: Exception) -> None:
         """Stop the run: nobody but the caller can make an environment of theirs anew; raises RunFault."""
-        self.faults.allowed = 0
-        self.faults.handle(index, error)
+        self.faults.stop(index, error)
 
     def _checked(self, obs: Any) -> Any:
         try:
             return _checked(obs, self.observation_space, self.n_envs)
         except Misbehaviour as fault:
-            self.faults.handle(None, fault)
+            self.faults.stop(None, fault)
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`."""
@@ -151,6 +149,7 @@ class _named:
     def __enter__(self) -> None:
         faults = self._envs.faults
         faults.n_steps += 1
+        faults.n_calls += 1
         faults.stepping = True
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
@@ -158,8 +157,7 @@ class _named:
         faults.stepping = False
         if isinstance(error, Exception):
             # The caller's own processes: nobody else can start them again.
-            faults.allowed = 0
-            faults.handle(*culprit_of(self._vector, error))
+            faults.stop(*culprit_of(self._vector, error))
 
 
 def _checked(obs: Any, space: Any, n_envs: int, normalized: bool = False) -> Any:

@@ -2,9 +2,11 @@
 
     python -m tests.kill --kills 50
 
-Runs are forked, so that none of them pays for imports; they die of SIGKILL, which no process can answer. Half of the
-kills come after a random time, half at a random moment of a stage that is drawn: collecting, training, writing a
-checkpoint, and so on. A resumed run may be killed again.
+The environments of the runs that are killed fail now and then in episodes that a restart runs again: those of judging,
+of the proof and of the measurement, and those that a resumed run brings back. Runs are forked, so that none of them
+pays for imports; they die of SIGKILL, which no process can answer. Half of the kills come after a random time, half at
+a random moment of a stage that is drawn: collecting, training, writing a checkpoint, and so on. A resumed run may be
+killed again.
 """
 
 import argparse
@@ -21,17 +23,20 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+import gymnasium
 import torch
 
 from policy_distill import checkpoint, loop, student_file
+from policy_distill.rollout import TRAINING_SEEDS
 from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import pendulum_teacher
 
+ENV = "Pendulum-v1"
 SETTINGS = {
     **{"timesteps": 2048, "n_envs": 4, "n_steps": 32, "n_epochs": 8, "batch_size": 64, "checkpoint_every": 128},
-    **{"eval_episodes": 6, "select_episodes": 3},
+    **{"eval_episodes": 6, "select_episodes": 3, "env_restarts": 10_000},
 }
 STAGES = (
     *("opening", "collecting", "labelling", "training", "judging", "writing a checkpoint", "between write and rename"),
@@ -54,6 +59,12 @@ HELD = {"between write and rename": 0.005}
 
 AGAIN = 0.25
 """How often a resumed run is killed too."""
+
+AGAIN_FROM_SEEDS = ("resuming", "writing the result")
+"""Stages in which episodes of the training's environments are run again where these fail: the last one measures."""
+
+FAILS = 0.2
+"""How often an episode fails that may."""
 
 
 class Stage:
@@ -88,12 +99,39 @@ class Stage:
         setattr(owner, name, marked)
 
 
-def start(out, stage):
+class Fails(gymnasium.Wrapper):
+    """Raises at a random step of some episodes: of those that training does not collect."""
+
+    def __init__(self, env, stage):
+        super().__init__(env)
+        self.stage, self.left = stage, -1
+
+    def reset(self, *, seed=None, options=None):
+        self.collected = seed >= TRAINING_SEEDS
+        self.left = RANDOM.randint(1, 30) if RANDOM.random() < FAILS else -1
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action):
+        self.left -= 1
+        if self.left == 0 and (not self.collected or self.stage.now in AGAIN_FROM_SEEDS):
+            raise OSError("the motor stalled")
+        return self.env.step(action)
+
+
+RANDOM = random.SystemRandom()
+"""Of no seed: what fails differs from attempt to attempt."""
+
+
+def start(out, stage, *, failing=True):
     """Fork a run; it goes on where there is something to go on from."""
     stage.clear()
     pid = os.fork()
     if pid:
         return pid
+
+    def make():
+        return Fails(gymnasium.make(ENV), stage)
+
     status = 1
     try:
         torch.set_num_threads(1)
@@ -104,7 +142,7 @@ def start(out, stage):
         for mark in MARKED:
             stage.mark(*mark)
         resume = out.exists() and any(out.iterdir())
-        loop.distill(pendulum_teacher(), "Pendulum-v1", "mlp:8", out=out, resume=resume, **SETTINGS)
+        loop.distill(pendulum_teacher(), make if failing else ENV, "mlp:8", out=out, resume=resume, **SETTINGS)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -154,6 +192,12 @@ def contents(out):
     return {"student": (out / "student.safetensors").read_bytes(), "evaluation": evaluation, "metrics": rows}
 
 
+def without_restarts(found):
+    """Return what a run says, apart from restarts, and the numbers of these: of each line, and of the evaluation."""
+    counts = [row.pop("rollout/env_restarts", None) for row in found["metrics"]]
+    return found, counts, found["evaluation"].pop("env_restarts", None)
+
+
 def finish(pid, out):
     """Wait for a run that nobody kills."""
     _, status = os.waitpid(pid, 0)
@@ -170,9 +214,9 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole"
         began = time.monotonic()
-        finish(start(whole, stage), whole)
-        seconds, expected = time.monotonic() - began, contents(whole)
-        n_kills = n_runs = n_broken = 0
+        finish(start(whole, stage, failing=False), whole)
+        seconds, (expected, _, _) = time.monotonic() - began, without_restarts(contents(whole))
+        n_kills = n_runs = n_broken = n_restarts = 0
         while n_kills < options.kills:
             out = Path(folder) / f"run-{n_runs}"
             n_runs += 1
@@ -193,13 +237,17 @@ def main(arguments=None):
                 elif status:
                     raise AssertionError((out.parent / f"{out.name}.log").read_text())
                 break
-            found = contents(out)
+            found, counts, total = without_restarts(contents(out))
+            n_restarts += total
+            if counts != sorted(counts) or counts[-1] != total:
+                print(f"run {n_runs} counted its restarts wrong: {counts}, then {total}", file=sys.stderr)
+                return 1
             for name, value in expected.items():
                 if found[name] != value:
                     print(f"run {n_runs} ended in another {name} than the one that nobody killed", file=sys.stderr)
                     return 1
     print(f"{n_kills} kills, {n_kills} resumes: all {n_runs} runs ended in the same student, metrics and evaluation")
-    print(f"{n_broken} left a checkpoint half written")
+    print(f"{n_broken} left a checkpoint half written; {n_restarts} restarts in the runs' own counts")
     print("killed while: " + ", ".join(f"{name} {count}" for name, count in where.most_common()))
     return 0
 

@@ -14,7 +14,7 @@ ORDER = [
     ["statistics"],
     ["spaces", "observations", "actions", "layers", "plan"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
-    ["schedule", "feature_layout", "recovery"],
+    ["schedule", "feature_layout", "recovery", "restarts"],
     ["memory"],
     ["engines", "quantization"],
     ["distributions", "networks", "losses", "runtime"],

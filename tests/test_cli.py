@@ -183,7 +183,7 @@ def test_help_imports_neither_torch_nor_sb3():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_nan_in_an_observation_ends_with_1_and_says_where(teacher, tmp_path, capfd, monkeypatch):
+def test_a_nan_in_an_observation_ends_with_1_and_says_where(teacher, run_folder, tmp_path, capfd):
     import gymnasium
     from gymnasium.envs.classic_control import CartPoleEnv
 
@@ -196,7 +196,33 @@ def test_a_nan_in_an_observation_ends_with_1_and_says_where(teacher, tmp_path, c
     arguments = ["--teacher", str(teacher), "--env", "Broken-v0", "--out", str(tmp_path / "run"), "--track", "disabled"]
     assert main(["distill", *arguments]) == 1
     assert "environment 0 at step 1 of the rollout" in capfd.readouterr().err
+    for words in (["evaluate", str(teacher)], ["compare", str(teacher), str(run_folder / "student.safetensors")]):
+        assert main([*words, "--env", "Broken-v0", "--json"]) == 1
+        captured = capfd.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert "Broken-v0 failed: environment 0 at step 1 of its episode, seed 0: " in captured.err
+        assert "--env-restarts" not in captured.err
     gymnasium.registry.pop("Broken-v0")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_run_begins_ends_with_130_and_the_way_to_go_on(
+    teacher, run_folder, tmp_path, number, monkeypatch, capfd
+):
+    monkeypatch.setattr("policy_distill.teachers.load.load_teacher", lambda *_, **__: os.kill(os.getpid(), number))
+    before = signal.getsignal(signal.SIGTERM)
+    arguments = ["distill", "--teacher", str(teacher), "--env", "CartPole-v1", "--track", "disabled"]
+    for out, options, kept in (
+        (run_folder, ["--resume"], True),
+        (tmp_path / "new", [], False),
+        (run_folder, ["--overwrite"], False),
+    ):
+        assert main([*arguments, "--out", str(out), *options]) == 130
+        said = capfd.readouterr().err
+        assert said.startswith("interrupted")
+        assert ("go on with: policy-distill" in said) == kept
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

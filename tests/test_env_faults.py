@@ -18,6 +18,7 @@ from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.evaluation import evaluate
 from policy_distill.loop import distill
+from policy_distill.restarts import Restarts
 from policy_distill.student_file import read_sealed
 from policy_distill.tracking.jsonl import read_metrics
 from policy_distill.vector_environments import Sb3Environments
@@ -139,8 +140,7 @@ def test_an_environment_that_fails_at_its_reset_is_restarted_too():
                 raise OSError("the port is in use")
             return super().reset(**kwargs)
 
-    envs = open_environments(Late, 1)
-    envs.faults.allowed = 2
+    envs = open_environments(Late, 1, restarts=Restarts(2))
     envs.reset(0, 3)
     assert envs.faults.n_restarts == 2
     assert np.array_equal(envs.obs[0], [0.0, 1.0])
@@ -168,7 +168,9 @@ def test_the_checkpoint_before_a_fault_stays_whole_and_resumes(tmp_path):
 def test_the_proof_stops_at_a_fault_and_restarts_nothing():
     with pytest.raises(RunFault, match=r"environment \d at step \d+ of its episode, seed \d+"):
         evaluate(corridor_teacher(), lambda: Unreliable("raises", once=False), 40)
-    with pytest.raises(RunFault, match=r"the rewards of the episode of seed .* sum to nan"):
+    with pytest.raises(
+        RunFault, match=r"environment \d at step \d+ of its episode, seed \d+: the rewards .* sum to nan"
+    ):
         evaluate(corridor_teacher(), lambda: Unreliable("nan_reward", once=False), 40)
 
 

@@ -3,6 +3,7 @@ import logging
 import os
 import shutil
 import signal
+import time
 
 import gymnasium
 import numpy as np
@@ -17,7 +18,7 @@ from policy_distill.checkpoint_files import newest_first
 from policy_distill.commands.policies import find_env
 from policy_distill.config import make_config
 from policy_distill.environments import open_environments
-from policy_distill.errors import RequestError
+from policy_distill.errors import RequestError, RunFault
 from policy_distill.interrupts import Interrupted
 from policy_distill.loop import distill
 from policy_distill.losses.kl import forward_kl
@@ -421,6 +422,79 @@ def test_a_signal_during_an_evaluation_stops_and_loses_nothing(tmp_path, number,
         distill(corridor_teacher(), make, "linear", out=tmp_path / "run", **QUICK)
     distill(corridor_teacher(), make, "linear", out=tmp_path / "run", resume=True, **QUICK)
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+class Begins(gymnasium.Wrapper):
+    """Sends a signal where it is made, or begins an episode, for the n-th time in all."""
+
+    made_at = reset_at = 0
+
+    def __init__(self, env):
+        super().__init__(env)
+        Begins.made_at -= 1
+        if Begins.made_at == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def reset(self, *, seed=None, options=None):
+        Begins.reset_at -= 1
+        if Begins.reset_at == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self.env.reset(seed=seed, options=options)
+
+
+def test_a_signal_while_a_run_opens_or_comes_back_stops_it_there_and_loses_nothing(tmp_path):
+    def begin(name, *, made_at=0, reset_at=0, **arguments):
+        Begins.made_at, Begins.reset_at = made_at, reset_at
+        settings = {**QUICK, "select_episodes": 0, "out": tmp_path / name}
+        return distill(pendulum_teacher(), lambda: Begins(gymnasium.make("Pendulum-v1")), **settings, **arguments)
+
+    begin("whole")
+    with pytest.raises(Interrupted, match="before the first step; nothing was kept") as stopped:
+        begin("run", made_at=2)
+    assert not stopped.value.saved
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(Stop):
+        begin("run", tracker=Dies(640))
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    moments = {"made_at": "before the first step", "reset_at": "while its episodes were brought back"}
+    for moment, where in moments.items():
+        with pytest.raises(Interrupted, match=f"{where}; the checkpoint is written") as stopped:
+            begin("run", resume=True, **{moment: 2})
+        assert stopped.value.saved
+        assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    begin("run", resume=True)
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_signal_before_a_run_is_replaced_leaves_it_alone(tmp_path):
+    distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", **QUICK)
+    before = contents(tmp_path / "run")
+    Begins.made_at = 1
+    with pytest.raises(Interrupted, match="nothing was kept"):
+        distill(corridor_teacher(), lambda: Begins(Corridor()), "linear", out=tmp_path / "run", overwrite=True, **QUICK)
+    assert contents(tmp_path / "run") == before
+
+
+class Silent(gymnasium.vector.SyncVectorEnv):
+    """A vector that starts its episodes by itself, and does not answer once it is told to."""
+
+    silent = False
+
+    def reset(self, **options):
+        while self.silent:
+            time.sleep(0.1)
+        return super().reset(**options)
+
+
+def test_a_vector_that_hangs_at_the_first_reset_of_a_resumed_run_is_named(tmp_path):
+    arguments = {**QUICK, "env_timeout": 0.4, "eval_episodes": 0, "out": tmp_path / "run"}
+    envs = Silent([Corridor] * 4)
+    vector = gymnasium.wrappers.vector.RecordEpisodeStatistics(envs)
+    with pytest.raises(Stop):
+        distill(corridor_teacher(), vector, "linear", tracker=Dies(640), **arguments)
+    envs.silent = True
+    with pytest.raises(RunFault, match=r"one of 4 environments at step \d+: it took longer than 0\.4 seconds"):
+        distill(corridor_teacher(), vector, "linear", resume=True, **arguments)
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path, one_core):

@@ -326,6 +326,65 @@ def test_trackio_takes_the_metrics_where_it_is_asked_to(tmp_path):
     assert done.stdout.splitlines()[-1] == "[(10, 0.1), (20, 0.05)]"
 
 
+TRACKIO_ATTEMPT = """
+import os, sys, time
+from pathlib import Path
+from policy_distill.tracking.table import tracker_maker, with_jsonl
+from trackio.sqlite_storage import SQLiteStorage
+out, first, resume = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) or None
+out.mkdir(exist_ok=True, parents=True)
+make = tracker_maker("trackio", project="p", group="g", job_type=sys.argv[4])
+both = with_jsonl(make(out, {"seed": 1}), out / "metrics.jsonl", resume)
+for step in range(first, 70, 10):
+    both.log({"train/kl": 1 / step, "train/loss": float("nan")}, step)
+    if step == 40 and not resume:
+        while len(SQLiteStorage.get_logs("p", "run")) < 4:
+            time.sleep(0.05)
+        os._exit(9)
+both.log({"eval/retention": 0.9}, 60)
+both.close()
+"""
+
+TRACKIO_RUNS = """
+import json
+import trackio
+from trackio.sqlite_storage import SQLiteStorage
+runs = [SQLiteStorage.get_logs("p", run.name, run_id=run.id) for run in trackio.Api().runs("p")]
+print(json.dumps([[(row["step"], row.get("train/kl"), row.get("eval/retention")) for row in rows] for rows in runs]))
+"""
+
+
+def trackio_attempts(tmp_path, *attempts):
+    """Make attempts at runs in processes of their own; return their exit statuses, and trackio's runs."""
+    env = {**os.environ, "TRACKIO_DIR": str(tmp_path / "db"), "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+
+    def run(code, *arguments):
+        command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+    done = [run(TRACKIO_ATTEMPT, *attempt) for attempt in attempts]
+    assert [attempt.stdout for attempt in done] == [""] * len(done), "its own words are no output of ours"
+    return [attempt.returncode for attempt in done], json.loads(run(TRACKIO_RUNS).stdout)
+
+
+def test_trackio_shows_one_run_after_a_death_and_two_resumes(tmp_path):
+    one, other = tmp_path / "a" / "run", tmp_path / "b" / "run"
+    codes, runs = trackio_attempts(
+        tmp_path, (other, 50, 0, "distill"), (one, 10, 0, "distill"), (one, 30, 20, "distill"), (one, 50, 40, "distill")
+    )
+    assert codes == [0, 9, 0, 0]
+    expected = [[step, 1 / step, None] for step in range(10, 70, 10)] + [[60, None, 0.9]]
+    # The other folder's run bears the same name, and is left alone.
+    assert sorted(runs, key=len) == [[*expected[4:]], expected]
+    assert [row["time/env_steps"] for row in read_metrics(one / "metrics.jsonl")] == [10, 20, 30, 40, 50, 60, 60]
+
+
+def test_trackio_keeps_every_training_of_a_teacher(tmp_path):
+    codes, runs = trackio_attempts(tmp_path, (tmp_path / "run", 50, 0, "train"), (tmp_path / "run", 60, 0, "train"))
+    assert codes == [0, 0]
+    assert sorted(map(len, runs)) == [2, 3]
+
+
 def test_a_missing_trackio_costs_one_warning(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "trackio", None)
     assert tracker_maker("trackio")(tmp_path, {}) is None

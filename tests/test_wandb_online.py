@@ -1,10 +1,12 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from policy_distill.cli import main
 from policy_distill.tracking.jsonl import read_metrics
 from tests.wandb_reader import read_run
 from tests.wandb_server import WandbServer
@@ -149,7 +151,7 @@ from policy_distill.tracking.table import with_jsonl
 wandb_start.INIT_SECONDS, wandb_run.FINISH_SECONDS = 8, 4
 out, first, last, resume = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]) or None
 out.mkdir(exist_ok=True)
-tracker = wandb_start.start("online", out, config={"env_id": "L-v3", "student": "mlp:8"})
+tracker = wandb_start.start(sys.argv[5], out, config={"env_id": "L-v3", "student": "mlp:8"})
 both = with_jsonl(tracker, out / "metrics.jsonl", resume)
 for step in range(first, last + 1, 10):
     both.log({"train/kl": 1 / step}, step)
@@ -159,17 +161,70 @@ both.close()
 """
 
 
-def test_a_resumed_run_is_told_nothing_twice(server, tmp_path):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
-    env |= {"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": server.url, "HOME": str(tmp_path)}
+@pytest.fixture
+def attempt(server, tmp_path, monkeypatch):
+    """Return what makes one attempt at the run in `tmp_path / "run"`, in a process of its own."""
+    for name in [name for name in os.environ if name.startswith("WANDB")]:
+        monkeypatch.delenv(name)
+    for name, value in {"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": server.url, "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+
+    def run(first, last, resume, mode="online"):
+        words = (tmp_path / "run", str(first), str(last), str(resume), mode)
+        subprocess.run([sys.executable, "-c", RESUMED, *words], check=True, timeout=120)
+
+    return run
+
+
+def test_a_resumed_run_is_told_nothing_twice(server, tmp_path, attempt):
     # The first attempt ends at 40, the last checkpoint was that of 20; the third says a proof again.
     for first, last, resume in ((10, 40, 0), (30, 60, 20), (60, 60, 50)):
-        command = [sys.executable, "-c", RESUMED, tmp_path / "run", str(first), str(last), str(resume)]
-        subprocess.run(command, env=env, check=True, timeout=120)
+        attempt(first, last, resume)
     (name,) = server.runs
     steps = [row["time/env_steps"] for row in server.history[name]]
     assert steps == [10, 20, 30, 40, 50, 60, 60]
     assert [row["time/env_steps"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")] == steps
+
+
+def test_a_resumed_run_is_told_what_was_lost_on_the_way_before_it_was_killed(server, attempt):
+    attempt(10, 40, 0)
+    (name,) = server.runs
+    # What had not been sent yet when the process was killed, though the checkpoint of 40 was written.
+    del server.history[name][2:]
+    server.summary[name] = {"time/env_steps": 20, "train/kl": 1 / 20}
+    attempt(50, 60, 40)
+    assert list(server.runs) == [name]
+    assert [row["time/env_steps"] for row in server.history[name]] == [10, 20, 30, 40, 50, 60, 60]
+
+
+@pytest.mark.parametrize("modes", [("offline", "offline"), ("online", "offline"), ("offline", "online")])
+def test_a_run_that_the_server_knows_stays_one_run_however_it_is_resumed(server, tmp_path, attempt, modes, capfd):
+    before, after = modes
+    attempt(10, 40, 0, before)
+    if before == "offline":
+        assert main(["sync", str(tmp_path / "run")]) == 0
+    (name,) = server.runs
+    assert len(server.history[name]) == 4
+    # Twice, the first time without an upload: what the server knows is remembered.
+    attempt(30, 50, 20, after)
+    attempt(40, 60, 30, after)
+    if after == "offline":
+        assert main(["sync", str(tmp_path / "run"), "--json"]) == 0
+        assert [run["state"] for run in json.loads(capfd.readouterr().out.splitlines()[-1])["runs"]] == ["uploaded"]
+        assert server.offsets.count(0) == 2, "the upload begins at the first line"
+    assert list(server.runs) == [name]
+    rows = server.history[name]
+    assert [row["time/env_steps"] for row in rows] == [10, 20, 30, 40, 50, 60, 60]
+    assert [row.get("train/kl") for row in rows] == [*(1 / step for step in range(10, 70, 10)), None]
+    assert server.summary[name]["eval/retention"] == 0.9
+
+
+def test_copies_of_a_folder_whose_run_was_never_uploaded_are_runs_of_their_own(server, tmp_path, attempt, capfd):
+    attempt(10, 40, 0, "offline")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy" / "run")
+    attempt(30, 60, 20, "offline")
+    assert main(["sync", str(tmp_path / "run")]) == main(["sync", str(tmp_path / "copy")]) == 0
+    assert sorted(len(rows) for rows in server.history.values()) == [4, 7]
 
 
 @pytest.mark.parametrize("status", [401, 403])

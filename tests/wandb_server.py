@@ -17,7 +17,7 @@ class WandbServer:
 
     def __init__(self):
         self.runs, self.history, self.summary, self.files, self.artifacts, self.used = {}, {}, {}, {}, [], []
-        self.resumed, self.status, self.unknown = [], 200, []
+        self.resumed, self.status, self.unknown, self.offsets = [], 200, [], []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -76,7 +76,10 @@ class WandbServer:
         for name, part in (body.get("files") or {}).items():
             rows = [json.loads(line) for line in part["content"]]
             if name == "wandb-history.jsonl":
-                self.history.setdefault(run, []).extend(rows)
+                # Lines are placed where the client says: one that sends a run again from its start writes over it.
+                stored, place = self.history.setdefault(run, []), part["offset"]
+                self.offsets.append(place)
+                stored[place : place + len(rows)] = rows
             elif name == "wandb-summary.json":
                 self.summary.setdefault(run, {}).update(rows[-1])
 

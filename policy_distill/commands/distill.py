@@ -13,6 +13,7 @@ import tyro
 from policy_distill.commands.comparison_tables import verdict_text
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
+from policy_distill.interrupts import Interrupted, terminated_like_interrupted
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,26 @@ class Distill:
 
     def run(self) -> int:
         """Distil and show the table."""
+        # From the first moment on: what follows is a second of imports, and a teacher to load.
+        with terminated_like_interrupted():
+            try:
+                return self._distil()
+            except KeyboardInterrupt as interrupt:
+                going_on = f"; go on with: {resume_command()}" if self._kept(interrupt) else ""
+                print(f"{str(interrupt) or 'interrupted'}{going_on}", file=sys.stderr)
+                return 130
+
+    def _kept(self, interrupt: KeyboardInterrupt) -> bool:
+        """Say whether an interrupted run can be gone on with."""
+        if isinstance(interrupt, Interrupted):
+            return interrupt.saved
+        from policy_distill.run_folder import RunFolder
+
+        # Stopped at once: a checkpoint may be of the run that was to be replaced.
+        return not self.overwrite and RunFolder(self.out).resumable
+
+    def _distil(self) -> int:
         from policy_distill.commands.policies import find_env, say_applied
-        from policy_distill.interrupts import Interrupted
         from policy_distill.loop import distill
         from policy_distill.teachers.load import load_teacher
         from policy_distill.teachers.zip_file import find_zip
@@ -81,29 +100,25 @@ class Distill:
             temperature=self.temperature,
         )
         say_applied(teacher)
-        try:
-            result = distill(
-                teacher,
-                env,
-                self.student,
-                config=self.config,
-                tracker=tracker_maker(
-                    self.track,
-                    project=self.project,
-                    group=self.group,
-                    tags=self.tags,
-                    teacher=find_zip(self.teacher),
-                    gradients=self.log_gradients,
-                ),
-                out=self.out,
-                resume=self.resume,
-                overwrite=self.overwrite,
-                progress=not self.json,
-                video=self.video,
-            )
-        except Interrupted as interrupt:
-            print(f"{interrupt}; go on with: {resume_command()}", file=sys.stderr)
-            return 130
+        result = distill(
+            teacher,
+            env,
+            self.student,
+            config=self.config,
+            tracker=tracker_maker(
+                self.track,
+                project=self.project,
+                group=self.group,
+                tags=self.tags,
+                teacher=find_zip(self.teacher),
+                gradients=self.log_gradients,
+            ),
+            out=self.out,
+            resume=self.resume,
+            overwrite=self.overwrite,
+            progress=not self.json,
+            video=self.video,
+        )
         Output(self.json).show(result.evaluation, [])
         if not self.json:
             print(summary(result.evaluation, result.seconds, self.out))

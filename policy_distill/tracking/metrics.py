@@ -35,7 +35,7 @@ METRICS = {
 }
 
 EXTRA = {
-    "rollout/env_restarts": "environments restarted so far, where that was allowed",
+    "rollout/env_restarts": "environments restarted so far, where that was allowed; at the end, in the proof too",
     "train/recoveries": "times that training diverged and went back to the last good student so far",
     "train/rate_scale": "what the learning rate was multiplied by after these",
 }

@@ -14,11 +14,8 @@ from pathlib import Path
 
 from policy_distill.errors import RunFault
 from policy_distill.student_file import write_atomically
+from policy_distill.tracking.attempts import RUN_FILE, SYNCED, read_notes
 from policy_distill.tracking.offline_file import prepare
-from policy_distill.tracking.wandb_start import RUN_FILE
-
-SYNCED = ".synced"
-"""What W&B puts at the end of an uploaded file's name, beside it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class OfflineRun:
     @property
     def command(self) -> list[str]:
         """The command that uploads it."""
-        entity = os.environ.get("WANDB_ENTITY") or _notes(self.folder).get("entity")
+        entity = os.environ.get("WANDB_ENTITY") or read_notes(self.folder).get("entity")
         chosen = ["--entity", entity] if entity else []
         return [sys.executable, "-m", "wandb", "sync", *chosen, str(self.path)]
 
@@ -65,21 +62,17 @@ def sync(run: OfflineRun) -> None:
     if done.returncode or not run.synced:
         said = " ".join((done.stdout + done.stderr).split())[-400:]
         raise RunFault(f"W&B could not upload {run.path}: {said}; try again, or run: {' '.join(run.command)}")
+    known = read_notes(run.folder)
+    if run.path.name.endswith(f"-{known.get('id')}"):
+        write_atomically(run.folder / RUN_FILE, json.dumps({**known, "uploaded": "yes"}).encode())
 
 
 def make_ready(run: OfflineRun) -> None:
     """Let the run's record point at its files where they lie now."""
-    known = _notes(run.folder)
+    known = read_notes(run.folder)
     here = str(run.folder.resolve())
     prepare(run.file, known.get("folder", here), here)
     write_atomically(run.folder / RUN_FILE, json.dumps({**known, "folder": here}).encode())
-
-
-def _notes(folder: Path) -> dict[str, str]:
-    try:
-        return dict(json.loads((folder / RUN_FILE).read_text()))
-    except (OSError, ValueError):
-        return {}
 
 
 def _data_folder(path: Path) -> Path:

@@ -79,6 +79,6 @@ def tracker_maker(mode: str, **arguments: Any) -> Callable[[Path, dict[str, Any]
     if mode == "disabled":
         return None
     if mode == "trackio":
-        known = {name: arguments[name] for name in ("project", "group") if name in arguments}
+        known = {name: arguments[name] for name in ("project", "group", "job_type") if name in arguments}
         return lambda out, config: start_trackio(out, config=config, **known)
     return lambda out, config: start(mode, out, config=config, **arguments)

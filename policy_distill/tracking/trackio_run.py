@@ -2,15 +2,24 @@
 
 In: metrics. Out: rows in trackio's database. It has neither a step metric nor a summary, so that steps go in as they
 are and final values are logged as one last row.
+
+trackio finds the run to resume by its name alone, which two run folders may share, adds to it what a resumed run says
+again, and misses what a killed process had not written yet. So a resumed run is told to it anew, all of it, and takes
+the place of the one before.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from policy_distill.student_file import write_atomically
+from policy_distill.tracking.attempts import RESUMABLE
 from policy_distill.tracking.metrics import STEP, check_names
 from policy_distill.tracking.worker import Worker
 
@@ -18,9 +27,15 @@ LOG = logging.getLogger("policy_distill")
 WAIT_SECONDS = 30
 """Longest wait for it to start, or to write what is left."""
 
+RUN_FILE = "trackio.json"
+"""In the run folder: which runs in which project are this folder's, the last of them the one to keep."""
+
 
 class TrackioTracker:
     """One trackio run. Use `start` to make one."""
+
+    wants_history = True
+    """A resumed distillation must tell this run what came before."""
 
     def __init__(self, run: Any, worker: Worker) -> None:
         self._run = run
@@ -40,14 +55,32 @@ class TrackioTracker:
 
     def close(self) -> None:
         """Finish the run, within a bounded time."""
-        self._worker.submit("finish", self._run.finish, always=True)
+
+        def finish() -> None:
+            with redirect_stdout(sys.stderr):
+                self._run.finish()
+
+        self._worker.submit("finish", finish, always=True)
         self._worker.close(WAIT_SECONDS)
 
 
 def start(
-    out: Path, *, config: dict[str, Any], project: str | None = None, group: str | None = None
+    out: Path,
+    *,
+    config: dict[str, Any],
+    project: str | None = None,
+    group: str | None = None,
+    job_type: str = RESUMABLE,
 ) -> TrackioTracker | None:
-    """Start a run, or return None with a warning where trackio is missing or fails."""
+    """Start a run, or return None with a warning where trackio is missing or fails.
+
+    Args:
+        out: the run folder, which gives the run its name.
+        config: the run's settings.
+        project: "policy-distill" where None.
+        group: the name of the run folder where None.
+        job_type: `distill` for a run that takes the place of an earlier attempt in the same folder.
+    """
     try:
         import trackio
     except ImportError:
@@ -56,13 +89,37 @@ def start(
         )
         return None
     worker = Worker("trackio")
-    name = out.resolve().name
+    name, place = out.resolve().name, project or "policy-distill"
 
     def init() -> Any:
-        return trackio.init(project=project or "policy-distill", name=name, group=group or name, config=config)
+        # What it says of itself must not get between the lines of a program that reads ours.
+        with redirect_stdout(sys.stderr):
+            run = trackio.init(project=place, name=name, group=group or name, config=config)
+        if job_type == RESUMABLE:
+            _take_the_place(trackio, out / RUN_FILE, place, str(run.id))
+        return run
 
     run = worker.ask("start", init, WAIT_SECONDS)
     if run is None:
         worker.close(0.1)
         return None
     return TrackioTracker(run, worker)
+
+
+def _take_the_place(trackio: Any, path: Path, project: str, run_id: str) -> None:
+    """Delete the runs of earlier attempts in the same folder: the one that starts now says all of it again."""
+    try:
+        earlier = {str(known): str(place) for known, place in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        earlier = {}
+    # First of all written down, so that no attempt is forgotten where this one dies here.
+    write_atomically(path, json.dumps({**earlier, run_id: project}).encode())
+    try:
+        for where in set(earlier.values()):
+            for run in trackio.Api().runs(where):
+                if earlier.get(str(run.id)) == where:
+                    run.delete()
+    except Exception as error:
+        LOG.warning("trackio keeps the earlier attempt beside this one (%s)", " ".join(str(error).split())[:300])
+        return
+    write_atomically(path, json.dumps({run_id: project}).encode())

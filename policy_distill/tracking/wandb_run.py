@@ -55,8 +55,8 @@ class WandbTracker:
         self._record: dict[str, Any] = {}
         self.wants_gradients = gradients
         """True where histograms of the gradients were asked for."""
-        self.wants_history = known is None
-        """True where a resumed distillation must tell this run what came before."""
+        self.wants_history = True
+        """A resumed distillation tells this run what came before; what W&B knows of that is not sent again."""
         self._known = known or {}
 
     @property

@@ -5,14 +5,13 @@ In: what the user asks for, and what the environment says. Out: a `WandbTracker`
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from pathlib import Path
 from typing import Any
 
-from policy_distill.student_file import write_atomically
 from policy_distill.tracking import wandb_run
+from policy_distill.tracking.attempts import bring_back, earlier, remember, supersede
 from policy_distill.tracking.metrics import STEP
 from policy_distill.tracking.wandb_run import WandbTracker, folders
 from policy_distill.tracking.worker import Worker, environment
@@ -21,24 +20,6 @@ LOG = logging.getLogger("policy_distill")
 DEFAULT_PROJECT = "policy-distill"
 INIT_SECONDS = 15
 """Longest wait for an online W&B to answer."""
-
-UPLOAD = """This folder holds an offline Weights & Biases run, its artifacts' files included. To upload it, from
-wherever the run folder lies now, on any machine with policy-distill:
-
-    wandb login
-    policy-distill sync RUN_FOLDER
-
-RUN_FOLDER is the folder that this one lies in.
-"""
-
-RESUMABLE = "distill"
-"""The job type of runs that are resumed in their folder."""
-
-SUPERSEDED = "superseded-"
-"""Put before the name of an offline run that a later attempt says again, so that no upload finds it."""
-
-RUN_FILE = "policy_distill.json"
-"""Beside W&B's files: which run this folder's is, so that it goes on under the same id when resumed online."""
 
 
 def start(
@@ -120,20 +101,21 @@ def _init(
     # What W&B fails to tell its makers about itself is no news for whoever runs this.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     with environment(folders(folder)):
+        job = str(arguments["job_type"])
         for attempt in dict.fromkeys((mode, "offline")):
+            # Before there is another of the same name.
+            superseded = supersede(folder, job)
             try:
-                identity = _earlier(folder) if attempt == "online" else {}
+                identity = earlier(folder, attempt, job)
                 run = wandb.init(mode=attempt, settings=_settings(wandb), **arguments, **identity)
                 run.define_metric(STEP)
                 run.define_metric("*", step_metric=STEP)
             except Exception as error:
+                bring_back(superseded)
                 words = " ".join(str(error).split())[:300]
                 LOG.warning("W&B could not start %s (%s: %s)", attempt, type(error).__name__, words)
                 continue
-            job = str(arguments["job_type"])
-            if job == RESUMABLE:
-                _supersede(folder)
-            _remember(folder, attempt, job, run)
+            remember(folder, attempt, job, run)
             return run, attempt == "online", dict(run.summary) if getattr(run, "resumed", False) else None
     return None
 
@@ -149,52 +131,3 @@ def _settings(wandb: Any) -> Any:
     bounded = {"finish_timeout": wandb_run.FINISH_SECONDS, "finish_timeout_raises": True}
     known = getattr(wandb.Settings, "model_fields", {})
     return wandb.Settings(**values, **{name: value for name, value in bounded.items() if name in known})
-
-
-def _earlier(folder: Path) -> dict[str, Any]:
-    """Return what makes an online run go on where it was: resuming works online alone."""
-    try:
-        known = json.loads((folder / RUN_FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return {"id": known["id"], "resume": "allow"} if known.get("mode") == "online" else {}
-
-
-def noted(out: Path) -> dict[str, str]:
-    """Return what a checkpoint keeps of the run that a run folder is tracked by: its id, mode and place."""
-    try:
-        known = json.loads((out / "wandb" / RUN_FILE).read_text())
-        return {name: value for name, value in known.items() if isinstance(value, str)}
-    except (OSError, ValueError, AttributeError):
-        return {}
-
-
-def note_again(out: Path, known: dict[str, str]) -> None:
-    """Write down again which run a folder is tracked by, where that was lost."""
-    if known.get("id", "").isalnum() and not (out / "wandb" / RUN_FILE).exists():
-        write_atomically(out / "wandb" / RUN_FILE, json.dumps(known).encode())
-
-
-def _supersede(folder: Path) -> None:
-    """Rename the offline run of an earlier attempt: the one that starts now says all of it again.
-
-    Left as it is, an upload would show every attempt as a run of its own.
-    """
-    try:
-        known = json.loads((folder / RUN_FILE).read_text())
-        if known["mode"] == "offline" and known["job"] == RESUMABLE:
-            for path in folder.rglob("offline-run-*"):
-                if path.is_dir() and path.name.endswith(f"-{known['id']}"):
-                    path.rename(path.with_name(SUPERSEDED + path.name))
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-
-
-def _remember(folder: Path, mode: str, job: str, run: Any) -> None:
-    known = {"id": str(run.id), "mode": mode, "job": job, "project": str(getattr(run, "project", "") or "")}
-    known["folder"] = str(folder.resolve())
-    # Offline runs do not record it; the upload asks for it.
-    known["entity"] = os.environ.get("WANDB_ENTITY", "")
-    write_atomically(folder / RUN_FILE, json.dumps(known).encode())
-    if mode == "offline":
-        write_atomically(folder / "UPLOAD.txt", UPLOAD.encode())
