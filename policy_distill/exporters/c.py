@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.errors import RequestError
+from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters.c_parts import array
 from policy_distill.exporters.c_source import write_program
-from policy_distill.exporters.parity import Reference
+from policy_distill.exporters.parity import TOLERANCE, Reference, action_span
 from policy_distill.exporters.states import take
 from policy_distill.plan import Plan
 from policy_distill.quantization import QuantizedLayer
@@ -84,7 +84,7 @@ def write(
     path.mkdir()
     (path / "policy.h").write_text(program.header)
     (path / "policy.c").write_text(program.source)
-    (path / "policy_test.c").write_text(_self_test(plan, reference, program.obs_type, program.action_type))
+    (path / "policy_test.c").write_text(_self_test(student, reference, program.obs_type, program.action_type))
     (path / "policy.json").write_text(json.dumps(record, indent=2) + "\n")
     return {"flash_bytes": program.flash_bytes, "ram_bytes": program.ram_bytes, **_sections(path)}
 
@@ -93,7 +93,7 @@ def run_self_test(path: Path) -> None:
     """Compile without a warning and run the self-test.
 
     Raises:
-        RuntimeError: with what the compiler or the test said.
+        RunFault: with what the compiler or the test said.
     """
     with tempfile.TemporaryDirectory() as folder:
         _call(
@@ -151,15 +151,18 @@ def compiler() -> str:
     return found
 
 
-def _self_test(plan: Plan, reference: Reference, obs_type: str, action_type: str) -> str:
+def _self_test(student: Student, reference: Reference, obs_type: str, action_type: str) -> str:
+    plan = student.plan
     # Ties may fall either way on another machine, so they are not recorded.
     kept = np.flatnonzero(reference.margins > 1e-3)[:N_RECORDED]
     kept = kept if len(kept) else np.arange(min(N_RECORDED, len(reference.actions)))
     rows = raw_rows(plan, take(reference.obs, kept), CTYPES[obs_type])
     actions = reference.actions[kept].reshape(len(kept), -1)
     exact = plan.action_map.kind == "index"
-    span = np.maximum(np.ptp(reference.actions.reshape(len(reference.actions), -1), axis=0), 1e-3)
-    tolerances = np.zeros(actions.shape[1]) if exact else 1e-4 * span
+    used = np.ptp(reference.actions.reshape(len(reference.actions), -1), axis=0)
+    # A student may hardly move its action: what passes for the same here is so to its bounds, as in the parity check.
+    span = np.maximum(1e-4 * used, TOLERANCE * action_span(student, reference.actions))
+    tolerances = np.zeros(actions.shape[1]) if exact else span
     number = {"uint8_t": "uint8_t", "double": "double", "float": "float"}
     return SELF_TEST.format(
         n=len(kept),
@@ -197,5 +200,5 @@ def _typedef(header: str, name: str) -> Any:
 def _call(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}"[:2000])
+        raise RunFault(f"{command[0]} failed:\n{done.stdout}{done.stderr}"[:2000])
     return done.stdout

@@ -50,6 +50,7 @@ def to_sb3(student: Student, env: Any) -> PPO:
     _check_spaces(student)
     dense = [(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]) for layer in _of(plan, "linear")]
     activation = student.metadata["architecture"]["activation"]
+    _check_layers(plan, activation)
     post = student.metadata["action_post_processing"]
     squash = (post["low"], post["high"]) if post["kind"] == "unsquash" else None
     model = PPO(
@@ -101,6 +102,15 @@ def _check_spaces(student: Student) -> None:
     bounds = [] if action_map.kind == "index" else [action_map.low, action_map.high]
     if any(bound is None or not np.isfinite(bound).all() for bound in bounds):
         raise RequestError("expected actions with bounds, as Stable-Baselines3 asks for; wrap the environment")
+
+
+def _check_layers(plan: Plan, activation: str) -> None:
+    n_images, n_dense = len(_of(plan, "conv2d")), len(_of(plan, "linear"))
+    images = ["scale", *["conv2d", activation] * n_images, "flatten"] if plan.featurizer.is_image else []
+    squashed = plan.family == "deterministic" and plan.action_map.kind == "unsquash"
+    expected = [*images, *["linear", activation] * (n_dense - 1), "linear", *["tanh"] * squashed]
+    if [layer["op"] for layer in plan.layers] != expected or activation not in ACTIVATIONS:
+        raise RequestError("expected layers in the order of an mlp or a cnn, as Stable-Baselines3's policies have them")
 
 
 def _of(plan: Plan, op: str) -> list[Any]:

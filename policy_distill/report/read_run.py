@@ -5,13 +5,13 @@ In: folders. Out: a `Run` each. Whatever is missing or broken in a folder is lef
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from policy_distill.config import DistillConfig
+from policy_distill.plain_file import read_json_object
 from policy_distill.tracking.jsonl import read_metrics
 from policy_distill.tracking.metrics import STEP
 
@@ -83,7 +83,7 @@ class Run:
 
 def read_run(path: Path) -> Run | None:
     """Return the run in a folder; None where there is none."""
-    config = read_json(path / "config.json")
+    config = read_json_object(path / "config.json")
     if "env_id" not in config:
         return None
     rows = [row for row in read_metrics(path / "metrics.jsonl", lenient=True) if _is_row(row)]
@@ -93,8 +93,8 @@ def read_run(path: Path) -> Run | None:
         path,
         config,
         thinned(rows, MAX_ROWS),
-        read_json(path / "evaluation.json"),
-        read_json(path / "perturbed.json"),
+        read_json_object(path / "evaluation.json"),
+        read_json_object(path / "perturbed.json"),
         video if small else None,
     )
 
@@ -104,15 +104,6 @@ def find_runs(folder: Path) -> list[Run]:
     paths = (path for path in sorted(folder.rglob("config.json")) if "wandb" not in path.relative_to(folder).parts)
     found = [read_run(path.parent) for path in paths]
     return [run for run in found if run is not None]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a file's JSON object; an empty one where there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _is_row(row: Any) -> bool:

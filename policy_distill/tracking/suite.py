@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from policy_distill.plain_file import read_json_object
 from policy_distill.tracking.wandb_run import student_row
 from policy_distill.tracking.wandb_start import start
 
@@ -31,8 +31,5 @@ def track_suite(mode: str, out: Path, folders: list[Path]) -> None:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    try:
-        config, evaluation = (json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json"))
-        return config, evaluation
-    except (OSError, ValueError):
-        return None
+    config, evaluation = (read_json_object(folder / name) for name in ("config.json", "evaluation.json"))
+    return (config, evaluation) if config and evaluation else None

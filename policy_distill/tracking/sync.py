@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from policy_distill.errors import RunFault
+from policy_distill.plain_file import read_json_object
 from policy_distill.student_file import write_atomically
 from policy_distill.tracking.offline_file import prepare
 from policy_distill.tracking.wandb_start import RUN_FILE
@@ -64,7 +66,7 @@ def sync(run: OfflineRun) -> None:
     done = subprocess.run(run.command, capture_output=True, text=True, check=False)
     if done.returncode or not run.synced:
         said = " ".join((done.stdout + done.stderr).split())[-400:]
-        raise RunFault(f"W&B could not upload {run.path}: {said}; try again, or run: {' '.join(run.command)}")
+        raise RunFault(f"W&B could not upload {run.path}: {said}; try again, or run: {shlex.join(run.command)}")
 
 
 def make_ready(run: OfflineRun) -> None:
@@ -76,10 +78,7 @@ def make_ready(run: OfflineRun) -> None:
 
 
 def _notes(folder: Path) -> dict[str, str]:
-    try:
-        return dict(json.loads((folder / RUN_FILE).read_text()))
-    except (OSError, ValueError):
-        return {}
+    return {name: value for name, value in read_json_object(folder / RUN_FILE).items() if isinstance(value, str)}
 
 
 def _data_folder(path: Path) -> Path:

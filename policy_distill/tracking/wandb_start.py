@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from policy_distill.plain_file import read_json_object
 from policy_distill.student_file import write_atomically
 from policy_distill.tracking import wandb_run
 from policy_distill.tracking.metrics import STEP
@@ -153,20 +154,14 @@ def _settings(wandb: Any) -> Any:
 
 def _earlier(folder: Path) -> dict[str, Any]:
     """Return what makes an online run go on where it was: resuming works online alone."""
-    try:
-        known = json.loads((folder / RUN_FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return {"id": known["id"], "resume": "allow"} if known.get("mode") == "online" else {}
+    known = read_json_object(folder / RUN_FILE)
+    return {"id": str(known.get("id")), "resume": "allow"} if known.get("mode") == "online" else {}
 
 
 def noted(out: Path) -> dict[str, str]:
     """Return what a checkpoint keeps of the run that a run folder is tracked by: its id, mode and place."""
-    try:
-        known = json.loads((out / "wandb" / RUN_FILE).read_text())
-        return {name: value for name, value in known.items() if isinstance(value, str)}
-    except (OSError, ValueError, AttributeError):
-        return {}
+    known = read_json_object(out / "wandb" / RUN_FILE)
+    return {name: value for name, value in known.items() if isinstance(value, str)}
 
 
 def note_again(out: Path, known: dict[str, str]) -> None:
@@ -181,7 +176,7 @@ def _supersede(folder: Path) -> None:
     Left as it is, an upload would show every attempt as a run of its own.
     """
     try:
-        known = json.loads((folder / RUN_FILE).read_text())
+        known = read_json_object(folder / RUN_FILE)
         if known["mode"] == "offline" and known["job"] == RESUMABLE:
             for path in folder.rglob("offline-run-*"):
                 if path.is_dir() and path.name.endswith(f"-{known['id']}"):
