@@ -19,8 +19,9 @@ import numpy as np
 
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters.c_parts import array
-from policy_distill.exporters.c_source import write_program
+from policy_distill.exporters.c_source import Program, write_program
 from policy_distill.exporters.parity import TOLERANCE, Reference, action_span
+from policy_distill.exporters.quantize import TWIN_DIFFERENCE
 from policy_distill.exporters.states import take
 from policy_distill.plan import Plan
 from policy_distill.quantization import QuantizedLayer
@@ -84,7 +85,7 @@ def write(
     path.mkdir()
     (path / "policy.h").write_text(program.header)
     (path / "policy.c").write_text(program.source)
-    (path / "policy_test.c").write_text(_self_test(student, reference, program.obs_type, program.action_type))
+    (path / "policy_test.c").write_text(_self_test(student, reference, program, quantized is not None))
     (path / "policy.json").write_text(json.dumps(record, indent=2) + "\n")
     return {"flash_bytes": program.flash_bytes, "ram_bytes": program.ram_bytes, **_sections(path)}
 
@@ -151,23 +152,24 @@ def compiler() -> str:
     return found
 
 
-def _self_test(student: Student, reference: Reference, obs_type: str, action_type: str) -> str:
+def _self_test(student: Student, reference: Reference, program: Program, quantized: bool) -> str:
     plan = student.plan
     # Ties may fall either way on another machine, so they are not recorded.
     kept = np.flatnonzero(reference.margins > 1e-3)[:N_RECORDED]
     kept = kept if len(kept) else np.arange(min(N_RECORDED, len(reference.actions)))
-    rows = raw_rows(plan, take(reference.obs, kept), CTYPES[obs_type])
+    rows = raw_rows(plan, take(reference.obs, kept), CTYPES[program.obs_type])
     actions = reference.actions[kept].reshape(len(kept), -1)
     exact = plan.action_map.kind == "index"
     used = np.ptp(reference.actions.reshape(len(reference.actions), -1), axis=0)
-    # A student may hardly move its action: what passes for the same here is so to its bounds, as in the parity check.
-    span = np.maximum(1e-4 * used, TOLERANCE * action_span(student, reference.actions))
+    # A student may hardly move its action: what passes for the same here is what passed the check against it.
+    least = TWIN_DIFFERENCE if quantized else TOLERANCE
+    span = np.maximum(1e-4 * used, least * action_span(student, reference.actions))
     tolerances = np.zeros(actions.shape[1]) if exact else span
     number = {"uint8_t": "uint8_t", "double": "double", "float": "float"}
     return SELF_TEST.format(
         n=len(kept),
-        observations=array("recorded_obs", rows, number[obs_type]),
-        actions=array("recorded_action", actions, action_type),
+        observations=array("recorded_obs", rows, number[program.obs_type]),
+        actions=array("recorded_action", actions, program.action_type),
         tolerances=array("tolerance", tolerances, "double"),
     )
 
