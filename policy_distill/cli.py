@@ -40,7 +40,11 @@ def guarded(call: Callable[[], int | None]) -> int:
         # The reader of our output left (as `head` does); what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            # A path that was named, or one below it: its name is too long, its folder is closed, its disk is full.
+            advice = "check the path, its permissions and the room on its disk"
+            return _say(f"{error.filename} cannot be used ({error.strerror}); {advice}", 2)
         traceback.print_exc()
         return _say("this is a fault of policy-distill; please report it with the lines above", 1)
 

@@ -94,9 +94,8 @@ class Session:
         if self.config.actor == "student":
             return student, 0.0
         share = 1.0 - self.progress
-        return MixedActor(
-            teacher, student, share, np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
-        ), share
+        rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
+        return MixedActor(teacher, student, share, rng), share
 
     def collect(self) -> Rollout:
         """Gather the next rollout, shorter where fewer steps are left."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from policy_distill.actions import ActionMap
 from policy_distill.distributions.table import make_family
+from policy_distill.errors import RequestError
 from policy_distill.interfaces import ActionDistribution, Teacher
 from policy_distill.layers import count_macs
 from policy_distill.networks.table import describe_layers, make_network
@@ -149,7 +150,11 @@ class StudentPolicy(nn.Module):
 
     @classmethod
     def from_file(cls, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> StudentPolicy:
-        """Rebuild a trainable student from what a student file holds."""
+        """Rebuild a trainable student from what a student file holds.
+
+        Raises:
+            RequestError: where its layers are not those that its specification makes.
+        """
         architecture, distribution = metadata["architecture"], metadata["distribution"]
         spec = StudentSpec(
             network=architecture["spec"],
@@ -163,6 +168,8 @@ class StudentPolicy(nn.Module):
             takes_action_masks=metadata.get("takes_action_masks", False),
         )
         policy = cls(spec, torch.Generator())
+        if describe_layers(policy.network, policy.featurizer.shape) != architecture["layers"]:
+            raise RequestError(f"expected the layers of {spec.network!r} in the student's file, found others")
         policy.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})
         return policy
 

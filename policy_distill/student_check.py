@@ -6,6 +6,7 @@ costs memory or time when acting is bounded by what the file itself has.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -14,16 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.actions import KINDS
-from policy_distill.layers import OPS
+from policy_distill.action_check import Shape, check_actions, check_space, n_outputs_of, require, size_of, whole_numbers
+from policy_distill.layers import OPS, count_macs
 
-MAX_SIZE = 2**24
-"""Numbers in one observation or action."""
 MAX_PATCHES = 2**28
 """Numbers in the patches that a convolution takes out of one image."""
-DTYPES = frozenset("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split())
+SIZES = ("n_params", "n_bytes", "macs")
+STD = (None, "vector", "head")
+"""Where a Gaussian student's log σ comes from."""
 
-Shape = tuple[int, ...]
 Tensors = Mapping[str, np.ndarray]
 
 
@@ -34,82 +34,36 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         ValueError: saying what does not fit.
         KeyError, TypeError, IndexError, AttributeError: for a record that lacks something or holds another type.
     """
-    _check_space(record["observation_space"], nested=True)
-    _check_space(record["action_space"], nested=False)
-    _check_actions(record["action_post_processing"], _size(record["action_space"]))
+    _check_weights(tensors)
+    check_space(record["observation_space"], nested=True)
+    check_space(record["action_space"], nested=False)
+    check_actions(record["action_post_processing"], record["action_space"], record["distribution"])
     architecture = record["architecture"]
-    n_outputs = _n_outputs(record["distribution"])
+    n_outputs = n_outputs_of(record["distribution"])
+    require(architecture["activation"] in OPS and architecture["log_std"] in STD, "an unknown activation or log σ")
     if architecture["log_std"] == "vector":
+        require(record["distribution"]["family"].endswith("gaussian"), "a log σ of what is no Gaussian")
         n_outputs //= 2
-        _require(tensors["log_std"].shape == (n_outputs,), "log σ has another shape than the actions")
-    shape = _whole_numbers(architecture["input_shape"])
-    _require(shape == _feature_shape(record["observation_space"]), "the network takes other features than are observed")
+        require(tensors["log_std"].shape == (n_outputs,), "log σ has another shape than the actions")
+    shape = whole_numbers(architecture["input_shape"])
+    require(shape == _feature_shape(record["observation_space"]), "the network takes other features than are observed")
     for layer in architecture["layers"]:
-        _require(layer["op"] in OPS, f"a layer of the unknown kind {str(layer['op'])[:40]!r}")
+        require(layer["op"] in OPS, f"a layer of the unknown kind {str(layer['op'])[:40]!r}")
+        require(("weight" in layer) == (layer["op"] in ("linear", "conv2d")), "a layer with weights that it has not")
         shape = SHAPES[layer["op"]](layer, tensors, shape)
-    _require(shape == (n_outputs,), f"the network has outputs {shape}, its distribution needs {n_outputs}")
+    require(shape == (n_outputs,), f"the network has outputs {shape}, its distribution needs {n_outputs}")
     _check_specification(architecture["spec"], sum(array.size for array in tensors.values()))
-    _require(isinstance(architecture["n_params"], int), "n_params is no whole number")
-    _check_provenance(record["provenance"])
+    sizes = [sum(array.size for array in tensors.values()), sum(array.nbytes for array in tensors.values())]
+    sizes.append(count_macs(architecture["layers"], tensors))
+    require([architecture[key] for key in SIZES] == sizes, f"{', '.join(SIZES)} that are not its own")
+    _check_words(record)
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _whole_numbers(values: Any, least: int = 1) -> Shape:
-    _require(isinstance(values, list | tuple), "expected a list of whole numbers")
-    _require(all(type(value) is int and least <= value <= MAX_SIZE for value in values), "a size is out of range")
-    _require(len(values) <= 8 and math.prod(values) <= MAX_SIZE, "a shape is too large")
-    return tuple(values)
-
-
-def _check_space(space: Any, *, nested: bool) -> None:
-    kind = space["type"]
-    _require(space.get("dtype", "int64") in DTYPES, "a space of an unknown dtype")
-    if kind == "Dict":
-        _require(nested and isinstance(space["spaces"], dict) and bool(space["spaces"]), "a Dict space in another one")
-        for sub in space["spaces"].values():
-            _check_space(sub, nested=False)
-    elif kind == "Box":
-        _whole_numbers(space["shape"])
-        for bound in (space["low"], space["high"]):
-            _require(np.size(_numbers(bound)) in (1, _size(space)), "bounds of another shape than their space")
-    elif kind == "Discrete":
-        _whole_numbers([space["n"]])
-        _check_start(space["start"], ())
-    elif kind == "MultiDiscrete":
-        nvec = np.asarray(space["nvec"])
-        _require(nvec.dtype.kind == "i" and nvec.size > 0 and nvec.min() > 0 and nvec.max() <= MAX_SIZE, "no such nvec")
-        _require(int(nvec.sum()) <= MAX_SIZE, "an nvec of too many choices")
-        _check_start(space["start"], nvec.shape)
-    elif kind == "MultiBinary":
-        _whole_numbers([space["n"]] if isinstance(space["n"], int) else space["n"])
-    else:
-        raise ValueError(f"a space of the unknown type {str(kind)[:40]!r}")
-
-
-def _numbers(values: Any) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
-    _require(not np.isnan(array).any(), "a bound that is no number")
-    return array
-
-
-def _check_start(start: Any, shape: Shape) -> None:
-    array = np.asarray(start)
-    _require(array.dtype.kind == "i" and array.shape in ((), shape), "a start that is no whole number")
-    _require(bool((np.abs(array) < 2**40).all()), "a start out of range")
-
-
-def _size(space: Any) -> int:
-    """Numbers in one element of a space."""
-    kind = space["type"]
-    if kind == "Box":
-        return math.prod(space["shape"])
-    if kind == "MultiBinary":
-        return math.prod([space["n"]] if isinstance(space["n"], int) else space["n"])
-    return np.size(space["nvec"]) if kind == "MultiDiscrete" else 1
+def _check_weights(tensors: Tensors) -> None:
+    """A policy that divides by what is no number acts at random; engines and exporters take float32 for granted."""
+    for name, array in tensors.items():
+        require(array.dtype == np.float32, f"weights {name[:40]!r} of {array.dtype}, expected float32")
+        require(bool(np.isfinite(array).all()), f"weights {name[:40]!r} that are not finite")
 
 
 def _feature_shape(space: Any) -> Shape:
@@ -122,63 +76,48 @@ def _feature_shape(space: Any) -> Shape:
         return (first, *rest) if first == min(space["shape"]) else (rest[1], first, rest[0])
     if kind == "Discrete":
         return (space["n"],)
-    return (int(np.sum(space["nvec"])),) if kind == "MultiDiscrete" else (_size(space),)
-
-
-def _check_actions(values: Any, size: int) -> None:
-    shape, kind = _whole_numbers(values["shape"]), values["kind"]
-    _require(kind in KINDS and values["dtype"] in DTYPES, "actions of an unknown kind or dtype")
-    _require(math.prod(shape) == size, "actions of another shape than their space")
-    for bound in (values["low"], values["high"]):
-        _require((bound is None) == (kind in ("index", "none")), "bounds of actions are missing, or have no use")
-        _require(bound is None or _numbers(bound).shape == (size,), "bounds of actions of another shape")
-    _check_start(values["start"], shape)
-
-
-def _n_outputs(distribution: Any) -> int:
-    """Parameters of a family as a file names it."""
-    family, config = distribution["family"], distribution["config"]
-    if family == "multi_categorical":
-        return sum(_whole_numbers(config["nvec"]))
-    (size,) = _whole_numbers([config["n" if family in ("categorical", "bernoulli") else "dim"]])
-    factors = {"categorical": 1, "bernoulli": 1, "deterministic": 1, "diagonal_gaussian": 2, "squashed_gaussian": 2}
-    return size * factors[family]
+    return (int(np.sum(space["nvec"])),) if kind == "MultiDiscrete" else (size_of(space),)
 
 
 def _check_specification(spec: Any, n_numbers: int) -> None:
     """A network is made anew from its specification when it trains on; it must not be larger than what was saved."""
-    _require(isinstance(spec, str) and len(spec) <= 200, "a specification that is no short text")
+    require(isinstance(spec, str) and len(spec) <= 200, "a specification that is no short text")
     widths = [int(width) for width in re.findall(r"\d{1,9}", spec)]
     products = [first * second for first, second in pairwise(widths)]
-    _require(max([0, *widths, *products]) <= n_numbers, f"the specification {spec[:40]!r} is larger than its weights")
+    require(max([0, *widths, *products]) <= n_numbers, f"the specification {spec[:40]!r} is larger than its weights")
 
 
-def _check_provenance(provenance: Any) -> None:
+def _check_words(record: Mapping[str, Any]) -> None:
+    """What is only said of a student is printed and written to other files, as strict JSON."""
+    json.dumps({key: value for key, value in record.items() if key != "action_post_processing"}, allow_nan=False)
+    require(isinstance(record["retention"], dict | None), "a retention that is no record")
+    provenance = record["provenance"]
     wrappers = provenance.get("env_wrappers", [])
-    _require(isinstance(provenance, dict) and isinstance(wrappers, list), "a provenance of an unknown form")
+    require(isinstance(provenance, dict) and isinstance(wrappers, list), "a provenance of an unknown form")
     for spec in wrappers:
-        _require(isinstance(spec["name"], str) and isinstance(spec["kwargs"], dict), "a wrapper of an unknown form")
+        require(isinstance(spec["name"], str) and isinstance(spec["kwargs"], dict), "a wrapper of an unknown form")
 
 
 def _linear(layer: Any, tensors: Tensors, shape: Shape) -> Shape:
     weight, bias = tensors[layer["weight"]], tensors[layer["bias"]]
     n_out = weight.shape[0]
-    _require(weight.shape == (n_out, *shape) and bias.shape == (n_out,), "a linear layer does not fit what it takes")
+    require(weight.shape == (n_out, *shape) and bias.shape == (n_out,), "a linear layer does not fit what it takes")
     return (n_out,)
 
 
 def _conv2d(layer: Any, tensors: Tensors, shape: Shape) -> Shape:
     weight, bias, stride = tensors[layer["weight"]], tensors[layer["bias"]], layer["stride"]
-    _require(len(shape) == 3 and weight.ndim == 4 and type(stride) is int and stride >= 1, "a convolution of no image")
+    require(len(shape) == 3 and weight.ndim == 4 and type(stride) is int and stride >= 1, "a convolution of no image")
     n_out, n_in, *kernel = weight.shape
     rows, columns = ((size - width) // stride + 1 for size, width in zip(shape[1:], kernel, strict=True))
-    _require(n_in == shape[0] and bias.shape == (n_out,) and min(rows, columns, *kernel) > 0, "a convolution too large")
-    _require(rows * columns * math.prod((n_in, *kernel)) <= MAX_PATCHES, "a convolution of too many patches")
+    require(n_in == shape[0] and bias.shape == (n_out,) and min(rows, columns, *kernel) > 0, "a convolution too large")
+    require(rows * columns * math.prod((n_in, *kernel)) <= MAX_PATCHES, "a convolution of too many patches")
+    require(list(layer["output_shape"]) == [n_out, rows, columns], "an image of another shape than its convolution's")
     return (n_out, rows, columns)
 
 
 def _scale(layer: Any, tensors: Tensors, shape: Shape) -> Shape:
-    _require(isinstance(layer["factor"], int | float), "a factor that is no number")
+    require(isinstance(layer["factor"], float) and math.isfinite(layer["factor"]), "a factor that is no number")
     return shape
 
 

@@ -17,9 +17,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from policy_distill.errors import RequestError
+from policy_distill.plain_file import open_plain
 
 KEY = "policy_distill"
 FORMAT_VERSION = 1
+MAX_HEADER = 2**24
+"""Bytes of a header: a student's record has kilobytes, or megabytes where each pixel has bounds of its own."""
+MAX_STUDENT = 2**29
+"""Bytes of a student; it is compact, and acting needs a copy of it or two."""
 SEAL = ', "sha256": "'
 """What stands before the checksum, which closes the record."""
 
@@ -29,28 +34,33 @@ def write_sealed(path: str | Path, tensors: dict[str, np.ndarray], metadata: dic
     record = {"format_version": FORMAT_VERSION, **{key: value for key, value in metadata.items() if key != "sha256"}}
     text = json.dumps(record)
     sealed = f'{text[:-1]}{SEAL}{_digest(tensors, text)}"}}'
+    if len(sealed) > MAX_HEADER // 2:
+        raise RequestError(
+            f"expected a record of at most {MAX_HEADER // 2:,} characters for {path}, found {len(sealed):,}"
+        )
     write_atomically(Path(path), save(tensors, metadata={KEY: sealed}))
 
 
-def read_sealed(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read and check what `write_sealed` wrote.
+def read_sealed(path: str | Path, most: int | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read and check what `write_sealed` wrote, of at most so many bytes; no more is read before it is known to fit.
 
     Raises:
         RequestError: for a missing, foreign, truncated or altered file, or one of a newer format; it says which.
     """
     path = Path(path)
-    data = _read_bytes(path)
-    header = _header(path, data)
+    file, size = open_plain(path, "a student file", "name the student.safetensors of a run folder")
+    if most is not None and size > most:
+        file.close()
+        raise RequestError(f"expected a student file of at most {most:,} bytes, found {size:,} at {path}; name another")
     try:
-        sealed = header["__metadata__"][KEY]
-        record = json.loads(sealed)
-    except (KeyError, TypeError, ValueError, RecursionError):
-        raise RequestError(f"{path} is a safetensors file but not a student: it has no {KEY!r} record") from None
-    version = record.get("format_version") if isinstance(record, dict) else None
-    if version != FORMAT_VERSION:
-        raise RequestError(
-            f"{path} has student format {version!r}, this version reads {FORMAT_VERSION}; upgrade policy-distill"
-        )
+        with file:
+            start = file.read(8 + MAX_HEADER)
+            header = _header(path, start, size)
+            sealed, record = _record(path, header, size - 8 - int.from_bytes(start[:8], "little"))
+            file.seek(0)
+            data = file.read(size)
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read ({error.strerror}); copy it again from its source") from None
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -66,7 +76,7 @@ def read_sealed(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
 def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read and check a student file; errors as of `read_sealed`, and for a checkpoint."""
-    tensors, record = read_sealed(path)
+    tensors, record = read_sealed(path, MAX_STUDENT)
     if "architecture" not in record:
         raise RequestError(f"expected a student, found a checkpoint at {path}; the run ends with a student.safetensors")
     return tensors, record
@@ -77,12 +87,11 @@ def is_student_file(path: str | Path) -> bool:
     path = Path(path)
     if path.suffix == ".safetensors":
         return True
-    if not path.is_file():
-        return False
     try:
-        with path.open("rb") as file:
+        file, _ = open_plain(path, "a student file")
+        with file:
             return file.read(9)[8:] == b"{"
-    except OSError:
+    except (RequestError, OSError):
         return False
 
 
@@ -116,33 +125,46 @@ def _sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read_bytes(path: Path) -> bytes:
-    if not path.exists():
-        raise RequestError(f"expected a student file, found nothing at {path}; check the path")
-    if path.is_dir():
-        raise RequestError(f"expected a student file, found a folder at {path}; name the student.safetensors in it")
-    if not path.is_file():
-        raise RequestError(f"expected a student file, found a device or pipe at {path}; name a file")
+def _header(path: Path, start: bytes, size: int) -> dict[str, Any]:
+    """Return the safetensors header, 8 bytes of length and then JSON, once it is known that the file is as it says."""
+    length = int.from_bytes(start[:8], "little")
+    if len(start) < 9 or start[8:9] != b"{":
+        raise RequestError(
+            f"{path} is not a student file: expected safetensors, found {start[:4]!r}; teachers are zips"
+        )
+    if length > size - 8:
+        raise RequestError(f"{path} is truncated: its header has {length} bytes, the file {size}; copy it again")
+    if length > MAX_HEADER:
+        raise RequestError(f"{path} has a header of {length:,} bytes, expected at most {MAX_HEADER:,}; copy it again")
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
-
-
-def _header(path: Path, data: bytes) -> dict[str, Any]:
-    """Return the safetensors header: 8 bytes of length, then JSON."""
-    size = int.from_bytes(data[:8], "little")
-    if len(data) < 9 or data[8:9] != b"{":
-        raise RequestError(f"{path} is not a student file: expected safetensors, found {data[:4]!r}; teachers are zips")
-    if size > len(data) - 8:
-        raise RequestError(f"{path} is truncated: its header has {size} bytes, the file {len(data)}; copy it again")
-    try:
-        header = json.loads(data[8 : 8 + size])
+        header = json.loads(start[8 : 8 + length])
     except (ValueError, RecursionError):
         raise RequestError(f"{path} was altered: its header is not JSON; copy it again from its source") from None
     if not isinstance(header, dict):
         raise RequestError(f"{path} is not a student file: its header is not a JSON object")
     return header
+
+
+def _record(path: Path, header: dict[str, Any], n_bytes: int) -> tuple[str, dict[str, Any]]:
+    """Return the record as text and as values; `n_bytes` is the size of what follows the header."""
+    try:
+        sealed = header["__metadata__"][KEY]
+        record = json.loads(sealed)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise RequestError(f"{path} is a safetensors file but not a student: it has no {KEY!r} record") from None
+    version = record.get("format_version") if isinstance(record, dict) else None
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise RequestError(
+            f"{path} has student format {str(version)[:40]}, this version reads {FORMAT_VERSION}; upgrade"
+        )
+    try:
+        declared = max((part["data_offsets"][1] for name, part in header.items() if name != "__metadata__"), default=0)
+        whole = declared == n_bytes
+    except (KeyError, TypeError, IndexError):
+        whole = False
+    if not whole:
+        raise RequestError(f"{path} is truncated or altered: its arrays are of another size; copy it again")
+    return sealed, record
 
 
 def _digest(tensors: dict[str, np.ndarray], text: str) -> str:

@@ -28,6 +28,10 @@ class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
         space = env.observation_space
         if not isinstance(space, spaces.Box) or n_stack < 1:
             raise RequestError(f"expected a Box to stack {n_stack} frames of, found {space}")
+        if space.low.size * n_stack > MAX_STACKED:
+            raise RequestError(
+                f"expected stacked frames of at most {MAX_STACKED:,} numbers, found {n_stack} of {space}"
+            )
         self.n_stack = n_stack
         self._axis = 0 if is_image_space(space) and is_image_space_channels_first(space) else -1
         low, high = (np.repeat(bound, n_stack, axis=self._axis) for bound in (space.low, space.high))
@@ -79,6 +83,12 @@ WRAPPERS: dict[str, Callable[..., gymnasium.Env[Any, Any]]] = {
 
 MOST = {"n_stack": 64, "frame_skip": 64, "screen_size": 1024, "noop_max": 10_000}
 """Arguments that cost memory or time, and what they are at most: they may come from a file."""
+LARGEST = 1e9
+"""Any other argument."""
+MAX_WRAPPERS = 16
+"""Wrappers around one environment."""
+MAX_STACKED = 2**24
+"""Numbers in stacked frames; stacks may be stacked."""
 
 
 def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gymnasium.Env[Any, Any]:
@@ -87,21 +97,24 @@ def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gy
     Raises:
         RequestError: for an unknown name, or arguments that a wrapper does not take.
     """
+    if len(specs) > MAX_WRAPPERS:
+        raise RequestError(f"expected at most {MAX_WRAPPERS} wrappers, found {len(specs)}; name them with --wrapper")
     for spec in specs:
         if spec["name"] not in WRAPPERS:
             raise RequestError(f"expected a wrapper among {', '.join(WRAPPERS)}, found {spec['name']!r}")
         kwargs = spec.get("kwargs", {})
         for key, value in kwargs.items():
-            if not isinstance(value, int | float) or value > MOST.get(key, float("inf")):
-                found = value if isinstance(value, int | float) else type(value).__name__
+            # Written so that NaN is refused too.
+            if not isinstance(value, int | float) or not abs(value) <= MOST.get(key, LARGEST):
+                found = f"{value:.6g}" if isinstance(value, float) else type(value).__name__
+                found = str(value) if isinstance(value, int) and abs(value) < 1e18 else found
                 raise RequestError(
-                    f"the wrapper {spec['name']} expects {key} to be a number"
-                    + (f" of at most {MOST[key]}" if key in MOST else "")
-                    + f", found {found}"
+                    f"the wrapper {spec['name']} expects {key} to be a number of at most {MOST.get(key, LARGEST):g}, "
+                    f"found {found}"
                 )
         try:
             env = WRAPPERS[spec["name"]](env, **kwargs)
-        except (TypeError, AssertionError) as error:
+        except (TypeError, ValueError, AssertionError) as error:
             raise RequestError(f"the wrapper {spec['name']} cannot be applied: {error}") from None
     return env
 

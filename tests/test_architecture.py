@@ -10,9 +10,11 @@ PACKAGE = ROOT / "policy_distill"
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
     ["errors", "version", "interfaces", "threads", "background"],
+    ["plain_file"],
     ["verdict"],
     ["statistics"],
     ["spaces", "observations", "actions", "layers", "plan"],
+    ["action_check"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
     ["schedule", "feature_layout", "recovery", "restarts"],
     ["memory"],

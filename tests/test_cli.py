@@ -141,7 +141,7 @@ WRONG = {
     "unknown loss": (["--loss", "reverse"], "did you mean reverse_kl"),
     "a folder in use": (["--out", "{files}/used"], "--resume or --overwrite"),
     "statistics of another shape": (["--vecnormalize", "{files}/other.pkl"], "expected (4,)"),
-    "missing statistics": (["--vecnormalize", "{files}/none.pkl"], "found no file"),
+    "missing statistics": (["--vecnormalize", "{files}/none.pkl"], "found nothing"),
     "nothing to resume": (["--resume"], "expected a checkpoint"),
 }
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from policy_distill.errors import RequestError
+from policy_distill.errors import RequestError, one_line
 from policy_distill.student_file import is_student_file
 
 
@@ -41,7 +41,7 @@ def find_env(env: str | None, path: Path) -> str:
         raise RequestError(f"expected --env: {path} was made in {known}, which is not registered here")
     chosen = newest if newest is not None and not is_student_file(path) else known
     instead = f" (instead of {known}, which is an older version)" if chosen != known else ""
-    print(f"environment: {chosen}{instead}", file=sys.stderr)
+    print(one_line(f"environment: {chosen}{instead}"), file=sys.stderr)
     return chosen
 
 
@@ -51,7 +51,7 @@ def say_applied(policy: Any) -> None:
         print("observations normalised by the statistics of VecNormalize", file=sys.stderr)
     if policy.env_wrappers:
         parts = [spec["name"] + (f" {spec['kwargs']}" if spec["kwargs"] else "") for spec in policy.env_wrappers]
-        print(f"environment wrapped in: {', '.join(parts)}", file=sys.stderr)
+        print(one_line(f"environment wrapped in: {', '.join(parts)}"), file=sys.stderr)
 
 
 def _environment_in(path: Path) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.errors import RequestError
+from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters.c_self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.c_source import write_program
 from policy_distill.exporters.parity import Reference
@@ -48,7 +48,8 @@ def write(
     path.mkdir()
     (path / "policy.h").write_text(program.header)
     (path / "policy.c").write_text(program.source)
-    (path / "policy_test.c").write_text(self_test(student, reference, program.obs_type, program.action_type))
+    test = self_test(student, reference, program.obs_type, program.action_type, quantized=quantized is not None)
+    (path / "policy_test.c").write_text(test)
     (path / "policy.json").write_text(json.dumps(record, indent=2) + "\n")
     return {"flash_bytes": program.flash_bytes, "ram_bytes": program.ram_bytes, **_sections(path)}
 
@@ -57,7 +58,7 @@ def run_self_test(path: Path) -> None:
     """Compile without a warning and run the self-test.
 
     Raises:
-        RuntimeError: with what the compiler or the test said.
+        RunFault: with what the compiler or the test said.
     """
     with tempfile.TemporaryDirectory() as folder:
         _call(
@@ -142,5 +143,5 @@ def _typedef(header: str, name: str) -> Any:
 def _call(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}"[:2000])
+        raise RunFault(f"{command[0]} failed:\n{done.stdout}{done.stderr}"[:2000])
     return done.stdout

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from policy_distill.exporters.c_parts import array
-from policy_distill.exporters.parity import Reference, under_masks
+from policy_distill.exporters.parity import TOLERANCE, Reference, action_span, under_masks
+from policy_distill.exporters.quantize import TWIN_DIFFERENCE
 from policy_distill.exporters.states import take
 from policy_distill.plan import Plan
 from policy_distill.runtime import Student
@@ -53,11 +54,16 @@ LOOP = """\
     }}"""
 
 
-def self_test(student: Student, reference: Reference, obs_type: str, action_type: str) -> str:
+def self_test(
+    student: Student, reference: Reference, obs_type: str, action_type: str, *, quantized: bool = False
+) -> str:
     """Return the program; where actions may be ruled out it tries that too."""
     plan = student.plan
-    span = np.maximum(np.ptp(reference.actions.reshape(len(reference.actions), -1), axis=0), 1e-3)
-    tolerance = np.zeros(len(span)) if plan.action_map.kind == "index" else 1e-4 * span
+    used = np.ptp(reference.actions.reshape(len(reference.actions), -1), axis=0)
+    # A student may hardly move its action: what passes for the same here is what passed the check against it.
+    least = TWIN_DIFFERENCE if quantized else TOLERANCE
+    span = np.maximum(1e-4 * used, least * action_span(student, reference.actions))
+    tolerance = np.zeros(len(used)) if plan.action_map.kind == "index" else span
     arrays, loops = [array("tolerance", tolerance, "double")], []
     cases = {"recorded": reference}
     if student.takes_action_masks:

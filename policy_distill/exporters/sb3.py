@@ -53,6 +53,7 @@ def to_sb3(student: Student, env: Any) -> PPO:
     if plan.family == "multi_categorical" and student.metadata["action_space"]["type"] == "MultiBinary":
         dense[-1] = _as_bits(*dense[-1])
     activation = student.metadata["architecture"]["activation"]
+    _check_layers(plan, activation)
     post = student.metadata["action_post_processing"]
     squash = (post["low"], post["high"]) if post["kind"] == "unsquash" else None
     model = PPO(
@@ -114,6 +115,15 @@ def _check_spaces(student: Student) -> None:
 def _as_bits(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a layer of bits `[n, D]` for one of choices between two `[2 n, D]`, as a masked teacher's student has."""
     return weight[1::2] - weight[::2], bias[1::2] - bias[::2]
+
+
+def _check_layers(plan: Plan, activation: str) -> None:
+    n_images, n_dense = len(_of(plan, "conv2d")), len(_of(plan, "linear"))
+    images = ["scale", *["conv2d", activation] * n_images, "flatten"] if plan.featurizer.is_image else []
+    squashed = plan.family == "deterministic" and plan.action_map.kind == "unsquash"
+    expected = [*images, *["linear", activation] * (n_dense - 1), "linear", *["tanh"] * squashed]
+    if [layer["op"] for layer in plan.layers] != expected or activation not in ACTIVATIONS:
+        raise RequestError("expected layers in the order of an mlp or a cnn, as Stable-Baselines3's policies have them")
 
 
 def _of(plan: Plan, op: str) -> list[Any]:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
+from policy_distill.plain_file import read_plain
 from policy_distill.report.shapes import COMPARISON, CONFIG, EVALUATION, checked, is_number, read_object
-from policy_distill.tracking.jsonl import read_metrics
+from policy_distill.tracking.jsonl import MAX_BYTES, read_metrics
 from policy_distill.tracking.metrics import STEP
 
 MAX_ROWS = 400
@@ -151,12 +152,8 @@ def _settings(path: Path) -> dict[str, Any] | None:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """Return the lines of `metrics.jsonl` that are metrics; one that is cut off or written by others is left out."""
-    try:
-        rows = [row for row in read_metrics(path, lenient=True) if is_number(row[STEP])]
-        lost = not rows and path.is_file() and b"\n" in path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{path.name} cannot be read: {error.strerror}") from None
-    if lost:
+    rows = [row for row in read_metrics(path, lenient=True) if is_number(row[STEP])]
+    if not rows and path.exists() and b"\n" in read_plain(path, MAX_BYTES, path.name):
         raise RequestError(f"{path.name}: expected lines that are objects with {STEP}, found none")
     return rows
 

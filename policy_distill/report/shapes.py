@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
+from policy_distill.plain_file import MAX_JSON, read_plain
 
 LARGEST = 1e100
 """Numbers beyond it are no measurements, and their sums would be infinite."""
@@ -68,12 +69,10 @@ def read_object(path: Path, shape: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RequestError: for a file that cannot be read, is not JSON, or holds another form than `shape`.
     """
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise RequestError(f"{path.name} cannot be read: {error.strerror}") from None
+    try:
+        value = json.loads(read_plain(path, MAX_JSON, path.name))
     except (ValueError, RecursionError):
         raise RequestError(f"{path.name}: expected JSON, found something else") from None
     return dict(checked(value, shape, path.name))

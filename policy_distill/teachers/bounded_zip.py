@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 from policy_distill.errors import RequestError
 
-MAX_RATIO = 200
+MAX_RATIO = 8
 """Bytes unpacked for each byte of the file, beyond which it is taken for a bomb; weights do not shrink to a half."""
-SMALL = 2**24
+SMALL = 2**26
 """Bytes that may be unpacked in any case."""
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Methods whose reader stops at the declared size; bzip2's and LZMA's unpack whole blocks first."""

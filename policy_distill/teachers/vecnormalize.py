@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from gymnasium import Space, spaces
 
 from policy_distill.errors import RequestError
 from policy_distill.observations import Normalizer
+from policy_distill.plain_file import read_plain
 from policy_distill.teachers.safe_load import safe_unpickle
 from policy_distill.teachers.stand_ins import Inert, array_of
 
@@ -23,7 +25,8 @@ Normalizers = Normalizer | dict[str, Normalizer] | None
 def find_statistics(zip_path: Path) -> Path | None:
     """Return the `vecnormalize.pkl` beside a zip, or in the folder of its name beside it; None where there is none."""
     for folder in (zip_path.parent, zip_path.with_suffix("")):
-        if (folder / "vecnormalize.pkl").is_file():
+        # Also what is there and no file: to act without statistics that were meant to be there is worse than to stop.
+        if os.path.lexists(folder / "vecnormalize.pkl"):
             return folder / "vecnormalize.pkl"
     return None
 
@@ -52,19 +55,14 @@ def load_normalizer(source: Any, space: Space[Any], *, trust: bool = False) -> N
 
 
 def _read(path: Path, trust: bool) -> dict[str, Any]:
-    if not path.is_file():
-        raise RequestError(f"expected the statistics of VecNormalize at {path}, found no file; check --vecnormalize")
+    data = read_plain(path, MAX_BYTES, "the statistics of VecNormalize")
     if trust:
-        with path.open("rb") as file:
-            return dict(vars(pickle.load(file)))
-    if path.stat().st_size > MAX_BYTES:
-        raise RequestError(
-            f"expected statistics of at most {MAX_BYTES:,} bytes, found {path.stat().st_size:,} at {path}"
-        )
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+        try:
+            return dict(vars(pickle.loads(data)))
+        except Exception as error:
+            # The caller vouches for it, and its own code may fail in any way.
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            raise RequestError(f"{path} cannot be unpickled ({reason}); write it again") from None
     found = safe_unpickle(data, str(path))
     if not isinstance(found, Inert) or not type(found).reference.endswith("VecNormalize"):
         kind = type(found).reference if isinstance(found, Inert) else type(found).__name__

@@ -61,7 +61,8 @@ def read_weights(data: bytes, place: str) -> dict[str, torch.Tensor]:
         found, storages = reader(data, place)
         if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
             raise RequestError(f"{place} is no dictionary of tensors; copy it again from its source")
-        return {name: _tensor(value, storages) for name, value in found.items()}
+        shared: dict[_Storage, torch.Tensor] = {}
+        return {name: _tensor(value, storages, shared) for name, value in found.items()}
     except RequestError:
         raise
     except Exception as error:
@@ -127,7 +128,8 @@ def _plain(value: Any) -> Inert:
     return value
 
 
-def _tensor(value: Any, storages: Callable[[str], bytes]) -> torch.Tensor:
+def _tensor(value: Any, storages: Callable[[str], bytes], shared: dict[_Storage, torch.Tensor]) -> torch.Tensor:
+    """Return a view of its storage, which is made once: a file may have a million tensors in one."""
     storage, offset, size, stride, *_ = _plain(value).args
     if not isinstance(storage, _Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         raise TypeError("a tensor of an unknown form")
@@ -135,12 +137,12 @@ def _tensor(value: Any, storages: Callable[[str], bytes]) -> torch.Tensor:
         raise ValueError("a tensor of an unknown form")
     if not all(isinstance(n, int) and 0 <= n < 2**40 for n in (offset, *size, *stride)):
         raise ValueError("a tensor of an impossible shape")
-    raw = storages(storage.key)
-    n_items = len(raw) // storage.dtype.itemsize
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if math.prod(size) == 0:
         return torch.empty(size, dtype=storage.dtype)
-    if last >= n_items or math.prod(size) > n_items:
+    if storage not in shared:
+        shared[storage] = torch.frombuffer(bytearray(storages(storage.key)), dtype=storage.dtype)
+    items = shared[storage]
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if last >= len(items) or math.prod(size) > len(items):
         raise ValueError("a tensor reaches out of its storage")
-    items = torch.frombuffer(bytearray(raw), dtype=storage.dtype)
     return torch.as_strided(items, size, stride, offset)

@@ -9,13 +9,13 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from policy_distill.errors import RequestError
+from policy_distill.plain_file import open_plain
 from policy_distill.teachers.bounded_zip import BoundedZip
 from policy_distill.teachers.pickle_machine import Budget
 from policy_distill.teachers.safe_load import safe_unpickle
@@ -52,13 +52,13 @@ def read_zip(path: Path) -> SavedAgent:
         RequestError: for a missing, foreign, truncated or damaged file, or one with an object outside the allow-list.
     """
     try:
-        with path.open("rb") as file:
-            start, sha256 = file.read(4), hashlib.file_digest(_rewound(file), "sha256").hexdigest()
+        file, n_bytes = open_plain(path, "a teacher's zip")
+        with file:
+            start = file.read(4)
             if start != b"PK\x03\x04":
                 raise RequestError(
                     f"{path} is not a zip: expected an agent that Stable-Baselines3 saved, found {start!r}"
                 )
-            n_bytes = file.tell()
             archive = BoundedZip(file, n_bytes, str(path))
             for needed in ("data", "policy.pth"):
                 if needed not in archive.names:
@@ -66,6 +66,8 @@ def read_zip(path: Path) -> SavedAgent:
             data = _read_data(path, archive.read("data"))
             weights = read_weights(archive.read("policy.pth"), f"{path}, policy.pth,")
             versions = _read_versions(archive)
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     except OSError as error:
         raise RequestError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from None
     return SavedAgent(path, data, weights, sha256, n_bytes, versions)
@@ -77,6 +79,15 @@ def find_zip(source: Path) -> Path:
     Raises:
         RequestError: where there is none, or more than one.
     """
+    try:
+        return _find(source)
+    except OSError as error:
+        raise RequestError(
+            f"expected a teacher's zip, found {source}, which cannot be read ({error.strerror}); check the path"
+        ) from None
+
+
+def _find(source: Path) -> Path:
     if source.is_dir():
         zips = sorted(source.glob("*.zip"))
         if len(zips) != 1:
@@ -89,11 +100,6 @@ def find_zip(source: Path) -> Path:
         return source.with_name(source.name + ".zip")
     found = "what is no file" if source.exists() else "nothing"
     raise RequestError(f"expected a teacher's zip, found {found} at {source}; check the path")
-
-
-def _rewound(file: BufferedReader) -> BufferedReader:
-    file.seek(0)
-    return file
 
 
 def _read_data(path: Path, text: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 
 from policy_distill.errors import RequestError
+from policy_distill.plain_file import read_plain
 from policy_distill.wrappers import WRAPPERS, WrapperSpec
 
 LOG = logging.getLogger("policy_distill")
@@ -55,14 +57,13 @@ def read_config(zip_path: Path, name: str) -> dict[str, Any]:
     """
     for folder in (zip_path.parent, zip_path.with_suffix("")):
         path = folder / name
-        if path.is_file():
+        if os.path.lexists(path):
             break
     else:
         return {}
-    if path.stat().st_size > MAX_BYTES:
-        raise RequestError(f"expected a configuration at {path}, found {path.stat().st_size:,} bytes; remove it")
+    data = read_plain(path, MAX_BYTES, "a configuration of the RL Zoo")
     try:
-        values = yaml.load(path.read_text(errors="replace"), Loader=_Loader)
+        values = yaml.load(data.decode(errors="replace"), Loader=_Loader)
     except Exception as error:
         # YAML makes dates, numbers and binaries by itself, each of which fails in its own way.
         reason = " ".join(str(error).split())[:160]

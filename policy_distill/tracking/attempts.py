@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from policy_distill.plain_file import read_json_object
 from policy_distill.student_file import write_atomically
 
 UPLOAD = """This folder holds an offline Weights & Biases run, its artifacts' files included. To upload it, from
@@ -54,7 +55,7 @@ def earlier(folder: Path, mode: str, job: str) -> dict[str, Any]:
 
 def noted(out: Path) -> dict[str, str]:
     """Return what a checkpoint keeps of the run that a run folder is tracked by: its id, mode and place."""
-    return {name: value for name, value in read_notes(out / "wandb").items() if isinstance(value, str)}
+    return read_notes(out / "wandb")
 
 
 def note_again(out: Path, known: dict[str, str]) -> None:
@@ -101,22 +102,19 @@ def remember(folder: Path, mode: str, job: str, run: Any) -> None:
         write_atomically(folder / "UPLOAD.txt", UPLOAD.encode())
 
 
-def read_notes(folder: Path) -> dict[str, Any]:
+def read_notes(folder: Path) -> dict[str, str]:
     """Return what was written down of a folder's run; nothing where that is not there."""
-    try:
-        return dict(json.loads((folder / RUN_FILE).read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
+    return {name: value for name, value in read_json_object(folder / RUN_FILE).items() if isinstance(value, str)}
 
 
-def _on_server(folder: Path, known: dict[str, Any]) -> bool:
+def _on_server(folder: Path, known: dict[str, str]) -> bool:
     """Say whether the server knows a run: it was online, or has been uploaded since."""
     if known.get("mode") == "online" or known.get("uploaded"):
         return True
     return any(any(path.glob(f"*{SYNCED}")) for path in _offline_folders(folder, known))
 
 
-def _offline_folders(folder: Path, known: dict[str, Any]) -> list[Path]:
+def _offline_folders(folder: Path, known: dict[str, str]) -> list[Path]:
     """Return W&B's folders of a run, those of superseded attempts too."""
     found = [path for path in folder.rglob("*offline-run-*") if path.name.endswith(f"-{known.get('id')}")]
     return sorted(path for path in found if path.is_dir())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from policy_distill.plain_file import read_json_object
 from policy_distill.tracking.wandb_run import student_row
 from policy_distill.tracking.wandb_start import start
 
@@ -62,8 +62,5 @@ def best(runs: list[Finished]) -> list[Finished]:
 
 
 def _read(folder: Path) -> Finished | None:
-    try:
-        config, evaluation = (json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json"))
-    except (OSError, ValueError):
-        return None
-    return Finished(folder, config, evaluation)
+    config, evaluation = (read_json_object(folder / name) for name in ("config.json", "evaluation.json"))
+    return Finished(folder, config, evaluation) if config and evaluation else None

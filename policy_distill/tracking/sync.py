@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def sync(run: OfflineRun) -> None:
     done = subprocess.run(run.command, capture_output=True, text=True, check=False)
     if done.returncode or not run.synced:
         said = " ".join((done.stdout + done.stderr).split())[-400:]
-        raise RunFault(f"W&B could not upload {run.path}: {said}; try again, or run: {' '.join(run.command)}")
+        raise RunFault(f"W&B could not upload {run.path}: {said}; try again, or run: {shlex.join(run.command)}")
     known = read_notes(run.folder)
     if run.path.name.endswith(f"-{known.get('id')}"):
         write_atomically(run.folder / RUN_FILE, json.dumps({**known, "uploaded": "yes"}).encode())
