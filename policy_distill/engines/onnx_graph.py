@@ -40,7 +40,7 @@ def build_model(
 
     Inputs are called `obs`, or as the keys of a Dict (`obs_action` for a key that an output has). Outputs: `action`;
     `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
-    the action is the network's `outputs`. With `masked`, bool `action_masks` of the logits' size may be given too.
+    the action is the network's `outputs`. With `masked` there is an input `action_masks` too, bool of the logits' size.
     """
     graph = Graph()
     parts = plan.featurizer.parts
@@ -58,7 +58,7 @@ def build_model(
     names = name_outputs(graph, plan, x, named)
     mode_of = next(iter(names))
     if masked:
-        mode_of = add_masks(graph, plan, mode_of)
+        mode_of = add_masks(graph, mode_of)
         # A row for each observation, or one for all.
         inputs.append(helper.make_tensor_value_info(MASKS, TensorProto.BOOL, ["masks", plan.n_outputs]))
     add_execution(graph, plan, add_mode(graph, plan, mode_of))

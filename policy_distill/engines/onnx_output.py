@@ -34,9 +34,11 @@ def name_outputs(graph: Graph, plan: Plan, x: str, named: bool) -> dict[str, int
     return {"mean": plan.n_modes, "log_std": plan.n_modes}
 
 
-def add_masks(graph: Graph, plan: Plan, x: str) -> str:
-    """Add the choice of the allowed logits; the input has a default, by which all are, so that it may be left out."""
-    graph.constant(np.ones((1, plan.n_outputs)), np.bool_, MASKS)
+def add_masks(graph: Graph, x: str) -> str:
+    """Add the choice of the allowed logits.
+
+    The input has no default: a host that cannot set such inputs, as those in JavaScript, passes over them in silence.
+    """
     return graph.add("Where", MASKS, x, graph.constant(MASKED, np.float32))
 
 

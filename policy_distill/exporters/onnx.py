@@ -42,8 +42,11 @@ def open_artefact(student: Student, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions."""
     session = open_session(path.read_bytes())
 
+    everything = np.ones((1, student.plan.n_outputs), bool)
+
     def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
-        given = {} if action_masks is None else {MASKS: action_masks}
+        masks = everything if action_masks is None else action_masks
+        given = {MASKS: masks} if student.takes_action_masks else {}
         actions: np.ndarray = session.run(["action"], {**feed(student.plan, obs), **given})[0]
         return actions
 
