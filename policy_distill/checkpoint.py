@@ -58,6 +58,8 @@ class Keeper:
         self.interrupts = interrupts
         interrupts.saved = folder is not None and session.env_steps > 0
         self._steps, self._time = session.env_steps, time.monotonic()
+        self._said = False
+        """True once it was said what a resumed run would begin anew."""
 
     def due(self, *, stopping: bool) -> bool:
         """Say whether one is to be written now; `stopping` where the run is about to stop."""
@@ -69,15 +71,23 @@ class Keeper:
     def save(self) -> None:
         """Write one."""
         assert self.folder is not None
-        save_checkpoint(self.folder, self.session, self.selection, self.identity)
+        begins_anew = save_checkpoint(self.folder, self.session, self.selection, self.identity)
+        if begins_anew and not self._said:
+            LOG.warning("in a run that is resumed from this checkpoint %s, and from there on it differs", begins_anew)
+            self._said = True
         self.interrupts.saved, self._steps, self._time = True, self.session.env_steps, time.monotonic()
 
 
-def save_checkpoint(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> Path:
-    """Write the session into a folder; `identity` is what a resumed run must share with this one."""
+def save_checkpoint(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> str:
+    """Write the session into a folder; `identity` is what a resumed run must share with this one.
+
+    Returns:
+        In words, what a resumed run would have to begin anew; empty where it would be the same run.
+    """
     tensors, record = state_of(session, selection)
     record |= {"identity": _whole(identity, session), "tracker": noted(folder.parent)}
-    return write_checkpoint(folder, session.env_steps, session.config.keep_checkpoints, tensors, {"checkpoint": record})
+    write_checkpoint(folder, session.env_steps, session.config.keep_checkpoints, tensors, {"checkpoint": record})
+    return str(record["begins_anew"])
 
 
 def resume_newest(

@@ -70,6 +70,13 @@ class EpisodeLog:
         self.n_steps = max(len(actions), int(ages.max()))
         self.begun, self.seeds = self.n_steps - ages, np.array(arrays["seeds"], dtype=np.int64)
 
+    def forgotten(self) -> dict[int, str]:
+        """Return, for each environment whose episode is not remembered from its start, why."""
+        first = self.n_steps - len(self._actions)
+        return dict.fromkeys(
+            np.flatnonzero(self.begun < first).tolist(), "its episode is longer than what is remembered"
+        )
+
     def replay(
         self, envs: Environments, on_step: Callable[[], None] | None = None
     ) -> tuple[np.ndarray, dict[int, str]]:
@@ -82,10 +89,9 @@ class EpisodeLog:
         Returns:
             The running returns `[N]`, and for each environment that could not be brought there, why.
         """
-        known = self.begun >= self.n_steps - len(self._actions)
-        failed = {int(i): "its episode is longer than what is remembered" for i in np.flatnonzero(~known)}
+        failed = self.forgotten()
         returns = np.zeros(len(self.begun))
-        wanted = known
+        wanted = ~np.isin(np.arange(len(returns)), list(failed))
         while wanted.any():
             returns[wanted] = 0.0
             ended = self._replay(envs, wanted, returns, on_step or (lambda: None))

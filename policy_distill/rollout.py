@@ -133,6 +133,12 @@ class Collector:
                 self._reset(index)
         self.env_seconds += time.perf_counter() - began
 
+    def lost(self) -> dict[int, str]:
+        """Return, for each environment whose running episode is known to end with this process, why."""
+        if self.log is None:
+            return dict.fromkeys(range(self.envs.n_envs), "the vector starts its episodes by itself")
+        return self.log.forgotten()
+
     def go_on(self, obs: Any, on_step: Callable[[], None] | None = None) -> dict[int, str]:
         """Bring the environments back to where `obs` `[N, ...]` were seen; all else here is already as it was then.
 
@@ -143,7 +149,7 @@ class Collector:
         """
         if self.log is None:
             self.begin()
-            return dict.fromkeys(range(self.envs.n_envs), "the vector starts its episodes by itself")
+            return self.lost()
         self.begun = True
         returns, failed = self.log.replay(self.envs, on_step)
         for index in range(self.envs.n_envs):

@@ -55,7 +55,18 @@ def state_of(session: Session, selection: Selection) -> tuple[dict[str, np.ndarr
             for name, value in (("actor", collector.state), ("teacher", session.label_state))
         },
     }
+    record["begins_anew"] = _begins_anew(session, record["states"])
     return tensors, record
+
+
+def _begins_anew(session: Session, states: dict[str, Any]) -> str:
+    """Return in words what a run that goes on from here cannot bring back; empty where that is nothing."""
+    lost = session.collector.lost()
+    parts = ["a recurrent state begins anew"] if None in states.values() else []
+    if lost:
+        reasons = "; ".join(sorted(set(lost.values())))
+        parts.append(f"{len(lost)} of {session.envs.n_envs} environments start a new episode ({reasons})")
+    return " and ".join(parts)
 
 
 def _pack_state(name: str, value: Any, tensors: dict[str, np.ndarray]) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from collections import deque
 
 import gymnasium
 import numpy as np
@@ -194,8 +195,11 @@ def test_what_cannot_be_brought_back_is_said_and_starts_a_new_episode(tmp_path, 
     Fickle.made = 0
     make = env if env is not SubprocVecEnv else SubprocVecEnv([Corridor] * 4, start_method="fork")
     settings = {**QUICK, "eval_episodes": 0}
-    with pytest.raises(Stop):
+    with pytest.raises(Stop), caplog.at_level(logging.WARNING, "policy_distill"):
         distill(corridor_teacher(), make, "linear", out=tmp_path / "run", tracker=Dies(640), **settings)
+    # What is known beforehand is said with the first checkpoint, once.
+    said = "in a run that is resumed from this checkpoint 4 of 4 environments start a new episode"
+    assert caplog.text.count(said) == (1 if env is SubprocVecEnv else 0)
     with caplog.at_level(logging.WARNING, "policy_distill"):
         result = distill(corridor_teacher(), make, "linear", out=tmp_path / "run", resume=True, **settings)
     assert "4 of 4 environments could not be brought back" in caplog.text
@@ -203,6 +207,28 @@ def test_what_cannot_be_brought_back_is_said_and_starts_a_new_episode(tmp_path, 
     assert result.evaluation["env_steps"] == 1024
     if env is SubprocVecEnv:
         make.close()
+
+
+class Private(Memory):
+    """A recurrent teacher whose state is of a kind of its own."""
+
+    def label(self, obs, episode_starts, state=None, action_masks=None):
+        params, inner = super().label(obs, episode_starts, None if state is None else state.pop(), action_masks)
+        return params, deque([inner])
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        params, state = self.label(np.asarray(observation)[None], np.asarray(episode_start)[None], state)
+        return params[0].argmax(dim=1).numpy(), state
+
+
+def test_a_state_that_no_checkpoint_holds_is_said_with_it(tmp_path, caplog):
+    settings = {**QUICK, "eval_episodes": 0}
+    with pytest.raises(Stop), caplog.at_level(logging.WARNING, "policy_distill"):
+        distill(Private(), "CartPole-v1", "linear", out=tmp_path / "run", tracker=Dies(640), **settings)
+    said = "in a run that is resumed from this checkpoint a recurrent state begins anew"
+    assert caplog.text.count(said) == 1
+    result = distill(Private(), "CartPole-v1", "linear", out=tmp_path / "run", resume=True, **settings)
+    assert result.evaluation["env_steps"] == 1024
 
 
 def test_the_newest_checkpoints_are_kept(tmp_path):
