@@ -65,12 +65,13 @@ class EnvFaults:
         Raises:
             RunFault: where no restart is left, or the environment is unknown; with its index, step and seed.
         """
+        # First of all: the time that this takes is not the environment's.
+        self.stepping = False
         if index is None or self.restarts is None:
             self.stop(index, error)
         if not self.restarts.take():
             used = f" ({self.restarts.n} restarts were used)" if self.restarts.n else ""
             self.stop(index, error, f"{used}; mend the environment, or allow restarts with --env-restarts")
-        self.stepping = False
         self.n_restarts += 1
         self.failed.add(index)
         message = self._message(index, error)

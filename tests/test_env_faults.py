@@ -250,6 +250,19 @@ def test_a_step_limit_leaves_the_signal_as_it_was_and_slow_work_outside_steps_al
     assert signal.getsignal(signal.SIGUSR2) is before
 
 
+def test_many_slow_resets_are_not_one_that_hangs():
+    class Slow(Corridor):
+        def reset(self, **options):
+            time.sleep(0.15)
+            return super().reset(**options)
+
+    envs = open_environments(Slow, 8, restarts=Restarts(0))
+    with step_limit(0.4):
+        for index in range(8):
+            envs.reset(index, index)
+    assert envs.faults.n_calls == 8
+
+
 def test_a_run_without_faults_is_the_same_with_and_without_restarts():
     runs = [distill(corridor_teacher(), Corridor, "linear", **QUICK, env_restarts=n).student for n in (0, 3)]
     assert all(np.array_equal(runs[0].tensors[name], runs[1].tensors[name]) for name in runs[0].tensors)

@@ -7,6 +7,7 @@ from typing import ClassVar
 import gymnasium
 import numpy as np
 import pytest
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from policy_distill.actors import Draws, RandomPolicy
 from policy_distill.cli import guarded
@@ -277,3 +278,17 @@ def test_what_fails_while_its_episode_is_brought_back_is_brought_back_again(tmp_
     assert "could not be brought back" not in caplog.text
     steps = [row["time/env_steps"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")]
     assert steps == [128, 256, 384, 512, 512]
+
+
+def test_a_vector_that_was_handed_over_is_not_restarted_and_one_environment_is_reset(trips):
+    whole = evaluate(cartpole_teacher(), cart_pole, 3, 20, n_envs=1)
+    trips.seeds, restarts = {20, 22}, Restarts(5)
+    trips.made.clear()
+    vector = VecFrameStack(DummyVecEnv([cart_pole]), 1)
+    with pytest.raises(RunFault, match=r"one of 1 environments at step \d+: OSError: the motor stalled; mend the"):
+        run_episodes(cartpole_teacher(), open_environments(vector, 1, restarts=restarts), 3, 20, True)
+    assert restarts.n == 0
+    trips.made.clear()
+    found = run_episodes(cartpole_teacher(), open_environments(cart_pole(), 1, restarts=restarts), 3, 20, True)
+    assert np.array_equal(found.returns, whole.returns)
+    assert restarts.n == 2
