@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +77,14 @@ def distill(
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
     config, loss = _settle(teacher, student, make_config(config, overrides))
-    with (
-        Interrupts() as interrupts,
-        closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs,
-    ):
+    with Interrupts() as interrupts, ExitStack() as stack:
+        opened = open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)
+        envs = stack.enter_context(closing(opened))
         check_fit(teacher, envs)
         session = Session(teacher, envs, student, loss, config)
         footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
+        stack.callback(folder.close if folder else tuple)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
         keeper = Keeper(folder.checkpoints if folder else None, session, selection, identity, resume=resume)

@@ -24,7 +24,7 @@ ORDER = [
     ["env_faults", "env_watch"],
     ["environment_list"],
     ["environments", "vector_environments"],
-    ["fit", "actors", "device"],
+    ["folder_lock", "fit", "actors", "device"],
     ["episodes"],
     ["evaluation"],
     ["robustness"],

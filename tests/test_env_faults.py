@@ -72,6 +72,9 @@ class Unreliable(Corridor):
     def dies(self, obs, reward):
         os._exit(3)
 
+    def leaves(self, obs, reward):
+        raise SystemExit(3)
+
 
 FAULTS = {
     "raises": "ZeroDivisionError: the motor stalled",
@@ -82,6 +85,7 @@ FAULTS = {
     "complex": "of dtype complex64, expected float32",
     "text": "of dtype <U1, expected float32",
     "nothing": r"of shape \(\), expected \(2,\)",
+    "leaves": r"called sys\.exit\(3\)",
     "hangs": r"took longer than 0\.4 seconds",
 }
 
