@@ -207,6 +207,26 @@ def test_the_culprit_is_found_among_gymnasiums_processes():
             process.kill()
 
 
+@pytest.mark.parametrize("kind", ["sb3", "gymnasium"])
+def test_a_vector_that_fails_in_its_first_reset_is_told_by_its_seed(kind):
+    class Stuck(Corridor):
+        def reset(self, *, seed=None, options=None):
+            raise ZeroDivisionError("the motor stalled")
+
+    makers = [Corridor, Stuck]
+    if kind == "sb3":
+        envs = SubprocVecEnv(makers, start_method="fork")
+    else:
+        envs = gymnasium.vector.AsyncVectorEnv(makers, context="fork")
+    try:
+        with pytest.raises(RunFault, match=r"environment 1 .*seed \d+"):
+            distill(corridor_teacher(), envs, "linear", **QUICK, env_timeout=2.0)
+    finally:
+        envs.closed = True
+        for process in envs.processes:
+            process.kill()
+
+
 def test_a_vector_in_one_process_names_the_step():
     envs = VecFrameStack(DummyVecEnv([lambda: Unreliable("raises")]), 1)
     with pytest.raises(RunFault, match=r"one of 1 environments at step \d+: ZeroDivisionError"):
