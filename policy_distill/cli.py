@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -27,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def guarded(call: Callable[[], int | None]) -> int:
     """Return the exit status of `call`, errors said in one line on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path may be no text at all, and is printed nonetheless.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         return call() or 0

@@ -59,6 +59,8 @@ class EnvironmentList:
                 break
             except Exception as error:
                 self.restart(index, error)
+            except SystemExit as error:
+                self.restart(index, left(error))
         self.faults.stepping = False
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -75,6 +77,8 @@ class EnvironmentList:
                 self._truncated[index] = truncated
             except Exception as error:
                 self.restart(index, error)
+            except SystemExit as error:
+                self.restart(index, left(error))
                 self.faults.stepping = True
                 # Its episode ends here, so that whoever steps starts another.
                 self._rewards[index], self._terminated[index], self._truncated[index] = 0.0, False, True
@@ -148,3 +152,8 @@ def _storage(space: gymnasium.Space[Any], n_envs: int) -> Any:
             f"expected observations that are arrays or a Dict of them, found {space}; wrap the environment"
         )
     return np.zeros((n_envs, *space.shape), dtype=space.dtype)
+
+
+def left(error: SystemExit) -> RuntimeError:
+    """Return what is said of an environment that asked the whole process to end, as games do whose window is closed."""
+    return RuntimeError(f"it called sys.exit({error.code!r})")

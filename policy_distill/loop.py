@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +81,17 @@ def distill(
     with (
         Interrupts(saved=resume and out is not None and RunFolder(Path(out)).resumable) as interrupts,
         step_limit(config.env_timeout),
-        closing(open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)) as envs,
+        ExitStack() as stack,
     ):
+        opened = open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)
+        envs = stack.enter_context(closing(opened))
         check_fit(teacher, envs)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
         observed, n_params = envs.observation_space, teacher.family.n_params
         footprint = check_memory(config, envs.n_envs, observed, n_params, frames_of(envs))
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
+        stack.callback(folder.close if folder else tuple)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
         place = folder.checkpoints if folder else None

@@ -26,7 +26,7 @@ def open_plain(path: Path, what: str, advice: str = "check the path") -> tuple[B
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            raise RequestError(f"expected {what}, found a folder at {path}; name a file: {advice}")
+            raise RequestError(f"expected {what}, found a folder at {path}; {advice}")
         if not stat.S_ISREG(mode):
             raise RequestError(f"expected {what}, found a device or pipe at {path}; name a file")
         file = open(path, "rb")

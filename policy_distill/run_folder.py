@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from policy_distill.checkpoint_files import newest_first, remove_unfinished
 from policy_distill.errors import RequestError
+from policy_distill.folder_lock import NAME, FolderLock
 from policy_distill.student_file import write_atomically
 
 CONTENTS = (
@@ -37,6 +38,13 @@ class RunFolder:
 
     path: Path
     """The folder; exists."""
+    lock: FolderLock | None = None
+    """What keeps other processes out, until `close`."""
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        if self.lock is not None:
+            self.lock.close()
 
     @property
     def student(self) -> Path:
@@ -101,22 +109,30 @@ def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool =
             raise RequestError(
                 f"expected a checkpoint to resume in {folder.checkpoints}, found none; start without --resume"
             )
+        try:
+            lock = FolderLock(folder.path)
+        except OSError as error:
+            raise RequestError(f"the folder {folder.path} cannot be written ({error.strerror})") from None
         remove_unfinished(folder.path)
-        return folder
-    if folder.path.is_dir() and any(folder.path.iterdir()):
+        return replace(folder, lock=lock)
+    if folder.path.is_dir() and any(path.name != NAME for path in folder.path.iterdir()):
         if not overwrite:
             raise RequestError(
                 f"expected an empty --out, found files in {folder.path}; add --resume or --overwrite, or name another"
             )
     try:
-        if folder.path.is_dir():
-            _clear(folder.path)
         folder.path.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder.path, os.W_OK):
+            raise RequestError(f"the folder {folder.path} cannot be written; name another --out")
+        lock = FolderLock(folder.path)
     except OSError as error:
         raise RequestError(f"cannot make the folder {folder.path}: {error.strerror}; name another --out") from None
-    if not os.access(folder.path, os.W_OK):
-        raise RequestError(f"the folder {folder.path} cannot be written; name another --out")
-    return folder
+    try:
+        _clear(folder.path)
+    except OSError as error:
+        lock.close()
+        raise RequestError(f"cannot clear the folder {folder.path}: {error.strerror}; name another --out") from None
+    return replace(folder, lock=lock)
 
 
 def _clear(path: Path) -> None:

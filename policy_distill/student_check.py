@@ -88,8 +88,9 @@ def _check_specification(spec: Any, n_numbers: int) -> None:
 
 
 def _check_words(record: Mapping[str, Any]) -> None:
-    """What is only said of a student is printed and written to other files, as strict JSON."""
-    json.dumps({key: value for key, value in record.items() if key != "action_post_processing"}, allow_nan=False)
+    """What is only said of a student is printed and written to other files, as strict JSON and as UTF-8."""
+    words = {key: value for key, value in record.items() if key != "action_post_processing"}
+    json.dumps(words, allow_nan=False, ensure_ascii=False).encode()
     require(isinstance(record["retention"], dict | None), "a retention that is no record")
     provenance = record["provenance"]
     wrappers = provenance.get("env_wrappers", [])

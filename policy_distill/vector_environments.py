@@ -36,12 +36,12 @@ class Sb3Environments:
         """Note the seed; the last index restarts all environments, environment i from the first seed + i."""
         self._seeds[index] = seed
         if index == self.n_envs - 1:
+            for other in range(self.n_envs):
+                self.faults.began(other, int(self._seeds[0]) + other)
             with _named(self, self.vec_env):
                 self.vec_env.seed(int(self._seeds[0]))
                 obs = self.vec_env.reset()
             self.obs = self._checked(obs)
-            for other in range(self.n_envs):
-                self.faults.began(other, int(self._seeds[0]) + other)
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all environments; a vector has no idle members."""
@@ -93,11 +93,11 @@ class GymnasiumEnvironments:
         """Note the seed; the last index restarts all environments, environment i from the first seed + i."""
         self._seeds[index] = seed
         if index == self.n_envs - 1:
+            for other in range(self.n_envs):
+                self.faults.began(other, int(self._seeds[0]) + other)
             with _named(self, self.vector_env):
                 obs, _ = self.vector_env.reset(seed=int(self._seeds[0]))
             self.obs = self._checked(obs)
-            for other in range(self.n_envs):
-                self.faults.began(other, int(self._seeds[0]) + other)
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all environments.

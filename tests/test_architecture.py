@@ -25,7 +25,7 @@ ORDER = [
     ["env_faults", "env_watch"],
     ["environment_list"],
     ["environments", "vector_environments"],
-    ["fit", "actors", "device", "frame_stack"],
+    ["folder_lock", "fit", "actors", "device", "frame_stack"],
     ["episodes"],
     ["evaluation"],
     ["robustness"],

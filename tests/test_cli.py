@@ -275,3 +275,10 @@ def test_without_an_environment_the_teachers_own_is_taken_and_said(teacher, run_
     assert "environment: Swimmer-v5 (instead of Swimmer-v3" in captured.err
     assert main(["evaluate", str(teacher), "--episodes", "2"]) == 2
     assert "--env" in capfd.readouterr().err
+
+
+def test_a_path_that_is_no_text_is_printed_all_the_same(teacher, tmp_path, capfd):
+    out = tmp_path / b"\xff\xfe".decode("utf8", "surrogateescape")
+    words = ["--env", "CartPole-v1", "--timesteps", "64", "--eval-episodes", "2", "--track", "disabled"]
+    assert main(["distill", "--teacher", str(teacher), *words, "--out", str(out)]) == 0
+    assert (out / "student.safetensors").exists()

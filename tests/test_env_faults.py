@@ -73,6 +73,9 @@ class Unreliable(Corridor):
     def dies(self, obs, reward):
         os._exit(3)
 
+    def leaves(self, obs, reward):
+        raise SystemExit(3)
+
 
 FAULTS = {
     "raises": "ZeroDivisionError: the motor stalled",
@@ -83,6 +86,7 @@ FAULTS = {
     "complex": "of dtype complex64, expected float32",
     "text": "of dtype <U1, expected float32",
     "nothing": r"of shape \(\), expected \(2,\)",
+    "leaves": r"called sys\.exit\(3\)",
     "hangs": r"took longer than 0\.4 seconds",
 }
 
@@ -200,6 +204,26 @@ def test_the_culprit_is_found_among_gymnasiums_processes():
             distill(corridor_teacher(), envs, "linear", **QUICK)
     finally:
         # It would wait for the dead and warn of it.
+        envs.closed = True
+        for process in envs.processes:
+            process.kill()
+
+
+@pytest.mark.parametrize("kind", ["sb3", "gymnasium"])
+def test_a_vector_that_fails_in_its_first_reset_is_told_by_its_seed(kind):
+    class Stuck(Corridor):
+        def reset(self, *, seed=None, options=None):
+            raise ZeroDivisionError("the motor stalled")
+
+    makers = [Corridor, Stuck]
+    if kind == "sb3":
+        envs = SubprocVecEnv(makers, start_method="fork")
+    else:
+        envs = gymnasium.vector.AsyncVectorEnv(makers, context="fork")
+    try:
+        with pytest.raises(RunFault, match=r"environment 1 .*seed \d+"):
+            distill(corridor_teacher(), envs, "linear", **QUICK, env_timeout=2.0)
+    finally:
         envs.closed = True
         for process in envs.processes:
             process.kill()

@@ -12,6 +12,7 @@ from policy_distill.exporters.c import STRICT, compiler, run_self_test
 from policy_distill.exporters.c_parts import number
 from policy_distill.exporters.export import export
 from policy_distill.loop import distill
+from policy_distill.runtime import Student
 from policy_distill.teachers.load import load_teacher
 from tests.students import KINDS, make_student
 
@@ -189,3 +190,14 @@ def test_no_observation_is_undefined_behaviour(obs, quantize, tmp_path):
     files = [str(tmp_path / "main.c"), str(tmp_path / "policy" / "policy.c")]
     subprocess.run([compiler(), "-std=c99", *checks, *files, "-o", str(tmp_path / "run")], check=True)
     subprocess.run([str(tmp_path / "run")], check=True)
+
+
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_a_student_that_hardly_moves_its_action_passes_its_own_self_test(tmp_path, quantize):
+    # Rounding is then more than a small share of the actions that it takes, and far below one of its bounds.
+    student = make_student(("dict", "squashed", "mlp:8,8", "tanh"))
+    last = student.plan.layers[-1]
+    tensors = {name: array.copy() for name, array in student.tensors.items()}
+    tensors[last["weight"]] *= 1e-3
+    export(Student(tensors, student.metadata), tmp_path / "policy", "c", quantize=quantize, n_states=8, episodes=0)
+    run_self_test(tmp_path / "policy")

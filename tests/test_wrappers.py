@@ -109,6 +109,23 @@ def test_wrappers_by_hand_are_parsed():
         apply_wrappers(Corridor(), [{"name": "FrameStack", "kwargs": {"frames": 3}}])
 
 
+@pytest.mark.parametrize(
+    ("n_stack", "message"),
+    [(float("nan"), "found nan"), (10**6, "found 1000000"), (2**20_000, "found int"), (2.5, "cannot be applied")],
+    ids=["nan", "million", "6,000 digits", "half"],
+)
+def test_frames_of_a_file_are_few_and_whole(n_stack, message):
+    with pytest.raises(RequestError, match=message):
+        apply_wrappers(Corridor(), [{"name": "FrameStack", "kwargs": {"n_stack": n_stack}}])
+
+
+def test_stacks_of_stacks_and_long_lists_of_wrappers_are_refused_before_they_take_memory():
+    with pytest.raises(RequestError, match="stacked frames of at most"):
+        apply_wrappers(Corridor(), [{"name": "FrameStack", "kwargs": {"n_stack": 60}}] * 12)
+    with pytest.raises(RequestError, match="at most 16 wrappers, found 900"):
+        apply_wrappers(Corridor(), [{"name": "TimeFeatureWrapper", "kwargs": {}}] * 900)
+
+
 def test_what_is_handed_over_is_not_wrapped_again():
     specs = [{"name": "FrameStack", "kwargs": {"n_stack": 2}}]
     assert open_environments("CartPole-v1", 1, specs).observation_space.shape == (8,)

@@ -13,6 +13,7 @@ import tyro
 from policy_distill.commands.comparison_tables import verdict_text
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
+from policy_distill.errors import one_line
 from policy_distill.interrupts import Interrupted, terminated_like_interrupted
 
 
@@ -162,7 +163,7 @@ def summary(
     parts = [table(rows, title), table([*lines, *times])]
     if out:
         names_of_files = ("student.safetensors", "evaluation.json", "metrics.jsonl", "report.html", "wandb")
-        parts.append("\n".join(str(out / name) for name in names_of_files if (out / name).exists()))
+        parts.append("\n".join(one_line(str(out / name)) for name in names_of_files if (out / name).exists()))
     return "\n\n".join(parts)
 
 

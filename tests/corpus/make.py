@@ -111,6 +111,18 @@ def encrypted(data: bytes) -> bytes:
     return bytes(flagged)
 
 
+def shared_storage(count: int) -> bytes:
+    """Return weights that are so many numbers of one storage of 15 MB, each of which once became a copy of it."""
+    storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + b"K\x00tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x01\x85K\x01\x85\x89NtR"
+    items = b"".join(text(f"t{number}") + tensor + b"s" for number in range(count))
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x04}" + items + b".")
+        archive.writestr("archive/data/0", bytes(15_000_000))
+    return target.getvalue()
+
+
 def agents(agent: bytes) -> dict[str, bytes]:
     """Zips that ran away or ended in a traceback."""
     zeros = b" " * (128 * 2**20)
@@ -119,6 +131,9 @@ def agents(agent: bytes) -> dict[str, bytes]:
         "bomb_of_bzip2": repacked(agent, {"data": lambda content: zeros}, zipfile.ZIP_BZIP2),
         "encrypted": encrypted(agent),
         "wide_network": repacked(agent, {"data": with_kwargs(net_arch=[60_000, 60_000])}),
+        "one_storage_many_times": repacked(
+            agent, {"policy.pth": lambda content: shared_storage(40)}, zipfile.ZIP_DEFLATED
+        ),
         "many_layers": repacked(agent, {"data": with_kwargs(net_arch=[1] * 2_000)}),
     }
 
@@ -141,6 +156,11 @@ def students(good: bytes, folder: Path) -> dict[str, bytes]:
         "choices_too_many": lying(lambda r: r.update(observation_space={"type": "Discrete", "n": 10**11, "start": 0})),
         "layers_that_do_not_fit": lying(lambda r: r["architecture"]["layers"].reverse()),
         "specification_too_large": lying(lambda r: r["architecture"].update(spec="mlp:65536,65536")),
+        "weights_that_are_not_finite": lying(
+            lambda r: None, {**tensors, "network.0.bias": np.full_like(tensors["network.0.bias"], np.nan)}
+        ),
+        "sizes_that_are_not_its_own": lying(lambda r: r["architecture"].update(n_params=1)),
+        "numbers_that_json_has_not": lying(lambda r: r["provenance"].update(seed=float("nan"))),
         "start_that_is_a_list": lying(lambda r: r["action_space"].update(start=[[1]])),
         "bounds_that_are_no_numbers": lying(lambda r: r["observation_space"].update(low="nan")),
         "weights_of_another_shape": lying(
