@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -16,13 +17,22 @@ from typing import Any
 import tyro
 
 from policy_distill.commands.table import COMMANDS
+from policy_distill.commands.usage import usage_line
 from policy_distill.errors import RequestError, RunFault, one_line
+from policy_distill.version import __version__
 
 DESCRIPTION = "Distil a Stable-Baselines3 agent into the smallest, fastest policy that keeps its return."
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a letter shows another; that is no fault of the run.
+            stream.reconfigure(errors="replace")
+    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        print(f"policy-distill {__version__}")
+        return 0
     return guarded(lambda: _parse(arguments).run())
 
 
@@ -54,9 +64,21 @@ def guarded(call: Callable[[], int | None]) -> int:
 
 
 def _parse(arguments: list[str] | None) -> Any:
-    return tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="policy-distill", description=DESCRIPTION, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
-    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="policy-distill",
+                description=DESCRIPTION,
+                args=arguments,
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
+    except SystemExit as end:
+        if end.code != 2:
+            raise
+        _say(usage_line(said.getvalue()), 2)
+        raise
 
 
 def _say(message: str, status: int) -> int:

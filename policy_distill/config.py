@@ -56,7 +56,7 @@ class DistillConfig:
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
     eval_episodes: int = 100
-    """Episodes for the proof, on paired seeds that training never saw; 0 skips it."""
+    """Episodes for the proof, on paired seeds that training never saw; 0 skips it, and the selection before it."""
     select_episodes: int = 10
     """Episodes on which a student is judged, five times in a run, to keep the best; their seeds are neither the
     training's nor the proof's. 0 keeps the last student."""

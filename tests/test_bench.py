@@ -59,7 +59,9 @@ def test_a_new_process_is_timed_and_its_memory_read(tmp_path):
 
 def test_the_command_prints_one_record_draws_and_logs_the_latency(teacher, tmp_path, capfd):  # noqa: F811
     path = make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"}).save(tmp_path / "student.safetensors")
-    (tmp_path / "metrics.jsonl").write_text('{"time/env_steps": 512, "train/loss": 0.5}\n')
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"time/env_steps": 512, "train/loss": 0.5}\n{"time/env_steps": 512, "eval/retention": 0.9}\n'
+    )
     arguments = ["bench", str(path), "--teacher", str(teacher), "--rounds", "2", "--cold-starts", "0"]
     plot = tmp_path / "plots" / "bench.svg"
     assert main([*arguments, "--json", "--plot", str(plot)]) == 0
@@ -76,6 +78,7 @@ def test_the_command_prints_one_record_draws_and_logs_the_latency(teacher, tmp_p
     assert b"<svg" in plot.read_bytes()
     logged = read_metrics(tmp_path / "metrics.jsonl")
     assert logged[0]["train/loss"] == 0.5
+    assert logged[1]["eval/retention"] == 0.9, "the proof stays"
     assert logged[-1] == {
         "time/env_steps": 512,
         "model/latency_us": min(rows["numpy"]["act_us"], rows["native"]["act_us"]),

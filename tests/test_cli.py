@@ -10,6 +10,7 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+import policy_distill
 from policy_distill.cli import main
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import Corridor
@@ -167,7 +168,44 @@ def test_a_command_line_that_cannot_be_parsed_ends_with_2(words, capfd):
     with pytest.raises(SystemExit) as stop:
         main(words.split())
     assert stop.value.code == 2
-    assert "Traceback" not in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert said.startswith("policy-distill: ")
+    assert said.count("\n") == 1
+    assert "--help" in said
+
+
+def test_a_misspelt_option_is_answered_with_the_nearest(capfd):
+    with pytest.raises(SystemExit):
+        main("distill --teacher a.zip --out run --timestep 10".split())
+    assert "--timesteps" in capfd.readouterr().err
+    with pytest.raises(SystemExit):
+        main("distill --out run".split())
+    assert "expected --teacher" in capfd.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["info"])
+    assert "expected PATH" in capfd.readouterr().err
+
+
+def test_a_terminal_without_the_letters_of_a_table_is_no_fault(teacher):
+    words = ["evaluate", str(teacher), "--env", "CartPole-v1", "--episodes", "2"]
+    command = [sys.executable, "-m", "policy_distill", *words]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert b"return, mean ? std" in done.stdout
+
+
+def test_a_run_folder_stands_for_its_student(run_folder, capfd):
+    assert main(["info", str(run_folder), "--json"]) == 0
+    assert json_of(capfd)["kind"] == "student"
+    assert main(["evaluate", str(run_folder), "--episodes", "2", "--json"]) == 0
+    captured = capfd.readouterr()
+    assert json.loads(captured.out)["n_episodes"] == 2
+    assert "VecNormalize" not in captured.err, "the student measured its own statistics"
+
+
+def test_the_version_is_said(capfd):
+    assert main(["--version"]) == 0
+    assert capfd.readouterr().out == f"policy-distill {policy_distill.__version__}\n"
 
 
 @pytest.mark.parametrize("command", ["train", "distill", "evaluate", "compare", "info", "report", "sync", "dashboard"])

@@ -134,6 +134,18 @@ def test_a_custom_network_is_refused_by_name_and_live_it_works(tmp_path):
     assert load_teacher(model).n_params == 4 * 4 + 4 + 4 * 2 + 2
 
 
+@pytest.mark.parametrize("trust", [False, True])
+def test_loading_leaves_the_global_generators_alone(tmp_path, trust):
+    PPO("MlpPolicy", "CartPole-v1", seed=1, batch_size=16, **SMALL).save(tmp_path / "agent.zip")
+    torch.manual_seed(5)
+    np.random.seed(5)
+    expected = torch.rand(1).item(), np.random.rand()
+    torch.manual_seed(5)
+    np.random.seed(5)
+    load_teacher(tmp_path / "agent.zip", trust=trust)
+    assert (torch.rand(1).item(), np.random.rand()) == expected
+
+
 @pytest.mark.parametrize("algorithm", [PPO, SAC])
 def test_a_live_model_trains_on_after_it_has_taught(algorithm):
     arguments = {"n_steps": 16, "batch_size": 16} if algorithm is PPO else {"learning_starts": 8}

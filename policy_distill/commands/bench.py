@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,13 +96,14 @@ def _ratio(value: float | None) -> str:
 
 def _log_latency(path: Path, record: dict[str, Any]) -> None:
     """Append the latency of the fastest runtime to a run's metrics, where there are any."""
-    from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
+    from policy_distill.student_file import write_atomically
+    from policy_distill.tracking.jsonl import read_metrics
     from policy_distill.tracking.metrics import STEP
 
     rows = read_metrics(path)
     if not rows:
         return
     latency = min(row["act_us"] for row in record["rows"] if not row["name"].startswith("SB3"))
-    tracker = JsonlTracker(path, resume_step=rows[-1][STEP])
-    tracker.log({"model/latency_us": latency}, rows[-1][STEP])
-    tracker.close()
+    # A resumed tracker would drop the proof, which a run logs after its last iteration.
+    lines = [json.dumps(row) for row in [*rows, {STEP: rows[-1][STEP], "model/latency_us": latency}]]
+    write_atomically(path, "\n".join([*lines, ""]).encode())

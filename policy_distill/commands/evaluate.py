@@ -20,7 +20,7 @@ class Evaluate:
     """
 
     policy: Annotated[Path, tyro.conf.Positional]
-    """Teacher zip or student.safetensors."""
+    """Teacher zip, student.safetensors or a run folder with one."""
     env: str | None = None
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100

@@ -19,16 +19,18 @@ class Info:
     """
 
     path: Annotated[Path, tyro.conf.Positional]
-    """Teacher zip or student.safetensors."""
+    """Teacher zip, student.safetensors or a run folder with one."""
     trust: bool = False
     """Load a zip with SB3's own loading, which runs code from the file."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
 
     def run(self) -> int:
         """Describe and print."""
+        from policy_distill.commands.policies import in_run_folder
         from policy_distill.student_file import is_student_file
 
-        record = _describe_student(self.path) if is_student_file(self.path) else self._describe_teacher()
+        path = in_run_folder(self.path)
+        record = _describe_student(path) if is_student_file(path) else self._describe_teacher()
         Output(self.json).show(record, list(_rows(record)))
         return 0
 

@@ -16,6 +16,7 @@ def load_policy(path: Path, env: str | None = None, **options: Any) -> Any:
     Raises:
         RequestError: where the file is neither, or is broken.
     """
+    path = in_run_folder(path)
     if is_student_file(path):
         from policy_distill.runtime import load_student
 
@@ -23,6 +24,11 @@ def load_policy(path: Path, env: str | None = None, **options: Any) -> Any:
     from policy_distill.teachers.load import load_teacher
 
     return load_teacher(path, env=env, **options)
+
+
+def in_run_folder(path: Path) -> Path:
+    """Return the student of a run folder, or `path` where it is none."""
+    return path / "student.safetensors" if (path / "student.safetensors").is_file() else path
 
 
 def find_env(env: str | None, path: Path) -> str:
@@ -39,7 +45,7 @@ def find_env(env: str | None, path: Path) -> str:
     newest = successor(known)
     if not is_registered(known) and newest is None:
         raise RequestError(f"expected --env: {path} was made in {known}, which is not registered here")
-    chosen = newest if newest is not None and not is_student_file(path) else known
+    chosen = newest if newest is not None and not is_student_file(in_run_folder(path)) else known
     instead = f" (instead of {known}, which is an older version)" if chosen != known else ""
     print(one_line(f"environment: {chosen}{instead}"), file=sys.stderr)
     return chosen
@@ -47,7 +53,8 @@ def find_env(env: str | None, path: Path) -> str:
 
 def say_applied(policy: Any) -> None:
     """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
-    if getattr(policy, "normalizer", None) is not None:
+    # A student's statistics are part of it, and need not be VecNormalize's.
+    if hasattr(policy, "label") and getattr(policy, "normalizer", None) is not None:
         print("observations normalised by the statistics of VecNormalize", file=sys.stderr)
     if policy.env_wrappers:
         parts = [spec["name"] + (f" {spec['kwargs']}" if spec["kwargs"] else "") for spec in policy.env_wrappers]
@@ -55,6 +62,7 @@ def say_applied(policy: Any) -> None:
 
 
 def _environment_in(path: Path) -> str:
+    path = in_run_folder(path)
     if is_student_file(path):
         from policy_distill.runtime import load_student
 

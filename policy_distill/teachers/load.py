@@ -18,6 +18,7 @@ from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS, algorithm_of, check_name, find_algorithm
 from policy_distill.teachers.ensemble import EnsembleTeacher
+from policy_distill.teachers.generators import global_generators_kept
 from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
 from policy_distill.teachers.scripted import ScriptedTeacher
@@ -65,7 +66,8 @@ def load_teacher(
         options: dict[str, Any] = {"algo": algo, "trust": trust, "device": device, "wrappers": wrappers}
         teacher = EnsembleTeacher([load_teacher(member, env=env, **options) for member in source])
     elif isinstance(source, str | Path):
-        teacher = _saved(find_zip(Path(source)), algo, vecnormalize, env, trust, device, wrappers)
+        with global_generators_kept():
+            teacher = _saved(find_zip(Path(source)), algo, vecnormalize, env, trust, device, wrappers)
     elif isinstance(source, Teacher):
         teacher = source
     elif hasattr(source, "predict"):
