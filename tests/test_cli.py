@@ -244,9 +244,17 @@ def test_a_nan_in_an_observation_ends_with_1_and_says_where(teacher, run_folder,
     gymnasium.registry.pop("Broken-v0")
 
 
+@pytest.fixture
+def heeds_interrupts():
+    """SIGINT as Python has it: a shell lets what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_the_run_begins_ends_with_130_and_the_way_to_go_on(
-    teacher, run_folder, tmp_path, number, monkeypatch, capfd
+    teacher, run_folder, tmp_path, number, monkeypatch, capfd, heeds_interrupts
 ):
     monkeypatch.setattr("policy_distill.teachers.load.load_teacher", lambda *_, **__: os.kill(os.getpid(), number))
     before = signal.getsignal(signal.SIGTERM)
