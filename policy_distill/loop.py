@@ -35,6 +35,7 @@ from policy_distill.result import DistillResult, evaluation_record, final_metric
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
+from policy_distill.student import size_of
 from policy_distill.threads import threads_for
 from policy_distill.tracking.table import FanOut, with_jsonl
 
@@ -85,6 +86,7 @@ def distill(
         session = Session(teacher, envs, student, loss, config)
         footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
+        n_params = size_of(teacher, student, config.activation, session.observed_space())
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
         keeper = Keeper(folder.checkpoints if folder else None, session, selection, identity, resume=resume)
@@ -94,7 +96,7 @@ def distill(
             start_reference(session, env) as reference,
             closing(_open_sinks(tracker, folder, identity, session.env_steps)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
-            threads_for(teacher),
+            threads_for(teacher, n_params=n_params),
             step_limit(config.env_timeout),
         ):
             _iterate(session, selection, sinks, interrupts, bar, keeper)
