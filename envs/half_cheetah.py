@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from envs.mujoco_variants import body_variants
 from envs.teacher import Recipe
-from envs.variants import register_variant, scale_model
 
 ENV_ID = "HalfCheetah-v5"
 SOLVED = 5500.0
@@ -35,11 +35,7 @@ TEACHER = Recipe(
 ZOO = "ppo-HalfCheetah-v3"
 """The folder of a pre-trained agent, in a folder of them; empty where there is none."""
 
-VARIANTS = (
-    register_variant("HalfCheetahHeavy-v5", ENV_ID, scale_model(body_mass=1.2)),
-    register_variant("HalfCheetahLowGravity-v5", ENV_ID, scale_model(gravity=0.8)),
-    register_variant("HalfCheetahSlippery-v5", ENV_ID, scale_model(geom_friction=0.6)),
-)
+VARIANTS = body_variants(ENV_ID)
 """The same task under other physics."""
 
 PERTURB = "obs-noise:0.1,action-noise:0.1,sticky:0.25,delay:1"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from envs.mujoco_variants import scale_model
 from envs.teacher import Recipe
-from envs.variants import register_variant, scale_model
+from envs.variants import register_variant
 
 ENV_ID = "Swimmer-v5"
 SOLVED = 330.0

@@ -40,17 +40,6 @@ def scale(**factors: float) -> Change:
     return change
 
 
-def scale_model(**factors: float) -> Change:
-    """Return the change that multiplies arrays of a MuJoCo model, such as `body_mass=1.2`."""
-
-    def change(env: Any) -> None:
-        for name, factor in factors.items():
-            part = env.model.opt if name == "gravity" else env.model
-            getattr(part, name)[:] *= factor
-
-    return change
-
-
 def _make(entry_point: Any, change: Change, base_kwargs: dict[str, Any], **kwargs: Any) -> gymnasium.Env[Any, Any]:
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     env: Any = creator(**{**base_kwargs, **kwargs})

@@ -85,6 +85,10 @@ class Network(Protocol):
         """Return a freshly initialised `nn.Sequential` of the layers that `policy_distill.layers` knows."""
         ...
 
+    def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
+        """Return how many parameters `build` would make."""
+        ...
+
 
 class Policy(Protocol):
     """Anything that answers Stable-Baselines3's `predict`."""

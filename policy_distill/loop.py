@@ -36,6 +36,7 @@ from policy_distill.result import DistillResult, evaluation_record, final_metric
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
+from policy_distill.student import size_of
 from policy_distill.threads import threads_for
 from policy_distill.tracking.table import FanOut, with_jsonl
 
@@ -88,10 +89,11 @@ def distill(
         check_fit(teacher, envs)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
-        observed, n_params = envs.observation_space, teacher.family.n_params
-        footprint = check_memory(config, envs.n_envs, observed, n_params, frames_of(envs))
+        size = (envs.n_envs, envs.observation_space, teacher.family.n_params, frames_of(envs))
+        footprint = check_memory(config, *size)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         stack.callback(folder.close if folder else tuple)
+        n_params = size_of(teacher, student, config.activation, session.observed_space())
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
         place = folder.checkpoints if folder else None
@@ -101,7 +103,7 @@ def distill(
             start_reference(session, env) as reference,
             closing(_open_sinks(tracker, folder, identity, session.env_steps)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
-            threads_for(teacher),
+            threads_for(teacher, n_params=n_params),
         ):
             _iterate(session, selection, sinks, interrupts, bar, keeper)
             selection.finish()

@@ -83,6 +83,13 @@ class StudentSpec:
         )
 
 
+def size_of(teacher: Teacher, network: str, activation: str, observation_space: Any) -> int:
+    """Return how many parameters the network of a student for `teacher` will have, before it is made."""
+    spec = StudentSpec.like(teacher, network, activation, None, observation_space)
+    shape = Featurizer(spec.observation_space).shape
+    return make_network(network, activation).n_params(shape, spec.n_outputs)
+
+
 class StudentPolicy(nn.Module):
     """A trainable student. `forward` takes raw observations, `params` features that were made before."""
 

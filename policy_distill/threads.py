@@ -18,9 +18,12 @@ WIDE = 500_000
 
 
 @contextmanager
-def threads_for(*policies: Any) -> Iterator[None]:
-    """Use one thread within, unless one of `policies` sees images or is wide: then leave things as they are."""
-    if not all(is_small(policy) for policy in policies):
+def threads_for(*policies: Any, n_params: int = 0) -> Iterator[None]:
+    """Use one thread within, unless one of `policies` sees images or is wide: then leave things as they are.
+
+    `n_params` is the size of a network that takes part and is not there yet.
+    """
+    if n_params >= WIDE or not all(is_small(policy) for policy in policies):
         yield
         return
     before = torch.get_num_threads()

@@ -19,6 +19,7 @@ from policy_distill.exporters.c import run_self_test
 from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference, under_masks
 from policy_distill.exporters.place import check_target, move, size_of
 from policy_distill.exporters.quantize import (
+    Layers,
     acts_as_twin,
     check_method,
     loss_report,
@@ -100,9 +101,7 @@ def export(
     found = find_format(format)
     path = Path(path)
     check_target(path, found, overwrite)
-    _check_request(student, n_states, episodes)
-    if quantize is not None:
-        check_method(quantize, format)
+    _check_request(student, format, quantize, n_states, episodes)
     plain = Student(student.tensors, student.metadata, "numpy")
     env = env if env is not None else states.own_env(plain)
     visited, source = states.collect_states(plain, env, n_states, seed)
@@ -110,20 +109,16 @@ def export(
     reference = make_reference(plain, obs, states.count(visited))
     layers, expected = None, reference
     if quantize is not None:
-        # Calibrated on other episodes than those that the loss is measured on.
-        layers = quantize_student(plain, states.collect_states(plain, env, n_states, seed + 1)[0], quantize, seed)
-        expected = twin_reference(plain, layers, reference)
-    exporter = load_exporter(format)
+        layers, expected = _in_eight_bits(plain, quantize, reference, env, n_states, seed)
+    exporter, loss = load_exporter(format), None
     with tempfile.TemporaryDirectory() as folder:
         draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
         exporter.write(plain, draft, make_record(plain, format, None, None), expected, layers)
         run = exporter.open_artefact(plain, draft)
         parity = _check(plain, format, expected, run, source, quantized=layers is not None)
-        loss = None
         if layers is not None:
-            loss = loss_report(
-                plain, layers, reference, run, method=str(quantize), env=env, n_episodes=episodes, seed=seed
-            )
+            measured = {"method": str(quantize), "env": env, "n_episodes": episodes, "seed": seed}
+            loss = loss_report(plain, layers, reference, run, **measured)
         facts = exporter.write(plain, final, make_record(plain, format, parity, loss), expected, layers)
         if format == "c":
             run_self_test(final)
@@ -131,11 +126,23 @@ def export(
     return ExportResult(path, format, size_of(path), parity, facts, loss)
 
 
-def _check_request(student: Student, n_states: int, episodes: int) -> None:
+def _in_eight_bits(
+    student: Student, method: str, reference: Reference, env: Any, n_states: int, seed: int
+) -> tuple[Layers, Reference]:
+    """Return the layers in eight bits and what their arithmetic does on the states of `reference`."""
+    # Calibrated on other episodes than those that the loss is measured on.
+    calibration, _ = states.collect_states(student, env, n_states, seed + 1)
+    layers = quantize_student(student, calibration, method, seed)
+    return layers, twin_reference(student, layers, reference)
+
+
+def _check_request(student: Student, format: str, quantize: str | None, n_states: int, episodes: int) -> None:
     if n_states < 1 or episodes < 0:
         raise RequestError(f"expected 1 state or more and no fewer episodes than 0, found {n_states} and {episodes}")
     if not all(np.isfinite(array).all() for array in student.tensors.values()):
         raise RequestError("expected a student of finite weights, found some that are none; distil it again")
+    if quantize is not None:
+        check_method(quantize, format)
 
 
 def _check(student: Student, format: str, expected: Reference, run: Run, source: str, *, quantized: bool) -> Parity:

@@ -28,19 +28,31 @@ class CNN:
         Raises:
             RequestError: where the observation is no image, or too small for so many convolutions.
         """
+        convolutions, n_flat = self._sizes(input_shape)
+        layers: list[nn.Module] = [Scale()]
+        for sizes in convolutions:
+            layers += [_convolution(*sizes, GAINS[self.activation], generator), ACTIVATIONS[self.activation]()]
+        layers += [nn.Flatten(), make_linear(n_flat, n_outputs, 0.01, generator)]
+        return nn.Sequential(*layers)
+
+    def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
+        """Return how many parameters `build` would make."""
+        convolutions, n_flat = self._sizes(input_shape)
+        return sum((n_in * kernel**2 + 1) * n_out for n_in, n_out, kernel, _ in convolutions) + (n_flat + 1) * n_outputs
+
+    def _sizes(self, input_shape: tuple[int, ...]) -> tuple[list[tuple[int, int, int, int]], int]:
+        """Return (channels in, channels out, kernel, stride) of each convolution, and how many numbers come out."""
         if len(input_shape) != 3:
             raise RequestError(
                 f"expected images (uint8, three dimensions) for a cnn, found shape {input_shape}; use mlp"
             )
-        layers: list[nn.Module] = [Scale()]
+        found = []
         n_in, *size = input_shape
         for n_out in self.channels:
             kernel, stride = _kernel(min(size), input_shape)
-            layers += [_convolution(n_in, n_out, kernel, stride, GAINS[self.activation], generator)]
-            layers += [ACTIVATIONS[self.activation]()]
+            found.append((n_in, n_out, kernel, stride))
             n_in, size = n_out, [(length - kernel) // stride + 1 for length in size]
-        layers += [nn.Flatten(), make_linear(n_in * math.prod(size), n_outputs, 0.01, generator)]
-        return nn.Sequential(*layers)
+        return found, n_in * math.prod(size)
 
 
 def _kernel(size: int, input_shape: tuple[int, ...]) -> tuple[int, int]:

@@ -38,6 +38,11 @@ class MLP:
         layers.append(make_linear(sizes[-1], n_outputs, 0.01, generator))
         return nn.Sequential(*layers)
 
+    def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
+        """Return how many parameters `build` would make."""
+        sizes = [math.prod(input_shape), *self.widths, n_outputs]
+        return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+
     def _activation(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()
 

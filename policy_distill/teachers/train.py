@@ -110,9 +110,7 @@ def train_teacher(
             device="cpu",
             **{**given, "policy_kwargs": {"net_arch": list(net_arch), **given.get("policy_kwargs", {})}},
         )
-        callbacks: list[BaseCallback] = [_Reporter(on_step)] if on_step else []
-        if tracker is not None:
-            callbacks.append(_Recorder(tracker, max(timesteps // 300, 1)))
+        callbacks = _watchers(timesteps, on_step, tracker)
         if stop_at is not None:
             callbacks.append(_stopper(env, seed, normalize, stop_at, timesteps, n_envs))
         model.learn(timesteps, callback=callbacks)
@@ -123,6 +121,11 @@ def train_teacher(
         return model
     finally:
         vec_env.close()
+
+
+def _watchers(timesteps: int, on_step: Any, tracker: Tracker | None) -> list[BaseCallback]:
+    watchers: list[BaseCallback] = [_Reporter(on_step)] if on_step else []
+    return watchers if tracker is None else [*watchers, _Recorder(tracker, max(timesteps // 300, 1))]
 
 
 def _policy_name(space: Any) -> str:
