@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from policy_distill.errors import RequestError
 
-MAX_JSON = 2**24
+MAX_JSON = 2**23
 """Bytes of a JSON file; a Python list takes twenty times the bytes of its text."""
 
 
