@@ -36,7 +36,7 @@ def write_checkpoint(
 
 
 def set_aside(path: Path) -> None:
-    """Rename a broken checkpoint, so that it is not looked at again; one that may not be read stays: it may be whole."""
+    """Rename a broken checkpoint, so that it is not looked at again; one that may not be read stays: it may be good."""
     if not os.access(path, os.R_OK):
         return
     with suppress(OSError):
