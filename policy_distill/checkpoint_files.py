@@ -36,7 +36,9 @@ def write_checkpoint(
 
 
 def set_aside(path: Path) -> None:
-    """Rename a broken checkpoint, so that it is not looked at again."""
+    """Rename a broken checkpoint, so that it is not looked at again; one that may not be read stays: it may be good."""
+    if not os.access(path, os.R_OK):
+        return
     with suppress(OSError):
         os.replace(path, path.with_name(path.name + BROKEN))
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from policy_distill.errors import RequestError
 
-MAX_JSON = 2**24
+MAX_JSON = 2**23
 """Bytes of a JSON file; a Python list takes twenty times the bytes of its text."""
 
 
@@ -23,6 +23,8 @@ def open_plain(path: Path, what: str, advice: str = "check the path") -> tuple[B
     Raises:
         RequestError: for nothing, a folder, a pipe, a device, or what may not be read.
     """
+    if "\0" in str(path):
+        raise RequestError(f"expected {what}, found a name that no file can have; {advice}")
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):

@@ -112,7 +112,9 @@ def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool =
         try:
             lock = FolderLock(folder.path)
         except OSError as error:
-            raise RequestError(f"the folder {folder.path} cannot be written ({error.strerror})") from None
+            raise RequestError(
+                f"the folder {folder.path} cannot be written ({error.strerror}); check its permissions"
+            ) from None
         remove_unfinished(folder.path)
         return replace(folder, lock=lock)
     if folder.path.is_dir() and any(path.name != NAME for path in folder.path.iterdir()):

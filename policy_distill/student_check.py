@@ -91,6 +91,7 @@ def _check_words(record: Mapping[str, Any]) -> None:
     """What is only said of a student is printed and written to other files, as strict JSON and as UTF-8."""
     words = {key: value for key, value in record.items() if key != "action_post_processing"}
     json.dumps(words, allow_nan=False, ensure_ascii=False).encode()
+    require(isinstance(record.get("takes_action_masks", False), bool), "action masks neither taken nor not")
     require(isinstance(record["retention"], dict | None), "a retention that is no record")
     provenance = record["provenance"]
     wrappers = provenance.get("env_wrappers", [])

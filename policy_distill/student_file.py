@@ -21,7 +21,7 @@ from policy_distill.plain_file import open_plain
 
 KEY = "policy_distill"
 FORMAT_VERSION = 1
-MAX_HEADER = 2**24
+MAX_HEADER = 2**23
 """Bytes of a header: a student's record has kilobytes, or megabytes where each pixel has bounds of its own."""
 MAX_STUDENT = 2**29
 """Bytes of a student; it is compact, and acting needs a copy of it or two."""

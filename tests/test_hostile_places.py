@@ -6,6 +6,9 @@ import shutil
 import pytest
 
 from policy_distill.cli import main
+from policy_distill.errors import RequestError
+from policy_distill.runtime import load_student
+from policy_distill.teachers.load import load_teacher
 from tests.doubles import cartpole_teacher
 from tests.test_student import make_policy
 
@@ -111,3 +114,11 @@ def test_trusted_statistics_that_cannot_be_unpickled_are_refused_in_one_line(tmp
     (tmp_path / "v.pkl").write_bytes(b"\x80\x04K\x01Q.")
     words = ["evaluate", files / "agent.zip", "--env", "CartPole-v1", "--trust", "--vecnormalize", tmp_path / "v.pkl"]
     refused(capfd, words)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\0b.zip"])
+def test_a_name_with_a_null_is_refused(tmp_path, name):
+    with pytest.raises(RequestError):
+        load_student(tmp_path / name)
+    with pytest.raises(RequestError):
+        load_teacher(tmp_path / name)

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from policy_distill import training
 from policy_distill.checkpoint import load_checkpoint
-from policy_distill.checkpoint_files import newest_first
+from policy_distill.checkpoint_files import newest_first, set_aside
 from policy_distill.commands.policies import find_env
 from policy_distill.config import make_config
 from policy_distill.environments import open_environments
@@ -294,6 +294,17 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path, spoil, caplo
     assert newest.with_name(newest.name + ".broken").exists()
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
     assert not list((tmp_path / "run" / "checkpoint").glob(".*"))
+
+
+def test_a_checkpoint_that_may_not_be_read_stays_where_it_is(tmp_path, monkeypatch):
+    path = tmp_path / "step-000000000640.safetensors"
+    path.write_bytes(b"whole")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    set_aside(path)
+    assert path.read_bytes() == b"whole"
+    monkeypatch.undo()
+    set_aside(path)
+    assert not path.exists() and path.with_name(path.name + ".broken").exists()
 
 
 def test_where_every_checkpoint_is_broken_the_run_is_not_started_anew(tmp_path):

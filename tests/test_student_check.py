@@ -28,6 +28,7 @@ LIES = {
     "operations that it does not take": (VECTOR, ("architecture", "macs"), -1),
     "a retention that is a word": (VECTOR, ("retention",), "all of it"),
     "NaN in what is said of it": (VECTOR, ("provenance", "teacher"), {"seed": float("nan")}),
+    "masks that are a list": (VECTOR, ("takes_action_masks",), [[1]]),
     "half a letter": (VECTOR, ("provenance", "env_id"), "\ud800"),
     "bounds of another space": (VECTOR, ("action_post_processing", "high"), [9.0, 9.0]),
     "no bounds": (VECTOR, ("action_post_processing", "low"), None),

@@ -21,7 +21,7 @@ from policy_distill.teachers.pickle_machine import Budget
 from policy_distill.teachers.safe_load import safe_unpickle
 from policy_distill.teachers.weights import read_weights
 
-MAX_DATA = 2**25
+MAX_DATA = 2**24
 """Bytes of `data`, the algorithm's attributes as JSON: kilobytes, or megabytes where it holds the last images."""
 MAX_ENTRIES = 10_000
 """Attributes of an algorithm."""

@@ -16,8 +16,10 @@ from policy_distill.plain_file import read_plain
 from policy_distill.student_file import write_atomically
 from policy_distill.tracking.metrics import STEP, check_names
 
-MAX_BYTES = 2**26
-"""Bytes of a file that is read: those of a hundred thousand iterations; rows take ten times their text."""
+MAX_BYTES = 2**28
+"""Bytes of a file that is read: those of some hundred thousand iterations."""
+MAX_LINE = 2**16
+"""Bytes of a line; rows take ten times their text."""
 
 
 class JsonlTracker:
@@ -85,6 +87,8 @@ def read_metrics(path: Path, *, lenient: bool = False) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
+            if len(line) > MAX_LINE:
+                raise ValueError("a line too long")
             row = json.loads(line) if line.strip() else None
             if row is not None:
                 rows.append({**row, STEP: int(row[STEP])})
