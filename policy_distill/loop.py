@@ -35,6 +35,7 @@ from policy_distill.result import DistillResult, evaluation_record, final_metric
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
+from policy_distill.student import check_student
 from policy_distill.threads import threads_for
 from policy_distill.tracking.table import FanOut, with_jsonl
 
@@ -83,6 +84,7 @@ def distill(
     ):
         check_fit(teacher, envs)
         session = Session(teacher, envs, student, loss, config)
+        check_student(teacher, student, config.activation, session.observed_space())
         footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         selection = Selection(session, without_normalization(env))

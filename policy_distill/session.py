@@ -148,7 +148,7 @@ class Session:
 
     def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
         """Make the student, its optimiser and the buffer."""
-        spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer, self._observed_space())
+        spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer, self.observed_space())
         generator = torch.Generator().manual_seed(self.config.seed)
         self.policy = StudentPolicy(spec, generator).to(self.config.device)
         if teacher_params is not None:
@@ -189,7 +189,7 @@ class Session:
         assert self.policy is not None, "the first rollout makes the student"
         return self.policy
 
-    def _observed_space(self) -> Any:
+    def observed_space(self) -> Any:
         """Return the space that the student sees: the environment's, or some keys of it."""
         space: Any = self.envs.observation_space
         keys = self.config.observation_keys
@@ -202,7 +202,7 @@ class Session:
             return {key: value for key, value in known.items() if not keys or key in keys}
         if known is not None or self.config.normalize == "none":
             return known
-        obs, space = rollout.flat_obs, self._observed_space()
+        obs, space = rollout.flat_obs, self.observed_space()
         if isinstance(obs, dict):
             boxes = {key: sub for key, sub in space.spaces.items() if _is_vector(sub)}
             return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}

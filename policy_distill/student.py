@@ -82,6 +82,15 @@ class StudentSpec:
         )
 
 
+def check_student(teacher: Teacher, network: str, activation: str, observation_space: Any) -> None:
+    """Make a student and drop it, so that a network that cannot read such observations is refused before any is made.
+
+    Raises:
+        RequestError: for a cnn without an image, or more convolutions than an image has room for.
+    """
+    StudentPolicy(StudentSpec.like(teacher, network, activation, None, observation_space), torch.Generator())
+
+
 class StudentPolicy(nn.Module):
     """A trainable student. `forward` takes raw observations, `params` features that were made before."""
 
