@@ -360,3 +360,19 @@ def test_a_suite_is_one_run_with_the_table_of_its_students(tmp_path):
     assert run["summary"]["n_runs"] == 3
     track_suite("disabled", tmp_path / "other", folders)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_tracker_of_ones_own_needs_no_more_than_log(tmp_path):
+    class Log:
+        rows = 0
+
+        def log(self, metrics, step):
+            self.rows += 1
+
+    log = Log()
+    sinks = with_jsonl(log, tmp_path / "metrics.jsonl")
+    sinks.log({"train/loss": 1.0}, 1)
+    sinks.summary({})
+    sinks.artifact(tmp_path, "student", {})
+    sinks.close()
+    assert log.rows == 1
