@@ -105,8 +105,32 @@ def is_recipe(env: Any) -> bool:
 
 
 def without_normalization(env: Any) -> Any:
-    """Return what a `VecNormalize` wraps, since teachers and students take raw observations; anything else as it is."""
-    return env.venv if hasattr(env, "venv") and hasattr(env, "obs_rms") and "venv" in vars(env) else env
+    """Return a vector without its `VecNormalize`, since teachers and students take raw observations; others as is.
+
+    Wrappers around it stay: shallow copies of them wrap what it wraps.
+    """
+    if normalization_of(env) is None:
+        return env
+    if _normalizes(env):
+        return env.venv
+    # Not copy.copy: SB3's wrappers answer its questions by asking what they do not have yet.
+    outer = object.__new__(type(env))
+    vars(outer).update({**vars(env), "venv": without_normalization(env.venv)})
+    return outer
+
+
+def normalization_of(env: Any) -> Any:
+    """Return the `VecNormalize` in a vector environment's chain of wrappers; None where there is none."""
+    while "venv" in getattr(env, "__dict__", ()):
+        if _normalizes(env):
+            return env
+        env = env.venv
+    return None
+
+
+def _normalizes(env: Any) -> bool:
+    # In its own attributes: SB3's wrappers answer for what they wrap.
+    return "norm_obs" in vars(env) and "ret_rms" in vars(env)
 
 
 def _make_all(

@@ -89,11 +89,11 @@ def distill(
         check_fit(teacher, envs)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
+        n_params = size_of(teacher, student, config.activation, session.observed_space())
         size = (envs.n_envs, envs.observation_space, teacher.family.n_params, frames_of(envs))
         footprint = check_memory(config, *size)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
         stack.callback(folder.close if folder else tuple)
-        n_params = size_of(teacher, student, config.activation, session.observed_space())
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
         place = folder.checkpoints if folder else None

@@ -84,7 +84,11 @@ class StudentSpec:
 
 
 def size_of(teacher: Teacher, network: str, activation: str, observation_space: Any) -> int:
-    """Return how many parameters the network of a student for `teacher` will have, before it is made."""
+    """Return how many parameters the network of a student for `teacher` will have, before it is made.
+
+    Raises:
+        RequestError: for a cnn without an image, or more convolutions than an image has room for.
+    """
     spec = StudentSpec.like(teacher, network, activation, None, observation_space)
     shape = Featurizer(spec.observation_space).shape
     return make_network(network, activation).n_params(shape, spec.n_outputs)

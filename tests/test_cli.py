@@ -136,6 +136,7 @@ WRONG = {
     "unknown environment": (["--env", "CartPole-v7"], "CartPole-v1"),
     "an environment that does not fit": (["--env", "Pendulum-v1"], "found Box(3,)"),
     "unknown student": (["--student", "resnet:18"], "mlp:32,32"),
+    "a cnn without images": (["--student", "cnn:8"], "use mlp"),
     "zero steps": (["--timesteps", "0"], "timesteps must be at least 1"),
     "negative environments": (["--n-envs", "-2"], "n_envs must be at least 1"),
     "negative episodes": (["--eval-episodes", "-1"], "eval_episodes must be at least 0"),

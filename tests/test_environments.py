@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
 from policy_distill.env_faults import check_finite
 from policy_distill.environment_list import EnvironmentList
-from policy_distill.environments import is_recipe, open_environments, without_normalization
+from policy_distill.environments import is_recipe, normalization_of, open_environments, without_normalization
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.vector_environments import GymnasiumEnvironments, Sb3Environments
 from tests.doubles import Corridor
@@ -34,6 +34,23 @@ def test_an_environment_can_be_named_in_any_way(kind):
     assert rewards.shape == terminated.shape == truncated.shape == (envs.n_envs,)
     assert envs.obs.shape == (envs.n_envs, *envs.observation_space.shape)
     envs.close()
+
+
+def test_a_vec_normalize_is_taken_out_from_under_other_wrappers():
+    inner = VecNormalize(DummyVecEnv([Corridor] * 2))
+    outer = VecFrameStack(VecMonitor(inner), 2)
+    plain = without_normalization(outer)
+    assert normalization_of(outer) is inner
+    assert normalization_of(plain) is None
+    assert isinstance(plain, VecFrameStack)
+    assert isinstance(plain.venv, VecMonitor)
+    assert outer.venv.venv is inner, "the caller's own chain stays"
+    expected = VecFrameStack(VecMonitor(DummyVecEnv([Corridor] * 2)), 2)
+    for vector in (plain, expected):
+        vector.seed(3)
+    assert np.array_equal(plain.reset(), expected.reset())
+    other = VecMonitor(DummyVecEnv([Corridor]))
+    assert without_normalization(other) is other
 
 
 def test_a_dict_within_a_dict_is_refused():

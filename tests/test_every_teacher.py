@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.wrappers import TransformAction
 from sb3_contrib import MaskablePPO
-from stable_baselines3 import PPO
+from stable_baselines3 import PPO, SAC, HerReplayBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from policy_distill.errors import RequestError
@@ -468,6 +468,23 @@ def test_algorithms_are_named_in_any_way(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert load_teacher(tmp_path / "agent.zip", algo="td3", trust=True).provenance["algorithm"] == "td3"
+
+
+def test_an_agent_of_hindsight_replay_is_opened_without_its_environment(tmp_path):
+    class Goal(Any):
+        def __init__(self):
+            keys = ("observation", "achieved_goal", "desired_goal")
+            super().__init__(spaces.Dict({key: BOX for key in keys}), ACTIONS["box"])
+
+        def compute_reward(self, achieved_goal, desired_goal, info):
+            return -np.abs(achieved_goal - desired_goal).sum(axis=-1)
+
+    model = SAC("MultiInputPolicy", Goal(), replay_buffer_class=HerReplayBuffer, device="cpu", **OFF_POLICY)
+    model.save(tmp_path / "agent.zip")
+    obs = _stack([Goal().observation_space.sample() for _ in range(3)])
+    for trust in (False, True):
+        teacher = load_teacher(tmp_path / "agent.zip", env=Goal, trust=trust)
+        assert np.array_equal(teacher.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -440,3 +440,19 @@ def test_of_a_suites_training_seeds_the_best_by_its_lower_end_has_the_alias(tmp_
     assert [sorted(artifact.aliases) for artifact in given] == [["best", "latest"]] * 2
     # The same name and digest: W&B adds the alias to that version.
     assert {(a.name, a.digest) for a in given} == {(logged[i].name, logged[i].digest) for i in (1, 3)}
+
+
+def test_a_tracker_of_ones_own_needs_no_more_than_log(tmp_path):
+    class Log:
+        rows = 0
+
+        def log(self, metrics, step):
+            self.rows += 1
+
+    log = Log()
+    sinks = with_jsonl(log, tmp_path / "metrics.jsonl")
+    sinks.log({"train/loss": 1.0}, 1)
+    sinks.summary({})
+    sinks.artifact(tmp_path, "student", {})
+    sinks.close()
+    assert log.rows == 1

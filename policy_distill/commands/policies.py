@@ -44,7 +44,7 @@ def find_env(env: str | None, path: Path) -> str:
 
     newest = successor(known)
     if not is_registered(known) and newest is None:
-        raise RequestError(f"expected --env: {path} was made in {known}, which is not registered here")
+        raise RequestError(f"expected --env: {path} names no environment that is registered here ({known!r} is none)")
     chosen = newest if newest is not None and not is_student_file(in_run_folder(path)) else known
     instead = f" (instead of {known}, which is an older version)" if chosen != known else ""
     print(one_line(f"environment: {chosen}{instead}"), file=sys.stderr)

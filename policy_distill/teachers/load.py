@@ -12,7 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
 from policy_distill.device import check_device
-from policy_distill.environments import open_environments, without_normalization
+from policy_distill.environments import normalization_of, open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher
@@ -27,6 +27,9 @@ from policy_distill.teachers.vecnormalize import find_statistics, load_normalize
 from policy_distill.teachers.zip_file import SavedAgent, find_zip, read_zip
 from policy_distill.teachers.zoo_config import wrappers_of
 from policy_distill.wrappers import parse_wrapper
+
+FOR_TRAINING: dict[str, Any] = {"replay_buffer_class": None, "replay_buffer_kwargs": {}, "buffer_size": 1}
+"""What SB3 need not make of a file to act: a replay buffer takes gigabytes, and that of HER wants an environment."""
 
 
 def load_teacher(
@@ -92,7 +95,7 @@ def _live(
     model: BaseAlgorithm, algo: str, vecnormalize: Any, env: Any, trust: bool, wrappers: Sequence[str] | None
 ) -> Teacher:
     algorithm = algorithm_of(type(model)) if algo == "auto" else check_name(algo)
-    statistics = vecnormalize if vecnormalize is not None else model.get_vec_normalize_env() or _lent(env)
+    statistics = vecnormalize if vecnormalize is not None else model.get_vec_normalize_env() or normalization_of(env)
     provenance = {"source": None, "sha256": None, "env_wrappers": [parse_wrapper(text) for text in wrappers or ()]}
     # The model stays as it is and where it is: its owner may train it on.
     return _teacher(model.policy, algorithm, statistics, trust, provenance)
@@ -112,7 +115,7 @@ def _scripted(policy: Any, env: Any, wrappers: Sequence[str] | None) -> Teacher:
 def _saved(
     path: Path, algo: str, vecnormalize: Any, env: Any, trust: bool, device: str, wrappers: Sequence[str] | None
 ) -> Teacher:
-    statistics = vecnormalize if vecnormalize is not None else find_statistics(path) or _lent(env)
+    statistics = vecnormalize if vecnormalize is not None else find_statistics(path) or normalization_of(env)
     agent = read_zip(path) if not trust else None
     specs = wrappers_of(path) if wrappers is None else [parse_wrapper(text) for text in wrappers]
     provenance: dict[str, Any] = {"source": path.name, "env_wrappers": specs}
@@ -144,7 +147,8 @@ def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
             data, _, _ = load_from_zip_file(path, device="cpu")
             name = find_algorithm(data or {}, algo, str(path))
             algorithm = ALGORITHMS[name]
-            return getattr(import_module(algorithm.package), algorithm.cls).load(path, device="cpu"), name
+            cls = getattr(import_module(algorithm.package), algorithm.cls)
+            return cls.load(path, device="cpu", custom_objects=FOR_TRAINING), name
         except RequestError:
             raise
         except Exception as error:
@@ -174,7 +178,3 @@ def _fix_temperature(teacher: Teacher, temperature: float) -> None:
     if not 0.0 < temperature < float("inf"):
         raise RequestError(f"expected a temperature above 0, found {temperature}")
     teacher.calibration, teacher.fixed = temperature, True
-
-
-def _lent(env: Any) -> Any:
-    return env if without_normalization(env) is not env else None

@@ -44,18 +44,22 @@ class FanOut:
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Summarise to all."""
-        for tracker in self._trackers:
+        for tracker in self._with("summary"):
             tracker.summary(values)
 
     def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
         """Hand a file to all."""
-        for tracker in self._trackers:
+        for tracker in self._with("artifact"):
             tracker.artifact(path, kind, metadata)
 
     def close(self) -> None:
         """Close all."""
-        for tracker in self._trackers:
+        for tracker in self._with("close"):
             tracker.close()
+
+    def _with(self, method: str) -> list[Tracker]:
+        """Return the trackers that have a method: one that a caller writes may have `log` alone."""
+        return [tracker for tracker in self._trackers if hasattr(tracker, method)]
 
 
 def with_jsonl(tracker: Tracker | None, path: Path | None, resume_step: int | None = None) -> FanOut:
