@@ -68,16 +68,23 @@ class Condition:
 
         return make
 
-    def _make(self, env: Any) -> gymnasium.Env[Any, Any]:
-        kwargs = dict(self.env_kwargs)
-        if isinstance(env, str) and not kwargs:
-            return make_env(env)
-        own = RESERVED.intersection(kwargs)
+    def check_arguments(self, env: Any) -> None:
+        """Check that the condition changes the environment, and not how `gymnasium.make` makes it.
+
+        Raises:
+            RequestError: for an argument that `gymnasium.make` takes for itself.
+        """
+        own = RESERVED.intersection(key for key, _ in self.env_kwargs)
         if own and not callable(env):
             raise RequestError(
                 f"expected an argument of the environment's constructor, found {min(own)}, which gymnasium.make takes "
                 "for itself; name one that changes what happens, such as env:gravity=-12"
             )
+
+    def _make(self, env: Any) -> gymnasium.Env[Any, Any]:
+        kwargs = dict(self.env_kwargs)
+        if isinstance(env, str) and not kwargs:
+            return make_env(env)
         try:
             if callable(env):
                 return env(**kwargs)

@@ -42,6 +42,8 @@ def compare_under(
     env = without_normalization(env)
     conditions = [UNPERTURBED, *parse_conditions(perturb)]
     wrappers = list(getattr(teacher, "env_wrappers", ()))
+    for condition in conditions:
+        condition.check_arguments(env)
     noisy = any(name == "obs-noise" for condition in conditions for name, _ in condition.wrappers)
     scale = _spread(teacher, env, wrappers) if noisy else None
     # Each is made once first, so that the last condition's mistake does not cost the time of those before it.
