@@ -57,10 +57,8 @@ class EnvironmentList:
             try:
                 self._write(index, self.envs[index].reset(seed=seed)[0])
                 break
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self.restart(index, error)
-            except SystemExit as error:
-                self.restart(index, left(error))
         self.faults.stepping = False
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -75,22 +73,23 @@ class EnvironmentList:
                 self._rewards[index] = reward
                 self._terminated[index] = terminated
                 self._truncated[index] = truncated
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self.restart(index, error)
-            except SystemExit as error:
-                self.restart(index, left(error))
                 self.faults.stepping = True
                 # Its episode ends here, so that whoever steps starts another.
                 self._rewards[index], self._terminated[index], self._truncated[index] = 0.0, False, True
         self.faults.stepping = False
         return self._rewards.copy(), self._terminated.copy(), self._truncated.copy()
 
-    def restart(self, index: int, error: Exception) -> None:
+    def restart(self, index: int, error: Exception | SystemExit) -> None:
         """Put a new environment in place of one that failed, to be reset.
 
         Raises:
             RunFault: where no restart is left; with the environment's index, step and seed.
         """
+        if isinstance(error, SystemExit):
+            # It asked the whole process to end, as games do whose window is closed.
+            error = RuntimeError(f"it called sys.exit({error.code!r})")
         while True:
             self.faults.handle(index, error)
             if self._make is None:
@@ -152,8 +151,3 @@ def _storage(space: gymnasium.Space[Any], n_envs: int) -> Any:
             f"expected observations that are arrays or a Dict of them, found {space}; wrap the environment"
         )
     return np.zeros((n_envs, *space.shape), dtype=space.dtype)
-
-
-def left(error: SystemExit) -> RuntimeError:
-    """Return what is said of an environment that asked the whole process to end, as games do whose window is closed."""
-    return RuntimeError(f"it called sys.exit({error.code!r})")

@@ -93,7 +93,8 @@ def distill(
         size = (envs.n_envs, envs.observation_space, teacher.family.n_params, frames_of(envs))
         footprint = check_memory(config, *size)
         folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
-        stack.callback(folder.close if folder else tuple)
+        if folder:
+            stack.callback(folder.close)
         selection = Selection(session, without_normalization(env))
         identity = identity_of(teacher, envs.env_id, student, config)
         place = folder.checkpoints if folder else None
