@@ -26,10 +26,6 @@ DESCRIPTION = "Distil a Stable-Baselines3 agent into the smallest, fastest polic
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a letter shows another; that is no fault of the run.
-            stream.reconfigure(errors="replace")
     if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
         print(f"policy-distill {__version__}")
         return 0
@@ -38,9 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def guarded(call: Callable[[], int | None]) -> int:
     """Return the exit status of `call`, errors said in one line on stderr."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A path may be no text at all, and is printed nonetheless.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that lacks a letter shows another, and a path may be no text at all: no fault of the run.
+            stream.reconfigure(errors="replace")
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         return call() or 0

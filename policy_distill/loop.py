@@ -8,7 +8,6 @@ al. 2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -38,9 +37,7 @@ from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.student import size_of
 from policy_distill.threads import threads_for
-from policy_distill.tracking.table import FanOut, with_jsonl
-
-MakeTracker = Callable[[Path, dict[str, Any]], Tracker | None]
+from policy_distill.tracking.table import FanOut, MakeTracker, open_sinks
 
 
 def distill(
@@ -82,27 +79,21 @@ def distill(
     with (
         Interrupts(saved=resume and out is not None and RunFolder(Path(out)).resumable) as interrupts,
         step_limit(config.env_timeout),
-        ExitStack() as stack,
+        ExitStack() as scope,
     ):
         opened = open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)
-        envs = stack.enter_context(closing(opened))
+        envs = scope.enter_context(closing(opened))
         check_fit(teacher, envs)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
         n_params = size_of(teacher, student, config.activation, session.observed_space())
-        size = (envs.n_envs, envs.observation_space, teacher.family.n_params, frames_of(envs))
-        footprint = check_memory(config, *size)
-        folder = None if out is None else open_run_folder(out, resume=resume, overwrite=overwrite)
-        if folder:
-            stack.callback(folder.close)
-        selection = Selection(session, without_normalization(env))
-        identity = identity_of(teacher, envs.env_id, student, config)
-        place = folder.checkpoints if folder else None
-        keeper = Keeper(place, session, selection, identity, interrupts=interrupts, resume=resume)
+        footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params, frames_of(envs))
+        identity, how = identity_of(teacher, envs.env_id, student, config), {"resume": resume, "overwrite": overwrite}
+        folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, **how)
         with (
             keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
-            closing(_open_sinks(tracker, folder, identity, session.env_steps)) as sinks,
+            closing(open_sinks(tracker, folder, identity, session.env_steps)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher, n_params=n_params),
         ):
@@ -123,14 +114,25 @@ def _settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Dist
     return config, choose_loss(config.loss, teacher.family)
 
 
-def _open_sinks(
-    tracker: Tracker | MakeTracker | None, folder: RunFolder | None, identity: dict[str, Any], resume_step: int
-) -> FanOut:
+def _take_up(
+    session: Session,
+    env: Any,
+    out: Any,
+    identity: dict[str, Any],
+    scope: ExitStack,
+    interrupts: Interrupts,
+    **how: bool,
+) -> tuple[RunFolder | None, Selection, Keeper]:
+    """Return the run folder, held within `scope`, and who keeps students and checkpoints; with the session as it was.
+
+    `how` are `resume` and `overwrite`.
+    """
+    folder = None if out is None else open_run_folder(out, **how)
     if folder:
-        folder.write_json("config.json", identity)
-    if callable(tracker):
-        tracker = tracker(folder.path, identity) if folder else None
-    return with_jsonl(tracker, folder.metrics if folder else None, resume_step or None)
+        scope.callback(folder.close)
+    selection, place = Selection(session, without_normalization(env)), folder.checkpoints if folder else None
+    keeper = Keeper(place, session, selection, identity, interrupts=interrupts, resume=how["resume"])
+    return folder, selection, keeper
 
 
 def _iterate(

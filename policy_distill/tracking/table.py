@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.interfaces import Tracker
+from policy_distill.run_folder import RunFolder
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import STEP
 from policy_distill.tracking.trackio_run import start as start_trackio
 from policy_distill.tracking.wandb_start import start
+
+MakeTracker = Callable[[Path, dict[str, Any]], Tracker | None]
+"""Makes a sink from a run folder and its settings."""
 
 
 class FanOut:
@@ -86,3 +90,14 @@ def tracker_maker(mode: str, **arguments: Any) -> Callable[[Path, dict[str, Any]
         known = {name: arguments[name] for name in ("project", "group", "job_type") if name in arguments}
         return lambda out, config: start_trackio(out, config=config, **known)
     return lambda out, config: start(mode, out, config=config, **arguments)
+
+
+def open_sinks(
+    tracker: Tracker | MakeTracker | None, folder: RunFolder | None, identity: dict[str, Any], resume_step: int
+) -> FanOut:
+    """Return all that a run is logged to, its settings written down; a resumed run goes on after `resume_step`."""
+    if folder:
+        folder.write_json("config.json", identity)
+    if callable(tracker):
+        tracker = tracker(folder.path, identity) if folder else None
+    return with_jsonl(tracker, folder.metrics if folder else None, resume_step or None)
