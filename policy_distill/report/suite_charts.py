@@ -13,7 +13,7 @@ import numpy as np
 
 from policy_distill.report.marks import TEACHER, Chart, layered, number, tooltip
 from policy_distill.report.read_run import Run
-from policy_distill.statistics import Aggregate, aggregate
+from policy_distill.statistics import Aggregate, aggregate, json_number
 
 Key = tuple[str, str, str]
 """Environment, teacher, student."""
@@ -119,7 +119,7 @@ def _env() -> dict[str, Any]:
 
 def _row(cell: Cell) -> dict[str, Any]:
     assert cell.retention is not None
-    low, high = cell.retention.ci95
+    low, high = map(json_number, cell.retention.ci95)
     return {
         "env": cell.env_id,
         "student": cell.student,

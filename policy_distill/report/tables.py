@@ -59,7 +59,9 @@ def students(found: list[Cell]) -> Table:
     rows = []
     for cell in found[:MAX_LISTED]:
         kept = cell.retention
-        numbers = ("undefined", "") if kept is None else (kept.iqm, f"{kept.ci95[0]:.3f} to {kept.ci95[1]:.3f}")
+        low, high = kept.to_json()["ci95"] if kept is not None else (None, None)
+        bounds = "" if low is None else f"{low:.3f} to {high:.3f}"
+        numbers = ("undefined" if kept is None else kept.iqm, bounds)
         sizes = [cell.mean("student", "n_params"), cell.mean("compression", "params")]
         costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
         rows.append(
