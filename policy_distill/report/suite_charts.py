@@ -109,7 +109,10 @@ def _intervals(rows: list[dict[str, Any]]) -> Chart:
             },
         },
     ]
-    note = "IQM over training seeds with a 95% stratified bootstrap interval; the dashed line is the teacher."
+    note = (
+        "IQM over training seeds with a 95% stratified bootstrap interval where there are several; "
+        "the dashed line is the teacher."
+    )
     return Chart("Retention of every student", note, layered(layers, rows, height=max(80, 26 * len(rows))))
 
 
