@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.output import interval_text, table
 from policy_distill.errors import RequestError, one_line
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
@@ -75,12 +75,8 @@ def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min
     ]
     total = overall(found)
     if total is not None:
-        low, high = total.ci95
-        lines += [
-            "",
-            f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments: IQM {total.iqm:.3f}",
-        ]
-        lines[-1] += f" [{low:.3f}, {high:.3f}]."
+        runs = f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments"
+        lines += ["", f"{runs}: IQM {interval_text(total.to_json(), 3)}."]
     if left_out:
         lines += ["", f"{left_out} students of fewer than {min_seeds} training seeds are left out."]
     if unreadable:
@@ -97,7 +93,7 @@ def results_table(runs: list[Run]) -> str:
 
 def _row(cell: Cell) -> tuple[Any, ...]:
     kept = cell.retention
-    text = "undefined" if kept is None else f"{kept.iqm:.3f} [{kept.ci95[0]:.3f}, {kept.ci95[1]:.3f}]"
+    text = "undefined" if kept is None else interval_text(kept.to_json(), 3)
     outcomes = [((run.evaluation.get("retention") or {}).get("verdict") or {}).get("outcome") for run in cell.runs]
     verdicts = f"{outcomes.count('non-inferior')} of {len(outcomes)}"
     ratio = cell.mean("compression", "params")

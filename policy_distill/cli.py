@@ -17,7 +17,7 @@ from typing import Any
 import tyro
 
 from policy_distill.commands.table import COMMANDS
-from policy_distill.commands.usage import usage_line
+from policy_distill.commands.usage import unknown_command, usage_line
 from policy_distill.errors import RequestError, RunFault, one_line
 from policy_distill.version import __version__
 
@@ -61,6 +61,10 @@ def guarded(call: Callable[[], int | None]) -> int:
 
 
 def _parse(arguments: list[str] | None) -> Any:
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        _say(unknown_command(words[0], list(COMMANDS)), 2)
+        raise SystemExit(2)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

@@ -60,7 +60,8 @@ def make_space(values: dict[str, Any]) -> Space[Any]:
     """
     try:
         return _make(values)
-    except RequestError:
+    except (RequestError, ImportError):
+        # Without Gymnasium a student acts, and has no spaces to show: the file is not to blame.
         raise
     except Exception as error:
         # A student file may describe anything; Gymnasium refuses it in errors of every kind.

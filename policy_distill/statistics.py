@@ -69,7 +69,7 @@ class Aggregate:
     iqm: float
     """Interquartile mean over all runs of all environments."""
     ci95: tuple[float, float]
-    """Its interval: training seeds are drawn anew within each environment."""
+    """Its interval: training seeds are drawn anew within each environment. NaN where none has two of them."""
     mean: float
     """Mean over all runs."""
     mean_ci95: tuple[float, float]
@@ -139,11 +139,13 @@ def aggregate(scores: Sequence[np.ndarray], seed: int = 0) -> Aggregate:
     if not scores or not all(len(runs) and np.isfinite(runs).all() for runs in scores):
         raise ValueError("expected at least one finite score for each environment")
     rng = np.random.default_rng(seed)
+    # One seed of each says nothing of their spread: an interval of no width would be a false one.
+    spread_is_known = any(len(runs) > 1 for runs in scores)
     # One draw of seeds for all three statistics; each environment draws among its own.
     drawn = [runs[rng.integers(len(runs), size=(N_RESAMPLES, len(runs)))] for runs in scores]
 
     def found(statistic: Callable[[list[np.ndarray]], np.ndarray]) -> tuple[float, tuple[float, float]]:
-        low, high = np.percentile(statistic(drawn), [2.5, 97.5])
+        low, high = np.percentile(statistic(drawn), [2.5, 97.5]) if spread_is_known else (math.nan, math.nan)
         return float(statistic(list(scores))), (float(low), float(high))
 
     return Aggregate(

@@ -187,6 +187,15 @@ def test_a_misspelt_option_is_answered_with_the_nearest(capfd):
     assert "expected PATH" in capfd.readouterr().err
 
 
+def test_a_word_that_is_no_command_is_said_alone_whatever_follows(capfd):
+    with pytest.raises(SystemExit) as stop:
+        main("comparee --teacher a.zip --env CartPole-v1".split())
+    assert stop.value.code == 2
+    said = capfd.readouterr().err
+    assert "found 'comparee'; perhaps compare" in said
+    assert "--teacher" not in said
+
+
 def test_a_terminal_without_the_letters_of_a_table_is_no_fault(teacher):
     words = ["evaluate", str(teacher), "--env", "CartPole-v1", "--episodes", "2"]
     command = [sys.executable, "-m", "policy_distill", *words]

@@ -110,6 +110,13 @@ def test_training_seeds_are_drawn_within_each_environment():
     assert (found.n_runs, found.n_envs) == (8, 2)
 
 
+def test_one_training_seed_of_each_environment_has_no_interval():
+    found = aggregate([np.array([0.9]), np.array([1.0])])
+    assert found.iqm == pytest.approx(0.95)
+    assert found.to_json()["ci95"] == [None, None]
+    assert aggregate([np.array([0.9]), np.array([0.9, 1.0])]).to_json()["ci95"] != [None, None]
+
+
 def test_the_median_is_that_of_the_environments():
     assert aggregate([np.array([0.0, 0.2]), np.array([0.5, 0.5]), np.array([0.9, 1.1])]).median == pytest.approx(0.5)
 

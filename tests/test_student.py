@@ -123,6 +123,13 @@ def test_acting_imports_neither_torch_nor_sb3_nor_gymnasium(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_without_gymnasium_the_spaces_say_so_and_the_file_is_not_blamed(good, monkeypatch):
+    student = load_student(good)
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(ImportError, match="gymnasium"):
+        _ = student.action_space
+
+
 @pytest.fixture
 def good(tmp_path):
     return make_policy(cartpole_teacher()).to_student({}).save(tmp_path / "student.safetensors")

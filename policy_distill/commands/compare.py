@@ -19,6 +19,7 @@ class Compare:
     """Measure retention: the share of the teacher's gain over a random policy that the student keeps, on paired seeds.
 
     Example: policy-distill compare teacher.zip student.safetensors --env LunarLander-v3
+
     It prints what it finds, and writes it where --out or --track asks for it.
     """
 

@@ -137,6 +137,7 @@ def summary(
     ]
     kept = interval_text(record["retention"], 3) if record["retention"] else "not measured"
     ratio = record["compression"]
+    digits = 1 if ratio["params"] < 100 else 0
     worst = ", ".join(
         f"{name} {record[name]['worst5']:,.1f}" for name in ("teacher", "student") if "iqm" in record[name]
     )
@@ -146,7 +147,10 @@ def summary(
         *([("worst 5%", worst)] if worst else []),
         ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
         ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),
-        ("compression", f"{ratio['params']:,.0f} x in parameters ({teacher['n_params']:,} to {student['n_params']:,})"),
+        (
+            "compression",
+            f"{ratio['params']:,.{digits}f} x in parameters ({teacher['n_params']:,} to {student['n_params']:,})",
+        ),
         ("environment steps", record["env_steps"]),
     ]
     stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}

@@ -68,4 +68,11 @@ def _rows(record: dict[str, Any], prefix: str = "") -> Any:
         if isinstance(value, dict):
             yield from _rows(value, f"{prefix}{key}.")
         else:
-            yield (f"{prefix}{key}", value if isinstance(value, int | float) else str(value)[:100])
+            yield (f"{prefix}{key}", value if isinstance(value, int) else _text(value))
+
+
+def _text(value: Any) -> str:
+    """Return a value for people; four digits of a number, which --json gives in full."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"[:100]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)[:100]

@@ -5,6 +5,7 @@ In: tyro's framed message of many lines. Out: what was found, what is near, and 
 
 from __future__ import annotations
 
+import difflib
 import re
 
 FRAME = "─│╭╮╰╯"
@@ -22,6 +23,13 @@ def usage_line(framed: str) -> str:
             parts[-1].append(line)
     said = [_said(part) for part in parts if part]
     return "; ".join(part for part in said if part) or "the command line cannot be read; see policy-distill --help"
+
+
+def unknown_command(word: str, commands: list[str]) -> str:
+    """Return the message for a first word that is no command: the nearest, or all of them."""
+    near = difflib.get_close_matches(word, commands, n=2)
+    advice = f"perhaps {' or '.join(near)}; " if near else ""
+    return f"expected a command among {', '.join(commands)}, found {word!r}; {advice}see policy-distill --help"
 
 
 def _said(part: list[str]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from policy_distill.report.marks import TEACHER, Chart, layered, number, tooltip
 from policy_distill.report.read_run import Run
-from policy_distill.statistics import Aggregate, aggregate
+from policy_distill.statistics import Aggregate, aggregate, json_number
 
 Key = tuple[str, str, str]
 """Environment, teacher, student."""
@@ -109,7 +109,10 @@ def _intervals(rows: list[dict[str, Any]]) -> Chart:
             },
         },
     ]
-    note = "IQM over training seeds with a 95% stratified bootstrap interval; the dashed line is the teacher."
+    note = (
+        "IQM over training seeds with a 95% stratified bootstrap interval where there are several; "
+        "the dashed line is the teacher."
+    )
     return Chart("Retention of every student", note, layered(layers, rows, height=max(80, 26 * len(rows))))
 
 
@@ -119,7 +122,7 @@ def _env() -> dict[str, Any]:
 
 def _row(cell: Cell) -> dict[str, Any]:
     assert cell.retention is not None
-    low, high = cell.retention.ci95
+    low, high = map(json_number, cell.retention.ci95)
     return {
         "env": cell.env_id,
         "student": cell.student,

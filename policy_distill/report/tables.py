@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ def students(found: list[Cell]) -> Table:
     rows = []
     for cell in found[:MAX_LISTED]:
         kept = cell.retention
-        numbers = ("undefined", "") if kept is None else (kept.iqm, f"{kept.ci95[0]:.3f} to {kept.ci95[1]:.3f}")
+        known = kept is not None and math.isfinite(kept.ci95[0])
+        bounds = f"{kept.ci95[0]:.3f} to {kept.ci95[1]:.3f}" if kept is not None and known else ""
+        numbers = ("undefined" if kept is None else kept.iqm, bounds)
         sizes = [cell.mean("student", "n_params"), cell.mean("compression", "params")]
         costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
         rows.append(

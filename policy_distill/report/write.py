@@ -97,7 +97,9 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
         (f"{len({c.env_id for c in found})}", "environments", ""),
     ]
     if total is not None:
-        figures.append(_kept_figure(total.to_json(), "over all runs, stratified bootstrap"))
+        kept = total.to_json()
+        how = "over all runs, stratified bootstrap" if total.n_runs > total.n_envs else "one training seed of each"
+        figures.append(_kept_figure(kept, how))
     return Page(
         title=folder.resolve().name,
         subtitle="what small students keep of their teachers",
@@ -146,5 +148,5 @@ def _kept_figure(kept: dict[str, Any], how: str) -> tuple[str, str, str]:
     if kept.get("iqm") is None or (kept.get("verdict") or {}).get("outcome") == "undefined":
         return ("undefined", "return kept", "the teacher's returns are not told apart from random ones")
     low, high = kept.get("ci95", (None, None))
-    bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"
-    return (f"{kept['iqm']:.3f}", "return kept, IQM", f"95%:{bounds}; {how}")
+    bounds = "no interval" if low is None else f"95%: [{low:.3f}, {high:.3f}]"
+    return (f"{kept['iqm']:.3f}", "return kept, IQM", f"{bounds}; {how}")
