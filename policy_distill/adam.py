@@ -43,7 +43,13 @@ class Adam:
         return {**vectors, "n_steps": np.array(self.n_steps)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned.
+
+        Raises:
+            ValueError: where that is of another student.
+        """
+        if any(state[name].shape != self.weights.shape for name in VECTORS) or int(state["n_steps"]) < 0:
+            raise ValueError("the optimiser's state is of another student")
         for name in VECTORS:
             getattr(self, name)[:] = state[name]
         self.n_steps = int(state["n_steps"])

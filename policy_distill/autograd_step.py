@@ -14,6 +14,8 @@ from policy_distill.adam import share_of_newest
 from policy_distill.interfaces import Loss
 from policy_distill.student import StudentPolicy
 
+VALUES = ("weights", "average")
+
 
 class AutogradStep:
     """Adam on a copy of the student; the student itself receives the averaged weights."""
@@ -54,7 +56,12 @@ class AutogradStep:
 
     @torch.no_grad()
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned.
+
+        Raises:
+            ValueError: where that is of another student; PyTorch would write beyond its moments.
+        """
+        self._check(state)
         self.n_steps = int(state["n_steps"])
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for name, array in state.items():
@@ -66,6 +73,16 @@ class AutogradStep:
                 (self.parameters if kind == "weights" else self.average)[int(place[0])].copy_(value)
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+    def _check(self, state: dict[str, np.ndarray]) -> None:
+        shapes = {f"{kind}.{i}": tuple(p.shape) for kind in VALUES for i, p in enumerate(self.parameters)}
+        if any(name.startswith("adam.") for name in state):
+            for i, parameter in enumerate(self.parameters):
+                moments = {f"adam.{i}.{name}": tuple(parameter.shape) for name in ("exp_avg", "exp_avg_sq")}
+                shapes |= {**moments, f"adam.{i}.step": ()}
+        found = {name: array.shape for name, array in state.items() if name != "n_steps"}
+        if found != shapes or any(state[name].dtype != np.float32 for name in shapes) or int(state["n_steps"]) < 0:
+            raise ValueError("the optimiser's state is of another student")
 
     def step(
         self, features: torch.Tensor, teacher_params: torch.Tensor, rate: float

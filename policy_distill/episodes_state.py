@@ -61,14 +61,15 @@ class EpisodeLog:
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Go on from what `arrays` returned."""
-        actions, ages = arrays["actions"], np.asarray(arrays["ages"], dtype=np.int64)
-        if actions.shape[1:2] != ages.shape or ages.shape != self.begun.shape or (ages < 0).any():
+        actions, ages, seeds = arrays["actions"], arrays["ages"].astype(np.int64), arrays["seeds"].astype(np.int64)
+        fits = actions.shape[1:2] == ages.shape == seeds.shape == self.begun.shape
+        if not fits or (ages < 0).any() or (seeds < 0).any():
             raise ValueError("the log of actions is of other environments")
         self.n_steps = 0
         for step in actions:
             self.took(step)
         self.n_steps = max(len(actions), int(ages.max()))
-        self.begun, self.seeds = self.n_steps - ages, np.array(arrays["seeds"], dtype=np.int64)
+        self.begun, self.seeds = self.n_steps - ages, seeds
 
     def forgotten(self) -> dict[int, str]:
         """Return, for each environment whose episode is not remembered from its start, why."""

@@ -7,6 +7,7 @@ since their seeds are functions of the iteration (`schedule.py`).
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -91,32 +92,52 @@ def restore(session: Session, selection: Selection, tensors: dict[str, np.ndarra
     assert session.policy is not None
     session.policy.load_state_dict(_torch(_named(tensors, "student.")))
     session.trainer.stepper.restore(_named(tensors, "training."))
-    session.trainer.recovery.n = int(record["recoveries"])
+    session.trainer.recovery.n = _count(record, "recoveries")
     selection.best = None
     if record["best_env_steps"] is not None:
         returns = np.array(tensors["selection.returns"])
         weights = _torch(_named(tensors, "best."))
         if not alike(weights, session.weights()):
             raise ValueError("its best student is of another network")
-        selection.best = Candidate(int(record["best_env_steps"]), weights, returns)
-    session.buffer.restore(_named(tensors, "buffer."), int(record["buffer_next"]))
+        selection.best = Candidate(_count(record, "best_env_steps"), weights, returns)
+    session.buffer.restore(_named(tensors, "buffer."), _count(record, "buffer_next"))
     if record["calibration"] is not None:
         session.teacher.calibration = record["calibration"]  # type: ignore[attr-defined]
-    collector.n_episodes[:] = tensors["collector.n_episodes"]
-    collector.running[:] = tensors["collector.running"]
-    collector.starts[:] = tensors["collector.starts"]
+    for name in ("n_episodes", "running", "starts"):
+        saved, now = tensors[f"collector.{name}"], getattr(collector, name)
+        if not alike(saved, now) or ((saved < 0).any() and name == "n_episodes"):
+            raise ValueError(f"{name} are of other environments")
+        now[:] = saved
+    returns = tensors["collector.returns"]
+    if returns.ndim != 1 or not np.isfinite(returns).all():
+        raise ValueError("returns are no list of numbers")
     collector.returns.clear()
-    collector.returns.extend(tensors["collector.returns"].tolist())
+    collector.returns.extend(returns.tolist())
     states = {name: unpack(value, tensors) for name, value in record["states"].items() if value is not None}
     if len(states) < len(record["states"]):
         LOG.warning("a recurrent state has no form in a checkpoint: it begins anew, and the run differs from there on")
     collector.state, session.label_state = states.get("actor"), states.get("teacher")
-    session.restarts.go_on(int(record["env_restarts"]))
-    session.seconds = {stage: float(record["seconds"][stage]) for stage in session.seconds}
+    session.restarts.go_on(_count(record, "env_restarts"))
+    session.seconds = {stage: _seconds(record["seconds"][stage]) for stage in session.seconds}
     collector.env_seconds = session.seconds["environment"]
-    session.began = time.perf_counter() - float(record["wall_seconds"])
-    session.env_steps, session.iteration = int(record["env_steps"]), int(record["iteration"])
+    session.began = time.perf_counter() - _seconds(record["wall_seconds"])
+    session.env_steps, session.iteration = _count(record, "env_steps"), _count(record, "iteration")
     return obs
+
+
+def _count(record: dict[str, Any], name: str) -> int:
+    """Return a number of steps or other events."""
+    value = record[name]
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(f"{name} is no count")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    """Return a time that has passed."""
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError("a time is not finite")
+    return float(value)
 
 
 def _named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -175,3 +175,18 @@ def test_minibatches_are_the_same_however_many_are_fetched_at_once(monkeypatch):
     for (features, labels), (again, labels_again) in zip(whole, single, strict=True):
         assert torch.equal(features, again)
         assert torch.equal(labels, labels_again)
+
+
+def test_an_optimiser_takes_no_state_of_another_student():
+    student = make_student(Categorical(4))
+    stepper = AutogradStep(student, lambda family, teacher, params: params.square().sum(dim=1), 1.0)
+    features = torch.zeros(2, student.featurizer.shape[0])
+    stepper.step(features, torch.zeros(2, 4), 0.001)
+    state = {name: array.copy() for name, array in stepper.state().items()}
+    stepper.restore(state)
+    # PyTorch's fused Adam takes moments of any size, and writes beyond them.
+    for name, lie in (("adam.0.exp_avg", np.zeros((0, 4), np.float32)), ("adam.1.step", np.zeros(2, np.float32))):
+        with pytest.raises(ValueError, match="of another student"):
+            stepper.restore({**state, name: lie})
+        with pytest.raises(ValueError, match="of another student"):
+            stepper.restore({key: array for key, array in state.items() if key != name})
