@@ -178,7 +178,7 @@ def check_observations(envs: Any, where: str) -> int | None:
     return None
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return an error in one line, with its type where it is not one of ours."""
     kind = "" if isinstance(error, RunFault) else f"{type(error).__name__}: "
     return one_line(f"{kind}{error}"[:300])

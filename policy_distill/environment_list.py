@@ -87,10 +87,10 @@ class EnvironmentList:
         Raises:
             RunFault: where no restart is left; with the environment's index, step and seed.
         """
-        if isinstance(error, SystemExit):
-            # It asked the whole process to end, as games do whose window is closed.
-            error = RuntimeError(f"it called sys.exit({error.code!r})")
         while True:
+            if isinstance(error, SystemExit):
+                # It asked the whole process to end, as games do whose window is closed.
+                error = RuntimeError(f"it called sys.exit({error.code!r})")
             self.faults.handle(index, error)
             if self._make is None:
                 return
@@ -101,7 +101,7 @@ class EnvironmentList:
                 self._close(index)
                 self.envs[index] = self._make()
                 return
-            except Exception as again:
+            except (Exception, SystemExit) as again:
                 error = again
             finally:
                 self.faults.stepping = False
@@ -134,7 +134,7 @@ class EnvironmentList:
         """Close one; an error there takes nothing from what it did before."""
         try:
             self.envs[index].close()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             LOG.warning("%s: environment %d could not be closed: %s", self.env_id, index, reason_of(error))
 
 

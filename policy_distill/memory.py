@@ -74,10 +74,12 @@ def check_memory(config: DistillConfig, n_envs: int, observed: Any, n_params: in
     found = Footprint(capacity, n_bytes(capacity), free_memory(config.device), layout.n_stack)
     if found.free is not None and found.n_bytes > SHARE * found.free:
         fit = max(bisect_right(range(1, capacity), SHARE * found.free, key=n_bytes), 1)
+        # The states of one step of all environments come on top of `timesteps`.
+        fewer = f" (or --timesteps {fit - n_envs})" if fit > n_envs else ""
         raise RequestError(
             f"expected a buffer of at most {SHARE:.0%} of the {text_of(found.free)} that are free, found "
             f"{text_of(found.n_bytes)} for {found.capacity:,} states of {found.state_bytes:,} bytes; {fit:,} states "
-            f"would fit: set --buffer-size {fit} (or --timesteps {max(fit - n_envs, 1)})"
+            f"would fit: set --buffer-size {fit}{fewer}"
         )
     return found
 

@@ -59,6 +59,13 @@ def test_too_large_a_buffer_is_refused_with_the_size_that_fits(monkeypatch, tmp_
         check_memory(DistillConfig(**{**arguments, "buffer_size": fit + 1}), 4, Corridor().observation_space, 2)
 
 
+def test_where_one_step_of_all_environments_is_too_much_only_the_buffer_is_named(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda device: 6 * 84 * 84 * 4)
+    with pytest.raises(RequestError, match=r"set --buffer-size 2$"):
+        check_memory(DistillConfig(timesteps=100), 8, IMAGE, 6)
+    check_memory(DistillConfig(timesteps=100, buffer_size=2), 8, IMAGE, 6)
+
+
 def test_of_stacked_frames_more_states_fit(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda device: 2 * 10**6)
     config = DistillConfig(timesteps=10**6)

@@ -327,6 +327,8 @@ def test_a_checkpoint_that_lies_under_a_right_checksum_is_refused_in_one_line(tm
     lies += [({name: np.zeros((2, 3, 4), array.dtype)}, record) for name, array in tensors.items()]
     identity = json.loads((tmp_path / "run" / "config.json").read_text())
     envs, config = open_environments("Pendulum-v1", 4), make_config(None, QUICK)
+    session = Session(pendulum_teacher(), envs, "mlp:8", forward_kl, config)
+    load_checkpoint(path, session, Selection(session, None), identity)
     n_refused = 0
     for arrays, lie in lies:
         write_sealed(path, {**tensors, **arrays}, {"checkpoint": lie})

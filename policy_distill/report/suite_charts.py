@@ -84,20 +84,12 @@ def _pareto(rows: list[dict[str, Any]]) -> Chart:
 
 def _intervals(rows: list[dict[str, Any]]) -> Chart:
     y = {"field": "label", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 260}}
+    several = [row for row in rows if None not in (row["low"], row["high"])]
     layers: list[dict[str, Any]] = [
         {
             "data": {"values": [{"at": 1.0}]},
             "mark": {"type": "rule", "strokeDash": [4, 3], "color": TEACHER},
             "encoding": {"x": {"field": "at", "type": "quantitative"}},
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 3},
-            "encoding": {
-                "y": y,
-                "x": number("low", "return kept", zero=False),
-                "x2": {"field": "high"},
-                "color": {**_env(), "legend": None},
-            },
         },
         {
             "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
@@ -109,6 +101,18 @@ def _intervals(rows: list[dict[str, Any]]) -> Chart:
             },
         },
     ]
+    if several:
+        spans = {
+            "data": {"values": several},
+            "mark": {"type": "rule", "strokeWidth": 3},
+            "encoding": {
+                "y": y,
+                "x": number("low", "return kept", zero=False),
+                "x2": {"field": "high"},
+                "color": {**_env(), "legend": None},
+            },
+        }
+        layers.insert(1, spans)
     note = (
         "IQM over training seeds with a 95% stratified bootstrap interval where there are several; "
         "the dashed line is the teacher."
