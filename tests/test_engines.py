@@ -138,6 +138,20 @@ def test_an_action_that_was_returned_does_not_change_later(kind, runtime):
     assert np.array_equal(first, kept)
 
 
+def in_four_threads(run):
+    """Call `run(offset)` in four threads that give way to each other all the time."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=run, args=(offset,)) for offset in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+
 @pytest.mark.parametrize("runtime", ["numpy", "native"])
 def test_threads_may_share_a_student(runtime):
     made = make_student(("vector", "gaussian", "mlp:64,64", "tanh"))
@@ -155,16 +169,7 @@ def test_threads_may_share_a_student(runtime):
         if not np.array_equal(student.predict(obs, deterministic=True)[0], batch):
             wrong.append(-1)
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=run, args=(offset,)) for offset in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    in_four_threads(run)
     assert not wrong
 
 
@@ -293,16 +298,7 @@ def test_threads_may_share_a_student_whose_action_is_finished_in_python(action):
             if not np.array_equal(student.act(obs[index]), expected[index]):
                 wrong.append(index)
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=run, args=(offset,)) for offset in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    in_four_threads(run)
     assert not wrong
 
 
