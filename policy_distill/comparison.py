@@ -5,7 +5,7 @@ In: two policies and an environment. Out: a `Retention`, or a `Comparison` for e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, overload
@@ -13,10 +13,11 @@ from typing import Any, overload
 import numpy as np
 import torch
 
+from policy_distill.env_choice import for_policy
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.episodes import Evaluation
 from policy_distill.errors import RequestError
-from policy_distill.evaluation import Comparison, compare_policies
+from policy_distill.evaluation import N_ENVS, Comparison, compare_policies
 from policy_distill.fidelity import Fidelity, agreement
 from policy_distill.interfaces import Policy, Teacher
 from policy_distill.robustness import compare_under
@@ -41,12 +42,14 @@ OnBatch = Callable[[int, Verdict], None]
 @overload
 def compare(
     teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
-    until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
+    until_certain: bool = ..., max_episodes: int = ..., perturb: None = ..., n_envs: int = ...,
+    env_kwargs: Mapping[str, Any] | None = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
     teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
-    until_certain: bool = ..., max_episodes: int = ..., perturb: str,
+    until_certain: bool = ..., max_episodes: int = ..., perturb: str, n_envs: int = ...,
+    env_kwargs: Mapping[str, Any] | None = ...,
 ) -> dict[str, Comparison]: ...  # fmt: skip
 def compare(
     teacher: Policy,
@@ -59,6 +62,8 @@ def compare(
     until_certain: bool = False,
     max_episodes: int = MAX_EPISODES,
     perturb: str | None = None,
+    n_envs: int = N_ENVS,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> Retention | dict[str, Comparison]:
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
@@ -73,16 +78,21 @@ def compare(
         max_episodes: the cap.
         perturb: conditions such as `obs-noise:0.1,sticky:0.25,delay:1,env:gravity=-12`; then a `Comparison` for each
             is returned by its name, the unperturbed one first, as `none`.
+        n_envs: environments stepped side by side where `env` can be made.
+        env_kwargs: arguments of its constructor, before those that student and teacher were made with.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
         RunFault: for observations that are not finite.
     """
+    env = for_policy(env, teacher, env_kwargs, student)
+    how: dict[str, Any] = {"margin": margin, "n_envs": n_envs}
     if perturb is not None:
-        return compare_under(teacher, student, env, perturb, n_episodes, seed, margin=margin)
+        return compare_under(teacher, student, env, perturb, n_episodes, seed, **how)
     if until_certain:
-        return compare_until_certain(teacher, student, env, n_episodes, seed, margin, max_episodes).retention
-    return compare_policies(teacher, student, env, n_episodes, seed, margin=margin).retention
+        how["max_episodes"] = max_episodes
+        return compare_until_certain(teacher, student, env, n_episodes, seed, **how).retention
+    return compare_policies(teacher, student, env, n_episodes, seed, **how).retention
 
 
 def compare_until_certain(
@@ -94,6 +104,7 @@ def compare_until_certain(
     margin: float = MARGIN,
     max_episodes: int = MAX_EPISODES,
     on_batch: OnBatch | None = None,
+    n_envs: int = N_ENVS,
 ) -> Comparison:
     """Compare in batches until the verdict is clear or the cap is reached; see `verdict.py` for what looking costs.
 
@@ -109,7 +120,7 @@ def compare_until_certain(
     runs: list[list[Evaluation]] = [[], [], []]
     for look, (n_episodes, boundary) in enumerate(zip(looks, boundaries, strict=True), start=1):
         done = looks[look - 2] if look > 1 else 0
-        found = compare_policies(teacher, student, env, n_episodes - done, seed + done, margin=margin)
+        found = compare_policies(teacher, student, env, n_episodes - done, seed + done, margin=margin, n_envs=n_envs)
         for run, new in zip(runs, (found.teacher, found.student, found.random), strict=True):
             run.append(new)
         returns = [np.concatenate([part.returns for part in run]) for run in runs]
@@ -123,11 +134,14 @@ def compare_until_certain(
     return Comparison(teacher_run, student_run, random_run, kept)
 
 
-def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: int = 0) -> Fidelity:
+def fidelity_on_own_states(
+    teacher: Teacher, student: Student, env: Any, seed: int = 0, n_envs: int = N_ENVS
+) -> Fidelity:
     """Let the student act, and compare it with the teacher's labels on the states that it comes to."""
     masked = bool(getattr(teacher, "takes_action_masks", False))
-    with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
-        rollout = Collector(envs, seed + OTHER_SEEDS).collect(student, N_STATES // 8, True, 0.0, masked=masked)
+    n_envs = min(n_envs, 8)
+    with closing(open_environments(without_normalization(env), n_envs, teacher.env_wrappers)) as envs:
+        rollout = Collector(envs, seed + OTHER_SEEDS).collect(student, N_STATES // n_envs, True, 0.0, masked=masked)
     params, _ = teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
     taught = params.reshape(-1, params.shape[-1])
     own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(rollout.flat_obs), np.float32))

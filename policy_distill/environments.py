@@ -14,11 +14,12 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from policy_distill.env_faults import EnvFaults, Misbehaviour, reason_of
+from policy_distill.env_identity import EnvIdentity, identify, identify_made
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.make_env import make_env
 from policy_distill.restarts import Restarts
-from policy_distill.wrappers import WrapperSpec, apply_wrappers
+from policy_distill.wrappers import WrapperSpec, apply_wrappers, missing_in
 
 
 class Environments(Protocol):
@@ -26,6 +27,8 @@ class Environments(Protocol):
 
     n_envs: int
     env_id: str
+    identity: EnvIdentity
+    """What is known of them, beside the wrappers of whoever acts."""
     observation_space: gymnasium.Space[Any]
     action_space: gymnasium.Space[Any]
     owned: bool
@@ -65,7 +68,8 @@ def open_environments(
 ) -> Environments:
     """Return environments for anything that names them; given vector environments keep their own number.
 
-    `wrappers` are put around environments that are made here from an id or a spec; what is handed over stays as it is.
+    `wrappers` are put around environments that are made here, unless a callable's have them; what is handed over stays
+    as it is.
     `restarts` are those that may be made of them, during a run: one that cannot be made there is a fault of it.
 
     Raises:
@@ -78,7 +82,8 @@ def open_environments(
         def make() -> gymnasium.Env[Any, Any]:
             return apply_wrappers(make_env(named), list(wrappers))
 
-        return EnvironmentList(_make_all(make, n_envs, restarts), make=make, restarts=restarts)
+        made = _make_all(make, n_envs, restarts)
+        return EnvironmentList(made, make=make, restarts=restarts, identity=identify(named))
     if isinstance(env, gymnasium.Env):
         return EnvironmentList([env], owned=False, restarts=restarts)
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
@@ -90,9 +95,14 @@ def open_environments(
 
         return adapt(env)
     if callable(env):
-        return EnvironmentList(
-            _make_all(lambda: _call(env), n_envs, restarts), make=lambda: _call(env), restarts=restarts
-        )
+        known: list[EnvIdentity] = []
+
+        def call() -> gymnasium.Env[Any, Any]:
+            made = _call(env)
+            known.append(identify_made(made, env))
+            return apply_wrappers(made, missing_in(made, list(wrappers)))
+
+        return EnvironmentList(_make_all(call, n_envs, restarts), make=call, restarts=restarts, identity=known[0])
     raise RequestError(
         "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
         f"found {type(env).__name__}"

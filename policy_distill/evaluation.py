@@ -5,12 +5,14 @@ In: policies and an environment. Out: an `Evaluation` each, and the `Retention` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from policy_distill.actors import RandomPolicy
 from policy_distill.background import Background, has_idle_core
+from policy_distill.env_choice import for_policy
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import Environments, is_recipe, open_environments, without_normalization
 from policy_distill.episodes import Evaluation, OnStep, run_episodes, takes_masks
@@ -36,7 +38,14 @@ class Comparison:
 
 
 def evaluate(
-    policy: Policy, env: Any, n_episodes: int = 100, seed: int = 0, deterministic: bool = True, *, n_envs: int = N_ENVS
+    policy: Policy,
+    env: Any,
+    n_episodes: int = 100,
+    seed: int = 0,
+    deterministic: bool = True,
+    *,
+    n_envs: int = N_ENVS,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Run whole episodes and return what they scored.
 
@@ -50,12 +59,14 @@ def evaluate(
         seed: episode i starts from reset(seed=seed + i).
         deterministic: act by the mode of the distribution.
         n_envs: environments stepped side by side where `env` can be made.
+        env_kwargs: arguments of its constructor, before those that the policy was made with.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit the policy.
         RunFault: for observations that are not finite.
     """
     _check_counts(n_episodes, seed)
+    env = for_policy(env, policy, env_kwargs)
     with closing(_open(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
         return run_episodes(policy, envs, n_episodes, seed, deterministic)
@@ -80,7 +91,8 @@ class Reference:
         self._episodes = (teacher, env, n_episodes, seed, n_envs)
         self._env_timeout = env_timeout
         self._restarts = restarts.beside() if restarts else None
-        self._background = Background(self._run, forked=has_idle_core() and is_recipe(env))
+        # Where one environment was asked for, there may be no second beside it.
+        self._background = Background(self._run, forked=has_idle_core() and is_recipe(env) and n_envs > 1)
 
     def result(self, on_episode: OnStep | None = None) -> tuple[Evaluation, Evaluation]:
         """Return the evaluations of teacher and random policy; errors as of `evaluate`."""

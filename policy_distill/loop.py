@@ -8,6 +8,7 @@ al. 2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015,
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ from policy_distill.checkpoint import Keeper
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.device import check_device
 from policy_distill.env_watch import step_limit
-from policy_distill.environments import open_environments, without_normalization
+from policy_distill.environments import without_normalization
 from policy_distill.evaluation import Comparison
-from policy_distill.fit import check_fit
 from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Teacher, Tracker
 from policy_distill.interrupts import Interrupts
@@ -32,6 +32,7 @@ from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
 from policy_distill.rescue import keeping_student
 from policy_distill.result import DistillResult, evaluation_record, final_metrics, latency_us
+from policy_distill.run_environments import open_for_run
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
@@ -52,6 +53,7 @@ def distill(
     overwrite: bool = False,
     progress: bool = False,
     video: bool = False,
+    env_kwargs: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> DistillResult:
     """Distil a teacher into a compact student, and prove what it keeps.
@@ -68,6 +70,7 @@ def distill(
         overwrite: replace the run in `out`.
         progress: draw a bar on stderr where that is a terminal.
         video: record teacher and student side by side, for the report; needs the extra `video`.
+        env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
         **overrides: fields of `DistillConfig`.
 
     Raises:
@@ -76,19 +79,18 @@ def distill(
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
     config, loss = _settle(teacher, student, make_config(config, overrides))
+    how = {"resume": resume, "overwrite": overwrite}
     with (
         Interrupts(saved=resume and out is not None and RunFolder(Path(out)).resumable) as interrupts,
         step_limit(config.env_timeout),
         ExitStack() as scope,
     ):
-        opened = open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)
-        envs = scope.enter_context(closing(opened))
-        check_fit(teacher, envs)
+        envs, env = open_for_run(env, teacher, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
         n_params = size_of(teacher, student, config.activation, session.observed_space())
         footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params, frames_of(envs))
-        identity, how = identity_of(teacher, envs.env_id, student, config), {"resume": resume, "overwrite": overwrite}
+        identity = identity_of(teacher, envs.env_id, envs.identity, student, config)
         folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, **how)
         with (
             keeping_student(session, selection, folder, identity),

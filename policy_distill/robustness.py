@@ -14,7 +14,7 @@ import numpy as np
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.environments import without_normalization
 from policy_distill.episodes import run_episodes
-from policy_distill.evaluation import Comparison, compare_policies
+from policy_distill.evaluation import N_ENVS, Comparison, compare_policies
 from policy_distill.interfaces import Policy
 from policy_distill.perturb import Condition, parse_conditions
 from policy_distill.perturb_wrappers import Recorder
@@ -36,6 +36,7 @@ def compare_under(
     seed: int,
     *,
     margin: float = MARGIN,
+    n_envs: int = N_ENVS,
     on_condition: Callable[[str], None] | None = None,
 ) -> dict[str, Comparison]:
     """Compare without and under each condition, on the same episode seeds; see `compare`."""
@@ -54,7 +55,7 @@ def compare_under(
         if on_condition:
             on_condition(condition.name)
         make = condition.maker(env, wrappers, scale)
-        found[condition.name] = compare_policies(teacher, student, make, n_episodes, seed, margin=margin)
+        found[condition.name] = compare_policies(teacher, student, make, n_episodes, seed, margin=margin, n_envs=n_envs)
     return found
 
 

@@ -5,6 +5,7 @@ They start new episodes by themselves, so only their first episodes can be given
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import gymnasium
@@ -12,7 +13,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from policy_distill.env_faults import EnvFaults, Misbehaviour
+from policy_distill.env_identity import EnvIdentity, identify
 from policy_distill.env_watch import culprit_of
+
+HARMLESS = {"VecNormalize", "VecMonitor", "VecTransposeImage", "VecCheckNan", "RecordEpisodeStatistics"}
+"""Wrappers of vectors that leave the task as it is: what they do to observations, a student does inside."""
 
 
 class Sb3Environments:
@@ -26,7 +31,8 @@ class Sb3Environments:
         self.n_envs = vec_env.num_envs
         self.observation_space = vec_env.observation_space
         self.action_space = vec_env.action_space
-        self.env_id = _spec_id(getattr(vec_env, "get_attr", lambda _: [None])("spec")[0], vec_env)
+        spec = getattr(vec_env, "get_attr", lambda _: [None])("spec")[0]
+        self.env_id, self.identity = _spec_id(spec, vec_env), _identity(spec, vec_env)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
@@ -83,6 +89,7 @@ class GymnasiumEnvironments:
         self.observation_space = vector_env.single_observation_space
         self.action_space = vector_env.single_action_space
         self.env_id = _spec_id(vector_env.spec, vector_env)
+        self.identity = _identity(vector_env.spec, vector_env)
         self._mode = vector_env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
@@ -171,6 +178,19 @@ def _checked(obs: Any, space: Any, n_envs: int, normalized: bool = False) -> Any
     if not normalized and array.dtype != space.dtype and not np.can_cast(array.dtype, space.dtype, "same_kind"):
         raise Misbehaviour(None, f"it returned observations of dtype {array.dtype}, expected {space.dtype}")
     return array
+
+
+def _identity(spec: Any, env: Any) -> EnvIdentity:
+    """Return what is known of a vector's environments; wrappers of vectors are in no specification."""
+    if spec is None:
+        return EnvIdentity(type(env).__name__, missing="it is a vector of environments without a specification")
+    known, wrapped = identify(spec), []
+    while "venv" in vars(env) or isinstance(env, gymnasium.vector.VectorWrapper):
+        wrapped.append(type(env).__name__)
+        env = vars(env).get("venv") or vars(env)["env"]
+    changing = sorted(set(wrapped) - HARMLESS)
+    missing = f"it is a vector in {', '.join(changing)}" if changing and not known.missing else known.missing
+    return replace(known, missing=missing)
 
 
 def _spec_id(spec: Any, env: Any) -> str:

@@ -248,7 +248,9 @@ def test_a_nan_in_an_observation_ends_with_1_and_says_where(teacher, run_folder,
         assert main([*words, "--env", "Broken-v0", "--json"]) == 1
         captured = capfd.readouterr()
         assert captured.out == ""
-        assert captured.err.count("\n") == 1
+        *notes, error = captured.err.splitlines()
+        assert error.startswith("policy-distill: ")
+        assert all("distilled in CartPole-v1" in note for note in notes)
         assert "Broken-v0 failed: environment 0 at step 1 of its episode, seed 0: " in captured.err
         assert "--env-restarts" not in captured.err
     gymnasium.registry.pop("Broken-v0")

@@ -28,7 +28,15 @@ class Compare:
     student: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """student.safetensors (or another zip); several, of several training seeds, are aggregated too."""
     env: str | None = None
-    """Gymnasium id of the environment; by itself the one that the policy was made in."""
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the policy was made
+    in."""
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
+    They come before those that the policy was trained with."""
+    gym_packages: tuple[str, ...] = ()
+    """Packages that register environments, imported first; the working folder is searched too."""
+    n_envs: int = 16
+    """Environments stepped side by side, which changes no episode; 1 where only one instance may exist."""
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
     seed: int = 0
@@ -62,7 +70,7 @@ class Compare:
     def run(self) -> int:
         """Compare and print."""
         from policy_distill.commands.comparison_files import check_place
-        from policy_distill.commands.policies import find_env, load_policy, say_applied
+        from policy_distill.commands.policies import load_policy, say_applied
         from policy_distill.errors import RequestError
         from policy_distill.tracking.evaluation import evaluation_row
 
@@ -72,13 +80,13 @@ class Compare:
             raise RequestError("expected --perturb or --until-certain, found both; choose one")
         if self.out is not None:
             check_place(self.out, self.student, perturb=self.perturb is not None, overwrite=self.overwrite)
-        env = find_env(self.env, self.teacher)
-        options = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
-        teacher = load_policy(self.teacher, env, trust=self.trust, **options)
+        options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
+        teacher = load_policy(self.teacher, trust=self.trust, **options)
+        students = {path: load_policy(path, trust=self.trust) for path in self.student}
+        env = self._env(teacher, students)
         say_applied(teacher)
         records, rows = [], []
-        for path in self.student:
-            student = load_policy(path, env, trust=self.trust)
+        for path, student in students.items():
             record, parts = self._record(teacher, student, env)
             records.append({**record, "student_file": str(path)})
             rows.append(evaluation_row(student, record, who="student"))
@@ -90,7 +98,21 @@ class Compare:
         self.tracking.log(self.student[0], record, rows)
         return 0
 
-    def _record(self, teacher: Any, student: Any, env: str) -> tuple[dict[str, Any], list[str]]:
+    def _env(self, teacher: Any, students: dict[Path, Any]) -> Any:
+        """Return the environment: by itself that of the first student that recorded one, else the teacher's."""
+        from policy_distill.commands.policies import find_env
+        from policy_distill.env_choice import other_than_recorded, recorded_in
+
+        known = [(path, student) for path, student in students.items() if recorded_in(student) is not None]
+        path, policy = known[0] if known else (self.teacher, teacher)
+        named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
+        env = find_env(self.env, path, policy, **named)
+        for other in (student for _, student in known[1:]):
+            if said := other_than_recorded(env, other):
+                print(said, file=sys.stderr)
+        return env
+
+    def _record(self, teacher: Any, student: Any, env: Any) -> tuple[dict[str, Any], list[str]]:
         from policy_distill.comparison import fidelity_on_own_states
         from policy_distill.interfaces import Teacher
         from policy_distill.runtime import Student
@@ -104,13 +126,13 @@ class Compare:
             found = self._plain(teacher, student, env)
         record = comparison_record(found)
         if isinstance(teacher, Teacher) and isinstance(student, Student):
-            fidelity = fidelity_on_own_states(teacher, student, env, self.seed)
+            fidelity = fidelity_on_own_states(teacher, student, env, self.seed, self.n_envs)
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
         if under:
             record["perturbed"] = {name: comparison_record(one) for name, one in under.items()}
         return record, tables(record)
 
-    def _plain(self, teacher: Any, student: Any, env: str) -> Any:
+    def _plain(self, teacher: Any, student: Any, env: Any) -> Any:
         from policy_distill.comparison import compare_until_certain
         from policy_distill.evaluation import compare_policies
         from policy_distill.progress import Progress
@@ -129,6 +151,7 @@ class Compare:
                     self.margin,
                     self.max_episodes,
                     on_batch=lambda done, _: bar.update(done, {}),
+                    n_envs=self.n_envs,
                 )
             return compare_policies(
                 teacher,
@@ -137,10 +160,11 @@ class Compare:
                 self.episodes,
                 self.seed,
                 margin=self.margin,
+                n_envs=self.n_envs,
                 on_episode=lambda done: bar.update(done, {}),
             )
 
-    def _perturbed(self, teacher: Any, student: Any, env: str) -> dict[str, Any]:
+    def _perturbed(self, teacher: Any, student: Any, env: Any) -> dict[str, Any]:
         from policy_distill.perturb import parse_conditions
         from policy_distill.progress import Progress
         from policy_distill.robustness import compare_under
@@ -156,6 +180,7 @@ class Compare:
                 self.episodes,
                 self.seed,
                 margin=self.margin,
+                n_envs=self.n_envs,
                 on_condition=lambda _: bar.update(next(n_done), {}),
             )
 

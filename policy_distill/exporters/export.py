@@ -7,12 +7,15 @@ no file.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from policy_distill.env_choice import for_policy
+from policy_distill.env_names import with_kwargs
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
 from policy_distill.exporters.c import run_self_test
@@ -76,6 +79,7 @@ def export(
     episodes: int = 100,
     seed: int = 0,
     overwrite: bool = False,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> ExportResult:
     """Write a student as a deployable artefact and check that it acts the same.
 
@@ -92,6 +96,7 @@ def export(
         episodes: episodes that the return of an eight-bit artefact is measured on.
         seed: the episodes' seed.
         overwrite: replace what is at `path`.
+        env_kwargs: arguments of the environment's constructor, before those that the student was distilled with.
 
     Raises:
         RequestError: for an unknown format, one that cannot hold this student, weights that are not finite, or a path
@@ -103,7 +108,7 @@ def export(
     check_target(path, found, overwrite)
     _check_request(student, format, quantize, n_states, episodes)
     plain = Student(student.tensors, student.metadata, "numpy")
-    env = env if env is not None else states.own_env(plain)
+    env = for_policy(env, plain, env_kwargs) if env is not None else with_kwargs(states.own_env(plain), env_kwargs)
     visited, source = states.collect_states(plain, env, n_states, seed)
     obs = states.join(visited, states.hostile_states(plain, seed))
     reference = make_reference(plain, obs, states.count(visited))

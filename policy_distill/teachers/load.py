@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
 from policy_distill.device import check_device
+from policy_distill.env_choice import adapted
 from policy_distill.environments import normalization_of, open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
@@ -42,6 +43,7 @@ def load_teacher(
     device: str = "cpu",
     wrappers: Sequence[str] | None = None,
     temperature: float | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> Teacher:
     """Return a teacher that acts on raw observations and says which distribution it acts from.
 
@@ -56,6 +58,7 @@ def load_teacher(
         wrappers: environment wrappers that it was trained with, such as `FrameStack:n_stack=4`; by itself those that
             the RL Zoo's `config.yml` beside the zip names.
         temperature: τ of softmax(Q / τ) for DQN and QR-DQN, in units of return; by itself scaled to the action gap.
+        env_kwargs: arguments of the environment's constructor, before those that lie beside the zip.
 
     Raises:
         RequestError: for a file that is missing, foreign, damaged, of an unsupported kind or not to be trusted, and for
@@ -83,7 +86,8 @@ def load_teacher(
     if temperature is not None:
         _fix_temperature(teacher, temperature)
     if env is not None:
-        envs = open_environments(without_normalization(env), 1, teacher.env_wrappers)
+        chosen, _ = adapted(without_normalization(env), teacher, env_kwargs)
+        envs = open_environments(chosen, 1, teacher.env_wrappers)
         try:
             check_fit(teacher, envs)
         finally:
