@@ -11,6 +11,7 @@ import copy
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ from gymnasium.envs.registration import EnvSpec
 
 NOT_OURS = ("render_mode", "num_envs", "vectorization_mode", "vector_kwargs")
 """Arguments that say how an environment is shown or multiplied, not which it is."""
+WATCHING = ("Monitor", "RecordEpisodeStatistics", "RecordVideo", "PassiveEnvChecker", "HumanRendering")
+"""Wrappers that only look on."""
 MAX_LITERAL = 20_000
 """Characters of arguments that are read from a file."""
 
@@ -83,8 +86,8 @@ class EnvIdentity:
         return one == two
 
 
-def identify(env: str | EnvSpec) -> EnvIdentity:
-    """Return the identity of what names a registered environment."""
+def identify(env: str | EnvSpec, beside: Sequence[str] = ()) -> EnvIdentity:
+    """Return the identity of what names a registered environment; wrappers named in `beside` are not counted to it."""
     if isinstance(env, str):
         package, _, env_id = env.rpartition(":")
         return EnvIdentity(env_id, package or _module_of(gymnasium.registry.get(env_id)))
@@ -98,18 +101,19 @@ def identify(env: str | EnvSpec) -> EnvIdentity:
         if set(registered.kwargs) <= set(env.kwargs):
             kwargs = {key: value for key, value in kwargs.items() if not _equals(registered.kwargs, key, value)}
         limit = None if limit == registered.max_episode_steps else -1 if limit is None else limit
-    wrappers = tuple(dataclasses.asdict(one) for one in env.additional_wrappers)
+    around = [one for one in env.additional_wrappers if one.name not in (*WATCHING, *beside)]
+    wrappers = tuple(dataclasses.asdict(one) for one in around)
     missing = _missing(kwargs, wrappers)
     if registered is not None and registered.entry_point != env.entry_point:
         missing = missing or f"its constructor is not the one that is registered as {env.id}"
     return EnvIdentity(env.id, module, kwargs, wrappers, limit, missing)
 
 
-def identify_made(env: Any, recipe: Any = None) -> EnvIdentity:
+def identify_made(env: Any, recipe: Any = None, beside: Sequence[str] = ()) -> EnvIdentity:
     """Return what is known of an environment that was made, by the callable `recipe` where there is one."""
     spec = env.spec
     if spec is not None:
-        return identify(spec)
+        return identify(spec, beside)
     kwargs = {**recipe.keywords} if isinstance(recipe, functools.partial) else {}
     name, module = type(env.unwrapped).__name__, type(env.unwrapped).__module__
     return EnvIdentity(name, module, kwargs, missing="it is no registered environment")

@@ -19,7 +19,7 @@ from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.make_env import make_env
 from policy_distill.restarts import Restarts
-from policy_distill.wrappers import WrapperSpec, apply_wrappers, missing_in
+from policy_distill.wrappers import WrapperSpec, apply_wrappers, missing_in, names_of
 
 
 class Environments(Protocol):
@@ -85,7 +85,8 @@ def open_environments(
         made = _make_all(make, n_envs, restarts)
         return EnvironmentList(made, make=make, restarts=restarts, identity=identify(named))
     if isinstance(env, gymnasium.Env):
-        return EnvironmentList([env], owned=False, restarts=restarts)
+        known_as = identify_made(env, beside=names_of(wrappers))
+        return EnvironmentList([env], owned=False, restarts=restarts, identity=known_as)
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
     members = vars(env).get("envs") if hasattr(env, "__dict__") else None
     if isinstance(members, list | tuple) and members and all(isinstance(member, gymnasium.Env) for member in members):
@@ -93,13 +94,14 @@ def open_environments(
     if hasattr(env, "step_async") or isinstance(env, gymnasium.vector.VectorEnv):
         from policy_distill.vector_environments import adapt
 
-        return adapt(env)
+        return adapt(env, names_of(wrappers))
     if callable(env):
         known: list[EnvIdentity] = []
+        names = names_of(wrappers)
 
         def call() -> gymnasium.Env[Any, Any]:
             made = _call(env)
-            known.append(identify_made(made, env))
+            known.append(identify_made(made, env, names))
             return apply_wrappers(made, missing_in(made, list(wrappers)))
 
         return EnvironmentList(_make_all(call, n_envs, restarts), make=call, restarts=restarts, identity=known[0])

@@ -27,7 +27,7 @@ from policy_distill.memory import check_memory
 from policy_distill.networks.table import make_network
 from policy_distill.progress import Progress
 from policy_distill.proof import prove, start_reference
-from policy_distill.provenance import identity_of, provenance_of
+from policy_distill.provenance import identity_of, provenance_of, request_of
 from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
 from policy_distill.rescue import keeping_student
@@ -95,7 +95,7 @@ def distill(
         with (
             keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
-            closing(open_sinks(tracker, folder, identity, session.env_steps)) as sinks,
+            closing(open_sinks(tracker, folder, identity, session.env_steps, request_of(teacher))) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher, n_params=n_params),
         ):

@@ -21,7 +21,7 @@ from policy_distill.env_names import RESERVED, parse_value
 from policy_distill.errors import RequestError
 from policy_distill.make_env import make_env, spec_of
 from policy_distill.perturb_wrappers import PERTURBATIONS
-from policy_distill.wrappers import WrapperSpec, apply_wrappers
+from policy_distill.wrappers import WrapperSpec, apply_wrappers, missing_in
 
 EXAMPLE = "obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12"
 
@@ -60,7 +60,8 @@ class Condition:
             made = self._make(env)
             for name, size in self.wrappers:
                 made = PERTURBATIONS[name](made, size, scale)
-            return apply_wrappers(made, list(wrappers))
+            # A callable's may have them already.
+            return apply_wrappers(made, missing_in(made, list(wrappers)))
 
         return make
 

@@ -30,6 +30,12 @@ def identity_of(teacher: Teacher, env_id: str, env: EnvIdentity, student: str, c
     }
 
 
+def request_of(teacher: Teacher) -> dict[str, Any]:
+    """Return the options of the command line that load a teacher; `missing` says why there are none."""
+    known: dict[str, Any] | None = getattr(teacher, "loaded_with", None)
+    return known if known is not None else {"missing": "its teacher is no file"}
+
+
 def fingerprint(teacher: Teacher) -> dict[str, Any]:
     """Return what tells a teacher from any other, beyond its file: statistics, wrappers, and what was set by hand.
 

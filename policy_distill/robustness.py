@@ -19,7 +19,7 @@ from policy_distill.interfaces import Policy
 from policy_distill.perturb import Condition, parse_conditions
 from policy_distill.perturb_wrappers import Recorder
 from policy_distill.verdict import MARGIN
-from policy_distill.wrappers import WrapperSpec, apply_wrappers
+from policy_distill.wrappers import WrapperSpec, apply_wrappers, missing_in
 
 UNPERTURBED = Condition("none", (), ())
 
@@ -62,7 +62,7 @@ def compare_under(
 def _spread(teacher: Policy, env: Any, wrappers: Sequence[WrapperSpec]) -> Any:
     """Return each component's standard deviation over an episode of the teacher's; of images, one number for all."""
     recorder = Recorder(UNPERTURBED.maker(env)())
-    with closing(EnvironmentList([apply_wrappers(recorder, list(wrappers))])) as envs:
+    with closing(EnvironmentList([apply_wrappers(recorder, missing_in(recorder, list(wrappers)))])) as envs:
         run_episodes(teacher, envs, 1, SPREAD_SEED, True)
     seen = recorder.seen
     if isinstance(seen[0], dict):

@@ -5,6 +5,7 @@ They start new episodes by themselves, so only their first episodes can be given
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -26,13 +27,13 @@ class Sb3Environments:
     owned = False
     resets_itself = True
 
-    def __init__(self, vec_env: Any) -> None:
+    def __init__(self, vec_env: Any, beside: Sequence[str] = ()) -> None:
         self.vec_env = vec_env
         self.n_envs = vec_env.num_envs
         self.observation_space = vec_env.observation_space
         self.action_space = vec_env.action_space
         spec = getattr(vec_env, "get_attr", lambda _: [None])("spec")[0]
-        self.env_id, self.identity = _spec_id(spec, vec_env), _identity(spec, vec_env)
+        self.env_id, self.identity = _spec_id(spec, vec_env), _identity(spec, vec_env, beside)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
@@ -83,13 +84,13 @@ class GymnasiumEnvironments:
     owned = False
     resets_itself = True
 
-    def __init__(self, vector_env: gymnasium.vector.VectorEnv[Any, Any, Any]) -> None:
+    def __init__(self, vector_env: gymnasium.vector.VectorEnv[Any, Any, Any], beside: Sequence[str] = ()) -> None:
         self.vector_env = vector_env
         self.n_envs = vector_env.num_envs
         self.observation_space = vector_env.single_observation_space
         self.action_space = vector_env.single_action_space
         self.env_id = _spec_id(vector_env.spec, vector_env)
-        self.identity = _identity(vector_env.spec, vector_env)
+        self.identity = _identity(vector_env.spec, vector_env, beside)
         self._mode = vector_env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
@@ -139,9 +140,11 @@ class GymnasiumEnvironments:
         """Leave the vector open: it is the caller's."""
 
 
-def adapt(env: Any) -> Sb3Environments | GymnasiumEnvironments:
-    """Return the adapter for a vector environment."""
-    return GymnasiumEnvironments(env) if isinstance(env, gymnasium.vector.VectorEnv) else Sb3Environments(env)
+def adapt(env: Any, beside: Sequence[str] = ()) -> Sb3Environments | GymnasiumEnvironments:
+    """Return the adapter for a vector environment; wrappers named in `beside` do not count to its identity."""
+    if isinstance(env, gymnasium.vector.VectorEnv):
+        return GymnasiumEnvironments(env, beside)
+    return Sb3Environments(env, beside)
 
 
 class _named:
@@ -180,15 +183,15 @@ def _checked(obs: Any, space: Any, n_envs: int, normalized: bool = False) -> Any
     return array
 
 
-def _identity(spec: Any, env: Any) -> EnvIdentity:
+def _identity(spec: Any, env: Any, beside: Sequence[str]) -> EnvIdentity:
     """Return what is known of a vector's environments; wrappers of vectors are in no specification."""
     if spec is None:
         return EnvIdentity(type(env).__name__, missing="it is a vector of environments without a specification")
-    known, wrapped = identify(spec), []
+    known, wrapped = identify(spec, beside), []
     while "venv" in vars(env) or isinstance(env, gymnasium.vector.VectorWrapper):
         wrapped.append(type(env).__name__)
         env = vars(env).get("venv") or vars(env)["env"]
-    changing = sorted(set(wrapped) - HARMLESS)
+    changing = sorted(set(wrapped) - HARMLESS - {*beside})
     missing = f"it is a vector in {', '.join(changing)}" if changing and not known.missing else known.missing
     return replace(known, missing=missing)
 

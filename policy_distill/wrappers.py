@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
@@ -155,6 +155,11 @@ def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gy
     return env
 
 
+def names_of(specs: Sequence[WrapperSpec]) -> list[str]:
+    """Return the names under which wrappers, or others that do the same, stand in an environment's chain."""
+    return [name for one in specs for name in (one["name"], *KIN.get(one["name"], ()))]
+
+
 def missing_in(env: Any, specs: list[WrapperSpec]) -> list[WrapperSpec]:
     """Return those wrappers that are not in an environment's own chain, nor any that does the same."""
     chain = set()
@@ -163,7 +168,7 @@ def missing_in(env: Any, specs: list[WrapperSpec]) -> list[WrapperSpec]:
         # In its own attributes: SB3's vectors answer for what they wrap. A vector's first environment stands for all.
         members = vars(env)
         env = members.get("env") or members.get("venv") or next(iter(members.get("envs") or ()), None)
-    return [one for one in specs if not chain.intersection((one["name"], *KIN.get(one["name"], ())))]
+    return [one for one in specs if not chain.intersection(names_of([one]))]
 
 
 def parse_wrapper(text: str) -> WrapperSpec:

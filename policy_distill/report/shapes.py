@@ -52,7 +52,7 @@ RETENTION = {
 }
 COSTS = {name: NUMBER for name in ("seed", "n_episodes", "agreement", "kl", "env_steps", "wall_seconds")}
 
-CONFIG = {"env_id": TEXT, "student": TEXT, "teacher": {}, "config": {}}
+CONFIG = {"env_id": TEXT, "env": {}, "student": TEXT, "teacher": {}, "config": {}, "request": {}}
 EVALUATION = {
     **COSTS,
     **{name: POLICY for name in ("teacher", "student", "random")},

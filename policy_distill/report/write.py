@@ -11,6 +11,7 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.report.charts import run_charts
+from policy_distill.report.command import make_again
 from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, Run, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
@@ -68,6 +69,7 @@ def run_page(run: Run) -> Page:
     """Return the page of one run."""
     evaluation = run.evaluation
     notes = [] if evaluation else ["This run has not ended: what it measured so far."]
+    command, why_none = make_again(run.config, run.path)
     return Page(
         title=f"{run.env_id}: {run.student}",
         subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
@@ -80,9 +82,9 @@ def run_page(run: Run) -> Page:
             Table("Settings", (), flat(run.config.get("config", {})), folded=True),
             Table("Provenance", (), provenance(run), folded=True),
         ],
-        command=run.command(),
+        command=command,
         video=run.video,
-        notes=notes,
+        notes=[*notes, *([why_none] if why_none else [])],
     )
 
 

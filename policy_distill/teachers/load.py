@@ -85,6 +85,9 @@ def load_teacher(
         )
     if temperature is not None:
         _fix_temperature(teacher, temperature)
+    if isinstance(source, str | Path):
+        given = {"algo": None if algo == "auto" else algo, "temperature": temperature, "trust": trust}
+        teacher.loaded_with = _request(source, vecnormalize, wrappers, given)  # type: ignore[attr-defined]
     if env is not None:
         chosen, _ = adapted(without_normalization(env), teacher, env_kwargs)
         envs = open_environments(chosen, 1, teacher.env_wrappers)
@@ -93,6 +96,18 @@ def load_teacher(
         finally:
             envs.close()
     return teacher
+
+
+def _request(source: Any, vecnormalize: Any, wrappers: Sequence[str] | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of the command line that load the same teacher; `missing` where there are none."""
+    if not (vecnormalize is None or isinstance(vecnormalize, str | Path)):
+        return {"missing": "its teacher's statistics are no file"}
+    return {
+        "teacher": str(source),
+        "vecnormalize": None if vecnormalize is None else str(vecnormalize),
+        "wrapper": list(wrappers or ()),
+        **given,
+    }
 
 
 def _live(
