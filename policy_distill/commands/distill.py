@@ -37,7 +37,8 @@ class Distill:
     gym_packages: tuple[str, ...] = ()
     """Packages that register environments, imported first; the working folder is searched too."""
     student: str = "mlp:32,32"
-    """The student's network: mlp:32,32 for two hidden layers of 32, linear for none."""
+    """The student's network: mlp:32,32 for two hidden layers of 32, linear for none, cnn:16,32 for images
+    (convolutions of 16 and 32 channels)."""
     vecnormalize: Path | None = None
     """Observation statistics of the teacher, where they do not lie beside its zip."""
     wrapper: tuple[str, ...] = ()
