@@ -71,7 +71,7 @@ def own_kwargs(policy: Any, env: Any) -> dict[str, Any]:
         return dict(getattr(policy, "env_kwargs", None) or {})
     # A student that is tried in another task has no arguments for that one.
     same = _name(recorded.id) == _name(env)
-    return dict(recorded.kwargs) if same and not recorded.missing else {}
+    return recorded.own_kwargs if same and not recorded.missing else {}
 
 
 def recorded_in(policy: Any) -> EnvIdentity | None:

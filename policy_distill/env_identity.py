@@ -42,11 +42,11 @@ class EnvIdentity:
     module: str | None = None
     """The module to import, which registers the id."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    """Constructor arguments that differ from the registered ones."""
+    """Constructor arguments, the registered ones among them."""
     wrappers: tuple[dict[str, Any], ...] = ()
     """Wrappers around it beside the teacher's, innermost first: `name`, `entry_point`, `kwargs` (None: not known)."""
     max_episode_steps: int | None = None
-    """A limit of its own in place of the registered one; -1 for none."""
+    """Steps after which an episode is cut off; None for no limit."""
     missing: str = ""
     """Why it cannot be made from this record; empty where it can be."""
 
@@ -73,12 +73,25 @@ class EnvIdentity:
     @property
     def text(self) -> str:
         """The environment in words, such as `pkg:Id-v0 (gravity=-5.0)`."""
-        parts = [f"{key}={value!r}" for key, value in self.kwargs.items()]
+        parts = [f"{key}={value!r}" for key, value in self.own_kwargs.items()]
         parts += [f"wrapped in {one['name']}" for one in self.wrappers]
-        if self.max_episode_steps is not None:
+        if self.has_own_limit:
             parts.append(f"max_episode_steps={self.max_episode_steps}")
         name = f"{self.module}:{self.id}" if self.module else self.id
         return f"{name} ({', '.join(parts)})" if parts else name
+
+    @property
+    def own_kwargs(self) -> dict[str, Any]:
+        """Constructor arguments beside those that are registered here."""
+        spec = gymnasium.registry.get(self.id)
+        known = spec.kwargs if spec is not None else {}
+        return {key: value for key, value in self.kwargs.items() if not _equals(known, key, value)}
+
+    @property
+    def has_own_limit(self) -> bool:
+        """True where the limit of steps is another than the registered one."""
+        spec = gymnasium.registry.get(self.id)
+        return spec is not None and spec.max_episode_steps != self.max_episode_steps
 
     def same_as(self, other: EnvIdentity) -> bool:
         """Say whether both are one environment, by whatever module it is found."""
@@ -90,23 +103,19 @@ def identify(env: str | EnvSpec, beside: Sequence[str] = ()) -> EnvIdentity:
     """Return the identity of what names a registered environment; wrappers named in `beside` are not counted to it."""
     if isinstance(env, str):
         package, _, env_id = env.rpartition(":")
-        return EnvIdentity(env_id, package or _module_of(gymnasium.registry.get(env_id)))
-    registered = gymnasium.registry.get(env.id)
+        spec = gymnasium.registry.get(env_id)
+        known = EnvIdentity(env_id) if spec is None else identify(spec)
+        return dataclasses.replace(known, module=package or known.module)
+    # All arguments, the registered ones too: a program may have changed those in the registry itself.
+    kwargs: dict[str, Any] = {key: value for key, value in env.kwargs.items() if key not in NOT_OURS}
     module: str | None = getattr(env, "module", None) or _module_of(env)
-    kwargs: dict[str, Any] = {**env.kwargs}
-    limit = env.max_episode_steps
-    for key in NOT_OURS:
-        kwargs.pop(key, None)
-    if registered is not None:
-        if set(registered.kwargs) <= set(env.kwargs):
-            kwargs = {key: value for key, value in kwargs.items() if not _equals(registered.kwargs, key, value)}
-        limit = None if limit == registered.max_episode_steps else -1 if limit is None else limit
     around = [one for one in env.additional_wrappers if one.name not in (*WATCHING, *beside)]
     wrappers = tuple(dataclasses.asdict(one) for one in around)
     missing = _missing(kwargs, wrappers)
+    registered = gymnasium.registry.get(env.id)
     if registered is not None and registered.entry_point != env.entry_point:
         missing = missing or f"its constructor is not the one that is registered as {env.id}"
-    return EnvIdentity(env.id, module, kwargs, wrappers, limit, missing)
+    return EnvIdentity(env.id, module, kwargs, wrappers, env.max_episode_steps, missing)
 
 
 def identify_made(env: Any, recipe: Any = None, beside: Sequence[str] = ()) -> EnvIdentity:

@@ -6,6 +6,7 @@ In: `pkg:Id-v0`, `gravity:-5`, an `EnvIdentity`. Out: an environment's name that
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import inspect
 import json
@@ -143,9 +144,9 @@ def to_env(identity: EnvIdentity) -> str | EnvSpec:
         )
     if identity == identify(identity.id):
         return identity.id
-    spec = named_spec(spec_of(identity.id), identity.kwargs, identity.module)
-    if identity.max_episode_steps is not None:
-        spec.max_episode_steps = None if identity.max_episode_steps < 0 else identity.max_episode_steps
+    spec = named_spec(spec_of(identity.id), {}, identity.module)
+    # Not on top of the registered ones, which may have changed since.
+    spec.kwargs, spec.max_episode_steps = copy.deepcopy(identity.kwargs), identity.max_episode_steps
     spec.additional_wrappers = tuple(_wrapper(one) for one in identity.wrappers)
     return spec
 

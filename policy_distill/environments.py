@@ -21,6 +21,12 @@ from policy_distill.make_env import make_env
 from policy_distill.restarts import Restarts
 from policy_distill.wrappers import WrapperSpec, apply_wrappers, missing_in, names_of
 
+ALONE = (
+    "where only one instance may exist: --n-envs 1 (and --n-eval-envs 1), or hand one over from Python: "
+    "distill(teacher, env)"
+)
+"""What to do where a second environment cannot be made beside the first."""
+
 
 class Environments(Protocol):
     """`N` environments side by side."""
@@ -148,9 +154,14 @@ def _normalizes(env: Any) -> bool:
 def _make_all(
     make: Callable[[], gymnasium.Env[Any, Any]], n_envs: int, restarts: Restarts | None
 ) -> list[gymnasium.Env[Any, Any]]:
-    if restarts is None:
-        return [make() for _ in range(n_envs)]
     envs: list[gymnasium.Env[Any, Any]] = []
+    while restarts is None and len(envs) < n_envs:
+        try:
+            envs.append(make())
+        except Exception as error:
+            if envs:
+                raise _too_few(envs, n_envs, error) from None
+            raise
     while len(envs) < n_envs:
         try:
             envs.append(make())
@@ -158,9 +169,18 @@ def _make_all(
             raise
         except Exception as error:
             name = envs[0].spec.id if envs and envs[0].spec else "the environment"
-            fault = Misbehaviour(len(envs), f"it could not be made: {reason_of(error)}")
+            fault = Misbehaviour(len(envs), f"it could not be made beside others: {reason_of(error)} ({ALONE})")
             EnvFaults(name, n_envs, restarts).handle(len(envs), fault)
     return envs
+
+
+def _too_few(envs: list[gymnasium.Env[Any, Any]], n_envs: int, error: Exception) -> RequestError:
+    """Return what to do where one environment could be made and another beside it could not."""
+    name = envs[0].spec.id if envs[0].spec else type(envs[0].unwrapped).__name__
+    for env in envs:
+        env.close()
+    made = f"{len(envs)} of {n_envs} environments {name} could be made side by side, and no more"
+    return RequestError(f"{made} ({reason_of(error)}); {ALONE}")
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:

@@ -58,7 +58,7 @@ def fitting_versions(policy: Any, env_id: str, kwargs: Mapping[str, Any] | None 
 
 def _advice(policy: Any, envs: Environments, expected: Any, found: Any) -> str:
     """Return what to do about spaces that do not fit: another version, or the wrapper that pads."""
-    versions = fitting_versions(policy, envs.env_id, envs.identity.kwargs)
+    versions = fitting_versions(policy, envs.env_id, envs.identity.own_kwargs)
     if versions:
         return f"choose a version that fits: --env {' or '.join(versions)}"
     shapes = [getattr(space, "shape", None) or () for space in (expected, found)]

@@ -41,7 +41,7 @@ def make_env(env: str | EnvSpec) -> gymnasium.Env[Any, Any]:
     except (GymnasiumError, ImportError) as error:
         raise unknown(named if isinstance(named, str) else named.id, error) from None
     except (TypeError, ValueError, AssertionError) as error:
-        kwargs = {} if isinstance(named, str) else identify(named).kwargs
+        kwargs = {} if isinstance(named, str) else identify(named).own_kwargs
         if not kwargs:
             raise
         given = ", ".join(f"{key}={value!r}" for key, value in kwargs.items())

@@ -158,7 +158,7 @@ def test_distilling_and_comparing_play_by_the_teachers_arguments(caplog):
     quick = {"timesteps": 64, "n_steps": 8, "n_envs": 2, "eval_episodes": 2, "select_episodes": 2}
     result = distill(teacher, "Reach-v2", "linear", **quick)
     assert result.evaluation["teacher"]["mean"] == 5.0
-    assert result.student.metadata["provenance"]["env"]["kwargs"] == {"gain": 5.0}
+    assert result.student.metadata["provenance"]["env"]["kwargs"] == {"size": 3, "gain": 5.0}
     assert "environment arguments of the policy: gain=5.0" in caplog.text
     bare = load_teacher(Agent(), env="Reach-v2")
     found = compare(bare, result.student, "Reach-v2", 2, perturb="sticky:0")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.config import DistillConfig
-from policy_distill.env_identity import EnvIdentity, identity_from
+from policy_distill.env_identity import identity_from
 
 
 def make_again(config: dict[str, Any], path: Path) -> tuple[str, str]:
@@ -49,10 +49,12 @@ def _teacher(config: dict[str, Any]) -> tuple[list[str], str]:
 
 def _environment(config: dict[str, Any]) -> tuple[list[str], str]:
     env_id = str(config.get("env_id", "unknown environment"))
-    known = identity_from(config.get("env")) or EnvIdentity(env_id)
+    known = identity_from(config.get("env"))
+    if known is None:
+        return ["--env", env_id], ""
     if known.missing:
         return [], f"its environment is not made from a name ({known.missing})"
-    if known.wrappers or known.max_episode_steps is not None:
+    if known.wrappers or known.has_own_limit:
         return [], "its environment is a specification with wrappers or a limit of steps of its own"
     words = ["--env", f"{known.module}:{known.id}" if known.module else known.id]
     return [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from policy_distill.teachers.load import load_teacher
 from policy_distill.teachers.vecnormalize import find_statistics
 from policy_distill.teachers.zip_file import find_zip
+from policy_distill.teachers.zoo_config import environment_of
 
 
 def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
@@ -21,6 +23,9 @@ def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
         "algorithm": teacher.provenance["algorithm"],
         "policy_class": teacher.provenance["policy_class"],
         "distribution": teacher.family.name,
+        "environment": _environment(path),
+        "env_kwargs": dict(getattr(teacher, "env_kwargs", None) or {}),
+        "env_wrappers": teacher.env_wrappers,
         "observation_space": str(teacher.observation_space),
         "action_space": str(teacher.action_space),
         "n_params": teacher.n_params,
@@ -30,3 +35,9 @@ def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
         "library_versions": teacher.provenance.get("library_versions", {}),
         "sha256": teacher.provenance["sha256"],
     }
+
+
+def _environment(path: Path) -> str | None:
+    """Return the id of the environment that an agent was trained in; None where nothing beside it says one."""
+    named = environment_of(path)
+    return named if re.fullmatch(r"\S+-v\d+", named) else None

@@ -136,7 +136,7 @@ def train_teacher(
 def _note_environment(out: Path, env: Any) -> None:
     """Write what the zip's name cannot say of the environment, as the RL Zoo does, into the folder of its name."""
     known = identify(env) if isinstance(env, str | EnvSpec) else None
-    if known is None or known.missing or not (known.kwargs or known.module):
+    if known is None or known.missing or not (known.own_kwargs or known.module):
         return
     named = f"{known.module}:{known.id}" if known.module else known.id
     out.with_suffix("").mkdir(exist_ok=True)
