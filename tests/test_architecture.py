@@ -11,8 +11,10 @@ PACKAGE = ROOT / "policy_distill"
 ORDER = [
     ["errors", "version", "interfaces", "threads", "background", "seeds"],
     ["plain_file"],
+    ["betting", "falls", "scale"],
     ["verdict"],
-    ["statistics"],
+    ["statistics", "proof_plan", "spent"],
+    ["kept"],
     ["spaces", "observations", "actions", "layers", "plan"],
     ["action_check"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
@@ -28,6 +30,8 @@ ORDER = [
     ["folder_lock", "fit", "actors", "device", "frame_stack"],
     ["episodes"],
     ["evaluation"],
+    ["reference"],
+    ["paired"],
     ["robustness"],
     ["teachers"],
     ["episodes_state"],
@@ -47,7 +51,14 @@ ORDER = [
     ["commands"],
     ["cli", "__main__"],
 ]
-SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"run", "suite", "results", "__init__"}
+SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {
+    "run",
+    "suite",
+    "results",
+    "calibration",
+    "simulations",
+    "__init__",
+}
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
 # A late import inside a function, so that acting does not pay for torch.
