@@ -41,12 +41,12 @@ OnBatch = Callable[[int, Verdict], None]
 @overload
 def compare(
     teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
-    until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
+    until_certain: bool = ..., max_episodes: int = ..., perturb: None = ..., max_episode_steps: int | None = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
     teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
-    until_certain: bool = ..., max_episodes: int = ..., perturb: str,
+    until_certain: bool = ..., max_episodes: int = ..., perturb: str, max_episode_steps: int | None = ...,
 ) -> dict[str, Comparison]: ...  # fmt: skip
 def compare(
     teacher: Policy,
@@ -59,6 +59,7 @@ def compare(
     until_certain: bool = False,
     max_episodes: int = MAX_EPISODES,
     perturb: str | None = None,
+    max_episode_steps: int | None = None,
 ) -> Retention | dict[str, Comparison]:
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
@@ -73,16 +74,18 @@ def compare(
         max_episodes: the cap.
         perturb: conditions such as `obs-noise:0.1,sticky:0.25,delay:1,env:gravity=-12`; then a `Comparison` for each
             is returned by its name, the unperturbed one first, as `none`.
+        max_episode_steps: steps after which an episode is stopped; as of `evaluate`.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
         RunFault: for observations that are not finite.
     """
+    limit: dict[str, Any] = {"max_episode_steps": max_episode_steps}
     if perturb is not None:
-        return compare_under(teacher, student, env, perturb, n_episodes, seed, margin=margin)
+        return compare_under(teacher, student, env, perturb, n_episodes, seed, margin=margin, **limit)
     if until_certain:
-        return compare_until_certain(teacher, student, env, n_episodes, seed, margin, max_episodes).retention
-    return compare_policies(teacher, student, env, n_episodes, seed, margin=margin).retention
+        return compare_until_certain(teacher, student, env, n_episodes, seed, margin, max_episodes, **limit).retention
+    return compare_policies(teacher, student, env, n_episodes, seed, margin=margin, **limit).retention
 
 
 def compare_until_certain(
@@ -94,6 +97,8 @@ def compare_until_certain(
     margin: float = MARGIN,
     max_episodes: int = MAX_EPISODES,
     on_batch: OnBatch | None = None,
+    *,
+    max_episode_steps: int | None = None,
 ) -> Comparison:
     """Compare in batches until the verdict is clear or the cap is reached; see `verdict.py` for what looking costs.
 
@@ -109,7 +114,9 @@ def compare_until_certain(
     runs: list[list[Evaluation]] = [[], [], []]
     for look, (n_episodes, boundary) in enumerate(zip(looks, boundaries, strict=True), start=1):
         done = looks[look - 2] if look > 1 else 0
-        found = compare_policies(teacher, student, env, n_episodes - done, seed + done, margin=margin)
+        found = compare_policies(
+            teacher, student, env, n_episodes - done, seed + done, margin=margin, max_episode_steps=max_episode_steps
+        )
         for run, new in zip(runs, (found.teacher, found.student, found.random), strict=True):
             run.append(new)
         returns = [np.concatenate([part.returns for part in run]) for run in runs]
@@ -141,4 +148,5 @@ def _join(parts: list[Evaluation]) -> Evaluation:
     known = [part.phases for part in parts if part.phases is not None]
     phases = np.concatenate(known) if len(known) == len(parts) else None
     seconds = sum(part.wall_seconds for part in parts)
-    return Evaluation(parts[0].env_id, parts[0].seed, returns, lengths, seconds, phases)
+    paired, n_cut = all(part.paired for part in parts), sum(part.n_cut for part in parts)
+    return Evaluation(parts[0].env_id, parts[0].seed, returns, lengths, seconds, phases, paired, n_cut)

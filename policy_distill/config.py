@@ -62,6 +62,9 @@ class DistillConfig:
     training's nor the proof's. 0 keeps the last student."""
     eval_seed: int = 0
     """Evaluation episode i starts from reset(seed=eval_seed + i)."""
+    max_episode_steps: int = 0
+    """Steps after which an episode that is judged is stopped, and counts with what it gained; 0 for the limit that the
+    environment was registered with, or 27,000 where it has none."""
     n_eval_envs: int = 16
     """Environments stepped side by side in the proof."""
     checkpoint_every: int = 50_000
@@ -102,7 +105,7 @@ class DistillConfig:
             "keep_checkpoints",
         ):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", *LIMITS):
+        for name in ("eval_episodes", "select_episodes", "max_episode_steps", "seed", "eval_seed", *LIMITS):
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             _require(0 < getattr(self, name) < float("inf"), name, "more than 0 and finite", getattr(self, name))

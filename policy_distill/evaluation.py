@@ -34,9 +34,21 @@ class Comparison:
     random: Evaluation
     retention: Retention
 
+    @property
+    def paired(self) -> bool:
+        """True where episode i is the same one for all three."""
+        return self.teacher.paired and self.student.paired and self.random.paired
+
 
 def evaluate(
-    policy: Policy, env: Any, n_episodes: int = 100, seed: int = 0, deterministic: bool = True, *, n_envs: int = N_ENVS
+    policy: Policy,
+    env: Any,
+    n_episodes: int = 100,
+    seed: int = 0,
+    deterministic: bool = True,
+    *,
+    n_envs: int = N_ENVS,
+    max_episode_steps: int | None = None,
 ) -> Evaluation:
     """Run whole episodes and return what they scored.
 
@@ -50,6 +62,8 @@ def evaluate(
         seed: episode i starts from reset(seed=seed + i).
         deterministic: act by the mode of the distribution.
         n_envs: environments stepped side by side where `env` can be made.
+        max_episode_steps: steps after which an episode is stopped, and counts with what it gained; None or 0 for the
+            limit that the environment was registered with, or `episode_limit.DEFAULT_STEPS`.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit the policy.
@@ -58,7 +72,7 @@ def evaluate(
     _check_counts(n_episodes, seed)
     with closing(_open(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
-        return run_episodes(policy, envs, n_episodes, seed, deterministic)
+        return run_episodes(policy, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
 
 
 class Reference:
@@ -74,11 +88,12 @@ class Reference:
         *,
         env_timeout: float = 0.0,
         restarts: Restarts | None = None,
+        max_episode_steps: int | None = None,
     ) -> None:
         """Start at once; arguments as of `compare_policies`, and the seconds that a step may take (0: any)."""
         _check_counts(n_episodes, seed)
         self._episodes = (teacher, env, n_episodes, seed, n_envs)
-        self._env_timeout = env_timeout
+        self._env_timeout, self._limit = env_timeout, max_episode_steps
         self._restarts = restarts.beside() if restarts else None
         self._background = Background(self._run, forked=has_idle_core() and is_recipe(env))
 
@@ -104,8 +119,16 @@ class Reference:
                 rewindable=self._restarts is not None and self._restarts.allowed > 0,
             )
             return (
-                run_episodes(teacher, envs, n_episodes, seed, True, on_episode),
-                run_episodes(random_policy, envs, n_episodes, seed, True, _offset(on_episode, n_episodes)),
+                run_episodes(teacher, envs, n_episodes, seed, True, on_episode, max_episode_steps=self._limit),
+                run_episodes(
+                    random_policy,
+                    envs,
+                    n_episodes,
+                    seed,
+                    True,
+                    _offset(on_episode, n_episodes),
+                    max_episode_steps=self._limit,
+                ),
             )
 
 
@@ -121,16 +144,20 @@ def compare_policies(
     on_episode: OnStep | None = None,
     reference: Reference | None = None,
     restarts: Restarts | None = None,
+    max_episode_steps: int | None = None,
 ) -> Comparison:
     """Evaluate teacher, student and a random policy on the same episode seeds; see `comparison.compare`.
 
     `reference` is one of the same teacher, environment and episodes that was started before; `restarts` are those that
     may be made of environments that fail.
     """
-    with closing(reference or Reference(teacher, env, n_episodes, seed, n_envs, restarts=restarts)) as reference:
+    limits: dict[str, Any] = {"restarts": restarts, "max_episode_steps": max_episode_steps}
+    with closing(reference or Reference(teacher, env, n_episodes, seed, n_envs, **limits)) as reference:
         with closing(_open(teacher, env, min(n_envs, n_episodes), restarts)) as envs:
             check_fit(student, envs)
-            student_run = run_episodes(student, envs, n_episodes, seed, True, on_episode)
+            student_run = run_episodes(
+                student, envs, n_episodes, seed, True, on_episode, max_episode_steps=max_episode_steps
+            )
         teacher_run, random_run = reference.result(_offset(on_episode, n_episodes))
     kept = retention(student_run.returns, teacher_run.returns, random_run.returns, seed, margin)
     return Comparison(teacher_run, student_run, random_run, kept)

@@ -23,6 +23,7 @@ def start_reference(session: Session, env: Any) -> AbstractContextManager[Refere
     env = without_normalization(env)
     episodes = (config.eval_episodes, config.eval_seed, config.n_eval_envs)
     limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": session.restarts}
+    limits["max_episode_steps"] = config.max_episode_steps
     return closing(Reference(session.teacher, env, *episodes, **limits))
 
 
@@ -49,4 +50,5 @@ def prove(
             on_episode=on_episode,
             reference=reference,
             restarts=session.restarts,
+            max_episode_steps=config.max_episode_steps,
         )

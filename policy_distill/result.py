@@ -62,6 +62,8 @@ def evaluation_record(
     record: dict[str, Any] = {"env_id": env_id, "seed": config.eval_seed, "n_episodes": config.eval_episodes}
     for name, size in sizes.items():
         record[name] = {**(getattr(comparison, name).to_json() if comparison else {}), **size}
+    if comparison:
+        record["paired"] = comparison.paired
     record["retention"] = comparison.retention.to_json() if comparison else None
     record |= {
         "agreement": json_number(fidelity.agreement),

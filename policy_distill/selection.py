@@ -62,7 +62,8 @@ class Selection:
             session.timed("evaluate"),
             closing(open_environments(self.env, n_envs, wrappers, session.restarts)) as envs,
         ):
-            returns = run_episodes(student, envs, n_episodes, SELECTION_SEEDS + config.seed, True).returns
+            limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
+            returns = run_episodes(student, envs, n_episodes, SELECTION_SEEDS + config.seed, True, **limit).returns
         if self.best is None or not _clearly_better(self.best.returns, returns):
             self.best = Candidate(session.env_steps, session.weights(), returns)
         if not envs.owned:

@@ -26,6 +26,7 @@ ORDER = [
     ["environment_list"],
     ["environments", "vector_environments"],
     ["folder_lock", "fit", "actors", "device", "frame_stack"],
+    ["episode_limit", "episode_trace"],
     ["episodes"],
     ["evaluation"],
     ["robustness"],

@@ -31,6 +31,9 @@ class Compare:
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
+    max_episode_steps: int = 0
+    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
+    registered with, or 27,000 where it has none."""
     seed: int = 0
     """Episode i starts from reset(seed=SEED + i), for all three."""
     margin: float = 0.05
@@ -129,6 +132,7 @@ class Compare:
                     self.margin,
                     self.max_episodes,
                     on_batch=lambda done, _: bar.update(done, {}),
+                    max_episode_steps=self.max_episode_steps,
                 )
             return compare_policies(
                 teacher,
@@ -138,6 +142,7 @@ class Compare:
                 self.seed,
                 margin=self.margin,
                 on_episode=lambda done: bar.update(done, {}),
+                max_episode_steps=self.max_episode_steps,
             )
 
     def _perturbed(self, teacher: Any, student: Any, env: str) -> dict[str, Any]:
@@ -157,6 +162,7 @@ class Compare:
                 self.seed,
                 margin=self.margin,
                 on_condition=lambda _: bar.update(next(n_done), {}),
+                max_episode_steps=self.max_episode_steps,
             )
 
     def _show(self, record: dict[str, Any]) -> None:
