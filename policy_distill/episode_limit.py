@@ -10,17 +10,18 @@ import logging
 import multiprocessing
 from typing import Any
 
+import numpy as np
+
 from policy_distill.environments import Environments
+from policy_distill.errors import RequestError
 from policy_distill.packing import same
+from policy_distill.seeds import PROBE
 
 LOG = logging.getLogger("policy_distill")
 
 DEFAULT_STEPS = 27_000
 """Steps of an episode that is judged, where nothing else limits it: the longest game of Atari that Gymnasium plays,
 108,000 frames at 4 frames a step. An episode that never ends must not hold up a proof for ever."""
-
-PROBE_SEED = 2**31 - 1
-"""Begins the episodes that only tell whether a seed means anything; above the seeds of all others."""
 
 _SAID: set[tuple[str, str]] = set()
 """What was said of which environment, so that a run of many evaluations says it once."""
@@ -30,11 +31,16 @@ def limit_of(envs: Environments, asked: int | None) -> int:
     """Return the steps that a judged episode may take: those `asked` for, else the specification's, else the default.
 
     0 and None ask for nothing.
+
+    Raises:
+        RequestError: for a number below 0.
     """
+    if asked and asked < 0:
+        raise RequestError(f"expected at least 0 steps of an episode, found {asked}; set --max-episode-steps")
     return asked or envs.max_episode_steps or DEFAULT_STEPS
 
 
-def is_reproducible(envs: Environments, seed: int = PROBE_SEED) -> bool:
+def is_reproducible(envs: Environments, seed: int = PROBE) -> bool:
     """Say whether the same seed begins the same episode, in one environment and in another; some begin one here.
 
     Without that, neither are episodes of two policies pairs, nor is a resumed run the one that was stopped.
@@ -58,33 +64,36 @@ def are_paired(envs: Environments, n_episodes: int) -> bool:
     if not is_reproducible(envs):
         say_once(
             envs.env_id,
-            "it ignores the seed of reset (the same seed began another episode): episodes of teacher and student are no "
-            "pairs, and a run that is resumed is another run",
+            "it ignores the seed of reset (the same seed began another episode): episodes of teacher and student are "
+            "no pairs, and a run that is resumed is another run",
         )
         return False
     if envs.resets_itself and n_episodes > envs.n_envs:
         say_once(
             envs.env_id,
-            f"the vector begins its episodes by itself: only the first {envs.n_envs} are of seeds that were chosen, the "
-            "others are no pairs; hand over an id or a callable for pairs",
+            f"the vector begins its episodes by itself: only the first {envs.n_envs} are of seeds that were chosen, "
+            "the others are no pairs; hand over an id or a callable for pairs",
         )
         return False
     return True
 
 
-def say_cut(env_id: str, n_cut: int, n_episodes: int, limit: int) -> None:
-    """Say, once, that episodes were stopped at the limit of steps."""
+def say_cut(env_id: str, n_cut: int, lengths: np.ndarray) -> None:
+    """Say, once, that some of the episodes of these `lengths` were stopped at the limit of steps."""
     if n_cut:
         say_once(
             env_id,
-            f"{n_cut} of {n_episodes} episodes were stopped after {limit:,} steps, and count with what they had gained "
-            "by then; --max-episode-steps sets the limit",
+            f"{n_cut} of {len(lengths)} episodes were stopped after {int(lengths.max()):,} steps, and count with what "
+            "they had gained by then; --max-episode-steps sets the limit",
             kind="cut",
         )
 
 
 def say_once(env_id: str, text: str, kind: str = "") -> None:
-    """Warn of something about an environment once; a process beside this one leaves that to whoever reads its result."""
+    """Warn of something about an environment once; a process beside this one leaves that to whoever reads its result.
+
+    `kind` names what counts as the same; the text itself where it is empty.
+    """
     if multiprocessing.parent_process() is None and (env_id, kind or text) not in _SAID:
         _SAID.add((env_id, kind or text))
         LOG.warning("%s: %s", env_id, text)

@@ -11,8 +11,8 @@ N_PHASES = 10
 """Parts of equal length that an episode is divided into."""
 
 MAX_CELLS = 2**16
-"""Sums kept of one episode. A longer one is kept in coarser cells, so that a part of it begins late by at most 1/6,000 of
-its length."""
+"""Sums kept of one episode. A longer one is kept in coarser cells, so that a part of it begins late by at most 1/6,000
+of its length."""
 
 
 class Trace:

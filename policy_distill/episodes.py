@@ -110,7 +110,7 @@ def run_episodes(
     limit = limit_of(envs, max_episode_steps)
     with threads_for(policy):
         found = _run_episodes(policy, envs, n_episodes, seed, deterministic, on_episode, limit)
-    say_cut(envs.env_id, found.n_cut, n_episodes, limit)
+    say_cut(envs.env_id, found.n_cut, found.lengths)
     return found
 
 

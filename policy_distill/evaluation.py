@@ -13,6 +13,7 @@ from policy_distill.actors import RandomPolicy
 from policy_distill.background import Background, has_idle_core
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import Environments, is_recipe, open_environments, without_normalization
+from policy_distill.episode_limit import say_cut
 from policy_distill.episodes import Evaluation, OnStep, run_episodes, takes_masks
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
@@ -99,7 +100,10 @@ class Reference:
 
     def result(self, on_episode: OnStep | None = None) -> tuple[Evaluation, Evaluation]:
         """Return the evaluations of teacher and random policy; errors as of `evaluate`."""
-        return self._background.result(on_episode)
+        found = self._background.result(on_episode)
+        for one in found:
+            say_cut(one.env_id, one.n_cut, one.lengths)
+        return found
 
     def close(self) -> None:
         """Stop, whether there is a result or not."""
