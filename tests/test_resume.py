@@ -101,6 +101,7 @@ class Memory:
         (cartpole_teacher, "CartPole-v1", {"buffer": "latest", "actor": "mixed"}),
         (cartpole_teacher, "CartPole-v1", {"buffer_size": 300, "actor": "teacher"}),
         (Memory, "CartPole-v1", {"actor": "mixed"}),
+        (cartpole_teacher, "CartPole-v1", {"loss": "nll_sampled"}),
     ],
 )
 def test_a_run_that_died_twice_equals_one_that_did_not(tmp_path, make_teacher, env, settings, caplog):
