@@ -42,6 +42,8 @@ class Selection:
         self.session = session
         self.env = env
         self.best: Candidate | None = None
+        self.owed: dict[str, float] | None = None
+        """What the iteration measured whose student is still to be judged; None between iterations."""
 
     def due(self, steps_before: int) -> bool:
         """Say whether a candidate is to be judged after the iteration that began at `steps_before`."""

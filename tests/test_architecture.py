@@ -43,6 +43,7 @@ ORDER = [
     ["rescue"],
     ["session_state"],
     ["checkpoint", "result", "tracking", "exporters"],
+    ["standpoint"],
     ["report"],
     ["loop", "benchmark"],
     ["commands"],

@@ -16,6 +16,7 @@ import numpy as np
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Policy
+from policy_distill.interrupts import stop_if_requested
 from policy_distill.perturb import Condition
 from policy_distill.seeds import VIDEO
 
@@ -77,6 +78,7 @@ def _frames(policy: Policy, make: Any, seed: int) -> Iterator[np.ndarray]:
         masked = bool(getattr(policy, "takes_action_masks", False))
         yield _small(env.render())
         for _ in range(MAX_STEPS):
+            stop_if_requested("while a video was made")
             if ended:
                 return
             options = {"action_masks": envs.action_masks()} if masked else {}

@@ -11,6 +11,7 @@ from gymnasium import Space, spaces
 from policy_distill.actions import ActionMap
 from policy_distill.distributions.deterministic import Deterministic
 from policy_distill.interfaces import ActionDistribution
+from policy_distill.interrupts import stop_if_requested
 from policy_distill.teachers.network import discrete_family
 from policy_distill.teachers.observing import Normalizers, batch_major
 
@@ -57,6 +58,7 @@ class ScriptedTeacher:
         else:
             taken, state = [first], new_state
             for step in range(1, n_steps):
+                stop_if_requested("while states were labelled")
                 actions, state = self.predict(_step(obs, step), state, episode_starts[step], True)
                 taken.append(actions)
             chosen = np.stack(taken)
@@ -78,7 +80,10 @@ class ScriptedTeacher:
         except (ValueError, TypeError, IndexError):
             # Not made for batches; one that fails on single observations too fails below.
             pass
-        singles = [self.policy.predict(_step(observation, i), None, None, deterministic)[0] for i in range(n_batch)]
+        singles = []
+        for index in range(n_batch):
+            stop_if_requested("while states were labelled")
+            singles.append(self.policy.predict(_step(observation, index), None, None, deterministic)[0])
         return np.asarray(singles, dtype=self.action_space.dtype), None
 
     def _params(self, actions: np.ndarray) -> torch.Tensor:
