@@ -89,13 +89,13 @@ def distill(
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
         n_params = size_of(teacher, student, config.activation, session.observed_space())
-        footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params, frames_of(envs))
+        label_size, n_stack = teacher.family.n_params, frames_of(envs)
+        footprint = check_memory(config, envs.n_envs, envs.observation_space, label_size, n_stack, session.images)
         identity, how = identity_of(teacher, envs.env_id, student, config), {"resume": resume, "overwrite": overwrite}
         folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, **how)
         with (
             keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
-            # What is owed was not logged yet.
             closing(open_sinks(tracker, folder, identity, session.env_steps - bool(selection.owed))) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher, n_params=n_params),

@@ -39,7 +39,7 @@ class Standpoint:
         for name, value in self._arrays.items():
             setattr(collector, name, value)
         collector.state = self._state
-        if collector.log is not None:
+        if collector.log is not None and self._log is not None:
             collector.log.go_back(self._log)
 
 

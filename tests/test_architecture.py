@@ -13,7 +13,7 @@ ORDER = [
     ["plain_file"],
     ["verdict"],
     ["statistics"],
-    ["spaces", "observations", "actions", "layers", "plan"],
+    ["spaces", "pixels", "observations", "measuring", "actions", "layers", "plan"],
     ["action_check"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
     ["schedule", "feature_layout", "recovery", "restarts"],
