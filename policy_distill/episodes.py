@@ -5,7 +5,6 @@ In: a policy and environments. Out: an `Evaluation`.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from policy_distill.episode_limit import are_paired, limit_of, say_cut
 from policy_distill.episode_trace import N_PHASES, Trace
 from policy_distill.interfaces import Policy
 from policy_distill.interrupts import stop_if_requested
+from policy_distill.masks import takes_masks
 from policy_distill.statistics import interval, iqm, json_number, worst
 from policy_distill.threads import threads_for
 
@@ -191,12 +191,6 @@ def _begin_again(
                 policy.again(index)
             envs.reset(index, seed + episode)
     return again
-
-
-def takes_masks(policy: Any) -> bool:
-    """Say whether a policy is to be told which actions are allowed; sb3-contrib's MaskablePPO as it is, too."""
-    told = getattr(policy, "takes_action_masks", None)
-    return "action_masks" in inspect.signature(policy.predict).parameters if told is None else bool(told)
 
 
 def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:

@@ -14,10 +14,11 @@ from policy_distill.background import Background, has_idle_core
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import Environments, is_recipe, open_environments, without_normalization
 from policy_distill.episode_limit import say_cut
-from policy_distill.episodes import Evaluation, OnStep, run_episodes, takes_masks
+from policy_distill.episodes import Evaluation, OnStep, run_episodes
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
+from policy_distill.masks import takes_masks
 from policy_distill.restarts import Restarts
 from policy_distill.statistics import Retention, retention
 from policy_distill.verdict import MARGIN

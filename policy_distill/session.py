@@ -24,6 +24,7 @@ from policy_distill.fidelity import Fidelity, measure_fidelity
 from policy_distill.fit import check_keys
 from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Policy, Teacher
+from policy_distill.masks import takes_masks
 from policy_distill.measuring import measure_normalizer
 from policy_distill.memory import capacity_of
 from policy_distill.observations import Normalizer
@@ -61,7 +62,7 @@ class Session:
         self.policy: StudentPolicy | None = None
         self.label_state: Any = None
         """What a recurrent teacher that labels carries from rollout to rollout."""
-        self.masked = bool(getattr(teacher, "takes_action_masks", False))
+        self.masked = takes_masks(teacher)
 
     @property
     def progress(self) -> float:
@@ -205,9 +206,8 @@ class Session:
             return {key: value for key, value in known.items() if not keys or key in keys}
         if known is not None or self.config.normalize == "none":
             return known
-        obs, space = rollout.flat_obs, self.observed_space()
         # Choices cannot be measured, and pixels need not be.
-        images = self.images
+        obs, space, images = rollout.flat_obs, self.observed_space(), self.images
         if isinstance(obs, dict):
             boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
             return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}

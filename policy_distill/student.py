@@ -17,6 +17,7 @@ from policy_distill.distributions.table import make_family
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import ActionDistribution, Teacher
 from policy_distill.layers import count_macs
+from policy_distill.masks import takes_masks
 from policy_distill.networks.scale import Scale
 from policy_distill.networks.table import describe_layers, make_network
 from policy_distill.observations import Featurizer, Normalizer, dump_normalizer, load_normalizer
@@ -83,7 +84,7 @@ class StudentSpec:
             action_space=describe_space(teacher.action_space),
             action_map=teacher.action_map,
             normalizer=normalizer,
-            takes_action_masks=getattr(teacher, "takes_action_masks", False),
+            takes_action_masks=takes_masks(teacher),
             images=images_like(teacher, network, space),
         )
 
