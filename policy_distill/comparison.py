@@ -15,7 +15,8 @@ from policy_distill.environments import open_environments, without_normalization
 from policy_distill.fidelity import Fidelity, agreement
 from policy_distill.interfaces import Policy, Teacher
 from policy_distill.kept import Retention
-from policy_distill.paired import Comparison, OnLook, compare_policies
+from policy_distill.masks import takes_masks
+from policy_distill.paired import Comparison, compare_policies
 from policy_distill.proof_plan import ProofPlan
 from policy_distill.robustness import compare_under
 from policy_distill.rollout import Collector
@@ -35,11 +36,13 @@ N_STATES = 1000
 def compare(
     teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
+    max_episode_steps: int | None = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
     teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: str,
+    max_episode_steps: int | None = ...,
 ) -> dict[str, Comparison]: ...  # fmt: skip
 def compare(
     teacher: Policy,
@@ -53,6 +56,7 @@ def compare(
     until_certain: bool = False,
     max_episodes: int = MAX_EPISODES,
     perturb: str | None = None,
+    max_episode_steps: int | None = None,
 ) -> Retention | dict[str, Comparison]:
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
@@ -70,6 +74,7 @@ def compare(
         max_episodes: the cap.
         perturb: conditions such as `obs-noise:0.1,sticky:0.25,delay:1,env:gravity=-12`; then a `Comparison` for each
             is returned by its name, the unperturbed one first, as `none`.
+        max_episode_steps: steps after which an episode is stopped; as of `evaluate`.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
@@ -77,40 +82,16 @@ def compare(
     """
     longest = max_episodes if until_certain else n_episodes
     seed = choose_seed(seed, longest, teacher, student)
+    limits: dict[str, Any] = {"margin": margin, "worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
     if perturb is not None:
-        return compare_under(teacher, student, env, perturb, n_episodes, seed, margin=margin, worst_loss=worst_loss)
-    if until_certain:
-        return compare_until_certain(
-            teacher, student, env, n_episodes, seed, margin, worst_loss=worst_loss, max_episodes=max_episodes
-        ).retention
-    plan = ProofPlan(n_episodes, seed, margin=margin, worst_loss=worst_loss)
+        return compare_under(teacher, student, env, perturb, n_episodes, seed, **limits)
+    plan = ProofPlan(longest, seed, n_episodes if until_certain else None, **limits)
     return compare_policies(teacher, student, env, plan).retention
-
-
-def compare_until_certain(
-    teacher: Policy,
-    student: Policy,
-    env: Any,
-    batch: int,
-    seed: int,
-    margin: float = MARGIN,
-    *,
-    worst_loss: float | None = None,
-    max_episodes: int = MAX_EPISODES,
-    on_look: OnLook | None = None,
-) -> Comparison:
-    """Compare in batches until the verdict is clear or the cap is reached: verdict and bound hold at every stop.
-
-    Raises:
-        RequestError: for a batch of fewer than 2 episodes or more than the cap.
-    """
-    plan = ProofPlan(max_episodes, seed, batch, margin=margin, worst_loss=worst_loss)
-    return compare_policies(teacher, student, env, plan, on_look=on_look)
 
 
 def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: int = 0) -> Fidelity:
     """Let the student act, and compare it with the teacher's labels on the states that it comes to."""
-    masked = bool(getattr(teacher, "takes_action_masks", False))
+    masked = takes_masks(teacher)
     with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
         rollout = Collector(envs, seed, measured_seed).collect(student, N_STATES // 8, True, 0.0, masked=masked)
     params, _ = teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)

@@ -17,7 +17,14 @@ from policy_distill.restarts import Restarts
 
 
 def evaluate(
-    policy: Policy, env: Any, n_episodes: int = 100, seed: int = 0, deterministic: bool = True, *, n_envs: int = N_ENVS
+    policy: Policy,
+    env: Any,
+    n_episodes: int = 100,
+    seed: int = 0,
+    deterministic: bool = True,
+    *,
+    n_envs: int = N_ENVS,
+    max_episode_steps: int | None = None,
 ) -> Evaluation:
     """Run whole episodes and return what they scored.
 
@@ -31,6 +38,8 @@ def evaluate(
         seed: episode i starts from reset(seed=seed + i).
         deterministic: act by the mode of the distribution.
         n_envs: environments stepped side by side where `env` can be made.
+        max_episode_steps: steps after which an episode is stopped, and counts with what it gained; None or 0 for the
+            limit that the environment was registered with, or `episode_limit.DEFAULT_STEPS`.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit the policy.
@@ -39,7 +48,7 @@ def evaluate(
     check_counts(n_episodes, seed)
     with closing(open_for(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
-        return run_episodes(policy, envs, n_episodes, seed, deterministic)
+        return run_episodes(policy, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
 
 
 def open_for(policy: Any, env: Any, n_envs: int, restarts: Restarts | None = None) -> Environments:

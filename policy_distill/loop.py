@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from policy_distill.result import DistillResult, evaluation_record, final_metric
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
+from policy_distill.standpoint import Standpoint, kept_where_stopped
 from policy_distill.student import size_of
 from policy_distill.threads import threads_for
 from policy_distill.tracking.table import FanOut, MakeTracker, open_sinks
@@ -89,13 +91,14 @@ def distill(
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
         n_params = size_of(teacher, student, config.activation, session.observed_space())
-        footprint = check_memory(config, envs.n_envs, envs.observation_space, teacher.family.n_params, frames_of(envs))
+        label_size, n_stack = teacher.family.n_params, frames_of(envs)
+        footprint = check_memory(config, envs.n_envs, envs.observation_space, label_size, n_stack, session.images)
         identity, how = identity_of(teacher, envs.env_id, student, config), {"resume": resume, "overwrite": overwrite}
         folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, **how)
         with (
             keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
-            closing(open_sinks(tracker, folder, identity, session.env_steps)) as sinks,
+            closing(open_sinks(tracker, folder, identity, session.env_steps - bool(selection.owed))) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher, n_params=n_params),
         ):
@@ -146,17 +149,23 @@ def _iterate(
     keeper: Keeper,
 ) -> None:
     """Run iterations until all data is collected: the algorithm."""
-    while not session.done:
-        before = session.env_steps
-        rollout = session.collect()
-        teacher_params = session.label(rollout)
-        metrics = session.learn(rollout, teacher_params)
-
-        if selection.due(before):
-            metrics["eval/selection_return"] = selection.judge()
-        metrics |= session.progress_metrics(rollout)
+    kept = partial(kept_where_stopped, session, keeper, tracker, interrupts)
+    while not session.done or selection.owed:
+        # A run that was stopped while a student was judged owes that judgement, and begins with it.
+        metrics, owed = selection.owed or {}, bool(selection.owed)
+        if not owed:
+            before = session.env_steps
+            with kept(Standpoint(session)):
+                rollout = session.collect()
+                teacher_params = session.label(rollout)
+            metrics = session.learn(rollout, teacher_params) | session.progress_metrics(rollout)
+            selection.owed = metrics if selection.due(before) else None
+        if selection.owed:
+            with kept():
+                metrics = {**metrics, "eval/selection_return": selection.judge()}
+            selection.owed = None
         tracker.log(metrics, session.env_steps)
-        if tracker.wants_gradients:
+        if tracker.wants_gradients and not owed:
             tracker.histograms(session.gradients(), session.env_steps)
         bar.update(session.env_steps, metrics)
 

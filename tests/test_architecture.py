@@ -9,13 +9,13 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
-    ["errors", "version", "interfaces", "threads", "background", "seeds"],
+    ["errors", "version", "interfaces", "masks", "threads", "background", "seeds"],
     ["plain_file"],
     ["betting", "falls", "scale"],
     ["verdict"],
     ["statistics", "proof_plan", "spent"],
     ["kept"],
-    ["spaces", "observations", "actions", "layers", "plan"],
+    ["spaces", "pixels", "observations", "measuring", "actions", "layers", "plan"],
     ["action_check"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
     ["schedule", "feature_layout", "recovery", "restarts"],
@@ -28,6 +28,7 @@ ORDER = [
     ["environment_list"],
     ["environments", "vector_environments"],
     ["folder_lock", "fit", "actors", "device", "frame_stack"],
+    ["episode_limit", "episode_trace"],
     ["episodes"],
     ["evaluation"],
     ["reference"],
@@ -46,6 +47,7 @@ ORDER = [
     ["rescue"],
     ["session_state"],
     ["checkpoint", "result", "tracking", "exporters"],
+    ["standpoint"],
     ["report"],
     ["loop", "benchmark"],
     ["commands"],

@@ -31,6 +31,9 @@ class Compare:
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
+    max_episode_steps: int = 0
+    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
+    registered with, or 27,000 where it has none."""
     seed: int | None = None
     """Episode i starts from reset(seed=SEED + i), for all three; by itself from a block of seeds that neither the
     teacher's training nor the student's own proof has used."""
@@ -124,7 +127,8 @@ class Compare:
         cap, batch = self.episodes, None
         if self.until_certain:
             cap, batch = self.max_episodes, self.episodes
-        plan = ProofPlan(cap, seed, batch, margin=self.margin, worst_loss=self.worst_loss)
+        limits = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
+        plan = ProofPlan(cap, seed, batch, margin=self.margin, **limits)
         with Progress(3 * cap + 2 * plan.n_scale, description="episodes", enabled=not self.json) as bar:
             return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
 
@@ -146,6 +150,7 @@ class Compare:
                 margin=self.margin,
                 worst_loss=self.worst_loss,
                 on_condition=lambda _: bar.update(next(n_done), {}),
+                max_episode_steps=self.max_episode_steps,
             )
 
     def _show(self, record: dict[str, Any]) -> None:
