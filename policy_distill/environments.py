@@ -35,6 +35,8 @@ class Environments(Protocol):
     env_id: str
     identity: EnvIdentity
     """What is known of them, beside the wrappers of whoever acts."""
+    max_episode_steps: int | None
+    """Steps after which the specification ends an episode; None where nothing says."""
     observation_space: gymnasium.Space[Any]
     action_space: gymnasium.Space[Any]
     owned: bool

@@ -11,18 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from policy_distill.config import DistillConfig
-from policy_distill.env_identity import EnvIdentity
+from policy_distill.environments import Environments
 from policy_distill.interfaces import Teacher
 from policy_distill.observations import dump_normalizer
 
 LIBRARIES = ("policy-distill", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")
 
 
-def identity_of(teacher: Teacher, env_id: str, env: EnvIdentity, student: str, config: DistillConfig) -> dict[str, Any]:
+def identity_of(teacher: Teacher, envs: Environments, student: str, config: DistillConfig) -> dict[str, Any]:
     """Return what makes a run this run; a resumed run must share all of it."""
     return {
-        "env_id": env_id,
-        "env": env.to_json(),
+        "env_id": envs.env_id,
+        "env": envs.identity.to_json(),
         "student": student,
         "teacher": {key: teacher.provenance.get(key) for key in ("algorithm", "source", "sha256")},
         "config": config.to_json(),

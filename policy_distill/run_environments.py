@@ -1,6 +1,7 @@
-"""The environments of a run: those that data is collected in, and what selection and proof make theirs from.
+"""What a run begins with: settings that are known to fit, and its environments.
 
-In: what the user calls the environment, a teacher and settings. Out: opened environments that fit the teacher.
+In: what the user calls the environment, a teacher and settings. Out: opened environments that fit the teacher, and what
+selection and proof make theirs from.
 """
 
 from __future__ import annotations
@@ -11,13 +12,23 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from policy_distill.config import DistillConfig
+from policy_distill.device import check_device
 from policy_distill.env_choice import for_policy
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.environments import Environments, is_recipe, open_environments, without_normalization
 from policy_distill.fit import check_fit
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces import Loss, Teacher
+from policy_distill.losses.table import choose_loss
+from policy_distill.networks.table import make_network
 
 LOG = logging.getLogger("policy_distill")
+
+
+def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[DistillConfig, Loss]:
+    """Return the settings and their loss once it is known that device, network and loss fit."""
+    check_device(config.device)
+    make_network(student, config.activation)
+    return config, choose_loss(config.loss, teacher.family)
 
 
 def open_for_run(

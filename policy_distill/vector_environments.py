@@ -33,7 +33,8 @@ class Sb3Environments:
         self.observation_space = vec_env.observation_space
         self.action_space = vec_env.action_space
         spec = getattr(vec_env, "get_attr", lambda _: [None])("spec")[0]
-        self.env_id, self.identity = _spec_id(spec, vec_env), _identity(spec, vec_env, beside)
+        self.env_id, self.max_episode_steps = _spec_id(spec, vec_env), _limit(spec)
+        self.identity = _identity(spec, vec_env, beside)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
@@ -89,7 +90,7 @@ class GymnasiumEnvironments:
         self.n_envs = vector_env.num_envs
         self.observation_space = vector_env.single_observation_space
         self.action_space = vector_env.single_action_space
-        self.env_id = _spec_id(vector_env.spec, vector_env)
+        self.env_id, self.max_episode_steps = _spec_id(vector_env.spec, vector_env), _limit(vector_env.spec)
         self.identity = _identity(vector_env.spec, vector_env, beside)
         self._mode = vector_env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
@@ -198,3 +199,7 @@ def _identity(spec: Any, env: Any, beside: Sequence[str]) -> EnvIdentity:
 
 def _spec_id(spec: Any, env: Any) -> str:
     return spec.id if spec is not None else type(env).__name__
+
+
+def _limit(spec: Any) -> int | None:
+    return spec.max_episode_steps if spec is not None else None

@@ -39,12 +39,19 @@ class Compare:
     """Environments stepped side by side, which changes no episode; 1 where only one instance may exist."""
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
-    seed: int = 0
-    """Episode i starts from reset(seed=SEED + i), for all three."""
+    max_episode_steps: int = 0
+    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
+    registered with, or 27,000 where it has none."""
+    seed: int | None = None
+    """Episode i starts from reset(seed=SEED + i), for all three; by itself from a block of seeds that neither the
+    teacher's training nor the student's own proof has used."""
     margin: float = 0.05
     """Share of the teacher's gain over random that a non-inferior student may lose, by the mean return."""
+    worst_loss: float | None = None
+    """What one episode may lose at most, in gains of the teacher over random. Verdict and lower bound rest on it; by
+    itself it is a tenth more than what the worst random episode loses."""
     until_certain: bool = False
-    """Run batches until the verdict is clear or --max-episodes are run; its error rate of 5% allows for the looks."""
+    """Run batches until the verdict is clear or --max-episodes are run; verdict and bound hold at every stop."""
     max_episodes: int = 1000
     """Episodes at most with --until-certain."""
     perturb: str | None = None
@@ -72,6 +79,7 @@ class Compare:
         from policy_distill.commands.comparison_files import check_place
         from policy_distill.commands.policies import load_policy, say_applied
         from policy_distill.errors import RequestError
+        from policy_distill.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 
         if not self.student:
@@ -82,12 +90,13 @@ class Compare:
             check_place(self.out, self.student, perturb=self.perturb is not None, overwrite=self.overwrite)
         options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
         teacher = load_policy(self.teacher, trust=self.trust, **options)
-        students = {path: load_policy(path, trust=self.trust) for path in self.student}
+        students = [load_policy(path, trust=self.trust) for path in self.student]
         env = self._env(teacher, students)
         say_applied(teacher)
+        seed = choose_seed(self.seed, max(self.episodes, self.max_episodes), teacher, *students)
         records, rows = [], []
-        for path, student in students.items():
-            record, parts = self._record(teacher, student, env)
+        for path, student in zip(self.student, students, strict=True):
+            record, parts = self._record(teacher, student, env, seed)
             records.append({**record, "student_file": str(path)})
             rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
@@ -98,21 +107,20 @@ class Compare:
         self.tracking.log(self.student[0], record, rows)
         return 0
 
-    def _env(self, teacher: Any, students: dict[Path, Any]) -> Any:
+    def _env(self, teacher: Any, students: list[Any]) -> Any:
         """Return the environment: by itself that of the first student that recorded one, else the teacher's."""
         from policy_distill.commands.policies import find_env
         from policy_distill.env_choice import other_than_recorded, recorded_in
 
-        known = [(path, student) for path, student in students.items() if recorded_in(student) is not None]
+        known = [pair for pair in zip(self.student, students, strict=True) if recorded_in(pair[1]) is not None]
         path, policy = known[0] if known else (self.teacher, teacher)
-        named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
-        env = find_env(self.env, path, policy, **named)
-        for other in (student for _, student in known[1:]):
+        env = find_env(self.env, path, policy, env_kwargs=self.env_kwargs, gym_packages=self.gym_packages)
+        for _, other in known[1:]:
             if said := other_than_recorded(env, other):
                 print(said, file=sys.stderr)
         return env
 
-    def _record(self, teacher: Any, student: Any, env: Any) -> tuple[dict[str, Any], list[str]]:
+    def _record(self, teacher: Any, student: Any, env: Any, seed: int) -> tuple[dict[str, Any], list[str]]:
         from policy_distill.comparison import fidelity_on_own_states
         from policy_distill.interfaces import Teacher
         from policy_distill.runtime import Student
@@ -120,51 +128,32 @@ class Compare:
 
         under = {}
         if self.perturb is not None:
-            under = self._perturbed(teacher, student, env)
+            under = self._perturbed(teacher, student, env, seed)
             found = under["none"]
         else:
-            found = self._plain(teacher, student, env)
+            found = self._plain(teacher, student, env, seed)
         record = comparison_record(found)
         if isinstance(teacher, Teacher) and isinstance(student, Student):
-            fidelity = fidelity_on_own_states(teacher, student, env, self.seed, self.n_envs)
+            fidelity = fidelity_on_own_states(teacher, student, env, self.seed or 0, self.n_envs)
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
         if under:
             record["perturbed"] = {name: comparison_record(one) for name, one in under.items()}
         return record, tables(record)
 
-    def _plain(self, teacher: Any, student: Any, env: Any) -> Any:
-        from policy_distill.comparison import compare_until_certain
-        from policy_distill.evaluation import compare_policies
+    def _plain(self, teacher: Any, student: Any, env: Any, seed: int) -> Any:
+        from policy_distill.paired import compare_policies
         from policy_distill.progress import Progress
+        from policy_distill.proof_plan import ProofPlan
 
-        total = 3 * self.episodes
+        cap, batch = self.episodes, None
         if self.until_certain:
-            total = self.max_episodes
-        with Progress(total, description="episodes", enabled=not self.json) as bar:
-            if self.until_certain:
-                return compare_until_certain(
-                    teacher,
-                    student,
-                    env,
-                    self.episodes,
-                    self.seed,
-                    self.margin,
-                    self.max_episodes,
-                    on_batch=lambda done, _: bar.update(done, {}),
-                    n_envs=self.n_envs,
-                )
-            return compare_policies(
-                teacher,
-                student,
-                env,
-                self.episodes,
-                self.seed,
-                margin=self.margin,
-                n_envs=self.n_envs,
-                on_episode=lambda done: bar.update(done, {}),
-            )
+            cap, batch = self.max_episodes, self.episodes
+        limits: dict[str, Any] = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
+        plan = ProofPlan(cap, seed, batch, margin=self.margin, n_envs=self.n_envs, **limits)
+        with Progress(3 * cap + 2 * plan.n_scale, description="episodes", enabled=not self.json) as bar:
+            return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
 
-    def _perturbed(self, teacher: Any, student: Any, env: Any) -> dict[str, Any]:
+    def _perturbed(self, teacher: Any, student: Any, env: Any, seed: int) -> dict[str, Any]:
         from policy_distill.perturb import parse_conditions
         from policy_distill.progress import Progress
         from policy_distill.robustness import compare_under
@@ -178,10 +167,12 @@ class Compare:
                 env,
                 perturb,
                 self.episodes,
-                self.seed,
+                seed,
                 margin=self.margin,
-                n_envs=self.n_envs,
+                worst_loss=self.worst_loss,
                 on_condition=lambda _: bar.update(next(n_done), {}),
+                max_episode_steps=self.max_episode_steps,
+                n_envs=self.n_envs,
             )
 
     def _show(self, record: dict[str, Any]) -> None:

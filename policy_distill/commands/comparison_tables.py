@@ -23,9 +23,12 @@ def comparison_record(found: Any) -> dict[str, Any]:
         "env_id": found.teacher.env_id,
         "seed": found.teacher.seed,
         "n_episodes": found.teacher.n_episodes,
+        "paired": found.paired,
         **{name: evaluation.to_json() for name, evaluation in policies.items()},
         "retention": found.retention.to_json(),
         "verdict": found.retention.verdict.to_json(),
+        "falls": found.retention.falls_json(),
+        "scale": found.scale.to_json(),
     }
 
 

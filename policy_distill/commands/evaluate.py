@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -33,6 +33,9 @@ class Evaluate:
     """Environments stepped side by side, which changes no episode; 1 where only one instance may exist."""
     episodes: int = 100
     """Episodes; each is run to its end."""
+    max_episode_steps: int = 0
+    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
+    registered with, or 27,000 where it has none."""
     seed: int = 0
     """Episode i starts from reset(seed=SEED + i)."""
     stochastic: bool = False
@@ -57,13 +60,15 @@ class Evaluate:
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
         env = find_env(self.env, self.policy, policy, **named)
         say_applied(policy)
-        found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, n_envs=self.n_envs)
+        limits: dict[str, Any] = {"max_episode_steps": self.max_episode_steps, "n_envs": self.n_envs}
+        found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limits)
         record = {
             "policy": str(self.policy),
             "env_id": found.env_id,
             "seed": self.seed,
             "n_episodes": found.n_episodes,
             "deterministic": not self.stochastic,
+            "paired": found.paired,
             **found.to_json(),
             "min": float(found.returns.min()),
             "max": float(found.returns.max()),

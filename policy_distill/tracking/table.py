@@ -93,18 +93,12 @@ def tracker_maker(mode: str, **arguments: Any) -> Callable[[Path, dict[str, Any]
 
 
 def open_sinks(
-    tracker: Tracker | MakeTracker | None,
-    folder: RunFolder | None,
-    identity: dict[str, Any],
-    resume_step: int,
-    request: dict[str, Any],
+    tracker: Tracker | MakeTracker | None, folder: RunFolder | None, identity: dict[str, Any], resume_step: int
 ) -> FanOut:
-    """Return all that a run is logged to, its settings written down; a resumed run goes on after `resume_step`.
-
-    `request` is how its teacher was asked for: paths of this machine, which stay in the run folder.
-    """
+    """Return all that a run is logged to, its settings written down; a resumed run goes on after `resume_step`."""
     if folder:
-        folder.write_json("config.json", {**identity, "request": request})
+        # How the teacher was asked for are paths of this machine, which stay in the folder.
+        folder.write_json("config.json", {**identity, "request": folder.request})
     if callable(tracker):
         tracker = tracker(folder.path, identity) if folder else None
     return with_jsonl(tracker, folder.metrics if folder else None, resume_step or None)
