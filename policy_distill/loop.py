@@ -64,8 +64,7 @@ def distill(
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment (which keeps its own number).
         student: the network, such as `mlp:32,32` or `linear`.
         config: settings; the defaults where None.
-        tracker: a further sink of metrics beside `metrics.jsonl`, or a function that makes one from the run folder and
-            its settings once the request is known to be right.
+        tracker: a further sink of metrics, or a function that makes one from the run folder and its settings.
         out: a run folder; None writes nothing.
         resume: go on from the newest checkpoint in `out`, bit for bit where the environments allow it.
         overwrite: replace the run in `out`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -97,13 +98,14 @@ def load_teacher(
         given = {"algo": None if algo == "auto" else algo, "temperature": temperature, "trust": trust}
         teacher.loaded_with = options_of(source, vecnormalize, wrappers, given)  # type: ignore[attr-defined]
     if env is not None:
-        chosen, _ = adapted(without_normalization(env), teacher, env_kwargs)
-        envs = open_environments(chosen, 1, teacher.env_wrappers)
-        try:
-            check_fit(teacher, envs)
-        finally:
-            envs.close()
+        _check(teacher, env, env_kwargs)
     return teacher
+
+
+def _check(teacher: Teacher, env: Any, env_kwargs: Mapping[str, Any] | None) -> None:
+    chosen, _ = adapted(without_normalization(env), teacher, env_kwargs)
+    with closing(open_environments(chosen, 1, teacher.env_wrappers)) as envs:
+        check_fit(teacher, envs)
 
 
 def _for_each(vecnormalize: Any, n_members: int) -> list[Any]:
