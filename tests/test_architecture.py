@@ -13,6 +13,7 @@ ORDER = [
     ["plain_file"],
     ["verdict"],
     ["statistics"],
+    ["training_seeds"],
     ["spaces", "observations", "actions", "layers", "plan"],
     ["action_check"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
