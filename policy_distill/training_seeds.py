@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
+from policy_distill.paired_returns import PairedReturns
 from policy_distill.statistics import iqm, json_number
 
 UNSEEN = 3.0
@@ -30,64 +31,12 @@ Kind = Literal["interval", "range", "none", "undefined"]
 
 
 @dataclass(frozen=True)
-class Run:
-    """The proof of one training seed: paired returns of whole episodes."""
-
-    student: np.ndarray
-    """`[n]`"""
-    teacher: np.ndarray
-    """`[n]`"""
-    random: np.ndarray
-    """`[n]`, of a random policy."""
-    first_seed: int
-    """Episode i started from reset(seed=first_seed + i)."""
-
-    def __post_init__(self) -> None:
-        """Check that there are as many returns of each, and one or more; a ValueError says what was found."""
-        shapes = {self.student.shape, self.teacher.shape, self.random.shape}
-        if len(shapes) != 1 or self.student.ndim != 1 or not len(self.student):
-            raise ValueError(f"expected paired returns, [n] each with n of at least 1, found {sorted(shapes)}")
-        if not all(np.isfinite(x).all() for x in (self.student, self.teacher, self.random)):
-            raise ValueError("expected finite returns, found some that are not")
-
-    @property
-    def gain(self) -> float:
-        """The teacher's mean gain over random."""
-        return float(self.teacher.mean() - self.random.mean())
-
-    @property
-    def kept(self) -> float:
-        """The share of the gain that the student keeps, by the means."""
-        return float(self.student.mean() - self.random.mean()) / self.gain
-
-    @property
-    def iqm_kept(self) -> float:
-        """The same by interquartile means; NaN where teacher and random have the same."""
-        student, teacher, random = (float(iqm(x)) for x in (self.student, self.teacher, self.random))
-        return (student - random) / (teacher - random) if teacher != random else math.nan
-
-    def gain_in_errors(self) -> float:
-        """Return the teacher's gain in standard errors of its mean over the episodes."""
-        gains = self.teacher - self.random
-        error = float(gains.std(ddof=1)) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-        # Returns that are all equal but for rounding have no spread to divide by.
-        size = max(float(np.abs(self.teacher).max()), float(np.abs(self.random).max()))
-        if error <= 1e-12 * size:
-            return math.copysign(math.inf, self.gain) if abs(self.gain) > 1e-8 * size else 0.0
-        return self.gain / error
-
-    def losses(self, kept: float) -> np.ndarray:
-        """Return `[n]`: by how much each episode differs from one that keeps the share `kept`, in gains."""
-        return ((self.student - self.random) - kept * (self.teacher - self.random)) / self.gain
-
-
-@dataclass(frozen=True)
 class Cell:
     """All training seeds of one student in one environment."""
 
     env: str
     """Whose episodes they are: where the environment and an episode's seed are the same, so is the episode."""
-    runs: tuple[Run, ...]
+    runs: tuple[PairedReturns, ...]
     """One or more."""
 
 
@@ -148,16 +97,16 @@ def across_seeds(cells: Sequence[Cell]) -> AcrossSeeds:
     mean = float(np.mean([runs.mean() for runs in kept]))
     iqms = np.array([run.iqm_kept for cell in known for run in cell.runs])
     half = _half_width(known, kept) if min(z for z in errors if z > 1.645) > CLEAR_GAIN else math.nan
-    kind, low, high = _bounds(mean, half, kept)
-    return AcrossSeeds(mean, kind, low, high, float(iqm(iqms)), sum(map(len, kept)), len(known), n_undefined)
+    found = range_over(kept, float(iqm(iqms)), n_undefined)
+    return found if math.isnan(half) else replace(found, kind="interval", low=mean - half, high=mean + half)
 
 
-def _bounds(mean: float, half: float, kept: list[np.ndarray]) -> tuple[Kind, float, float]:
-    if math.isfinite(half):
-        return "interval", mean - half, mean + half
-    if all(len(runs) == 1 for runs in kept):
-        return "none", math.nan, math.nan
-    return "range", float(np.mean([runs.min() for runs in kept])), float(np.mean([runs.max() for runs in kept]))
+def range_over(kept: Sequence[np.ndarray], iqm_kept: float, n_undefined: int = 0) -> AcrossSeeds:
+    """Return what retentions alone say, `[n_runs]` for each cell: without episodes, their spread is not known."""
+    single = all(len(runs) == 1 for runs in kept)
+    low, high = (math.nan if single else float(np.mean([end(runs) for runs in kept])) for end in (np.min, np.max))
+    mean, n_runs = float(np.mean([runs.mean() for runs in kept])), sum(map(len, kept))
+    return AcrossSeeds(mean, "none" if single else "range", low, high, iqm_kept, n_runs, len(kept), n_undefined)
 
 
 def _half_width(cells: list[Cell], kept: list[np.ndarray]) -> float:

@@ -13,6 +13,7 @@ ORDER = [
     ["plain_file"],
     ["verdict"],
     ["statistics"],
+    ["paired_returns"],
     ["training_seeds"],
     ["spaces", "observations", "actions", "layers", "plan"],
     ["action_check"],
