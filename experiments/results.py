@@ -13,13 +13,23 @@ from typing import Annotated, Any
 import tyro
 
 from policy_distill.cli import guarded
-from policy_distill.commands.output import interval_text, table
+from policy_distill.commands.output import table
 from policy_distill.errors import RequestError, one_line
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
 from policy_distill.student_file import write_atomically
 
-HEADER = ("environment", "teacher", "student", "seeds", "retention, IQM [95%]", "verdicts", "parameters", "x fewer")
+HEADER = (
+    "environment",
+    "teacher",
+    "student",
+    "seeds",
+    "retention, mean [95%]",
+    "IQM",
+    "verdicts",
+    "parameters",
+    "x fewer",
+)
 COSTS = ("steps", "seconds")
 
 
@@ -65,8 +75,9 @@ def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min
         "# Results",
         "",
         "Made from run folders by `python -m experiments.results`; no figure is written by hand. Retention is the",
-        "share of the teacher's gain over a random policy that the student keeps: the IQM over training seeds, with a",
-        f"95% stratified bootstrap interval over them, each from {' or '.join(map(str, episodes))} paired episodes.",
+        "share of the teacher's gain over a random policy that the student keeps: the mean over training seeds, each",
+        f"from {' or '.join(map(str, episodes))} paired episodes, with a 95% interval for new seeds and new episodes.",
+        "Where seeds agree so closely that falls which no episode showed could cost more, it is their range instead.",
         "The verdicts count the seeds whose mean return is as good as the teacher's up to 5% of its gain, one-sided.",
         "",
         "| " + " | ".join((*HEADER, *COSTS)) + " |",
@@ -75,8 +86,7 @@ def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min
     ]
     total = overall(found)
     if total is not None:
-        runs = f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments"
-        lines += ["", f"{runs}: IQM {interval_text(total.to_json(), 3)}."]
+        lines += ["", f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments: {total.text()}."]
     if left_out:
         lines += ["", f"{left_out} students of fewer than {min_seeds} training seeds are left out."]
     if unreadable:
@@ -93,13 +103,13 @@ def results_table(runs: list[Run]) -> str:
 
 def _row(cell: Cell) -> tuple[Any, ...]:
     kept = cell.retention
-    text = "undefined" if kept is None else interval_text(kept.to_json(), 3)
+    numbers = ("undefined", "") if kept is None else (kept.text(), f"{kept.iqm:.3f}")
     outcomes = [((run.evaluation.get("retention") or {}).get("verdict") or {}).get("outcome") for run in cell.runs]
     verdicts = f"{outcomes.count('non-inferior')} of {len(outcomes)}"
     ratio = cell.mean("compression", "params")
     values = [_whole(cell.mean("student", "n_params")), "" if ratio is None else f"{ratio:,.1f}"]
     costs = [_whole(cell.mean("env_steps")), _whole(cell.mean("wall_seconds"))]
-    return (cell.env_id, cell.teacher, cell.student, len(cell.runs), text, verdicts, *values, *costs)
+    return (cell.env_id, cell.teacher, cell.student, len(cell.runs), *numbers, verdicts, *values, *costs)
 
 
 def _whole(value: float | None) -> str:

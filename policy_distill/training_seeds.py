@@ -31,7 +31,7 @@ Kind = Literal["interval", "range", "none", "undefined"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class SeedGroup:
     """All training seeds of one student in one environment."""
 
     env: str
@@ -42,10 +42,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class AcrossSeeds:
-    """The mean retention over training seeds, in one cell or the mean of several."""
+    """The mean retention over training seeds, in one group or the mean of several."""
 
     mean: float
-    """Mean over the cells of the mean over their runs; NaN where it is undefined."""
+    """Mean over the groups of the mean over their runs; NaN where it is undefined."""
     kind: Kind
     """What `low` and `high` are: a 95% `interval` for new training seeds and episodes; where that would claim too much,
     the `range` from the mean of the lowest runs to that of the highest; `none` for a single training seed;
@@ -57,7 +57,7 @@ class AcrossSeeds:
     """Interquartile mean over all runs of their retention by interquartile means: rare falls do not show in it."""
     n_runs: int
     """Runs in all."""
-    n_cells: int
+    n_groups: int
     """Cells."""
     n_undefined: int
     """Cells that were left out: a ratio to a gain that is not there ranks nowhere."""
@@ -74,8 +74,8 @@ class AcrossSeeds:
         return {name: json_number(x) if isinstance(x, float) else x for name, x in vars(self).items()}
 
 
-def across_seeds(cells: Sequence[Cell]) -> AcrossSeeds:
-    """Return the mean retention over cells and training seeds, with a 95% interval where the runs give one.
+def across_seeds(groups: Sequence[SeedGroup]) -> AcrossSeeds:
+    """Return the mean retention over groups and training seeds, with a 95% interval where the runs give one.
 
     Episodes that several runs share are crossed with the training seeds; those of one run alone are nested in it. The
     half-widths of both parts, each with Student's t, add as squares (Zou and Donner 2008, Stat. Med. 27(10)): exact
@@ -83,38 +83,38 @@ def across_seeds(cells: Sequence[Cell]) -> AcrossSeeds:
     episode showed could cost, one gain each, is given as the range of the runs.
 
     Raises:
-        ValueError: without a cell, or with one that has no run.
+        ValueError: without a group, or with one that has no run.
     """
-    if not cells or not all(cell.runs for cell in cells):
-        raise ValueError("expected at least one run in each of one or more cells")
-    errors = [min(run.gain_in_errors() for run in cell.runs) for cell in cells]
+    if not groups or not all(group.runs for group in groups):
+        raise ValueError("expected at least one run in each of one or more groups")
+    errors = [min(run.gain_in_errors() for run in group.runs) for group in groups]
     # One-sided, as in the verdict: below it chance alone tells teacher and random apart.
-    known = [cell for cell, z in zip(cells, errors, strict=True) if z > 1.645]
-    n_undefined = len(cells) - len(known)
+    known = [group for group, z in zip(groups, errors, strict=True) if z > 1.645]
+    n_undefined = len(groups) - len(known)
     if not known:
         return AcrossSeeds(math.nan, "undefined", math.nan, math.nan, math.nan, 0, 0, n_undefined)
-    kept = [np.array([run.kept for run in cell.runs]) for cell in known]
+    kept = [np.array([run.kept for run in group.runs]) for group in known]
     mean = float(np.mean([runs.mean() for runs in kept]))
-    iqms = np.array([run.iqm_kept for cell in known for run in cell.runs])
+    iqms = np.array([run.iqm_kept for group in known for run in group.runs])
     half = _half_width(known, kept) if min(z for z in errors if z > 1.645) > CLEAR_GAIN else math.nan
     found = range_over(kept, float(iqm(iqms)), n_undefined)
     return found if math.isnan(half) else replace(found, kind="interval", low=mean - half, high=mean + half)
 
 
 def range_over(kept: Sequence[np.ndarray], iqm_kept: float, n_undefined: int = 0) -> AcrossSeeds:
-    """Return what retentions alone say, `[n_runs]` for each cell: without episodes, their spread is not known."""
+    """Return what retentions alone say, `[n_runs]` for each group: without episodes, their spread is not known."""
     single = all(len(runs) == 1 for runs in kept)
     low, high = (math.nan if single else float(np.mean([end(runs) for runs in kept])) for end in (np.min, np.max))
     mean, n_runs = float(np.mean([runs.mean() for runs in kept])), sum(map(len, kept))
     return AcrossSeeds(mean, "none" if single else "range", low, high, iqm_kept, n_runs, len(kept), n_undefined)
 
 
-def _half_width(cells: list[Cell], kept: list[np.ndarray]) -> float:
+def _half_width(groups: list[SeedGroup], kept: list[np.ndarray]) -> float:
     """Return half the width of the 95% interval of the mean; NaN where there is none."""
     if any(len(runs) == 1 for runs in kept):
         return math.nan
-    seeds = [(float(runs.var(ddof=1)) / len(runs) / len(cells) ** 2, len(runs) - 1) for runs in kept]
-    episodes, effective = _between_episodes(cells, kept)
+    seeds = [(float(runs.var(ddof=1)) / len(runs) / len(groups) ** 2, len(runs) - 1) for runs in kept]
+    episodes, effective = _between_episodes(groups, kept)
     half = math.hypot(_student(seeds), _student(episodes))
     return half if half >= UNSEEN / effective else math.nan
 
@@ -128,18 +128,18 @@ def _student(parts: list[tuple[float, int]]) -> float:
     return float(stdtrit(freedom, 0.975)) * math.sqrt(variance)
 
 
-def _between_episodes(cells: list[Cell], kept: list[np.ndarray]) -> tuple[list[tuple[float, int]], float]:
+def _between_episodes(groups: list[SeedGroup], kept: list[np.ndarray]) -> tuple[list[tuple[float, int]], float]:
     """Return the variance by each environment's shared episodes, and how many episodes the mean comes from.
 
     Episodes of one run alone add none: the spread between the runs contains theirs.
     """
     found: dict[str, list[np.ndarray]] = defaultdict(list)
-    for cell, runs in zip(cells, kept, strict=True):
-        for run in cell.runs:
+    for group, runs in zip(groups, kept, strict=True):
+        for run in group.runs:
             n = len(run.student)
-            weights = np.full(n, 1 / (len(cells) * len(cell.runs) * n))
+            weights = np.full(n, 1 / (len(groups) * len(group.runs) * n))
             losses = weights * run.losses(float(runs.mean()))
-            found[cell.env].append(np.stack([run.first_seed + np.arange(n), losses, weights]))
+            found[group.env].append(np.stack([run.first_seed + np.arange(n), losses, weights]))
     parts, squares = [], 0.0
     for one in found.values():
         seeds, losses, weights = np.concatenate(one, axis=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from policy_distill.paired_returns import PairedReturns
-from policy_distill.training_seeds import Cell, across_seeds
+from policy_distill.training_seeds import SeedGroup, across_seeds
 
 TRUTH = 0.97
 
@@ -65,10 +65,10 @@ def world(
     return of_student - cost * fallen, of_teacher, random * rng.normal(size=n_episodes)
 
 
-def cell(returns, env="Lander-v3", first_seeds=None):
+def group(returns, env="Lander-v3", first_seeds=None):
     students, teacher, random = returns
     firsts = first_seeds or [0] * len(students)
-    return Cell(
+    return SeedGroup(
         env, tuple(PairedReturns(one, teacher, random, first) for one, first in zip(students, firsts, strict=True))
     )
 
@@ -76,7 +76,7 @@ def cell(returns, env="Lander-v3", first_seeds=None):
 def simulated(n_envs, n_seeds, n_trials, n_episodes=100, **settings):
     rng = np.random.default_rng(0)
     return [
-        [cell(world(rng, n_seeds, n_episodes, **settings), f"env {i}") for i in range(n_envs)] for _ in range(n_trials)
+        [group(world(rng, n_seeds, n_episodes, **settings), f"env {i}") for i in range(n_envs)] for _ in range(n_trials)
     ]
 
 
@@ -91,9 +91,9 @@ def least(n):
     return 0.93 - 3 * math.sqrt(0.93 * 0.07 / n)
 
 
-def runs_drawn_anew(cells, rng, n_resamples=500):
+def runs_drawn_anew(groups, rng, n_resamples=500):
     """Return the percentile interval that draws the runs of each environment and nothing else."""
-    scores = [np.array([run.kept for run in one.runs]) for one in cells]
+    scores = [np.array([run.kept for run in one.runs]) for one in groups]
     drawn = [runs[rng.integers(len(runs), size=(n_resamples, len(runs)))].mean(axis=1) for runs in scores]
     return np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
 
@@ -101,7 +101,7 @@ def runs_drawn_anew(cells, rng, n_resamples=500):
 @pytest.mark.parametrize("settings", WORLDS.values(), ids=WORLDS)
 @pytest.mark.parametrize(("n_envs", "n_seeds", "n_trials"), [(1, 3, 500), (1, 5, 500), (9, 3, 150)])
 def test_an_interval_covers_the_true_value_as_often_as_it_says(n_envs, n_seeds, n_trials, settings):
-    found = [across_seeds(cells) for cells in simulated(n_envs, n_seeds, n_trials, **settings)]
+    found = [across_seeds(groups) for groups in simulated(n_envs, n_seeds, n_trials, **settings)]
     covered, n = share_covered(found)
     assert n > 0.5 * n_trials
     assert covered >= least(n)
@@ -111,7 +111,7 @@ def test_an_interval_covers_the_true_value_as_often_as_it_says(n_envs, n_seeds, 
 @pytest.mark.parametrize(("n_envs", "n_seeds", "n_trials"), [(1, 3, 500), (1, 5, 500), (9, 3, 150)])
 @pytest.mark.parametrize("n_episodes", [30, 100])
 def test_rare_falls_are_covered_or_no_interval_is_claimed(n_envs, n_seeds, n_trials, n_episodes, settings):
-    found = [across_seeds(cells) for cells in simulated(n_envs, n_seeds, n_trials // 2, n_episodes, **settings)]
+    found = [across_seeds(groups) for groups in simulated(n_envs, n_seeds, n_trials // 2, n_episodes, **settings)]
     covered, n = share_covered(found)
     assert n == 0 or covered >= least(n)
     if n_envs == 9 and n_episodes == 100:
@@ -123,7 +123,7 @@ def test_drawing_the_runs_anew_would_not_have_covered(n_envs, n_seeds, most):
     # What all seeds share does not vary between them. The margins are above what 300 and 100 trials leave open.
     rng = np.random.default_rng(1)
     trials = simulated(n_envs, n_seeds, 100 if n_envs > 1 else 300, **WORLDS["both parts count"])
-    bounds = [runs_drawn_anew(cells, rng) for cells in trials]
+    bounds = [runs_drawn_anew(groups, rng) for groups in trials]
     assert np.mean([low <= TRUTH <= high for low, high in bounds]) < most
 
 
@@ -132,10 +132,10 @@ def test_blocks_of_episodes_that_no_other_seed_saw_are_part_of_the_spread_betwee
     found = []
     for _ in range(500):
         parts = [
-            cell(world(rng, 1, 100, seed=0.02, luck=0.1, student=0.2, teacher=0.2), first_seeds=[s])
+            group(world(rng, 1, 100, seed=0.02, luck=0.1, student=0.2, teacher=0.2), first_seeds=[s])
             for s in (0, 100, 200)
         ]
-        found.append(across_seeds([Cell("Lander-v3", tuple(part.runs[0] for part in parts))]))
+        found.append(across_seeds([SeedGroup("Lander-v3", tuple(part.runs[0] for part in parts))]))
     covered, n = share_covered(found)
     assert covered >= least(n)
     # Nothing is shared: the interval is Student's, of three runs.
@@ -147,8 +147,8 @@ def test_students_that_share_their_episodes_share_its_luck():
     rng = np.random.default_rng(3)
     students, teacher, random = world(rng, 6, 100, luck=0.1, student=0.1, teacher=0.3, random=0.3)
     halves = [(students[:3], teacher, random), (students[3:], teacher, random)]
-    together = across_seeds([cell(half) for half in halves])
-    apart = across_seeds([cell(half, env) for half, env in zip(halves, ("one", "other"), strict=True)])
+    together = across_seeds([group(half) for half in halves])
+    apart = across_seeds([group(half, env) for half, env in zip(halves, ("one", "other"), strict=True)])
     assert together.mean == pytest.approx(apart.mean)
     # As many episodes again would have narrowed it; these are the same.
     assert together.high - together.low > 1.2 * (apart.high - apart.low)
@@ -156,7 +156,7 @@ def test_students_that_share_their_episodes_share_its_luck():
 
 def test_the_half_width_is_that_of_a_plain_calculation():
     students, teacher, random = world(np.random.default_rng(4), 4, 50, seed=0.05, luck=0.1, student=0.2, teacher=0.2)
-    found = across_seeds([cell((students, teacher, random))])
+    found = across_seeds([group((students, teacher, random))])
     gain = teacher.mean() - random.mean()
     kept = (students.mean(axis=1) - random.mean()) / gain
     differences = ((students - random) - kept.mean() * (teacher - random)) / gain
@@ -169,24 +169,24 @@ def test_the_half_width_is_that_of_a_plain_calculation():
 
 def test_seeds_that_agree_to_a_hair_have_a_range_and_no_interval():
     teacher, random = np.full(100, 500.0), np.full(100, 20.0)
-    found = across_seeds([cell((np.array([teacher, teacher, teacher - 1]), teacher, random))])
+    found = across_seeds([group((np.array([teacher, teacher, teacher - 1]), teacher, random))])
     assert found.kind == "range", "3 of 100 episodes may be falls that none showed"
     assert (found.low, found.high) == pytest.approx((1 - 1 / 480, 1.0))
     assert found.text() == "0.999, range 0.998 to 1.000"
 
 
 def test_one_training_seed_has_neither():
-    found = across_seeds([cell(world(np.random.default_rng(5), 1, 50, student=0.2))])
-    assert (found.kind, found.n_runs, found.n_cells) == ("none", 1, 1)
+    found = across_seeds([group(world(np.random.default_rng(5), 1, 50, student=0.2))])
+    assert (found.kind, found.n_runs, found.n_groups) == ("none", 1, 1)
     assert found.to_json()["low"] is None
     assert found.text() == f"{found.mean:.3f}"
 
 
 def test_one_seed_in_one_environment_leaves_the_others_a_range():
     rng = np.random.default_rng(6)
-    cells = [cell(world(rng, n, 100, seed=0.1, student=0.2), f"env {n}") for n in (1, 3)]
-    found = across_seeds(cells)
-    kept = [[run.kept for run in one.runs] for one in cells]
+    groups = [group(world(rng, n, 100, seed=0.1, student=0.2), f"env {n}") for n in (1, 3)]
+    found = across_seeds(groups)
+    kept = [[run.kept for run in one.runs] for one in groups]
     assert found.kind == "range"
     assert found.low == pytest.approx((min(kept[0]) + min(kept[1])) / 2)
     assert found.high == pytest.approx((max(kept[0]) + max(kept[1])) / 2)
@@ -194,14 +194,14 @@ def test_one_seed_in_one_environment_leaves_the_others_a_range():
 
 def test_a_teacher_that_does_not_beat_random_leaves_nothing_to_keep():
     rng = np.random.default_rng(7)
-    useless = cell((rng.normal(size=(3, 50)), rng.normal(-0.5, 1, 50), rng.normal(0, 1, 50)), "useless")
+    useless = group((rng.normal(size=(3, 50)), rng.normal(-0.5, 1, 50), rng.normal(0, 1, 50)), "useless")
     found = across_seeds([useless])
     assert (found.kind, found.text(), found.n_undefined) == ("undefined", "undefined", 1)
     assert found.to_json()["mean"] is None
-    good = cell(world(rng, 3, 50, seed=0.1), "good")
+    good = group(world(rng, 3, 50, seed=0.1), "good")
     both = across_seeds([useless, good])
     assert both.mean == across_seeds([good]).mean
-    assert (both.n_cells, both.n_undefined) == (1, 1)
+    assert (both.n_groups, both.n_undefined) == (1, 1)
 
 
 def test_a_gain_that_is_barely_clear_has_a_range():
@@ -212,18 +212,18 @@ def test_a_gain_that_is_barely_clear_has_a_range():
     for gain, kind in ((2, "range"), (10, "interval")):
         shifted = teacher + gain / math.sqrt(50)
         students = shifted + rng.normal(size=(3, 50))
-        assert across_seeds([cell((students, shifted, random))]).kind == kind
+        assert across_seeds([group((students, shifted, random))]).kind == kind
 
 
 def test_the_iqm_is_over_the_runs_and_does_not_see_rare_falls():
     teacher, random = np.full(100, 100.0), np.zeros(100)
     students = np.tile(teacher, (4, 1))
     students[:, :10] = 0.0
-    found = across_seeds([cell((students, teacher, random))])
+    found = across_seeds([group((students, teacher, random))])
     assert (found.mean, found.iqm) == (pytest.approx(0.9), 1.0)
 
 
-@pytest.mark.parametrize("cells", [[], [Cell("Lander-v3", ())]])
-def test_cells_without_a_run_are_refused(cells):
+@pytest.mark.parametrize("groups", [[], [SeedGroup("Lander-v3", ())]])
+def test_groups_without_a_run_are_refused(groups):
     with pytest.raises(ValueError, match="at least one run"):
-        across_seeds(cells)
+        across_seeds(groups)
