@@ -1,4 +1,7 @@
+import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -221,6 +224,25 @@ def test_the_iqm_is_over_the_runs_and_does_not_see_rare_falls():
     students[:, :10] = 0.0
     found = across_seeds([group((students, teacher, random))])
     assert (found.mean, found.iqm) == (pytest.approx(0.9), 1.0)
+
+
+def test_the_point_estimates_are_rliables():
+    # In a process of its own: what it imports warns.
+    code = """if True:
+        import json, sys, warnings
+        warnings.simplefilter("ignore")
+        import numpy as np
+        from rliable import metrics
+        means, iqms = (np.array(scores).T for scores in json.loads(sys.argv[1]))
+        print(json.dumps([metrics.aggregate_mean(means), metrics.aggregate_iqm(iqms)]))
+    """
+    rng = np.random.default_rng(9)
+    groups = [group(world(rng, 5, 40, seed=0.1, student=0.2, falls=0.05), f"env {i}") for i in range(3)]
+    scores = [[[getattr(run, name) for run in one.runs] for one in groups] for name in ("kept", "iqm_kept")]
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(scores)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = across_seeds(groups)
+    assert [found.mean, found.iqm] == pytest.approx(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("groups", [[], [SeedGroup("Lander-v3", ())]])
