@@ -1,6 +1,6 @@
 """RESULTS.md from run folders: what every student keeps of its teacher, over its training seeds.
 
-python -m experiments.results runs/suite --out RESULTS.md
+python -m experiments.results runs/suite --out RESULTS.md --second-block runs/suite zoo
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import Annotated, Any
 
 import tyro
 
+from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError, one_line
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
 from policy_distill.student_file import write_atomically
+from policy_distill.training_seeds import across_seeds
 
 HEADER = (
     "environment",
@@ -43,6 +45,8 @@ class Results:
     """The file to write."""
     min_seeds: int = 3
     """Students with fewer training seeds are left out, and said to be."""
+    second_block: tuple[Path, ...] = ()
+    """Folders with the teachers' zips: every student is judged once more, on fresh episodes, and both are shown."""
 
 
 def main(results: Results) -> None:
@@ -55,7 +59,10 @@ def main(results: Results) -> None:
             "found none; make them with python -m experiments.suite"
         )
     left_out = len(cells(runs)) - len(found)
-    write_atomically(results.out, markdown(found, left_out, unreadable, results.min_seeds).encode(errors="replace"))
+    text = markdown(found, left_out, unreadable, results.min_seeds)
+    if results.second_block:
+        text += two_blocks(judged_again(found, results.second_block))
+    write_atomically(results.out, text.encode(errors="replace"))
     print(results.out)
 
 
@@ -93,6 +100,26 @@ def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min
         lines += ["", "Runs that cannot be read are left out:", ""]
         lines += [f"- {_cell(f'{path.as_posix()}: {reason}')}" for path, reason in unreadable]
     lines += ["", "Teachers' files are named as they were given; seconds are wall time of a run, evaluation included."]
+    return "\n".join(lines) + "\n"
+
+
+def two_blocks(judged: list[TwoBlocks]) -> str:
+    """Return the section on the same students on two blocks of episodes."""
+    kept = [one.kept() for one in judged]
+    rows = [(one.cell.env_id, one.cell.student, *both) for one, both in zip(judged, kept, strict=True)]
+    if judged:
+        first, second = (across_seeds([getattr(one, name) for one in judged]) for name in ("first", "second"))
+        rows.append(("all", "", first, second))
+    lines = [
+        "",
+        "## The same students on a second block of episodes",
+        "",
+        "Nothing was chosen or trained on either block, so the intervals of both should hold the same value.",
+        "",
+        "| environment | student | first block | second block | overlap |",
+        "|---|---|---|---|---|",
+        *(f"| {_cell(env)} | {_cell(name)} | {a.text()} | {b.text()} | {overlap(a, b)} |" for env, name, a, b in rows),
+    ]
     return "\n".join(lines) + "\n"
 
 

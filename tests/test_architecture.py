@@ -49,7 +49,8 @@ ORDER = [
     ["commands"],
     ["cli", "__main__"],
 ]
-SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"run", "suite", "results", "__init__"}
+SHARED = {"__init__", "run", "suite", "results", "second_block"}
+SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - SHARED
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
 # A late import inside a function, so that acting does not pay for torch.

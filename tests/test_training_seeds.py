@@ -55,11 +55,12 @@ def world(
     falls=0.0,
     cost=1.0,
     hard=False,
+    truth=TRUTH,
 ):
     """Return the returns, in gains, of all training seeds `[n_seeds, n_episodes]`, of teacher and random policy."""
     shared = luck * rng.normal(size=n_episodes)
     of_teacher = 1 + shared + teacher * rng.normal(size=n_episodes)
-    of_student = TRUTH + falls * cost + seed * rng.normal(size=(n_seeds, 1)) + shared
+    of_student = truth + falls * cost + seed * rng.normal(size=(n_seeds, 1)) + shared
     of_student = of_student + student * rng.normal(size=(n_seeds, n_episodes))
     rate = 0.8 if hard else falls
     fallen = rng.random((n_seeds, n_episodes)) < rate
