@@ -28,7 +28,7 @@ class TwoBlocks:
     first: SeedGroup
     """The proofs of the runs."""
     second: SeedGroup
-    """The same students on fresh episodes, as many for each."""
+    """The same students on fresh episodes, as many as the shortest proof has."""
 
     def kept(self) -> tuple[AcrossSeeds, AcrossSeeds]:
         """Return the mean retention on either block."""
@@ -63,7 +63,7 @@ def overlap(one: AcrossSeeds, other: AcrossSeeds) -> str:
 
 
 def _second(cell: Cell, teacher_zip: Path, proofs: tuple[PairedReturns, ...]) -> tuple[PairedReturns, ...]:
-    n_episodes = max(len(proof.student) for proof in proofs)
+    n_episodes = min(len(proof.student) for proof in proofs)
     spent: list[Span] = [(proof.first_seed, proof.first_seed + len(proof.student)) for proof in proofs]
     start = fresh_start(PROOF, n_episodes, spent)
     teacher = load_teacher(teacher_zip, env=cell.env_id)

@@ -36,6 +36,10 @@ class PairedReturns:
         if not all(np.isfinite(x).all() for x in (self.student, self.teacher, self.random)):
             raise ValueError("expected finite returns, found some that are not")
 
+    def first(self, n: int) -> PairedReturns:
+        """Return the first `n` of these episodes."""
+        return PairedReturns(self.student[:n], self.teacher[:n], self.random[:n], self.first_seed)
+
     @property
     def gain(self) -> float:
         """The teacher's mean gain over random."""

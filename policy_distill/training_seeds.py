@@ -82,11 +82,16 @@ def across_seeds(groups: Sequence[SeedGroup]) -> AcrossSeeds:
     where one part prevails, and never too narrow for what both contain. An interval narrower than what falls that no
     episode showed could cost, one gain each, is given as the range of the runs.
 
+    Proofs end when their verdict is clear, the lucky ones early. So that luck is not averaged in, every run counts with
+    its first episodes alone, as many as the shortest has.
+
     Raises:
         ValueError: without a group, or with one that has no run.
     """
     if not groups or not all(group.runs for group in groups):
         raise ValueError("expected at least one run in each of one or more groups")
+    shortest = min(len(run.student) for group in groups for run in group.runs)
+    groups = [SeedGroup(group.env, tuple(run.first(shortest) for run in group.runs)) for group in groups]
     errors = [min(run.gain_in_errors() for run in group.runs) for group in groups]
     # One-sided, as in the verdict: below it chance alone tells teacher and random apart.
     known = [group for group, z in zip(groups, errors, strict=True) if z > 1.645]

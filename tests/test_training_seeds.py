@@ -84,10 +84,10 @@ def simulated(n_envs, n_seeds, n_trials, n_episodes=100, **settings):
     ]
 
 
-def share_covered(found):
+def share_covered(found, truth=TRUTH):
     """Return how many of the intervals hold the true value, and how many there are."""
     shown = [one for one in found if one.kind == "interval"]
-    return np.mean([one.low <= TRUTH <= one.high for one in shown]) if shown else math.nan, len(shown)
+    return np.mean([one.low <= truth <= one.high for one in shown]) if shown else math.nan, len(shown)
 
 
 def least(n):
@@ -145,6 +145,35 @@ def test_blocks_of_episodes_that_no_other_seed_saw_are_part_of_the_spread_betwee
     # Nothing is shared: the interval is Student's, of three runs.
     kept = np.array([part.runs[0].kept for part in parts])
     assert found[-1].high - found[-1].mean == pytest.approx(4.302653 * kept.std(ddof=1) / math.sqrt(3))
+
+
+def stopped(run, looks=range(32, 321, 32)):
+    """Return a proof that ends at the first look which sees the margin clearly kept or clearly lost."""
+    for n in looks:
+        seen = run.first(n)
+        beyond_margin = seen.student - 0.95 * seen.teacher - 0.05 * seen.random
+        if abs(beyond_margin.mean()) > 2.5 * beyond_margin.std(ddof=1) / math.sqrt(n):
+            return seen
+    return run
+
+
+@pytest.mark.parametrize("name", ["the seeds are alike", "5% of the episodes lose the gain"])
+def test_proofs_that_end_when_they_are_clear_do_not_bias_what_they_come_to(name):
+    settings = {**WORLDS, **FALLS}[name]
+    trials = simulated(9, 3, 150, 320, truth=1.0, **settings)
+    proofs = [[SeedGroup(one.env, tuple(map(stopped, one.runs))) for one in groups] for groups in trials]
+    lengths = {len(run.student) for groups in proofs for one in groups for run in one.runs}
+    assert min(lengths) < 100 < max(lengths)
+    covered, n = share_covered([across_seeds(groups) for groups in proofs], truth=1.0)
+    assert n > 135
+    assert covered >= least(n)
+
+
+def test_runs_count_with_as_many_episodes_as_the_shortest_proof():
+    students, teacher, random = world(np.random.default_rng(10), 3, 100, seed=0.1, student=0.2)
+    whole = group((students[:, :60], teacher[:60], random[:60]))
+    long = group((students, teacher, random))
+    assert across_seeds([SeedGroup(whole.env, (*long.runs[:2], whole.runs[2]))]) == across_seeds([whole])
 
 
 def test_students_that_share_their_episodes_share_its_luck():
