@@ -55,7 +55,7 @@ def compare_under(
         if on_condition:
             on_condition(condition.name)
         make = condition.maker(env, wrappers, scale)
-        limits = {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
+        limits: dict[str, Any] = {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
         plan = ProofPlan(n_episodes, seed, margin=margin, **limits)
         found[condition.name] = compare_policies(teacher, student, make, plan)
     return found
