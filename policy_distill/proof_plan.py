@@ -44,7 +44,7 @@ class ProofPlan:
     """Environments stepped side by side where they can be made; it does not change which episodes are run."""
 
     max_episode_steps: int | None = None
-    """Steps after which an episode is stopped, and counts with what it gained; None or 0: the environment's limit."""
+    """Steps after which an episode is stopped, and counts with what it gained; 0 or None for the environment's own."""
 
     def __post_init__(self) -> None:
         """Check what a user may have set.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
-from policy_distill.commands.output import Output, interval_text, table
+from policy_distill.commands.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
 
 
@@ -94,15 +95,18 @@ class Compare:
         env = self._env(teacher, students)
         say_applied(teacher)
         seed = choose_seed(self.seed, max(self.episodes, self.max_episodes), teacher, *students)
-        records, rows = [], []
+        records, rows, found = [], [], []
         for path, student in zip(self.student, students, strict=True):
-            record, parts = self._record(teacher, student, env, seed)
+            comparison, record = self._record(teacher, student, env, seed)
+            parts = tables(record)
+            found.append(comparison)
             records.append({**record, "student_file": str(path)})
             rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
                 print("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
-        record = records[0] if len(records) == 1 else _together(records)
-        self._show(record)
+        total = aggregated(found) if len(found) > 1 else None
+        record = _together(records, total) if total else records[0]
+        self._show(record, total)
         self._write(record)
         self.tracking.log(self.student[0], record, rows)
         return 0
@@ -120,7 +124,7 @@ class Compare:
                 print(said, file=sys.stderr)
         return env
 
-    def _record(self, teacher: Any, student: Any, env: Any, seed: int) -> tuple[dict[str, Any], list[str]]:
+    def _record(self, teacher: Any, student: Any, env: Any, seed: int) -> tuple[Any, dict[str, Any]]:
         from policy_distill.comparison import fidelity_on_own_states
         from policy_distill.interfaces import Teacher
         from policy_distill.runtime import Student
@@ -138,7 +142,7 @@ class Compare:
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
         if under:
             record["perturbed"] = {name: comparison_record(one) for name, one in under.items()}
-        return record, tables(record)
+        return found, record
 
     def _plain(self, teacher: Any, student: Any, env: Any, seed: int) -> Any:
         from policy_distill.paired import compare_policies
@@ -175,14 +179,13 @@ class Compare:
                 n_envs=self.n_envs,
             )
 
-    def _show(self, record: dict[str, Any]) -> None:
+    def _show(self, record: dict[str, Any], total: Any) -> None:
         """Print the JSON object, or what several students come to together."""
         if self.json:
             Output(True).show(record, [])
-        elif "students" in record:
-            total = record["aggregate"]
-            rows = [("retention over students, IQM [95%]", interval_text(total, 3) if total else "undefined")]
-            print(table(rows))
+        elif total:
+            iqm = "undefined" if math.isnan(total.iqm) else f"{total.iqm:.3f}"
+            print(table([("retention over students, mean [95%]", total.text()), ("IQM", iqm)]))
 
     def _write(self, record: dict[str, Any]) -> None:
         if self.out is None:
@@ -192,5 +195,6 @@ class Compare:
         print(f"written to {write_comparison(self.out, self.student, record)}", file=sys.stderr)
 
 
-def _together(records: list[dict[str, Any]]) -> dict[str, Any]:
-    return {**{k: records[0][k] for k in ("env_id", "seed", "teacher")}, "students": records, **aggregated(records)}
+def _together(records: list[dict[str, Any]], total: Any) -> dict[str, Any]:
+    shared = {key: records[0][key] for key in ("env_id", "seed", "teacher")}
+    return {**shared, "students": records, "aggregate": total.to_json()}
