@@ -114,12 +114,12 @@ def choose_version(known: str, policy: Any, env_kwargs: Mapping[str, Any] | None
     fitting = fitting_versions(policy, known, kwargs)
     if fitting:
         others = f"; {', '.join(fitting[1:])} would fit too: name it with --env" if fitting[1:] else ""
-        return fitting[0], [f"{fitting[0]} in place of {known}, which cannot be made here{others}"]
+        return fitting[0], [f"instead of {known}, which cannot be made here{others}"]
     # Where there is one, opening it says what does not fit, and what to do.
     nearest = min(versions_of(known), key=lambda name: abs(version_of(name) - version_of(known)), default=None)
     if nearest is None:
         raise RequestError(f"no environment {known!r} is registered here")
-    return nearest, [f"{nearest} in place of {known}, which cannot be made here"]
+    return nearest, [f"instead of {known}, which cannot be made here"]
 
 
 def _name(env: str) -> str:

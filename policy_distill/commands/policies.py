@@ -77,7 +77,7 @@ def find_env(
                 f"expected --env: {path} names no environment that is registered here ({error}); where a package "
                 "registers it, name that too: --env pkg:Id, or --gym-packages pkg"
             ) from None
-        notes = [f"environment: {chosen}", *notes]
+        notes = [f"environment: {chosen}" + (f" ({'; '.join(notes)})" if notes else "")]
     chosen, more = adapted(chosen, policy, given)
     other = other_than_recorded(chosen, policy)
     for note in [*notes, *more, *([other] if other else [])]:
