@@ -9,6 +9,7 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
+import yaml
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecFrameStack
@@ -17,7 +18,7 @@ from policy_distill import compare, distill, evaluate, load_student, load_teache
 from policy_distill.checkpoint import _check_identity
 from policy_distill.cli import main
 from policy_distill.env_identity import EnvIdentity, identify, identify_made, identity_from
-from policy_distill.env_names import to_env, with_kwargs
+from policy_distill.env_names import parse_kwargs, to_env, with_kwargs
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.exporters.states import own_env
@@ -323,3 +324,52 @@ def test_arguments_that_were_changed_in_the_registry_itself_are_recorded(dial, c
     assert distill(teacher, "Dial-v0", "linear", out="run", **QUICK).evaluation["student"]["mean"] == 10.0
     assert run("evaluate", "run", "--episodes", 3, "--json") == 0
     assert json.loads(capsys.readouterr().out)["mean"] == 10.0
+
+
+def test_a_teacher_that_is_trained_with_arguments_says_so_beside_its_zip(dial, capsys):
+    made = ["--env", "dialpack:Dial-v0", "--env-kwargs", "shift:3", "--net-arch", "8", "--n-envs", 2]
+    assert run("train", *made, "--timesteps", 64, "--out", "own/agent.zip") == 0
+    note = yaml.safe_load((dial / "own" / "agent" / "args.yml").read_text())
+    assert note == {"env": "dialpack:Dial-v0", "env_kwargs": {"shift": 3}}
+    capsys.readouterr()
+    assert run("evaluate", "own/agent.zip", "--episodes", 2, "--json") == 0
+    assert "environment: dialpack:Dial-v0" in capsys.readouterr().err
+    # One whose name says it all has nothing beside it.
+    assert run("train", "--env", "CartPole-v1", "--net-arch", "8", "--timesteps", 64, "--out", "own/plain.zip") == 0
+    assert not (dial / "own" / "plain").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--env", "nowhere:Dial-v0"], "no package 'nowhere' is installed here or lies in the working folder"),
+        (["--env", "Dial-v0"], "--env pkg:Id or --gym-packages pkg imports its package"),
+        (["--env", "os:Dial-v0"], "expected the name of a package that registers environments, found 'os'"),
+        (["--env", "Dial-v0", "--gym-packages", "broken"], "the package broken cannot be imported (ZeroDivisionError"),
+        (["--env", "dialpack:Dial-v0", "--env-kwargs", "shift"], "expected constructor arguments such as --env-kwargs"),
+        (["--env", "dialpack:Dial-v0", "--env-kwargs", "shift:[1,"], "expected a Python literal for shift"),
+        (["--env", "dialpack:Dial-v0", "--env-kwargs", "turn:1"], "the environment refuses turn=1"),
+        (["--env", "dialpack:Dial-v0", "--env-kwargs", "render_mode:human"], "found render_mode, which gymnasium.make"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_refused_in_one_line(dial, capsys, words, said):
+    (dial / "broken.py").write_text("1 / 0\n")
+    assert run("evaluate", "teacher.zip", *words, "--episodes", 1) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_values_of_arguments_are_literals_words_or_paths():
+    items = [
+        "a:-5.0",
+        "b:true",
+        "c:None",
+        "d:[1, (2, 3)]",
+        "e:{'x': {'y': 1}}",
+        "f:maps/one.txt",
+        "g:'8x8'",
+        "h:a:b",
+        "i:1e-3",
+    ]
+    expected = {"a": -5.0, "b": True, "c": None, "d": [1, (2, 3)], "e": {"x": {"y": 1}}, "f": "maps/one.txt"}
+    assert parse_kwargs(items) == {**expected, "g": "8x8", "h": "a:b", "i": 1e-3}
