@@ -20,8 +20,8 @@ from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.fidelity import Fidelity, agreement
 from policy_distill.interfaces import Policy, Teacher
 from policy_distill.robustness import compare_under
-from policy_distill.rollout import Collector
 from policy_distill.runtime import Student
+from policy_distill.state_sample import sample_states
 from policy_distill.statistics import Retention, retention
 from policy_distill.verdict import MARGIN, Verdict, judge, spending_boundaries
 
@@ -32,7 +32,7 @@ OTHER_SEEDS = 2**30
 """Added to the seed for states that are measured on; above the seeds of every proof."""
 
 N_STATES = 1000
-"""States on which fidelity and the spread of observations are measured."""
+"""States on which fidelity is measured, drawn from whole episodes."""
 
 OnBatch = Callable[[int, Verdict], None]
 """Called after each batch with the episodes so far and what they say."""
@@ -127,10 +127,9 @@ def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: i
     """Let the student act, and compare it with the teacher's labels on the states that it comes to."""
     masked = bool(getattr(teacher, "takes_action_masks", False))
     with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
-        rollout = Collector(envs, seed + OTHER_SEEDS).collect(student, N_STATES // 8, True, 0.0, masked=masked)
-    params, _ = teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
-    taught = params.reshape(-1, params.shape[-1])
-    own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(rollout.flat_obs), np.float32))
+        sample = sample_states(envs, seed + OTHER_SEEDS, student, N_STATES, masked=masked, teacher=teacher)
+    taught = sample.params
+    own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(sample.obs), np.float32))
     dense = teacher.family.name != "deterministic"
     kl = float(teacher.family.kl(taught, own).mean()) if dense else float("nan")
     return Fidelity(agreement(teacher.family, teacher.action_map, taught, own), kl)

@@ -172,18 +172,6 @@ class Collector:
         self.n_episodes[index] += 1
 
 
-def collect_whole(envs: Environments, seed: int, actor: Policy, n_steps: int, *, masked: bool = False) -> Rollout:
-    """Return a rollout of fresh episodes by the mode of a student; after a restart, all of it from the same seeds.
-
-    An episode that a fault had cut short would be another one in what is measured on it.
-    """
-    while True:
-        n_before = envs.faults.n_restarts
-        rollout = Collector(envs, seed).collect(actor, n_steps, True, 0.0, masked=masked)
-        if envs.faults.n_restarts == n_before:
-            return rollout
-
-
 def _episode_seed(seed: int, index: int, episode: int) -> int:
     word = np.random.SeedSequence((seed, index, episode)).generate_state(1)[0]
     return TRAINING_SEEDS + int(word) % TRAINING_SEEDS

@@ -17,7 +17,7 @@ from policy_distill.engines.table import RUNTIMES, Engine, make_engine
 from policy_distill.errors import RequestError
 from policy_distill.plan import read_plan
 from policy_distill.spaces import make_space
-from policy_distill.student_check import check_student
+from policy_distill.student_check import check_read_back, check_student
 from policy_distill.student_file import read_student, write_sealed
 
 if TYPE_CHECKING:
@@ -135,8 +135,14 @@ class Student:
         return np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)], axis=1)
 
     def save(self, path: str | Path) -> Path:
-        """Write the student to one file and return its path."""
-        write_sealed(path, self.tensors, self.metadata)
+        """Write the student to one file and return its path.
+
+        Raises:
+            RunFault: where what was written cannot be loaded, or acts otherwise; a file that was there stays.
+        """
+        act = Student(self.tensors, self.metadata, "numpy").act
+        space = self.metadata["observation_space"]
+        write_sealed(path, self.tensors, self.metadata, lambda new: check_read_back(new, load_student, act, space))
         return Path(path)
 
     def torch(self) -> nn.Module:

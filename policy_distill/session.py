@@ -27,11 +27,13 @@ from policy_distill.interfaces import Loss, Policy, Teacher
 from policy_distill.memory import capacity_of
 from policy_distill.observations import Normalizer, is_image, measure_normalizer
 from policy_distill.restarts import Restarts
-from policy_distill.rollout import Collector, Rollout, collect_whole
+from policy_distill.rollout import Collector, Rollout
 from policy_distill.runtime import Student
 from policy_distill.schedule import acts_by_mode, n_updates, seed_of
 from policy_distill.spaces import describe_space
+from policy_distill.state_sample import sample_states
 from policy_distill.student import StudentPolicy, StudentSpec
+from policy_distill.student_check import check_writable
 from policy_distill.training import Trainer
 
 HELD_OUT = 2**30
@@ -152,6 +154,9 @@ class Session:
         """Make the student, its optimiser and the buffer."""
         spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer, self.observed_space())
         self.policy = StudentPolicy(spec, torch.Generator().manual_seed(self.config.seed)).to(self.config.device)
+        # Before hours of training: what no file can hold is of no use in the end.
+        student = self.student()
+        check_writable(student.metadata, student.tensors)
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(self.config.device))
         n_envs, featurizer = self.envs.n_envs, self.policy.featurizer
@@ -176,14 +181,13 @@ class Session:
         self._policy.load_state_dict(weights)
 
     def measure(self) -> Fidelity:
-        """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
+        """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         with self.timed("evaluate"):
-            seed, n_steps = self.config.seed + HELD_OUT, -(-n_states // self.envs.n_envs)
-            rollout = collect_whole(self.envs, seed, self.student(), n_steps, masked=self.masked)
-            params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
-            features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
-            return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]))
+            seed, student = self.config.seed + HELD_OUT, self.student()
+            sample = sample_states(self.envs, seed, student, n_states, masked=self.masked, teacher=self.teacher)
+            features = torch.from_numpy(self._policy.featurizer(sample.obs))
+            return measure_fidelity(self.teacher, self._policy, features, sample.params)
 
     @property
     def _policy(self) -> StudentPolicy:

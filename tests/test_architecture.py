@@ -32,7 +32,7 @@ ORDER = [
     ["teachers"],
     ["episodes_state"],
     ["rollout", "shared_frames"],
-    ["feature_store"],
+    ["feature_store", "state_sample"],
     ["buffer"],
     ["student", "fidelity", "run_folder", "adam"],
     ["dense_step", "autograd_step"],

@@ -94,6 +94,22 @@ def test_an_artefact_that_acts_otherwise_leaves_no_file(name, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_artefact_that_only_its_final_form_spoils_leaves_no_file(name, tmp_path, monkeypatch):
+    student = make_student(("vector", "gaussian", "mlp:16,8", "tanh"))
+    other = make_student(("vector", "gaussian", "mlp:16,8", "tanh"), seed=3)
+    exporter = load_exporter(name)
+    write = exporter.write
+
+    def spoil(student, path, *rest):
+        return write(other if "final" in path.name else student, path, *rest)
+
+    monkeypatch.setattr(exporter, "write", spoil)
+    with pytest.raises(RunFault, match="nothing was written"):
+        export(student, tmp_path / f"policy{FORMATS[name].suffix}", name, n_states=64)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("change", [2e-5, -2e-5, np.nan])
 def test_a_difference_of_twice_the_tolerance_fails(change):
     student = make_student(("vector", "gaussian", "mlp:16,8", "tanh"))

@@ -26,12 +26,14 @@ from policy_distill.exporters.quantize import (
     quantize_student,
     twin_reference,
 )
-from policy_distill.exporters.table import FORMATS, Run, find_format, load_exporter
+from policy_distill.exporters.table import FORMATS, Exporter, Run, find_format, load_exporter
 from policy_distill.runtime import Student
 from policy_distill.version import __version__
 
 N_STATES = 2048
 """Visited states that an artefact is checked on."""
+N_READ_BACK = 16
+"""States that a finished artefact is tried on."""
 MASK_SEED = 1
 """Of the masks that it is checked under."""
 
@@ -120,10 +122,18 @@ def export(
             measured = {"method": str(quantize), "env": env, "n_episodes": episodes, "seed": seed}
             loss = loss_report(plain, layers, reference, run, **measured)
         facts = exporter.write(plain, final, make_record(plain, format, parity, loss), expected, layers)
+        _read_back(exporter, plain, final, expected, run)
         if format == "c":
             run_self_test(final)
         move(final, path)
     return ExportResult(path, format, size_of(path), parity, facts, loss)
+
+
+def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:
+    """Open what is handed over, its record included, and act: it must do what the draft did that was checked."""
+    obs = states.take(expected.obs, slice(0, N_READ_BACK))
+    if not np.array_equal(exporter.open_artefact(student, path)(obs), run(obs)):
+        raise RunFault("the artefact acts otherwise once its record is in it; nothing was written")
 
 
 def _in_eight_bits(
