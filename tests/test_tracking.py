@@ -456,3 +456,38 @@ def test_a_tracker_of_ones_own_needs_no_more_than_log(tmp_path):
     sinks.artifact(tmp_path, "student", {})
     sinks.close()
     assert log.rows == 1
+
+
+BESIDE = """
+import os, sys
+from pathlib import Path
+import wandb
+from policy_distill import distill
+from tests.doubles import Corridor, corridor_teacher
+out = Path(sys.argv[1])
+if sys.argv[2] == "named":
+    os.environ["WANDB_RUN_ID"] = "ofuser"
+own = wandb.init(project="own", mode="offline", dir=str(out), settings=wandb.Settings(silent=True))
+own.log({"before": 1})
+settings = dict(timesteps=64, n_envs=2, n_steps=16, eval_episodes=2, select_episodes=0)
+distill(corridor_teacher(), Corridor, "linear", out=out / "run", track="offline", **settings)
+assert wandb.run is own, "the program's own run is still the one that is open"
+wandb.log({"after": 2})
+own.finish()
+"""
+
+
+@pytest.mark.parametrize("own", ["unnamed", "named"])
+def test_a_run_of_the_program_around_a_distillation_is_neither_taken_nor_finished(tmp_path, own):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    env |= {"HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE, str(tmp_path), own], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    mine, theirs = read_run(tmp_path / "run" / "wandb"), read_run(tmp_path / "wandb")
+    assert [sorted(set(row) & {"before", "after"}) for row in theirs["history"]] == [["before"], ["after"]]
+    assert not any(name.startswith("train/") for row in theirs["history"] for name in row)
+    assert [row for row in mine["history"] if "train/kl" in row]
+    assert mine["run"].run_id != theirs["run"].run_id
+    assert mine["summary"]["compression"]["params"] == pytest.approx(1000 / 6)
