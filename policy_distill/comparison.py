@@ -28,9 +28,6 @@ from policy_distill.verdict import MARGIN, Verdict, judge, spending_boundaries
 MAX_EPISODES = 1000
 """Episodes at most until the verdict is clear."""
 
-OTHER_SEEDS = 2**30
-"""Added to the seed for states that are measured on; above the seeds of every proof."""
-
 N_STATES = 1000
 """States on which fidelity is measured, drawn from whole episodes."""
 
@@ -127,7 +124,7 @@ def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: i
     """Let the student act, and compare it with the teacher's labels on the states that it comes to."""
     masked = bool(getattr(teacher, "takes_action_masks", False))
     with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
-        sample = sample_states(envs, seed + OTHER_SEEDS, student, N_STATES, masked=masked, teacher=teacher)
+        sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
     taught = sample.params
     own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(sample.obs), np.float32))
     dense = teacher.family.name != "deterministic"

@@ -20,7 +20,7 @@ from policy_distill.buffer import Buffer
 from policy_distill.config import DistillConfig
 from policy_distill.environments import Environments
 from policy_distill.feature_store import make_store
-from policy_distill.fidelity import Fidelity, measure_fidelity
+from policy_distill.fidelity import Fidelity, fidelity_in_episodes, measure_fidelity
 from policy_distill.fit import check_keys
 from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Policy, Teacher
@@ -31,13 +31,9 @@ from policy_distill.rollout import Collector, Rollout
 from policy_distill.runtime import Student
 from policy_distill.schedule import acts_by_mode, n_updates, seed_of
 from policy_distill.spaces import describe_space
-from policy_distill.state_sample import sample_states
 from policy_distill.student import StudentPolicy, StudentSpec
 from policy_distill.student_check import check_writable
 from policy_distill.training import Trainer
-
-HELD_OUT = 2**30
-"""Added to the seed for rollouts that are measured on and never trained on."""
 
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""
@@ -155,8 +151,7 @@ class Session:
         spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer, self.observed_space())
         self.policy = StudentPolicy(spec, torch.Generator().manual_seed(self.config.seed)).to(self.config.device)
         # Before hours of training: what no file can hold is of no use in the end.
-        student = self.student()
-        check_writable(student.metadata, student.tensors)
+        check_writable(self.student())
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(self.config.device))
         n_envs, featurizer = self.envs.n_envs, self.policy.featurizer
@@ -184,10 +179,8 @@ class Session:
         """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         with self.timed("evaluate"):
-            seed, student = self.config.seed + HELD_OUT, self.student()
-            sample = sample_states(self.envs, seed, student, n_states, masked=self.masked, teacher=self.teacher)
-            features = torch.from_numpy(self._policy.featurizer(sample.obs))
-            return measure_fidelity(self.teacher, self._policy, features, sample.params)
+            seed, masked = self.config.seed, self.masked
+            return fidelity_in_episodes(self.teacher, self._policy, self.envs, seed, n_states, masked=masked)
 
     @property
     def _policy(self) -> StudentPolicy:

@@ -16,6 +16,7 @@ import torch
 from policy_distill.environments import Environments
 from policy_distill.interfaces import Policy, Teacher
 from policy_distill.rollout import Collector, Rollout
+from policy_distill.seeds import measured_seed, purpose_seed
 
 MAX_STEPS = 50_000
 """Steps at most, of all environments together: of longer episodes the steps before that are drawn from."""
@@ -76,10 +77,10 @@ def sample_states(
 def _sample(
     envs: Environments, seed: int, actor: Policy, n_states: int, masked: bool, teacher: Teacher | None, max_steps: int
 ) -> StateSample:
-    collector, quota = Collector(envs, seed), -(-n_states // envs.n_envs)
+    collector, quota = Collector(envs, seed, measured_seed), -(-n_states // envs.n_envs)
     most = max(max_steps // envs.n_envs, quota)
     chunk = -(-quota // N_CHUNKS)
-    reservoir = _Reservoir(n_states, np.random.default_rng((seed, n_states)))
+    reservoir = _Reservoir(n_states, np.random.default_rng(purpose_seed(seed, "states")))
     labels = _Labels(teacher)
     n_done, closed = 0, np.zeros(envs.n_envs, dtype=bool)
     while n_done < most and not closed.all():

@@ -62,14 +62,14 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
     _check_words(record)
 
 
-def check_writable(record: Mapping[str, Any], tensors: Tensors) -> None:
-    """Check that a file of these could be loaded again.
+def check_writable(student: Any) -> None:
+    """Check that a student's file could be loaded again.
 
     Raises:
         RunFault: saying what no student file can hold.
     """
     try:
-        check_student(record, tensors)
+        check_student(student.metadata, student.tensors)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise RunFault(f"no file can hold a student for this teacher: {one_line(str(error))}") from error
 

@@ -482,7 +482,12 @@ def test_a_run_of_the_program_around_a_distillation_is_neither_taken_nor_finishe
     env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     env |= {"HOME": str(tmp_path / "home")}
     done = subprocess.run(
-        [sys.executable, "-c", BESIDE, str(tmp_path), own], env=env, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", BESIDE, str(tmp_path), own],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     mine, theirs = read_run(tmp_path / "run" / "wandb"), read_run(tmp_path / "wandb")

@@ -41,8 +41,8 @@ def start(
         out: the run folder; W&B's files lie in `wandb` in it.
         config: the run's settings.
         project: WANDB_PROJECT, or "policy-distill", where None. The entity is WANDB_ENTITY, or the key's own.
-        group: WANDB_RUN_GROUP, or the name of the run folder, where None: attempts of one run, or runs of one suite, are
-            found by it.
+        group: WANDB_RUN_GROUP, or the name of the run folder, where None: attempts of one run, or runs of one suite,
+            are found by it.
         job_type: `train`, `distill` or `evaluate`.
         tags: free words; WANDB_TAGS, divided by commas, where there are none.
         teacher: the zip that the student comes from, an artifact that the run uses.
