@@ -21,6 +21,7 @@ from policy_distill.fidelity import Fidelity, agreement
 from policy_distill.interfaces import Policy, Teacher
 from policy_distill.robustness import compare_under
 from policy_distill.runtime import Student
+from policy_distill.sources import as_policy
 from policy_distill.state_sample import sample_states
 from policy_distill.statistics import Retention, retention
 from policy_distill.verdict import MARGIN, Verdict, judge, spending_boundaries
@@ -37,17 +38,17 @@ OnBatch = Callable[[int, Verdict], None]
 
 @overload
 def compare(
-    teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
+    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
     until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
-    teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
+    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
     until_certain: bool = ..., max_episodes: int = ..., perturb: str,
 ) -> dict[str, Comparison]: ...  # fmt: skip
 def compare(
-    teacher: Policy,
-    student: Policy,
+    teacher: Any,
+    student: Any,
     env: Any,
     n_episodes: int = 100,
     seed: int = 0,
@@ -60,7 +61,7 @@ def compare(
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
     Args:
-        teacher: a teacher, or anything with SB3's `predict`; acts deterministically, as the student does.
+        teacher: a teacher, its path, or anything with SB3's `predict`; acts deterministically, as the student does.
         student: likewise.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         n_episodes: episodes of each, or in each batch with `until_certain`.
@@ -75,6 +76,7 @@ def compare(
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
         RunFault: for observations that are not finite.
     """
+    teacher, student = as_policy(teacher, env), as_policy(student, env)
     if perturb is not None:
         return compare_under(teacher, student, env, perturb, n_episodes, seed, margin=margin)
     if until_certain:

@@ -18,6 +18,7 @@ from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
 from policy_distill.restarts import Restarts
+from policy_distill.sources import as_policy
 from policy_distill.statistics import Retention, retention
 from policy_distill.verdict import MARGIN
 
@@ -36,7 +37,7 @@ class Comparison:
 
 
 def evaluate(
-    policy: Policy, env: Any, n_episodes: int = 100, seed: int = 0, deterministic: bool = True, *, n_envs: int = N_ENVS
+    policy: Any, env: Any, n_episodes: int = 100, seed: int = 0, deterministic: bool = True, *, n_envs: int = N_ENVS
 ) -> Evaluation:
     """Run whole episodes and return what they scored.
 
@@ -44,7 +45,7 @@ def evaluate(
     themselves run `n_episodes` divided evenly, and only their first episodes start from given seeds.
 
     Args:
-        policy: a teacher, a student, or anything with SB3's `predict`.
+        policy: a teacher, a student, the path of one, or anything with SB3's `predict`.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         n_episodes: episodes to run, at least 1.
         seed: episode i starts from reset(seed=seed + i).
@@ -56,6 +57,7 @@ def evaluate(
         RunFault: for observations that are not finite.
     """
     _check_counts(n_episodes, seed)
+    policy = as_policy(policy, env)
     with closing(_open(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
         return run_episodes(policy, envs, n_episodes, seed, deterministic)

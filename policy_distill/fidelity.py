@@ -36,7 +36,7 @@ class Fidelity:
 def fidelity_in_episodes(
     teacher: Teacher, student: StudentPolicy, envs: Environments, seed: int, n_states: int, *, masked: bool
 ) -> Fidelity:
-    """Let the student act in fresh episodes, and compare on states drawn from the whole of them; see `sample_states`."""
+    """Let the student act in fresh episodes, and compare on states drawn from the whole of them."""
     sample = sample_states(envs, seed, student.to_student({}), n_states, masked=masked, teacher=teacher)
     return measure_fidelity(teacher, student, torch.from_numpy(student.featurizer(sample.obs)), sample.params)
 

@@ -41,8 +41,9 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate and print."""
-        from policy_distill.commands.policies import find_env, load_policy, say_applied
+        from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.evaluation import evaluate
+        from policy_distill.sources import load_policy
 
         env = find_env(self.env, self.policy)
         wrappers = self.wrapper or None

@@ -27,7 +27,7 @@ from policy_distill.exporters.quantize import (
     twin_reference,
 )
 from policy_distill.exporters.table import FORMATS, Exporter, Run, find_format, load_exporter
-from policy_distill.runtime import Student
+from policy_distill.runtime import Student, load_student
 from policy_distill.version import __version__
 
 N_STATES = 2048
@@ -68,7 +68,7 @@ class ExportResult:
 
 
 def export(
-    student: Student,
+    student: Student | str | Path,
     path: str | Path,
     format: str,
     *,
@@ -82,7 +82,7 @@ def export(
     """Write a student as a deployable artefact and check that it acts the same.
 
     Args:
-        student: as of `load_student`, or the `student` of a distillation.
+        student: as of `load_student`, its path, or the `student` of a distillation.
         path: the file, or for c and numpy the folder, to write.
         format: onnx, c, numpy, torchscript or sb3.
         quantize: `int8` for weights and activations in eight bits, calibrated on states that the student visits, or
@@ -101,7 +101,7 @@ def export(
         RunFault: where the artefact acts otherwise than it should; nothing is written.
     """
     found = find_format(format)
-    path = Path(path)
+    path, student = Path(path), load_student(student) if isinstance(student, str | Path) else student
     check_target(path, found, overwrite)
     _check_request(student, format, quantize, n_states, episodes)
     plain = Student(student.tensors, student.metadata, "numpy")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,9 @@ def _init(
 
 def _own_identity(wandb: Any) -> dict[str, Any]:
     """Return an id where W&B would take one that is in use: WANDB_RUN_ID is that of the run which is open already."""
-    return {"id": wandb.util.generate_id()} if getattr(wandb, "run", None) and os.environ.get("WANDB_RUN_ID") else {}
+    taken = getattr(wandb, "run", None) is not None and os.environ.get("WANDB_RUN_ID")
+    # Letters and digits, as W&B's own.
+    return {"id": secrets.token_hex(4)} if taken else {}
 
 
 def _patience(mode: str) -> float:
