@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from policy_distill.environments import normalization_of
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Policy, Teacher
 from policy_distill.runtime import Student, load_student
@@ -37,8 +36,8 @@ def as_policy(source: Any, env: Any) -> Policy:
     """
     if isinstance(source, str | Path):
         return load_policy(source, env)
-    if isinstance(source, list | tuple) or (_is_normalized(source) and normalization_of(env) is None):
-        # Its statistics come with it: what it is given here is raw.
+    if isinstance(source, list | tuple) or _is_normalized(source):
+        # Its statistics come with it, so that what it is given may be raw, and stay as they are.
         return _load_teacher(source, env)
     if not hasattr(source, "predict"):
         raise RequestError(

@@ -21,7 +21,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeImage
 
-from policy_distill.environments import open_environments
+from policy_distill.environments import is_recipe, open_environments
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Tracker
 
@@ -170,7 +170,7 @@ def _check(
     for name in hyperparameters:
         if name not in known:
             raise RequestError(f"{algo} has no hyperparameter {name!r}; it has {', '.join(known)}")
-    if not isinstance(env, str | EnvSpec) and (not callable(env) or hasattr(env, "step")):
+    if not isinstance(env, str | EnvSpec) and not is_recipe(env):
         raise RequestError(
             f"expected a Gymnasium id, an EnvSpec, or a callable that makes an environment, found a "
             f"{type(env).__name__}: a training makes several; hand over what makes one"
