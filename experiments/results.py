@@ -18,6 +18,7 @@ from policy_distill.errors import RequestError, one_line
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
 from policy_distill.student_file import write_atomically
+from policy_distill.wording import times_fewer
 
 HEADER = ("environment", "teacher", "student", "seeds", "retention, IQM [95%]", "verdicts", "parameters", "x fewer")
 COSTS = ("steps", "seconds")
@@ -97,7 +98,7 @@ def _row(cell: Cell) -> tuple[Any, ...]:
     outcomes = [((run.evaluation.get("retention") or {}).get("verdict") or {}).get("outcome") for run in cell.runs]
     verdicts = f"{outcomes.count('non-inferior')} of {len(outcomes)}"
     ratio = cell.mean("compression", "params")
-    values = [_whole(cell.mean("student", "n_params")), "" if ratio is None else f"{ratio:,.1f}"]
+    values = [_whole(cell.mean("student", "n_params")), times_fewer(ratio)]
     costs = [_whole(cell.mean("env_steps")), _whole(cell.mean("wall_seconds"))]
     return (cell.env_id, cell.teacher, cell.student, len(cell.runs), text, verdicts, *values, *costs)
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from policy_distill.report.page import Table
 from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
+from policy_distill.wording import digits, times_fewer
 
 MAX_LISTED = 500
 """Rows of a suite's tables."""
@@ -23,7 +24,7 @@ def returns(evaluation: dict[str, Any]) -> Table:
     for name in ("teacher", "student", "random"):
         one = evaluation.get(name, {})
         low, high = one.get("ci95", (None, None))
-        bounds = "" if low is None else f"{low:,.1f} to {high:,.1f}"
+        bounds = "" if low is None else f"{digits(low)} to {digits(high)}"
         numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
         rows.append((name, *numbers, bounds, *(one.get(key, "") for key in ("worst5", "n_params", "n_bytes"))))
     return Table("Returns", header, rows)
@@ -63,7 +64,7 @@ def students(found: list[Cell]) -> Table:
         known = kept is not None and math.isfinite(kept.ci95[0])
         bounds = f"{kept.ci95[0]:.3f} to {kept.ci95[1]:.3f}" if kept is not None and known else ""
         numbers = ("undefined" if kept is None else kept.iqm, bounds)
-        sizes = [cell.mean("student", "n_params"), cell.mean("compression", "params")]
+        sizes = [cell.mean("student", "n_params"), times_fewer(cell.mean("compression", "params"))]
         costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
         rows.append(
             (
