@@ -6,6 +6,7 @@ python -m experiments.results runs/suite --out RESULTS.md
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ import tyro
 from policy_distill.cli import guarded
 from policy_distill.commands.output import interval_text, table
 from policy_distill.errors import RequestError, one_line
+from policy_distill.report.grouping import left_out
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
 from policy_distill.student_file import write_atomically
@@ -45,8 +47,9 @@ def main(results: Results) -> None:
             f"expected finished runs of at least {results.min_seeds} seeds in {', '.join(map(str, results.folders))}, "
             "found none; make them with python -m experiments.suite"
         )
-    left_out = len(cells(runs)) - len(found)
-    write_atomically(results.out, markdown(found, left_out, unreadable, results.min_seeds).encode(errors="replace"))
+    too_few = len(cells(runs)) - len(found)
+    text = markdown(found, too_few, unreadable, results.min_seeds, left_out(runs))
+    write_atomically(results.out, text.encode(errors="replace"))
     print(results.out)
 
 
@@ -59,7 +62,9 @@ def collected(folders: tuple[Path, ...]) -> Found:
     return found
 
 
-def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min_seeds: int) -> str:
+def markdown(
+    found: list[Cell], too_few: int, unreadable: list[Unreadable], min_seeds: int, notes: Sequence[str] = ()
+) -> str:
     """Return the content of RESULTS.md."""
     episodes = sorted({run.evaluation.get("n_episodes", 0) for cell in found for run in cell.runs})
     lines = [
@@ -78,8 +83,9 @@ def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min
     if total is not None:
         runs = f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments"
         lines += ["", f"{runs}: IQM {interval_text(total.to_json(), 3)}."]
-    if left_out:
-        lines += ["", f"{left_out} students of fewer than {min_seeds} training seeds are left out."]
+    lines += [line for note in notes for line in ("", note)]
+    if too_few:
+        lines += ["", f"{too_few} students of fewer than {min_seeds} training seeds are left out."]
     if unreadable:
         lines += ["", "Runs that cannot be read are left out:", ""]
         lines += [f"- {_cell(f'{path.as_posix()}: {reason}')}" for path, reason in unreadable]

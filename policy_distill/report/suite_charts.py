@@ -5,18 +5,15 @@ In: several `Run`s. Out: the Pareto front of return kept against parameters, all
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from policy_distill.report.grouping import grouped, is_defined
 from policy_distill.report.marks import TEACHER, Chart, layered, number, tooltip
 from policy_distill.report.read_run import Run
 from policy_distill.statistics import Aggregate, aggregate, json_number
-
-Key = tuple[str, str, str]
-"""Environment, teacher, student."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Cell:
     student: str
     runs: list[Run]
     retention: Aggregate | None
-    """Over the training seeds; None where a run has no retention."""
+    """Over the training seeds, without those where it is undefined; None where there is no other."""
 
     def mean(self, *path: str) -> float | None:
         """Return the mean over the runs of a number in their evaluations; None where one lacks it."""
@@ -37,12 +34,9 @@ class Cell:
 
 
 def cells(runs: list[Run]) -> list[Cell]:
-    """Group finished runs by environment, teacher and student, sorted by environment and size."""
-    groups: dict[Key, list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.evaluation:
-            groups[run.env_id, run.teacher, run.student].append(run)
-    found = [Cell(*key, members, _retention(members)) for key, members in groups.items()]
+    """Return the groups of finished runs that differ in their seed alone, sorted by environment and size."""
+    groups = grouped(runs)
+    found = [Cell(one.env_id, one.teacher, one.student, one.runs, _retention(one.runs)) for one in groups]
     return sorted(found, key=lambda cell: (cell.env_id, cell.teacher, cell.mean("student", "n_params") or 0))
 
 
@@ -140,8 +134,8 @@ def _row(cell: Cell) -> dict[str, Any]:
 
 
 def _scores(runs: list[Run]) -> np.ndarray | None:
-    values = [_at(run.evaluation, ("retention", "iqm")) for run in runs]
-    return None if None in values else np.array(values, dtype=np.float64)
+    values = [_at(run.evaluation, ("retention", "iqm")) for run in runs if is_defined(run)]
+    return np.array(values, dtype=np.float64) if values else None
 
 
 def _retention(runs: list[Run]) -> Aggregate | None:

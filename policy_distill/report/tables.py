@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
 from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
@@ -71,12 +72,18 @@ def students(found: list[Cell]) -> Table:
                 cell.env_id,
                 cell.teacher,
                 cell.student,
-                len(cell.runs),
+                _seeds(cell),
                 *numbers,
                 *("" if x is None else x for x in sizes + costs),
             )
         )
     return Table("Students", header, rows)
+
+
+def _seeds(cell: Cell) -> str:
+    """Return how many training seeds a cell has, and how many of them are in no mean."""
+    n_undefined = sum(not is_defined(run) for run in cell.runs)
+    return f"{len(cell.runs)}{f', {n_undefined} undefined' if n_undefined else ''}"
 
 
 def runs_table(folder: Path, runs: list[Run]) -> Table:

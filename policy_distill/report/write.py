@@ -11,6 +11,7 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.report.charts import run_charts
+from policy_distill.report.grouping import left_out
 from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, Run, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
@@ -114,6 +115,7 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
         ],
         notes=[
             *([f"{unfinished} of the runs have not ended."] if unfinished else []),
+            *left_out(runs),
             *(
                 [f"{len(unreadable)} runs cannot be read and are left out; they are listed below."]
                 if unreadable
