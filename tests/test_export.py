@@ -227,6 +227,45 @@ def test_onnx_has_a_dynamic_batch_named_outputs_and_takes_images_as_they_come(tm
         assert np.allclose(executed, student.predict(obs, deterministic=True)[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("quantize", [None, "int8"])
+@pytest.mark.parametrize("action", ["gaussian", "discrete"])
+def test_onnx_takes_floats_for_a_space_of_doubles_unless_told(tmp_path, action, quantize):
+    student = make_student(("doubles", action, "mlp:16,8", "tanh"))
+    obs = sample_observations(("doubles",), 32)
+    assert obs.dtype == np.float64
+    for asked, kind, dtype in (
+        (None, "float", np.float32),
+        ("float32", "float", np.float32),
+        ("float64", "double", None),
+    ):
+        path = tmp_path / f"{asked}.onnx"
+        options = {"quantize": quantize, "episodes": 0, "n_states": 256, "input_dtype": asked}
+        found = export(student, path, "onnx", **options)
+        assert found.parity.passed and found.facts["input_dtypes"] == ["float32" if dtype else "float64"]
+        session = onnxruntime.InferenceSession(str(path))
+        assert [one.type for one in session.get_inputs()] == [f"tensor({kind})"]
+        executed = session.run(["action"], {"obs": obs.astype(dtype or np.float64)})[0]
+        if quantize is None:
+            assert np.allclose(executed, student.predict(obs, deterministic=True)[0], atol=1e-4)
+
+
+def test_onnx_takes_doubles_where_floats_would_lose_digits(tmp_path):
+    student = make_student(("far", "squashed", "mlp:8", "tanh"))
+    assert export(student, tmp_path / "far.onnx", "onnx", n_states=64).facts["input_dtypes"] == ["float64"]
+    with pytest.raises(RunFault, match="acts otherwise"):
+        export(student, tmp_path / "float.onnx", "onnx", n_states=64, input_dtype="float32")
+    assert not (tmp_path / "float.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("format", "dtype", "message"), [("c", "float32", "for onnx alone"), ("onnx", "half", "float32 or float64")]
+)
+def test_an_input_dtype_that_cannot_be_is_refused(tmp_path, format, dtype, message):
+    student = make_student(("doubles", "gaussian", "mlp:16,8", "tanh"))
+    with pytest.raises(RequestError, match=message):
+        export(student, tmp_path / "policy", format, input_dtype=dtype)
+
+
 def test_the_numpy_folder_acts_without_this_package(tmp_path):
     student = make_student(("dict", "squashed", "mlp:8,8", "tanh"))
     export(student, tmp_path / "policy", "numpy", n_states=64)
