@@ -90,6 +90,9 @@ class Student:
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions for one raw observation or a batch `[B, ...]`, and `state` as it came.
 
+        Raw is as the environment gives it: under a `VecNormalize`, whose statistics the student has inside, a loop such
+        as SB3's `evaluate_policy` would normalise twice. Give it `env.venv`, or set `env.norm_obs = False`.
+
         `action_masks` (bool `[B, A]`, or `[A]` for all alike; discrete actions only) rules out actions, as
         sb3-contrib's masks do.
 
@@ -180,7 +183,7 @@ def _rebuild(tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: 
 
 
 def load_student(path: str | Path, runtime: str = "auto") -> Student:
-    """Load a student file into a policy that acts.
+    """Load a student file into a policy that acts on raw observations, without a `VecNormalize`.
 
     Args:
         path: a `student.safetensors`.
