@@ -70,8 +70,9 @@ class Compare:
     def run(self) -> int:
         """Compare and print."""
         from policy_distill.commands.comparison_files import check_place
-        from policy_distill.commands.policies import find_env, load_policy, say_applied
+        from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.errors import RequestError
+        from policy_distill.sources import load_policy
         from policy_distill.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 
