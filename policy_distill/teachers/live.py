@@ -1,0 +1,59 @@
+"""Teachers of what is in memory already: an SB3 model, or a policy alone, as imitation learning makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+
+from policy_distill.environments import normalization_of
+from policy_distill.interfaces import Teacher
+from policy_distill.teachers.algorithms import algorithm_of, check_name, find_algorithm
+from policy_distill.teachers.make_teacher import make_teacher
+from policy_distill.teachers.needed_statistics import check_model
+from policy_distill.teachers.request import Request
+
+LIVE: dict[str, Any] = {"source": None, "sha256": None}
+"""Provenance of what has no file."""
+
+
+def teacher_of_model(model: BaseAlgorithm, request: Request) -> Teacher:
+    """Return the teacher of a live model, which stays as it is and where it is: its owner may train it on.
+
+    Raises:
+        RequestError: for a model of an unknown algorithm, or one whose statistics are missing.
+    """
+    algorithm = algorithm_of(type(model)) if request.algo == "auto" else check_name(request.algo)
+    statistics = _statistics(request, model.get_vec_normalize_env())
+    if statistics is None and not request.declines_statistics:
+        check_model(model)
+    return _make(model.policy, algorithm, statistics, request)
+
+
+def teacher_of_policy(policy: BasePolicy, request: Request) -> Teacher:
+    """Return the teacher of a live policy, which says which distribution it acts from as a model's does.
+
+    Raises:
+        RequestError: for a policy that no algorithm of SB3 or sb3-contrib has.
+    """
+    name = type(policy).__name__
+    algorithm = find_algorithm({"policy_class": type(policy)}, request.algo, f"the policy {name}")
+    return _make(policy, algorithm, _statistics(request, None), request)
+
+
+def _statistics(request: Request, of_model: Any) -> Any:
+    """Return the statistics named, else those of the model's environment, else those of the environment given."""
+    if request.declines_statistics:
+        return None
+    if request.vecnormalize is not None:
+        return request.vecnormalize
+    return of_model or normalization_of(request.env)
+
+
+def _make(policy: BasePolicy, algorithm: str, statistics: Any, request: Request) -> Teacher:
+    wrappers = request.named_wrappers() or []
+    env_kwargs = request.env_kwargs or {}
+    return make_teacher(
+        policy, algorithm, statistics, request, wrappers=wrappers, env_kwargs=env_kwargs, origin=dict(LIVE)
+    )
