@@ -19,7 +19,6 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.fidelity import Fidelity, agreement
 from policy_distill.interfaces import Policy, Teacher
-from policy_distill.make_env import environment_for
 from policy_distill.robustness import compare_under
 from policy_distill.rollout import Collector
 from policy_distill.runtime import Student
@@ -127,8 +126,7 @@ def compare_until_certain(
 def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: int = 0) -> Fidelity:
     """Let the student act, and compare it with the teacher's labels on the states that it comes to."""
     masked = bool(getattr(teacher, "takes_action_masks", False))
-    env = environment_for(teacher, without_normalization(env))
-    with closing(open_environments(env, 8, teacher.env_wrappers)) as envs:
+    with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
         rollout = Collector(envs, seed + OTHER_SEEDS).collect(student, N_STATES // 8, True, 0.0, masked=masked)
     params, _ = teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
     taught = params.reshape(-1, params.shape[-1])

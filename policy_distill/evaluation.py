@@ -17,7 +17,6 @@ from policy_distill.episodes import Evaluation, OnStep, run_episodes, takes_mask
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
-from policy_distill.make_env import environment_for
 from policy_distill.restarts import Restarts
 from policy_distill.statistics import Retention, retention
 from policy_distill.verdict import MARGIN
@@ -144,8 +143,7 @@ def _offset(on_episode: OnStep | None, done_before: int) -> OnStep | None:
 def _open(policy: Any, env: Any, n_envs: int, restarts: Restarts | None = None) -> Environments:
     takes_raw = hasattr(policy, "label") or hasattr(policy, "distribution_params")
     wrappers = getattr(policy, "env_wrappers", ())
-    env = environment_for(policy, without_normalization(env) if takes_raw else env)
-    return open_environments(env, n_envs, wrappers, restarts)
+    return open_environments(without_normalization(env) if takes_raw else env, n_envs, wrappers, restarts)
 
 
 def _check_counts(n_episodes: int, seed: int) -> None:

@@ -23,7 +23,6 @@ from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Teacher, Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss
-from policy_distill.make_env import environment_for
 from policy_distill.memory import check_memory
 from policy_distill.networks.table import make_network
 from policy_distill.progress import Progress
@@ -82,7 +81,6 @@ def distill(
         step_limit(config.env_timeout),
         ExitStack() as scope,
     ):
-        env = environment_for(teacher, env)
         opened = open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)
         envs = scope.enter_context(closing(opened))
         check_fit(teacher, envs)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
-import importlib
 import logging
 import warnings
 from collections.abc import Iterator
@@ -44,36 +42,6 @@ def make_env(env: str | EnvSpec) -> gymnasium.Env[Any, Any]:
         raise RequestError(
             f"expected a registered Gymnasium environment, found {named!r} ({_line(error)[:160]}){hint}"
         ) from None
-
-
-def environment_for(policy: Any, env: Any) -> Any:
-    """Return an environment's name with the constructor arguments that a policy was trained with.
-
-    Arguments that a given spec has of its own hold; what is no id or spec is returned as it is.
-    """
-    kwargs = getattr(policy, "env_kwargs", None)
-    if not kwargs or not isinstance(env, str | EnvSpec):
-        return env
-    try:
-        spec = copy.deepcopy(_spec_of(env))
-    except (GymnasiumError, ImportError):
-        # Said in full where it is made.
-        return env
-    registered = gymnasium.registry.get(spec.id)
-    usual = registered.kwargs if registered is not None else {}
-    own = {key: value for key, value in spec.kwargs.items() if key not in usual or usual[key] != value}
-    spec.kwargs = {**spec.kwargs, **kwargs, **own}
-    return spec
-
-
-def _spec_of(env: str | EnvSpec) -> EnvSpec:
-    if isinstance(env, EnvSpec):
-        return env
-    module, _, name = env.rpartition(":")
-    if module:
-        importlib.import_module(module)
-    _register_atari(name)
-    return gymnasium.spec(name)
 
 
 def successor(env_id: str) -> str | None:

@@ -16,7 +16,6 @@ from policy_distill.environments import without_normalization
 from policy_distill.episodes import run_episodes
 from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.interfaces import Policy
-from policy_distill.make_env import environment_for
 from policy_distill.perturb import Condition, parse_conditions
 from policy_distill.perturb_wrappers import Recorder
 from policy_distill.verdict import MARGIN
@@ -40,7 +39,7 @@ def compare_under(
     on_condition: Callable[[str], None] | None = None,
 ) -> dict[str, Comparison]:
     """Compare without and under each condition, on the same episode seeds; see `compare`."""
-    env = environment_for(teacher, without_normalization(env))
+    env = without_normalization(env)
     conditions = [UNPERTURBED, *parse_conditions(perturb)]
     wrappers = list(getattr(teacher, "env_wrappers", ()))
     for condition in conditions:

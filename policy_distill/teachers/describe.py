@@ -25,7 +25,7 @@ def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
         statistics = find_statistics(path, teacher.observation_space, trust)
     except MissingCompanion as error:
         missing, statistics = str(error), None
-        teacher = load_teacher(path, trust=trust, vecnormalize=False, wrappers=[], env_kwargs={})
+        teacher = load_teacher(path, trust=trust, vecnormalize=False, wrappers=[])
     return {
         "path": str(path),
         "file_bytes": path.stat().st_size,

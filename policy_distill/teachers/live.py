@@ -10,7 +10,7 @@ from stable_baselines3.common.policies import BasePolicy
 from policy_distill.environments import normalization_of
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.algorithms import algorithm_of, check_name, find_algorithm
-from policy_distill.teachers.make_teacher import make_teacher
+from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
 from policy_distill.teachers.needed_statistics import check_model
 from policy_distill.teachers.request import Request
 
@@ -39,7 +39,8 @@ def teacher_of_policy(policy: BasePolicy, request: Request) -> Teacher:
     """
     name = type(policy).__name__
     algorithm = find_algorithm({"policy_class": type(policy)}, request.algo, f"the policy {name}")
-    return _make(policy, algorithm, _statistics(request, None), request)
+    origin = kind_of_policy(algorithm, request, True)
+    return _make(policy, algorithm, _statistics(request, None), request, origin)
 
 
 def _statistics(request: Request, of_model: Any) -> Any:
@@ -51,9 +52,17 @@ def _statistics(request: Request, of_model: Any) -> Any:
     return of_model or normalization_of(request.env)
 
 
-def _make(policy: BasePolicy, algorithm: str, statistics: Any, request: Request) -> Teacher:
+def _make(
+    policy: BasePolicy, algorithm: str, statistics: Any, request: Request, origin: dict[str, Any] | None = None
+) -> Teacher:
     wrappers = request.named_wrappers() or []
-    env_kwargs = request.env_kwargs or {}
+    env_kwargs = dict(request.env_kwargs or {})
     return make_teacher(
-        policy, algorithm, statistics, request, wrappers=wrappers, env_kwargs=env_kwargs, origin=dict(LIVE)
+        policy,
+        algorithm,
+        statistics,
+        request,
+        wrappers=wrappers,
+        env_kwargs=env_kwargs,
+        origin={**LIVE, **(origin or {})},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from policy_distill.environments import open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Teacher
-from policy_distill.make_env import environment_for
 from policy_distill.teachers.ensemble import EnsembleTeacher
 from policy_distill.teachers.generators import global_generators_kept
 from policy_distill.teachers.live import teacher_of_model, teacher_of_policy
@@ -36,7 +35,7 @@ def load_teacher(
     device: str = "cpu",
     wrappers: Sequence[str] | None = None,
     temperature: float | None = None,
-    env_kwargs: dict[str, Any] | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> Teacher:
     """Return a teacher that acts on raw observations and says which distribution it acts from.
 
@@ -55,8 +54,7 @@ def load_teacher(
         wrappers: environment wrappers that it was trained with, such as `FrameStack:n_stack=4`; an empty list for none;
             by itself those that the RL Zoo's `config.yml` names.
         temperature: τ of softmax(Q / τ) for DQN and QR-DQN, in units of return; by itself scaled to the action gap.
-        env_kwargs: constructor arguments of its environment, where that is made from an id; an empty dictionary for
-            none; by itself those in the agent's configuration.
+        env_kwargs: constructor arguments of its environment, before those in the agent's configuration.
 
     Raises:
         RequestError: for a file that is missing, foreign, damaged, of an unsupported kind or not to be trusted, for
@@ -68,7 +66,7 @@ def load_teacher(
     if temperature is not None:
         _fix_temperature(teacher, temperature)
     if env is not None:
-        envs = open_environments(environment_for(teacher, without_normalization(env)), 1, teacher.env_wrappers)
+        envs = open_environments(without_normalization(env), 1, teacher.env_wrappers)
         try:
             check_fit(teacher, envs)
         finally:

@@ -51,3 +51,8 @@ def make_teacher(
     teacher.env_kwargs = env_kwargs
     teacher.loaded_with = request.to_json()
     return teacher
+
+
+def kind_of_policy(algorithm: str, request: Request, alone: bool) -> dict[str, Any]:
+    """Return the provenance of a policy that came `alone`: PPO, A2C and TRPO share theirs, which does not tell them."""
+    return {"algorithm": "actor-critic"} if alone and algorithm == "a2c" and request.algo == "auto" else {}

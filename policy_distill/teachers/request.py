@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,8 @@ class Request:
     trust: bool = False
     device: str = "cpu"
     wrappers: Sequence[str] | None = None
-    env_kwargs: dict[str, Any] | None = None
+    env_kwargs: Mapping[str, Any] | None = None
+    """Constructor arguments of the environment, key by key before those in the agent's configuration."""
 
     @property
     def declines_statistics(self) -> bool:
@@ -52,7 +53,7 @@ class Request:
             "vecnormalize": NONE if self.declines_statistics else self._statistics_by_name(),
             "trust": self.trust or None,
             "wrappers": list(self.wrappers) if self.wrappers is not None else None,
-            "env_kwargs": self.env_kwargs,
+            "env_kwargs": dict(self.env_kwargs) if self.env_kwargs else None,
         }
         return {key: value for key, value in named.items() if value is not None}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from policy_distill.errors import RequestError
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS, find_algorithm
 from policy_distill.teachers.gym_names import gym_names
-from policy_distill.teachers.make_teacher import make_teacher
+from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
 from policy_distill.teachers.needed_statistics import statistics_of
 from policy_distill.teachers.old_agents import modern, wrappers_of_old
 from policy_distill.teachers.pickled_spaces import make_space
+from policy_distill.teachers.policy_file import is_policy_file, load_trusted_policy, read_policy_file
 from policy_distill.teachers.request import Request
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
 from policy_distill.teachers.zip_file import SavedAgent, read_zip
@@ -45,16 +47,16 @@ def teacher_of_file(path: Path, request: Request) -> Teacher:
     if request.trust:
         policy, algorithm, data, origin = _trusted(path, request.algo)
     else:
-        agent = modern(read_zip(path))
+        agent = modern(read_policy_file(path) if is_policy_file(path) else read_zip(path))
         algorithm = find_algorithm(agent.data, request.algo, str(path))
         policy, data = rebuild(agent), agent.data
         origin = {"sha256": agent.sha256, "library_versions": agent.versions}
     policy = policy.to(request.device)
     named = request.named_wrappers()
     wrappers = wrappers_of(path) + wrappers_of_old(data) if named is None else named
-    env_kwargs = env_kwargs_of(path) if request.env_kwargs is None else request.env_kwargs
+    env_kwargs = env_kwargs_of(path, request.env_kwargs or {})
     statistics = statistics_of(request, path, data, policy.observation_space)
-    origin = {"source": path.name, **origin}
+    origin = {"source": path.name, **origin, **kind_of_policy(algorithm, request, is_policy_file(path))}
     return make_teacher(policy, algorithm, statistics, request, wrappers=wrappers, env_kwargs=env_kwargs, origin=origin)
 
 
@@ -70,23 +72,30 @@ def rebuild(agent: SavedAgent) -> Any:
 
 
 def _trusted(path: Path, algo: str) -> tuple[Any, str, dict[str, Any], dict[str, Any]]:
-    model, algorithm = _load_trusted(path, algo)
+    if is_policy_file(path):
+        policy = _vouched(path, load_trusted_policy)
+        return freeze(policy), find_algorithm({"policy_class": type(policy)}, algo, str(path)), {}, {"sha256": None}
+    model, algorithm = _vouched(path, lambda path: _load_trusted(path, algo))
     return freeze(model.policy), algorithm, vars(model), {"sha256": None}
 
 
-def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
-    """Let SB3 load the file, as the caller vouches for it."""
+def _vouched(path: Path, load: Callable[[Path], Any]) -> Any:
+    """Let others load a file, as the caller vouches for it."""
     with warnings.catch_warnings(), gym_names():
         warnings.simplefilter("ignore")
         try:
-            data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=FOR_TRAINING)
-            name = find_algorithm(data or {}, algo, str(path))
-            algorithm = ALGORITHMS[name]
-            cls = getattr(import_module(algorithm.package), algorithm.cls)
-            return cls.load(path, device="cpu", custom_objects=FOR_TRAINING), name
+            return load(path)
         except RequestError:
             raise
         except Exception as error:
             # SB3 and the file's own code may fail in any way.
             failure = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
             raise RequestError(f"Stable-Baselines3 itself cannot load {path} ({failure})") from None
+
+
+def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
+    data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=FOR_TRAINING)
+    name = find_algorithm(data or {}, algo, str(path))
+    algorithm = ALGORITHMS[name]
+    cls = getattr(import_module(algorithm.package), algorithm.cls)
+    return cls.load(path, device="cpu", custom_objects=FOR_TRAINING), name

@@ -7,6 +7,7 @@ the packages that register it, and whether observations were normalised.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from policy_distill.plain_file import read_plain
 from policy_distill.teachers.algorithm_names import NAMES
 from policy_distill.teachers.companions import folders_of
 from policy_distill.teachers.literals import read_literal
-from policy_distill.teachers.request import MissingCompanion
 
 MAX_BYTES = 64_000
 """A configuration larger than this is none."""
@@ -99,14 +99,13 @@ def normalized_by(zip_path: Path) -> bool | None:
     raise not_understood(zip_path, "normalize", value)
 
 
-def env_kwargs_of(zip_path: Path) -> dict[str, Any]:
-    """Return the constructor arguments that an agent's environment was made with.
+def env_kwargs_of(zip_path: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the constructor arguments that an agent's environment was made with; those `given` go before, key by key.
 
     Those of `args.yml` replaced those of `config.yml` in training; the hub's `env_kwargs.yml` repeats them.
 
     Raises:
-        RequestError: where they cannot be read.
-        MissingCompanion: where two files have different values for one.
+        RequestError: where they cannot be read, or two files have different values for one.
     """
     sources = [
         ("args.yml", read_config(zip_path, "args.yml").get("env_kwargs")),
@@ -114,18 +113,18 @@ def env_kwargs_of(zip_path: Path) -> dict[str, Any]:
         ("env_kwargs.yml", read_config(zip_path, "env_kwargs.yml")),
     ]
     found: dict[str, Any] = {}
-    where = ""
+    given, where = given or {}, ""
     for name, value in sources:
         arguments = _arguments(zip_path, name, value)
         if not found:
             found, where = arguments, name
-        for key in arguments.keys() & found.keys():
+        for key in (arguments.keys() & found.keys()) - given.keys():
             if arguments[key] != found[key]:
-                raise MissingCompanion(
+                raise RequestError(
                     f"{where} and {name} beside {zip_path} have different values of {key!r} for the environment; say "
                     "which is right with --env-kwargs (env_kwargs in Python)"
                 )
-    return found
+    return {**found, **given}
 
 
 def packages_of(zip_path: Path) -> list[str]:
