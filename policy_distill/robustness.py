@@ -18,13 +18,11 @@ from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.interfaces import Policy
 from policy_distill.perturb import Condition, parse_conditions
 from policy_distill.perturb_wrappers import Recorder
+from policy_distill.seeds import units_start
 from policy_distill.verdict import MARGIN
 from policy_distill.wrappers import WrapperSpec, apply_wrappers
 
 UNPERTURBED = Condition("none", (), ())
-
-SPREAD_SEED = 2**30
-"""The episode on which the spread of observations is measured; above the seeds of every proof."""
 
 
 def compare_under(
@@ -62,7 +60,7 @@ def _spread(teacher: Policy, env: Any, wrappers: Sequence[WrapperSpec]) -> Any:
     """Return each component's standard deviation over an episode of the teacher's; of images, one number for all."""
     recorder = Recorder(UNPERTURBED.maker(env)())
     with closing(EnvironmentList([apply_wrappers(recorder, list(wrappers))])) as envs:
-        run_episodes(teacher, envs, 1, SPREAD_SEED, True)
+        run_episodes(teacher, envs, 1, units_start(0), True)
     seen = recorder.seen
     if isinstance(seen[0], dict):
         return {key: _deviation(np.stack([obs[key] for obs in seen])) for key in seen[0]}
