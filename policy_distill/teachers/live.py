@@ -13,6 +13,7 @@ from policy_distill.teachers.algorithms import algorithm_of, check_name, find_al
 from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
 from policy_distill.teachers.needed_statistics import check_model
 from policy_distill.teachers.request import Request
+from policy_distill.wrappers import WrapperSpec
 
 LIVE: dict[str, Any] = {"source": None, "sha256": None}
 """Provenance of what has no file."""
@@ -28,7 +29,17 @@ def teacher_of_model(model: BaseAlgorithm, request: Request) -> Teacher:
     statistics = _statistics(request, model.get_vec_normalize_env())
     if statistics is None and not request.declines_statistics:
         check_model(model)
-    return _make(model.policy, algorithm, statistics, request)
+    return _make(model.policy, algorithm, statistics, request, wrappers=_stack_around(model.get_env(), statistics))
+
+
+def _stack_around(env: Any, statistics: Any) -> list[WrapperSpec]:
+    """Return the stack of frames that a model's environment puts around its statistics, as a wrapper; else nothing."""
+    while env is not None and env is not statistics:
+        held = vars(env)
+        if "stacked_obs" in held and statistics is not None:
+            return [{"name": "FrameStack", "kwargs": {"n_stack": env.stacked_obs.n_stack}}]
+        env = held.get("venv")
+    return []
 
 
 def teacher_of_policy(policy: BasePolicy, request: Request) -> Teacher:
@@ -40,7 +51,7 @@ def teacher_of_policy(policy: BasePolicy, request: Request) -> Teacher:
     name = type(policy).__name__
     algorithm = find_algorithm({"policy_class": type(policy)}, request.algo, f"the policy {name}")
     origin = kind_of_policy(algorithm, request, True)
-    return _make(policy, algorithm, _statistics(request, None), request, origin)
+    return _make(policy, algorithm, _statistics(request, None), request, origin=origin)
 
 
 def _statistics(request: Request, of_model: Any) -> Any:
@@ -53,16 +64,21 @@ def _statistics(request: Request, of_model: Any) -> Any:
 
 
 def _make(
-    policy: BasePolicy, algorithm: str, statistics: Any, request: Request, origin: dict[str, Any] | None = None
+    policy: BasePolicy,
+    algorithm: str,
+    statistics: Any,
+    request: Request,
+    *,
+    wrappers: list[WrapperSpec] | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> Teacher:
-    wrappers = request.named_wrappers() or []
-    env_kwargs = dict(request.env_kwargs or {})
+    named = request.named_wrappers()
     return make_teacher(
         policy,
         algorithm,
         statistics,
         request,
-        wrappers=wrappers,
-        env_kwargs=env_kwargs,
+        wrappers=(wrappers or []) if named is None else named,
+        env_kwargs=dict(request.env_kwargs or {}),
         origin={**LIVE, **(origin or {})},
     )
