@@ -67,15 +67,18 @@ def configure(folder: Path, config: dict[str, Any], args: dict[str, Any] | None 
         (folder / name).write_text(ORDERED + yaml.safe_dump([pairs]))
 
 
-def hub(folder: Path, model: Any, *, name: str = f"ppo-{ENV}", with_statistics: bool = True, **args: Any) -> Path:
+def hub(folder: Path, model: Any, *, env_id: str = ENV, with_statistics: bool = True, **args: Any) -> Path:
     """Write a folder as `rl_zoo3.push_to_hub` and `huggingface_sb3` do."""
     folder.mkdir(parents=True, exist_ok=True)
+    name = f"ppo-{env_id}"
     model.save(folder / name)
     with zipfile.ZipFile(folder / f"{name}.zip") as archive:
         archive.extractall(folder / name)
     if with_statistics:
         statistics(model, folder / "vec_normalize.pkl")
-    configure(folder, {"normalize": True, "n_envs": 2, "policy": "MlpPolicy"}, {"env_kwargs": args or None})
+    configure(
+        folder, {"normalize": True, "n_envs": 2, "policy": "MlpPolicy"}, {"env": env_id, "env_kwargs": args or None}
+    )
     (folder / "env_kwargs.yml").write_text(yaml.safe_dump({**args, "render_mode": "rgb_array"}))
     (folder / "results.json").write_text(json.dumps({"mean_reward": 1.0}))
     (folder / "replay.mp4").write_bytes(b"not a film")
@@ -85,15 +88,15 @@ def hub(folder: Path, model: Any, *, name: str = f"ppo-{ENV}", with_statistics: 
     return folder
 
 
-def zoo(folder: Path, model: Any, *, config: dict[str, Any] | None = None, with_statistics: bool = True) -> Path:
+def zoo(folder: Path, model: Any, *, env_id: str = ENV, with_statistics: bool = True) -> Path:
     """Write a run folder as `rl_zoo3.train` does: the last agent, the best, a checkpoint, and the rest below."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (ENV, "best_model", "rl_model_64_steps"):
+    for name in (env_id, "best_model", "rl_model_64_steps"):
         model.save(folder / name)
-    configure(folder / ENV, config or {"normalize": "{'norm_obs': True, 'gamma': 0.9}", "n_envs": 2})
-    (folder / ENV / "command.txt").write_text("python -m rl_zoo3.train")
+    configure(folder / env_id, {"normalize": "{'norm_obs': True, 'gamma': 0.9}", "n_envs": 2}, {"env": env_id})
+    (folder / env_id / "command.txt").write_text("python -m rl_zoo3.train")
     if with_statistics:
-        statistics(model, folder / ENV / "vecnormalize.pkl")
+        statistics(model, folder / env_id / "vecnormalize.pkl")
     np.savez(folder / "evaluations.npz", timesteps=[64])
     (folder / "0.monitor.csv").write_text("#{}\n")
     return folder
