@@ -108,20 +108,11 @@ def without_normalization(env: Any) -> Any:
     """Return a vector without its `VecNormalize`, since teachers and students take raw observations; others as is.
 
     Wrappers around it stay: shallow copies of them wrap what it wraps.
-
-    Raises:
-        RequestError: for frames that are stacked once they are normalised.
     """
     if normalization_of(env) is None:
         return env
     if _normalizes(env):
         return env.venv
-    if "stacked_obs" in vars(env) and normalization_of(env).norm_obs:
-        n_stack = env.stacked_obs.n_stack
-        raise RequestError(
-            "expected observations that can be handed over raw, found VecFrameStack around VecNormalize, which puts "
-            f"blank frames among normalised ones; name its id, with --wrapper FrameStack:n_stack={n_stack}"
-        )
     # Not copy.copy: SB3's wrappers answer its questions by asking what they do not have yet.
     outer = object.__new__(type(env))
     vars(outer).update({**vars(env), "venv": without_normalization(env.venv)})

@@ -5,7 +5,6 @@ In: an environment and a list of {"name": ..., "kwargs": {...}}. Out: the enviro
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ from stable_baselines3.common.preprocessing import is_image_space, is_image_spac
 
 from policy_distill.agent_wrappers import FrameSkip, GoalBesideObservation, History, MaskVelocity
 from policy_distill.errors import RequestError
+from policy_distill.wrapper_arguments import check_argument
 
 WrapperSpec = dict[str, Any]
 """`name`, a key of `WRAPPERS`, and `kwargs`, its arguments."""
@@ -38,7 +38,7 @@ class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise RequestError(
                 f"expected stacked frames of at most {MAX_STACKED:,} numbers, found {n_stack} of {space}"
             )
-        self.n_stack = n_stack
+        self.n_stack, self.blank = n_stack, blank
         # Normalised images are images no more: SB3 stacks them along the last axis.
         first = blank is None and is_image_space(space) and is_image_space_channels_first(space)
         self._axis = 0 if first else -1
@@ -98,10 +98,6 @@ WRAPPERS: dict[str, Callable[..., gymnasium.Env[Any, Any]]] = {
 }
 """Wrappers by the last part of their name, wherever a configuration says they live."""
 
-MOST = {"n_stack": 64, "frame_skip": 64, "skip": 1000, "horizon": 64, "screen_size": 1024, "noop_max": 10_000}
-"""Arguments that cost memory or time, and what they are at most: they may come from a file."""
-LARGEST = 1e9
-"""Any other argument."""
 MAX_WRAPPERS = 16
 """Wrappers around one environment."""
 MAX_STACKED = 2**24
@@ -121,22 +117,12 @@ def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gy
             raise RequestError(f"expected a wrapper among {', '.join(WRAPPERS)}, found {spec['name']!r}")
         kwargs = spec.get("kwargs", {})
         for key, value in kwargs.items():
-            for number in value if key == "blank" and isinstance(value, list) else [value]:
-                _check_number(spec["name"], key, number)
+            check_argument(spec["name"], key, value)
         try:
             env = WRAPPERS[spec["name"]](env, **kwargs)
         except (TypeError, ValueError, AssertionError) as error:
             raise RequestError(f"the wrapper {spec['name']} cannot be applied: {error}") from None
     return env
-
-
-def _check_number(wrapper: str, key: str, value: Any) -> None:
-    most = MOST.get(key, sys.float_info.max if key == "blank" else LARGEST)
-    # Written so that NaN is refused too.
-    if not isinstance(value, int | float) or not abs(value) <= most:
-        found = f"{value:.6g}" if isinstance(value, float) else type(value).__name__
-        found = str(value) if isinstance(value, int) and abs(value) < 1e18 else found
-        raise RequestError(f"the wrapper {wrapper} expects {key} to be a number of at most {most:g}, found {found}")
 
 
 def parse_wrapper(text: str) -> WrapperSpec:

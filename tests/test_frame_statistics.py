@@ -6,8 +6,9 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
-from policy_distill.environments import open_environments, without_normalization
+from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
+from policy_distill.evaluation import evaluate
 from policy_distill.loop import distill
 from policy_distill.runtime import load_student
 from policy_distill.teachers.load import load_teacher
@@ -85,12 +86,14 @@ def test_frames_stacked_first_are_normalised_as_stacks(tmp_path):
     assert np.array_equal(teacher.normalizer.mean, env.obs_rms.mean)
 
 
-def test_a_vector_that_stacks_normalised_frames_cannot_be_handed_over_and_the_advice_works(trained):
-    model, _ = trained
-    with pytest.raises(RequestError, match=f"--wrapper FrameStack:n_stack={N_STACK}"):
-        without_normalization(model.get_env())
-    raw = VecFrameStack(VecNormalize(vector(), norm_obs=False), N_STACK)
-    assert not isinstance(without_normalization(raw).venv, VecNormalize)
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_vector_that_stacks_frames_itself_is_refused_since_its_first_frames_differ(trained, raw):
+    model, folder = trained
+    env = VecFrameStack(vector(), N_STACK) if raw else model.get_env()
+    with pytest.raises(RequestError, match=f"name the environment by its id.*FrameStack:n_stack={N_STACK}"):
+        load_teacher(folder, env=env)
+    with pytest.raises(RequestError, match="name the environment by its id"):
+        evaluate(load_teacher(folder), env, 2)
 
 
 def test_statistics_of_another_number_of_frames_are_refused(trained):
