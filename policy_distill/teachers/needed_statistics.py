@@ -23,7 +23,7 @@ from policy_distill.teachers.companions import (
 )
 from policy_distill.teachers.request import MissingCompanion, Request
 from policy_distill.teachers.traces import trained_normalized
-from policy_distill.teachers.vecnormalize import MAX_BYTES, load_normalizer
+from policy_distill.teachers.vecnormalize import MAX_BYTES, load_normalizer, read_statistics
 from policy_distill.teachers.zoo_config import normalized_by
 
 WHAT = "the statistics of VecNormalize"
@@ -40,11 +40,14 @@ def statistics_of(request: Request, path: Path, data: dict[str, Any], space: Spa
         space: its observation space.
 
     Raises:
-        MissingCompanion: where statistics are needed and there are none, or there are several that differ.
+        MissingCompanion: where statistics are needed and there are none, where there are several that differ, or where
+            they are another agent's.
     """
     if request.vecnormalize is not None:
         return None if request.declines_statistics else request.vecnormalize
     found = find_statistics(path, space, request.trust)
+    if found is not None and trained_normalized(data) is False:
+        _stop_where_foreign(path, found, request.trust)
     if found is None:
         found = normalization_of(request.env)
     if found is None:
@@ -94,6 +97,17 @@ def _stop_where_needed(path: Path, data: dict[str, Any]) -> None:
     above = statistics_above(path)
     if declared is None and traced is None and above and made_by_callback(path):
         raise MissingCompanion(f"{path} may need the observation statistics at {above[0]}, in the folder above; {HOW}")
+
+
+def _stop_where_foreign(path: Path, found: Path, trust: bool) -> None:
+    """Stop for statistics of observations that cannot be the agent's: another one in the folder has left them."""
+    attributes, _ = read_statistics(found, trust)
+    if attributes.get("norm_obs", True):
+        raise MissingCompanion(
+            f"{path} was trained on observations as they come, as the file itself tells, and the statistics at {found} "
+            "are another agent's; say --vecnormalize none (False in Python), or name them with --vecnormalize where they "
+            "are its own"
+        )
 
 
 def _hint(nearby: list[Path]) -> str:

@@ -29,9 +29,9 @@ def trained_normalized(data: dict[str, Any]) -> bool | None:
     kinds = [(_dtype(seen), _dtype(came)) for seen, came in _pairs(last, original)]
     if any(seen is not None and seen != came for seen, came in kinds):
         return True
-    if kinds and all(seen is not None and seen != np.float32 for seen, came in kinds):
-        return False
-    return None if off_policy else True
+    # Of another type than float32 and alike: only rewards were normalised, or this is of a version before SB3 1.0.
+    alike = any(seen is not None and seen != np.float32 for seen, _ in kinds)
+    return None if off_policy or alike else True
 
 
 def _pairs(last: Any, original: Any) -> list[tuple[Any, Any]]:
