@@ -1,12 +1,14 @@
 """Agents of earlier versions load as those versions acted."""
 
+import zipfile
+
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 from sb3_contrib import ARS
-from stable_baselines3 import DQN, PPO, SAC
+from stable_baselines3 import DQN, PPO, SAC, TD3
 from stable_baselines3.common.save_util import load_from_zip_file, save_to_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -155,6 +157,53 @@ def test_files_of_the_gym_era_load_where_only_gymnasium_is(tmp_path, monkeypatch
     assert np.array_equal(teacher.normalizer.mean, model.get_vec_normalize_env().obs_rms.mean)
     with pytest.raises(ModuleNotFoundError):
         __import__("gym")
+
+
+def saved_by(path, version):
+    """Write a zip again as if another version of SB3 had saved it."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, "_stable_baselines3_version": version.encode()}.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(("version", "ended_in_tanh"), [("1.6.2", True), ("1.7.0", False), ("2.9.2", False)])
+def test_a_policy_of_ars_that_does_not_squash_ended_in_a_tanh_before_1_7(tmp_path, version, ended_in_tanh):
+    model = ARS("MlpPolicy", "Pendulum-v1", policy_kwargs={"squash_output": False, "net_arch": [8]}, **WIDTHS)
+    torch.nn.init.constant_(model.policy.action_net[2].bias, 1.5)
+    model.save(tmp_path / "ars.zip")
+    saved_by(tmp_path / "ars.zip", version)
+    teacher, obs = load_teacher(tmp_path / "ars.zip"), observations(model.observation_space)
+    expected = model.policy.action_net(torch.from_numpy(obs)).detach()
+    expected = torch.tanh(expected) if ended_in_tanh else expected.clip(-2, 2)
+    assert np.allclose(teacher.predict(obs, deterministic=True)[0], expected.numpy(), atol=1e-6)
+
+
+class Images(gymnasium.Env):
+    observation_space = spaces.Box(0, 255, (36, 36, 1), np.uint8)
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation_space.sample(), {}
+
+
+@pytest.mark.parametrize("cls", [SAC, TD3])
+def test_actors_of_images_had_no_hidden_layers_before_1_5(tmp_path, cls):
+    model = cls("CnnPolicy", DummyVecEnv([Images]), policy_kwargs={"net_arch": []}, buffer_size=4, **WIDTHS)
+    model.save(tmp_path / "old.zip")
+    rewrite(tmp_path / "old.zip", lambda old: old, lambda data: {**data, "policy_kwargs": {}})
+    obs = np.stack([Images.observation_space.sample() for _ in range(5)])
+    expected, _ = model.predict(obs, deterministic=True)
+    assert np.array_equal(load_teacher(tmp_path / "old.zip").predict(obs, deterministic=True)[0], expected)
+
+
+def test_a_network_for_exploration_alone_is_named_as_what_is_gone(tmp_path):
+    model = SAC("MlpPolicy", "Pendulum-v1", use_sde=True, buffer_size=4, **WIDTHS)
+    model.save(tmp_path / "old.zip")
+    rewrite(tmp_path / "old.zip", lambda old: {**old, "actor.sde_features_extractor.0.weight": torch.zeros(8, 3)})
+    with pytest.raises(RequestError, match="sde_net_arch"):
+        load_teacher(tmp_path / "old.zip")
 
 
 def test_weights_that_fit_no_version_are_refused(tmp_path):

@@ -104,9 +104,8 @@ def _stop_where_foreign(path: Path, found: Path, trust: bool) -> None:
     attributes, _ = read_statistics(found, trust)
     if attributes.get("norm_obs", True):
         raise MissingCompanion(
-            f"{path} was trained on observations as they come, as the file itself tells, and the statistics at {found} "
-            "are another agent's; say --vecnormalize none (False in Python), or name them with --vecnormalize where they "
-            "are its own"
+            f"{path} was trained on observations as they come, as the file tells, and the statistics at {found} "
+            "are of another agent; say --vecnormalize none (False in Python), or name them where they are its own"
         )
 
 

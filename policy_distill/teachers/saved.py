@@ -17,7 +17,7 @@ from policy_distill.teachers.algorithms import ALGORITHMS, find_algorithm
 from policy_distill.teachers.gym_names import gym_names
 from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
 from policy_distill.teachers.needed_statistics import statistics_of
-from policy_distill.teachers.old_agents import modern, wrappers_of_old
+from policy_distill.teachers.old_agents import as_it_acted, modern, wrappers_of_old
 from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.policy_file import is_policy_file, load_trusted_policy, read_policy_file
 from policy_distill.teachers.request import Request
@@ -68,7 +68,7 @@ def rebuild(agent: SavedAgent) -> Any:
     observation_space, action_space = (
         make_space(agent.data[name], f"{agent.path}, {name}") for name in ("observation_space", "action_space")
     )
-    return rebuild_policy(agent, observation_space, action_space)
+    return as_it_acted(rebuild_policy(agent, observation_space, action_space), agent)
 
 
 def _trusted(path: Path, algo: str) -> tuple[Any, str, dict[str, Any], dict[str, Any]]:
