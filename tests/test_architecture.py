@@ -23,7 +23,7 @@ ORDER = [
     ["memory"],
     ["engines", "quantization"],
     ["distributions", "networks", "losses", "runtime"],
-    ["wrappers", "make_env", "perturb_wrappers"],
+    ["agent_wrappers", "wrapper_arguments", "wrappers", "make_env", "perturb_wrappers"],
     ["perturb"],
     ["env_faults", "env_watch"],
     ["environment_list"],
