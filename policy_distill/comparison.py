@@ -17,7 +17,7 @@ from policy_distill.environments import open_environments, without_normalization
 from policy_distill.episodes import Evaluation
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import Comparison, compare_policies
-from policy_distill.fidelity import Fidelity, agreement
+from policy_distill.fidelity import Fidelity, agreement, as_taught
 from policy_distill.interfaces import Policy, Teacher
 from policy_distill.robustness import compare_under
 from policy_distill.rollout import Collector
@@ -124,7 +124,11 @@ def compare_until_certain(
 
 
 def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: int = 0) -> Fidelity:
-    """Let the student act, and compare it with the teacher's labels on the states that it comes to."""
+    """Let the student act, and compare it with the teacher's labels on the states that it comes to.
+
+    The labels are those that the student learnt from: of a teacher of action values, at the temperature in its record.
+    """
+    teacher = as_taught(teacher, student.metadata.get("provenance"))
     masked = bool(getattr(teacher, "takes_action_masks", False))
     with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
         rollout = Collector(envs, seed + OTHER_SEEDS).collect(student, N_STATES // 8, True, 0.0, masked=masked)

@@ -18,6 +18,7 @@ from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
 from policy_distill.restarts import Restarts
+from policy_distill.sampling import sampled
 from policy_distill.statistics import Retention, retention
 from policy_distill.verdict import MARGIN
 
@@ -48,7 +49,8 @@ def evaluate(
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         n_episodes: episodes to run, at least 1.
         seed: episode i starts from reset(seed=seed + i).
-        deterministic: act by the mode of the distribution.
+        deterministic: act by the mode of the distribution; else by sampling, from generators of `seed`, which leaves
+            policy and global generators as they are; see `sampling.py`.
         n_envs: environments stepped side by side where `env` can be made.
 
     Raises:
@@ -58,7 +60,8 @@ def evaluate(
     _check_counts(n_episodes, seed)
     with closing(_open(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
-        return run_episodes(policy, envs, n_episodes, seed, deterministic)
+        actor = policy if deterministic else sampled(policy, seed)
+        return run_episodes(actor, envs, n_episodes, seed, deterministic)
 
 
 class Reference:

@@ -9,7 +9,7 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
-    ["errors", "version", "interfaces", "threads", "background"],
+    ["errors", "version", "interfaces", "threads", "background", "generators"],
     ["plain_file"],
     ["verdict"],
     ["statistics"],
@@ -25,7 +25,7 @@ ORDER = [
     ["env_faults", "env_watch"],
     ["environment_list"],
     ["environments", "vector_environments"],
-    ["folder_lock", "fit", "actors", "device", "frame_stack"],
+    ["folder_lock", "fit", "actors", "sampling", "device", "frame_stack"],
     ["episodes"],
     ["evaluation"],
     ["robustness"],

@@ -15,10 +15,10 @@ from policy_distill.device import check_device
 from policy_distill.environments import normalization_of, open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
+from policy_distill.generators import global_generators_kept
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS, algorithm_of, check_name, find_algorithm
 from policy_distill.teachers.ensemble import EnsembleTeacher
-from policy_distill.teachers.generators import global_generators_kept
 from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
 from policy_distill.teachers.scripted import ScriptedTeacher
@@ -81,7 +81,7 @@ def load_teacher(
             f"expected a zip's path, a live Stable-Baselines3 model or an object with predict, found {kind}"
         )
     if temperature is not None:
-        _fix_temperature(teacher, temperature)
+        teacher = _with_temperature(teacher, temperature)
     if env is not None:
         envs = open_environments(without_normalization(env), 1, teacher.env_wrappers)
         try:
@@ -170,11 +170,11 @@ def _teacher(policy: Any, algorithm: str, statistics: Any, trust: bool, provenan
     return ALGORITHMS[algorithm].make(policy, normalizer, provenance)
 
 
-def _fix_temperature(teacher: Teacher, temperature: float) -> None:
+def _with_temperature(teacher: Teacher, temperature: float) -> Teacher:
     if not isinstance(teacher, ValueTeacher):
         raise RequestError(
             f"expected a DQN or QR-DQN teacher for a temperature, found {teacher.provenance['algorithm']}"
         )
     if not 0.0 < temperature < float("inf"):
         raise RequestError(f"expected a temperature above 0, found {temperature}")
-    teacher.calibration, teacher.fixed = temperature, True
+    return teacher.with_calibration(temperature, by_hand=True)
