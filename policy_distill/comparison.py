@@ -22,14 +22,12 @@ from policy_distill.interfaces import Policy, Teacher
 from policy_distill.robustness import compare_under
 from policy_distill.rollout import Collector
 from policy_distill.runtime import Student
+from policy_distill.seeds import measured_seed
 from policy_distill.statistics import Retention, retention
 from policy_distill.verdict import MARGIN, Verdict, judge, spending_boundaries
 
 MAX_EPISODES = 1000
 """Episodes at most until the verdict is clear."""
-
-OTHER_SEEDS = 2**30
-"""Added to the seed for states that are measured on; above the seeds of every proof."""
 
 N_STATES = 1000
 """States on which fidelity and the spread of observations are measured."""
@@ -131,7 +129,7 @@ def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: i
     teacher = as_taught(teacher, student.metadata.get("provenance"))
     masked = bool(getattr(teacher, "takes_action_masks", False))
     with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
-        rollout = Collector(envs, seed + OTHER_SEEDS).collect(student, N_STATES // 8, True, 0.0, masked=masked)
+        rollout = Collector(envs, seed, measured_seed).collect(student, N_STATES // 8, True, 0.0, masked=masked)
     params, _ = teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
     taught = params.reshape(-1, params.shape[-1])
     own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(rollout.flat_obs), np.float32))

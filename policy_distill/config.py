@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Any, Literal
 
 from policy_distill.errors import RequestError
+from policy_distill.seeds import PROOF, USERS
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class DistillConfig:
     select_episodes: int = 10
     """Episodes on which a student is judged, five times in a run, to keep the best; their seeds are neither the
     training's nor the proof's. 0 keeps the last student."""
-    eval_seed: int = 0
+    eval_seed: int = PROOF
     """Evaluation episode i starts from reset(seed=eval_seed + i)."""
     n_eval_envs: int = 16
     """Environments stepped side by side in the proof."""
@@ -107,7 +108,7 @@ class DistillConfig:
         for name in ("learning_rate", "max_grad_norm"):
             _require(0 < getattr(self, name) < float("inf"), name, "more than 0 and finite", getattr(self, name))
         for name in ("seed", "eval_seed"):
-            _require(getattr(self, name) < 2**29, name, "below 2^29", getattr(self, name))
+            _require(getattr(self, name) < USERS, name, "below 2^29", getattr(self, name))
         for name, choices in CHOICES.items():
             _require(getattr(self, name) in choices, name, "one of " + ", ".join(choices), getattr(self, name))
 

@@ -19,6 +19,7 @@ from policy_distill.actors import RandomPolicy
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.episodes import run_episodes, takes_masks
 from policy_distill.interfaces import Policy
+from policy_distill.seeds import units_start
 from policy_distill.wrappers import WrapperSpec, apply_wrappers
 
 N_EPISODES = 20
@@ -27,14 +28,13 @@ N_EPISODES = 20
 N_ENVS = 10
 """Environments stepped side by side."""
 
-UNIT_SEED = 2**30 + 2**28
-"""The first of the episodes that units are measured on; no proof, selection or training begins from these."""
-
 
 def measure_units(
     teacher: Policy, make: Callable[[], gymnasium.Env[Any, Any]], wrappers: Sequence[WrapperSpec] = ()
 ) -> Any:
     """Return each component's standard deviation, of images one number for all; of a Dict, for each Box in it.
+
+    The episodes are always the same, so that a unit is one number in every comparison.
 
     Args:
         teacher: acts by its mode.
@@ -43,10 +43,10 @@ def measure_units(
     """
     meters = [Meter(make()) for _ in range(N_ENVS)]
     with closing(EnvironmentList([apply_wrappers(meter, list(wrappers)) for meter in meters])) as envs:
-        masked = takes_masks(teacher)
-        random_policy = RandomPolicy(envs.action_space, N_ENVS, UNIT_SEED, takes_action_masks=masked)
-        run_episodes(teacher, envs, N_EPISODES, UNIT_SEED, True)
-        run_episodes(random_policy, envs, N_EPISODES, UNIT_SEED + N_EPISODES, True)
+        start, masked = units_start(0), takes_masks(teacher)
+        random_policy = RandomPolicy(envs.action_space, N_ENVS, start, takes_action_masks=masked)
+        run_episodes(teacher, envs, N_EPISODES, start, True)
+        run_episodes(random_policy, envs, N_EPISODES, start + N_EPISODES, True)
     episodes = [episode for meter in meters for episode in meter.episodes]
     parts = {key for episode in episodes for key in episode}
     found = {key: _deviation([episode[key] for episode in episodes]) for key in parts}

@@ -19,9 +19,10 @@ from policy_distill.environments import Environments
 from policy_distill.episodes_state import EpisodeLog, row
 from policy_distill.interfaces import Policy
 from policy_distill.packing import same
+from policy_distill.seeds import measured_seed, training_seed
 
-TRAINING_SEEDS = 2**31
-"""Training episodes start from seeds of at least this, evaluation episodes from smaller ones: they never meet."""
+EpisodeSeed = Callable[[int, int, int], int]
+"""From a seed, an environment's index and the number of an episode in it, to what the episode starts from."""
 
 RETURN_WINDOW = 100
 """Episodes over which the collected return is averaged, as in SB3's logs."""
@@ -51,12 +52,13 @@ class Rollout:
 class Collector:
     """Steps the environments and remembers where their episodes stand between rollouts.
 
-    Episode k of environment i starts from a seed that is a function of (seed, i, k) alone.
+    Episode k of environment i starts from a seed that is a function of (seed, i, k) alone: `seed_of` them.
     """
 
-    def __init__(self, envs: Environments, seed: int) -> None:
+    def __init__(self, envs: Environments, seed: int, seed_of: EpisodeSeed = training_seed) -> None:
         self.envs = envs
         self.seed = seed
+        self.seed_of = seed_of
         self.n_episodes = np.zeros(envs.n_envs, dtype=np.int64)
         """Episodes begun in each environment."""
         self.returns: deque[float] = deque(maxlen=RETURN_WINDOW)
@@ -165,7 +167,7 @@ class Collector:
         return failed
 
     def _reset(self, index: int) -> None:
-        seed = _episode_seed(self.seed, index, int(self.n_episodes[index]))
+        seed = self.seed_of(self.seed, index, int(self.n_episodes[index]))
         if self.log is not None:
             self.log.began(index, seed)
         self.envs.reset(index, seed)
@@ -179,14 +181,9 @@ def collect_whole(envs: Environments, seed: int, actor: Policy, n_steps: int, *,
     """
     while True:
         n_before = envs.faults.n_restarts
-        rollout = Collector(envs, seed).collect(actor, n_steps, True, 0.0, masked=masked)
+        rollout = Collector(envs, seed, measured_seed).collect(actor, n_steps, True, 0.0, masked=masked)
         if envs.faults.n_restarts == n_before:
             return rollout
-
-
-def _episode_seed(seed: int, index: int, episode: int) -> int:
-    word = np.random.SeedSequence((seed, index, episode)).generate_state(1)[0]
-    return TRAINING_SEEDS + int(word) % TRAINING_SEEDS
 
 
 def _allocate(obs: Any, n_steps: int) -> Any:

@@ -22,9 +22,7 @@ from gymnasium import Space
 from policy_distill.generators import LentGenerators
 from policy_distill.interfaces import Policy
 from policy_distill.runtime import Student
-
-SAMPLING = 0x73616D70
-"""Mixed into the seed of episodes, so that actions and environments do not draw the same numbers."""
+from policy_distill.seeds import purpose_seed
 
 
 def has_distribution(policy: Any) -> bool:
@@ -44,7 +42,8 @@ def sampled(policy: Policy, seed: int) -> Policy:
 
     An object that draws from a generator of its own is beyond reach: it samples as it does.
     """
-    mixed = int(np.random.SeedSequence((seed, SAMPLING)).generate_state(1)[0])
+    # Not the episodes' own seed: actions and environments are not to draw the same numbers.
+    mixed = purpose_seed(seed, "sampled actions")
     if isinstance(policy, Student):
         student = copy.copy(policy)
         student.seed(mixed)

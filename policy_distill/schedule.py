@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from policy_distill.config import DistillConfig
+from policy_distill.seeds import purpose_seed
 
 FINAL_RATE = 0.01
 """The learning rate at the end, as a share of the one at the start."""
@@ -39,5 +38,4 @@ def acts_by_mode(config: DistillConfig, iteration: int, teacher_share: float) ->
 
 def seed_of(config: DistillConfig, iteration: int, purpose: str) -> int:
     """Return the seed of one purpose in one iteration."""
-    words = np.random.SeedSequence((config.seed, iteration, *purpose.encode())).generate_state(1)
-    return int(words[0])
+    return purpose_seed(config.seed, iteration, purpose)

@@ -16,13 +16,11 @@ import torch
 
 from policy_distill.environments import open_environments
 from policy_distill.episodes import run_episodes
+from policy_distill.seeds import selection_start
 from policy_distill.session import Session
 
 N_CANDIDATES = 5
 """Students judged in a run, evenly spaced; the last of them at its end."""
-
-SELECTION_SEEDS = 2**30
-"""Added to the run's seed: above those of the proof, below those of training."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Selection:
             session.timed("evaluate"),
             closing(open_environments(self.env, n_envs, wrappers, session.restarts)) as envs,
         ):
-            returns = run_episodes(student, envs, n_episodes, SELECTION_SEEDS + config.seed, True).returns
+            returns = run_episodes(student, envs, n_episodes, selection_start(config.seed), True).returns
         if self.best is None or not _clearly_better(self.best.returns, returns):
             self.best = Candidate(session.env_steps, session.weights(), returns)
         if not envs.owned:

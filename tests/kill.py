@@ -27,7 +27,7 @@ import gymnasium
 import torch
 
 from policy_distill import checkpoint, loop, student_file
-from policy_distill.rollout import TRAINING_SEEDS
+from policy_distill.seeds import MEASURED, TRAINING
 from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.tracking.jsonl import read_metrics
@@ -107,7 +107,7 @@ class Fails(gymnasium.Wrapper):
         self.stage, self.left = stage, -1
 
     def reset(self, *, seed=None, options=None):
-        self.collected = seed >= TRAINING_SEEDS
+        self.collected = TRAINING <= seed < MEASURED
         self.left = RANDOM.randint(1, 30) if RANDOM.random() < FAILS else -1
         return self.env.reset(seed=seed, options=options)
 

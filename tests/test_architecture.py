@@ -9,7 +9,7 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
-    ["errors", "version", "interfaces", "threads", "background", "generators"],
+    ["errors", "version", "interfaces", "threads", "background", "generators", "seeds"],
     ["plain_file"],
     ["verdict"],
     ["statistics"],

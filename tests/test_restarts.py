@@ -17,14 +17,14 @@ from policy_distill.errors import RunFault
 from policy_distill.evaluation import compare_policies, evaluate
 from policy_distill.loop import distill
 from policy_distill.restarts import Restarts
-from policy_distill.rollout import _episode_seed
-from policy_distill.session import HELD_OUT
+from policy_distill.seeds import SELECTION, measured_seed, training_seed
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import cartpole_teacher, pendulum_teacher
 from tests.kill import contents, without_restarts
 from tests.test_resume import Dies, Memory, Stop
 
 QUICK = {
+    "eval_seed": 0,
     **{"timesteps": 512, "n_envs": 4, "n_steps": 32, "n_epochs": 2, "batch_size": 64, "checkpoint_every": 128},
     **{"eval_episodes": 6, "n_eval_envs": 3, "select_episodes": 2},
 }
@@ -153,7 +153,7 @@ def test_a_run_whose_judging_proof_and_measurement_failed_is_the_one_that_did_no
 ):
     monkeypatch.setattr("policy_distill.evaluation.has_idle_core", lambda: beside)
     trips.what = what
-    for name, seeds in (("whole", ()), ("faulty", (1, 4, 2**30, _episode_seed(HELD_OUT, 1, 0)))):
+    for name, seeds in (("whole", ()), ("faulty", (1, 4, SELECTION, measured_seed(0, 1, 0)))):
         trips.made.clear()
         trips.seeds = set(seeds)
         distill(pendulum_teacher(), pendulum, "mlp:8", out=tmp_path / name, env_restarts=12, **QUICK)
@@ -175,7 +175,7 @@ def test_without_restarts_nothing_is_counted(tmp_path):
 
 @pytest.mark.parametrize(
     ("seeds", "allowed", "where"),
-    [({2**30}, 0, r"seed 1073741824"), ({3}, 0, r"seed 3"), ({1, 4}, 5, r"seed \d: .*\(5 restarts were used\)")],
+    [({SELECTION}, 0, r"seed 1073741824"), ({3}, 0, r"seed 3"), ({1, 4}, 5, r"seed \d: .*\(5 restarts were used\)")],
 )
 def test_a_run_stops_in_judging_and_proof_where_no_restart_is_left(trips, one_core, seeds, allowed, where, capsys):
     trips.seeds, trips.attempts = seeds, range(1, 100, 1 if allowed == 0 else 2)
@@ -251,7 +251,7 @@ def test_an_environment_that_cannot_be_closed_does_not_end_the_run(caplog):
 
 
 def training_seeds():
-    return {_episode_seed(0, index, episode) for index in range(4) for episode in range(4)}
+    return {training_seed(0, index, episode) for index in range(4) for episode in range(4)}
 
 
 @pytest.mark.parametrize("what", ["raises", "hangs"])

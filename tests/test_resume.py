@@ -23,6 +23,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.interrupts import Interrupted
 from policy_distill.loop import distill
 from policy_distill.losses.kl import forward_kl
+from policy_distill.seeds import SELECTION
 from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.student_file import read_sealed, write_sealed
@@ -32,6 +33,7 @@ from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum
 from tests.kill import contents
 
 QUICK = {
+    "eval_seed": 0,
     **{"timesteps": 1024, "n_envs": 4, "n_steps": 32, "n_epochs": 4, "batch_size": 64, "checkpoint_every": 128},
     **{"eval_episodes": 4, "select_episodes": 2},
 }
@@ -449,7 +451,9 @@ def one_core(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(("where", "seeds"), [("of the proof", range(4)), ("of 1024 steps", range(2**30, 2**30 + 2))])
+@pytest.mark.parametrize(
+    ("where", "seeds"), [("of the proof", range(4)), ("of 1024 steps", range(SELECTION, SELECTION + 2))]
+)
 def test_a_signal_during_an_evaluation_stops_and_loses_nothing(tmp_path, number, where, seeds, one_core):
     def make():
         return Asks(Corridor())

@@ -7,7 +7,8 @@ from policy_distill.actors import MixedActor, RandomPolicy, TeacherActor
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.environments import open_environments
 from policy_distill.errors import RunFault
-from policy_distill.rollout import TRAINING_SEEDS, Collector
+from policy_distill.rollout import Collector
+from policy_distill.seeds import MEASURED, TRAINING
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 
 
@@ -39,7 +40,7 @@ def test_every_episode_starts_from_a_seed_of_its_own_that_evaluation_never_uses(
 
     Collector(EnvironmentList([Noting(), Noting()]), seed=0).collect(corridor_teacher(), 35, True, 1.0)
     assert len(set(seeds)) == len(seeds) == 8
-    assert all(TRAINING_SEEDS <= seed < 2**32 for seed in seeds)
+    assert all(TRAINING <= seed < MEASURED for seed in seeds)
 
 
 def test_a_nan_in_a_rollout_stops_it_and_says_where():

@@ -17,6 +17,7 @@ from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Policy
 from policy_distill.perturb import Condition
+from policy_distill.seeds import VIDEO
 
 LOG = logging.getLogger("policy_distill")
 
@@ -26,13 +27,10 @@ MAX_FRAMES = 400
 """Frames kept; longer episodes are shown faster."""
 MAX_STEPS = 2000
 """Steps shown at most."""
-VIDEO_SEED = 2**30 + 1
-"""The episode shown; above the seeds of every proof."""
-
 DRAWN = Condition("drawn", (), (("render_mode", "rgb_array"),))
 
 
-def record_video(teacher: Policy, student: Policy, env: Any, path: Path, seed: int = VIDEO_SEED) -> Path:
+def record_video(teacher: Policy, student: Policy, env: Any, path: Path, seed: int = VIDEO) -> Path:
     """Let both play the episode of `seed` and write what is seen of it, the teacher on the left.
 
     Raises:
