@@ -2,8 +2,8 @@
 
 In: text such as `obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12`. Out: for each condition a
 function that makes the environment so changed. A condition of several parts joins them by `+`: `delay:1+sticky:0.25`.
-What changes is the environment, so that teacher, student and random policy meet the same; each episode's noise follows
-from its seed.
+What changes is the environment, so that teacher, student and random policy meet the same; an episode's noise follows
+from its seed, the condition and the place in it.
 """
 
 from __future__ import annotations

@@ -41,9 +41,11 @@ class Compare:
     """Episodes at most with --until-certain."""
     perturb: str | None = None
     """Conditions to compare under too, such as
-    obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. Noise is in units of the observation's own
-    spread, or of half the action range (of discrete actions: the share replaced); delay is steps that observations are
-    late; + joins several into one condition."""
+    obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. obs-noise: Gaussian, in units of each
+    component's spread over 20 episodes of the teacher and 20 of a random policy. action-noise: Gaussian, in units of
+    half the action range; of discrete actions, the share that is replaced by another one, each other one as likely.
+    sticky: the chance that the last executed action is executed again. delay: steps that observations are late. + joins
+    several into one condition, the first nearest to the environment; each draws noise of its own."""
     out: Path | None = None
     """Folder for comparison.json, what --json prints; in the student's own run folder, report.html shows the
     perturbations too."""

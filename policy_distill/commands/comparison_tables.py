@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.commands.output import interval_text, table
-
-PERTURBED = (
-    "condition",
-    "teacher, IQM [95%]",
-    "student, IQM [95%]",
-    "retention, IQM [95%]",
-    "worst 5%: teacher",
-    "student",
-)
+from policy_distill.report.perturbed import HEADER, perturbed_rows
 
 
 def comparison_record(found: Any) -> dict[str, Any]:
@@ -84,15 +76,4 @@ def tables(record: dict[str, Any]) -> list[str]:
 
 def perturbation_rows(records: dict[str, dict[str, Any]]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     """Return the rows and the header of the table of perturbations."""
-    rows: list[tuple[str, ...]] = [
-        (
-            name,
-            interval_text(one["teacher"]),
-            interval_text(one["student"]),
-            interval_text(one["retention"], 3),
-            f"{one['teacher']['worst5']:.1f}",
-            f"{one['student']['worst5']:.1f}",
-        )
-        for name, one in records.items()
-    ]
-    return rows, PERTURBED
+    return perturbed_rows(records), HEADER

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from policy_distill.report.page import Table
+from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
 
@@ -31,16 +32,7 @@ def returns(evaluation: dict[str, Any]) -> Table:
 
 def perturbed(records: dict[str, Any]) -> Table:
     """Return the table of perturbations."""
-    header = ("condition", "teacher, IQM", "student, IQM", "retention, IQM", "95%", "worst 5%: teacher", "student")
-    rows = []
-    for name, one in records.items():
-        kept = one.get("retention", {})
-        low, high = kept.get("ci95", (None, None))
-        bounds = "" if low is None else f"{low:.3f} to {high:.3f}"
-        numbers = (kept["iqm"], bounds) if "iqm" in kept else ("undefined", "")
-        iqms, worsts = ([one.get(who, {}).get(key, "") for who in ("teacher", "student")] for key in ("iqm", "worst5"))
-        rows.append((name, *iqms, *numbers, *worsts))
-    return Table("Under perturbations", header, rows)
+    return Table("Under perturbations", HEADER, perturbed_rows(records))
 
 
 def students(found: list[Cell]) -> Table:
