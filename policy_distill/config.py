@@ -56,13 +56,20 @@ class DistillConfig:
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
-    eval_episodes: int = 100
-    """Episodes for the proof, on paired seeds that training never saw; 0 skips it, and the selection before it."""
+    eval_episodes: int = 300
+    """Episodes for the proof at most, on paired seeds that training never saw: it ends as soon as its verdict is clear,
+    after some 75 where a student equals its teacher. 0 skips it, and the selection before it."""
     select_episodes: int = 10
     """Episodes on which a student is judged, five times in a run, to keep the best; their seeds are neither the
     training's nor the proof's. 0 keeps the last student."""
     eval_seed: int = PROOF
-    """Evaluation episode i starts from reset(seed=eval_seed + i)."""
+    """Episode i of the proof starts from reset(seed=eval_seed + i)."""
+    worst_loss: float = 0.0
+    """What one episode is assumed to lose at most, in gains of the teacher over random: the proof rests on it, and an
+    episode that loses more leaves its verdict undecided. 0 for a tenth more than the worst random episode loses."""
+    sampled_teacher: bool = True
+    """Run the teacher by sampling too, beside its mode, on 100 of the proof's episodes at most, and say where that is
+    better. Those without a distribution of their own (DQN, TD3, ...) are left out by themselves."""
     n_eval_envs: int = 16
     """Environments stepped side by side in the proof."""
     checkpoint_every: int = 50_000
@@ -90,6 +97,7 @@ class DistillConfig:
             kind, value = NUMBERS.get(str(field.type)), getattr(self, field.name)
             if kind and (not isinstance(value, kind) or isinstance(value, bool)):
                 _require(False, field.name, f"a number ({field.type})", value)
+        _require(isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher)
         _require(isinstance(self.loss, str), "loss", "a name", self.loss)
         _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
         for name in (
@@ -103,7 +111,7 @@ class DistillConfig:
             "keep_checkpoints",
         ):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", *LIMITS):
+        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", "worst_loss", *LIMITS):
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             _require(0 < getattr(self, name) < float("inf"), name, "more than 0 and finite", getattr(self, name))
@@ -131,8 +139,10 @@ LIMITS = (
     *("env_restarts", "env_timeout", "max_recoveries"),
     *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints"),
 )
-"""What a run bears with, and how it is kept; other values change nothing in a run that goes well, so that a resumed one
-may have others."""
+"""What a run bears with, and how it is kept, as numbers of at least 0."""
+
+FREE = (*LIMITS, "sampled_teacher")
+"""Settings that change nothing in the student of a run that goes well, so that a resumed one may have others."""
 
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from policy_distill.environments import without_normalization
-from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.interfaces import Policy
 from policy_distill.observation_units import measure_units
+from policy_distill.paired import Comparison, compare_policies
 from policy_distill.perturb import Condition, parse_conditions
+from policy_distill.proof_plan import ProofPlan
 from policy_distill.verdict import MARGIN
 
 UNPERTURBED = Condition("none", (), ())
@@ -27,6 +28,9 @@ def compare_under(
     seed: int,
     *,
     margin: float = MARGIN,
+    worst_loss: float | None = None,
+    stochastic: bool = False,
+    n_sampled: int = 0,
     on_condition: Callable[[str], None] | None = None,
 ) -> dict[str, Comparison]:
     """Compare without and under each condition, on the same episode seeds; see `compare`."""
@@ -45,5 +49,9 @@ def compare_under(
         if on_condition:
             on_condition(condition.name)
         make = condition.maker(env, wrappers, scale)
-        found[condition.name] = compare_policies(teacher, student, make, n_episodes, seed, margin=margin)
+        # The teacher by sampling is measured once, in the environment as it is.
+        by_sampling = n_sampled if condition is UNPERTURBED else 0
+        options: dict[str, Any] = {"stochastic": stochastic, "n_sampled": by_sampling}
+        plan = ProofPlan(n_episodes, seed, margin=margin, worst_loss=worst_loss, **options)
+        found[condition.name] = compare_policies(teacher, student, make, plan)
     return found

@@ -11,8 +11,10 @@ PACKAGE = ROOT / "policy_distill"
 ORDER = [
     ["errors", "version", "interfaces", "threads", "background", "generators", "seeds"],
     ["plain_file"],
+    ["betting", "falls", "scale"],
     ["verdict"],
-    ["statistics"],
+    ["statistics", "proof_plan", "spent", "words"],
+    ["kept"],
     ["spaces", "observations", "actions", "layers", "plan"],
     ["action_check"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
@@ -29,7 +31,9 @@ ORDER = [
     ["folder_lock", "fit", "actors", "sampling", "device", "frame_stack"],
     ["episodes"],
     ["evaluation"],
-    ["observation_units"],
+    ["mode_and_sample", "observation_units"],
+    ["reference"],
+    ["paired"],
     ["robustness"],
     ["teachers"],
     ["episodes_state"],
@@ -49,7 +53,14 @@ ORDER = [
     ["commands"],
     ["cli", "__main__"],
 ]
-SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"run", "suite", "results", "__init__"}
+SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {
+    "run",
+    "suite",
+    "results",
+    "calibration",
+    "simulations",
+    "__init__",
+}
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
 # A late import inside a function, so that acting does not pay for torch.

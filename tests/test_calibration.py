@@ -1,79 +1,69 @@
-"""A teacher of action values is left as it was, whoever uses it: its temperature is a run's and its student's."""
+"""The promises of the proof, in simulations whose truth is known; a t test and a bootstrap break each of them."""
+
+import math
 
 import numpy as np
 import pytest
 
-from policy_distill.comparison import fidelity_on_own_states
-from policy_distill.fidelity import as_taught
-from policy_distill.loop import distill
-from policy_distill.runtime import load_student
-from policy_distill.teachers.load import load_teacher
-from tests.test_every_teacher import QUICK, make_env, make_model
+from experiments.simulations import (
+    AT_THE_MARGIN,
+    covered,
+    error_rate,
+    falls_missed,
+    iqm_coverage,
+    selection_coverage,
+)
+from policy_distill.scale import normal_score
+from policy_distill.statistics import iqm
 
-CASE = ("dqn", "discrete", "vector", {})
-
-
-def same(one, other):
-    return all(np.array_equal(one.tensors[name], other.tensors[name]) for name in {**one.tensors, **other.tensors})
-
-
-def tau(student):
-    noted = student.metadata["provenance"]["teacher"]
-    return noted.get("temperature") or [member.get("temperature") for member in noted["members"]]
+TRIALS = 120
 
 
-@pytest.fixture(params=["one", "ensemble"])
-def open_teacher(request, tmp_path):
-    for seed in (0, 1):
-        make_model(CASE, seed).save(tmp_path / f"{seed}.zip")
-    paths = [tmp_path / "0.zip", tmp_path / "1.zip"]
-    return lambda **options: load_teacher(paths[0] if request.param == "one" else paths, **options)
+def at_most(rate, trials):
+    """Three standard errors above a rate."""
+    return rate + 3 * math.sqrt(rate * (1 - rate) / trials)
 
 
-def test_a_teacher_is_left_as_it_was_and_a_second_run_finds_what_the_first_would(open_teacher):
-    used = open_teacher()
-    obs, starts = np.random.default_rng(0).normal(size=(9, 2, 3)).astype(np.float32), np.zeros((9, 2), bool)
-    before = used.label(obs, starts)[0]
-    first = distill(used, make_env(CASE), "mlp:4", **QUICK).student
-    assert np.array_equal(used.label(obs, starts)[0], before)
-    assert used.calibration in (None, [None, None])
-    other = distill(used, make_env(CASE), "mlp:4", **{**QUICK, "seed": 5}).student
-    assert tau(other) != tau(first)
-    again = distill(used, make_env(CASE), "mlp:4", **QUICK).student
-    fresh = distill(open_teacher(), make_env(CASE), "mlp:4", **QUICK).student
-    assert tau(again) == tau(fresh) == tau(first)
-    assert same(again, first)
-    assert same(fresh, first)
+@pytest.mark.parametrize("case", AT_THE_MARGIN, ids=lambda case: case.name)
+def test_a_student_at_the_margin_is_called_non_inferior_in_at_most_5_percent(case):
+    rng = np.random.default_rng(0)
+    for plan in ((10, None), (30, None), (100, None), (300, 20), (300, 100)):
+        assert error_rate(case, plan, TRIALS, rng) <= at_most(0.05, TRIALS), plan
 
 
-def test_what_a_student_lost_is_one_number_whichever_teacher_is_asked(open_teacher, tmp_path):
-    used = open_teacher()
-    result = distill(used, make_env(CASE), "mlp:4", out=tmp_path / "run", **QUICK)
-    distill(used, make_env(CASE), "mlp:4", **{**QUICK, "seed": 5})
-    student = load_student(tmp_path / "run" / "student.safetensors")
-    asked = [used, open_teacher(), used.calibrated(np.ones((2, 2, 3), np.float32))]
-    found = {fidelity_on_own_states(teacher, student, make_env(CASE)).kl for teacher in asked}
-    assert len(found) == 1
-    calibration = as_taught(used, student.metadata["provenance"]).calibration
-    assert calibration == tau(result.student)
+@pytest.mark.parametrize("case", AT_THE_MARGIN[:2], ids=lambda case: case.name)
+def test_looking_after_every_second_episode_costs_nothing(case):
+    assert error_rate(case, (200, 2), 60, np.random.default_rng(1)) <= at_most(0.05, 60)
 
 
-def test_a_temperature_of_another_teacher_is_not_taken_over(open_teacher, tmp_path):
-    student = distill(open_teacher(), make_env(CASE), "mlp:4", **QUICK).student
-    make_model(CASE, 9).save(tmp_path / "9.zip")
-    other = load_teacher(tmp_path / "9.zip")
-    assert as_taught(other, student.metadata["provenance"]) is other
-    for broken in (None, {}, {"teacher": None}, {"teacher": {"members": [None]}}):
-        assert as_taught(other, broken) is other
+def test_a_t_test_would_have_broken_the_promise():
+    case, rng = AT_THE_MARGIN[0], np.random.default_rng(2)
+    wrong = 0
+    for _ in range(TRIALS):
+        student, teacher, random = case.draw(rng, 30)
+        wrong += normal_score(student - 0.95 * teacher - 0.05 * random) > 1.645
+    assert wrong / TRIALS > 0.15
 
 
-def test_a_temperature_by_hand_is_a_copys():
-    teacher = load_teacher(make_model(CASE))
-    by_hand = load_teacher(teacher, temperature=0.5)
-    assert (teacher.temperature, by_hand.temperature, by_hand.fixed, teacher.fixed) == (None, 0.5, True, False)
+@pytest.mark.parametrize("case", AT_THE_MARGIN, ids=lambda case: case.name)
+def test_every_bound_covers_the_truth_where_a_proof_stops(case):
+    shares = covered(case, TRIALS, np.random.default_rng(3))
+    assert min(shares) >= 1 - at_most(0.05, TRIALS)
 
 
-@pytest.mark.parametrize("lie", [-1.0, 0.0, float("nan"), "warm", True, [1.0]])
-def test_a_calibration_that_is_none_is_refused(lie):
-    with pytest.raises(ValueError, match="temperature"):
-        load_teacher(make_model(CASE)).with_calibration(lie)
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.1])
+def test_the_bound_on_falls_holds_although_a_proof_without_falls_stops_first(rate):
+    assert falls_missed(rate, TRIALS, np.random.default_rng(4)) <= at_most(0.05, TRIALS)
+
+
+@pytest.mark.parametrize("n", [10, 30])
+@pytest.mark.parametrize("case", AT_THE_MARGIN[2:], ids=lambda case: case.name)
+def test_the_interval_of_an_iqm_covers_it(case, n):
+    rng = np.random.default_rng(5)
+    truth = float(iqm(case.draw(rng, 400_000)[0]))
+    assert iqm_coverage(case, n, truth, TRIALS, rng) >= 1 - at_most(0.07, TRIALS)
+
+
+def test_the_best_of_twenty_equal_students_is_not_overrated_by_a_fresh_proof():
+    _, fresh = selection_coverage(TRIALS, np.random.default_rng(6))
+    assert fresh <= at_most(0.05, TRIALS // 4)

@@ -31,14 +31,23 @@ class Compare:
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
-    seed: int = 0
-    """Episode i starts from reset(seed=SEED + i), for all three."""
+    seed: int | None = None
+    """Episode i starts from reset(seed=SEED + i), for all three; by itself from a block of seeds that neither the
+    teacher's training nor the student's own proof has used."""
     margin: float = 0.05
     """Share of the teacher's gain over random that a non-inferior student may lose, by the mean return."""
+    worst_loss: float | None = None
+    """What one episode may lose at most, in gains of the teacher over random. Verdict and lower bound rest on it; by
+    itself it is a tenth more than what the worst random episode loses."""
     until_certain: bool = False
-    """Run batches until the verdict is clear or --max-episodes are run; its error rate of 5% allows for the looks."""
+    """Run batches until the verdict is clear or --max-episodes are run; verdict and bound hold at every stop."""
     max_episodes: int = 1000
     """Episodes at most with --until-certain."""
+    stochastic: bool = False
+    """Teacher and student act by sampling; by themselves by the modes of their distributions."""
+    sampled_teacher: bool = True
+    """Run the teacher by sampling too, beside its mode, on 100 of the episodes at most, and say where that is better;
+    those without a distribution of their own (DQN, TD3, ...) are left out by themselves."""
     perturb: str | None = None
     """Conditions to compare under too, such as
     obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. obs-noise: Gaussian, in units of each
@@ -66,6 +75,7 @@ class Compare:
         from policy_distill.commands.comparison_files import check_place
         from policy_distill.commands.policies import find_env, load_policy, say_applied
         from policy_distill.errors import RequestError
+        from policy_distill.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 
         if not self.student:
@@ -78,10 +88,11 @@ class Compare:
         options = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
         teacher = load_policy(self.teacher, env, trust=self.trust, **options)
         say_applied(teacher)
+        students = [load_policy(path, env, trust=self.trust) for path in self.student]
+        seed = choose_seed(self.seed, max(self.episodes, self.max_episodes), teacher, *students)
         records, rows = [], []
-        for path in self.student:
-            student = load_policy(path, env, trust=self.trust)
-            record, parts = self._record(teacher, student, env)
+        for path, student in zip(self.student, students, strict=True):
+            record, parts = self._record(teacher, student, env, seed)
             records.append({**record, "student_file": str(path)})
             rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
@@ -92,7 +103,7 @@ class Compare:
         self.tracking.log(self.student[0], record, rows)
         return 0
 
-    def _record(self, teacher: Any, student: Any, env: str) -> tuple[dict[str, Any], list[str]]:
+    def _record(self, teacher: Any, student: Any, env: str, seed: int) -> tuple[dict[str, Any], list[str]]:
         from policy_distill.comparison import fidelity_on_own_states
         from policy_distill.interfaces import Teacher
         from policy_distill.runtime import Student
@@ -100,49 +111,37 @@ class Compare:
 
         under = {}
         if self.perturb is not None:
-            under = self._perturbed(teacher, student, env)
+            under = self._perturbed(teacher, student, env, seed)
             found = under["none"]
         else:
-            found = self._plain(teacher, student, env)
-        record = comparison_record(found)
+            found = self._plain(teacher, student, env, seed)
+        record = {**comparison_record(found), "deterministic": not self.stochastic}
         if isinstance(teacher, Teacher) and isinstance(student, Student):
-            fidelity = fidelity_on_own_states(teacher, student, env, self.seed)
+            fidelity = fidelity_on_own_states(teacher, student, env, self.seed or 0)
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
         if under:
             record["perturbed"] = {name: comparison_record(one) for name, one in under.items()}
         return record, tables(record)
 
-    def _plain(self, teacher: Any, student: Any, env: str) -> Any:
-        from policy_distill.comparison import compare_until_certain
-        from policy_distill.evaluation import compare_policies
+    def _plain(self, teacher: Any, student: Any, env: str, seed: int) -> Any:
+        from policy_distill.paired import compare_policies
         from policy_distill.progress import Progress
+        from policy_distill.proof_plan import ProofPlan
 
-        total = 3 * self.episodes
+        cap, batch = self.episodes, None
         if self.until_certain:
-            total = self.max_episodes
-        with Progress(total, description="episodes", enabled=not self.json) as bar:
-            if self.until_certain:
-                return compare_until_certain(
-                    teacher,
-                    student,
-                    env,
-                    self.episodes,
-                    self.seed,
-                    self.margin,
-                    self.max_episodes,
-                    on_batch=lambda done, _: bar.update(done, {}),
-                )
-            return compare_policies(
-                teacher,
-                student,
-                env,
-                self.episodes,
-                self.seed,
-                margin=self.margin,
-                on_episode=lambda done: bar.update(done, {}),
-            )
+            cap, batch = self.max_episodes, self.episodes
+        plan = ProofPlan(cap, seed, batch, margin=self.margin, worst_loss=self.worst_loss, **self._acting())
+        with Progress(plan.n_played, description="episodes", enabled=not self.json) as bar:
+            return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
 
-    def _perturbed(self, teacher: Any, student: Any, env: str) -> dict[str, Any]:
+    def _acting(self) -> dict[str, Any]:
+        """Return how teacher and student act, as `ProofPlan` takes it."""
+        from policy_distill.proof_plan import N_SAMPLED
+
+        return {"stochastic": self.stochastic, "n_sampled": N_SAMPLED if self.sampled_teacher else 0}
+
+    def _perturbed(self, teacher: Any, student: Any, env: str, seed: int) -> dict[str, Any]:
         from policy_distill.perturb import parse_conditions
         from policy_distill.progress import Progress
         from policy_distill.robustness import compare_under
@@ -156,8 +155,10 @@ class Compare:
                 env,
                 perturb,
                 self.episodes,
-                self.seed,
+                seed,
                 margin=self.margin,
+                worst_loss=self.worst_loss,
+                **self._acting(),
                 on_condition=lambda _: bar.update(next(n_done), {}),
             )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from policy_distill.commands.output import interval_text, table
 from policy_distill.report.perturbed import HEADER, perturbed_rows
+from policy_distill.words import said_beside
 
 
 def comparison_record(found: Any) -> dict[str, Any]:
@@ -18,6 +19,9 @@ def comparison_record(found: Any) -> dict[str, Any]:
         **{name: evaluation.to_json() for name, evaluation in policies.items()},
         "retention": found.retention.to_json(),
         "verdict": found.retention.verdict.to_json(),
+        "falls": found.retention.falls_json(),
+        **({"teacher_sampled": found.teacher_sampled.to_json()} if found.teacher_sampled else {}),
+        "scale": found.scale.to_json(),
     }
 
 
@@ -61,6 +65,7 @@ def tables(record: dict[str, Any]) -> list[str]:
         ("retention, IQM [95%]", interval_text(record["retention"], 3)),
         ("verdict", verdict_text(record["verdict"])),
     ]
+    lines += said_beside(record)
     if "agreement" in record:
         for name in ("agreement", "kl"):
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))

@@ -15,6 +15,7 @@ from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
 from policy_distill.interrupts import Interrupted, terminated_like_interrupted
+from policy_distill.words import said_beside
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def summary(
         ("retention [95%]", kept),
         *([("verdict", verdict_text(record["retention"]["verdict"]))] if record["retention"] else []),
         *([("worst 5%", worst)] if worst else []),
+        *said_beside(record),
         ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
         ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),
         (

@@ -21,8 +21,11 @@ def returns(evaluation: dict[str, Any]) -> Table:
     """Return the table of returns and sizes."""
     header = ("policy", "mean", "std", "median", "IQM", "95%", "worst 5%", "parameters", "bytes")
     rows = []
-    for name in ("teacher", "student", "random"):
-        one = evaluation.get(name, {})
+    names = {"teacher": "teacher", "teacher_sampled": "teacher by sampling", "student": "student", "random": "random"}
+    for who, name in names.items():
+        one = evaluation.get(who, {})
+        if who == "teacher_sampled" and not one:
+            continue
         low, high = one.get("ci95", (None, None))
         bounds = "" if low is None else f"{low:,.1f} to {high:,.1f}"
         numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]

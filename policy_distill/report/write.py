@@ -16,6 +16,7 @@ from policy_distill.report.read_run import Found, Run, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
 from policy_distill.student_file import write_atomically
+from policy_distill.words import pairing, sampled_warning
 
 LOG = logging.getLogger("policy_distill")
 
@@ -68,6 +69,7 @@ def run_page(run: Run) -> Page:
     """Return the page of one run."""
     evaluation = run.evaluation
     notes = [] if evaluation else ["This run has not ended: what it measured so far."]
+    notes += [f"{text[0].upper()}{text[1:]}." for text in (sampled_warning(evaluation), pairing(evaluation)) if text]
     return Page(
         title=f"{run.env_id}: {run.student}",
         subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
