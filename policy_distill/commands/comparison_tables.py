@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.commands.output import interval_text, table
+from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.wording import digits, next_step
-
-PERTURBED = (
-    "condition",
-    "teacher, IQM [95%]",
-    "student, IQM [95%]",
-    "retention, IQM [95%]",
-    "worst 5%: teacher",
-    "student",
-)
+from policy_distill.words import said_beside
 
 
 def comparison_record(found: Any) -> dict[str, Any]:
@@ -29,6 +22,7 @@ def comparison_record(found: Any) -> dict[str, Any]:
         "retention": found.retention.to_json(),
         "verdict": found.retention.verdict.to_json(),
         "falls": found.retention.falls_json(),
+        **({"teacher_sampled": found.teacher_sampled.to_json()} if found.teacher_sampled else {}),
         "scale": found.scale.to_json(),
     }
 
@@ -78,6 +72,7 @@ def tables(record: dict[str, Any]) -> list[str]:
         ("retention, IQM [95%]", interval_text(record["retention"], 3)),
         *verdict_rows(record["verdict"]),
     ]
+    lines += said_beside(record)
     if "agreement" in record:
         for name in ("agreement", "kl"):
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))
@@ -93,15 +88,4 @@ def tables(record: dict[str, Any]) -> list[str]:
 
 def perturbation_rows(records: dict[str, dict[str, Any]]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     """Return the rows and the header of the table of perturbations."""
-    rows: list[tuple[str, ...]] = [
-        (
-            name,
-            interval_text(one["teacher"]),
-            interval_text(one["student"]),
-            interval_text(one["retention"], 3),
-            digits(one["teacher"]["worst5"]),
-            digits(one["student"]["worst5"]),
-        )
-        for name, one in records.items()
-    ]
-    return rows, PERTURBED
+    return perturbed_rows(records), HEADER

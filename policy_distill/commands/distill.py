@@ -16,6 +16,7 @@ from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
 from policy_distill.interrupts import Interrupted, terminated_like_interrupted
 from policy_distill.wording import compression_text, digits
+from policy_distill.words import said_beside
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ def summary(
         ("retention [95%]", kept),
         *(verdict_rows(record["retention"]["verdict"]) if record["retention"] else []),
         *([("worst 5%", worst)] if worst else []),
+        *said_beside(record),
         ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
         ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),
         ("compression", compression_text(teacher["n_params"], student["n_params"])),

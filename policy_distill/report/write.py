@@ -19,6 +19,7 @@ from policy_distill.report.tables import flat, perturbed, provenance, returns, r
 from policy_distill.student_file import write_atomically
 from policy_distill.training_seeds import AcrossSeeds
 from policy_distill.wording import next_step, times, times_fewer
+from policy_distill.words import pairing, sampled_warning
 
 LOG = logging.getLogger("policy_distill")
 
@@ -72,6 +73,7 @@ def run_page(run: Run) -> Page:
     """Return the page of one run."""
     evaluation = run.evaluation
     notes = _notes(evaluation)
+    notes += [f"{text[0].upper()}{text[1:]}." for text in (sampled_warning(evaluation), pairing(evaluation)) if text]
     return Page(
         title=f"{run.env_id}: {run.student}",
         subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
