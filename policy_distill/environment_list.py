@@ -117,11 +117,13 @@ class EnvironmentList:
         masks = []
         for index, env in enumerate(self.envs):
             try:
-                masks.append(np.asarray(env.get_wrapper_attr("action_masks")(), dtype=bool))
+                method = env.get_wrapper_attr("action_masks")
             except AttributeError:
                 raise RequestError(
                     f"expected a method action_masks of {self.env_id}, as sb3-contrib uses it; found none"
                 ) from None
+            try:
+                masks.append(np.asarray(method(), dtype=bool))
             except Exception as error:
                 self.faults.stop(index, error)
         return np.stack(masks)

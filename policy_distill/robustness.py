@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.blame import blamed
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.environments import without_normalization
 from policy_distill.episodes import run_episodes
@@ -47,7 +48,8 @@ def compare_under(
     scale = _spread(teacher, env, wrappers) if noisy else None
     # Each is made once first, so that the last condition's mistake does not cost the time of those before it.
     for condition in conditions:
-        condition.maker(env, wrappers, scale)().close()
+        with blamed(f"the environment cannot be made under {condition.name}", "mend it, or leave the condition out"):
+            condition.maker(env, wrappers, scale)().close()
     found = {}
     for condition in conditions:
         if on_condition:

@@ -9,7 +9,7 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
-    ["errors", "version", "interfaces", "masks", "threads", "background", "seeds"],
+    ["errors", "version", "interfaces", "masks", "answers", "blame", "threads", "background", "seeds"],
     ["plain_file"],
     ["verdict"],
     ["statistics"],

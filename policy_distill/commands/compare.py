@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from policy_distill.answers import answer
 from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.commands.tracking_options import Tracking
@@ -86,7 +87,7 @@ class Compare:
             records.append({**record, "student_file": str(path)})
             rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
-                print("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
+                answer("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
         record = records[0] if len(records) == 1 else _together(records)
         self._show(record)
         self._write(record)
@@ -172,7 +173,7 @@ class Compare:
         elif "students" in record:
             total = record["aggregate"]
             rows = [("retention over students, IQM [95%]", interval_text(total, 3) if total else "undefined")]
-            print(table(rows))
+            answer(table(rows))
 
     def _write(self, record: dict[str, Any]) -> None:
         if self.out is None:
