@@ -6,7 +6,7 @@ In: a policy and environments. Out: an `Evaluation`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -191,6 +191,16 @@ def _begin_again(
                 policy.again(index)
             envs.reset(index, seed + episode)
     return again
+
+
+def join(parts: Sequence[Evaluation]) -> Evaluation:
+    """Return evaluations of one policy on seeds that follow each other as one."""
+    returns, lengths = (np.concatenate([getattr(part, name) for part in parts]) for name in ("returns", "lengths"))
+    known = [part.phases for part in parts if part.phases is not None]
+    phases = np.concatenate(known) if len(known) == len(parts) else None
+    seconds = sum(part.wall_seconds for part in parts)
+    paired, n_cut = all(part.paired for part in parts), sum(part.n_cut for part in parts)
+    return Evaluation(parts[0].env_id, parts[0].seed, returns, lengths, seconds, phases, paired, n_cut)
 
 
 def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:

@@ -11,8 +11,11 @@ PACKAGE = ROOT / "policy_distill"
 ORDER = [
     ["errors", "version", "interfaces", "masks", "answers", "blame", "threads", "background", "seeds"],
     ["plain_file"],
+    ["betting", "falls", "scale"],
     ["verdict"],
-    ["statistics"],
+    ["statistics", "proof_plan", "spent"],
+    ["kept", "paired_returns"],
+    ["training_seeds"],
     ["spaces", "pixels", "observations", "measuring", "actions", "layers", "plan"],
     ["action_check"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
@@ -29,6 +32,8 @@ ORDER = [
     ["episode_limit", "episode_trace"],
     ["episodes"],
     ["evaluation"],
+    ["reference"],
+    ["paired"],
     ["robustness"],
     ["teachers"],
     ["episodes_state"],
@@ -49,7 +54,8 @@ ORDER = [
     ["commands"],
     ["cli", "__main__"],
 ]
-SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"run", "suite", "results", "__init__"}
+SHARED = {"__init__", "run", "suite", "results", "second_block", "calibration", "simulations"}
+SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - SHARED
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
 # A late import inside a function, so that acting does not pay for torch.
