@@ -22,6 +22,7 @@ from policy_distill.env_watch import step_limit
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.fit import check_fit
 from policy_distill.frame_stack import frames_of
+from policy_distill.handover import hand_over
 from policy_distill.interfaces import Loss, Teacher, Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss
@@ -31,10 +32,9 @@ from policy_distill.paired import Comparison
 from policy_distill.progress import Progress
 from policy_distill.proof import prove, spent_seeds, start_reference
 from policy_distill.provenance import identity_of, provenance_of
-from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
 from policy_distill.rescue import keeping_student
-from policy_distill.result import DistillResult, evaluation_record, final_metrics, latency_us
+from policy_distill.result import DistillResult, evaluation_record
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
@@ -106,7 +106,7 @@ def distill(
             chosen_by = selection.finish()
             comparison = prove(session, env, reference, bar, interrupts)
             result = _finish(session, comparison, chosen_by, identity, folder)
-            _report(result, teacher, env if video else None, sinks)
+            hand_over(result, teacher, env if video else None, sinks)
     if folder:
         try_report(folder.path)
     return result
@@ -185,6 +185,8 @@ def _finish(
     """Make the student with its record, and write both to the run folder."""
     provenance = provenance_of(identity, session.teacher, session.env_steps)
     provenance["spent_seeds"] = spent_seeds(session.config, comparison) if comparison else []
+    if statistics := getattr(session.envs, "statistics", None):
+        provenance["env_statistics"] = statistics
     kept = comparison.retention.to_json() if comparison else None
     student = session.student(provenance, kept)
     fidelity = session.measure()
@@ -206,18 +208,3 @@ def _finish(
     return DistillResult(
         student, comparison, record, session.config, dict(session.seconds), folder.path if folder else None
     )
-
-
-def _report(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tracker) -> None:
-    """Log the proof and the sizes, and hand the student over as an artifact; `filmed` is the environment of a video."""
-    if result.out and filmed is not None:
-        try_video(teacher, result.student, without_normalization(filmed), RunFolder(result.out).video)
-    record = result.evaluation
-    metrics = {**final_metrics(record), "model/latency_us": latency_us(result.student)}
-    tracker.log(metrics, record["env_steps"])
-    tracker.summary(record)
-    if result.out:
-        metadata = {**record["student"], "retention": record["retention"], "env_id": record["env_id"]}
-        tracker.artifact(result.out / "student.safetensors", "student", metadata)
-        if (result.out / "video.mp4").exists():
-            tracker.artifact(result.out / "video.mp4", "video", {})

@@ -9,7 +9,7 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
-    ["errors", "version", "interfaces", "masks", "answers", "blame", "threads", "background", "seeds"],
+    ["errors", "version", "interfaces", "masks", "answers", "blame", "notices", "threads", "background", "seeds"],
     ["plain_file"],
     ["betting", "falls", "scale"],
     ["verdict"],
@@ -25,7 +25,7 @@ ORDER = [
     ["distributions", "networks", "losses", "runtime"],
     ["wrappers", "make_env", "perturb_wrappers"],
     ["perturb"],
-    ["env_faults", "env_watch"],
+    ["env_faults", "env_watch", "running_statistics", "usable_keys"],
     ["environment_list"],
     ["environments", "vector_environments"],
     ["folder_lock", "fit", "actors", "device", "frame_stack"],
@@ -50,6 +50,7 @@ ORDER = [
     ["checkpoint", "result", "tracking", "exporters"],
     ["standpoint"],
     ["report"],
+    ["handover"],
     ["loop", "benchmark"],
     ["commands"],
     ["cli", "__main__"],

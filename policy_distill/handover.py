@@ -1,0 +1,29 @@
+"""What happens once a run is proven: its figures are logged, its student and its video are handed over.
+
+In: a result. Out: a last row of metrics, and artifacts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from policy_distill.environments import without_normalization
+from policy_distill.interfaces import Teacher, Tracker
+from policy_distill.report.video import try_video
+from policy_distill.result import DistillResult, final_metrics, latency_us
+from policy_distill.run_folder import RunFolder
+
+
+def hand_over(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tracker) -> None:
+    """Log the proof and the sizes, and hand the student over as an artifact; `filmed` is the environment of a video."""
+    if result.out and filmed is not None:
+        try_video(teacher, result.student, without_normalization(filmed), RunFolder(result.out).video)
+    record = result.evaluation
+    metrics = {**final_metrics(record), "model/latency_us": latency_us(result.student)}
+    tracker.log(metrics, record["env_steps"])
+    tracker.summary(record)
+    if result.out:
+        metadata = {**record["student"], "retention": record["retention"], "env_id": record["env_id"]}
+        tracker.artifact(result.out / "student.safetensors", "student", metadata)
+        if (result.out / "video.mp4").exists():
+            tracker.artifact(result.out / "video.mp4", "video", {})
