@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from policy_distill.blame import blamed
 from policy_distill.environments import without_normalization
 from policy_distill.interfaces import Policy
 from policy_distill.observation_units import measure_units
@@ -44,7 +45,8 @@ def compare_under(
     scale = measure_units(teacher, UNPERTURBED.maker(env), wrappers) if noisy else None
     # Each is made once first, so that the last condition's mistake does not cost the time of those before it.
     for condition in conditions:
-        condition.maker(env, wrappers, scale)().close()
+        with blamed(f"the environment cannot be made under {condition.name}", "mend it, or leave the condition out"):
+            condition.maker(env, wrappers, scale)().close()
     found = {}
     for condition in conditions:
         if on_condition:

@@ -9,7 +9,8 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
-    ["errors", "version", "interfaces", "masks", "threads", "background", "generators", "wording", "seeds"],
+    ["errors", "version", "interfaces", "masks", "answers", "blame", "notices", "threads", "background"],
+    ["generators", "wording", "seeds"],
     ["plain_file"],
     ["betting", "falls", "scale"],
     ["verdict"],
@@ -26,7 +27,7 @@ ORDER = [
     ["agent_wrappers", "wrapper_arguments", "wrappers", "make_env", "perturb_actions"],
     ["perturb_wrappers"],
     ["perturb"],
-    ["env_faults", "env_watch"],
+    ["env_faults", "env_watch", "running_statistics", "usable_keys"],
     ["environment_list"],
     ["environments", "vector_environments"],
     ["folder_lock", "fit", "actors", "sampling", "device", "frame_stack"],
@@ -53,6 +54,7 @@ ORDER = [
     ["checkpoint", "result", "tracking", "exporters"],
     ["standpoint"],
     ["report"],
+    ["handover"],
     ["loop", "benchmark"],
     ["commands"],
     ["cli", "__main__"],

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from policy_distill.answers import answer
 from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
 from policy_distill.commands.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
@@ -103,7 +104,7 @@ class Compare:
             records.append({**record, "student_file": str(path)})
             rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
-                print("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
+                answer("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
         total = aggregated(found) if len(found) > 1 else None
         record = _together(records, total) if total else records[0]
         self._show(record, total)
@@ -178,7 +179,7 @@ class Compare:
             Output(True).show(record, [])
         elif total:
             iqm = "undefined" if math.isnan(total.iqm) else f"{total.iqm:.3f}"
-            print(table([("retention over students, mean [95%]", total.text()), ("IQM", iqm)]))
+            answer(table([("retention over students, mean [95%]", total.text()), ("IQM", iqm)]))
 
     def _write(self, record: dict[str, Any]) -> None:
         if self.out is None:

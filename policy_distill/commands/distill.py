@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from policy_distill.answers import answer
 from policy_distill.commands.comparison_tables import verdict_rows
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
@@ -124,7 +125,7 @@ class Distill:
         )
         Output(self.json).show(result.evaluation, [])
         if not self.json:
-            print(summary(result.evaluation, result.seconds, self.out))
+            answer(summary(result.evaluation, result.seconds, self.out))
         return 0
 
 
