@@ -13,8 +13,9 @@ from pathlib import Path
 
 from policy_distill import load_student, load_teacher
 from policy_distill.errors import one_line
-from policy_distill.evaluation import compare_policies
+from policy_distill.paired import compare_policies
 from policy_distill.paired_returns import PairedReturns
+from policy_distill.proof_plan import ProofPlan
 from policy_distill.report.suite_charts import Cell
 from policy_distill.seeds import PROOF, Span, fresh_start
 from policy_distill.training_seeds import AcrossSeeds, SeedGroup, across_seeds
@@ -70,6 +71,6 @@ def _second(cell: Cell, teacher_zip: Path, proofs: tuple[PairedReturns, ...]) ->
     judged = []
     for run in cell.runs:
         student = load_student(run.path / "student.safetensors")
-        again = compare_policies(teacher, student, cell.env_id, n_episodes, start)
+        again = compare_policies(teacher, student, cell.env_id, ProofPlan(n_episodes, start))
         judged.append(PairedReturns(again.student.returns, again.teacher.returns, again.random.returns, start))
     return tuple(judged)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -164,6 +164,15 @@ def _begin_again(
                 policy.again(index)
             envs.reset(index, seed + episode)
     return again
+
+
+def join(parts: Sequence[Evaluation]) -> Evaluation:
+    """Return evaluations of one policy on seeds that follow each other as one."""
+    returns, lengths = (np.concatenate([getattr(part, name) for part in parts]) for name in ("returns", "lengths"))
+    known = [part.phases for part in parts if part.phases is not None]
+    phases = np.concatenate(known) if len(known) == len(parts) else None
+    seconds = sum(part.wall_seconds for part in parts)
+    return Evaluation(parts[0].env_id, parts[0].seed, returns, lengths, seconds, phases)
 
 
 def takes_masks(policy: Any) -> bool:

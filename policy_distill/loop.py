@@ -12,12 +12,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from policy_distill.checkpoint import Keeper
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.device import check_device
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import open_environments, without_normalization
-from policy_distill.evaluation import Comparison
 from policy_distill.fit import check_fit
 from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Teacher, Tracker
@@ -25,8 +26,9 @@ from policy_distill.interrupts import Interrupts
 from policy_distill.losses.table import choose_loss
 from policy_distill.memory import check_memory
 from policy_distill.networks.table import make_network
+from policy_distill.paired import Comparison
 from policy_distill.progress import Progress
-from policy_distill.proof import prove, start_reference
+from policy_distill.proof import prove, spent_seeds, start_reference
 from policy_distill.provenance import identity_of, provenance_of
 from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
@@ -98,9 +100,9 @@ def distill(
             threads_for(teacher, n_params=n_params),
         ):
             _iterate(session, selection, sinks, interrupts, bar, keeper)
-            selection.finish()
+            chosen_by = selection.finish()
             comparison = prove(session, env, reference, bar, interrupts)
-            result = _finish(session, comparison, identity, folder)
+            result = _finish(session, comparison, chosen_by, identity, folder)
             _report(result, teacher, env if video else None, sinks)
     if folder:
         try_report(folder.path)
@@ -151,7 +153,7 @@ def _iterate(
         metrics = session.learn(rollout, teacher_params)
 
         if selection.due(before):
-            metrics["eval/student_return"] = selection.judge()
+            metrics["eval/selection_return"] = selection.judge()
         metrics |= session.progress_metrics(rollout)
         tracker.log(metrics, session.env_steps)
         if tracker.wants_gradients:
@@ -165,10 +167,15 @@ def _iterate(
 
 
 def _finish(
-    session: Session, comparison: Comparison | None, identity: dict[str, Any], folder: RunFolder | None
+    session: Session,
+    comparison: Comparison | None,
+    chosen_by: np.ndarray | None,
+    identity: dict[str, Any],
+    folder: RunFolder | None,
 ) -> DistillResult:
     """Make the student with its record, and write both to the run folder."""
     provenance = provenance_of(identity, session.teacher, session.env_steps)
+    provenance["spent_seeds"] = spent_seeds(session.config, comparison) if comparison else []
     kept = comparison.retention.to_json() if comparison else None
     student = session.student(provenance, kept)
     fidelity = session.measure()
@@ -179,6 +186,7 @@ def _finish(
         fidelity,
         env_id=identity["env_id"],
         config=session.config,
+        selection_returns=chosen_by,
         env_steps=session.env_steps,
         env_restarts=session.restarts.n,
         wall_seconds=time.perf_counter() - session.began,

@@ -68,10 +68,12 @@ class Selection:
             session.collector.begin()
         return float(returns.mean())
 
-    def finish(self) -> None:
-        """Give the session the weights of the best student."""
-        if self.best is not None:
-            self.session.set_weights(self.best.weights)
+    def finish(self) -> np.ndarray | None:
+        """Give the session the weights of the best student, and return the returns that chose it."""
+        if self.best is None:
+            return None
+        self.session.set_weights(self.best.weights)
+        return self.best.returns
 
 
 def _clearly_better(one: np.ndarray, other: np.ndarray) -> bool:

@@ -11,9 +11,10 @@ PACKAGE = ROOT / "policy_distill"
 ORDER = [
     ["errors", "version", "interfaces", "threads", "background", "seeds"],
     ["plain_file"],
+    ["betting", "falls", "scale"],
     ["verdict"],
-    ["statistics"],
-    ["paired_returns"],
+    ["statistics", "proof_plan", "spent"],
+    ["kept", "paired_returns"],
     ["training_seeds"],
     ["spaces", "observations", "actions", "layers", "plan"],
     ["action_check"],
@@ -30,6 +31,8 @@ ORDER = [
     ["folder_lock", "fit", "actors", "device", "frame_stack"],
     ["episodes"],
     ["evaluation"],
+    ["reference"],
+    ["paired"],
     ["robustness"],
     ["teachers"],
     ["episodes_state"],
@@ -49,7 +52,7 @@ ORDER = [
     ["commands"],
     ["cli", "__main__"],
 ]
-SHARED = {"__init__", "run", "suite", "results", "second_block"}
+SHARED = {"__init__", "run", "suite", "results", "second_block", "calibration", "simulations"}
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - SHARED
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}

@@ -447,7 +447,7 @@ class Asks(gymnasium.Wrapper):
 @pytest.fixture
 def one_core(monkeypatch):
     """No process beside this one: all episodes are run here."""
-    monkeypatch.setattr("policy_distill.evaluation.has_idle_core", lambda: False)
+    monkeypatch.setattr("policy_distill.reference.has_idle_core", lambda: False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

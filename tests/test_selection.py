@@ -67,7 +67,7 @@ def test_candidates_are_spread_evenly_and_the_last_is_judged(tmp_path):
     out = tmp_path / "run"
     distill(corridor_teacher(), Corridor, "linear", timesteps=1280, n_envs=4, n_steps=16, eval_episodes=2, out=out)
     rows = read_metrics(out / "metrics.jsonl")[:-1]
-    steps = [row["time/env_steps"] for row in rows if "eval/student_return" in row]
+    steps = [row["time/env_steps"] for row in rows if "eval/selection_return" in row]
     assert steps == [256, 512, 768, 1024, 1280]
     assert len(steps) == N_CANDIDATES
 

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from policy_distill.statistics import interval, iqm, retention, worst
+from policy_distill.kept import retention
+from policy_distill.statistics import interval, iqm, worst
 
 
 def test_iqm_is_the_mean_of_the_middle_half():
@@ -75,15 +76,20 @@ def test_the_verdict_is_undefined_where_chance_alone_tells_teacher_and_random_ap
     student = rng.normal(3, 5, 40)
     kept = retention(student, teacher, random)
     assert kept.verdict.outcome == "undefined"
-    # The definition holds all the same, and the interval says how little it means.
-    assert kept.mean == pytest.approx((student.mean() - random.mean()) / (teacher.mean() - random.mean()))
-    assert kept.ci95[1] - kept.ci95[0] > 10
+    # Here random even scores above the teacher: a ratio would turn its sign, and praise the worse student.
+    assert random.mean() > teacher.mean()
+    assert np.isnan([kept.mean, kept.mean_low, *kept.mean_ci95]).all()
+    kept = retention(student, teacher + 2, random)
+    assert kept.verdict.outcome == "undefined"
+    # The definition holds where it can be divided, but there is no bound to claim.
+    assert kept.mean == pytest.approx((student.mean() - random.mean()) / (teacher.mean() + 2 - random.mean()))
+    assert math.isnan(kept.mean_low)
 
 
 def test_a_retention_prints_what_is_read_first():
     kept = retention(np.full(20, 75.0), np.full(20, 110.0), np.full(20, 10.0))
-    expected = "Retention(iqm=0.650, ci95=(0.650, 0.650), mean=0.650, n_episodes=20, verdict=inferior)"
-    assert str(kept) == expected
+    said = "Retention(mean=0.650, mean_low=0.452, verdict=inferior, falls=0, n_episodes=20, iqm=0.650, ci95="
+    assert str(kept) == said + "(0.650, 0.650))"
 
 
 def test_the_worst_episodes_show_a_student_that_falls_once_in_a_hundred():

@@ -26,6 +26,8 @@ def comparison_record(found: Any) -> dict[str, Any]:
         **{name: evaluation.to_json() for name, evaluation in policies.items()},
         "retention": found.retention.to_json(),
         "verdict": found.retention.verdict.to_json(),
+        "falls": found.retention.falls_json(),
+        "scale": found.scale.to_json(),
     }
 
 
