@@ -14,7 +14,7 @@ ORDER = [
     ["betting", "falls", "scale"],
     ["verdict"],
     ["statistics", "proof_plan", "spent"],
-    ["kept", "paired_returns"],
+    ["kept", "paired_returns", "headline"],
     ["training_seeds"],
     ["spaces", "observations", "actions", "layers", "plan"],
     ["action_check"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.commands.output import interval_text, table
+from policy_distill.headline import headline, verdict_words
 
 PERTURBED = (
     "condition",
@@ -40,17 +41,14 @@ def aggregated(found: list[Any]) -> Any:
     return across_seeds([SeedGroup(found[0].teacher.env_id, tuple(PairedReturns(*one) for one in returns))])
 
 
-def verdict_text(verdict: dict[str, Any]) -> str:
-    """Return a verdict in a sentence."""
-    margin, n_episodes = f"{verdict['margin']:.0%}", verdict["n_episodes"]
-    words = {
-        "non-inferior": f"as good as the teacher up to {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
-        "inferior": f"worse than the teacher by more than {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
-        "undecided": f"not clear at a margin of {margin}",
-        "undefined": "the teacher's mean return is not clearly above random's",
-    }
-    looks = f" in {verdict['n_looks']} looks" if verdict["n_looks"] > 1 else ""
-    return f"{verdict['outcome']}: {words[verdict['outcome']]}, {n_episodes} episodes{looks}"
+def proof_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a proof says, in the order in which it is read: the mean and its bound, falls, verdict, the IQM."""
+    first, verdict = headline(record), record["retention"]["verdict"]
+    lines = [("retention, mean", first.text()), ("falls", first.falls), ("falls of the teacher", first.teacher_falls)]
+    lines += [("verdict", verdict_words(verdict, record.get("seed")))]
+    if first.iqm is not None:
+        lines += [("retention, IQM [95%]", interval_text(record["retention"], 3))]
+    return [(name, text) for name, text in lines if text is not None]
 
 
 def tables(record: dict[str, Any]) -> list[str]:
@@ -66,10 +64,7 @@ def tables(record: dict[str, Any]) -> list[str]:
         )
         for name in ("teacher", "student", "random")
     ]
-    lines = [
-        ("retention, IQM [95%]", interval_text(record["retention"], 3)),
-        ("verdict", verdict_text(record["verdict"])),
-    ]
+    lines = proof_lines(record)
     if "agreement" in record:
         for name in ("agreement", "kl"):
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))
