@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from policy_distill.blame import blamed
 from policy_distill.env_faults import EnvFaults, Misbehaviour, reason_of
 from policy_distill.env_identity import EnvIdentity, identify, identify_made
 from policy_distill.environment_list import EnvironmentList
@@ -90,7 +91,7 @@ def open_environments(
         def make() -> gymnasium.Env[Any, Any]:
             return apply_wrappers(make_env(named), list(wrappers))
 
-        made = _make_all(make, n_envs, restarts)
+        made = _make_all(_name(named), make, n_envs, restarts)
         return EnvironmentList(made, make=make, restarts=restarts, identity=identify(named))
     if isinstance(env, gymnasium.Env):
         known_as = identify_made(env, beside=names_of(wrappers))
@@ -112,7 +113,8 @@ def open_environments(
             known.append(identify_made(made, env, names))
             return apply_wrappers(made, missing_in(made, list(wrappers)))
 
-        return EnvironmentList(_make_all(call, n_envs, restarts), make=call, restarts=restarts, identity=known[0])
+        all_made = _make_all(_name(env), call, n_envs, restarts)
+        return EnvironmentList(all_made, make=call, restarts=restarts, identity=known[0])
     raise RequestError(
         "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
         f"found {type(env).__name__}"
@@ -154,15 +156,16 @@ def _normalizes(env: Any) -> bool:
 
 
 def _make_all(
-    make: Callable[[], gymnasium.Env[Any, Any]], n_envs: int, restarts: Restarts | None
+    name: str, make: Callable[[], gymnasium.Env[Any, Any]], n_envs: int, restarts: Restarts | None
 ) -> list[gymnasium.Env[Any, Any]]:
     envs: list[gymnasium.Env[Any, Any]] = []
     while restarts is None and len(envs) < n_envs:
         try:
-            envs.append(make())
-        except Exception as error:
+            with blamed(f"{name} cannot be made", "mend the environment, or the arguments that it is given"):
+                envs.append(make())
+        except RequestError as error:
             if envs:
-                raise _too_few(envs, n_envs, error) from None
+                raise _too_few(envs, n_envs, error) from error
             raise
     while len(envs) < n_envs:
         try:
@@ -170,7 +173,6 @@ def _make_all(
         except RequestError:
             raise
         except Exception as error:
-            name = envs[0].spec.id if envs and envs[0].spec else "the environment"
             fault = Misbehaviour(len(envs), f"it could not be made beside others: {reason_of(error)} ({ALONE})")
             EnvFaults(name, n_envs, restarts).handle(len(envs), fault)
     return envs
@@ -183,6 +185,13 @@ def _too_few(envs: list[gymnasium.Env[Any, Any]], n_envs: int, error: Exception)
         env.close()
     made = f"{len(envs)} of {n_envs} environments {name} could be made side by side, and no more"
     return RequestError(f"{made} ({reason_of(error)}); {ALONE}")
+
+
+def _name(env: Any) -> str:
+    """Return what to call an environment that is not there yet."""
+    if isinstance(env, str):
+        return env
+    return env.id if isinstance(env, EnvSpec) else f"the environment of {getattr(env, '__name__', type(env).__name__)}"
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:

@@ -20,35 +20,34 @@ from policy_distill.checkpoint import Keeper
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import without_normalization
-from policy_distill.frame_stack import frames_of
-from policy_distill.interfaces import Teacher, Tracker
+from policy_distill.handover import hand_over
+from policy_distill.interfaces import Tracker
 from policy_distill.interrupts import Interrupts
-from policy_distill.memory import check_memory
 from policy_distill.paired import Comparison
 from policy_distill.progress import Progress
 from policy_distill.proof import prove, spent_seeds, start_reference
 from policy_distill.provenance import identity_of, provenance_of, request_of
-from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
 from policy_distill.rescue import keeping_student
-from policy_distill.result import DistillResult, evaluation_record, final_metrics, latency_us
-from policy_distill.run_environments import open_for_run, settle
+from policy_distill.result import DistillResult, evaluation_record
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
+from policy_distill.settle import open_fitting, settle, sizes_of
+from policy_distill.sources import as_teacher
 from policy_distill.standpoint import Standpoint, kept_where_stopped
-from policy_distill.student import size_of
 from policy_distill.threads import threads_for
-from policy_distill.tracking.table import FanOut, MakeTracker, open_sinks
+from policy_distill.tracking.table import FanOut, MakeTracker, choose_tracker, open_sinks
 
 
 def distill(
-    teacher: Teacher,
+    teacher: Any,
     env: Any,
     student: str = "mlp:32,32",
     *,
     config: DistillConfig | None = None,
     tracker: Tracker | MakeTracker | None = None,
+    track: str | Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -60,11 +59,12 @@ def distill(
     """Distil a teacher into a compact student, and prove what it keeps.
 
     Args:
-        teacher: as of `load_teacher`.
+        teacher: of `load_teacher`, or what it takes: a path, a live SB3 model, an object with `predict`.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment (which keeps its own number).
         student: the network, such as `mlp:32,32` or `linear`.
         config: settings; the defaults where None.
         tracker: a further sink of metrics, or a function that makes one from the run folder and its settings.
+        track: `offline`, `online`, `trackio` or `disabled`, or a dict of `mode`, `project`, `group`, `tags`; needs `out`.
         out: a run folder; None writes nothing.
         resume: go on from the newest checkpoint in `out`, bit for bit where the environments allow it.
         overwrite: replace the run in `out`.
@@ -78,21 +78,19 @@ def distill(
         RunFault: for an environment or a loss that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
-    config, loss = settle(teacher, student, make_config(config, overrides))
-    how = {"resume": resume, "overwrite": overwrite}
+    tracker = choose_tracker(tracker, track, out, teacher)
+    teacher, config, loss = settle(as_teacher(teacher, env), student, make_config(config, overrides))
     with (
         Interrupts(saved=resume and out is not None and RunFolder(Path(out)).resumable) as interrupts,
         step_limit(config.env_timeout),
         ExitStack() as scope,
     ):
-        envs, env = open_for_run(env, teacher, config, scope, env_kwargs)
+        envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
-        n_params = size_of(teacher, student, config.activation, session.observed_space())
-        label_size, n_stack = teacher.family.n_params, frames_of(envs)
-        footprint = check_memory(config, envs.n_envs, envs.observation_space, label_size, n_stack, session.images)
+        n_params, footprint = sizes_of(session)
         identity = identity_of(teacher, envs, student, config)
-        folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, **how)
+        folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, resume, overwrite)
         with (
             keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
@@ -104,7 +102,7 @@ def distill(
             chosen_by = selection.finish()
             comparison = prove(session, env, reference, bar, interrupts)
             result = _finish(session, comparison, chosen_by, identity, folder)
-            _report(result, teacher, env if video else None, sinks)
+            hand_over(result, teacher, env if video else None, sinks)
     if folder:
         try_report(folder.path)
     return result
@@ -117,17 +115,17 @@ def _take_up(
     identity: dict[str, Any],
     scope: ExitStack,
     interrupts: Interrupts,
-    **how: bool,
+    resume: bool,
+    overwrite: bool,
 ) -> tuple[RunFolder | None, Selection, Keeper]:
-    """Return the run folder, held within `scope`, and who keeps students and checkpoints; with the session as it was.
-
-    `how` are `resume` and `overwrite`.
-    """
-    folder = None if out is None else open_run_folder(out, request_of(session.teacher), **how)
+    """Return the run folder, held within `scope`, and who keeps students and checkpoints; with the session as it was."""
+    folder = (
+        None if out is None else open_run_folder(out, request_of(session.teacher), resume=resume, overwrite=overwrite)
+    )
     if folder:
         scope.callback(folder.close)
     selection, place = Selection(session, without_normalization(env)), folder.checkpoints if folder else None
-    keeper = Keeper(place, session, selection, identity, interrupts=interrupts, resume=how["resume"])
+    keeper = Keeper(place, session, selection, identity, interrupts=interrupts, resume=resume)
     return folder, selection, keeper
 
 
@@ -176,6 +174,8 @@ def _finish(
     """Make the student with its record, and write both to the run folder."""
     provenance = provenance_of(identity, session.teacher, session.env_steps)
     provenance["spent_seeds"] = spent_seeds(session.config, comparison) if comparison else []
+    if statistics := getattr(session.envs, "statistics", None):
+        provenance["env_statistics"] = statistics
     kept = comparison.retention.to_json() if comparison else None
     student = session.student(provenance, kept)
     fidelity = session.measure()
@@ -197,18 +197,3 @@ def _finish(
     return DistillResult(
         student, comparison, record, session.config, dict(session.seconds), folder.path if folder else None
     )
-
-
-def _report(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tracker) -> None:
-    """Log the proof and the sizes, and hand the student over as an artifact; `filmed` is the environment of a video."""
-    if result.out and filmed is not None:
-        try_video(teacher, result.student, without_normalization(filmed), RunFolder(result.out).video)
-    record = result.evaluation
-    metrics = {**final_metrics(record), "model/latency_us": latency_us(result.student)}
-    tracker.log(metrics, record["env_steps"])
-    tracker.summary(record)
-    if result.out:
-        metadata = {**record["student"], "retention": record["retention"], "env_id": record["env_id"]}
-        tracker.artifact(result.out / "student.safetensors", "student", metadata)
-        if (result.out / "video.mp4").exists():
-            tracker.artifact(result.out / "video.mp4", "video", {})

@@ -32,7 +32,7 @@ def identity_of(teacher: Teacher, envs: Environments, student: str, config: Dist
 
 def request_of(teacher: Teacher) -> dict[str, Any]:
     """Return the options of the command line that load a teacher; `missing` says why there are none."""
-    known: dict[str, Any] | None = getattr(teacher, "loaded_with", None)
+    known: dict[str, Any] | None = getattr(teacher, "asked_for", None)
     return known if known is not None else {"missing": "its teacher is no file"}
 
 

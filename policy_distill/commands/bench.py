@@ -48,8 +48,8 @@ class Bench:
 
         teacher, teacher_bytes = None, 0
         if self.teacher is not None:
-            from policy_distill.commands.policies import load_policy
             from policy_distill.env_names import parse_kwargs, with_packages, working_folder_on_path
+            from policy_distill.sources import load_policy
 
             zip_path = find_zip(self.teacher)
             working_folder_on_path()

@@ -25,7 +25,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeI
 
 from policy_distill.env_identity import identify
 from policy_distill.env_names import with_kwargs
-from policy_distill.environments import open_environments
+from policy_distill.environments import is_recipe, open_environments
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Tracker
 from policy_distill.student_file import write_atomically
@@ -87,7 +87,7 @@ def train_teacher(
     """Train a teacher and, where `out` is given, save it.
 
     Args:
-        env: a Gymnasium id, such as `Pendulum-v1` or `package:Id-v0`, or an EnvSpec.
+        env: a Gymnasium id, such as `Pendulum-v1` or `package:Id-v0`, an EnvSpec, or a callable that makes one.
         algo: a key of `ALGORITHMS`.
         timesteps: environment steps at most.
         net_arch: widths of the hidden layers.
@@ -157,7 +157,7 @@ def _policy_name(space: Any) -> str:
 
 def _vec_env(env: Any, n_envs: int, seed: int, normalize: bool) -> VecEnv:
     # Given an id, SB3 would render every step.
-    vec_env = make_vec_env(lambda: gymnasium.make(env), n_envs, seed=seed)
+    vec_env = make_vec_env(lambda: env() if callable(env) else gymnasium.make(env), n_envs, seed=seed)
     return VecNormalize(vec_env) if normalize else vec_env
 
 
@@ -190,4 +190,9 @@ def _check(
     for name in hyperparameters:
         if name not in known:
             raise RequestError(f"{algo} has no hyperparameter {name!r}; it has {', '.join(known)}")
+    if not isinstance(env, str | EnvSpec) and not is_recipe(env):
+        raise RequestError(
+            f"expected a Gymnasium id, an EnvSpec, or a callable that makes an environment, found a "
+            f"{type(env).__name__}: a training makes several; hand over what makes one"
+        )
     open_environments(env, 1).close()
