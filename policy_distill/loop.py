@@ -64,7 +64,7 @@ def distill(
         student: the network, such as `mlp:32,32` or `linear`.
         config: settings; the defaults where None.
         tracker: a further sink of metrics, or a function that makes one from the run folder and its settings.
-        track: `offline`, `online`, `trackio` or `disabled`, or a dict of `mode`, `project`, `group`, `tags`; needs `out`.
+        track: `offline`, `online`, `trackio` or `disabled`, or a dict of `mode`, `project`, `group`, `tags`.
         out: a run folder; None writes nothing.
         resume: go on from the newest checkpoint in `out`, bit for bit where the environments allow it.
         overwrite: replace the run in `out`.
@@ -118,7 +118,7 @@ def _take_up(
     resume: bool,
     overwrite: bool,
 ) -> tuple[RunFolder | None, Selection, Keeper]:
-    """Return the run folder, held within `scope`, and who keeps students and checkpoints; with the session as it was."""
+    """Return the run folder, held within `scope`, and who keeps students and checkpoints; the session as it was."""
     folder = (
         None if out is None else open_run_folder(out, request_of(session.teacher), resume=resume, overwrite=overwrite)
     )

@@ -33,8 +33,7 @@ class Compare:
     """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the policy was made
     in."""
     env_kwargs: tuple[str, ...] = ()
-    """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
-    They come before those that the policy was trained with."""
+    """Arguments of its constructor, such as gravity:-5.0 enable_wind:True, before those that the policy brings."""
     gym_packages: tuple[str, ...] = ()
     """Packages that register environments, imported first; the working folder is searched too."""
     n_envs: int = 16
