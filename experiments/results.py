@@ -1,6 +1,6 @@
 """RESULTS.md from run folders: what every student keeps of its teacher, over its training seeds.
 
-python -m experiments.results runs/suite --out RESULTS.md
+python -m experiments.results runs/suite --out RESULTS.md --second-block runs/suite zoo
 """
 
 from __future__ import annotations
@@ -12,14 +12,26 @@ from typing import Annotated, Any
 
 import tyro
 
+from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
-from policy_distill.commands.output import interval_text, table
+from policy_distill.commands.output import table
 from policy_distill.errors import RequestError, one_line
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
 from policy_distill.student_file import write_atomically
+from policy_distill.training_seeds import across_seeds
 
-HEADER = ("environment", "teacher", "student", "seeds", "retention, IQM [95%]", "verdicts", "parameters", "x fewer")
+HEADER = (
+    "environment",
+    "teacher",
+    "student",
+    "seeds",
+    "retention, mean [95%]",
+    "IQM",
+    "verdicts",
+    "parameters",
+    "x fewer",
+)
 COSTS = ("steps", "seconds")
 
 
@@ -33,6 +45,8 @@ class Results:
     """The file to write."""
     min_seeds: int = 3
     """Students with fewer training seeds are left out, and said to be."""
+    second_block: tuple[Path, ...] = ()
+    """Folders with the teachers' zips: every student is judged once more, on fresh episodes, and both are shown."""
 
 
 def main(results: Results) -> None:
@@ -45,7 +59,10 @@ def main(results: Results) -> None:
             "found none; make them with python -m experiments.suite"
         )
     left_out = len(cells(runs)) - len(found)
-    write_atomically(results.out, markdown(found, left_out, unreadable, results.min_seeds).encode(errors="replace"))
+    text = markdown(found, left_out, unreadable, results.min_seeds)
+    if results.second_block:
+        text += two_blocks(judged_again(found, results.second_block))
+    write_atomically(results.out, text.encode(errors="replace"))
     print(results.out)
 
 
@@ -65,8 +82,9 @@ def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min
         "# Results",
         "",
         "Made from run folders by `python -m experiments.results`; no figure is written by hand. Retention is the",
-        "share of the teacher's gain over a random policy that the student keeps: the IQM over training seeds, with a",
-        f"95% stratified bootstrap interval over them, each from {' or '.join(map(str, episodes))} paired episodes.",
+        "share of the teacher's gain over a random policy that the student keeps: the mean over training seeds, each",
+        f"from {' or '.join(map(str, episodes))} paired episodes, with a 95% interval for new seeds and new episodes.",
+        "Where seeds agree so closely that falls which no episode showed could cost more, it is their range instead.",
         "The verdicts count the seeds whose mean return is as good as the teacher's up to 5% of its gain, one-sided.",
         "",
         "| " + " | ".join((*HEADER, *COSTS)) + " |",
@@ -75,14 +93,33 @@ def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min
     ]
     total = overall(found)
     if total is not None:
-        runs = f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments"
-        lines += ["", f"{runs}: IQM {interval_text(total.to_json(), 3)}."]
+        lines += ["", f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments: {total.text()}."]
     if left_out:
         lines += ["", f"{left_out} students of fewer than {min_seeds} training seeds are left out."]
     if unreadable:
         lines += ["", "Runs that cannot be read are left out:", ""]
         lines += [f"- {_cell(f'{path.as_posix()}: {reason}')}" for path, reason in unreadable]
     lines += ["", "Teachers' files are named as they were given; seconds are wall time of a run, evaluation included."]
+    return "\n".join(lines) + "\n"
+
+
+def two_blocks(judged: list[TwoBlocks]) -> str:
+    """Return the section on the same students on two blocks of episodes."""
+    kept = [one.kept() for one in judged]
+    rows = [(one.cell.env_id, one.cell.student, *both) for one, both in zip(judged, kept, strict=True)]
+    if judged:
+        first, second = (across_seeds([getattr(one, name) for one in judged]) for name in ("first", "second"))
+        rows.append(("all", "", first, second))
+    lines = [
+        "",
+        "## The same students on a second block of episodes",
+        "",
+        "Nothing was chosen or trained on either block, so the intervals of both should hold the same value.",
+        "",
+        "| environment | student | first block | second block | overlap |",
+        "|---|---|---|---|---|",
+        *(f"| {_cell(env)} | {_cell(name)} | {a.text()} | {b.text()} | {overlap(a, b)} |" for env, name, a, b in rows),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -93,13 +130,13 @@ def results_table(runs: list[Run]) -> str:
 
 def _row(cell: Cell) -> tuple[Any, ...]:
     kept = cell.retention
-    text = "undefined" if kept is None else interval_text(kept.to_json(), 3)
+    numbers = ("undefined", "") if kept is None else (kept.text(), f"{kept.iqm:.3f}")
     outcomes = [((run.evaluation.get("retention") or {}).get("verdict") or {}).get("outcome") for run in cell.runs]
     verdicts = f"{outcomes.count('non-inferior')} of {len(outcomes)}"
     ratio = cell.mean("compression", "params")
     values = [_whole(cell.mean("student", "n_params")), "" if ratio is None else f"{ratio:,.1f}"]
     costs = [_whole(cell.mean("env_steps")), _whole(cell.mean("wall_seconds"))]
-    return (cell.env_id, cell.teacher, cell.student, len(cell.runs), text, verdicts, *values, *costs)
+    return (cell.env_id, cell.teacher, cell.student, len(cell.runs), *numbers, verdicts, *values, *costs)
 
 
 def _whole(value: float | None) -> str:

@@ -20,7 +20,7 @@ from policy_distill.teachers.generators import global_generators_kept
 from policy_distill.teachers.live import teacher_of_model, teacher_of_policy
 from policy_distill.teachers.request import Request
 from policy_distill.teachers.saved import teacher_of_file
-from policy_distill.teachers.scripted import ScriptedTeacher
+from policy_distill.teachers.scripted import ScriptedTeacher, missing_of
 from policy_distill.teachers.value import ValueTeacher
 from policy_distill.teachers.zip_file import find_zip
 
@@ -48,7 +48,8 @@ def load_teacher(
         env: checked to fit, where given; a `VecNormalize` lends its statistics where there are no others.
         algo: the algorithm; `auto` finds it from the file.
         vecnormalize: a pickle's path or a live `VecNormalize`; False for a teacher that takes observations as they are;
-            by itself the statistics among the agent's files.
+            by itself the statistics among the agent's files. Of an ensemble, one for all members or a list with one for
+            each, None where a member has none of its own.
         trust: load with SB3's own loading, which runs code from the file.
         device: where the teacher's network computes; a live model's stays where it is.
         wrappers: environment wrappers that it was trained with, such as `FrameStack:n_stack=4`; an empty list for none;
@@ -80,16 +81,34 @@ def _open(source: Any, request: Request) -> Teacher:
     if isinstance(source, BasePolicy):
         return teacher_of_policy(source, request)
     if isinstance(source, list | tuple) and source:
-        return EnsembleTeacher([_open(member, replace(request, vecnormalize=None)) for member in source])
+        each = zip(source, _for_each(request.vecnormalize, len(source)), strict=True)
+        return EnsembleTeacher([_open(one, replace(request, vecnormalize=own)) for one, own in each])
     if isinstance(source, str | Path):
         with global_generators_kept():
             return teacher_of_file(find_zip(Path(source)), request)
     if isinstance(source, Teacher):
         return source
+    if lacking := missing_of(source):
+        raise RequestError(
+            f"expected a teacher as of policy_distill.interfaces.Teacher, found {type(source).__name__} without "
+            f"{', '.join(lacking)}; add what is missing, or hand over an object with predict alone for hard labels"
+        )
     if hasattr(source, "predict"):
         return _scripted(source, request)
     kind = type(source).__name__
     raise RequestError(f"expected a zip's path, a live Stable-Baselines3 model or an object with predict, found {kind}")
+
+
+def _for_each(vecnormalize: Any, n_members: int) -> list[Any]:
+    """Return the statistics of each member of an ensemble."""
+    if not isinstance(vecnormalize, list | tuple):
+        return [vecnormalize] * n_members
+    if len(vecnormalize) != n_members:
+        raise RequestError(
+            f"expected one vecnormalize for all {n_members} members of the ensemble or a list of as many, found "
+            f"{len(vecnormalize)}"
+        )
+    return list(vecnormalize)
 
 
 def _scripted(policy: Any, request: Request) -> Teacher:
