@@ -13,8 +13,10 @@ from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO, SAC, HerReplayBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from policy_distill.cli import main
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import evaluate
+from policy_distill.exporters.export import export
 from policy_distill.loop import distill
 from policy_distill.runtime import Student, load_student
 from policy_distill.teachers.describe import describe_zip
@@ -212,7 +214,7 @@ def test_masked_actions_are_never_taught_and_never_taken():
         assert not (actions == 1).any()
 
 
-def test_bits_are_masked_as_choices_between_two():
+def test_bits_are_masked_as_choices_between_two(tmp_path):
     class Bits(Any):
         def action_masks(self):
             masks = np.ones((3, 2), bool)
@@ -231,9 +233,14 @@ def test_bits_are_masked_as_choices_between_two():
     expected, _ = model.predict(obs, deterministic=True, action_masks=masks)
     params, _ = teacher.label(obs[:, None], np.zeros((5, 1), bool), None, masks[:, None])
     assert np.array_equal(teacher.action_map.execute(teacher.family.mode(params[:, 0]).numpy()), expected)
-    student = distill(teacher, make, "mlp:6", **QUICK).student
+    made = distill(teacher, make, "mlp:6", out=tmp_path / "run", **QUICK).student
+    student = load_student(tmp_path / "run" / "student.safetensors")
+    assert np.array_equal(student.predict(obs, deterministic=True)[0], made.predict(obs, deterministic=True)[0])
     chosen, _ = student.predict(obs, deterministic=True, action_masks=masks)
     assert (chosen[:, 0] == 1).all()
+    for format, ending in (("onnx", ".onnx"), ("c", ""), ("numpy", ""), ("torchscript", ".pt"), ("sb3", ".zip")):
+        assert export(student, tmp_path / f"{format}{ending}", format, n_states=64).parity.agreement == 1.0
+    assert main(["info", str(tmp_path / "run" / "student.safetensors")]) == 0
     continued = student.to_sb3(make())
     assert np.array_equal(continued.predict(obs, deterministic=True)[0], student.predict(obs, deterministic=True)[0])
     assert all(student.action_space.contains(action) for action in chosen)
@@ -272,7 +279,7 @@ def test_sampled_gsde_has_the_marginal_deviation():
 def test_action_values_become_logits_scaled_to_their_gap():
     teacher = load_teacher(make_model(("dqn", "discrete", "vector", {})))
     obs = np.random.default_rng(0).normal(size=(50, 4, 3)).astype(np.float32)
-    teacher.calibrate(obs)
+    teacher = teacher.calibrated(obs)
     params, _ = teacher.label(obs, np.zeros((50, 4), bool))
     with torch.no_grad():
         values = teacher.policy.q_net(torch.from_numpy(obs.reshape(-1, 3)))
@@ -286,19 +293,20 @@ def test_a_temperature_by_hand_stays_and_one_from_data_survives_a_checkpoint(tmp
     case = ("dqn", "discrete", "vector", {})
     make_model(case).save(tmp_path / "agent.zip")
     by_hand = load_teacher(tmp_path / "agent.zip", temperature=0.5)
-    by_hand.calibrate(np.zeros((2, 2, 3), np.float32))
-    assert by_hand.temperature == 0.5
+    assert by_hand.calibrated(np.zeros((2, 2, 3), np.float32)).temperature == 0.5
     for wrong in (0.0, -1.0):
         with pytest.raises(RequestError, match="above 0"):
             load_teacher(tmp_path / "agent.zip", temperature=wrong)
     with pytest.raises(RequestError, match="expected a DQN"):
         load_teacher(make_model(("ppo", "discrete", "vector", {})), temperature=1.0)
 
-    first, resumed = load_teacher(tmp_path / "agent.zip"), load_teacher(tmp_path / "agent.zip")
-    student = distill(first, make_env(case), "mlp:4", out=tmp_path / "run", **QUICK).student
-    assert student.metadata["provenance"]["teacher"]["temperature"] == first.temperature
-    distill(resumed, make_env(case), "mlp:4", out=tmp_path / "run", resume=True, **QUICK)
-    assert resumed.temperature == first.temperature
+    student = distill(
+        load_teacher(tmp_path / "agent.zip"), make_env(case), "mlp:4", out=tmp_path / "run", **QUICK
+    ).student
+    found = student.metadata["provenance"]["teacher"]["temperature"]
+    settings = {**QUICK, "out": tmp_path / "run", "resume": True}
+    resumed = distill(load_teacher(tmp_path / "agent.zip"), make_env(case), "mlp:4", **settings).student
+    assert resumed.metadata["provenance"]["teacher"]["temperature"] == found > 0
 
 
 def test_a_quantile_teacher_is_the_mean_over_its_quantiles():

@@ -10,11 +10,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from policy_distill.commands.comparison_tables import verdict_text
+from policy_distill.answers import answer
+from policy_distill.commands.comparison_tables import verdict_rows
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
 from policy_distill.interrupts import Interrupted, terminated_like_interrupted
+from policy_distill.wording import compression_text, digits
+from policy_distill.words import said_beside
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Distill:
         )
         Output(self.json).show(result.evaluation, [])
         if not self.json:
-            print(summary(result.evaluation, result.seconds, self.out))
+            answer(summary(result.evaluation, result.seconds, self.out))
         return 0
 
 
@@ -136,21 +139,17 @@ def summary(
         for name in ("teacher", "student", "random")
     ]
     kept = interval_text(record["retention"], 3) if record["retention"] else "not measured"
-    ratio = record["compression"]
-    digits = 1 if ratio["params"] < 100 else 0
     worst = ", ".join(
-        f"{name} {record[name]['worst5']:,.1f}" for name in ("teacher", "student") if "iqm" in record[name]
+        f"{name} {digits(record[name]['worst5'])}" for name in ("teacher", "student") if "iqm" in record[name]
     )
     lines: list[tuple[Any, ...]] = [
         ("retention [95%]", kept),
-        *([("verdict", verdict_text(record["retention"]["verdict"]))] if record["retention"] else []),
+        *(verdict_rows(record["retention"]["verdict"]) if record["retention"] else []),
         *([("worst 5%", worst)] if worst else []),
+        *said_beside(record),
         ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
         ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),
-        (
-            "compression",
-            f"{ratio['params']:,.{digits}f} x in parameters ({teacher['n_params']:,} to {student['n_params']:,})",
-        ),
+        ("compression", compression_text(teacher["n_params"], student["n_params"])),
         ("environment steps", record["env_steps"]),
     ]
     stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
+from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
+from policy_distill.wording import digits, times_fewer
 
 MAX_LISTED = 500
 """Rows of a suite's tables."""
@@ -20,10 +23,13 @@ def returns(evaluation: dict[str, Any]) -> Table:
     """Return the table of returns and sizes."""
     header = ("policy", "mean", "std", "median", "IQM", "95%", "worst 5%", "parameters", "bytes")
     rows = []
-    for name in ("teacher", "student", "random"):
-        one = evaluation.get(name, {})
+    names = {"teacher": "teacher", "teacher_sampled": "teacher by sampling", "student": "student", "random": "random"}
+    for who, name in names.items():
+        one = evaluation.get(who, {})
+        if who == "teacher_sampled" and not one:
+            continue
         low, high = one.get("ci95", (None, None))
-        bounds = "" if low is None else f"{low:,.1f} to {high:,.1f}"
+        bounds = "" if low is None else f"{digits(low)} to {digits(high)}"
         numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
         rows.append((name, *numbers, bounds, *(one.get(key, "") for key in ("worst5", "n_params", "n_bytes"))))
     return Table("Returns", header, rows)
@@ -31,16 +37,7 @@ def returns(evaluation: dict[str, Any]) -> Table:
 
 def perturbed(records: dict[str, Any]) -> Table:
     """Return the table of perturbations."""
-    header = ("condition", "teacher, IQM", "student, IQM", "retention, IQM", "95%", "worst 5%: teacher", "student")
-    rows = []
-    for name, one in records.items():
-        kept = one.get("retention", {})
-        low, high = kept.get("ci95", (None, None))
-        bounds = "" if low is None else f"{low:.3f} to {high:.3f}"
-        numbers = (kept["iqm"], bounds) if "iqm" in kept else ("undefined", "")
-        iqms, worsts = ([one.get(who, {}).get(key, "") for who in ("teacher", "student")] for key in ("iqm", "worst5"))
-        rows.append((name, *iqms, *numbers, *worsts))
-    return Table("Under perturbations", header, rows)
+    return Table("Under perturbations", HEADER, perturbed_rows(records))
 
 
 def students(found: list[Cell]) -> Table:
@@ -50,11 +47,17 @@ def students(found: list[Cell]) -> Table:
     for cell in found[:MAX_LISTED]:
         kept = cell.retention
         numbers = ("undefined", "") if kept is None else (kept.text(), kept.iqm if math.isfinite(kept.iqm) else "")
-        sizes = [cell.mean("student", "n_params"), cell.mean("compression", "params")]
+        sizes = [cell.mean("student", "n_params"), times_fewer(cell.mean("compression", "params"))]
         costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
         known = ("" if x is None else x for x in sizes + costs)
-        rows.append((cell.env_id, cell.teacher, cell.student, len(cell.runs), *numbers, *known))
+        rows.append((cell.env_id, cell.teacher, cell.student, _seeds(cell), *numbers, *known))
     return Table("Students", (*header, "steps", "s"), rows)
+
+
+def _seeds(cell: Cell) -> str:
+    """Return how many training seeds a cell has, and how many of them are in no mean."""
+    n_undefined = sum(not is_defined(run) for run in cell.runs)
+    return f"{len(cell.runs)}{f', {n_undefined} undefined' if n_undefined else ''}"
 
 
 def runs_table(folder: Path, runs: list[Run]) -> Table:
