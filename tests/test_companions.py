@@ -48,7 +48,22 @@ def test_statistics_that_differ_are_both_named_and_one_can_be_chosen(tmp_path):
         load_teacher(tmp_path)
     chosen = load_teacher(tmp_path, vecnormalize=tmp_path / "vecnormalize.pkl")
     assert chosen.normalizer.clip == 10.0
-    assert chosen.loaded_with == {"vecnormalize": str(tmp_path / "vecnormalize.pkl")}
+    assert chosen.loaded_with["vecnormalize"] == str(tmp_path / "vecnormalize.pkl")
+
+
+def test_a_teacher_knows_the_options_that_load_it_again(tmp_path):
+    model = agent()
+    model.save(tmp_path / "agent.zip")
+    declined = load_teacher(tmp_path / "agent.zip", vecnormalize=False, wrappers=[]).loaded_with
+    expected = {"teacher": str(tmp_path / "agent.zip"), "vecnormalize": "none", "wrapper": ["none"], "trust": False}
+    assert declined == {**expected, "algo": None, "temperature": None}
+    again = load_teacher(declined["teacher"], vecnormalize=declined["vecnormalize"], wrappers=declined["wrapper"])
+    assert again.loaded_with == declined
+    live = load_teacher(tmp_path / "agent.zip", vecnormalize=model.get_vec_normalize_env()).loaded_with
+    assert live == {"missing": "its teacher's statistics are no file"}
+    statistics(model, tmp_path / "vecnormalize.pkl")
+    plain = load_teacher(tmp_path, algo="ppo", wrappers=["FlattenObservation"]).loaded_with
+    assert (plain["vecnormalize"], plain["wrapper"], plain["algo"]) == (None, ["FlattenObservation"], "ppo")
 
 
 def test_a_live_model_without_its_statistics_is_refused(tmp_path):

@@ -66,6 +66,8 @@ def load_teacher(
     teacher = _open(source, request)
     if temperature is not None:
         teacher = _with_temperature(teacher, temperature)
+    if isinstance(source, str | Path):
+        teacher.loaded_with = request.to_json(source, temperature)  # type: ignore[attr-defined]
     if env is not None:
         envs = open_environments(without_normalization(env), 1, teacher.env_wrappers)
         try:
