@@ -135,6 +135,19 @@ def test_arguments_that_are_no_literals_are_refused_and_nothing_runs(tmp_path, m
     assert not (tmp_path / "payload-ran").exists()
 
 
+@pytest.mark.parametrize("key", ["env_kwargs", "normalize", "vec_env_wrapper", "env_wrapper"])
+def test_a_list_that_holds_itself_a_billion_times_is_refused_at_once(tmp_path, key):
+    lines = ["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    value = "{x: *a11}" if key == "env_kwargs" else "*a11"
+    for name in ("config.yml", "args.yml"):
+        (tmp_path / name).write_text("\n".join([*lines, f"{key}: {value}"]))
+    read = {"env_kwargs": env_kwargs_of, "normalize": normalized_by}.get(key, wrappers_of)
+    with pytest.raises(RequestError, match="not understood"):
+        read(tmp_path / "agent.zip")
+    assert not (key == "vec_env_wrapper" and normalized_by(tmp_path / "agent.zip"))
+
+
 def test_the_environment_is_named_by_the_configuration_and_by_the_hubs_file_name(tmp_path):
     assert environment_of(tmp_path / "ppo-Walker2d-v3.zip") == "Walker2d-v3"
     assert environment_of(tmp_path / "my-Walker2d-v3.zip") == "my-Walker2d-v3"
