@@ -15,7 +15,7 @@ ORDER = [
     ["betting", "falls", "scale"],
     ["verdict"],
     ["statistics", "proof_plan", "spent", "words"],
-    ["kept", "paired_returns"],
+    ["kept", "paired_returns", "headline"],
     ["training_seeds"],
     ["spaces", "pixels", "observations", "measuring", "actions", "layers", "plan"],
     ["action_check"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.commands.output import interval_text, table
+from policy_distill.headline import headline, verdict_words
 from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.wording import digits, next_step
 from policy_distill.words import said_beside
@@ -36,23 +37,15 @@ def aggregated(found: list[Any]) -> Any:
     return across_seeds([SeedGroup(found[0].teacher.env_id, tuple(PairedReturns(*one) for one in returns))])
 
 
-def verdict_text(verdict: dict[str, Any]) -> str:
-    """Return a verdict in a sentence."""
-    margin, n_episodes = f"{verdict['margin']:.0%}", verdict["n_episodes"]
-    words = {
-        "non-inferior": f"as good as the teacher up to {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
-        "inferior": f"worse than the teacher by more than {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
-        "undecided": f"not clear at a margin of {margin}",
-        "undefined": "the teacher's mean return is not clearly above random's",
-    }
-    looks = f" in {verdict['n_looks']} looks" if verdict["n_looks"] > 1 else ""
-    return f"{verdict['outcome']}: {words[verdict['outcome']]}, {n_episodes} episodes{looks}"
-
-
-def verdict_rows(verdict: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the row of a verdict, and what to do next where there is something."""
-    step = next_step(verdict["outcome"])
-    return [("verdict", verdict_text(verdict)), *([("next", step)] if step else [])]
+def proof_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a proof says, in the order in which it is read: the mean and its bound, falls, verdict, the IQM."""
+    first, verdict = headline(record), record["retention"]["verdict"]
+    lines = [("retention, mean", first.text()), ("falls", first.falls), ("falls of the teacher", first.teacher_falls)]
+    lines += [("verdict", verdict_words(verdict, record.get("seed"))), ("next", next_step(verdict) or None)]
+    if first.iqm is not None:
+        # Without its interval: falls that were not seen do not widen it.
+        lines += [("retention, IQM", f"{first.iqm:.3f}")]
+    return [*((name, text) for name, text in lines if text is not None), *said_beside(record)]
 
 
 def tables(record: dict[str, Any]) -> list[str]:
@@ -68,11 +61,7 @@ def tables(record: dict[str, Any]) -> list[str]:
         )
         for name in ("teacher", "student", "random")
     ]
-    lines = [
-        ("retention, IQM [95%]", interval_text(record["retention"], 3)),
-        *verdict_rows(record["verdict"]),
-    ]
-    lines += said_beside(record)
+    lines = proof_lines(record)
     if "agreement" in record:
         for name in ("agreement", "kl"):
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))

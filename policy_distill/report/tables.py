@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy_distill.headline import headline
 from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
 from policy_distill.report.perturbed import HEADER, perturbed_rows
@@ -42,7 +43,7 @@ def perturbed(records: dict[str, Any]) -> Table:
 
 def students(found: list[Cell]) -> Table:
     """Return the table of a suite's students, over their training seeds."""
-    header = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "parameters", "x fewer")
+    header = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "non-inferior", "falls")
     rows = []
     for cell in found[:MAX_LISTED]:
         kept = cell.retention
@@ -50,8 +51,9 @@ def students(found: list[Cell]) -> Table:
         sizes = [cell.mean("student", "n_params"), times_fewer(cell.mean("compression", "params"))]
         costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
         known = ("" if x is None else x for x in sizes + costs)
-        rows.append((cell.env_id, cell.teacher, cell.student, _seeds(cell), *numbers, *known))
-    return Table("Students", (*header, "steps", "s"), rows)
+        proof = (f"{cell.outcomes.count('non-inferior')} of {len(cell.runs)}", cell.falls)
+        rows.append((cell.env_id, cell.teacher, cell.student, _seeds(cell), *numbers, *proof, *known))
+    return Table("Students", (*header, "parameters", "x fewer", "steps", "s"), rows)
 
 
 def _seeds(cell: Cell) -> str:
@@ -64,12 +66,13 @@ def runs_table(folder: Path, runs: list[Run]) -> Table:
     """Return the table of a suite's runs, each with a link to its page."""
     rows, links = [], []
     for run in runs[:MAX_LISTED]:
-        kept = (run.evaluation.get("retention") or {}).get("iqm")
-        rows.append(
-            (os.path.relpath(run.path, folder), run.env_id, run.student, run.seed, "" if kept is None else kept)
-        )
+        first = headline(run.evaluation)
+        kept = first.text() if run.evaluation.get("retention") else ""
+        proof = (kept, first.outcome or "", first.falls or "")
+        rows.append((os.path.relpath(run.path, folder), run.env_id, run.student, run.seed, *proof))
         links.append(quote(f"{Path(os.path.relpath(run.path, folder)).as_posix()}/report.html"))
-    return Table("Runs", ("run", "environment", "student", "seed", "retention"), rows, folded=True, links=links)
+    header = ("run", "environment", "student", "seed", "retention, mean", "verdict", "falls")
+    return Table("Runs", header, rows, folded=True, links=links)
 
 
 def unreadable_table(folder: Path, unreadable: list[Unreadable]) -> Table:
