@@ -16,12 +16,17 @@ from policy_distill.commands.comparison_tables import comparison_record, perturb
 from policy_distill.commands.distill import summary
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError
-from policy_distill.evaluation import compare_policies
+from policy_distill.paired import compare_policies
 from policy_distill.progress import Progress
+from policy_distill.proof_plan import ProofPlan
 from policy_distill.robustness import compare_under
+from policy_distill.spent import choose_seed
 from policy_distill.teachers.zip_file import find_zip
 from policy_distill.tracking.table import tracker_maker
 from policy_distill.tracking.teacher import tracked
+
+N_PERTURBED = 100
+"""Episodes under each perturbation, at most."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +120,11 @@ def _train(experiment: Experiment, env: ModuleType, out: Path, group: str) -> tu
 def _perturb(teacher: Any, folder: Path, config: DistillConfig, env: ModuleType) -> None:
     """Compare under perturbations and variants, print the table, and add it to the run's page."""
     student = load_student(folder / "student.safetensors")
-    n_episodes, seed = max(config.eval_episodes, 2), config.eval_seed
+    n_episodes = max(min(config.eval_episodes, N_PERTURBED), 2)
+    seed = choose_seed(None, n_episodes, teacher, student)
     found = compare_under(teacher, student, env.ENV_ID, env.PERTURB, n_episodes, seed)
     for variant in env.VARIANTS:
-        found[variant] = compare_policies(teacher, student, variant, n_episodes, seed)
+        found[variant] = compare_policies(teacher, student, variant, ProofPlan(n_episodes, seed))
     records = {name: comparison_record(comparison) for name, comparison in found.items()}
     add_perturbed(folder, records)
     print(table(*perturbation_rows(records)))

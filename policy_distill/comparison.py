@@ -5,26 +5,25 @@ In: two policies and an environment. Out: a `Retention`, or a `Comparison` for e
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
 import torch
 
 from policy_distill.environments import open_environments, without_normalization
-from policy_distill.episodes import Evaluation
-from policy_distill.errors import RequestError
-from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.fidelity import Fidelity, agreement
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.interfaces import Teacher
+from policy_distill.kept import Retention
+from policy_distill.masks import takes_masks
+from policy_distill.paired import Comparison, compare_policies
+from policy_distill.proof_plan import ProofPlan
 from policy_distill.robustness import compare_under
 from policy_distill.runtime import Student
 from policy_distill.sources import as_policy
+from policy_distill.spent import choose_seed
 from policy_distill.state_sample import sample_states
-from policy_distill.statistics import Retention, retention
-from policy_distill.verdict import MARGIN, Verdict, judge, spending_boundaries
+from policy_distill.verdict import MARGIN
 
 MAX_EPISODES = 1000
 """Episodes at most until the verdict is clear."""
@@ -32,31 +31,32 @@ MAX_EPISODES = 1000
 N_STATES = 1000
 """States on which fidelity is measured, drawn from whole episodes."""
 
-OnBatch = Callable[[int, Verdict], None]
-"""Called after each batch with the episodes so far and what they say."""
-
 
 @overload
 def compare(
-    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
-    until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
+    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
+    worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
+    max_episode_steps: int | None = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
-    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int = ..., *, margin: float = ...,
-    until_certain: bool = ..., max_episodes: int = ..., perturb: str,
+    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
+    worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: str,
+    max_episode_steps: int | None = ...,
 ) -> dict[str, Comparison]: ...  # fmt: skip
 def compare(
     teacher: Any,
     student: Any,
     env: Any,
     n_episodes: int = 100,
-    seed: int = 0,
+    seed: int | None = None,
     *,
     margin: float = MARGIN,
+    worst_loss: float | None = None,
     until_certain: bool = False,
     max_episodes: int = MAX_EPISODES,
     perturb: str | None = None,
+    max_episode_steps: int | None = None,
 ) -> Retention | dict[str, Comparison]:
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
@@ -65,66 +65,34 @@ def compare(
         student: likewise.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         n_episodes: episodes of each, or in each batch with `until_certain`.
-        seed: episode i starts from reset(seed=seed + i), for all three.
+        seed: episode i starts from reset(seed=seed + i), for all three; None takes episodes that neither the teacher's
+            training nor the student's own proof has used.
         margin: share of the teacher's gain that a non-inferior student may lose.
-        until_certain: run batches until the verdict is clear or `max_episodes` are run.
+        worst_loss: what one episode may lose at most, in gains of the teacher over random: the assumption of the
+            verdict and of the bound. None for a tenth more than the worst random episode loses.
+        until_certain: run batches until the verdict is clear or `max_episodes` are run; the bound holds all the same.
         max_episodes: the cap.
         perturb: conditions such as `obs-noise:0.1,sticky:0.25,delay:1,env:gravity=-12`; then a `Comparison` for each
             is returned by its name, the unperturbed one first, as `none`.
+        max_episode_steps: steps after which an episode is stopped; as of `evaluate`.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
         RunFault: for observations that are not finite.
     """
     teacher, student = as_policy(teacher, env), as_policy(student, env)
+    longest = max_episodes if until_certain else n_episodes
+    seed = choose_seed(seed, longest, teacher, student)
+    limits: dict[str, Any] = {"margin": margin, "worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
     if perturb is not None:
-        return compare_under(teacher, student, env, perturb, n_episodes, seed, margin=margin)
-    if until_certain:
-        return compare_until_certain(teacher, student, env, n_episodes, seed, margin, max_episodes).retention
-    return compare_policies(teacher, student, env, n_episodes, seed, margin=margin).retention
-
-
-def compare_until_certain(
-    teacher: Policy,
-    student: Policy,
-    env: Any,
-    batch: int,
-    seed: int,
-    margin: float = MARGIN,
-    max_episodes: int = MAX_EPISODES,
-    on_batch: OnBatch | None = None,
-) -> Comparison:
-    """Compare in batches until the verdict is clear or the cap is reached; see `verdict.py` for what looking costs.
-
-    The verdict allows for the looks; the retention's interval is that of the episodes run, as if they had been planned.
-
-    Raises:
-        RequestError: for a batch of fewer than 2 episodes or more than the cap.
-    """
-    if not 2 <= batch <= max_episodes:
-        raise RequestError(f"expected batches of 2 to {max_episodes} episodes (the cap), found {batch}; set --episodes")
-    looks = (*range(batch, max_episodes, batch), max_episodes)
-    boundaries = spending_boundaries(looks)
-    runs: list[list[Evaluation]] = [[], [], []]
-    for look, (n_episodes, boundary) in enumerate(zip(looks, boundaries, strict=True), start=1):
-        done = looks[look - 2] if look > 1 else 0
-        found = compare_policies(teacher, student, env, n_episodes - done, seed + done, margin=margin)
-        for run, new in zip(runs, (found.teacher, found.student, found.random), strict=True):
-            run.append(new)
-        returns = [np.concatenate([part.returns for part in run]) for run in runs]
-        verdict = judge(returns[1], returns[0], returns[2], margin, boundary=boundary, n_looks=look)
-        if on_batch:
-            on_batch(n_episodes, verdict)
-        if verdict.outcome in ("non-inferior", "inferior"):
-            break
-    kept = replace(retention(returns[1], returns[0], returns[2], seed, margin), verdict=verdict)
-    teacher_run, student_run, random_run = (_join(run) for run in runs)
-    return Comparison(teacher_run, student_run, random_run, kept)
+        return compare_under(teacher, student, env, perturb, n_episodes, seed, **limits)
+    plan = ProofPlan(longest, seed, n_episodes if until_certain else None, **limits)
+    return compare_policies(teacher, student, env, plan).retention
 
 
 def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: int = 0) -> Fidelity:
     """Let the student act, and compare it with the teacher's labels on the states that it comes to."""
-    masked = bool(getattr(teacher, "takes_action_masks", False))
+    masked = takes_masks(teacher)
     with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
         sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
     taught = sample.params
@@ -132,11 +100,3 @@ def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: i
     dense = teacher.family.name != "deterministic"
     kl = float(teacher.family.kl(taught, own).mean()) if dense else float("nan")
     return Fidelity(agreement(teacher.family, teacher.action_map, taught, own), kl)
-
-
-def _join(parts: list[Evaluation]) -> Evaluation:
-    returns, lengths = (np.concatenate([getattr(part, name) for part in parts]) for name in ("returns", "lengths"))
-    known = [part.phases for part in parts if part.phases is not None]
-    phases = np.concatenate(known) if len(known) == len(parts) else None
-    seconds = sum(part.wall_seconds for part in parts)
-    return Evaluation(parts[0].env_id, parts[0].seed, returns, lengths, seconds, phases)

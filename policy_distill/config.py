@@ -56,13 +56,20 @@ class DistillConfig:
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
-    eval_episodes: int = 100
-    """Episodes for the proof, on paired seeds that training never saw; 0 skips it, and the selection before it."""
+    eval_episodes: int = 300
+    """Episodes for the proof at most, on paired seeds that training never saw: it ends as soon as its verdict is clear,
+    after some 75 where a student equals its teacher. 0 skips it, and the selection before it."""
     select_episodes: int = 10
     """Episodes on which a student is judged, five times in a run, to keep the best; their seeds are neither the
     training's nor the proof's. 0 keeps the last student."""
     eval_seed: int = PROOF
-    """Evaluation episode i starts from reset(seed=eval_seed + i)."""
+    """Episode i of the proof starts from reset(seed=eval_seed + i)."""
+    worst_loss: float = 0.0
+    """What one episode is assumed to lose at most, in gains of the teacher over random: the proof rests on it, and an
+    episode that loses more leaves its verdict undecided. 0 for a tenth more than the worst random episode loses."""
+    max_episode_steps: int = 0
+    """Steps after which an episode that is judged is stopped, and counts with what it gained; 0 for the limit that the
+    environment was registered with, or 27,000 where it has none."""
     n_eval_envs: int = 16
     """Environments stepped side by side in the proof."""
     checkpoint_every: int = 50_000
@@ -103,7 +110,15 @@ class DistillConfig:
             "keep_checkpoints",
         ):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", *LIMITS):
+        for name in (
+            "eval_episodes",
+            "select_episodes",
+            "max_episode_steps",
+            "seed",
+            "eval_seed",
+            "worst_loss",
+            *LIMITS,
+        ):
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             _require(0 < getattr(self, name) < float("inf"), name, "more than 0 and finite", getattr(self, name))

@@ -10,18 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from policy_distill.checkpoint import Keeper
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import without_normalization
-from policy_distill.evaluation import Comparison
 from policy_distill.interfaces import Teacher, Tracker
 from policy_distill.interrupts import Interrupts
+from policy_distill.paired import Comparison
 from policy_distill.progress import Progress
-from policy_distill.proof import prove, start_reference
+from policy_distill.proof import prove, spent_seeds, start_reference
 from policy_distill.provenance import identity_of, provenance_of
 from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
@@ -32,6 +35,7 @@ from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.settle import open_fitting, settle, sizes_of
 from policy_distill.sources import as_teacher
+from policy_distill.standpoint import Standpoint, kept_where_stopped
 from policy_distill.threads import threads_for
 from policy_distill.tracking.result import track_result
 from policy_distill.tracking.table import FanOut, MakeTracker, choose_tracker, open_sinks
@@ -90,14 +94,14 @@ def distill(
         with (
             keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
-            closing(open_sinks(tracker, folder, identity, session.env_steps)) as sinks,
+            closing(open_sinks(tracker, folder, identity, session.env_steps - bool(selection.owed))) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher, n_params=n_params),
         ):
             _iterate(session, selection, sinks, interrupts, bar, keeper)
-            selection.finish()
+            chosen_by = selection.finish()
             comparison = prove(session, env, reference, bar, interrupts)
-            result = _finish(session, comparison, identity, folder)
+            result = _finish(session, comparison, chosen_by, identity, folder)
             _report(result, teacher, env if video else None, sinks)
     if folder:
         try_report(folder.path)
@@ -134,17 +138,23 @@ def _iterate(
     keeper: Keeper,
 ) -> None:
     """Run iterations until all data is collected: the algorithm."""
-    while not session.done:
-        before = session.env_steps
-        rollout = session.collect()
-        teacher_params = session.label(rollout)
-        metrics = session.learn(rollout, teacher_params)
-
-        if selection.due(before):
-            metrics["eval/student_return"] = selection.judge()
-        metrics |= session.progress_metrics(rollout)
+    kept = partial(kept_where_stopped, session, keeper, tracker, interrupts)
+    while not session.done or selection.owed:
+        # A run that was stopped while a student was judged owes that judgement, and begins with it.
+        metrics, owed = selection.owed or {}, bool(selection.owed)
+        if not owed:
+            before = session.env_steps
+            with kept(Standpoint(session)):
+                rollout = session.collect()
+                teacher_params = session.label(rollout)
+            metrics = session.learn(rollout, teacher_params) | session.progress_metrics(rollout)
+            selection.owed = metrics if selection.due(before) else None
+        if selection.owed:
+            with kept():
+                metrics = {**metrics, "eval/selection_return": selection.judge()}
+            selection.owed = None
         tracker.log(metrics, session.env_steps)
-        if tracker.wants_gradients:
+        if tracker.wants_gradients and not owed:
             tracker.histograms(session.gradients(), session.env_steps)
         bar.update(session.env_steps, metrics)
 
@@ -155,10 +165,15 @@ def _iterate(
 
 
 def _finish(
-    session: Session, comparison: Comparison | None, identity: dict[str, Any], folder: RunFolder | None
+    session: Session,
+    comparison: Comparison | None,
+    chosen_by: np.ndarray | None,
+    identity: dict[str, Any],
+    folder: RunFolder | None,
 ) -> DistillResult:
     """Make the student with its record, and write both to the run folder."""
     provenance = provenance_of(identity, session.teacher, session.env_steps)
+    provenance["spent_seeds"] = spent_seeds(session.config, comparison) if comparison else []
     kept = comparison.retention.to_json() if comparison else None
     student = session.student(provenance, kept)
     fidelity = session.measure()
@@ -169,6 +184,7 @@ def _finish(
         fidelity,
         env_id=identity["env_id"],
         config=session.config,
+        selection_returns=chosen_by,
         env_steps=session.env_steps,
         env_restarts=session.restarts.n,
         wall_seconds=time.perf_counter() - session.began,

@@ -8,11 +8,17 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
+from policy_distill.config import DistillConfig
 from policy_distill.environments import without_normalization
-from policy_distill.evaluation import Comparison, Reference, compare_policies
 from policy_distill.interrupts import Interrupts
+from policy_distill.paired import Comparison, compare_policies
 from policy_distill.progress import Progress
+from policy_distill.proof_plan import BATCH, ProofPlan
+from policy_distill.reference import Reference
+from policy_distill.scale import N_EPISODES
+from policy_distill.seeds import PROOF, fresh_start, selection_start
 from policy_distill.session import Session
+from policy_distill.spent import spent_by_teacher
 
 
 def start_reference(session: Session, env: Any) -> AbstractContextManager[Reference | None]:
@@ -20,10 +26,34 @@ def start_reference(session: Session, env: Any) -> AbstractContextManager[Refere
     config = session.config
     if config.eval_episodes == 0:
         return nullcontext()
-    env = without_normalization(env)
-    episodes = (config.eval_episodes, config.eval_seed, config.n_eval_envs)
     limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": session.restarts}
-    return closing(Reference(session.teacher, env, *episodes, **limits))
+    return closing(Reference(session.teacher, without_normalization(env), proof_plan(session), **limits))
+
+
+def proof_plan(session: Session) -> ProofPlan:
+    """Return which episodes prove a run's student; those that chose it scale the proof, and prove nothing."""
+    config = session.config
+    start = config.eval_seed
+    if start == PROOF:
+        # A seed of the user's own is taken as it is.
+        start = fresh_start(start, config.eval_episodes, spent_by_teacher(session.teacher))
+    return ProofPlan(
+        config.eval_episodes,
+        start,
+        batch=BATCH if config.eval_episodes > BATCH else None,
+        scale_seed=selection_start(config.seed),
+        n_scale=max(min(N_EPISODES, config.eval_episodes), config.select_episodes, 2),
+        worst_loss=config.worst_loss or None,
+        n_envs=config.n_eval_envs,
+        max_episode_steps=config.max_episode_steps,
+    )
+
+
+def spent_seeds(config: DistillConfig, comparison: Comparison) -> list[list[int]]:
+    """Return the seeds from and up to which a student has been chosen and proven, for its record."""
+    chosen, start = selection_start(config.seed), comparison.student.seed
+    n_chosen = max(len(comparison.scale.teacher), config.select_episodes)
+    return [[start, start + comparison.student.n_episodes], [chosen, chosen + n_chosen]]
 
 
 def prove(
@@ -38,14 +68,13 @@ def prove(
         advance(n_done)
         interrupts.stop_if_requested(f"after {n_done} episodes of the proof")
 
-    with session.timed("evaluate"), bar.phase("proof", 3 * config.eval_episodes) as advance:
+    plan = proof_plan(session)
+    with session.timed("evaluate"), bar.phase("proof", 3 * plan.n_episodes + 2 * plan.n_scale) as advance:
         return compare_policies(
             session.teacher,
             session.student(),
             without_normalization(env),
-            config.eval_episodes,
-            config.eval_seed,
-            n_envs=config.n_eval_envs,
+            plan,
             on_episode=on_episode,
             reference=reference,
             restarts=session.restarts,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from policy_distill.config import DistillConfig
-from policy_distill.evaluation import Comparison
 from policy_distill.fidelity import Fidelity
 from policy_distill.interfaces import Teacher
+from policy_distill.kept import Retention
+from policy_distill.paired import Comparison
 from policy_distill.runtime import Student
-from policy_distill.statistics import Retention, json_number
+from policy_distill.scale import Scale
+from policy_distill.statistics import json_number
 
 
 @dataclass(frozen=True)
@@ -48,21 +52,35 @@ def evaluation_record(
     *,
     env_id: str,
     config: DistillConfig,
+    selection_returns: np.ndarray | None,
     env_steps: int,
     env_restarts: int,
     wall_seconds: float,
 ) -> dict[str, Any]:
-    """Return the content of `evaluation.json`; without a comparison the returns are left out."""
+    """Return the content of `evaluation.json`; without a comparison the returns are left out.
+
+    `selection_returns` `[n]` are those on which the student was chosen.
+    """
     architecture = student.metadata["architecture"]
     sizes = {
         "teacher": {"n_params": teacher.n_params, "n_bytes": teacher.n_bytes},
         "student": {key: architecture[key] for key in ("n_params", "n_bytes", "macs")},
         "random": {},
     }
-    record: dict[str, Any] = {"env_id": env_id, "seed": config.eval_seed, "n_episodes": config.eval_episodes}
+    proven = comparison.student if comparison else None
+    record: dict[str, Any] = {
+        "env_id": env_id,
+        "seed": proven.seed if proven else config.eval_seed,
+        "n_episodes": proven.n_episodes if proven else 0,
+    }
     for name, size in sizes.items():
         record[name] = {**(getattr(comparison, name).to_json() if comparison else {}), **size}
+    if comparison:
+        record["paired"] = comparison.paired
     record["retention"] = comparison.retention.to_json() if comparison else None
+    if comparison:
+        record |= {"falls": comparison.retention.falls_json(), "scale": comparison.scale.to_json()}
+        record["selection"] = _selection(selection_returns, comparison.scale)
     record |= {
         "agreement": json_number(fidelity.agreement),
         "kl": json_number(fidelity.kl),
@@ -76,6 +94,15 @@ def evaluation_record(
         "wall_seconds": wall_seconds,
     }
     return record
+
+
+def _selection(returns: np.ndarray | None, scale: Scale) -> dict[str, Any] | None:
+    """Return what the student scored where it was chosen, and what share of the teacher's gain there that is."""
+    if returns is None:
+        return None
+    teacher, random = scale.teacher[: len(returns)].mean(), scale.random[: len(returns)].mean()
+    kept = (returns.mean() - random) / (teacher - random) if teacher > random else math.nan
+    return {"return": float(returns.mean()), "retention": json_number(float(kept)), "n_episodes": len(returns)}
 
 
 def _episodes(comparison: Comparison | None) -> dict[str, list[float]]:
@@ -97,14 +124,28 @@ def latency_us(student: Student, n_calls: int = 200) -> float:
     return float(np.median(seconds)) * 1e6
 
 
+def retention_metrics(kept: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the metrics of a retention's record, of the mean; those of an undefined one are None."""
+    undefined = (kept.get("verdict") or {}).get("outcome") == "undefined"
+    known = {} if undefined else kept
+    return {
+        "eval/retention": known.get("mean"),
+        "eval/retention_low": known.get("mean_low"),
+        "eval/retention_high": known.get("mean_ci95", [None])[-1],
+    }
+
+
 def final_metrics(record: dict[str, Any]) -> dict[str, float]:
     """Return the metrics of a finished run from the content of `evaluation.json`; what is undefined is left out."""
     student, teacher, kept = record["student"], record["teacher"], record["retention"] or {}
+    falls, chosen = record.get("falls", {}).get("student", {}), record.get("selection") or {}
     values = {
         **{f"eval/{name}_return": record[name].get("mean") for name in ("student", "teacher", "random")},
-        "eval/retention": kept.get("iqm"),
-        "eval/retention_low": kept.get("ci95", [None])[0],
-        "eval/retention_high": kept.get("ci95", [None])[-1],
+        **retention_metrics(kept),
+        "eval/fall_rate": falls.get("rate"),
+        "eval/fall_rate_high": falls.get("rate_high"),
+        "eval/selection_return": chosen.get("return"),
+        "eval/selection_retention": chosen.get("retention"),
         "model/student_params": student["n_params"],
         "model/teacher_params": teacher["n_params"],
         "model/compression": record["compression"]["params"],

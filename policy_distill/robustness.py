@@ -14,10 +14,11 @@ import numpy as np
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.environments import without_normalization
 from policy_distill.episodes import run_episodes
-from policy_distill.evaluation import Comparison, compare_policies
 from policy_distill.interfaces import Policy
+from policy_distill.paired import Comparison, compare_policies
 from policy_distill.perturb import Condition, parse_conditions
 from policy_distill.perturb_wrappers import Recorder
+from policy_distill.proof_plan import ProofPlan
 from policy_distill.seeds import units_start
 from policy_distill.verdict import MARGIN
 from policy_distill.wrappers import WrapperSpec, apply_wrappers
@@ -34,7 +35,9 @@ def compare_under(
     seed: int,
     *,
     margin: float = MARGIN,
+    worst_loss: float | None = None,
     on_condition: Callable[[str], None] | None = None,
+    max_episode_steps: int | None = None,
 ) -> dict[str, Comparison]:
     """Compare without and under each condition, on the same episode seeds; see `compare`."""
     env = without_normalization(env)
@@ -52,7 +55,9 @@ def compare_under(
         if on_condition:
             on_condition(condition.name)
         make = condition.maker(env, wrappers, scale)
-        found[condition.name] = compare_policies(teacher, student, make, n_episodes, seed, margin=margin)
+        limits: dict[str, Any] = {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
+        plan = ProofPlan(n_episodes, seed, margin=margin, **limits)
+        found[condition.name] = compare_policies(teacher, student, make, plan)
     return found
 
 

@@ -18,6 +18,7 @@ from policy_distill.env_faults import Misbehaviour, check_observations
 from policy_distill.environments import Environments
 from policy_distill.episodes_state import EpisodeLog, row
 from policy_distill.interfaces import Policy
+from policy_distill.interrupts import stop_if_requested
 from policy_distill.packing import same
 from policy_distill.seeds import training_seed
 
@@ -92,13 +93,17 @@ class Collector:
 
         Raises:
             RunFault: where an observation is not finite.
+            Interrupted: within a step, where a run was asked to stop.
         """
         if not self.begun:
             self.begin()
+        if self.log is not None:
+            self.log.trim()
         obs = _allocate(self.envs.obs, n_steps)
         episode_starts = np.empty((n_steps, self.envs.n_envs), dtype=bool)
         masks: list[np.ndarray] = []
         for step in range(n_steps):
+            stop_if_requested("while states were collected")
             # Before anybody acts on it: a policy given NaN fails in ways that hide the cause.
             while (failed := check_observations(self.envs, f"at step {step} of the rollout")) is not None:
                 self.running[failed], self.starts[failed] = 0.0, True
@@ -113,8 +118,6 @@ class Collector:
             if self.log is not None:
                 self.log.took(actions)
             self._advance(actions)
-        if self.log is not None:
-            self.log.trim()
         return Rollout(obs, episode_starts, np.stack(masks) if masked else None, teacher_share)
 
     def _advance(self, actions: np.ndarray) -> None:

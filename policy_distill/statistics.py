@@ -1,93 +1,24 @@
-"""Statistics of episode returns: interquartile means, bootstrap intervals, retention, and what rare falls cost.
+"""Statistics of episode returns: interquartile means, bootstrap intervals, and what rare falls cost.
 
-In: arrays `[n]` of episode returns, paired by seed, or scores of several training seeds. Out: point estimates with 95%
-intervals. The interquartile mean, the percentile bootstrap and its stratified form over training seeds follow Agarwal
-et al. 2021 (arXiv 2108.13264).
+In: arrays `[n]` of episode returns, paired by seed. Out: point estimates with 95% intervals. The interquartile mean and
+the percentile bootstrap follow Agarwal et al. 2021 (arXiv 2108.13264).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-
-from policy_distill.verdict import MARGIN, Verdict, judge
+from scipy.special import ndtr, stdtrit
 
 N_RESAMPLES = 5_000
 """Bootstrap resamples; the end points then move by about 1% of the interval's width from seed to seed."""
 
-MIN_GAIN = 1e-8
-"""A teacher's gain over random, as a share of the returns' size, below which a ratio of gains means nothing."""
+MAX_WITHOUT_GAIN = 0.005
+"""Share of resamples in which the teacher may gain nothing; with more of them a ratio has no interval."""
 
 WORST = 0.05
 """The share of episodes that `worst` looks at."""
-
-
-@dataclass(frozen=True)
-class Retention:
-    """The share of the teacher's gain over a random policy that the student keeps, on paired episode seeds."""
-
-    iqm: float
-    """(student - random) / (teacher - random) of interquartile means; NaN where teacher and random score the same."""
-    ci95: tuple[float, float]
-    """Percentile bootstrap over paired episodes."""
-    mean: float
-    """The same ratio of plain means: falls in rare episodes show here, not in the IQM."""
-    mean_ci95: tuple[float, float]
-    """Interval of `mean`."""
-    n_episodes: int
-    """Paired episodes."""
-    verdict: Verdict
-    """Whether the student is as good as the teacher up to a margin, by the mean return."""
-
-    def __str__(self) -> str:
-        """Return what is read first, rounded."""
-        bounds = ", ".join(f"{bound:.3f}" for bound in self.ci95)
-        return (
-            f"Retention(iqm={self.iqm:.3f}, ci95=({bounds}), mean={self.mean:.3f}, n_episodes={self.n_episodes}, "
-            f"verdict={self.verdict.outcome})"
-        )
-
-    def to_json(self) -> dict[str, object]:
-        """Return JSON values; NaN becomes null."""
-        return {
-            "iqm": json_number(self.iqm),
-            "ci95": [json_number(x) for x in self.ci95],
-            "mean": json_number(self.mean),
-            "mean_ci95": [json_number(x) for x in self.mean_ci95],
-            "n_episodes": self.n_episodes,
-            "verdict": self.verdict.to_json(),
-        }
-
-
-@dataclass(frozen=True)
-class Aggregate:
-    """Scores of several training seeds, on one environment or more, with stratified bootstrap intervals."""
-
-    iqm: float
-    """Interquartile mean over all runs of all environments."""
-    ci95: tuple[float, float]
-    """Its interval: training seeds are drawn anew within each environment. NaN where none has two of them."""
-    mean: float
-    """Mean over all runs."""
-    mean_ci95: tuple[float, float]
-    """Its interval."""
-    median: float
-    """Median over environments of the mean over seeds."""
-    median_ci95: tuple[float, float]
-    """Its interval."""
-    n_runs: int
-    """Runs in all."""
-    n_envs: int
-    """Environments."""
-
-    def to_json(self) -> dict[str, object]:
-        """Return JSON values; NaN becomes null."""
-        values = {name: json_number(getattr(self, name)) for name in ("iqm", "mean", "median")}
-        bounds = {name: [json_number(x) for x in getattr(self, name)] for name in ("ci95", "mean_ci95", "median_ci95")}
-        return {**values, **bounds, "n_runs": self.n_runs, "n_envs": self.n_envs}
 
 
 def json_number(x: float) -> float | None:
@@ -111,79 +42,16 @@ def worst(x: np.ndarray) -> float:
 
 
 def interval(x: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Return the 95% bootstrap interval of the IQM of `x` `[n]`."""
-    return _bootstrap((x,), iqm, seed)
+    """Return the 95% bootstrap interval of the IQM of `x` `[n]`, widened for small n.
 
-
-def retention(
-    student: np.ndarray, teacher: np.ndarray, random: np.ndarray, seed: int = 0, margin: float = MARGIN
-) -> Retention:
-    """Compare returns `[n]` of three policies whose i-th episodes started from the same seed.
-
-    The bootstrap draws whole episodes, the three returns together, so that what a seed does to all of them cancels.
+    The percentile interval of few numbers is too narrow; its percentiles are moved out as far as Student's t with n - 1
+    degrees of freedom lies beyond the normal (Hesterberg 2015, The American Statistician 69(4)).
     """
-    if not student.shape == teacher.shape == random.shape or student.ndim != 1:
-        raise ValueError(f"returns must be paired, [n] each: {student.shape}, {teacher.shape}, {random.shape}")
-    iqm_kept, ci95 = _kept(iqm, student, teacher, random, seed)
-    mean_kept, mean_ci95 = _kept(np.mean, student, teacher, random, seed)
-    verdict = judge(student, teacher, random, margin)
-    return Retention(iqm_kept, ci95, mean_kept, mean_ci95, len(student), verdict)
+    return bootstrap((x,), iqm, seed)
 
 
-def aggregate(scores: Sequence[np.ndarray], seed: int = 0) -> Aggregate:
-    """Aggregate scores such as retentions: one array `[n_runs]` of training seeds for each environment.
-
-    Raises:
-        ValueError: without a score, or with one that is not finite.
-    """
-    if not scores or not all(len(runs) and np.isfinite(runs).all() for runs in scores):
-        raise ValueError("expected at least one finite score for each environment")
-    rng = np.random.default_rng(seed)
-    # One seed of each says nothing of their spread: an interval of no width would be a false one.
-    spread_is_known = any(len(runs) > 1 for runs in scores)
-    # One draw of seeds for all three statistics; each environment draws among its own.
-    drawn = [runs[rng.integers(len(runs), size=(N_RESAMPLES, len(runs)))] for runs in scores]
-
-    def found(statistic: Callable[[list[np.ndarray]], np.ndarray]) -> tuple[float, tuple[float, float]]:
-        low, high = np.percentile(statistic(drawn), [2.5, 97.5]) if spread_is_known else (math.nan, math.nan)
-        return float(statistic(list(scores))), (float(low), float(high))
-
-    return Aggregate(
-        *found(lambda parts: iqm(np.concatenate(parts, axis=-1))),
-        *found(lambda parts: np.concatenate(parts, axis=-1).mean(axis=-1)),
-        *found(lambda parts: np.median(np.stack([part.mean(axis=-1) for part in parts]), axis=0)),
-        n_runs=sum(map(len, scores)),
-        n_envs=len(scores),
-    )
-
-
-def _kept(  # type: ignore[no-untyped-def]
-    centre,  # noqa: ANN001
-    student: np.ndarray,
-    teacher: np.ndarray,
-    random: np.ndarray,
-    seed: int,
-) -> tuple[float, tuple[float, float]]:
-    """Return the share of the gain that is kept, with its interval; NaN where teacher and random score the same."""
-    # Where chance alone tells teacher and random apart, the interval is as wide as that says and the verdict undefined.
-    size = max(np.abs(teacher).max(), np.abs(random).max(), 1e-12)
-    if abs(float(centre(teacher)) - float(centre(random))) <= MIN_GAIN * size:
-        return math.nan, (math.nan, math.nan)
-    samples = (student, teacher, random)
-    return float(_gain_kept(centre)(*samples)), _bootstrap(samples, _gain_kept(centre), seed)
-
-
-def _gain_kept(centre):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    def ratio(student: np.ndarray, teacher: np.ndarray, random: np.ndarray) -> np.ndarray:
-        base = centre(random, axis=-1)
-        # A resample in which the teacher gains nothing has no ratio; NaN there is left out of the percentiles.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((centre(student, axis=-1) - base) / (centre(teacher, axis=-1) - base))
-
-    return ratio
-
-
-def _bootstrap(samples, statistic, seed: int) -> tuple[float, float]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def bootstrap(samples, statistic, seed: int) -> tuple[float, float]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Return the widened 95% percentile interval of `statistic` over resampled episodes; NaN where it has none."""
     if len(samples[0]) < 2:
         return (math.nan, math.nan)
     rng, n = np.random.default_rng(seed), len(samples[0])
@@ -192,7 +60,15 @@ def _bootstrap(samples, statistic, seed: int) -> tuple[float, float]:  # type: i
     for _ in range(N_RESAMPLES // 1000):
         drawn = rng.integers(n, size=(1000, n))
         parts.append(statistic(*(sample[drawn] for sample in samples)))
-    distribution = np.concatenate(parts)
-    finite = distribution[np.isfinite(distribution)]
-    low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (math.nan, math.nan)
+    found = np.concatenate(parts)
+    undefined = ~np.isfinite(found)
+    if undefined.mean() > MAX_WITHOUT_GAIN:
+        return (math.nan, math.nan)
+    low, high = np.percentile(found[~undefined], _percentiles(n))
     return (float(low), float(high))
+
+
+def _percentiles(n: int) -> tuple[float, float]:
+    """Return the percentiles of the bootstrap distribution between which a 95% interval of `n` numbers lies."""
+    tail = float(ndtr(stdtrit(n - 1, 0.025) * math.sqrt(n / (n - 1))))
+    return 100 * tail, 100 * (1 - tail)

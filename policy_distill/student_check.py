@@ -19,6 +19,7 @@ import numpy as np
 from policy_distill.action_check import Shape, check_actions, check_space, n_outputs_of, require, size_of, whole_numbers
 from policy_distill.errors import RunFault, one_line
 from policy_distill.layers import OPS, count_macs
+from policy_distill.pixels import check_images, images_of
 from policy_distill.spaces import example_of
 
 MAX_PATCHES = 2**28
@@ -49,7 +50,9 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         n_outputs //= 2
         require(tensors["log_std"].shape == (n_outputs,), "log σ has another shape than the actions")
     shape = whole_numbers(architecture["input_shape"])
-    require(shape == _feature_shape(record["observation_space"]), "the network takes other features than are observed")
+    check_images(record)
+    features = _feature_shape(record["observation_space"], images_of(record))
+    require(shape == features, "the network takes other features than are observed")
     for layer in architecture["layers"]:
         require(layer["op"] in OPS, f"a layer of the unknown kind {str(layer['op'])[:40]!r}")
         require(("weight" in layer) == (layer["op"] in ("linear", "conv2d")), "a layer with weights that it has not")
@@ -106,12 +109,12 @@ def _check_weights(tensors: Tensors) -> None:
         require(bool(np.isfinite(array).all()), f"weights {name[:40]!r} that are not finite")
 
 
-def _feature_shape(space: Any) -> Shape:
+def _feature_shape(space: Any, images: tuple[str, ...] = ()) -> Shape:
     """As `observations.Featurizer` makes them."""
     kind = space["type"]
     if kind == "Dict":
         return (sum(math.prod(_feature_shape(sub)) for sub in space["spaces"].values()),)
-    if kind == "Box" and space["dtype"] == "uint8" and len(space["shape"]) == 3:
+    if "" in images:
         first, *rest = space["shape"]
         return (first, *rest) if first == min(space["shape"]) else (rest[1], first, rest[0])
     if kind == "Discrete":

@@ -1,26 +1,26 @@
-"""The verdict: is the student as good as its teacher, up to a margin?
+"""Verdicts of non-inferiority: does the student keep the teacher's mean return, up to a margin?
 
-In: paired returns `[n]` of student, teacher and a random policy. Out: a `Verdict` at a stated error rate, after one
-look at the data or several. The question is put to the mean return, since rare falls show there and not in the IQM:
+In: paired returns, and the scale of the proof. Out: a `Verdict`. What is judged is the mean, so that rare falls count,
+which leave the IQM as it is:
 
     X = student - (1 - margin) * teacher - margin * random,     non-inferior: E[X] > 0,     inferior: E[X] < 0
 
-which needs no division by the teacher's gain. Looking repeatedly is paid for by spending the error rate over the looks
-(Lan and DeMets 1983, Biometrika 70(3), with their Pocock-like function); the boundaries come from the recursion of
-Armitage, McPherson and Rowe 1969 (J. R. Stat. Soc. A 132(2)).
+which needs no division by the teacher's gain. Two bets decide, one on each side (`betting.py`). Each errs in 5% at
+most, at every stop, for any distribution of returns, as long as no episode loses more than the floor (for `inferior`:
+wins more). The floor is an assumption, so it is watched: an episode beyond it leaves the verdict undecided.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtr
 
+from policy_distill.betting import ROUNDING, episodes_needed, log_capital
 from policy_distill.errors import RequestError
+from policy_distill.scale import Scale, clearly_gains
 
 MARGIN = 0.05
 """The share of the teacher's gain over random that a non-inferior student may lose."""
@@ -32,6 +32,16 @@ Outcome = Literal["non-inferior", "inferior", "undecided", "undefined"]
 
 
 @dataclass(frozen=True)
+class Beyond:
+    """An episode that lost more than was assumed to be possible."""
+
+    episode: int
+    """Its index: it started from the first seed plus this."""
+    loss: float
+    """What it lost, in gains of the teacher over random."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Whether the student keeps the teacher's mean return up to a margin."""
 
@@ -39,24 +49,40 @@ class Verdict:
     """`undecided` where the episodes do not tell, `undefined` where the teacher does not clearly beat random."""
     margin: float
     """Share of the teacher's gain over random that may be lost."""
+    margin_return: float
+    """The same in units of the return."""
     alpha: float
     """Chance of `non-inferior` for a student exactly at the margin, at most; the same for `inferior`."""
     p_value: float
-    """One-sided, of "the student loses the margin or more", at the last look alone; NaN for fewer than 2 episodes."""
+    """Of "the student loses the margin or more": 1 over the capital of the bet, valid at every stop."""
+    floor: float
+    """What one episode is assumed to lose at most, in gains; NaN where the teacher gains nothing."""
+    declared: bool
+    """True where the user declared the floor; else it is a tenth below the worst random episode."""
     n_episodes: int
     """Paired episodes that it took."""
     n_looks: int
-    """Times that the data was looked at; the boundaries allow for all that were planned."""
+    """Times that the data was looked at; the bets allow for any number."""
+    beyond: Beyond | None
+    """The episode that lost most, where it lost more than the floor."""
+
+    @property
+    def decided(self) -> bool:
+        """True where more episodes change nothing."""
+        return self.outcome in ("non-inferior", "inferior")
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; NaN becomes null."""
+        numbers = {"p_value": self.p_value, "floor": self.floor, "margin_return": self.margin_return}
         return {
             "outcome": self.outcome,
             "margin": self.margin,
             "alpha": self.alpha,
-            "p_value": self.p_value if math.isfinite(self.p_value) else None,
+            **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+            "declared": self.declared,
             "n_episodes": self.n_episodes,
             "n_looks": self.n_looks,
+            "beyond": None if self.beyond is None else {"episode": self.beyond.episode, "loss": self.beyond.loss},
         }
 
 
@@ -67,7 +93,7 @@ def judge(
     margin: float = MARGIN,
     *,
     alpha: float = ALPHA,
-    boundary: float | None = None,
+    scale: Scale | None = None,
     n_looks: int = 1,
 ) -> Verdict:
     """Judge paired returns `[n]`.
@@ -78,7 +104,7 @@ def judge(
         random: of a random policy, from the same seeds.
         margin: share of the teacher's gain over random that may be lost, in (0, 1).
         alpha: one-sided error rate.
-        boundary: the normal score to exceed at this look; that of a single look where None.
+        scale: measured on other episodes; without one these have to do, and the guarantee is approximate.
         n_looks: looks so far, this one included.
 
     Raises:
@@ -86,73 +112,40 @@ def judge(
     """
     check_share("margin", margin)
     check_share("alpha", alpha)
-    boundary = -float(ndtri(alpha)) if boundary is None else boundary
-    score = normal_score(student - (1 - margin) * teacher - margin * random)
+    scale = scale or Scale(teacher, random)
+    x = student - (1 - margin) * teacher - margin * random
     outcome: Outcome = "undecided"
-    if not normal_score(teacher - random) > -float(ndtri(alpha)):
+    beyond, p_value = None, 1.0
+    # On both: the scale is looked at once, however often one looks at the proof.
+    if not (clearly_gains(scale.teacher, scale.random) and clearly_gains(teacher, random)):
         outcome = "undefined"
-    elif score > boundary:
-        outcome = "non-inferior"
-    elif score < -boundary:
-        outcome = "inferior"
-    return Verdict(outcome, margin, alpha, float(ndtr(-score)), len(student), n_looks)
+    else:
+        worst = int(x.argmin())
+        if x[worst] < -scale.stake * (1 + ROUNDING):
+            beyond = Beyond(worst, float(-x[worst] / scale.gain))
+        up, down = log_capital(x / scale.stake), log_capital(-x / scale.stake)
+        p_value = min(1.0, math.exp(-max(up, 0.0))) if beyond is None else 1.0
+        if up >= -math.log(alpha) and beyond is None:
+            outcome = "non-inferior"
+        elif down >= -math.log(alpha) and x.max() <= scale.stake * (1 + ROUNDING):
+            outcome = "inferior"
+    return Verdict(
+        outcome=outcome,
+        margin=margin,
+        margin_return=margin * scale.gain if scale.gain > 0 else math.nan,
+        alpha=alpha,
+        p_value=p_value,
+        floor=scale.floor,
+        declared=scale.worst_loss is not None,
+        n_episodes=len(x),
+        n_looks=n_looks,
+        beyond=beyond,
+    )
 
 
-def normal_score(x: np.ndarray) -> float:
-    """Return the normal score with the tail probability of the t statistic of `x` `[n]` against a mean of 0."""
-    if len(x) < 2:
-        return math.nan
-    mean, error = float(x.mean()), float(x.std(ddof=1)) / math.sqrt(len(x))
-    # Returns that are all equal but for rounding have no spread to divide by.
-    if error <= 1e-12 * max(abs(mean), 1e-300):
-        return math.copysign(math.inf, mean) if mean else 0.0
-    # From the smaller tail: the other one rounds to 1.
-    size = -float(ndtri(stdtr(len(x) - 1, -abs(mean) / error)))
-    return math.copysign(size, mean)
-
-
-@lru_cache(maxsize=32)
-def spending_boundaries(looks: tuple[int, ...], alpha: float = ALPHA) -> tuple[float, ...]:
-    """Return the normal score to exceed at each look so that the chance of exceeding any is `alpha` in all.
-
-    Args:
-        looks: episodes seen at each planned look, rising; the last is the cap.
-        alpha: one-sided error rate over all looks.
-    """
-    # Of use to few, and slow to import.
-    from scipy.optimize import brentq
-
-    times = np.array(looks, dtype=np.float64) / looks[-1]
-    spent = alpha * np.log1p((math.e - 1) * times)
-    boundaries = [-float(ndtri(spent[0]))]
-    grid, density = _continued(boundaries[0] * math.sqrt(times[0]), times[0], None, 0.0)
-    for before, now, share in zip(times[:-1], times[1:], np.diff(spent), strict=True):
-        spread = math.sqrt(now - before)
-        last_grid, last_density = grid, density
-
-        def excess(limit: float) -> float:
-            crossing = last_density * ndtr((last_grid - limit) / spread)  # noqa: B023
-            return float(np.trapezoid(crossing, last_grid)) - share  # noqa: B023
-
-        limit = float(brentq(excess, -8 * math.sqrt(now), 9 * math.sqrt(now)))
-        boundaries.append(limit / math.sqrt(now))
-        grid, density = _continued(limit, now, (last_grid, last_density), spread)
-    return tuple(boundaries)
-
-
-def _continued(
-    limit: float, time: float, last: tuple[np.ndarray, np.ndarray] | None, spread: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a grid and, on it, the density of a Brownian path at `time` that stayed below its limits so far."""
-    grid = np.linspace(-8 * math.sqrt(time), limit, 801)
-    if last is None:
-        return grid, _normal_density(grid, math.sqrt(time))
-    steps = _normal_density(grid[:, None] - last[0][None, :], spread)
-    return grid, np.trapezoid(steps * last[1][None, :], last[0], axis=1)
-
-
-def _normal_density(x: np.ndarray, scale: float) -> np.ndarray:
-    return np.exp(-0.5 * (x / scale) ** 2) / (scale * math.sqrt(2 * math.pi))
+def episodes_for_equal(scale: Scale, margin: float = MARGIN, alpha: float = ALPHA) -> int:
+    """Return how many episodes certify a student that does exactly as its teacher, in every episode."""
+    return episodes_needed(margin / scale.floor, alpha) if scale.gain > 0 else 1
 
 
 def check_share(name: str, value: float) -> None:

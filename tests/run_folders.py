@@ -6,8 +6,9 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.episodes import Evaluation
-from policy_distill.evaluation import Comparison
-from policy_distill.statistics import retention
+from policy_distill.kept import retention
+from policy_distill.paired import Comparison
+from policy_distill.scale import Scale
 
 
 def write_run(path, *, env_id="Lander-v3", student="mlp:8", seed=0, n_episodes=60, n_rows=30, loss=0.02, **config):
@@ -46,7 +47,9 @@ def evaluation_of(rng, n_episodes, loss, env_id):
     }
     lengths = np.ones(n_episodes, np.int64)
     runs = {name: Evaluation(env_id, 0, values, lengths, 1.0) for name, values in returns.items()}
-    found = Comparison(**runs, retention=retention(returns["student"], returns["teacher"], returns["random"]))
+    scale = Scale(returns["teacher"], returns["random"])
+    kept = retention(returns["student"], returns["teacher"], returns["random"], scale=scale)
+    found = Comparison(**runs, retention=kept, scale=scale)
     return {
         "env_id": env_id,
         "seed": 0,
@@ -54,6 +57,9 @@ def evaluation_of(rng, n_episodes, loss, env_id):
         **{name: run.to_json() for name, run in runs.items()},
         "teacher": {**runs["teacher"].to_json(), "n_params": 5000, "n_bytes": 20_000},
         "retention": found.retention.to_json(),
+        "falls": found.retention.falls_json(),
+        "scale": scale.to_json(),
+        "selection": {"return": returns["student"][:10].mean(), "retention": 1 - loss, "n_episodes": 10},
         "agreement": 0.97,
         "kl": 0.01,
         "episodes": {name: values.tolist() for name, values in returns.items()},

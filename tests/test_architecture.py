@@ -9,11 +9,14 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each stage may import its own and earlier ones. Folders stand for all modules in them.
 ORDER = [
-    ["errors", "version", "interfaces", "threads", "background", "wording", "seeds"],
+    ["errors", "version", "interfaces", "masks", "threads", "background", "wording", "seeds"],
     ["plain_file"],
+    ["betting", "falls", "scale"],
     ["verdict"],
-    ["statistics"],
-    ["spaces", "observations", "actions", "layers", "plan"],
+    ["statistics", "proof_plan", "spent"],
+    ["kept", "paired_returns"],
+    ["training_seeds"],
+    ["spaces", "pixels", "observations", "measuring", "actions", "layers", "plan"],
     ["action_check"],
     ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
     ["schedule", "feature_layout", "recovery", "restarts"],
@@ -26,10 +29,13 @@ ORDER = [
     ["environment_list"],
     ["environments", "vector_environments"],
     ["folder_lock", "fit", "actors", "device", "frame_stack"],
+    ["episode_limit", "episode_trace"],
     ["episodes"],
     ["teachers"],
     ["sources"],
     ["evaluation"],
+    ["reference"],
+    ["paired"],
     ["robustness"],
     ["episodes_state"],
     ["rollout", "shared_frames"],
@@ -43,12 +49,14 @@ ORDER = [
     ["rescue"],
     ["session_state"],
     ["checkpoint", "result", "tracking", "exporters"],
+    ["standpoint"],
     ["report"],
     ["loop", "benchmark"],
     ["commands"],
     ["cli", "__main__"],
 ]
-SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"run", "suite", "results", "__init__"}
+SHARED = {"__init__", "run", "suite", "results", "second_block", "calibration", "simulations"}
+SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - SHARED
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
 # A late import inside a function, so that acting does not pay for torch.

@@ -9,7 +9,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.comparison import compare
 from policy_distill.errors import RequestError, RunFault
-from policy_distill.evaluation import compare_policies, evaluate
+from policy_distill.evaluation import evaluate
+from policy_distill.paired import compare_policies
+from policy_distill.proof_plan import ProofPlan
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 
 
@@ -118,19 +120,21 @@ def test_a_teacher_compared_with_itself_keeps_everything():
 
 def test_a_comparison_reports_every_episode():
     done = []
-    found = compare_policies(cartpole_teacher(), cartpole_teacher(), "CartPole-v1", 5, 0, on_episode=done.append)
+    found = compare_policies(
+        cartpole_teacher(), cartpole_teacher(), "CartPole-v1", ProofPlan(5, 0), on_episode=done.append
+    )
     # The student's episodes are counted one by one; those of a process beside this one from time to time.
     assert done == sorted(done)
     assert max(n for n in done if n <= 5) == 5
-    assert max(done) <= 15
+    assert max(done) <= 3 * 5 + 2 * 5
     assert found.random.mean < 60 < found.teacher.mean
 
 
 def test_a_proof_is_the_same_in_one_process_and_in_two(monkeypatch):
     found = {}
     for idle in (True, False):
-        monkeypatch.setattr("policy_distill.evaluation.has_idle_core", lambda idle=idle: idle)
-        found[idle] = compare_policies(cartpole_teacher(), Hasty(), "CartPole-v1", 6, 3)
+        monkeypatch.setattr("policy_distill.reference.has_idle_core", lambda idle=idle: idle)
+        found[idle] = compare_policies(cartpole_teacher(), Hasty(), "CartPole-v1", ProofPlan(6, 3))
     for name in ("teacher", "student", "random"):
         assert np.array_equal(getattr(found[True], name).returns, getattr(found[False], name).returns)
     assert found[True].retention == found[False].retention
@@ -141,7 +145,7 @@ def test_what_fails_beside_this_process_fails_here():
         return Corridor(nan_at=3)
 
     with pytest.raises(RunFault, match="nan"):
-        compare_policies(corridor_teacher(), corridor_teacher(), broken, 4, 0)
+        compare_policies(corridor_teacher(), corridor_teacher(), broken, ProofPlan(4, 0))
 
 
 def test_any_object_with_predict_is_evaluated():

@@ -199,11 +199,11 @@ def test_results_are_made_from_run_folders(tmp_path, capsys):
     assert [row[2] for row in rows] == ["mlp:4", "mlp:8"]
     small, large = rows
     assert small[4].startswith("0.70")
-    assert large[4].startswith("0.979")
-    assert (small[5], large[5]) == ("0 of 3", "3 of 3")
-    assert large[6:9] == ["80", "62.5", "30,000"]
+    assert large[4] == "0.980, range 0.979 to 0.981"
+    assert (small[6], large[6]) == ("0 of 3", "3 of 3")
+    assert large[7:10] == ["80", "62.5", "30,000"]
     assert "1 students of fewer than 3" in text
-    assert "6 runs on 1 environments" in text
+    assert "6 runs on 1 environments: 0.84" in text
     with pytest.raises(RequestError, match=r"experiments\.suite"):
         main(Results((tmp_path / "suite" / "alone",), tmp_path / "none.md"))
 

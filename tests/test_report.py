@@ -12,8 +12,8 @@ from policy_distill.cli import main
 from policy_distill.errors import RequestError
 from policy_distill.loop import distill
 from policy_distill.report import library
-from policy_distill.report.read_run import read_run
-from policy_distill.report.suite_charts import pareto
+from policy_distill.report.read_run import find_runs, read_run
+from policy_distill.report.suite_charts import cells, overall, pareto, suite_charts
 from policy_distill.report.video import record_video
 from policy_distill.report.write import write_report
 from policy_distill.tracking.jsonl import read_metrics
@@ -179,6 +179,43 @@ def test_a_suite_aggregates_seeds_and_leaves_unfinished_runs_out(suite_page, tmp
     (tmp_path / "begun" / "evaluation.json").unlink()
     words = " ".join(Elements(write_report(tmp_path).read_text()).words)
     assert "1 of the runs have not ended" in words
+
+
+def test_seeds_that_differ_have_an_interval_and_seeds_that_agree_a_range(tmp_path):
+    for seed, loss in enumerate((0.0, 0.1, 0.2)):
+        write_run(tmp_path / f"apart-{seed}", student="mlp:4", seed=seed, loss=loss)
+        write_run(tmp_path / f"alike-{seed}", student="mlp:8", seed=seed, loss=0.1)
+    words = Elements(write_report(tmp_path).read_text()).words
+    # Student's t of three seeds that are 0.1 apart: 4.303 * 0.1 / sqrt(3) = 0.248.
+    assert "0.901 [0.653, 1.149]" in words
+    assert "0.901, range 0.900 to 0.902" in words
+
+
+def test_runs_whose_episodes_are_not_known_have_a_range_and_a_single_one_has_neither(tmp_path):
+    for seed, loss in enumerate((0.0, 0.1, 0.2)):
+        folder = write_run(tmp_path / f"run-{seed}", seed=seed, loss=loss)
+        record = json.loads((folder / "evaluation.json").read_text())
+        del record["episodes"]
+        (folder / "evaluation.json").write_text(json.dumps(record))
+    words = Elements(write_report(tmp_path).read_text()).words
+    assert any(re.fullmatch(r"0.901, range 0.80\d to 1.00\d", word) for word in words)
+    (found,) = cells(find_runs(tmp_path).runs[:1])
+    assert (found.retention.kind, overall([found]).kind) == ("none", "none")
+
+
+def test_a_student_of_a_useless_teacher_is_counted_and_ranks_nowhere(tmp_path):
+    useless = write_run(tmp_path / "useless", student="mlp:2", env_id="Useless-v0")
+    record = json.loads((useless / "evaluation.json").read_text())
+    record["episodes"]["teacher"] = record["episodes"]["random"]
+    (useless / "evaluation.json").write_text(json.dumps(record))
+    write_run(tmp_path / "good")
+    found = cells(find_runs(tmp_path).runs)
+    total = overall(found)
+    assert [cell.retention.kind for cell in found] == ["none", "undefined"]
+    assert (total.n_groups, total.n_undefined) == (1, 1)
+    front, _ = suite_charts(found)
+    assert [row["env"] for row in front.spec["data"]["values"]] == ["Lander-v3"]
+    assert "undefined" in Elements(write_report(tmp_path).read_text()).words
 
 
 def test_a_run_that_has_not_ended_has_a_page_too(tmp_path):

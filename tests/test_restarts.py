@@ -14,8 +14,10 @@ from policy_distill.cli import guarded
 from policy_distill.environments import open_environments
 from policy_distill.episodes import run_episodes
 from policy_distill.errors import RunFault
-from policy_distill.evaluation import compare_policies, evaluate
+from policy_distill.evaluation import evaluate
 from policy_distill.loop import distill
+from policy_distill.paired import compare_policies
+from policy_distill.proof_plan import ProofPlan
 from policy_distill.restarts import Restarts
 from policy_distill.seeds import SELECTION, measured_seed, training_seed
 from policy_distill.tracking.jsonl import read_metrics
@@ -34,7 +36,7 @@ class Trips(gymnasium.Wrapper):
     """Fails in the middle of an episode of some seeds, where that is begun for one of `attempts` times."""
 
     seeds: ClassVar[set[int]] = set()
-    attempts = (1, 3, 5, 7, 9)
+    attempts = (1, 3, 5, 7, 9, 11)
     what = "raises"
     made: ClassVar[Counter] = Counter()
 
@@ -68,14 +70,14 @@ class Trips(gymnasium.Wrapper):
 
 @pytest.fixture(autouse=True)
 def trips():
-    Trips.seeds, Trips.what, Trips.attempts = set(), "raises", (1, 3, 5, 7, 9)
+    Trips.seeds, Trips.what, Trips.attempts = set(), "raises", (1, 3, 5, 7, 9, 11)
     Trips.made.clear()
     return Trips
 
 
 @pytest.fixture
 def one_core(monkeypatch):
-    monkeypatch.setattr("policy_distill.evaluation.has_idle_core", lambda: False)
+    monkeypatch.setattr("policy_distill.reference.has_idle_core", lambda: False)
 
 
 def cart_pole():
@@ -151,18 +153,19 @@ def test_draws_are_in_step_where_nobody_goes_back_and_the_old_ones_are_forgotten
 def test_a_run_whose_judging_proof_and_measurement_failed_is_the_one_that_did_not(
     tmp_path, monkeypatch, trips, beside, what
 ):
-    monkeypatch.setattr("policy_distill.evaluation.has_idle_core", lambda: beside)
+    monkeypatch.setattr("policy_distill.reference.has_idle_core", lambda: beside)
     trips.what = what
     for name, seeds in (("whole", ()), ("faulty", (1, 4, SELECTION, measured_seed(0, 1, 0)))):
         trips.made.clear()
         trips.seeds = set(seeds)
-        distill(pendulum_teacher(), pendulum, "mlp:8", out=tmp_path / name, env_restarts=12, **QUICK)
+        distill(pendulum_teacher(), pendulum, "mlp:8", out=tmp_path / name, env_restarts=20, **QUICK)
     whole, nothing, none = without_restarts(contents(tmp_path / "whole"))
     faulty, counts, total = without_restarts(contents(tmp_path / "faulty"))
     assert faulty == whole
     assert (nothing, none) == ([0] * 5, 0)
-    # One for each of four judgements; three policies in two episodes of the proof; one in the measurement.
-    assert (counts, total) == ([1, 2, 3, 4, 11], 11)
+    # One for each of four judgements; teacher and random policy in one episode that scales the proof; three policies in
+    # two episodes of the proof; one in the measurement.
+    assert (counts, total) == ([1, 2, 3, 4, 13], 13)
 
 
 def test_without_restarts_nothing_is_counted(tmp_path):
@@ -205,12 +208,12 @@ def test_a_limit_is_shared_with_a_process_beside():
 
 
 def test_what_the_process_beside_used_up_is_not_there_for_the_second_attempt_here(trips, monkeypatch, caplog):
-    monkeypatch.setattr("policy_distill.evaluation.has_idle_core", lambda: True)
+    monkeypatch.setattr("policy_distill.reference.has_idle_core", lambda: True)
     trips.seeds, trips.attempts, parent = {0}, range(1, 100), os.getpid()
     # The student's own episodes, in this process, are whole.
     monkeypatch.setattr(trips, "raises", lambda self, obs, reward: _fail_unless(os.getpid() == parent, obs, reward))
     restarts = Restarts(2)
-    found = compare_policies(cartpole_teacher(), cartpole_teacher(), cart_pole, 2, 0, restarts=restarts)
+    found = compare_policies(cartpole_teacher(), cartpole_teacher(), cart_pole, ProofPlan(2, 0), restarts=restarts)
     assert found.retention.iqm == 1.0
     assert restarts.n == restarts.beside().n_here == 2
 

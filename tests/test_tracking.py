@@ -420,6 +420,8 @@ def test_a_suite_is_one_run_with_the_table_of_its_students(tmp_path):
     (row,) = [row for row in run["history"] if "students/nrows" in row]
     assert row["students/nrows"] == 3
     assert run["summary"]["n_runs"] == 3
+    assert (run["summary"]["retention"]["n_runs"], run["summary"]["retention"]["kind"]) == (3, "range")
+    assert run["summary"]["retention"]["mean"] == pytest.approx(0.98, abs=0.002)
     track_suite("disabled", tmp_path / "other", folders)
     assert not (tmp_path / "other").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
-from policy_distill.commands.output import Output, interval_text, table
+from policy_distill.commands.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
 
 
@@ -31,12 +32,19 @@ class Compare:
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
-    seed: int = 0
-    """Episode i starts from reset(seed=SEED + i), for all three."""
+    max_episode_steps: int = 0
+    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
+    registered with, or 27,000 where it has none."""
+    seed: int | None = None
+    """Episode i starts from reset(seed=SEED + i), for all three; by itself from a block of seeds that neither the
+    teacher's training nor the student's own proof has used."""
     margin: float = 0.05
     """Share of the teacher's gain over random that a non-inferior student may lose, by the mean return."""
+    worst_loss: float | None = None
+    """What one episode may lose at most, in gains of the teacher over random. Verdict and lower bound rest on it; by
+    itself it is a tenth more than what the worst random episode loses."""
     until_certain: bool = False
-    """Run batches until the verdict is clear or --max-episodes are run; its error rate of 5% allows for the looks."""
+    """Run batches until the verdict is clear or --max-episodes are run; verdict and bound hold at every stop."""
     max_episodes: int = 1000
     """Episodes at most with --until-certain."""
     perturb: str | None = None
@@ -65,6 +73,7 @@ class Compare:
         from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.errors import RequestError
         from policy_distill.sources import load_policy
+        from policy_distill.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 
         if not self.student:
@@ -77,21 +86,25 @@ class Compare:
         options = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
         teacher = load_policy(self.teacher, env, trust=self.trust, **options)
         say_applied(teacher)
-        records, rows = [], []
-        for path in self.student:
-            student = load_policy(path, env, trust=self.trust)
-            record, parts = self._record(teacher, student, env)
+        students = [load_policy(path, env, trust=self.trust) for path in self.student]
+        seed = choose_seed(self.seed, max(self.episodes, self.max_episodes), teacher, *students)
+        records, rows, found = [], [], []
+        for path, student in zip(self.student, students, strict=True):
+            comparison, record = self._record(teacher, student, env, seed)
+            parts = tables(record)
+            found.append(comparison)
             records.append({**record, "student_file": str(path)})
             rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
                 print("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
-        record = records[0] if len(records) == 1 else _together(records)
-        self._show(record)
+        total = aggregated(found) if len(found) > 1 else None
+        record = _together(records, total) if total else records[0]
+        self._show(record, total)
         self._write(record)
         self.tracking.log(self.student[0], record, rows)
         return 0
 
-    def _record(self, teacher: Any, student: Any, env: str) -> tuple[dict[str, Any], list[str]]:
+    def _record(self, teacher: Any, student: Any, env: str, seed: int) -> tuple[Any, dict[str, Any]]:
         from policy_distill.comparison import fidelity_on_own_states
         from policy_distill.interfaces import Teacher
         from policy_distill.runtime import Student
@@ -99,49 +112,32 @@ class Compare:
 
         under = {}
         if self.perturb is not None:
-            under = self._perturbed(teacher, student, env)
+            under = self._perturbed(teacher, student, env, seed)
             found = under["none"]
         else:
-            found = self._plain(teacher, student, env)
+            found = self._plain(teacher, student, env, seed)
         record = comparison_record(found)
         if isinstance(teacher, Teacher) and isinstance(student, Student):
-            fidelity = fidelity_on_own_states(teacher, student, env, self.seed)
+            fidelity = fidelity_on_own_states(teacher, student, env, self.seed or 0)
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
         if under:
             record["perturbed"] = {name: comparison_record(one) for name, one in under.items()}
-        return record, tables(record)
+        return found, record
 
-    def _plain(self, teacher: Any, student: Any, env: str) -> Any:
-        from policy_distill.comparison import compare_until_certain
-        from policy_distill.evaluation import compare_policies
+    def _plain(self, teacher: Any, student: Any, env: str, seed: int) -> Any:
+        from policy_distill.paired import compare_policies
         from policy_distill.progress import Progress
+        from policy_distill.proof_plan import ProofPlan
 
-        total = 3 * self.episodes
+        cap, batch = self.episodes, None
         if self.until_certain:
-            total = self.max_episodes
-        with Progress(total, description="episodes", enabled=not self.json) as bar:
-            if self.until_certain:
-                return compare_until_certain(
-                    teacher,
-                    student,
-                    env,
-                    self.episodes,
-                    self.seed,
-                    self.margin,
-                    self.max_episodes,
-                    on_batch=lambda done, _: bar.update(done, {}),
-                )
-            return compare_policies(
-                teacher,
-                student,
-                env,
-                self.episodes,
-                self.seed,
-                margin=self.margin,
-                on_episode=lambda done: bar.update(done, {}),
-            )
+            cap, batch = self.max_episodes, self.episodes
+        limits: dict[str, Any] = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
+        plan = ProofPlan(cap, seed, batch, margin=self.margin, **limits)
+        with Progress(3 * cap + 2 * plan.n_scale, description="episodes", enabled=not self.json) as bar:
+            return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
 
-    def _perturbed(self, teacher: Any, student: Any, env: str) -> dict[str, Any]:
+    def _perturbed(self, teacher: Any, student: Any, env: str, seed: int) -> dict[str, Any]:
         from policy_distill.perturb import parse_conditions
         from policy_distill.progress import Progress
         from policy_distill.robustness import compare_under
@@ -155,19 +151,20 @@ class Compare:
                 env,
                 perturb,
                 self.episodes,
-                self.seed,
+                seed,
                 margin=self.margin,
+                worst_loss=self.worst_loss,
                 on_condition=lambda _: bar.update(next(n_done), {}),
+                max_episode_steps=self.max_episode_steps,
             )
 
-    def _show(self, record: dict[str, Any]) -> None:
+    def _show(self, record: dict[str, Any], total: Any) -> None:
         """Print the JSON object, or what several students come to together."""
         if self.json:
             Output(True).show(record, [])
-        elif "students" in record:
-            total = record["aggregate"]
-            rows = [("retention over students, IQM [95%]", interval_text(total, 3) if total else "undefined")]
-            print(table(rows))
+        elif total:
+            iqm = "undefined" if math.isnan(total.iqm) else f"{total.iqm:.3f}"
+            print(table([("retention over students, mean [95%]", total.text()), ("IQM", iqm)]))
 
     def _write(self, record: dict[str, Any]) -> None:
         if self.out is None:
@@ -177,5 +174,6 @@ class Compare:
         print(f"written to {write_comparison(self.out, self.student, record)}", file=sys.stderr)
 
 
-def _together(records: list[dict[str, Any]]) -> dict[str, Any]:
-    return {**{k: records[0][k] for k in ("env_id", "seed", "teacher")}, "students": records, **aggregated(records)}
+def _together(records: list[dict[str, Any]], total: Any) -> dict[str, Any]:
+    shared = {key: records[0][key] for key in ("env_id", "seed", "teacher")}
+    return {**shared, "students": records, "aggregate": total.to_json()}

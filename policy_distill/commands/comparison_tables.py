@@ -24,20 +24,22 @@ def comparison_record(found: Any) -> dict[str, Any]:
         "env_id": found.teacher.env_id,
         "seed": found.teacher.seed,
         "n_episodes": found.teacher.n_episodes,
+        "paired": found.paired,
         **{name: evaluation.to_json() for name, evaluation in policies.items()},
         "retention": found.retention.to_json(),
         "verdict": found.retention.verdict.to_json(),
+        "falls": found.retention.falls_json(),
+        "scale": found.scale.to_json(),
     }
 
 
-def aggregated(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the `aggregate` of the retentions of several training seeds; None where one is undefined."""
-    import numpy as np
+def aggregated(found: list[Any]) -> Any:
+    """Return the `AcrossSeeds` of the `Comparison`s of several training seeds."""
+    from policy_distill.paired_returns import PairedReturns
+    from policy_distill.training_seeds import SeedGroup, across_seeds
 
-    from policy_distill.statistics import aggregate
-
-    kept = [record["retention"]["iqm"] for record in records]
-    return {"aggregate": None if None in kept else aggregate([np.array(kept)]).to_json()}
+    returns = [(one.student.returns, one.teacher.returns, one.random.returns, one.teacher.seed) for one in found]
+    return across_seeds([SeedGroup(found[0].teacher.env_id, tuple(PairedReturns(*one) for one in returns))])
 
 
 def verdict_text(verdict: dict[str, Any]) -> str:

@@ -25,6 +25,9 @@ class Evaluate:
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes; each is run to its end."""
+    max_episode_steps: int = 0
+    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
+    registered with, or 27,000 where it has none."""
     seed: int = 0
     """Episode i starts from reset(seed=SEED + i)."""
     stochastic: bool = False
@@ -50,13 +53,15 @@ class Evaluate:
         wrappers = self.wrapper or None
         policy = load_policy(self.policy, env, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
         say_applied(policy)
-        found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic)
+        limit = {"max_episode_steps": self.max_episode_steps}
+        found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limit)
         record = {
             "policy": str(self.policy),
             "env_id": found.env_id,
             "seed": self.seed,
             "n_episodes": found.n_episodes,
             "deterministic": not self.stochastic,
+            "paired": found.paired,
             **found.to_json(),
             "min": float(found.returns.min()),
             "max": float(found.returns.max()),

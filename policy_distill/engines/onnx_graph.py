@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 from policy_distill.engines.onnx_builder import Graph, tensor_type
 from policy_distill.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
 from policy_distill.engines.perceptron import fold, foldable
-from policy_distill.observations import Part, channels_first
+from policy_distill.observations import Part
+from policy_distill.pixels import channels_first
 from policy_distill.plan import Plan
 
 OPSET = 17

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation import compare_policies
 from policy_distill.exporters.parity import Reference, action_span, reference_of
 from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, Run
+from policy_distill.paired import compare_policies
+from policy_distill.proof_plan import ProofPlan
 from policy_distill.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
 from policy_distill.runtime import Student
 
@@ -92,7 +93,7 @@ def loss_report(
     """
     kept = None
     if env is not None and n_episodes > 0:
-        found = compare_policies(student, _Running(student, run), env, n_episodes, seed)
+        found = compare_policies(student, _Running(student, run), env, ProofPlan(n_episodes, seed))
         kept = {**found.retention.to_json(), "n_episodes": n_episodes}
         kept |= {"float_return": found.teacher.mean, "int8_return": found.student.mean}
     return {

@@ -24,7 +24,8 @@ from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
 from policy_distill.exporters.table import Run
 from policy_distill.layers import output_shapes
-from policy_distill.observations import Part, channels_first, is_image
+from policy_distill.observations import Part
+from policy_distill.pixels import channels_first, is_image
 from policy_distill.plan import Plan
 from policy_distill.quantization import QuantizedLayer
 from policy_distill.runtime import Student
@@ -166,15 +167,16 @@ def _part(part: Part, space: dict[str, Any], plan: Plan) -> dict[str, Any]:
         "mean": [] if normalizer is None else normalizer.mean.ravel().tolist(),
         "scale": [] if normalizer is None else normalizer.scale.ravel().tolist(),
         "clip": None if normalizer is None or not np.isfinite(normalizer.clip) else normalizer.clip,
-        "factor": 1.0 if scale is None or not is_image(space) else float(scale),
+        "factor": 1.0 if scale is None else float(scale),
         "is_image": alone,
         "channels_last": not alone and _sb3_transposes(space),
+        "to_front": alone and not channels_first(part.shape) and not _sb3_transposes(space),
     }
 
 
 def _sb3_transposes(space: dict[str, Any]) -> bool:
     """Say whether SB3 puts the channels of this space first: images of bytes from 0 to 255 with channels last."""
-    return is_image(space) and space["low"] == 0 and space["high"] == 255 and not channels_first(tuple(space["shape"]))
+    return is_image(space) and not channels_first(tuple(space["shape"]))
 
 
 def _copy(

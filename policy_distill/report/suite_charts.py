@@ -5,15 +5,18 @@ In: several `Run`s. Out: the Pareto front of return kept against parameters, all
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from policy_distill.paired_returns import PairedReturns
 from policy_distill.report.grouping import grouped, is_defined
-from policy_distill.report.marks import TEACHER, Chart, layered, number, tooltip
+from policy_distill.report.marks import RANDOM, TEACHER, Chart, layered, number, tooltip
 from policy_distill.report.read_run import Run
-from policy_distill.statistics import Aggregate, aggregate, json_number
+from policy_distill.statistics import iqm, json_number
+from policy_distill.training_seeds import AcrossSeeds, SeedGroup, across_seeds, range_over
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Cell:
     teacher: str
     student: str
     runs: list[Run]
-    retention: Aggregate | None
+    retention: AcrossSeeds | None
     """Over the training seeds, without those where it is undefined; None where there is no other."""
 
     def mean(self, *path: str) -> float | None:
@@ -36,19 +39,18 @@ class Cell:
 def cells(runs: list[Run]) -> list[Cell]:
     """Return the groups of finished runs that differ in their seed alone, sorted by environment and size."""
     groups = grouped(runs)
-    found = [Cell(one.env_id, one.teacher, one.student, one.runs, _retention(one.runs)) for one in groups]
+    found = [Cell(one.env_id, one.teacher, one.student, one.runs, _across([one.runs])) for one in groups]
     return sorted(found, key=lambda cell: (cell.env_id, cell.teacher, cell.mean("student", "n_params") or 0))
 
 
-def overall(found: list[Cell]) -> Aggregate | None:
-    """Return the retention over all cells, training seeds drawn within each."""
-    scores = [scores for cell in found if (scores := _scores(cell.runs)) is not None]
-    return aggregate(scores) if scores else None
+def overall(found: list[Cell]) -> AcrossSeeds | None:
+    """Return the mean retention over all cells; those where it is undefined are counted and left out."""
+    return _across([cell.runs for cell in found if cell.retention is not None])
 
 
 def suite_charts(found: list[Cell]) -> list[Chart]:
     """Return what there is to draw of a suite."""
-    rows = [_row(cell) for cell in found if cell.retention is not None]
+    rows = [_row(cell) for cell in found if cell.retention is not None and math.isfinite(cell.retention.mean)]
     return [] if not rows else [_pareto(rows), _intervals(rows)]
 
 
@@ -103,13 +105,13 @@ def _intervals(rows: list[dict[str, Any]]) -> Chart:
                 "y": y,
                 "x": number("low", "return kept", zero=False),
                 "x2": {"field": "high"},
-                "color": {**_env(), "legend": None},
+                "color": {"condition": {"test": "datum.span == 'range'", "value": RANDOM}, **_env(), "legend": None},
             },
         }
         layers.insert(1, spans)
     note = (
-        "IQM over training seeds with a 95% stratified bootstrap interval where there are several; "
-        "the dashed line is the teacher."
+        "Mean over training seeds, with a 95% interval over seeds and episodes; in grey the range of the seeds, where "
+        "they do not give one. The dashed line is the teacher."
     )
     return Chart("Retention of every student", note, layered(layers, rows, height=max(80, 26 * len(rows))))
 
@@ -120,27 +122,35 @@ def _env() -> dict[str, Any]:
 
 def _row(cell: Cell) -> dict[str, Any]:
     assert cell.retention is not None
-    low, high = map(json_number, cell.retention.ci95)
+    low, high = map(json_number, (cell.retention.low, cell.retention.high))
     return {
         "env": cell.env_id,
         "student": cell.student,
         "label": f"{cell.env_id}  {cell.student}  {cell.teacher}",
         "params": max(cell.mean("student", "n_params") or 1, 1),
-        "kept": cell.retention.iqm,
+        "kept": cell.retention.mean,
         "low": low,
         "high": high,
+        "span": cell.retention.kind,
         "seeds": cell.retention.n_runs,
     }
 
 
-def _scores(runs: list[Run]) -> np.ndarray | None:
-    values = [_at(run.evaluation, ("retention", "iqm")) for run in runs if is_defined(run)]
-    return np.array(values, dtype=np.float64) if values else None
+def _across(groups: list[list[Run]]) -> AcrossSeeds | None:
+    """Return what runs keep over the training seeds of each group, but for those where it is undefined; None for none.
 
-
-def _retention(runs: list[Run]) -> Aggregate | None:
-    scores = _scores(runs)
-    return None if scores is None else aggregate([scores])
+    Where a run does not say its episodes, the range over the runs.
+    """
+    groups = [defined for runs in groups if (defined := [run for run in runs if is_defined(run)])]
+    paired = [[PairedReturns.of_record(run.evaluation) for run in runs] for runs in groups]
+    proofs = [SeedGroup(runs[0].env_id, tuple(filter(None, one))) for runs, one in zip(groups, paired, strict=True)]
+    if proofs and all(len(proof.runs) == len(runs) for proof, runs in zip(proofs, groups, strict=True)):
+        return across_seeds(proofs)
+    kept = [[_at(run.evaluation, ("retention", "mean")) for run in runs] for runs in groups]
+    iqms = [_at(run.evaluation, ("retention", "iqm")) for runs in groups for run in runs]
+    if not kept or any(None in runs for runs in kept):
+        return None
+    return range_over([np.array(runs) for runs in kept], math.nan if None in iqms else float(iqm(np.array(iqms))))
 
 
 def _at(values: Any, path: tuple[str, ...]) -> float | None:

@@ -47,37 +47,16 @@ def perturbed(records: dict[str, Any]) -> Table:
 
 def students(found: list[Cell]) -> Table:
     """Return the table of a suite's students, over their training seeds."""
-    header = (
-        "environment",
-        "teacher",
-        "student",
-        "seeds",
-        "retention, IQM",
-        "95%",
-        "parameters",
-        "x fewer",
-        "steps",
-        "s",
-    )
+    header = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "parameters", "x fewer")
     rows = []
     for cell in found[:MAX_LISTED]:
         kept = cell.retention
-        known = kept is not None and math.isfinite(kept.ci95[0])
-        bounds = f"{kept.ci95[0]:.3f} to {kept.ci95[1]:.3f}" if kept is not None and known else ""
-        numbers = ("undefined" if kept is None else kept.iqm, bounds)
+        numbers = ("undefined", "") if kept is None else (kept.text(), kept.iqm if math.isfinite(kept.iqm) else "")
         sizes = [cell.mean("student", "n_params"), times_fewer(cell.mean("compression", "params"))]
         costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
-        rows.append(
-            (
-                cell.env_id,
-                cell.teacher,
-                cell.student,
-                _seeds(cell),
-                *numbers,
-                *("" if x is None else x for x in sizes + costs),
-            )
-        )
-    return Table("Students", header, rows)
+        known = ("" if x is None else x for x in sizes + costs)
+        rows.append((cell.env_id, cell.teacher, cell.student, _seeds(cell), *numbers, *known))
+    return Table("Students", (*header, "steps", "s"), rows)
 
 
 def _seeds(cell: Cell) -> str:

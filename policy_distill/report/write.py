@@ -17,10 +17,12 @@ from policy_distill.report.read_run import Found, Run, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
 from policy_distill.student_file import write_atomically
+from policy_distill.training_seeds import AcrossSeeds
 from policy_distill.wording import next_step, times, times_fewer
 
 LOG = logging.getLogger("policy_distill")
 
+UNDEFINED = "the teacher's returns are not told apart from random ones"
 VERDICTS = {"non-inferior": "good", "inferior": "bad"}
 
 
@@ -99,9 +101,7 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
         (f"{len({c.env_id for c in found})}", "environments", ""),
     ]
     if total is not None:
-        kept = total.to_json()
-        how = "over all runs, stratified bootstrap" if total.n_runs > total.n_envs else "one training seed of each"
-        figures.append(_kept_figure(kept, how))
+        figures.append(_overall_figure(total))
     return Page(
         title=folder.resolve().name,
         subtitle="what small students keep of their teachers",
@@ -165,9 +165,20 @@ def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
     return (times_fewer(ratio), "parameters", f"{what}; the student has {n_params:,}")
 
 
+def _overall_figure(total: AcrossSeeds) -> tuple[str, str, str]:
+    words = {
+        "interval": f"95%: [{total.low:.3f}, {total.high:.3f}]; over seeds and episodes",
+        "range": f"range {total.low:.3f} to {total.high:.3f} of the training seeds",
+        "none": "no interval; one training seed of each",
+        "undefined": UNDEFINED,
+    }
+    value = "undefined" if total.kind == "undefined" else f"{total.mean:.3f}"
+    return (value, "return kept, mean", words[total.kind])
+
+
 def _kept_figure(kept: dict[str, Any], how: str) -> tuple[str, str, str]:
     if kept.get("iqm") is None or (kept.get("verdict") or {}).get("outcome") == "undefined":
-        return ("undefined", "return kept", "the teacher's returns are not told apart from random ones")
+        return ("undefined", "return kept", UNDEFINED)
     low, high = kept.get("ci95", (None, None))
     bounds = "no interval" if low is None else f"95%: [{low:.3f}, {high:.3f}]"
     return (f"{kept['iqm']:.3f}", "return kept, IQM", f"{bounds}; {how}")

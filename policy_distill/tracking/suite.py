@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from policy_distill.paired_returns import PairedReturns
 from policy_distill.plain_file import read_json_object
 from policy_distill.tracking.wandb_run import student_row
 from policy_distill.tracking.wandb_start import start
+from policy_distill.training_seeds import AcrossSeeds, SeedGroup, across_seeds
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ def track_suite(mode: str, out: Path, folders: list[Path]) -> None:
                 retention = run.evaluation["retention"]
                 tracker.best(run.path / "student.safetensors", run.config, {"retention": retention})
             kept = [row[6] for row in rows if row[6] is not None]
-            tracker.summary({"n_runs": len(rows), "retention_min": min(kept, default=None)})
+            known = {"n_runs": len(rows), "retention_min": min(kept, default=None)}
+            tracker.summary(known if (total := overall(runs)) is None else {**known, "retention": total.to_json()})
 
 
 def best(runs: list[Finished]) -> list[Finished]:
@@ -59,6 +63,15 @@ def best(runs: list[Finished]) -> list[Finished]:
         if run.low is not None and (known is None or known.low is None or run.low > known.low):
             found[key] = run
     return [run for run in found.values() if (run.path / "student.safetensors").is_file()]
+
+
+def overall(runs: list[Finished]) -> AcrossSeeds | None:
+    """Return the mean retention over all students and training seeds that were proven on known episodes."""
+    groups: dict[tuple[Any, Any], list[PairedReturns]] = defaultdict(list)
+    for run in runs:
+        if (returns := PairedReturns.of_record(run.evaluation)) is not None:
+            groups[run.config.get("env_id"), run.config.get("student")].append(returns)
+    return across_seeds([SeedGroup(str(key[0]), tuple(one)) for key, one in groups.items()]) if groups else None
 
 
 def _read(folder: Path) -> Finished | None:

@@ -1,0 +1,204 @@
+"""Returns whose truth is known, and how often a proof errs on them: behind `experiments.calibration` and its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from policy_distill.falls import Falls, count_falls
+from policy_distill.kept import mean_kept
+from policy_distill.proof_plan import BATCH, MAX_EPISODES
+from policy_distill.scale import N_EPISODES, Scale
+from policy_distill.statistics import interval, iqm
+from policy_distill.verdict import Verdict, judge
+
+Returns = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of student, teacher and random policy, `[n]` each."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A distribution of returns; the teacher gains 1 over random, and the student keeps `kept` of it."""
+
+    name: str
+    draw: Callable[[np.random.Generator, int], Returns]
+    kept: float = 0.95
+    fall_rate: float = 0.0
+    """The student's true share of episodes that lose more than half of the gain."""
+    worst_loss: float | None = None
+    """The declared floor, in gains; None for the default."""
+
+
+def _random(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Return a random policy about 0, never above 0.5: its worst episodes lose about a fifth of a gain more."""
+    return np.asarray(np.clip(rng.normal(0.0, 0.1, n), -0.3, 0.3))
+
+
+def _falls(share: float, cost: float) -> Callable[[np.random.Generator, int], Returns]:
+    def draw(rng: np.random.Generator, n: int) -> Returns:
+        teacher = np.ones(n)
+        return teacher - cost * (rng.random(n) < share), teacher, _random(rng, n)
+
+    return draw
+
+
+def _noise(rng: np.random.Generator, n: int) -> Returns:
+    teacher = 1 + rng.normal(0, 0.2, n)
+    return teacher - 0.05 + np.clip(rng.normal(0, 0.2, n), -0.8, 0.8), teacher, _random(rng, n)
+
+
+def _skewed(rng: np.random.Generator, n: int) -> Returns:
+    teacher = 1 + rng.normal(0, 0.1, n)
+    # An exponential of mean 0.05, cut where nothing is left of it.
+    return teacher - np.minimum(rng.exponential(0.05, n), 0.9), teacher, _random(rng, n)
+
+
+def _lucky(rng: np.random.Generator, n: int) -> Returns:
+    # Mostly worse, seldom far better: the mean rests on what is rarely seen.
+    teacher = np.ones(n)
+    return teacher - 0.1 + 1.0 * (rng.random(n) < 0.05), teacher, _random(rng, n)
+
+
+def _clumsy(rng: np.random.Generator, n: int) -> Returns:
+    # Both fall, each in episodes of its own; 0.2 of the teacher's, so that its gain is 1 when it stands at 1.25.
+    def plays(share: float) -> np.ndarray:
+        return np.asarray(1.25 * (rng.random(n) >= share) + rng.normal(0, 0.05, n))
+
+    return plays(0.24), plays(0.2), _random(rng, n)
+
+
+def _shared(rng: np.random.Generator, n: int) -> Returns:
+    luck = rng.normal(0, 0.3, n)
+    return 0.95 + luck + np.clip(rng.standard_t(4, n) * 0.05, -0.4, 0.4), 1 + luck, _random(rng, n)
+
+
+AT_THE_MARGIN = (
+    Case("5% of episodes lose the whole gain", _falls(0.05, 1.0), fall_rate=0.05),
+    Case("2.9% lose 1.7 gains, floor declared", _falls(0.05 / 1.7, 1.7), fall_rate=0.05 / 1.7, worst_loss=2.0),
+    Case("normal", _noise),
+    Case("exponential losses", _skewed),
+    Case("rarely far better", _lucky),
+    Case("both fall", _clumsy, fall_rate=0.24),
+    Case("luck of the seed, heavy tails", _shared),
+)
+"""Students that lose exactly the margin: whoever calls them non-inferior errs."""
+
+BROKEN = Case("2.9% lose 1.7 gains, default floor", _falls(0.05 / 1.7, 1.7), fall_rate=0.05 / 1.7)
+"""The assumption does not hold: no episode of the random policy is that bad."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a simulated proof saw, and what it says."""
+
+    returns: Returns
+    """Up to the look at which it stopped."""
+    scale: Scale
+    verdict: Verdict
+
+    @property
+    def falls(self) -> Falls:
+        """Falls of the student."""
+        return count_falls(self.returns[0], self.scale.fall_line)
+
+    def bounds(self) -> tuple[float, float, float]:
+        """Return the lower bound of the mean retention, and the ends of its interval."""
+        _, *bounds = mean_kept(*self.returns, self.scale, self.verdict)
+        low, left, right = bounds
+        return low, left, right
+
+
+def proof(case: Case, n_episodes: int, batch: int | None, rng: np.random.Generator) -> Proof:
+    """Run a proof: in batches until the verdict is clear, or with one look at the end."""
+    _, teacher, random = case.draw(rng, N_EPISODES)
+    scale = Scale(teacher, random, case.worst_loss)
+    drawn = case.draw(rng, n_episodes)
+    for n in [n_episodes] if batch is None else [*range(batch, n_episodes, batch), n_episodes]:
+        seen = (drawn[0][:n], drawn[1][:n], drawn[2][:n])
+        verdict = judge(*seen, scale=scale)
+        if verdict.decided:
+            break
+    return Proof(seen, scale, verdict)
+
+
+def error_rate(case: Case, plan: tuple[int, int | None], trials: int, rng: np.random.Generator) -> float:
+    """Return how often a student at the margin is called non-inferior; `plan` is episodes and batch."""
+    return sum(proof(case, *plan, rng).verdict.outcome == "non-inferior" for _ in range(trials)) / trials
+
+
+def covered(case: Case, trials: int, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Return how often the lower bound, the two-sided interval and the bound on falls hold, at the stop of a proof."""
+    hits = np.zeros(3)
+    for _ in range(trials):
+        found = proof(case, MAX_EPISODES, BATCH, rng)
+        low, left, right = found.bounds()
+        # No bound is no claim.
+        hits += (
+            np.isnan(low) or low <= case.kept,
+            np.isnan(left) or np.isnan(right) or left <= case.kept <= right,
+            found.falls.rate_high >= case.fall_rate,
+        )
+    low, both, falls = hits / trials
+    return float(low), float(both), float(falls)
+
+
+def interval_coverage(trials: int, rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
+    """Yield how often the bootstrap interval of the teacher's IQM covers it, for several numbers of episodes."""
+    for case in AT_THE_MARGIN[2:]:
+        truth = float(iqm(case.draw(rng, 400_000)[0]))
+        yield (case.name, *(f"{iqm_coverage(case, n, truth, trials // 2, rng):.1%}" for n in (10, 30, 100)))
+
+
+def iqm_coverage(case: Case, n: int, truth: float, trials: int, rng: np.random.Generator) -> float:
+    """Return how often the interval of the student's IQM of `n` returns holds the truth."""
+    found = (interval(case.draw(rng, n)[0], trial) for trial in range(trials))
+    return sum(low - 1e-9 <= truth <= high + 1e-9 for low, high in found) / trials
+
+
+def power(trials: int, rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
+    """Yield how often and how soon a student that equals its teacher is certified."""
+    for floor in (1.1, 2.0, 3.3):
+        for spread in (0.0, 0.1, 0.2):
+            stops = [stop for _ in range(trials // 8) if (stop := _certified_after(floor, spread, rng)) is not None]
+            share = len(stops) / (trials // 8)
+            sizes = [f"{np.percentile(stops, q):.0f}" if stops else "" for q in (50, 90)]
+            yield (f"{floor}", f"{spread}", f"{share:.0%}", *sizes)
+
+
+def _certified_after(floor: float, spread: float, rng: np.random.Generator) -> int | None:
+    student = 1 + spread * rng.standard_normal(MAX_EPISODES)
+    teacher, random = np.ones(MAX_EPISODES), np.zeros(MAX_EPISODES)
+    scale = Scale(teacher, random, floor)
+    for n in range(BATCH // 4, MAX_EPISODES + 1, BATCH // 4):
+        verdict = judge(student[:n], teacher[:n], random[:n], scale=scale)
+        if verdict.outcome == "non-inferior":
+            return n
+        if verdict.decided:
+            return None
+    return None
+
+
+def selection_coverage(trials: int, rng: np.random.Generator, n_students: int = 20) -> tuple[float, float]:
+    """Return how often the lower bound lies above the truth for the best of equal students.
+
+    First where the episodes that chose it also prove it, then on fresh ones.
+    """
+    case, n = AT_THE_MARGIN[2], 100
+    wrong = np.zeros(2)
+    for _ in range(trials // 4):
+        _, teacher, random = case.draw(rng, N_EPISODES)
+        scale = Scale(teacher, random)
+        seen = [case.draw(rng, n) for _ in range(n_students)]
+        best = max(seen, key=lambda returns: float(returns[0].mean() - returns[1].mean()))
+        for i, returns in enumerate((best, case.draw(rng, n))):
+            wrong[i] += Proof(returns, scale, judge(*returns, scale=scale)).bounds()[0] > case.kept
+    return float(wrong[0] / (trials // 4)), float(wrong[1] / (trials // 4))
+
+
+def falls_missed(rate: float, trials: int, rng: np.random.Generator) -> float:
+    """Return how often the bound on falls lies below their true rate, counted at the stop of a proof."""
+    case = Case("falls", _falls(rate, 1.0), kept=1 - rate, fall_rate=rate)
+    found = (proof(case, MAX_EPISODES, BATCH, rng).falls for _ in range(trials))
+    return sum(falls.rate_high < rate for falls in found) / trials

@@ -1,0 +1,69 @@
+"""The promises of the proof, in simulations whose truth is known; a t test and a bootstrap break each of them."""
+
+import math
+
+import numpy as np
+import pytest
+
+from experiments.simulations import (
+    AT_THE_MARGIN,
+    covered,
+    error_rate,
+    falls_missed,
+    iqm_coverage,
+    selection_coverage,
+)
+from policy_distill.scale import normal_score
+from policy_distill.statistics import iqm
+
+TRIALS = 120
+
+
+def at_most(rate, trials):
+    """Three standard errors above a rate."""
+    return rate + 3 * math.sqrt(rate * (1 - rate) / trials)
+
+
+@pytest.mark.parametrize("case", AT_THE_MARGIN, ids=lambda case: case.name)
+def test_a_student_at_the_margin_is_called_non_inferior_in_at_most_5_percent(case):
+    rng = np.random.default_rng(0)
+    for plan in ((10, None), (30, None), (100, None), (300, 20), (300, 100)):
+        assert error_rate(case, plan, TRIALS, rng) <= at_most(0.05, TRIALS), plan
+
+
+@pytest.mark.parametrize("case", AT_THE_MARGIN[:2], ids=lambda case: case.name)
+def test_looking_after_every_second_episode_costs_nothing(case):
+    assert error_rate(case, (200, 2), 60, np.random.default_rng(1)) <= at_most(0.05, 60)
+
+
+def test_a_t_test_would_have_broken_the_promise():
+    case, rng = AT_THE_MARGIN[0], np.random.default_rng(2)
+    wrong = 0
+    for _ in range(TRIALS):
+        student, teacher, random = case.draw(rng, 30)
+        wrong += normal_score(student - 0.95 * teacher - 0.05 * random) > 1.645
+    assert wrong / TRIALS > 0.15
+
+
+@pytest.mark.parametrize("case", AT_THE_MARGIN, ids=lambda case: case.name)
+def test_every_bound_covers_the_truth_where_a_proof_stops(case):
+    shares = covered(case, TRIALS, np.random.default_rng(3))
+    assert min(shares) >= 1 - at_most(0.05, TRIALS)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.1])
+def test_the_bound_on_falls_holds_although_a_proof_without_falls_stops_first(rate):
+    assert falls_missed(rate, TRIALS, np.random.default_rng(4)) <= at_most(0.05, TRIALS)
+
+
+@pytest.mark.parametrize("n", [10, 30])
+@pytest.mark.parametrize("case", AT_THE_MARGIN[2:], ids=lambda case: case.name)
+def test_the_interval_of_an_iqm_covers_it(case, n):
+    rng = np.random.default_rng(5)
+    truth = float(iqm(case.draw(rng, 400_000)[0]))
+    assert iqm_coverage(case, n, truth, TRIALS, rng) >= 1 - at_most(0.07, TRIALS)
+
+
+def test_the_best_of_twenty_equal_students_is_not_overrated_by_a_fresh_proof():
+    _, fresh = selection_coverage(TRIALS, np.random.default_rng(6))
+    assert fresh <= at_most(0.05, TRIALS // 4)
