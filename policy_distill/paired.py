@@ -44,6 +44,11 @@ class Comparison:
     teacher_sampled: ModeAndSample | None = None
     """The teacher by sampling, beside its mode; None where that was not asked for, or is the same."""
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of what is measured besides, by its name."""
+        return {"teacher_sampled": self.teacher_sampled.sampled.wall_seconds} if self.teacher_sampled else {}
+
 
 def compare_policies(
     teacher: Policy,
