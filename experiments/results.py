@@ -1,25 +1,30 @@
 """RESULTS.md from run folders: what every student keeps of its teacher, over its training seeds.
 
-python -m experiments.results runs/suite --out RESULTS.md
+python -m experiments.results runs/suite --out RESULTS.md --second-block runs/suite zoo
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
-from policy_distill.commands.output import interval_text, table
+from policy_distill.commands.output import table
 from policy_distill.errors import RequestError, one_line
+from policy_distill.report.grouping import left_out
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
 from policy_distill.student_file import write_atomically
+from policy_distill.training_seeds import across_seeds
+from policy_distill.wording import times_fewer
 
-HEADER = ("environment", "teacher", "student", "seeds", "retention, IQM [95%]", "verdicts", "parameters", "x fewer")
+HEADER = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "verdicts", "falls")
 COSTS = ("steps", "seconds")
 
 
@@ -33,6 +38,8 @@ class Results:
     """The file to write."""
     min_seeds: int = 3
     """Students with fewer training seeds are left out, and said to be."""
+    second_block: tuple[Path, ...] = ()
+    """Folders with the teachers' zips: every student is judged once more, on fresh episodes, and both are shown."""
 
 
 def main(results: Results) -> None:
@@ -44,8 +51,11 @@ def main(results: Results) -> None:
             f"expected finished runs of at least {results.min_seeds} seeds in {', '.join(map(str, results.folders))}, "
             "found none; make them with python -m experiments.suite"
         )
-    left_out = len(cells(runs)) - len(found)
-    write_atomically(results.out, markdown(found, left_out, unreadable, results.min_seeds).encode(errors="replace"))
+    too_few = len(cells(runs)) - len(found)
+    text = markdown(found, too_few, unreadable, results.min_seeds, left_out(runs))
+    if results.second_block:
+        text += two_blocks(judged_again(found, results.second_block))
+    write_atomically(results.out, text.encode(errors="replace"))
     print(results.out)
 
 
@@ -58,16 +68,21 @@ def collected(folders: tuple[Path, ...]) -> Found:
     return found
 
 
-def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min_seeds: int) -> str:
+def markdown(
+    found: list[Cell], too_few: int, unreadable: list[Unreadable], min_seeds: int, notes: Sequence[str] = ()
+) -> str:
     """Return the content of RESULTS.md."""
     episodes = sorted({run.evaluation.get("n_episodes", 0) for cell in found for run in cell.runs})
     lines = [
         "# Results",
         "",
         "Made from run folders by `python -m experiments.results`; no figure is written by hand. Retention is the",
-        "share of the teacher's gain over a random policy that the student keeps: the IQM over training seeds, with a",
-        f"95% stratified bootstrap interval over them, each from {' or '.join(map(str, episodes))} paired episodes.",
-        "The verdicts count the seeds whose mean return is as good as the teacher's up to 5% of its gain, one-sided.",
+        "share of the teacher's gain over a random policy that the student keeps: the mean over training seeds, each",
+        f"from {' or '.join(map(str, episodes))} paired episodes, with a 95% interval for new seeds and new episodes.",
+        "Where seeds agree so closely that falls which no episode showed could cost more, it is their range instead.",
+        "The IQM leaves out rare falls. The verdicts count the seeds whose mean return is proven to be as good as the",
+        "teacher's up to 5% of its gain. Falls are episodes that lost more than half of it, with the highest rate that",
+        "the proof of any one seed leaves open (95%).",
         "",
         "| " + " | ".join((*HEADER, *COSTS)) + " |",
         "|" + "---|" * len((*HEADER, *COSTS)),
@@ -75,14 +90,34 @@ def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min
     ]
     total = overall(found)
     if total is not None:
-        runs = f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments"
-        lines += ["", f"{runs}: IQM {interval_text(total.to_json(), 3)}."]
-    if left_out:
-        lines += ["", f"{left_out} students of fewer than {min_seeds} training seeds are left out."]
+        lines += ["", f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments: {total.text()}."]
+    lines += [line for note in notes for line in ("", note)]
+    if too_few:
+        lines += ["", f"{too_few} students of fewer than {min_seeds} training seeds are left out."]
     if unreadable:
         lines += ["", "Runs that cannot be read are left out:", ""]
         lines += [f"- {_cell(f'{path.as_posix()}: {reason}')}" for path, reason in unreadable]
     lines += ["", "Teachers' files are named as they were given; seconds are wall time of a run, evaluation included."]
+    return "\n".join(lines) + "\n"
+
+
+def two_blocks(judged: list[TwoBlocks]) -> str:
+    """Return the section on the same students on two blocks of episodes."""
+    kept = [one.kept() for one in judged]
+    rows = [(one.cell.env_id, one.cell.student, *both) for one, both in zip(judged, kept, strict=True)]
+    if judged:
+        first, second = (across_seeds([getattr(one, name) for one in judged]) for name in ("first", "second"))
+        rows.append(("all", "", first, second))
+    lines = [
+        "",
+        "## The same students on a second block of episodes",
+        "",
+        "Nothing was chosen or trained on either block, so the intervals of both should hold the same value.",
+        "",
+        "| environment | student | first block | second block | overlap |",
+        "|---|---|---|---|---|",
+        *(f"| {_cell(env)} | {_cell(name)} | {a.text()} | {b.text()} | {overlap(a, b)} |" for env, name, a, b in rows),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -93,13 +128,12 @@ def results_table(runs: list[Run]) -> str:
 
 def _row(cell: Cell) -> tuple[Any, ...]:
     kept = cell.retention
-    text = "undefined" if kept is None else interval_text(kept.to_json(), 3)
-    outcomes = [((run.evaluation.get("retention") or {}).get("verdict") or {}).get("outcome") for run in cell.runs]
-    verdicts = f"{outcomes.count('non-inferior')} of {len(outcomes)}"
+    numbers = ("undefined", "") if kept is None else (kept.text(), f"{kept.iqm:.3f}")
+    verdicts = f"{cell.outcomes.count('non-inferior')} of {len(cell.runs)}"
     ratio = cell.mean("compression", "params")
-    values = [_whole(cell.mean("student", "n_params")), "" if ratio is None else f"{ratio:,.1f}"]
+    values = [_whole(cell.mean("student", "n_params")), times_fewer(ratio)]
     costs = [_whole(cell.mean("env_steps")), _whole(cell.mean("wall_seconds"))]
-    return (cell.env_id, cell.teacher, cell.student, len(cell.runs), text, verdicts, *values, *costs)
+    return (cell.env_id, cell.teacher, cell.student, len(cell.runs), *numbers, verdicts, cell.falls, *values, *costs)
 
 
 def _whole(value: float | None) -> str:

@@ -49,6 +49,11 @@ class Comparison:
         """Wall time of what is measured besides, by its name."""
         return {"teacher_sampled": self.teacher_sampled.sampled.wall_seconds} if self.teacher_sampled else {}
 
+    @property
+    def paired(self) -> bool:
+        """True where episode i is the same one for all three."""
+        return self.teacher.paired and self.student.paired and self.random.paired
+
 
 def compare_policies(
     teacher: Policy,

@@ -46,6 +46,7 @@ def proof_plan(session: Session) -> ProofPlan:
         worst_loss=config.worst_loss or None,
         n_sampled=N_SAMPLED if config.sampled_teacher else 0,
         n_envs=config.n_eval_envs,
+        max_episode_steps=config.max_episode_steps,
     )
 
 

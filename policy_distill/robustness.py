@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from policy_distill.blame import blamed
 from policy_distill.environments import without_normalization
 from policy_distill.interfaces import Policy
 from policy_distill.observation_units import measure_units
@@ -32,6 +33,7 @@ def compare_under(
     stochastic: bool = False,
     n_sampled: int = 0,
     on_condition: Callable[[str], None] | None = None,
+    max_episode_steps: int | None = None,
 ) -> dict[str, Comparison]:
     """Compare without and under each condition, on the same episode seeds; see `compare`."""
     env = without_normalization(env)
@@ -43,7 +45,8 @@ def compare_under(
     scale = measure_units(teacher, UNPERTURBED.maker(env), wrappers) if noisy else None
     # Each is made once first, so that the last condition's mistake does not cost the time of those before it.
     for condition in conditions:
-        condition.maker(env, wrappers, scale)().close()
+        with blamed(f"the environment cannot be made under {condition.name}", "mend it, or leave the condition out"):
+            condition.maker(env, wrappers, scale)().close()
     found = {}
     for condition in conditions:
         if on_condition:
@@ -52,6 +55,7 @@ def compare_under(
         # The teacher by sampling is measured once, in the environment as it is.
         by_sampling = n_sampled if condition is UNPERTURBED else 0
         options: dict[str, Any] = {"stochastic": stochastic, "n_sampled": by_sampling}
-        plan = ProofPlan(n_episodes, seed, margin=margin, worst_loss=worst_loss, **options)
+        options |= {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
+        plan = ProofPlan(n_episodes, seed, margin=margin, **options)
         found[condition.name] = compare_policies(teacher, student, make, plan)
     return found

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from gymnasium import Space
 
 
-def describe_space(space: Space[Any]) -> dict[str, Any]:
-    """Return a space as JSON values.
+def describe_space(space: Space[Any], key: str = "") -> dict[str, Any]:
+    """Return a space as JSON values; `key` is for the error, of one within a Dict.
 
     Raises:
         RequestError: for a kind of space that no student can have.
@@ -45,9 +45,10 @@ def describe_space(space: Space[Any]) -> dict[str, Any]:
     if isinstance(space, spaces.MultiBinary):
         return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(n) for n in space.n]}
     if isinstance(space, spaces.Dict):
-        return {"type": "Dict", "spaces": {key: describe_space(sub) for key, sub in space.spaces.items()}}
+        return {"type": "Dict", "spaces": {key: describe_space(sub, key) for key, sub in space.spaces.items()}}
+    where = f" under key {key!r}" if key else ""
     raise RequestError(
-        f"expected a Box, Discrete, MultiDiscrete, MultiBinary or Dict space, found {type(space).__name__}; "
+        f"expected a Box, Discrete, MultiDiscrete, MultiBinary or Dict space, found {type(space).__name__}{where}; "
         "wrap the environment so that it has one of these"
     )
 
@@ -100,6 +101,14 @@ def space_shape(values: dict[str, Any]) -> tuple[int, ...]:
     if kind == "MultiBinary":
         return (values["n"],) if isinstance(values["n"], int) else tuple(values["n"])
     return ()
+
+
+def example_of(values: dict[str, Any]) -> Any:
+    """Return one raw element of a described space, in shape and dtype: zeros, or the first of each choice."""
+    if values["type"] == "Dict":
+        return {key: example_of(sub) for key, sub in values["spaces"].items()}
+    start = values.get("start", 0)
+    return np.asarray(np.zeros(space_shape(values)) + start, np.dtype(values.get("dtype", "int8")))
 
 
 def _bounds(bound: np.ndarray) -> list[Any] | Any:

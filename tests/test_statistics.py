@@ -1,13 +1,10 @@
-import json
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from policy_distill.kept import retention
-from policy_distill.statistics import aggregate, interval, iqm, worst
+from policy_distill.statistics import interval, iqm, worst
 
 
 def test_iqm_is_the_mean_of_the_middle_half():
@@ -101,66 +98,3 @@ def test_the_worst_episodes_show_a_student_that_falls_once_in_a_hundred():
     assert iqm(returns) == 100.0
     assert worst(returns) == 80.0
     assert worst(np.array([3.0, 1.0, 2.0])) == 1.0
-
-
-def seeds_of_three_environments():
-    rng = np.random.default_rng(5)
-    return [rng.normal(mean, 0.05, 5) for mean in (0.9, 1.0, 0.7)]
-
-
-def test_training_seeds_are_drawn_within_each_environment():
-    # Constant within each environment: drawing across them would widen the interval to [0.7, 1.0].
-    found = aggregate([np.full(4, 0.7), np.full(4, 1.0)])
-    assert found.iqm == pytest.approx(0.85)
-    assert found.ci95 == pytest.approx((0.85, 0.85))
-    assert (found.n_runs, found.n_envs) == (8, 2)
-
-
-def test_one_training_seed_of_each_environment_has_no_interval():
-    found = aggregate([np.array([0.9]), np.array([1.0])])
-    assert found.iqm == pytest.approx(0.95)
-    assert found.to_json()["ci95"] == [None, None]
-    assert aggregate([np.array([0.9]), np.array([0.9, 1.0])]).to_json()["ci95"] != [None, None]
-
-
-def test_the_median_is_that_of_the_environments():
-    assert aggregate([np.array([0.0, 0.2]), np.array([0.5, 0.5]), np.array([0.9, 1.1])]).median == pytest.approx(0.5)
-
-
-def test_the_stratified_bootstrap_agrees_with_a_plain_loop():
-    scores = seeds_of_three_environments()
-    rng = np.random.default_rng(6)
-    drawn = [iqm(np.concatenate([rng.choice(runs, len(runs)) for runs in scores])) for _ in range(4000)]
-    assert aggregate(scores).ci95 == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.004)
-    assert aggregate(scores, seed=1) == aggregate(scores, seed=1)
-    assert aggregate(scores, seed=1).ci95 != aggregate(scores, seed=2).ci95
-
-
-def test_the_stratified_bootstrap_agrees_with_rliable():
-    # In a process of its own: what it imports warns, and draws from NumPy's global generator.
-    code = """if True:
-        import json, sys, warnings
-        warnings.simplefilter("ignore")
-        import numpy as np
-        from rliable import library, metrics
-        scores = np.array(json.loads(sys.argv[1])).T
-        np.random.seed(0)
-        values, bounds = library.get_interval_estimates(
-            {"x": scores}, lambda x: np.array([metrics.aggregate_iqm(x), metrics.aggregate_median(x)]), reps=4000
-        )
-        print(json.dumps([values["x"].tolist(), bounds["x"].tolist()]))
-    """
-    scores = seeds_of_three_environments()
-    text = json.dumps([runs.tolist() for runs in scores])
-    done = subprocess.run([sys.executable, "-c", code, text], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    values, (low, high) = json.loads(done.stdout.splitlines()[-1])
-    found = aggregate(scores)
-    assert (found.iqm, found.median) == pytest.approx(values)
-    assert (*found.ci95, *found.median_ci95) == pytest.approx((low[0], high[0], low[1], high[1]), abs=0.005)
-
-
-@pytest.mark.parametrize("scores", [[], [np.array([])], [np.array([1.0, math.nan])]])
-def test_scores_that_are_missing_are_refused(scores):
-    with pytest.raises(ValueError, match="finite score"):
-        aggregate(scores)

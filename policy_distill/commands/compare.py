@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Annotated, Any
 
 import tyro
 
+from policy_distill.answers import answer
 from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
-from policy_distill.commands.output import Output, interval_text, table
+from policy_distill.commands.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
 
 
@@ -31,6 +33,9 @@ class Compare:
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
+    max_episode_steps: int = 0
+    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
+    registered with, or 27,000 where it has none."""
     seed: int | None = None
     """Episode i starts from reset(seed=SEED + i), for all three; by itself from a block of seeds that neither the
     teacher's training nor the student's own proof has used."""
@@ -61,20 +66,21 @@ class Compare:
     overwrite: bool = False
     """Replace an earlier comparison in --out."""
     vecnormalize: Path | None = None
-    """Observation statistics of the teacher, where they do not lie beside its zip."""
+    """Observation statistics of the teacher, where they do not lie with its zip; none for a teacher without."""
     trust: bool = False
     """Load zips with SB3's own loading, which runs code from the file."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
-    found by themselves."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
+    themselves; none for no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 
     def run(self) -> int:
         """Compare and print."""
         from policy_distill.commands.comparison_files import check_place
-        from policy_distill.commands.policies import find_env, load_policy, say_applied
+        from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.errors import RequestError
+        from policy_distill.sources import load_policy
         from policy_distill.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 
@@ -90,20 +96,23 @@ class Compare:
         say_applied(teacher)
         students = [load_policy(path, env, trust=self.trust) for path in self.student]
         seed = choose_seed(self.seed, max(self.episodes, self.max_episodes), teacher, *students)
-        records, rows = [], []
+        records, rows, found = [], [], []
         for path, student in zip(self.student, students, strict=True):
-            record, parts = self._record(teacher, student, env, seed)
+            comparison, record = self._record(teacher, student, env, seed)
+            parts = tables(record)
+            found.append(comparison)
             records.append({**record, "student_file": str(path)})
             rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
-                print("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
-        record = records[0] if len(records) == 1 else _together(records)
-        self._show(record)
+                answer("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
+        total = aggregated(found) if len(found) > 1 else None
+        record = _together(records, total) if total else records[0]
+        self._show(record, total)
         self._write(record)
         self.tracking.log(self.student[0], record, rows)
         return 0
 
-    def _record(self, teacher: Any, student: Any, env: str, seed: int) -> tuple[dict[str, Any], list[str]]:
+    def _record(self, teacher: Any, student: Any, env: str, seed: int) -> tuple[Any, dict[str, Any]]:
         from policy_distill.comparison import fidelity_on_own_states
         from policy_distill.interfaces import Teacher
         from policy_distill.runtime import Student
@@ -121,7 +130,7 @@ class Compare:
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
         if under:
             record["perturbed"] = {name: comparison_record(one) for name, one in under.items()}
-        return record, tables(record)
+        return found, record
 
     def _plain(self, teacher: Any, student: Any, env: str, seed: int) -> Any:
         from policy_distill.paired import compare_policies
@@ -131,7 +140,8 @@ class Compare:
         cap, batch = self.episodes, None
         if self.until_certain:
             cap, batch = self.max_episodes, self.episodes
-        plan = ProofPlan(cap, seed, batch, margin=self.margin, worst_loss=self.worst_loss, **self._acting())
+        limits: dict[str, Any] = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
+        plan = ProofPlan(cap, seed, batch, margin=self.margin, **limits, **self._acting())
         with Progress(plan.n_played, description="episodes", enabled=not self.json) as bar:
             return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
 
@@ -160,16 +170,16 @@ class Compare:
                 worst_loss=self.worst_loss,
                 **self._acting(),
                 on_condition=lambda _: bar.update(next(n_done), {}),
+                max_episode_steps=self.max_episode_steps,
             )
 
-    def _show(self, record: dict[str, Any]) -> None:
+    def _show(self, record: dict[str, Any], total: Any) -> None:
         """Print the JSON object, or what several students come to together."""
         if self.json:
             Output(True).show(record, [])
-        elif "students" in record:
-            total = record["aggregate"]
-            rows = [("retention over students, IQM [95%]", interval_text(total, 3) if total else "undefined")]
-            print(table(rows))
+        elif total:
+            iqm = "undefined" if math.isnan(total.iqm) else f"{total.iqm:.3f}"
+            answer(table([("retention over students, mean [95%]", total.text()), ("IQM", iqm)]))
 
     def _write(self, record: dict[str, Any]) -> None:
         if self.out is None:
@@ -179,5 +189,6 @@ class Compare:
         print(f"written to {write_comparison(self.out, self.student, record)}", file=sys.stderr)
 
 
-def _together(records: list[dict[str, Any]]) -> dict[str, Any]:
-    return {**{k: records[0][k] for k in ("env_id", "seed", "teacher")}, "students": records, **aggregated(records)}
+def _together(records: list[dict[str, Any]], total: Any) -> dict[str, Any]:
+    shared = {key: records[0][key] for key in ("env_id", "seed", "teacher")}
+    return {**shared, "students": records, "aggregate": total.to_json()}

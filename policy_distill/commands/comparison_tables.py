@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.commands.output import interval_text, table
+from policy_distill.headline import headline, verdict_words
 from policy_distill.report.perturbed import HEADER, perturbed_rows
+from policy_distill.wording import digits, next_step
 from policy_distill.words import said_beside
 
 
@@ -16,6 +18,7 @@ def comparison_record(found: Any) -> dict[str, Any]:
         "env_id": found.teacher.env_id,
         "seed": found.teacher.seed,
         "n_episodes": found.teacher.n_episodes,
+        "paired": found.paired,
         **{name: evaluation.to_json() for name, evaluation in policies.items()},
         "retention": found.retention.to_json(),
         "verdict": found.retention.verdict.to_json(),
@@ -25,27 +28,24 @@ def comparison_record(found: Any) -> dict[str, Any]:
     }
 
 
-def aggregated(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the `aggregate` of the retentions of several training seeds; None where one is undefined."""
-    import numpy as np
+def aggregated(found: list[Any]) -> Any:
+    """Return the `AcrossSeeds` of the `Comparison`s of several training seeds."""
+    from policy_distill.paired_returns import PairedReturns
+    from policy_distill.training_seeds import SeedGroup, across_seeds
 
-    from policy_distill.statistics import aggregate
-
-    kept = [record["retention"]["iqm"] for record in records]
-    return {"aggregate": None if None in kept else aggregate([np.array(kept)]).to_json()}
+    returns = [(one.student.returns, one.teacher.returns, one.random.returns, one.teacher.seed) for one in found]
+    return across_seeds([SeedGroup(found[0].teacher.env_id, tuple(PairedReturns(*one) for one in returns))])
 
 
-def verdict_text(verdict: dict[str, Any]) -> str:
-    """Return a verdict in a sentence."""
-    margin, n_episodes = f"{verdict['margin']:.0%}", verdict["n_episodes"]
-    words = {
-        "non-inferior": f"as good as the teacher up to {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
-        "inferior": f"worse than the teacher by more than {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
-        "undecided": f"not clear at a margin of {margin}",
-        "undefined": "the teacher's mean return is not clearly above random's",
-    }
-    looks = f" in {verdict['n_looks']} looks" if verdict["n_looks"] > 1 else ""
-    return f"{verdict['outcome']}: {words[verdict['outcome']]}, {n_episodes} episodes{looks}"
+def proof_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a proof says, in the order in which it is read: the mean and its bound, falls, verdict, the IQM."""
+    first, verdict = headline(record), record["retention"]["verdict"]
+    lines = [("retention, mean", first.text()), ("falls", first.falls), ("falls of the teacher", first.teacher_falls)]
+    lines += [("verdict", verdict_words(verdict, record.get("seed"))), ("next", next_step(verdict) or None)]
+    if first.iqm is not None:
+        # Without its interval: falls that were not seen do not widen it.
+        lines += [("retention, IQM", f"{first.iqm:.3f}")]
+    return [*((name, text) for name, text in lines if text is not None), *said_beside(record)]
 
 
 def tables(record: dict[str, Any]) -> list[str]:
@@ -54,24 +54,20 @@ def tables(record: dict[str, Any]) -> list[str]:
     rows = [
         (
             name,
-            f"{record[name]['mean']:.1f} ± {record[name]['std']:.1f}",
-            f"{record[name]['median']:.1f}",
+            f"{digits(record[name]['mean'])} ± {digits(record[name]['std'])}",
+            digits(record[name]["median"]),
             interval_text(record[name]),
-            f"{record[name]['worst5']:.1f}",
+            digits(record[name]["worst5"]),
         )
         for name in ("teacher", "student", "random")
     ]
-    lines = [
-        ("retention, IQM [95%]", interval_text(record["retention"], 3)),
-        ("verdict", verdict_text(record["verdict"])),
-    ]
-    lines += said_beside(record)
+    lines = proof_lines(record)
     if "agreement" in record:
         for name in ("agreement", "kl"):
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))
     parts = [table(rows, header), table(lines)]
     if "phases" in record["teacher"] and "phases" in record["student"]:
-        tenths = [(name, *(f"{value:.1f}" for value in record[name]["phases"])) for name in ("teacher", "student")]
+        tenths = [(name, *(digits(value) for value in record[name]["phases"])) for name in ("teacher", "student")]
         n_phases = len(record["teacher"]["phases"])
         parts.append(table(tenths, ("return in each tenth of the episode", *map(str, range(1, n_phases + 1)))))
     if "perturbed" in record:

@@ -49,7 +49,11 @@ RETENTION = {
     "mean": NUMBER,
     "mean_ci95": INTERVAL,
     "mean_low": NUMBER,
-    "verdict": {"outcome": TEXT, "margin": NUMBER},
+    "verdict": {
+        "outcome": TEXT,
+        **{name: NUMBER for name in ("margin", "margin_return", "alpha", "floor", "n_episodes", "n_looks")},
+        "beyond": {"episode": NUMBER, "loss": NUMBER},
+    },
 }
 SAMPLED = {**POLICY, "n_episodes": NUMBER, "env_steps": NUMBER, "difference": {"mean": NUMBER, "low": NUMBER}}
 FALLS = {who: {name: NUMBER for name in ("n", "n_episodes", "rate", "rate_high")} for who in ("teacher", "student")}
@@ -62,6 +66,7 @@ EVALUATION = {
     "retention": RETENTION,
     "falls": FALLS,
     "teacher_sampled": SAMPLED,
+    "selection": {"return": NUMBER, "retention": NUMBER},
     "compression": {"params": NUMBER, "bytes": NUMBER},
     "episodes": {name: NUMBERS for name in ("teacher", "student", "random")},
 }

@@ -5,18 +5,19 @@ In: several `Run`s. Out: the Pareto front of return kept against parameters, all
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from policy_distill.report.marks import TEACHER, Chart, layered, number, tooltip
+from policy_distill.headline import headline
+from policy_distill.paired_returns import PairedReturns
+from policy_distill.report.grouping import grouped, is_defined
+from policy_distill.report.marks import RANDOM, TEACHER, Chart, layered, number, tooltip
 from policy_distill.report.read_run import Run
-from policy_distill.statistics import Aggregate, aggregate, json_number
-
-Key = tuple[str, str, str]
-"""Environment, teacher, student."""
+from policy_distill.statistics import iqm, json_number
+from policy_distill.training_seeds import AcrossSeeds, SeedGroup, across_seeds, range_over
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,27 @@ class Cell:
     teacher: str
     student: str
     runs: list[Run]
-    retention: Aggregate | None
-    """Over the training seeds; None where a run has no retention."""
+    retention: AcrossSeeds | None
+    """Over the training seeds, without those where it is undefined; None where there is no other."""
+
+    @property
+    def outcomes(self) -> list[str | None]:
+        """The verdict of each run."""
+        return [headline(run.evaluation).outcome for run in self.runs]
+
+    @property
+    def falls(self) -> str:
+        """Falls in all the proofs, and the highest rate that one of them leaves open; empty where one has no count."""
+        found = [(run.evaluation.get("falls") or {}).get("student") or {} for run in self.runs]
+        if not all({"n", "n_episodes", "rate_high"} <= set(one) for one in found):
+            return ""
+        n, n_episodes = (sum(one[key] for one in found) for key in ("n", "n_episodes"))
+        return f"{n} of {n_episodes}; each seed under {max(one['rate_high'] for one in found):.1%}"
+
+    def rank(self) -> float | None:
+        """Return the mean over the runs of what they kept on the episodes that chose them; None where one has none."""
+        chosen = [headline(run.evaluation).chosen_by for run in self.runs]
+        return None if None in chosen else float(np.mean(chosen))  # type: ignore[arg-type]
 
     def mean(self, *path: str) -> float | None:
         """Return the mean over the runs of a number in their evaluations; None where one lacks it."""
@@ -37,32 +57,36 @@ class Cell:
 
 
 def cells(runs: list[Run]) -> list[Cell]:
-    """Group finished runs by environment, teacher and student, sorted by environment and size."""
-    groups: dict[Key, list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.evaluation:
-            groups[run.env_id, run.teacher, run.student].append(run)
-    found = [Cell(*key, members, _retention(members)) for key, members in groups.items()]
+    """Return the groups of finished runs that differ in their seed alone, sorted by environment and size."""
+    groups = grouped(runs)
+    found = [Cell(one.env_id, one.teacher, one.student, one.runs, _across([one.runs])) for one in groups]
     return sorted(found, key=lambda cell: (cell.env_id, cell.teacher, cell.mean("student", "n_params") or 0))
 
 
-def overall(found: list[Cell]) -> Aggregate | None:
-    """Return the retention over all cells, training seeds drawn within each."""
-    scores = [scores for cell in found if (scores := _scores(cell.runs)) is not None]
-    return aggregate(scores) if scores else None
+def overall(found: list[Cell]) -> AcrossSeeds | None:
+    """Return the mean retention over all cells; those where it is undefined are counted and left out."""
+    return _across([cell.runs for cell in found if cell.retention is not None])
 
 
 def suite_charts(found: list[Cell]) -> list[Chart]:
     """Return what there is to draw of a suite."""
-    rows = [_row(cell) for cell in found if cell.retention is not None]
+    rows = [_row(cell) for cell in found if cell.retention is not None and math.isfinite(cell.retention.mean)]
     return [] if not rows else [_pareto(rows), _intervals(rows)]
 
 
 def pareto(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows that no other of the same environment beats in both size and return kept."""
+    """Return the rows that no other of the same environment beats in both size and return kept.
+
+    Kept where they were chosen, and not in the proof, wherever all of an environment have such a figure.
+    """
+    by_proof = {row["env"] for row in rows if row.get("chosen") is None}
+
+    def rank(row: dict[str, Any]) -> float:
+        return float(row["kept"] if row["env"] in by_proof else row["chosen"])
+
     best: list[dict[str, Any]] = []
-    for row in sorted(rows, key=lambda row: (row["env"], row["params"], -row["kept"])):
-        if not best or best[-1]["env"] != row["env"] or row["kept"] > best[-1]["kept"]:
+    for row in sorted(rows, key=lambda row: (row["env"], row["params"], -rank(row))):
+        if not best or best[-1]["env"] != row["env"] or rank(row) > rank(best[-1]):
             best.append(row)
     return best
 
@@ -75,10 +99,16 @@ def _pareto(rows: list[dict[str, Any]]) -> Chart:
         {"data": {"values": pareto(rows)}, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": place},
         {
             "mark": {"type": "circle", "size": 90, "opacity": 0.9},
-            "encoding": {**place, "tooltip": tooltip("env", "student", "params", "kept", "low", "high", "seeds")},
+            "encoding": {
+                **place,
+                "tooltip": tooltip("env", "student", "params", "kept", "chosen", "low", "high", "seeds"),
+            },
         },
     ]
-    note = "Each dot is a student, over its training seeds; the line is the front: nothing smaller keeps as much."
+    note = (
+        "Each dot is a student: what it kept in the proof, the mean over its training seeds. The line is the front by "
+        "the episodes that chose them: nothing smaller kept as much there."
+    )
     return Chart("Return kept against size", note, layered(layers, rows, height=340, zoom=True))
 
 
@@ -109,13 +139,13 @@ def _intervals(rows: list[dict[str, Any]]) -> Chart:
                 "y": y,
                 "x": number("low", "return kept", zero=False),
                 "x2": {"field": "high"},
-                "color": {**_env(), "legend": None},
+                "color": {"condition": {"test": "datum.span == 'range'", "value": RANDOM}, **_env(), "legend": None},
             },
         }
         layers.insert(1, spans)
     note = (
-        "IQM over training seeds with a 95% stratified bootstrap interval where there are several; "
-        "the dashed line is the teacher."
+        "Mean over training seeds, with a 95% interval over seeds and episodes; in grey the range of the seeds, where "
+        "they do not give one. The dashed line is the teacher."
     )
     return Chart("Retention of every student", note, layered(layers, rows, height=max(80, 26 * len(rows))))
 
@@ -126,27 +156,36 @@ def _env() -> dict[str, Any]:
 
 def _row(cell: Cell) -> dict[str, Any]:
     assert cell.retention is not None
-    low, high = map(json_number, cell.retention.ci95)
+    low, high = map(json_number, (cell.retention.low, cell.retention.high))
     return {
         "env": cell.env_id,
         "student": cell.student,
         "label": f"{cell.env_id}  {cell.student}  {cell.teacher}",
         "params": max(cell.mean("student", "n_params") or 1, 1),
-        "kept": cell.retention.iqm,
+        "kept": cell.retention.mean,
         "low": low,
         "high": high,
+        "span": cell.retention.kind,
+        "chosen": cell.rank(),
         "seeds": cell.retention.n_runs,
     }
 
 
-def _scores(runs: list[Run]) -> np.ndarray | None:
-    values = [_at(run.evaluation, ("retention", "iqm")) for run in runs]
-    return None if None in values else np.array(values, dtype=np.float64)
+def _across(groups: list[list[Run]]) -> AcrossSeeds | None:
+    """Return what runs keep over the training seeds of each group, without those of undefined retention.
 
-
-def _retention(runs: list[Run]) -> Aggregate | None:
-    scores = _scores(runs)
-    return None if scores is None else aggregate([scores])
+    None where none is left, or one of them says nothing of it.
+    """
+    groups = [known for runs in groups if (known := [run for run in runs if is_defined(run)])]
+    paired = [[PairedReturns.of_record(run.evaluation) for run in runs] for runs in groups]
+    proofs = [SeedGroup(runs[0].env_id, tuple(filter(None, one))) for runs, one in zip(groups, paired, strict=True)]
+    if proofs and all(len(proof.runs) == len(runs) for proof, runs in zip(proofs, groups, strict=True)):
+        return across_seeds(proofs)
+    kept = [[_at(run.evaluation, ("retention", "mean")) for run in runs] for runs in groups]
+    iqms = [_at(run.evaluation, ("retention", "iqm")) for runs in groups for run in runs]
+    if not kept or any(None in runs for runs in kept):
+        return None
+    return range_over([np.array(runs) for runs in kept], math.nan if None in iqms else float(iqm(np.array(iqms))))
 
 
 def _at(values: Any, path: tuple[str, ...]) -> float | None:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy_distill.headline import headline
+from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
 from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
+from policy_distill.wording import digits, times_fewer
 
 MAX_LISTED = 500
 """Rows of a suite's tables."""
@@ -27,7 +30,7 @@ def returns(evaluation: dict[str, Any]) -> Table:
         if who == "teacher_sampled" and not one:
             continue
         low, high = one.get("ci95", (None, None))
-        bounds = "" if low is None else f"{low:,.1f} to {high:,.1f}"
+        bounds = "" if low is None else f"{digits(low)} to {digits(high)}"
         numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
         rows.append((name, *numbers, bounds, *(one.get(key, "") for key in ("worst5", "n_params", "n_bytes"))))
     return Table("Returns", header, rows)
@@ -40,49 +43,36 @@ def perturbed(records: dict[str, Any]) -> Table:
 
 def students(found: list[Cell]) -> Table:
     """Return the table of a suite's students, over their training seeds."""
-    header = (
-        "environment",
-        "teacher",
-        "student",
-        "seeds",
-        "retention, IQM",
-        "95%",
-        "parameters",
-        "x fewer",
-        "steps",
-        "s",
-    )
+    header = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "non-inferior", "falls")
     rows = []
     for cell in found[:MAX_LISTED]:
         kept = cell.retention
-        known = kept is not None and math.isfinite(kept.ci95[0])
-        bounds = f"{kept.ci95[0]:.3f} to {kept.ci95[1]:.3f}" if kept is not None and known else ""
-        numbers = ("undefined" if kept is None else kept.iqm, bounds)
-        sizes = [cell.mean("student", "n_params"), cell.mean("compression", "params")]
+        numbers = ("undefined", "") if kept is None else (kept.text(), kept.iqm if math.isfinite(kept.iqm) else "")
+        sizes = [cell.mean("student", "n_params"), times_fewer(cell.mean("compression", "params"))]
         costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
-        rows.append(
-            (
-                cell.env_id,
-                cell.teacher,
-                cell.student,
-                len(cell.runs),
-                *numbers,
-                *("" if x is None else x for x in sizes + costs),
-            )
-        )
-    return Table("Students", header, rows)
+        known = ("" if x is None else x for x in sizes + costs)
+        proof = (f"{cell.outcomes.count('non-inferior')} of {len(cell.runs)}", cell.falls)
+        rows.append((cell.env_id, cell.teacher, cell.student, _seeds(cell), *numbers, *proof, *known))
+    return Table("Students", (*header, "parameters", "x fewer", "steps", "s"), rows)
+
+
+def _seeds(cell: Cell) -> str:
+    """Return how many training seeds a cell has, and how many of them are in no mean."""
+    n_undefined = sum(not is_defined(run) for run in cell.runs)
+    return f"{len(cell.runs)}{f', {n_undefined} undefined' if n_undefined else ''}"
 
 
 def runs_table(folder: Path, runs: list[Run]) -> Table:
     """Return the table of a suite's runs, each with a link to its page."""
     rows, links = [], []
     for run in runs[:MAX_LISTED]:
-        kept = (run.evaluation.get("retention") or {}).get("iqm")
-        rows.append(
-            (os.path.relpath(run.path, folder), run.env_id, run.student, run.seed, "" if kept is None else kept)
-        )
+        first = headline(run.evaluation)
+        kept = first.text() if run.evaluation.get("retention") else ""
+        proof = (kept, first.outcome or "", first.falls or "")
+        rows.append((os.path.relpath(run.path, folder), run.env_id, run.student, run.seed, *proof))
         links.append(quote(f"{Path(os.path.relpath(run.path, folder)).as_posix()}/report.html"))
-    return Table("Runs", ("run", "environment", "student", "seed", "retention"), rows, folded=True, links=links)
+    header = ("run", "environment", "student", "seed", "retention, mean", "verdict", "falls")
+    return Table("Runs", header, rows, folded=True, links=links)
 
 
 def unreadable_table(folder: Path, unreadable: list[Unreadable]) -> Table:

@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
+from policy_distill.headline import headline, verdict_words
 from policy_distill.report.charts import run_charts
+from policy_distill.report.grouping import left_out
 from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, Run, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
 from policy_distill.student_file import write_atomically
+from policy_distill.training_seeds import AcrossSeeds
+from policy_distill.wording import next_step, times, times_fewer
 from policy_distill.words import pairing, sampled_warning
 
 LOG = logging.getLogger("policy_distill")
 
+UNDEFINED = "the teacher's returns are not clearly above random ones"
 VERDICTS = {"non-inferior": "good", "inferior": "bad"}
 
 
@@ -68,7 +73,7 @@ def try_report(folder: Path) -> None:
 def run_page(run: Run) -> Page:
     """Return the page of one run."""
     evaluation = run.evaluation
-    notes = [] if evaluation else ["This run has not ended: what it measured so far."]
+    notes = _proof_notes(evaluation) if evaluation else ["This run has not ended: what it measured so far."]
     notes += [f"{text[0].upper()}{text[1:]}." for text in (sampled_warning(evaluation), pairing(evaluation)) if text]
     return Page(
         title=f"{run.env_id}: {run.student}",
@@ -99,9 +104,7 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
         (f"{len({c.env_id for c in found})}", "environments", ""),
     ]
     if total is not None:
-        kept = total.to_json()
-        how = "over all runs, stratified bootstrap" if total.n_runs > total.n_envs else "one training seed of each"
-        figures.append(_kept_figure(kept, how))
+        figures.append(_overall_figure(total))
     return Page(
         title=folder.resolve().name,
         subtitle="what small students keep of their teachers",
@@ -115,6 +118,7 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
         ],
         notes=[
             *([f"{unfinished} of the runs have not ended."] if unfinished else []),
+            *left_out(runs),
             *(
                 [f"{len(unreadable)} runs cannot be read and are left out; they are listed below."]
                 if unreadable
@@ -124,19 +128,32 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
     )
 
 
+def _proof_notes(evaluation: dict[str, Any]) -> list[str]:
+    """Return the verdict in words, what to do next, and the teacher's falls: a student is not to blame for those."""
+    verdict = (evaluation.get("retention") or {}).get("verdict") or {}
+    known = {"outcome", "margin", "alpha", "n_episodes"} <= set(verdict)
+    falls, step = headline(evaluation).teacher_falls, next_step(verdict)
+    words = [verdict_words(verdict, evaluation.get("seed"))] if known else []
+    return [*words, *([f"Next: {step}."] if step else []), *([f"The teacher: {falls}"] if falls else [])]
+
+
+def _outcome(evaluation: dict[str, Any]) -> str | None:
+    return ((evaluation.get("retention") or {}).get("verdict") or {}).get("outcome")
+
+
 def _badge(evaluation: dict[str, Any]) -> tuple[str, str] | None:
-    outcome = ((evaluation.get("retention") or {}).get("verdict") or {}).get("outcome")
+    outcome = _outcome(evaluation)
     return None if outcome is None else (outcome, VERDICTS.get(outcome, "open"))
 
 
 def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     if not evaluation:
         return []
-    kept, student = evaluation.get("retention") or {}, evaluation.get("student", {})
-    found = [_kept_figure(kept, f"{evaluation.get('n_episodes')} paired episodes")] if kept else []
+    student = evaluation.get("student", {})
+    found = _proof_figures(evaluation) if evaluation.get("retention") else []
     ratio = (evaluation.get("compression") or {}).get("params")
     if ratio is not None:
-        found.append((f"{ratio:,.1f} x", "fewer parameters", f"{student.get('n_params', 0):,} are left"))
+        found.append(_size_figure(ratio, student.get("n_params", 0)))
     for key, name in (("agreement", "agreement of actions"), ("kl", "KL, nats")):
         if evaluation.get(key) is not None:
             found.append((f"{evaluation[key]:.4g}", name, "on the student's own states"))
@@ -146,9 +163,34 @@ def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
-def _kept_figure(kept: dict[str, Any], how: str) -> tuple[str, str, str]:
-    if kept.get("iqm") is None or (kept.get("verdict") or {}).get("outcome") == "undefined":
-        return ("undefined", "return kept", "the teacher's returns are not told apart from random ones")
-    low, high = kept.get("ci95", (None, None))
-    bounds = "no interval" if low is None else f"95%: [{low:.3f}, {high:.3f}]"
-    return (f"{kept['iqm']:.3f}", "return kept, IQM", f"{bounds}; {how}")
+def _overall_figure(total: AcrossSeeds) -> tuple[str, str, str]:
+    words = {
+        "interval": f"95%: [{total.low:.3f}, {total.high:.3f}]; over seeds and episodes",
+        "range": f"range {total.low:.3f} to {total.high:.3f} of the training seeds",
+        "none": "no interval; one training seed of each",
+        "undefined": UNDEFINED,
+    }
+    value = "undefined" if total.kind == "undefined" else f"{total.mean:.3f}"
+    return (value, "return kept, mean", words[total.kind])
+
+
+def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
+    if ratio > 1.0:
+        return (f"{times(ratio)} x", "fewer parameters", f"{n_params:,} are left")
+    what = "the student is not smaller than its teacher" if ratio else "the teacher has no parameters"
+    return (times_fewer(ratio), "parameters", f"{what}; the student has {n_params:,}")
+
+
+def _proof_figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the mean retention, the falls, and the IQM after them."""
+    first, n_episodes = headline(evaluation), f"{evaluation.get('n_episodes')} paired episodes"
+    if first.mean is None:
+        return [("undefined", "return kept", UNDEFINED)]
+    bound = "no bound" if first.low is None else f"at least {first.low:.3f} (95%)"
+    found = [(f"{first.mean:.3f}", "return kept, mean", f"{bound}; {n_episodes}")]
+    if first.falls is not None:
+        count, _, rest = first.falls.partition(" episodes ")
+        found.append((count, "falls", rest))
+    if first.iqm is not None:
+        found.append((f"{first.iqm:.3f}", "return kept, IQM", "without the best and the worst quarter"))
+    return found
