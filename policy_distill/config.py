@@ -67,6 +67,9 @@ class DistillConfig:
     worst_loss: float = 0.0
     """What one episode is assumed to lose at most, in gains of the teacher over random: the proof rests on it, and an
     episode that loses more leaves its verdict undecided. 0 for a tenth more than the worst random episode loses."""
+    max_episode_steps: int = 0
+    """Steps after which an episode that is judged is stopped, and counts with what it gained; 0 for the limit that the
+    environment was registered with, or 27,000 where it has none."""
     n_eval_envs: int = 16
     """Environments stepped side by side in the proof."""
     checkpoint_every: int = 50_000
@@ -107,7 +110,15 @@ class DistillConfig:
             "keep_checkpoints",
         ):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("eval_episodes", "select_episodes", "seed", "eval_seed", "worst_loss", *LIMITS):
+        for name in (
+            "eval_episodes",
+            "select_episodes",
+            "max_episode_steps",
+            "seed",
+            "eval_seed",
+            "worst_loss",
+            *LIMITS,
+        ):
             _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             _require(0 < getattr(self, name) < float("inf"), name, "more than 0 and finite", getattr(self, name))

@@ -39,6 +39,7 @@ class EnvironmentList:
         self.observation_space = envs[0].observation_space
         self.action_space = envs[0].action_space
         self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
+        self.max_episode_steps = envs[0].spec.max_episode_steps if envs[0].spec is not None else None
         self.obs = _storage(self.observation_space, self.n_envs)
         self.faults = EnvFaults(self.env_id, self.n_envs, restarts)
         self._write = make_writer(self.obs)

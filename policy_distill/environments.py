@@ -26,6 +26,8 @@ class Environments(Protocol):
 
     n_envs: int
     env_id: str
+    max_episode_steps: int | None
+    """Steps after which the specification ends an episode; None where nothing says."""
     observation_space: gymnasium.Space[Any]
     action_space: gymnasium.Space[Any]
     owned: bool

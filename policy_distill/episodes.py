@@ -5,7 +5,6 @@ In: a policy and environments. Out: an `Evaluation`.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,13 @@ import numpy as np
 
 from policy_distill.env_faults import check_observations, check_return
 from policy_distill.environments import Environments
+from policy_distill.episode_limit import are_paired, limit_of, say_cut
+from policy_distill.episode_trace import N_PHASES, Trace
 from policy_distill.interfaces import Policy
+from policy_distill.interrupts import stop_if_requested
+from policy_distill.masks import takes_masks
 from policy_distill.statistics import interval, iqm, json_number, worst
 from policy_distill.threads import threads_for
-
-N_PHASES = 10
-"""Parts of equal length that an episode is divided into."""
 
 OnStep = Callable[[int], None]
 """Called with the episodes done so far."""
@@ -43,6 +43,10 @@ class Evaluation:
     """Time that it took."""
     phases: np.ndarray | None = None
     """float64 `[n, N_PHASES]`, the return gained in each tenth of the episode; an episode's sum is its return."""
+    paired: bool = True
+    """True where episode i is the same one for every policy: it begins from its seed, and that says all."""
+    n_cut: int = 0
+    """Episodes that were stopped at the limit of steps, and count with what they had gained by then."""
 
     @property
     def n_episodes(self) -> int:
@@ -79,6 +83,7 @@ class Evaluation:
             "ci95": [json_number(x) for x in self.ci95],
             "median": float(np.median(self.returns)),
             "worst5": worst(self.returns),
+            **({"n_cut": self.n_cut} if self.n_cut else {}),
             **phases,
         }
 
@@ -90,47 +95,66 @@ def run_episodes(
     seed: int,
     deterministic: bool,
     on_episode: OnStep | None = None,
+    *,
+    max_episode_steps: int | None = None,
 ) -> Evaluation:
-    """Run episodes `seed` to `seed + n_episodes - 1` to their ends, side by side.
+    """Run episodes `seed` to `seed + n_episodes - 1` to their ends, or to so many steps, side by side.
 
     Where an environment fails and may be restarted, its whole episode is run again, so that the evaluation is the one
     without the fault wherever an episode is a function of its seed and of a policy that acts by what it sees.
+
+    Raises:
+        RunFault: where an environment fails and no restart is left.
+        Interrupted: within a step, where a run was asked to stop.
     """
+    limit = limit_of(envs, max_episode_steps)
     with threads_for(policy):
-        return _run_episodes(policy, envs, n_episodes, seed, deterministic, on_episode)
+        found = _run_episodes(policy, envs, n_episodes, seed, deterministic, on_episode, limit)
+    say_cut(envs.env_id, found.n_cut, found.lengths)
+    return found
 
 
 def _run_episodes(
-    policy: Policy, envs: Environments, n_episodes: int, seed: int, deterministic: bool, on_episode: OnStep | None
+    policy: Policy,
+    envs: Environments,
+    n_episodes: int,
+    seed: int,
+    deterministic: bool,
+    on_episode: OnStep | None,
+    limit: int,
 ) -> Evaluation:
     began = time.perf_counter()
     returns, lengths = np.zeros(n_episodes), np.zeros(n_episodes, dtype=np.int64)
     trace, phases = Trace(envs.n_envs), np.zeros((n_episodes, N_PHASES))
-    schedule = _schedule(envs, n_episodes)
+    schedule, paired = _schedule(envs, n_episodes), are_paired(envs, n_episodes)
     current = [queue.pop(0) if queue else -1 for queue in schedule]
     for index, episode in enumerate(current):
         if episode >= 0 or envs.resets_itself:
             envs.reset(index, seed + max(episode, 0))
-    state, starts, n_done = None, np.ones(envs.n_envs, dtype=bool), 0
+    state, starts, n_done, n_cut = None, np.ones(envs.n_envs, dtype=bool), 0, 0
     episodes = np.array(current)
     _begin_again(policy, envs, episodes, seed, returns, lengths)
     masked = takes_masks(policy)
     while n_done < n_episodes:
+        stop_if_requested("while episodes were run")
         options = {"action_masks": envs.action_masks()} if masked else {}
         actions, state = policy.predict(envs.obs, state, starts, deterministic, **options)
         active = episodes >= 0
         counted = active & ~envs.restarting
         rewards, terminated, truncated = envs.step(actions, active)
         returns[episodes[active]] += rewards[active]
-        trace.add(rewards)
+        trace.add(rewards, counted)
         lengths[episodes[counted]] += 1
-        starts = active & (terminated | truncated)
+        ended = active & (terminated | truncated)
+        cut = counted & ~ended & (lengths[episodes] >= limit)
+        starts = ended | cut
         again = _begin_again(policy, envs, episodes, seed, returns, lengths)
         for index in np.flatnonzero(starts & ~again).tolist():
             if not check_return(envs, index, float(returns[episodes[index]])):
                 continue
-            n_done += 1
-            phases[episodes[index]] = trace.phases(index, int(lengths[episodes[index]]))
+            n_done, n_cut = n_done + 1, n_cut + int(cut[index])
+            phases[episodes[index]] = trace.phases(index)
+            trace.begin(index)
             episodes[index] = schedule[index].pop(0) if schedule[index] else -1
             if episodes[index] >= 0 and not envs.resets_itself:
                 envs.reset(index, seed + int(episodes[index]))
@@ -139,8 +163,11 @@ def _run_episodes(
             again |= _begin_again(policy, envs, episodes, seed, returns, lengths)
             if on_episode:
                 on_episode(n_done)
-        starts |= again
-    return Evaluation(envs.env_id, seed, returns, lengths, time.perf_counter() - began, phases)
+        for index in np.flatnonzero(again).tolist():
+            trace.begin(index)
+        # A vector that begins episodes by itself goes on with the one that was cut.
+        starts = (ended if envs.resets_itself else starts) | again
+    return Evaluation(envs.env_id, seed, returns, lengths, time.perf_counter() - began, phases, paired, n_cut)
 
 
 def _begin_again(
@@ -172,33 +199,8 @@ def join(parts: Sequence[Evaluation]) -> Evaluation:
     known = [part.phases for part in parts if part.phases is not None]
     phases = np.concatenate(known) if len(known) == len(parts) else None
     seconds = sum(part.wall_seconds for part in parts)
-    return Evaluation(parts[0].env_id, parts[0].seed, returns, lengths, seconds, phases)
-
-
-def takes_masks(policy: Any) -> bool:
-    """Say whether a policy is to be told which actions are allowed; sb3-contrib's MaskablePPO as it is, too."""
-    told = getattr(policy, "takes_action_masks", None)
-    return "action_masks" in inspect.signature(policy.predict).parameters if told is None else bool(told)
-
-
-class Trace:
-    """The rewards of all steps so far, to be divided once an episode's length is known."""
-
-    def __init__(self, n_envs: int) -> None:
-        self._rewards = np.zeros((1024, n_envs))
-        self._n_steps = 0
-
-    def add(self, rewards: np.ndarray) -> None:
-        """Append the rewards `[n_envs]` of one step."""
-        if self._n_steps == len(self._rewards):
-            self._rewards = np.concatenate([self._rewards, np.zeros_like(self._rewards)])
-        self._rewards[self._n_steps] = rewards
-        self._n_steps += 1
-
-    def phases(self, index: int, length: int) -> np.ndarray:
-        """Return `[N_PHASES]`, what the last `length` steps of an environment gave in each part of them."""
-        rewards = self._rewards[self._n_steps - length : self._n_steps, index]
-        return np.bincount(np.arange(length) * N_PHASES // max(length, 1), rewards, N_PHASES)
+    paired, n_cut = all(part.paired for part in parts), sum(part.n_cut for part in parts)
+    return Evaluation(parts[0].env_id, parts[0].seed, returns, lengths, seconds, phases, paired, n_cut)
 
 
 def _schedule(envs: Environments, n_episodes: int) -> list[list[int]]:

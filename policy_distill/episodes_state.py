@@ -47,6 +47,16 @@ class EpisodeLog:
         self._actions.append(actions.copy())
         self.n_steps += 1
 
+    def mark(self) -> tuple[int, np.ndarray, np.ndarray]:
+        """Return where the log stands, for `go_back`."""
+        return self.n_steps, self.begun.copy(), self.seeds.copy()
+
+    def go_back(self, mark: tuple[int, np.ndarray, np.ndarray]) -> None:
+        """Forget what came after a mark; it must not be older than the last `trim`."""
+        for _ in range(self.n_steps - mark[0]):
+            self._actions.pop()
+        self.n_steps, self.begun, self.seeds = mark
+
     def trim(self) -> None:
         """Forget what no running episode needs."""
         needed = self.n_steps - int(self.begun.min())

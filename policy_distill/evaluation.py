@@ -11,13 +11,20 @@ from typing import Any
 from policy_distill.environments import Environments, open_environments, without_normalization
 from policy_distill.episodes import Evaluation, run_episodes
 from policy_distill.fit import check_fit
-from policy_distill.interfaces import Policy
 from policy_distill.proof_plan import N_ENVS, check_counts
 from policy_distill.restarts import Restarts
+from policy_distill.sources import as_policy
 
 
 def evaluate(
-    policy: Policy, env: Any, n_episodes: int = 100, seed: int = 0, deterministic: bool = True, *, n_envs: int = N_ENVS
+    policy: Any,
+    env: Any,
+    n_episodes: int = 100,
+    seed: int = 0,
+    deterministic: bool = True,
+    *,
+    n_envs: int = N_ENVS,
+    max_episode_steps: int | None = None,
 ) -> Evaluation:
     """Run whole episodes and return what they scored.
 
@@ -25,21 +32,24 @@ def evaluate(
     themselves run `n_episodes` divided evenly, and only their first episodes start from given seeds.
 
     Args:
-        policy: a teacher, a student, or anything with SB3's `predict`.
+        policy: a teacher, a student, the path of one, or anything with SB3's `predict`.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         n_episodes: episodes to run, at least 1.
         seed: episode i starts from reset(seed=seed + i).
         deterministic: act by the mode of the distribution.
         n_envs: environments stepped side by side where `env` can be made.
+        max_episode_steps: steps after which an episode is stopped, and counts with what it gained; None or 0 for the
+            limit that the environment was registered with, or `episode_limit.DEFAULT_STEPS`.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit the policy.
         RunFault: for observations that are not finite.
     """
     check_counts(n_episodes, seed)
+    policy = as_policy(policy, env)
     with closing(open_for(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
-        return run_episodes(policy, envs, n_episodes, seed, deterministic)
+        return run_episodes(policy, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
 
 
 def open_for(policy: Any, env: Any, n_envs: int, restarts: Restarts | None = None) -> Environments:

@@ -8,6 +8,8 @@ import numpy as np
 
 from policy_distill.environments import Environments
 from policy_distill.errors import RequestError
+from policy_distill.pixels import is_image
+from policy_distill.spaces import describe_space
 
 
 def check_fit(policy: Any, envs: Environments) -> None:
@@ -53,7 +55,7 @@ def _same_kind(expected: Any, found: Any) -> bool:
 def _transposed(expected: Any, found: Any) -> bool:
     """Say whether two image spaces differ only in where the channels stand; SB3 moves them to the front."""
     shapes = (expected.shape, found.shape)
-    if any(shape is None or len(shape) != 3 for shape in shapes) or str(expected.dtype) != "uint8":
+    if any(shape is None or len(shape) != 3 for shape in shapes) or not is_image(describe_space(expected)):
         return False
     height, width, channels = found.shape
     return bool(expected.shape == (channels, height, width))

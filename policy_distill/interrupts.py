@@ -31,6 +31,16 @@ def terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+_ACTIVE: list[Interrupts] = []
+"""The runs that take the signals of this process, the innermost last."""
+
+
+def stop_if_requested(where: str) -> None:
+    """Raise `Interrupted` where the run that this process is in was asked to stop; called between any two steps."""
+    for interrupts in _ACTIVE:
+        interrupts.stop_if_requested(where)
+
+
 class Interrupts:
     """Within this context a first signal only sets `requested`; outside the main thread nothing changes."""
 
@@ -44,6 +54,7 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._note)
+            _ACTIVE.append(self)
         return self
 
     def __exit__(
@@ -51,6 +62,8 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        if self in _ACTIVE:
+            _ACTIVE.remove(self)
 
     def stop_if_requested(self, where: str) -> None:
         """Raise `Interrupted` where a signal has come."""

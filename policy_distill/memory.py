@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,17 @@ def capacity_of(config: DistillConfig, n_envs: int) -> int:
     return min(capacity, n_envs * config.n_steps) if config.buffer == "latest" else capacity
 
 
-def check_memory(config: DistillConfig, n_envs: int, observed: Any, n_params: int, n_stack: int = 1) -> Footprint:
+def check_memory(
+    config: DistillConfig,
+    n_envs: int,
+    observed: Any,
+    n_params: int,
+    n_stack: int = 1,
+    images: Collection[str] | None = None,
+) -> Footprint:
     """Return what the buffer will take, for observations of the space `observed` and `n_params` numbers a label.
+
+    `images` are the keys of pixels, as of `pixels.images_for`, which None asks.
 
     Of a Dict, only the keys that the student reads are counted; of images with `n_stack` frames, each frame once.
 
@@ -66,7 +76,7 @@ def check_memory(config: DistillConfig, n_envs: int, observed: Any, n_params: in
     space = describe_space(observed)
     if config.observation_keys:
         space["spaces"] = {key: space["spaces"][key] for key in config.observation_keys}
-    layout, capacity = layout_of(Featurizer(space), n_stack), capacity_of(config, n_envs)
+    layout, capacity = layout_of(Featurizer(space, images=images), n_stack), capacity_of(config, n_envs)
 
     def n_bytes(states: int) -> int:
         return layout.n_bytes(states) + 4 * n_params * states

@@ -5,12 +5,14 @@ In: raw observations as the environment gives them. Out: float32 features `[B, D
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from policy_distill.pixels import channels_first, images_for
 from policy_distill.spaces import check_choices, space_shape
 
 
@@ -75,11 +77,18 @@ class Featurizer:
     left alone. An image alone stays an image, `(C, H, W)` of bytes; the network scales it.
     """
 
-    def __init__(self, space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None = None) -> None:
+    def __init__(
+        self,
+        space: dict[str, Any],
+        normalizer: Normalizer | dict[str, Normalizer] | None = None,
+        images: Collection[str] | None = None,
+    ) -> None:
+        """Take a described space; `images` are its keys of pixels, as of `pixels.images_for`, which None asks."""
         self.space = space
         self.normalizer = normalizer
-        self.is_image = is_image(space)
-        self.parts = _parts(space, normalizer)
+        self.images = tuple(images_for(space) if images is None else images)
+        self.is_image = "" in self.images
+        self.parts = _parts(space, normalizer, self.images)
         self.shape: tuple[int, ...] = (sum(part.size for part in self.parts),)
         if self.is_image:
             shape = space_shape(space)
@@ -106,26 +115,16 @@ class Featurizer:
         return {key: batch for key, (batch, _) in pairs.items()}, all(single for _, single in pairs.values())
 
 
-def is_image(space: dict[str, Any]) -> bool:
-    """Say whether a described space is one of images: bytes in three dimensions."""
-    return space["type"] == "Box" and space["dtype"] == "uint8" and len(space["shape"]) == 3
-
-
-def channels_first(shape: tuple[int, ...]) -> bool:
-    """Say whether the first dimension of an image's shape is its channels: the shortest one is, as SB3 decides it."""
-    return int(np.argmin(shape)) == 0
-
-
 class Part:
     """One leaf of an observation space."""
 
-    def __init__(self, key: str, space: dict[str, Any], normalizer: Normalizer | None) -> None:
+    def __init__(self, key: str, space: dict[str, Any], normalizer: Normalizer | None, *, image: bool) -> None:
         self.key = key
         self.shape = space_shape(space)
         self.dtype = np.dtype(space.get("dtype", "int8"))  # a MultiBinary has none
         self.raw_size = int(np.prod(self.shape))
         self.normalizer = normalizer
-        self.scale = np.float32(1 / 255) if is_image(space) else None
+        self.scale = np.float32(1 / 255) if image else None
         self.one_hot = _one_hot_sizes(space)
         self.size = sum(self.one_hot) if self.one_hot else int(np.prod(self.shape))
         self.offsets = np.cumsum([0, *self.one_hot[:-1]]) - _starts(space) if self.one_hot else None
@@ -161,12 +160,14 @@ class Part:
         )
 
 
-def _parts(space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None) -> list[Part]:
+def _parts(
+    space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None, images: tuple[str, ...]
+) -> list[Part]:
     if space["type"] != "Dict":
         assert not isinstance(normalizer, dict)
-        return [Part("", space, normalizer)]
+        return [Part("", space, normalizer, image="" in images)]
     per_key = normalizer if isinstance(normalizer, dict) else {}
-    return [Part(key, sub, per_key.get(key)) for key, sub in space["spaces"].items()]
+    return [Part(key, sub, per_key.get(key), image=key in images) for key, sub in space["spaces"].items()]
 
 
 def _one_hot_sizes(space: dict[str, Any]) -> list[int]:
@@ -194,22 +195,3 @@ def dump_normalizer(normalizer: Normalizer | dict[str, Normalizer] | None) -> di
     if isinstance(normalizer, dict):
         return {key: sub.to_json() for key, sub in normalizer.items()}
     return None if normalizer is None else normalizer.to_json()
-
-
-SPAN_FLOOR = 0.05
-"""A measured deviation is at least this share of a bounded observation's span: what hardly moved in the first rollout
-(a contact flag, say) must not become huge when it moves later."""
-
-
-def measure_normalizer(obs: np.ndarray, low: np.ndarray, high: np.ndarray) -> Normalizer:
-    """Return statistics of raw observations `[B, ...]` from a space with bounds `low` and `high`.
-
-    What never moved keeps its scale.
-    """
-    mean, deviation = obs.mean(axis=0, dtype=np.float64), obs.std(axis=0, dtype=np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        span = high.astype(np.float64) - low.astype(np.float64)
-    # Bounds near the largest float are a way of saying "none".
-    floor = np.where(np.isfinite(span) & (span < 1e6), SPAN_FLOOR * span, 0.0)
-    deviation = np.maximum(deviation, floor)
-    return Normalizer(mean, np.where(deviation > 1e-6, deviation, 1.0) ** 2, clip=10.0, epsilon=0.0)

@@ -37,6 +37,11 @@ class Comparison:
     scale: Scale
     """What the returns were measured by, from episodes of their own."""
 
+    @property
+    def paired(self) -> bool:
+        """True where episode i is the same one for all three."""
+        return self.teacher.paired and self.student.paired and self.random.paired
+
 
 def compare_policies(
     teacher: Policy,

@@ -14,6 +14,7 @@ import numpy as np
 from policy_distill.actions import ActionMap, most_likely
 from policy_distill.layers import Layer
 from policy_distill.observations import Featurizer, Normalizer, load_normalizer
+from policy_distill.pixels import images_of
 
 GAUSSIANS = ("diagonal_gaussian", "squashed_gaussian")
 
@@ -75,7 +76,9 @@ def read_plan(tensors: Mapping[str, np.ndarray], metadata: dict[str, Any]) -> Pl
     """
     space = metadata["observation_space"]
     return Plan(
-        featurizer=Featurizer(space, load_normalizer(metadata["observation_normalization"], space)),
+        featurizer=Featurizer(
+            space, load_normalizer(metadata["observation_normalization"], space), images_of(metadata)
+        ),
         layers=metadata["architecture"]["layers"],
         tensors=tensors,
         family=metadata["distribution"]["family"],

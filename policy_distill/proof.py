@@ -45,6 +45,7 @@ def proof_plan(session: Session) -> ProofPlan:
         n_scale=max(min(N_EPISODES, config.eval_episodes), config.select_episodes, 2),
         worst_loss=config.worst_loss or None,
         n_envs=config.n_eval_envs,
+        max_episode_steps=config.max_episode_steps,
     )
 
 

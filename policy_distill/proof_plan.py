@@ -43,6 +43,9 @@ class ProofPlan:
     n_envs: int = N_ENVS
     """Environments stepped side by side where they can be made; it does not change which episodes are run."""
 
+    max_episode_steps: int | None = None
+    """Steps after which an episode is stopped, and counts with what it gained; 0 or None for the environment's own."""
+
     def __post_init__(self) -> None:
         """Check what a user may have set.
 

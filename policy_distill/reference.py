@@ -12,10 +12,12 @@ from policy_distill.actors import RandomPolicy
 from policy_distill.background import Background, has_idle_core
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import Environments, is_recipe
-from policy_distill.episodes import Evaluation, OnStep, run_episodes, takes_masks
+from policy_distill.episode_limit import say_cut
+from policy_distill.episodes import Evaluation, OnStep, run_episodes
 from policy_distill.evaluation import open_for
 from policy_distill.fit import check_fit
 from policy_distill.interfaces import Policy
+from policy_distill.masks import takes_masks
 from policy_distill.proof_plan import ProofPlan
 from policy_distill.restarts import Restarts
 from policy_distill.scale import Scale
@@ -50,7 +52,13 @@ class Player:
         check_fit(policy, envs)
         before, say = self.n_done, self.on_episode
         found = run_episodes(
-            policy, envs, n_episodes, seed, True, None if say is None else lambda done: say(before + done)
+            policy,
+            envs,
+            n_episodes,
+            seed,
+            True,
+            None if say is None else lambda done: say(before + done),
+            max_episode_steps=self._plan.max_episode_steps,
         )
         self.n_done += n_episodes
         return found
@@ -90,7 +98,11 @@ class Reference:
 
     def result(self, on_episode: OnStep | None = None) -> tuple[Scale, list[Evaluation], list[Evaluation]]:
         """Return the scale, and what teacher and random policy scored up to each look; errors as of `evaluate`."""
-        return self._background.result(on_episode)
+        scale, *known = self._background.result(on_episode)
+        for one in (part for parts in known for part in parts):
+            # What another process says is heard by nobody.
+            say_cut(one.env_id, one.n_cut, one.lengths)
+        return scale, known[0], known[1]
 
     def close(self) -> None:
         """Stop, whether there is a result or not."""

@@ -75,6 +75,8 @@ def evaluation_record(
     }
     for name, size in sizes.items():
         record[name] = {**(getattr(comparison, name).to_json() if comparison else {}), **size}
+    if comparison:
+        record["paired"] = comparison.paired
     record["retention"] = comparison.retention.to_json() if comparison else None
     if comparison:
         record |= {"falls": comparison.retention.falls_json(), "scale": comparison.scale.to_json()}

@@ -37,6 +37,7 @@ def compare_under(
     margin: float = MARGIN,
     worst_loss: float | None = None,
     on_condition: Callable[[str], None] | None = None,
+    max_episode_steps: int | None = None,
 ) -> dict[str, Comparison]:
     """Compare without and under each condition, on the same episode seeds; see `compare`."""
     env = without_normalization(env)
@@ -54,7 +55,8 @@ def compare_under(
         if on_condition:
             on_condition(condition.name)
         make = condition.maker(env, wrappers, scale)
-        plan = ProofPlan(n_episodes, seed, margin=margin, worst_loss=worst_loss)
+        limits: dict[str, Any] = {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
+        plan = ProofPlan(n_episodes, seed, margin=margin, **limits)
         found[condition.name] = compare_policies(teacher, student, make, plan)
     return found
 

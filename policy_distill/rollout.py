@@ -18,8 +18,9 @@ from policy_distill.env_faults import Misbehaviour, check_observations
 from policy_distill.environments import Environments
 from policy_distill.episodes_state import EpisodeLog, row
 from policy_distill.interfaces import Policy
+from policy_distill.interrupts import stop_if_requested
 from policy_distill.packing import same
-from policy_distill.seeds import measured_seed, training_seed
+from policy_distill.seeds import training_seed
 
 EpisodeSeed = Callable[[int, int, int], int]
 """From a seed, an environment's index and the number of an episode in it, to what the episode starts from."""
@@ -92,13 +93,17 @@ class Collector:
 
         Raises:
             RunFault: where an observation is not finite.
+            Interrupted: within a step, where a run was asked to stop.
         """
         if not self.begun:
             self.begin()
+        if self.log is not None:
+            self.log.trim()
         obs = _allocate(self.envs.obs, n_steps)
         episode_starts = np.empty((n_steps, self.envs.n_envs), dtype=bool)
         masks: list[np.ndarray] = []
         for step in range(n_steps):
+            stop_if_requested("while states were collected")
             # Before anybody acts on it: a policy given NaN fails in ways that hide the cause.
             while (failed := check_observations(self.envs, f"at step {step} of the rollout")) is not None:
                 self.running[failed], self.starts[failed] = 0.0, True
@@ -113,8 +118,6 @@ class Collector:
             if self.log is not None:
                 self.log.took(actions)
             self._advance(actions)
-        if self.log is not None:
-            self.log.trim()
         return Rollout(obs, episode_starts, np.stack(masks) if masked else None, teacher_share)
 
     def _advance(self, actions: np.ndarray) -> None:
@@ -172,18 +175,6 @@ class Collector:
             self.log.began(index, seed)
         self.envs.reset(index, seed)
         self.n_episodes[index] += 1
-
-
-def collect_whole(envs: Environments, seed: int, actor: Policy, n_steps: int, *, masked: bool = False) -> Rollout:
-    """Return a rollout of fresh episodes by the mode of a student; after a restart, all of it from the same seeds.
-
-    An episode that a fault had cut short would be another one in what is measured on it.
-    """
-    while True:
-        n_before = envs.faults.n_restarts
-        rollout = Collector(envs, seed, measured_seed).collect(actor, n_steps, True, 0.0, masked=masked)
-        if envs.faults.n_restarts == n_before:
-            return rollout
 
 
 def _allocate(obs: Any, n_steps: int) -> Any:

@@ -10,6 +10,7 @@ keep theirs in a C int. The number line is dealt out once:
     then, 2^27 seeds           what is measured on the student's own states
     then, 2^26 seeds           the scale of a comparison
     then, 2^25 seeds           units of noise
+    the last one but some      what only tells whether a seed means anything
     the last one               the episode that is filmed
 """
 
@@ -41,6 +42,7 @@ N_SCALE = 2**26
 UNITS = SCALE + N_SCALE
 N_UNITS = 2**25
 VIDEO = LIMIT - 1
+PROBE = VIDEO - 1
 
 Span = tuple[int, int]
 """Seeds from the first number up to, and without, the second."""

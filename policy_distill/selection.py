@@ -42,6 +42,8 @@ class Selection:
         self.session = session
         self.env = env
         self.best: Candidate | None = None
+        self.owed: dict[str, float] | None = None
+        """What the iteration measured whose student is still to be judged; None between iterations."""
 
     def due(self, steps_before: int) -> bool:
         """Say whether a candidate is to be judged after the iteration that began at `steps_before`."""
@@ -60,7 +62,8 @@ class Selection:
             session.timed("evaluate"),
             closing(open_environments(self.env, n_envs, wrappers, session.restarts)) as envs,
         ):
-            returns = run_episodes(student, envs, n_episodes, selection_start(config.seed), True).returns
+            limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
+            returns = run_episodes(student, envs, n_episodes, selection_start(config.seed), True, **limit).returns
         if self.best is None or not _clearly_better(self.best.returns, returns):
             self.best = Candidate(session.env_steps, session.weights(), returns)
         if not envs.owned:

@@ -20,18 +20,20 @@ from policy_distill.buffer import Buffer
 from policy_distill.config import DistillConfig
 from policy_distill.environments import Environments
 from policy_distill.feature_store import make_store
-from policy_distill.fidelity import Fidelity, measure_fidelity
+from policy_distill.fidelity import Fidelity, fidelity_in_episodes, measure_fidelity
 from policy_distill.fit import check_keys
 from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Policy, Teacher
+from policy_distill.masks import takes_masks
+from policy_distill.measuring import measure_normalizer
 from policy_distill.memory import capacity_of
-from policy_distill.observations import Normalizer, is_image, measure_normalizer
+from policy_distill.observations import Normalizer
 from policy_distill.restarts import Restarts
-from policy_distill.rollout import Collector, Rollout, collect_whole
+from policy_distill.rollout import Collector, Rollout
 from policy_distill.runtime import Student
 from policy_distill.schedule import acts_by_mode, n_updates, seed_of
-from policy_distill.spaces import describe_space
-from policy_distill.student import StudentPolicy, StudentSpec
+from policy_distill.student import StudentPolicy, StudentSpec, images_like
+from policy_distill.student_check import check_writable
 from policy_distill.training import Trainer
 
 MEASURED_STATES = 4_000
@@ -61,7 +63,7 @@ class Session:
         self.policy: StudentPolicy | None = None
         self.label_state: Any = None
         """What a recurrent teacher that labels carries from rollout to rollout."""
-        self.masked = bool(getattr(teacher, "takes_action_masks", False))
+        self.masked = takes_masks(teacher)
 
     @property
     def progress(self) -> float:
@@ -149,6 +151,8 @@ class Session:
         """Make the student, its optimiser and the buffer."""
         spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer, self.observed_space())
         self.policy = StudentPolicy(spec, torch.Generator().manual_seed(self.config.seed)).to(self.config.device)
+        # Before hours of training: what no file can hold is of no use in the end.
+        check_writable(self.student())
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(self.config.device))
         n_envs, featurizer = self.envs.n_envs, self.policy.featurizer
@@ -173,19 +177,21 @@ class Session:
         self._policy.load_state_dict(weights)
 
     def measure(self) -> Fidelity:
-        """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
+        """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         with self.timed("evaluate"):
-            n_steps = -(-n_states // self.envs.n_envs)
-            rollout = collect_whole(self.envs, self.config.seed, self.student(), n_steps, masked=self.masked)
-            params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
-            features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
-            return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]))
+            seed, masked = self.config.seed, self.masked
+            return fidelity_in_episodes(self.teacher, self._policy, self.envs, seed, n_states, masked=masked)
 
     @property
     def _policy(self) -> StudentPolicy:
         assert self.policy is not None, "the first rollout makes the student"
         return self.policy
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Keys of the observation whose bytes the student takes as pixels; "" for the observation itself."""
+        return images_like(self.teacher, self.network, self.observed_space())
 
     def observed_space(self) -> Any:
         """Return the space that the student sees: the environment's, or some keys of it."""
@@ -200,13 +206,10 @@ class Session:
             return {key: value for key, value in known.items() if not keys or key in keys}
         if known is not None or self.config.normalize == "none":
             return known
-        obs, space = rollout.flat_obs, self.observed_space()
+        # Choices cannot be measured, and pixels need not be.
+        obs, space, images = rollout.flat_obs, self.observed_space(), self.images
         if isinstance(obs, dict):
-            boxes = {key: sub for key, sub in space.spaces.items() if _is_vector(sub)}
+            boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
             return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}
-        return measure_normalizer(obs, space.low, space.high) if _is_vector(space) else None
-
-
-def _is_vector(space: Any) -> bool:
-    """Say whether a space is of numbers that can be measured: neither choices nor an image."""
-    return isinstance(space, spaces.Box) and not is_image(describe_space(space))
+        measurable = isinstance(space, spaces.Box) and not images
+        return measure_normalizer(obs, space.low, space.high) if measurable else None

@@ -41,6 +41,7 @@ def state_of(session: Session, selection: Selection) -> tuple[dict[str, np.ndarr
         tensors["selection.returns"] = selection.best.returns
     record = {
         "best_env_steps": selection.best.env_steps if selection.best else None,
+        "owed": selection.owed,
         "env_steps": session.env_steps,
         "iteration": session.iteration,
         "seconds": session.seconds,
@@ -93,7 +94,7 @@ def restore(session: Session, selection: Selection, tensors: dict[str, np.ndarra
     session.policy.load_state_dict(_torch(_named(tensors, "student.")))
     session.trainer.stepper.restore(_named(tensors, "training."))
     session.trainer.recovery.n = _count(record, "recoveries")
-    selection.best = None
+    selection.best, selection.owed = None, _metrics(record.get("owed"))
     if record["best_env_steps"] is not None:
         returns = np.array(tensors["selection.returns"])
         weights = _torch(_named(tensors, "best."))
@@ -123,6 +124,11 @@ def restore(session: Session, selection: Selection, tensors: dict[str, np.ndarra
     session.began = time.perf_counter() - _seconds(record["wall_seconds"])
     session.env_steps, session.iteration = _count(record, "env_steps"), _count(record, "iteration")
     return obs
+
+
+def _metrics(values: Any) -> dict[str, float] | None:
+    """Return what an iteration measured."""
+    return None if values is None else {str(name): float(value) for name, value in values.items()}
 
 
 def _count(record: dict[str, Any], name: str) -> int:

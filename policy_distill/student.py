@@ -17,8 +17,11 @@ from policy_distill.distributions.table import make_family
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import ActionDistribution, Teacher
 from policy_distill.layers import count_macs
+from policy_distill.masks import takes_masks
+from policy_distill.networks.scale import Scale
 from policy_distill.networks.table import describe_layers, make_network
 from policy_distill.observations import Featurizer, Normalizer, dump_normalizer, load_normalizer
+from policy_distill.pixels import images_for, images_of, is_image, largest
 from policy_distill.runtime import Student
 from policy_distill.spaces import describe_space
 
@@ -47,6 +50,8 @@ class StudentSpec:
     """Observation statistics, applied inside."""
     takes_action_masks: bool = False
     """The environment rules out actions."""
+    images: tuple[str, ...] | None = None
+    """Keys of pixels, as of `pixels.images_for`, which None asks."""
 
     @property
     def n_outputs(self) -> int:
@@ -67,7 +72,7 @@ class StudentSpec:
         `observation_space` is the environment's own, which may differ from the teacher's in the order of an image's
         dimensions, or be only some keys of a Dict.
         """
-        log_std = None
+        log_std, space = None, observation_space or teacher.observation_space
         if teacher.family.name in GAUSSIANS:
             log_std = "head" if teacher.state_dependent_std else "vector"
         return cls(
@@ -75,12 +80,19 @@ class StudentSpec:
             activation=activation,
             family=teacher.family,
             log_std=log_std,
-            observation_space=describe_space(observation_space or teacher.observation_space),
+            observation_space=describe_space(space),
             action_space=describe_space(teacher.action_space),
             action_map=teacher.action_map,
             normalizer=normalizer,
-            takes_action_masks=getattr(teacher, "takes_action_masks", False),
+            takes_action_masks=takes_masks(teacher),
+            images=images_like(teacher, network, space),
         )
+
+
+def images_like(teacher: Teacher, network: str, observation_space: Any) -> tuple[str, ...]:
+    """Return the keys whose bytes a student of that network takes as pixels, as its teacher does where it says so."""
+    scaled = getattr(getattr(teacher, "policy", None), "normalize_images", True)
+    return images_for(describe_space(observation_space), network, scaled=bool(scaled))
 
 
 def size_of(teacher: Teacher, network: str, activation: str, observation_space: Any) -> int:
@@ -90,7 +102,7 @@ def size_of(teacher: Teacher, network: str, activation: str, observation_space: 
         RequestError: for a cnn without an image, or more convolutions than an image has room for.
     """
     spec = StudentSpec.like(teacher, network, activation, None, observation_space)
-    shape = Featurizer(spec.observation_space).shape
+    shape = Featurizer(spec.observation_space, images=spec.images).shape
     return make_network(network, activation).n_params(shape, spec.n_outputs)
 
 
@@ -100,13 +112,21 @@ class StudentPolicy(nn.Module):
     def __init__(self, spec: StudentSpec, generator: torch.Generator) -> None:
         super().__init__()
         self.spec = spec
-        self.featurizer = Featurizer(spec.observation_space, spec.normalizer)
+        images = images_for(spec.observation_space, spec.network) if spec.images is None else spec.images
+        self.featurizer = Featurizer(spec.observation_space, spec.normalizer, images)
         network = make_network(spec.network, spec.activation)
         self.network = network.build(self.featurizer.shape, spec.n_outputs, generator)
+        if self.featurizer.is_image and not is_image(spec.observation_space):
+            self._scale_by(1.0 / largest(spec.observation_space))
         if spec.family.name == "deterministic" and spec.action_map.kind == "unsquash":
             # A squashed teacher's action never leaves [-1, 1]; neither may the student's.
             self.network.append(nn.Tanh())
         self.log_std = nn.Parameter(torch.zeros(spec.n_outputs)) if spec.log_std == "vector" else None
+
+    def _scale_by(self, factor: float) -> None:
+        first = self.network[0]
+        assert isinstance(first, Scale), "networks of images begin so"
+        first.factor = factor
 
     def forward(self, obs: Any) -> torch.Tensor:
         """Return distribution parameters `[B, P]` for a batch of raw observations (arrays or tensors)."""
@@ -154,6 +174,7 @@ class StudentPolicy(nn.Module):
             "observation_normalization": dump_normalizer(spec.normalizer),
             "action_post_processing": spec.action_map.to_json(),
             "takes_action_masks": spec.takes_action_masks,
+            "images": list(self.featurizer.images),
             "provenance": provenance,
             "retention": retention,
         }
@@ -177,8 +198,11 @@ class StudentPolicy(nn.Module):
             action_map=ActionMap.from_json(metadata["action_post_processing"]),
             normalizer=load_normalizer(metadata["observation_normalization"], metadata["observation_space"]),
             takes_action_masks=metadata.get("takes_action_masks", False),
+            images=images_of(metadata),
         )
         policy = cls(spec, torch.Generator())
+        if policy.featurizer.is_image:
+            policy._scale_by(architecture["layers"][0]["factor"])
         if describe_layers(policy.network, policy.featurizer.shape) != architecture["layers"]:
             raise RequestError(f"expected the layers of {spec.network!r} in the student's file, found others")
         policy.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})

@@ -11,12 +11,16 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from policy_distill.action_check import Shape, check_actions, check_space, n_outputs_of, require, size_of, whole_numbers
+from policy_distill.errors import RunFault, one_line
 from policy_distill.layers import OPS, count_macs
+from policy_distill.pixels import check_images, images_of
+from policy_distill.spaces import example_of
 
 MAX_PATCHES = 2**28
 """Numbers in the patches that a convolution takes out of one image."""
@@ -46,7 +50,9 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         n_outputs //= 2
         require(tensors["log_std"].shape == (n_outputs,), "log σ has another shape than the actions")
     shape = whole_numbers(architecture["input_shape"])
-    require(shape == _feature_shape(record["observation_space"]), "the network takes other features than are observed")
+    check_images(record)
+    features = _feature_shape(record["observation_space"], images_of(record))
+    require(shape == features, "the network takes other features than are observed")
     for layer in architecture["layers"]:
         require(layer["op"] in OPS, f"a layer of the unknown kind {str(layer['op'])[:40]!r}")
         require(("weight" in layer) == (layer["op"] in ("linear", "conv2d")), "a layer with weights that it has not")
@@ -59,6 +65,43 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
     _check_words(record)
 
 
+def check_writable(student: Any) -> None:
+    """Check that a student's file could be loaded again.
+
+    Raises:
+        RunFault: saying what no student file can hold.
+    """
+    try:
+        check_student(student.metadata, student.tensors)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise RunFault(f"no file can hold a student for this teacher: {one_line(str(error))}") from error
+
+
+def check_read_back(
+    path: Path, load: Callable[[Path, str], Any], act: Callable[[Any], Any], space: dict[str, Any]
+) -> None:
+    """Load a student file that was just written and act once, as whoever deploys it will.
+
+    Args:
+        path: the file.
+        load: `load_student`.
+        act: what the student does that was written.
+        space: its observation space, as described.
+
+    Raises:
+        RunFault: where it does not load, or acts otherwise.
+    """
+    obs = example_of(space)
+    expected = act(obs)
+    try:
+        found = load(path, "numpy").act(obs)
+    except ValueError as error:
+        words = one_line(str(error).replace(str(path), "it"))
+        raise RunFault(f"expected a student file that loads, but {words}; nothing was written") from error
+    if not np.array_equal(found, expected):
+        raise RunFault(f"expected a file that acts as the student, found {found} for {expected}; nothing was written")
+
+
 def _check_weights(tensors: Tensors) -> None:
     """A policy that divides by what is no number acts at random; engines and exporters take float32 for granted."""
     for name, array in tensors.items():
@@ -66,12 +109,12 @@ def _check_weights(tensors: Tensors) -> None:
         require(bool(np.isfinite(array).all()), f"weights {name[:40]!r} that are not finite")
 
 
-def _feature_shape(space: Any) -> Shape:
+def _feature_shape(space: Any, images: tuple[str, ...] = ()) -> Shape:
     """As `observations.Featurizer` makes them."""
     kind = space["type"]
     if kind == "Dict":
         return (sum(math.prod(_feature_shape(sub)) for sub in space["spaces"].values()),)
-    if kind == "Box" and space["dtype"] == "uint8" and len(space["shape"]) == 3:
+    if "" in images:
         first, *rest = space["shape"]
         return (first, *rest) if first == min(space["shape"]) else (rest[1], first, rest[0])
     if kind == "Discrete":

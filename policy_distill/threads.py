@@ -37,10 +37,11 @@ def threads_for(*policies: Any, n_params: int = 0) -> Iterator[None]:
 
 def is_small(policy: Any) -> bool:
     """Say whether a policy's actions are computed quickest by one thread."""
-    return getattr(policy, "n_params", 0) < WIDE and not _has_images(getattr(policy, "observation_space", None))
+    return getattr(policy, "n_params", 0) < WIDE and not _has_planes(getattr(policy, "observation_space", None))
 
 
-def _has_images(space: Any) -> bool:
+def _has_planes(space: Any) -> bool:
+    """Say whether a space has three dimensions or more, of pixels or not: what convolutions are worth threads for."""
     if hasattr(space, "spaces"):
-        return any(_has_images(sub) for sub in space.spaces.values())
+        return any(_has_planes(sub) for sub in space.spaces.values())
     return len(getattr(space, "shape", None) or ()) >= 3

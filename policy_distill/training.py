@@ -14,8 +14,10 @@ from policy_distill.buffer import Buffer
 from policy_distill.config import DistillConfig
 from policy_distill.dense_step import DenseStep, is_dense
 from policy_distill.interfaces import Loss
+from policy_distill.losses.likelihood import SampledNLL
 from policy_distill.recovery import Divergence, Recovery
 from policy_distill.schedule import learning_rate
+from policy_distill.seeds import purpose_seed
 from policy_distill.student import StudentPolicy
 
 
@@ -24,6 +26,7 @@ class Trainer:
 
     def __init__(self, student: StudentPolicy, loss: Loss, config: DistillConfig) -> None:
         self.student = student
+        self.loss = loss
         self.config = config
         self.stepper: DenseStep | AutogradStep = (DenseStep if is_dense(student) else AutogradStep)(
             student, loss, config.max_grad_norm
@@ -51,6 +54,9 @@ class Trainer:
     def _fit(
         self, buffer: Buffer, n_updates: int, progress: tuple[float, float], generator: torch.Generator, scale: float
     ) -> dict[str, float]:
+        if isinstance(self.loss, SampledNLL):
+            # Not the minibatches' own seed: what is drawn must have nothing to do with which states are.
+            self.loss.begin(purpose_seed(generator.initial_seed(), "loss"))
         minibatches = buffer.minibatches(n_updates, self.config.batch_size, generator)
         before, after = progress
         measured = []

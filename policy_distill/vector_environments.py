@@ -26,7 +26,8 @@ class Sb3Environments:
         self.n_envs = vec_env.num_envs
         self.observation_space = vec_env.observation_space
         self.action_space = vec_env.action_space
-        self.env_id = _spec_id(getattr(vec_env, "get_attr", lambda _: [None])("spec")[0], vec_env)
+        spec = getattr(vec_env, "get_attr", lambda _: [None])("spec")[0]
+        self.env_id, self.max_episode_steps = _spec_id(spec, vec_env), _limit(spec)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
@@ -82,7 +83,7 @@ class GymnasiumEnvironments:
         self.n_envs = vector_env.num_envs
         self.observation_space = vector_env.single_observation_space
         self.action_space = vector_env.single_action_space
-        self.env_id = _spec_id(vector_env.spec, vector_env)
+        self.env_id, self.max_episode_steps = _spec_id(vector_env.spec, vector_env), _limit(vector_env.spec)
         self._mode = vector_env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
@@ -175,3 +176,7 @@ def _checked(obs: Any, space: Any, n_envs: int, normalized: bool = False) -> Any
 
 def _spec_id(spec: Any, env: Any) -> str:
     return spec.id if spec is not None else type(env).__name__
+
+
+def _limit(spec: Any) -> int | None:
+    return spec.max_episode_steps if spec is not None else None

@@ -45,6 +45,8 @@ OBSERVATIONS = {
     "multi_binary": spaces.MultiBinary(4),
     "image_last": spaces.Box(0, 255, (12, 10, 1), np.uint8),
     "image_first": spaces.Box(0, 255, (3, 12, 10), np.uint8),
+    "board": spaces.Box(0, 3, (6, 6, 2), np.uint8),
+    "codes": spaces.Dict(view=spaces.Box(0, 9, (4, 4, 3), np.uint8), picture=spaces.Box(0, 255, (4, 4, 1), np.uint8)),
     "dict": spaces.Dict(
         speed=spaces.Box(-1.0, 1.0, (2,)), view=spaces.Box(0, 255, (6, 5, 1), np.uint8), kind=spaces.Discrete(3)
     ),
@@ -60,6 +62,7 @@ KINDS = [
     ("image_first", "gaussian", "cnn:4,4", "relu"),
     ("image_last", "multi_discrete", "cnn:4", "tanh"),
     ("dict", "squashed", "mlp:8,8", "tanh"),
+    ("board", "discrete", "cnn:4", "relu"),
 ]
 
 
@@ -117,7 +120,9 @@ def one_of(obs, index):
 
 def _normalizer(obs):
     space = OBSERVATIONS[obs]
-    if obs in ("vector", "doubles", "matrix", "whole_numbers"):
+    if obs == "codes":
+        return {"view": Normalizer(np.full((4, 4, 3), 4.5), np.full((4, 4, 3), 8.0))}
+    if obs in ("vector", "doubles", "matrix", "whole_numbers", "board"):
         size = int(np.prod(space.shape))
         return Normalizer(
             np.linspace(-1, 1, size).reshape(space.shape), np.linspace(0.5, 2, size).reshape(space.shape), clip=3.0

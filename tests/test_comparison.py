@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from policy_distill.cli import main
-from policy_distill.comparison import compare, compare_until_certain, fidelity_on_own_states
+from policy_distill.comparison import compare, fidelity_on_own_states
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import evaluate
 from policy_distill.loop import distill
+from policy_distill.paired import compare_policies
+from policy_distill.proof_plan import ProofPlan
 from policy_distill.robustness import compare_under
 from policy_distill.verdict import episodes_for_equal
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
@@ -35,7 +37,7 @@ def cartpole_student():
 
 
 def test_equal_policies_are_told_as_soon_as_the_floor_allows():
-    found = compare_until_certain(cartpole_teacher(), cartpole_teacher(), "CartPole-v1", 20, 0, max_episodes=200)
+    found = compare_policies(cartpole_teacher(), cartpole_teacher(), "CartPole-v1", ProofPlan(200, 0, 20))
     verdict = found.retention.verdict
     assert (verdict.outcome, verdict.n_looks) == ("non-inferior", 4)
     needed = episodes_for_equal(found.scale)
@@ -45,8 +47,9 @@ def test_equal_policies_are_told_as_soon_as_the_floor_allows():
 def test_batches_go_on_with_the_seeds_until_the_verdict_is_clear():
     looks = []
     careless = Careless(cartpole_teacher(), 0.1)
-    found = compare_until_certain(
-        cartpole_teacher(), careless, "CartPole-v1", 10, 3, max_episodes=60, on_look=lambda n, v: looks.append((n, v))
+    plan = ProofPlan(60, 3, 10)
+    found = compare_policies(
+        cartpole_teacher(), careless, "CartPole-v1", plan, on_look=lambda n, v: looks.append((n, v))
     )
     assert [n for n, _ in looks] == list(range(10, 10 * len(looks) + 1, 10))
     assert all(verdict.outcome in ("undecided", "undefined") for _, verdict in looks[:-1])
@@ -65,7 +68,7 @@ def test_a_student_at_a_loss_is_called_inferior():
 @pytest.mark.parametrize("batch", [1, 300])
 def test_batches_that_cannot_be_judged_are_refused(batch):
     with pytest.raises(RequestError, match="batches of 2 to 200"):
-        compare_until_certain(corridor_teacher(), corridor_teacher(), Corridor, batch, 0, max_episodes=200)
+        compare(corridor_teacher(), corridor_teacher(), Corridor, batch, until_certain=True, max_episodes=200)
 
 
 def test_a_margin_reaches_the_verdict():

@@ -3,7 +3,8 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from policy_distill.observations import Featurizer, Normalizer, measure_normalizer
+from policy_distill.measuring import measure_normalizer
+from policy_distill.observations import Featurizer, Normalizer
 from policy_distill.spaces import describe_space
 from tests.doubles import Corridor
 

@@ -20,9 +20,10 @@ from policy_distill.commands.policies import find_env
 from policy_distill.config import make_config
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError, RunFault
-from policy_distill.interrupts import Interrupted
+from policy_distill.interrupts import Interrupted, stop_if_requested
 from policy_distill.loop import distill
 from policy_distill.losses.kl import forward_kl
+from policy_distill.runtime import load_student
 from policy_distill.seeds import SELECTION
 from policy_distill.selection import Selection
 from policy_distill.session import Session
@@ -101,6 +102,7 @@ class Memory:
         (cartpole_teacher, "CartPole-v1", {"buffer": "latest", "actor": "mixed"}),
         (cartpole_teacher, "CartPole-v1", {"buffer_size": 300, "actor": "teacher"}),
         (Memory, "CartPole-v1", {"actor": "mixed"}),
+        (cartpole_teacher, "CartPole-v1", {"loss": "nll_sampled"}),
     ],
 )
 def test_a_run_that_died_twice_equals_one_that_did_not(tmp_path, make_teacher, env, settings, caplog):
@@ -309,6 +311,23 @@ def test_a_checkpoint_that_may_not_be_read_stays_where_it_is(tmp_path, monkeypat
     assert not path.exists() and path.with_name(path.name + ".broken").exists()
 
 
+def test_a_checkpoint_that_cannot_be_read_again_stops_the_run_which_keeps_its_student(tmp_path, monkeypatch):
+    from policy_distill import student_file
+
+    save, name = student_file.save, "student.network.0.bias"
+    monkeypatch.chdir(tmp_path)
+
+    def spoil(tensors, metadata):
+        # Of a checkpoint alone: a student's weights have shorter names.
+        return save({**tensors, name: tensors[name] + 1} if name in tensors else tensors, metadata=metadata)
+
+    monkeypatch.setattr(student_file, "save", spoil)
+    with pytest.raises(RunFault, match=r"cannot be read again.*kept at"):
+        distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", **QUICK)
+    assert not newest_first(tmp_path / "run" / "checkpoint")
+    assert load_student(tmp_path / "run-rescued.safetensors").n_params == 6
+
+
 def test_where_every_checkpoint_is_broken_the_run_is_not_started_anew(tmp_path):
     distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", **QUICK)
     for path in newest_first(tmp_path / "run" / "checkpoint"):
@@ -452,7 +471,7 @@ def one_core(monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("where", "seeds"), [("of the proof", range(4)), ("of 1024 steps", range(SELECTION, SELECTION + 2))]
+    ("where", "seeds"), [("while episodes were run", range(4)), ("of 1024 steps", range(SELECTION, SELECTION + 2))]
 )
 def test_a_signal_during_an_evaluation_stops_and_loses_nothing(tmp_path, number, where, seeds, one_core):
     def make():
@@ -465,6 +484,59 @@ def test_a_signal_during_an_evaluation_stops_and_loses_nothing(tmp_path, number,
         distill(corridor_teacher(), make, "linear", out=tmp_path / "run", **QUICK)
     distill(corridor_teacher(), make, "linear", out=tmp_path / "run", resume=True, **QUICK)
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+class Counts(gymnasium.Wrapper):
+    """Sends a signal at a step of its own count in this process, and counts on."""
+
+    n_steps = at = 0
+
+    def step(self, action):
+        Counts.n_steps += 1
+        if Counts.n_steps == Counts.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self.env.step(action)
+
+
+class Slow:
+    """A teacher that is asked to stop while it labels its n-th rollout."""
+
+    def __init__(self, at):
+        self.plain, self.n, self.at = pendulum_teacher(), 0, at
+
+    def __getattr__(self, name):
+        return getattr(self.__dict__["plain"], name)
+
+    def label(self, obs, *rest):
+        self.n += len(obs) > 1
+        if self.n == self.at and len(obs) > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+            stop_if_requested("while states were labelled")
+        return self.plain.label(obs, *rest)
+
+
+@pytest.mark.parametrize(("at", "labels"), [(4 * 32 * 3 + 41, 0), (0, 4)])
+def test_a_stop_within_a_rollout_is_obeyed_there_and_loses_that_rollout_alone(tmp_path, at, labels):
+    def make():
+        return Counts(gymnasium.make("Pendulum-v1"))
+
+    settings = {**QUICK, "checkpoint_every": 0, "eval_episodes": 0, "n_steps": 32}
+    Counts.at = 0
+    distill(Slow(0), make, "mlp:8", out=tmp_path / "whole", **settings)
+    Counts.n_steps, Counts.at = 0, at
+    with pytest.raises(Interrupted, match="at 384 of 1024 steps; the checkpoint is written"):
+        distill(Slow(labels), make, "mlp:8", out=tmp_path / "run", **settings)
+    if at:
+        assert at <= Counts.n_steps < at + 4, "no step of all environments after the one that was asked in"
+    Counts.at = 0
+    distill(Slow(0), make, "mlp:8", resume=True, out=tmp_path / "run", **settings)
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_stop_in_the_first_rollout_keeps_nothing_and_says_so(tmp_path):
+    Counts.n_steps, Counts.at = 0, 10
+    with pytest.raises(Interrupted, match="at 0 of 1024 steps; nothing was kept"):
+        distill(pendulum_teacher(), lambda: Counts(gymnasium.make("Pendulum-v1")), out=tmp_path / "run", **QUICK)
 
 
 class Begins(gymnasium.Wrapper):

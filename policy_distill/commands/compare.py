@@ -32,6 +32,9 @@ class Compare:
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
+    max_episode_steps: int = 0
+    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
+    registered with, or 27,000 where it has none."""
     seed: int | None = None
     """Episode i starts from reset(seed=SEED + i), for all three; by itself from a block of seeds that neither the
     teacher's training nor the student's own proof has used."""
@@ -67,8 +70,9 @@ class Compare:
     def run(self) -> int:
         """Compare and print."""
         from policy_distill.commands.comparison_files import check_place
-        from policy_distill.commands.policies import find_env, load_policy, say_applied
+        from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.errors import RequestError
+        from policy_distill.sources import load_policy
         from policy_distill.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 
@@ -128,7 +132,8 @@ class Compare:
         cap, batch = self.episodes, None
         if self.until_certain:
             cap, batch = self.max_episodes, self.episodes
-        plan = ProofPlan(cap, seed, batch, margin=self.margin, worst_loss=self.worst_loss)
+        limits: dict[str, Any] = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
+        plan = ProofPlan(cap, seed, batch, margin=self.margin, **limits)
         with Progress(3 * cap + 2 * plan.n_scale, description="episodes", enabled=not self.json) as bar:
             return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
 
@@ -150,6 +155,7 @@ class Compare:
                 margin=self.margin,
                 worst_loss=self.worst_loss,
                 on_condition=lambda _: bar.update(next(n_done), {}),
+                max_episode_steps=self.max_episode_steps,
             )
 
     def _show(self, record: dict[str, Any], total: Any) -> None:

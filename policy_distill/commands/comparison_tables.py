@@ -6,6 +6,7 @@ from typing import Any
 
 from policy_distill.commands.output import interval_text, table
 from policy_distill.headline import headline, verdict_words
+from policy_distill.wording import digits, next_step
 
 PERTURBED = (
     "condition",
@@ -24,6 +25,7 @@ def comparison_record(found: Any) -> dict[str, Any]:
         "env_id": found.teacher.env_id,
         "seed": found.teacher.seed,
         "n_episodes": found.teacher.n_episodes,
+        "paired": found.paired,
         **{name: evaluation.to_json() for name, evaluation in policies.items()},
         "retention": found.retention.to_json(),
         "verdict": found.retention.verdict.to_json(),
@@ -46,6 +48,8 @@ def proof_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     first, verdict = headline(record), record["retention"]["verdict"]
     lines = [("retention, mean", first.text()), ("falls", first.falls), ("falls of the teacher", first.teacher_falls)]
     lines += [("verdict", verdict_words(verdict, record.get("seed")))]
+    if (step := next_step(verdict["outcome"])) and not verdict.get("beyond"):
+        lines += [("next", step)]
     if first.iqm is not None:
         lines += [("retention, IQM [95%]", interval_text(record["retention"], 3))]
     return [(name, text) for name, text in lines if text is not None]
@@ -57,10 +61,10 @@ def tables(record: dict[str, Any]) -> list[str]:
     rows = [
         (
             name,
-            f"{record[name]['mean']:.1f} ± {record[name]['std']:.1f}",
-            f"{record[name]['median']:.1f}",
+            f"{digits(record[name]['mean'])} ± {digits(record[name]['std'])}",
+            digits(record[name]["median"]),
             interval_text(record[name]),
-            f"{record[name]['worst5']:.1f}",
+            digits(record[name]["worst5"]),
         )
         for name in ("teacher", "student", "random")
     ]
@@ -70,7 +74,7 @@ def tables(record: dict[str, Any]) -> list[str]:
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))
     parts = [table(rows, header), table(lines)]
     if "phases" in record["teacher"] and "phases" in record["student"]:
-        tenths = [(name, *(f"{value:.1f}" for value in record[name]["phases"])) for name in ("teacher", "student")]
+        tenths = [(name, *(digits(value) for value in record[name]["phases"])) for name in ("teacher", "student")]
         n_phases = len(record["teacher"]["phases"])
         parts.append(table(tenths, ("return in each tenth of the episode", *map(str, range(1, n_phases + 1)))))
     if "perturbed" in record:
@@ -86,8 +90,8 @@ def perturbation_rows(records: dict[str, dict[str, Any]]) -> tuple[list[tuple[st
             interval_text(one["teacher"]),
             interval_text(one["student"]),
             interval_text(one["retention"], 3),
-            f"{one['teacher']['worst5']:.1f}",
-            f"{one['student']['worst5']:.1f}",
+            digits(one["teacher"]["worst5"]),
+            digits(one["student"]["worst5"]),
         )
         for name, one in records.items()
     ]

@@ -15,6 +15,7 @@ from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
 from policy_distill.interrupts import Interrupted, terminated_like_interrupted
+from policy_distill.wording import compression_text, digits
 
 
 @dataclass(frozen=True)
@@ -135,20 +136,15 @@ def summary(
         (name, interval_text(record[name]) if "iqm" in record[name] else "not measured", *_sizes(record[name]))
         for name in ("teacher", "student", "random")
     ]
-    ratio = record["compression"]
-    digits = 1 if ratio["params"] < 100 else 0
     worst = ", ".join(
-        f"{name} {record[name]['worst5']:,.1f}" for name in ("teacher", "student") if "iqm" in record[name]
+        f"{name} {digits(record[name]['worst5'])}" for name in ("teacher", "student") if "iqm" in record[name]
     )
     lines: list[tuple[Any, ...]] = [
         *(proof_lines(record) if record["retention"] else [("retention", "not measured")]),
         *([("worst 5%", worst)] if worst else []),
         ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
         ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),
-        (
-            "compression",
-            f"{ratio['params']:,.{digits}f} x in parameters ({teacher['n_params']:,} to {student['n_params']:,})",
-        ),
+        ("compression", compression_text(teacher["n_params"], student["n_params"])),
         ("environment steps", record["env_steps"]),
     ]
     stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}

@@ -25,6 +25,9 @@ class Evaluate:
     """Gymnasium id of the environment; by itself the one that the policy was made in."""
     episodes: int = 100
     """Episodes; each is run to its end."""
+    max_episode_steps: int = 0
+    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
+    registered with, or 27,000 where it has none."""
     seed: int = 0
     """Episode i starts from reset(seed=SEED + i)."""
     stochastic: bool = False
@@ -41,20 +44,24 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate and print."""
-        from policy_distill.commands.policies import find_env, load_policy, say_applied
+        from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.evaluation import evaluate
+        from policy_distill.sources import load_policy
+        from policy_distill.wording import digits
 
         env = find_env(self.env, self.policy)
         wrappers = self.wrapper or None
         policy = load_policy(self.policy, env, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
         say_applied(policy)
-        found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic)
+        limit = {"max_episode_steps": self.max_episode_steps}
+        found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limit)
         record = {
             "policy": str(self.policy),
             "env_id": found.env_id,
             "seed": self.seed,
             "n_episodes": found.n_episodes,
             "deterministic": not self.stochastic,
+            "paired": found.paired,
             **found.to_json(),
             "min": float(found.returns.min()),
             "max": float(found.returns.max()),
@@ -65,11 +72,11 @@ class Evaluate:
         rows = [
             ("environment", found.env_id),
             ("episodes", found.n_episodes),
-            ("return, mean ± std", f"{found.mean:.1f} ± {found.std:.1f}"),
+            ("return, mean ± std", f"{digits(found.mean)} ± {digits(found.std)}"),
             ("return, IQM [95%]", interval_text(record)),
-            ("return, median", f"{record['median']:.1f}"),
-            ("return, worst 5%", f"{record['worst5']:.1f}"),
-            ("return, min to max", f"{found.returns.min():.1f} to {found.returns.max():.1f}"),
+            ("return, median", digits(record["median"])),
+            ("return, worst 5%", digits(record["worst5"])),
+            ("return, min to max", f"{digits(found.returns.min())} to {digits(found.returns.max())}"),
             ("seconds", f"{found.wall_seconds:.1f}"),
         ]
         Output(self.json).show(record, rows)

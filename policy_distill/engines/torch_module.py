@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from policy_distill.actions import MASKED
-from policy_distill.observations import Part, channels_first
+from policy_distill.observations import Part
+from policy_distill.pixels import channels_first
 from policy_distill.plan import Plan
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from policy_distill.exporters import standalone
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.table import Run
-from policy_distill.observations import Part, channels_first
+from policy_distill.observations import Part
+from policy_distill.pixels import channels_first
 from policy_distill.plan import Plan
 from policy_distill.quantization import QuantizedLayer
 from policy_distill.runtime import Student

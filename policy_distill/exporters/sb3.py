@@ -18,12 +18,14 @@ import torch
 from stable_baselines3 import PPO
 from torch import nn
 
+from policy_distill.environments import normalization_of
 from policy_distill.errors import RequestError
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
 from policy_distill.exporters.table import Run
 from policy_distill.layers import output_shapes
-from policy_distill.observations import Part, channels_first, is_image
+from policy_distill.observations import Part
+from policy_distill.pixels import channels_first, is_image
 from policy_distill.plan import Plan
 from policy_distill.quantization import QuantizedLayer
 from policy_distill.runtime import Student
@@ -45,10 +47,16 @@ def to_sb3(student: Student, env: Any) -> PPO:
 
     Raises:
         RequestError: for a student whose spaces SB3 cannot hold: discrete ones that do not start at 0, and actions
-            without bounds.
+            without bounds; for an `env` whose `VecNormalize` normalises observations, which the student does itself.
     """
     plan = student.plan
     _check_spaces(student)
+    normalizer = normalization_of(env)
+    if normalizer is not None and normalizer.norm_obs:
+        raise RequestError(
+            "expected an environment of raw observations, since it normalises them itself, found VecNormalize: "
+            "hand over env.venv, or set env.norm_obs = False"
+        )
     dense = [(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]) for layer in _of(plan, "linear")]
     if plan.family == "multi_categorical" and student.metadata["action_space"]["type"] == "MultiBinary":
         dense[-1] = _as_bits(*dense[-1])
@@ -159,15 +167,16 @@ def _part(part: Part, space: dict[str, Any], plan: Plan) -> dict[str, Any]:
         "mean": [] if normalizer is None else normalizer.mean.ravel().tolist(),
         "scale": [] if normalizer is None else normalizer.scale.ravel().tolist(),
         "clip": None if normalizer is None or not np.isfinite(normalizer.clip) else normalizer.clip,
-        "factor": 1.0 if scale is None or not is_image(space) else float(scale),
+        "factor": 1.0 if scale is None else float(scale),
         "is_image": alone,
         "channels_last": not alone and _sb3_transposes(space),
+        "to_front": alone and not channels_first(part.shape) and not _sb3_transposes(space),
     }
 
 
 def _sb3_transposes(space: dict[str, Any]) -> bool:
     """Say whether SB3 puts the channels of this space first: images of bytes from 0 to 255 with channels last."""
-    return is_image(space) and space["low"] == 0 and space["high"] == 255 and not channels_first(tuple(space["shape"]))
+    return is_image(space) and not channels_first(tuple(space["shape"]))
 
 
 def _copy(

@@ -55,10 +55,11 @@ class _Part(nn.Module):
         self.register_buffer("scale", torch.tensor(part["scale"], dtype=torch.float64))
         self.clip, self.factor = part["clip"], part["factor"]
         self.is_image, self.channels_last = part["is_image"], part["channels_last"]
+        self.to_front = part.get("to_front", False)  # zips of earlier versions have no such entry
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:
         if self.is_image:
-            return obs.float() * self.factor
+            return (obs.movedim(-1, 1) if self.to_front else obs).float() * self.factor
         flat = (obs.movedim(1, -1) if self.channels_last else obs).reshape(len(obs), -1)
         if len(self.mean) > 0:
             normalised = (flat.double() - self.mean) * self.scale

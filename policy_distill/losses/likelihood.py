@@ -26,6 +26,10 @@ class SampledNLL:
     generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
     """Draws the actions."""
 
+    def begin(self, seed: int) -> None:
+        """Draw from a seed on: what is drawn after each rollout must not depend on whether the run was ever stopped."""
+        self.generator.manual_seed(seed)
+
     def __call__(
         self, family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
     ) -> torch.Tensor:

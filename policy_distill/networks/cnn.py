@@ -44,7 +44,7 @@ class CNN:
         """Return (channels in, channels out, kernel, stride) of each convolution, and how many numbers come out."""
         if len(input_shape) != 3:
             raise RequestError(
-                f"expected images (uint8, three dimensions) for a cnn, found shape {input_shape}; use mlp"
+                f"expected images (bytes in three dimensions) for a cnn, found shape {input_shape}; use mlp"
             )
         found = []
         n_in, *size = input_shape

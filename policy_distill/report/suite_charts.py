@@ -6,7 +6,6 @@ In: several `Run`s. Out: the Pareto front of return kept against parameters, all
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +13,11 @@ import numpy as np
 
 from policy_distill.headline import headline
 from policy_distill.paired_returns import PairedReturns
+from policy_distill.report.grouping import grouped, is_defined
 from policy_distill.report.marks import RANDOM, TEACHER, Chart, layered, number, tooltip
 from policy_distill.report.read_run import Run
 from policy_distill.statistics import iqm, json_number
 from policy_distill.training_seeds import AcrossSeeds, SeedGroup, across_seeds, range_over
-
-Key = tuple[str, str, str]
-"""Environment, teacher, student."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Cell:
     student: str
     runs: list[Run]
     retention: AcrossSeeds | None
-    """Over the training seeds; None where a run has no retention."""
+    """Over the training seeds, without those where it is undefined; None where there is no other."""
 
     @property
     def outcomes(self) -> list[str | None]:
@@ -49,9 +46,9 @@ class Cell:
         return f"{n} of {n_episodes}; each seed under {max(one['rate_high'] for one in found):.1%}"
 
     def rank(self) -> float | None:
-        """Return the mean over the runs of what they kept on the episodes that chose them; None where one has none."""
-        chosen = [headline(run.evaluation).chosen_by for run in self.runs]
-        return None if None in chosen else float(np.mean(chosen))  # type: ignore[arg-type]
+        """Return the mean of what the runs kept on the episodes that chose them; None where one has no such figure."""
+        chosen = [first.chosen_by for run in self.runs if (first := headline(run.evaluation)).mean is not None]
+        return None if not chosen or None in chosen else float(np.mean(chosen))  # type: ignore[arg-type]
 
     def mean(self, *path: str) -> float | None:
         """Return the mean over the runs of a number in their evaluations; None where one lacks it."""
@@ -60,17 +57,14 @@ class Cell:
 
 
 def cells(runs: list[Run]) -> list[Cell]:
-    """Group finished runs by environment, teacher and student, sorted by environment and size."""
-    groups: dict[Key, list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.evaluation:
-            groups[run.env_id, run.teacher, run.student].append(run)
-    found = [Cell(*key, members, _across([members])) for key, members in groups.items()]
+    """Return the groups of finished runs that differ in their seed alone, sorted by environment and size."""
+    groups = grouped(runs)
+    found = [Cell(one.env_id, one.teacher, one.student, one.runs, _across([one.runs])) for one in groups]
     return sorted(found, key=lambda cell: (cell.env_id, cell.teacher, cell.mean("student", "n_params") or 0))
 
 
 def overall(found: list[Cell]) -> AcrossSeeds | None:
-    """Return the mean retention over all cells; those where it is undefined are counted and left out."""
+    """Return the mean retention over all cells where it is defined."""
     return _across([cell.runs for cell in found if cell.retention is not None])
 
 
@@ -178,7 +172,11 @@ def _row(cell: Cell) -> dict[str, Any]:
 
 
 def _across(groups: list[list[Run]]) -> AcrossSeeds | None:
-    """Return what runs keep over the training seeds of each group; None where one of them says nothing of it."""
+    """Return what runs keep over the training seeds of each group, without those of undefined retention.
+
+    None where none is left, or one of them says nothing of it.
+    """
+    groups = [known for runs in groups if (known := [run for run in runs if is_defined(run)])]
     paired = [[PairedReturns.of_record(run.evaluation) for run in runs] for runs in groups]
     proofs = [SeedGroup(runs[0].env_id, tuple(filter(None, one))) for runs, one in zip(groups, paired, strict=True)]
     if proofs and all(len(proof.runs) == len(runs) for proof, runs in zip(proofs, groups, strict=True)):

@@ -16,6 +16,8 @@ import numpy as np
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Policy
+from policy_distill.interrupts import stop_if_requested
+from policy_distill.masks import takes_masks
 from policy_distill.perturb import Condition
 from policy_distill.seeds import VIDEO
 
@@ -74,9 +76,10 @@ def _frames(policy: Policy, make: Any, seed: int) -> Iterator[np.ndarray]:
     with closing(EnvironmentList([env])) as envs:
         envs.reset(0, seed)
         state, start, ended = None, np.ones(1, dtype=bool), False
-        masked = bool(getattr(policy, "takes_action_masks", False))
+        masked = takes_masks(policy)
         yield _small(env.render())
         for _ in range(MAX_STEPS):
+            stop_if_requested("while a video was made")
             if ended:
                 return
             options = {"action_masks": envs.action_masks()} if masked else {}

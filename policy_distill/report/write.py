@@ -12,12 +12,14 @@ from typing import Any
 from policy_distill.errors import RequestError
 from policy_distill.headline import headline, verdict_words
 from policy_distill.report.charts import run_charts
+from policy_distill.report.grouping import left_out
 from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, Run, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
 from policy_distill.student_file import write_atomically
 from policy_distill.training_seeds import AcrossSeeds
+from policy_distill.wording import next_step, times, times_fewer
 
 LOG = logging.getLogger("policy_distill")
 
@@ -70,7 +72,7 @@ def try_report(folder: Path) -> None:
 def run_page(run: Run) -> Page:
     """Return the page of one run."""
     evaluation = run.evaluation
-    notes = _proof_notes(evaluation) if evaluation else ["This run has not ended: what it measured so far."]
+    notes = _notes(evaluation)
     return Page(
         title=f"{run.env_id}: {run.student}",
         subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
@@ -114,6 +116,7 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
         ],
         notes=[
             *([f"{unfinished} of the runs have not ended."] if unfinished else []),
+            *left_out(runs),
             *(
                 [f"{len(unreadable)} runs cannot be read and are left out; they are listed below."]
                 if unreadable
@@ -123,17 +126,25 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
     )
 
 
-def _proof_notes(evaluation: dict[str, Any]) -> list[str]:
-    """Return the verdict in words, and the teacher's falls: a student is not to blame for those."""
+def _notes(evaluation: dict[str, Any]) -> list[str]:
+    """Return the verdict in words, what to do about it, and the teacher's falls, which no student is to blame for."""
+    if not evaluation:
+        return ["This run has not ended: what it measured so far."]
     verdict = (evaluation.get("retention") or {}).get("verdict") or {}
     known = {"outcome", "margin", "alpha", "n_episodes"} <= set(verdict)
-    falls = headline(evaluation).teacher_falls
     words = [verdict_words(verdict, evaluation.get("seed"))] if known else []
-    return [*words, *([f"The teacher: {falls}"] if falls else [])]
+    if (step := next_step(verdict.get("outcome", ""))) and not verdict.get("beyond"):
+        words.append(f"Next: {step}.")
+    falls = headline(evaluation).teacher_falls
+    return [*words, *([f"The teacher: {falls}."] if falls else [])]
+
+
+def _outcome(evaluation: dict[str, Any]) -> str | None:
+    return ((evaluation.get("retention") or {}).get("verdict") or {}).get("outcome")
 
 
 def _badge(evaluation: dict[str, Any]) -> tuple[str, str] | None:
-    outcome = ((evaluation.get("retention") or {}).get("verdict") or {}).get("outcome")
+    outcome = _outcome(evaluation)
     return None if outcome is None else (outcome, VERDICTS.get(outcome, "open"))
 
 
@@ -144,7 +155,7 @@ def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     found = _proof_figures(evaluation) if evaluation.get("retention") else []
     ratio = (evaluation.get("compression") or {}).get("params")
     if ratio is not None:
-        found.append((f"{ratio:,.1f} x", "fewer parameters", f"{student.get('n_params', 0):,} are left"))
+        found.append(_size_figure(ratio, student.get("n_params", 0)))
     for key, name in (("agreement", "agreement of actions"), ("kl", "KL, nats")):
         if evaluation.get(key) is not None:
             found.append((f"{evaluation[key]:.4g}", name, "on the student's own states"))
@@ -178,3 +189,10 @@ def _proof_figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     if first.iqm is not None:
         found.append((f"{first.iqm:.3f}", "return kept, IQM", "without the best and the worst quarter"))
     return found
+
+
+def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
+    if ratio > 1.0:
+        return (f"{times(ratio)} x", "fewer parameters", f"{n_params:,} are left")
+    what = "the student is not smaller than its teacher" if ratio else "the teacher has no parameters"
+    return (times_fewer(ratio), "parameters", f"{what}; the student has {n_params:,}")

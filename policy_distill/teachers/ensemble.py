@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,28 @@ from torch.nn.functional import log_softmax
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Teacher
+from policy_distill.masks import takes_masks
+
+FORBIDDEN = -1e8
+"""Logit of an action that a mask rules out, as sb3-contrib has it."""
+
+SHARED: dict[str, Callable[[Teacher], Any]] = {
+    "actions": lambda teacher: teacher.action_map.to_json(),
+    "observations": lambda teacher: sorted(getattr(teacher.observation_space, "spaces", ())),
+    "wrappers": lambda teacher: list(teacher.env_wrappers),
+}
+"""What members must have in common, beside their family and the shape of their observations."""
 
 
 class EnsembleTeacher:
     """A mixture for discrete actions (mean probabilities); mean parameters for continuous ones."""
 
-    acts_greedily = False
-
     def __init__(self, teachers: list[Teacher]) -> None:
+        """Take teachers of one family, in one environment.
+
+        Raises:
+            RequestError: where they differ in what they act from, act on, or are wrapped in.
+        """
         first = teachers[0]
         for other in teachers[1:]:
             if other.family != first.family or other.observation_space.shape != first.observation_space.shape:
@@ -26,7 +41,15 @@ class EnsembleTeacher:
                     f"expected teachers of one family and observation, found {first.family} and {other.family} on "
                     f"{first.observation_space} and {other.observation_space}; distil them one by one"
                 )
+            for name, of in SHARED.items():
+                if of(other) != of(first):
+                    raise RequestError(
+                        f"expected teachers of one environment, found {name} {of(first)} and {of(other)}; distil them "
+                        "one by one"
+                    )
         self.teachers = teachers
+        self.takes_action_masks = any(takes_masks(teacher) for teacher in teachers)
+        self.acts_greedily = all(getattr(teacher, "acts_greedily", False) for teacher in teachers)
         self.observation_space, self.action_space = first.observation_space, first.action_space
         self.family, self.action_map = first.family, first.action_map
         # Teachers with statistics of their own apply them when they label; the student measures its own.
@@ -69,18 +92,29 @@ class EnsembleTeacher:
             for teacher, member_state in zip(self.teachers, states, strict=True)
         ]
         stacked = torch.stack([params for params, _ in pairs])
-        return self._together(stacked), [member_state for _, member_state in pairs]
+        together = self._together(stacked)
+        if action_masks is not None:
+            # Also those members that take no masks must not lend a forbidden action a share.
+            allowed = torch.from_numpy(np.asarray(action_masks, dtype=bool)).reshape(together.shape)
+            together = together.masked_fill(~allowed, FORBIDDEN)
+        return together, [member_state for _, member_state in pairs]
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Return executed actions for one raw observation or a batch."""
+        """Return executed actions for one raw observation or a batch, under `action_masks` `[B, A]` where given."""
         single = _is_single(observation, self.observation_space)
         batch = _with_axis(observation) if single else observation
         one_step = _with_axis(batch)
         count = len(next(iter(batch.values())) if isinstance(batch, dict) else batch)
         starts = np.zeros(count, bool) if episode_start is None else np.asarray(episode_start)
-        params, state = self.label(one_step, starts[None], state)
+        masks = None if action_masks is None else np.asarray(action_masks).reshape(1, count, -1)
+        params, state = self.label(one_step, starts[None], state, masks)
         family = self.family
         chosen = family.mode(params[0]) if deterministic else family.sample(params[0], torch.default_generator)
         actions = self.action_map.execute(chosen.numpy())

@@ -21,7 +21,7 @@ from policy_distill.teachers.ensemble import EnsembleTeacher
 from policy_distill.teachers.generators import global_generators_kept
 from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
-from policy_distill.teachers.scripted import ScriptedTeacher
+from policy_distill.teachers.scripted import ScriptedTeacher, missing_of
 from policy_distill.teachers.value import ValueTeacher
 from policy_distill.teachers.vecnormalize import find_statistics, load_normalizer
 from policy_distill.teachers.zip_file import SavedAgent, find_zip, read_zip
@@ -50,7 +50,8 @@ def load_teacher(
             actions become hard labels; needs `env`), or a list of these: an ensemble.
         env: checked to fit, where given; a `VecNormalize` lends its statistics where there are no others.
         algo: the algorithm; `auto` finds it from the file.
-        vecnormalize: a pickle's path or a live `VecNormalize`; by itself the `vecnormalize.pkl` beside the zip.
+        vecnormalize: a pickle's path or a live `VecNormalize`; by itself the `vecnormalize.pkl` beside the zip. Of an
+            ensemble, one for all members or a list with one for each, None where a member has none of its own.
         trust: load with SB3's own loading, which runs code from the file.
         device: where the teacher's network computes; a live model's stays where it is.
         wrappers: environment wrappers that it was trained with, such as `FrameStack:n_stack=4`; by itself those that
@@ -67,12 +68,18 @@ def load_teacher(
         teacher = _live(source, algo, vecnormalize, env, trust, wrappers)
     elif isinstance(source, list | tuple) and source:
         options: dict[str, Any] = {"algo": algo, "trust": trust, "device": device, "wrappers": wrappers}
-        teacher = EnsembleTeacher([load_teacher(member, env=env, **options) for member in source])
+        each = zip(source, _for_each(vecnormalize, len(source)), strict=True)
+        teacher = EnsembleTeacher([load_teacher(one, env=env, vecnormalize=own, **options) for one, own in each])
     elif isinstance(source, str | Path):
         with global_generators_kept():
             teacher = _saved(find_zip(Path(source)), algo, vecnormalize, env, trust, device, wrappers)
     elif isinstance(source, Teacher):
         teacher = source
+    elif lacking := missing_of(source):
+        raise RequestError(
+            f"expected a teacher as of policy_distill.interfaces.Teacher, found {type(source).__name__} without "
+            f"{', '.join(lacking)}; add what is missing, or hand over an object with predict alone for hard labels"
+        )
     elif hasattr(source, "predict"):
         teacher = _scripted(source, env, wrappers)
     else:
@@ -89,6 +96,18 @@ def load_teacher(
         finally:
             envs.close()
     return teacher
+
+
+def _for_each(vecnormalize: Any, n_members: int) -> list[Any]:
+    """Return the statistics of each member of an ensemble."""
+    if not isinstance(vecnormalize, list | tuple):
+        return [vecnormalize] * n_members
+    if len(vecnormalize) != n_members:
+        raise RequestError(
+            f"expected one vecnormalize for all {n_members} members of the ensemble or a list of as many, found "
+            f"{len(vecnormalize)}"
+        )
+    return list(vecnormalize)
 
 
 def _live(

@@ -10,6 +10,7 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
 
+from policy_distill.interrupts import stop_if_requested
 from policy_distill.observations import Normalizer
 
 CHUNK = 16_384
@@ -37,7 +38,10 @@ def label_in_chunks(obs: Any, forward: Callable[[Any], torch.Tensor]) -> torch.T
     shape = first.shape[:2]
     flat = _map(obs, lambda value: value.reshape(-1, *value.shape[2:]))
     chunk = max(min(CHUNK, CHUNK_NUMBERS // max(int(np.prod(first.shape[2:])), 1)), 1)
-    parts = [forward(_rows(flat, start, start + chunk)) for start in range(0, shape[0] * shape[1], chunk)]
+    parts = []
+    for start in range(0, shape[0] * shape[1], chunk):
+        stop_if_requested("while states were labelled")
+        parts.append(forward(_rows(flat, start, start + chunk)))
     params = parts[0] if len(parts) == 1 else torch.cat(parts)
     return params.reshape(*shape, -1).to(torch.float32).cpu().contiguous()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import get_annotations, isfunction
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,29 @@ from gymnasium import Space, spaces
 
 from policy_distill.actions import ActionMap
 from policy_distill.distributions.deterministic import Deterministic
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.interrupts import stop_if_requested
+from policy_distill.masks import takes_masks
 from policy_distill.teachers.network import discrete_family
 from policy_distill.teachers.observing import Normalizers, batch_major
 
 CERTAIN = 8.0
 """Logit of the action that was chosen, against 0 for the others: 0.9997 to 0.0003 for a choice of two."""
+
+
+OWN = ("label", "family", "action_map")
+"""What only a teacher has: whoever wrote one of these meant more than a script."""
+
+
+def missing_of(source: Any) -> list[str]:
+    """Return what an object lacks that is meant to be a `Teacher`; nothing for any other object.
+
+    Taken for a script, its distributions would be lost without a word.
+    """
+    if not any(hasattr(source, name) for name in OWN):
+        return []
+    members = {*get_annotations(Teacher), *(name for name, value in vars(Teacher).items() if isfunction(value))}
+    return sorted(name for name in members if not name.startswith("_") and not hasattr(source, name))
 
 
 class ScriptedTeacher:
@@ -34,6 +52,7 @@ class ScriptedTeacher:
         self.observation_space = observation_space
         self.action_space = action_space
         self.env_wrappers = wrappers
+        self.takes_action_masks = takes_masks(policy)
         self.family, self.action_map = _family(action_space)
         name = type(policy).__name__
         self.provenance: dict[str, Any] = {
@@ -50,35 +69,51 @@ class ScriptedTeacher:
     ) -> tuple[torch.Tensor, Any]:
         """Return hard labels `[T, N, P]`; see `Teacher.label`."""
         n_steps, n_envs = episode_starts.shape
-        first, new_state = self.predict(_step(obs, 0), state, episode_starts[0], True)
+        masks = action_masks if self.takes_action_masks else None
+        first, new_state = self.predict(_step(obs, 0), state, episode_starts[0], True, _row(masks, 0))
         if new_state is None:
-            actions, _ = self.predict(batch_major(obs), None, np.zeros(n_steps * n_envs, bool), True)
+            flat = None if masks is None else batch_major(masks)
+            actions, _ = self.predict(batch_major(obs), None, np.zeros(n_steps * n_envs, bool), True, flat)
             chosen = actions.reshape(n_envs, n_steps, *actions.shape[1:]).swapaxes(0, 1)
         else:
             taken, state = [first], new_state
             for step in range(1, n_steps):
-                actions, state = self.predict(_step(obs, step), state, episode_starts[step], True)
+                stop_if_requested("while states were labelled")
+                actions, state = self.predict(_step(obs, step), state, episode_starts[step], True, _row(masks, step))
                 taken.append(actions)
             chosen = np.stack(taken)
         params = self._params(chosen.reshape(n_steps * n_envs, -1))
         return params.reshape(n_steps, n_envs, -1), state if new_state is not None else None
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Return the object's actions; one that takes single observations is asked for each."""
+        """Return the object's actions; one that takes single observations is asked for each.
+
+        `action_masks` `[B, A]` go to an object that takes them.
+        """
         n_batch = _count(observation, self.observation_space)
+        told = {"action_masks": action_masks} if self.takes_action_masks else {}
         if n_batch is None:
-            actions, state = self.policy.predict(observation, state, episode_start, deterministic)
+            actions, state = self.policy.predict(observation, state, episode_start, deterministic, **told)
             return np.asarray(actions, dtype=self.action_space.dtype), state
         try:
-            actions, state = self.policy.predict(observation, state, episode_start, deterministic)
+            actions, state = self.policy.predict(observation, state, episode_start, deterministic, **told)
             if np.shape(actions)[:1] == (n_batch,):
                 return np.asarray(actions, dtype=self.action_space.dtype), state
         except (ValueError, TypeError, IndexError):
             # Not made for batches; one that fails on single observations too fails below.
             pass
-        singles = [self.policy.predict(_step(observation, i), None, None, deterministic)[0] for i in range(n_batch)]
+        singles = []
+        for index in range(n_batch):
+            stop_if_requested("while states were labelled")
+            told = {"action_masks": _row(action_masks, index)} if self.takes_action_masks else {}
+            singles.append(self.policy.predict(_step(observation, index), None, None, deterministic, **told)[0])
         return np.asarray(singles, dtype=self.action_space.dtype), None
 
     def _params(self, actions: np.ndarray) -> torch.Tensor:
@@ -120,6 +155,10 @@ def _count(obs: Any, space: Space[Any]) -> int | None:
         key, sub = next(iter(space.spaces.items()))
         return _count(obs[key], sub)
     return None if np.shape(obs) == space.shape else len(obs)
+
+
+def _row(masks: np.ndarray | None, index: int) -> np.ndarray | None:
+    return None if masks is None else masks[index]
 
 
 def _step(obs: Any, step: int) -> Any:

@@ -1,0 +1,103 @@
+"""What makes an episode fit to be judged: that it ends, and that its seed alone says how it begins.
+
+In: environments. Out: the steps that an episode may take, and whether the same seeds lead to the same episodes.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import multiprocessing
+from typing import Any
+
+import numpy as np
+
+from policy_distill.environments import Environments
+from policy_distill.errors import RequestError
+from policy_distill.packing import same
+from policy_distill.seeds import PROBE
+
+LOG = logging.getLogger("policy_distill")
+
+DEFAULT_STEPS = 27_000
+"""Steps of an episode that is judged, where nothing else limits it: the longest game of Atari that Gymnasium plays,
+108,000 frames at 4 frames a step. An episode that never ends must not hold up a proof for ever."""
+
+_SAID: set[tuple[str, str]] = set()
+"""What was said of which environment, so that a run of many evaluations says it once."""
+
+
+def limit_of(envs: Environments, asked: int | None) -> int:
+    """Return the steps that a judged episode may take: those `asked` for, else the specification's, else the default.
+
+    0 and None ask for nothing.
+
+    Raises:
+        RequestError: for a number below 0.
+    """
+    if asked and asked < 0:
+        raise RequestError(f"expected at least 0 steps of an episode, found {asked}; set --max-episode-steps")
+    return asked or envs.max_episode_steps or DEFAULT_STEPS
+
+
+def is_reproducible(envs: Environments, seed: int = PROBE) -> bool:
+    """Say whether the same seed begins the same episode, in one environment and in another; some begin one here.
+
+    Without that, neither are episodes of two policies pairs, nor is a resumed run the one that was stopped.
+    """
+    seen = []
+    if envs.resets_itself:
+        for _ in range(2):
+            for index in range(envs.n_envs):
+                envs.reset(index, seed - envs.n_envs + index)
+            seen.append(copy.deepcopy(envs.obs))
+        return same(*seen)
+    # Twice in one, which may go on from where it was; and in another, which may have been made otherwise.
+    for index in (0, 0, envs.n_envs - 1):
+        envs.reset(index, seed)
+        seen.append(copy.deepcopy(_row(envs.obs, index)))
+    return same(seen[0], seen[1]) and same(seen[0], seen[2])
+
+
+def are_paired(envs: Environments, n_episodes: int) -> bool:
+    """Say whether `n_episodes` from a seed on are the same for every policy; where they are not, say why, once."""
+    if not is_reproducible(envs):
+        say_once(
+            envs.env_id,
+            "it ignores the seed of reset (the same seed began another episode): episodes of teacher and student are "
+            "no pairs, and a run that is resumed is another run",
+        )
+        return False
+    if envs.resets_itself and n_episodes > envs.n_envs:
+        say_once(
+            envs.env_id,
+            f"the vector begins its episodes by itself: only the first {envs.n_envs} are of seeds that were chosen, "
+            "the others are no pairs; hand over an id or a callable for pairs",
+        )
+        return False
+    return True
+
+
+def say_cut(env_id: str, n_cut: int, lengths: np.ndarray) -> None:
+    """Say, once, that some of the episodes of these `lengths` were stopped at the limit of steps."""
+    if n_cut:
+        say_once(
+            env_id,
+            f"{n_cut} of {len(lengths)} episodes were stopped after {int(lengths.max()):,} steps, and count with what "
+            "they had gained by then; --max-episode-steps sets the limit",
+            kind="cut",
+        )
+
+
+def say_once(env_id: str, text: str, kind: str = "") -> None:
+    """Warn of something about an environment once; a process beside this one leaves that to whoever reads its result.
+
+    `kind` names what counts as the same; the text itself where it is empty.
+    """
+    if multiprocessing.parent_process() is None and (env_id, kind or text) not in _SAID:
+        _SAID.add((env_id, kind or text))
+        LOG.warning("%s: %s", env_id, text)
+
+
+def _row(obs: Any, index: int) -> Any:
+    return {key: _row(value, index) for key, value in obs.items()} if isinstance(obs, dict) else obs[index]
