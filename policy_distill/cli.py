@@ -16,9 +16,12 @@ from typing import Any
 
 import tyro
 
+from policy_distill.answers import stdout_for_answers
+from policy_distill.blame import VARIABLE, culprit, show_traceback
 from policy_distill.commands.table import COMMANDS
 from policy_distill.commands.usage import unknown_command, usage_line
 from policy_distill.errors import RequestError, RunFault, one_line
+from policy_distill.interrupts import terminated_like_interrupted
 from policy_distill.version import __version__
 
 DESCRIPTION = "Distil a Stable-Baselines3 agent into the smallest, fastest policy that keeps its return."
@@ -29,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
         print(f"policy-distill {__version__}")
         return 0
-    return guarded(lambda: _parse(arguments).run())
+    return guarded(lambda: _run(_parse(arguments)))
 
 
 def guarded(call: Callable[[], int | None]) -> int:
@@ -42,8 +45,10 @@ def guarded(call: Callable[[], int | None]) -> int:
     try:
         return call() or 0
     except RequestError as error:
+        show_traceback()
         return _say(str(error), 2)
     except RunFault as error:
+        show_traceback()
         return _say(str(error), 1)
     except KeyboardInterrupt as interrupt:
         return _say(str(interrupt) or "interrupted", 130)
@@ -56,8 +61,19 @@ def guarded(call: Callable[[], int | None]) -> int:
             # A path that was named, or one below it: its name is too long, its folder is closed, its disk is full.
             advice = "check the path, its permissions and the room on its disk"
             return _say(f"{error.filename} cannot be used ({error.strerror}); {advice}", 2)
+        if (said := culprit(error)) is not None:
+            show_traceback()
+            advice = f"mend it (it is no part of policy-distill; {VARIABLE}=1 shows all that led to it)"
+            return _say(f"code that the run called failed: {said}; {advice}", 1)
         traceback.print_exc()
         return _say("this is a fault of policy-distill; please report it with the lines above", 1)
+
+
+def _run(command: Any) -> int | None:
+    """Run a command with stdout kept for its answer; SIGTERM ends it as SIGINT does."""
+    with stdout_for_answers(), terminated_like_interrupted():
+        code: int | None = command.run()
+    return code
 
 
 def _parse(arguments: list[str] | None) -> Any:

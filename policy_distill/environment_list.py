@@ -14,6 +14,8 @@ import numpy as np
 from policy_distill.env_faults import LOG, EnvFaults, make_writer, reason_of
 from policy_distill.errors import RequestError
 from policy_distill.restarts import Restarts
+from policy_distill.running_statistics import Settled
+from policy_distill.usable_keys import without_unusable
 
 
 class EnvironmentList:
@@ -36,15 +38,18 @@ class EnvironmentList:
         self.envs = envs
         self._make = make
         self.n_envs = len(envs)
-        self.observation_space = envs[0].observation_space
-        self.action_space = envs[0].action_space
         self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
+        self.observation_space = without_unusable(envs[0].observation_space, self.env_id)
+        self.action_space = envs[0].action_space
         self.max_episode_steps = envs[0].spec.max_episode_steps if envs[0].spec is not None else None
         self.obs = _storage(self.observation_space, self.n_envs)
         self.faults = EnvFaults(self.env_id, self.n_envs, restarts)
         self._write = make_writer(self.obs)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.owned = owned
+        self._settled = [Settled(env, self.env_id) for env in envs]
+        self.statistics = self._settled[0].statistics
+        """Frozen statistics that a wrapper normalises observations by, as JSON values; None where there are none."""
         self._rewards = np.zeros(self.n_envs)
         self._terminated = np.zeros(self.n_envs, dtype=bool)
         self._truncated = np.zeros(self.n_envs, dtype=bool)
@@ -71,7 +76,8 @@ class EnvironmentList:
             try:
                 obs, reward, terminated, truncated, _ = self.envs[index].step(actions[index])
                 self._write(index, obs)
-                self._rewards[index] = reward
+                tap = self._settled[index].tap
+                self._rewards[index] = reward if tap is None else tap.reward
                 self._terminated[index] = terminated
                 self._truncated[index] = truncated
             except (Exception, SystemExit) as error:
@@ -101,6 +107,7 @@ class EnvironmentList:
             try:
                 self._close(index)
                 self.envs[index] = self._make()
+                self._settled[index] = Settled(self.envs[index], self.env_id)
                 return
             except (Exception, SystemExit) as again:
                 error = again
@@ -117,17 +124,21 @@ class EnvironmentList:
         masks = []
         for index, env in enumerate(self.envs):
             try:
-                masks.append(np.asarray(env.get_wrapper_attr("action_masks")(), dtype=bool))
+                method = env.get_wrapper_attr("action_masks")
             except AttributeError:
                 raise RequestError(
                     f"expected a method action_masks of {self.env_id}, as sb3-contrib uses it; found none"
                 ) from None
+            try:
+                masks.append(np.asarray(method(), dtype=bool))
             except Exception as error:
                 self.faults.stop(index, error)
         return np.stack(masks)
 
     def close(self) -> None:
-        """Close the environments, unless they are the caller's."""
+        """Close the environments, or leave them as they were where they are the caller's."""
+        for settled in () if self.owned else self._settled:
+            settled.undo()
         for index in range(self.n_envs if self.owned else 0):
             self._close(index)
 

@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from policy_distill.blame import blamed
 from policy_distill.env_faults import EnvFaults, Misbehaviour, reason_of
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
@@ -80,7 +81,7 @@ def open_environments(
         def make() -> gymnasium.Env[Any, Any]:
             return apply_wrappers(make_env(named), list(wrappers))
 
-        return EnvironmentList(_make_all(make, n_envs, restarts), make=make, restarts=restarts)
+        return EnvironmentList(_make_all(_name(named), make, n_envs, restarts), make=make, restarts=restarts)
     if isinstance(env, gymnasium.Env):
         return EnvironmentList([env], owned=False, restarts=restarts)
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
@@ -93,7 +94,7 @@ def open_environments(
         return adapt(env)
     if callable(env):
         return EnvironmentList(
-            _make_all(lambda: _call(env), n_envs, restarts), make=lambda: _call(env), restarts=restarts
+            _make_all(_name(env), lambda: _call(env), n_envs, restarts), make=lambda: _call(env), restarts=restarts
         )
     raise RequestError(
         "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
@@ -136,21 +137,30 @@ def _normalizes(env: Any) -> bool:
 
 
 def _make_all(
-    make: Callable[[], gymnasium.Env[Any, Any]], n_envs: int, restarts: Restarts | None
+    name: str, make: Callable[[], gymnasium.Env[Any, Any]], n_envs: int, restarts: Restarts | None
 ) -> list[gymnasium.Env[Any, Any]]:
-    if restarts is None:
-        return [make() for _ in range(n_envs)]
     envs: list[gymnasium.Env[Any, Any]] = []
+    if restarts is None:
+        for _ in range(n_envs):
+            with blamed(f"{name} cannot be made", "mend the environment, or the arguments that it is given"):
+                envs.append(make())
+        return envs
     while len(envs) < n_envs:
         try:
             envs.append(make())
         except RequestError:
             raise
         except Exception as error:
-            name = envs[0].spec.id if envs and envs[0].spec else "the environment"
             fault = Misbehaviour(len(envs), f"it could not be made: {reason_of(error)}")
             EnvFaults(name, n_envs, restarts).handle(len(envs), fault)
     return envs
+
+
+def _name(env: Any) -> str:
+    """Return what to call an environment that is not there yet."""
+    if isinstance(env, str):
+        return env
+    return env.id if isinstance(env, EnvSpec) else f"the environment of {getattr(env, '__name__', type(env).__name__)}"
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:

@@ -6,25 +6,19 @@ In: environments. Out: the steps that an episode may take, and whether the same 
 from __future__ import annotations
 
 import copy
-import logging
-import multiprocessing
 from typing import Any
 
 import numpy as np
 
 from policy_distill.environments import Environments
 from policy_distill.errors import RequestError
+from policy_distill.notices import say_once
 from policy_distill.packing import same
 from policy_distill.seeds import PROBE
-
-LOG = logging.getLogger("policy_distill")
 
 DEFAULT_STEPS = 27_000
 """Steps of an episode that is judged, where nothing else limits it: the longest game of Atari that Gymnasium plays,
 108,000 frames at 4 frames a step. An episode that never ends must not hold up a proof for ever."""
-
-_SAID: set[tuple[str, str]] = set()
-"""What was said of which environment, so that a run of many evaluations says it once."""
 
 
 def limit_of(envs: Environments, asked: int | None) -> int:
@@ -87,16 +81,6 @@ def say_cut(env_id: str, n_cut: int, lengths: np.ndarray) -> None:
             "they had gained by then; --max-episode-steps sets the limit",
             kind="cut",
         )
-
-
-def say_once(env_id: str, text: str, kind: str = "") -> None:
-    """Warn of something about an environment once; a process beside this one leaves that to whoever reads its result.
-
-    `kind` names what counts as the same; the text itself where it is empty.
-    """
-    if multiprocessing.parent_process() is None and (env_id, kind or text) not in _SAID:
-        _SAID.add((env_id, kind or text))
-        LOG.warning("%s: %s", env_id, text)
 
 
 def _row(obs: Any, index: int) -> Any:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from gymnasium import Space
 
 
-def describe_space(space: Space[Any]) -> dict[str, Any]:
-    """Return a space as JSON values.
+def describe_space(space: Space[Any], key: str = "") -> dict[str, Any]:
+    """Return a space as JSON values; `key` is for the error, of one within a Dict.
 
     Raises:
         RequestError: for a kind of space that no student can have.
@@ -45,9 +45,10 @@ def describe_space(space: Space[Any]) -> dict[str, Any]:
     if isinstance(space, spaces.MultiBinary):
         return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(n) for n in space.n]}
     if isinstance(space, spaces.Dict):
-        return {"type": "Dict", "spaces": {key: describe_space(sub) for key, sub in space.spaces.items()}}
+        return {"type": "Dict", "spaces": {key: describe_space(sub, key) for key, sub in space.spaces.items()}}
+    where = f" under key {key!r}" if key else ""
     raise RequestError(
-        f"expected a Box, Discrete, MultiDiscrete, MultiBinary or Dict space, found {type(space).__name__}; "
+        f"expected a Box, Discrete, MultiDiscrete, MultiBinary or Dict space, found {type(space).__name__}{where}; "
         "wrap the environment so that it has one of these"
     )
 

@@ -13,6 +13,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from policy_distill.env_faults import EnvFaults, Misbehaviour
 from policy_distill.env_watch import culprit_of
+from policy_distill.running_statistics import check_vector
+from policy_distill.usable_keys import without_unusable
 
 
 class Sb3Environments:
@@ -24,10 +26,11 @@ class Sb3Environments:
     def __init__(self, vec_env: Any) -> None:
         self.vec_env = vec_env
         self.n_envs = vec_env.num_envs
-        self.observation_space = vec_env.observation_space
+        self.observation_space = without_unusable(vec_env.observation_space, type(vec_env).__name__)
         self.action_space = vec_env.action_space
         spec = getattr(vec_env, "get_attr", lambda _: [None])("spec")[0]
         self.env_id, self.max_episode_steps = _spec_id(spec, vec_env), _limit(spec)
+        check_vector(vec_env, self.env_id)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
@@ -81,9 +84,10 @@ class GymnasiumEnvironments:
     def __init__(self, vector_env: gymnasium.vector.VectorEnv[Any, Any, Any]) -> None:
         self.vector_env = vector_env
         self.n_envs = vector_env.num_envs
-        self.observation_space = vector_env.single_observation_space
+        self.observation_space = without_unusable(vector_env.single_observation_space, type(vector_env).__name__)
         self.action_space = vector_env.single_action_space
         self.env_id, self.max_episode_steps = _spec_id(vector_env.spec, vector_env), _limit(vector_env.spec)
+        check_vector(vector_env, self.env_id)
         self._mode = vector_env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
@@ -164,7 +168,7 @@ class _named:
 def _checked(obs: Any, space: Any, n_envs: int, normalized: bool = False) -> Any:
     """Return a copy of a vector's observations, each as its space has it in shape and kind of dtype."""
     if isinstance(obs, dict):
-        return {key: _checked(value, space[key], n_envs, normalized) for key, value in obs.items()}
+        return {key: _checked(obs[key], sub, n_envs, normalized) for key, sub in space.spaces.items()}
     array = np.array(obs)
     if array.shape != (n_envs, *space.shape):
         raise Misbehaviour(None, f"it returned observations of shape {array.shape}, expected {(n_envs, *space.shape)}")

@@ -8,15 +8,17 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
-from policy_distill import episode_limit
+from policy_distill import notices
 from policy_distill.comparison import compare
 from policy_distill.environments import open_environments
 from policy_distill.episode_limit import DEFAULT_STEPS, is_reproducible, limit_of
 from policy_distill.episode_trace import MAX_CELLS, N_PHASES, Trace
 from policy_distill.errors import RequestError
-from policy_distill.evaluation import compare_policies, evaluate
+from policy_distill.evaluation import evaluate
 from policy_distill.interrupts import Interrupted, Interrupts
 from policy_distill.loop import distill
+from policy_distill.paired import compare_policies
+from policy_distill.proof_plan import ProofPlan
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 
 
@@ -38,7 +40,7 @@ class Stubborn(Corridor):
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch):
-    monkeypatch.setattr(episode_limit, "_SAID", set())
+    monkeypatch.setattr(notices, "SAID", set())
 
 
 def test_an_episode_that_never_ends_is_stopped_and_it_is_said(caplog):
@@ -114,7 +116,7 @@ def test_an_environment_that_ignores_its_seed_makes_no_pairs_and_it_is_said(capl
     assert is_reproducible(open_environments("CartPole-v1", 3))
     assert not is_reproducible(open_environments(Stubborn, 1))
     with caplog.at_level(logging.WARNING):
-        found = compare_policies(corridor_teacher(), corridor_teacher(), Stubborn, 4, 0)
+        found = compare_policies(corridor_teacher(), corridor_teacher(), Stubborn, ProofPlan(4, 0))
     assert not found.paired
     assert caplog.text.count("ignores the seed of reset") == 1
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from policy_distill.answers import answer
 from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
 from policy_distill.commands.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
@@ -47,23 +48,30 @@ class Compare:
     """Run batches until the verdict is clear or --max-episodes are run; verdict and bound hold at every stop."""
     max_episodes: int = 1000
     """Episodes at most with --until-certain."""
+    stochastic: bool = False
+    """Teacher and student act by sampling; by themselves by the modes of their distributions."""
+    sampled_teacher: bool = True
+    """Run the teacher by sampling too, beside its mode, on 100 of the episodes at most, and say where that is better;
+    those without a distribution of their own (DQN, TD3, ...) are left out by themselves."""
     perturb: str | None = None
     """Conditions to compare under too, such as
-    obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. Noise is in units of the observation's own
-    spread, or of half the action range (of discrete actions: the share replaced); delay is steps that observations are
-    late; + joins several into one condition."""
+    obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. obs-noise: Gaussian, in units of each
+    component's spread over 20 episodes of the teacher and 20 of a random policy. action-noise: Gaussian, in units of
+    half the action range; of discrete actions, the share that is replaced by another one, each other one as likely.
+    sticky: the chance that the last executed action is executed again. delay: steps that observations are late. + joins
+    several into one condition, the first nearest to the environment; each draws noise of its own."""
     out: Path | None = None
     """Folder for comparison.json, what --json prints; in the student's own run folder, report.html shows the
     perturbations too."""
     overwrite: bool = False
     """Replace an earlier comparison in --out."""
     vecnormalize: Path | None = None
-    """Observation statistics of the teacher, where they do not lie beside its zip."""
+    """Observation statistics of the teacher, where they do not lie with its zip; none for a teacher without."""
     trust: bool = False
     """Load zips with SB3's own loading, which runs code from the file."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
-    found by themselves."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
+    themselves; none for no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 
@@ -96,7 +104,7 @@ class Compare:
             records.append({**record, "student_file": str(path)})
             rows.append(evaluation_row(student, record, who="student"))
             if not self.json:
-                print("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
+                answer("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
         total = aggregated(found) if len(found) > 1 else None
         record = _together(records, total) if total else records[0]
         self._show(record, total)
@@ -116,7 +124,7 @@ class Compare:
             found = under["none"]
         else:
             found = self._plain(teacher, student, env, seed)
-        record = comparison_record(found)
+        record = {**comparison_record(found), "deterministic": not self.stochastic}
         if isinstance(teacher, Teacher) and isinstance(student, Student):
             fidelity = fidelity_on_own_states(teacher, student, env, self.seed or 0)
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
@@ -133,9 +141,15 @@ class Compare:
         if self.until_certain:
             cap, batch = self.max_episodes, self.episodes
         limits: dict[str, Any] = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
-        plan = ProofPlan(cap, seed, batch, margin=self.margin, **limits)
-        with Progress(3 * cap + 2 * plan.n_scale, description="episodes", enabled=not self.json) as bar:
+        plan = ProofPlan(cap, seed, batch, margin=self.margin, **limits, **self._acting())
+        with Progress(plan.n_played, description="episodes", enabled=not self.json) as bar:
             return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
+
+    def _acting(self) -> dict[str, Any]:
+        """Return how teacher and student act, as `ProofPlan` takes it."""
+        from policy_distill.proof_plan import N_SAMPLED
+
+        return {"stochastic": self.stochastic, "n_sampled": N_SAMPLED if self.sampled_teacher else 0}
 
     def _perturbed(self, teacher: Any, student: Any, env: str, seed: int) -> dict[str, Any]:
         from policy_distill.perturb import parse_conditions
@@ -154,6 +168,7 @@ class Compare:
                 seed,
                 margin=self.margin,
                 worst_loss=self.worst_loss,
+                **self._acting(),
                 on_condition=lambda _: bar.update(next(n_done), {}),
                 max_episode_steps=self.max_episode_steps,
             )
@@ -164,7 +179,7 @@ class Compare:
             Output(True).show(record, [])
         elif total:
             iqm = "undefined" if math.isnan(total.iqm) else f"{total.iqm:.3f}"
-            print(table([("retention over students, mean [95%]", total.text()), ("IQM", iqm)]))
+            answer(table([("retention over students, mean [95%]", total.text()), ("IQM", iqm)]))
 
     def _write(self, record: dict[str, Any]) -> None:
         if self.out is None:

@@ -6,16 +6,9 @@ from typing import Any
 
 from policy_distill.commands.output import interval_text, table
 from policy_distill.headline import headline, verdict_words
+from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.wording import digits, next_step
-
-PERTURBED = (
-    "condition",
-    "teacher, IQM [95%]",
-    "student, IQM [95%]",
-    "retention, IQM [95%]",
-    "worst 5%: teacher",
-    "student",
-)
+from policy_distill.words import said_beside
 
 
 def comparison_record(found: Any) -> dict[str, Any]:
@@ -30,6 +23,7 @@ def comparison_record(found: Any) -> dict[str, Any]:
         "retention": found.retention.to_json(),
         "verdict": found.retention.verdict.to_json(),
         "falls": found.retention.falls_json(),
+        **({"teacher_sampled": found.teacher_sampled.to_json()} if found.teacher_sampled else {}),
         "scale": found.scale.to_json(),
     }
 
@@ -47,12 +41,11 @@ def proof_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a proof says, in the order in which it is read: the mean and its bound, falls, verdict, the IQM."""
     first, verdict = headline(record), record["retention"]["verdict"]
     lines = [("retention, mean", first.text()), ("falls", first.falls), ("falls of the teacher", first.teacher_falls)]
-    lines += [("verdict", verdict_words(verdict, record.get("seed")))]
-    if (step := next_step(verdict["outcome"])) and not verdict.get("beyond"):
-        lines += [("next", step)]
+    lines += [("verdict", verdict_words(verdict, record.get("seed"))), ("next", next_step(verdict) or None)]
     if first.iqm is not None:
-        lines += [("retention, IQM [95%]", interval_text(record["retention"], 3))]
-    return [(name, text) for name, text in lines if text is not None]
+        # Without its interval: falls that were not seen do not widen it.
+        lines += [("retention, IQM", f"{first.iqm:.3f}")]
+    return [*((name, text) for name, text in lines if text is not None), *said_beside(record)]
 
 
 def tables(record: dict[str, Any]) -> list[str]:
@@ -84,15 +77,4 @@ def tables(record: dict[str, Any]) -> list[str]:
 
 def perturbation_rows(records: dict[str, dict[str, Any]]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     """Return the rows and the header of the table of perturbations."""
-    rows: list[tuple[str, ...]] = [
-        (
-            name,
-            interval_text(one["teacher"]),
-            interval_text(one["student"]),
-            interval_text(one["retention"], 3),
-            digits(one["teacher"]["worst5"]),
-            digits(one["student"]["worst5"]),
-        )
-        for name, one in records.items()
-    ]
-    return rows, PERTURBED
+    return perturbed_rows(records), HEADER

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from policy_distill.answers import answer
 from policy_distill.commands.comparison_tables import proof_lines
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
@@ -26,7 +27,7 @@ class Distill:
     """
 
     teacher: Path
-    """Stable-Baselines3 zip; vecnormalize.pkl beside it is found by itself."""
+    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md)."""
     out: Path
     """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
     env: str | None = None
@@ -34,10 +35,10 @@ class Distill:
     student: str = "mlp:32,32"
     """The student's network: mlp:32,32 for two hidden layers of 32, linear for none."""
     vecnormalize: Path | None = None
-    """Observation statistics of the teacher, where they do not lie beside its zip."""
+    """Observation statistics of the teacher, where they do not lie with its zip; none for a teacher without."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
-    found by themselves."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
+    themselves; none for no wrapper."""
     temperature: float | None = None
     """Temperature of softmax(Q / T) for DQN and QR-DQN teachers; by itself scaled to the gap between actions."""
     algo: str = "auto"
@@ -123,7 +124,7 @@ class Distill:
         )
         Output(self.json).show(result.evaluation, [])
         if not self.json:
-            print(summary(result.evaluation, result.seconds, self.out))
+            answer(summary(result.evaluation, result.seconds, self.out))
         return 0
 
 

@@ -31,14 +31,15 @@ class Evaluate:
     seed: int = 0
     """Episode i starts from reset(seed=SEED + i)."""
     stochastic: bool = False
-    """Sample actions instead of acting by the mode."""
+    """Sample actions instead of acting by the mode, from generators of --seed: the same seed, the same returns. gSDE's
+    noise lasts an episode. DQN, QR-DQN, TD3, DDPG and ARS act alike either way, as in SB3."""
     vecnormalize: Path | None = None
-    """Observation statistics of a teacher, where they do not lie beside its zip."""
+    """Observation statistics of a teacher, where they do not lie with its zip; none for a teacher without."""
     trust: bool = False
     """Load a teacher with SB3's own loading, which runs code from the file."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
-    found by themselves."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
+    themselves; none for no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from policy_distill.answers import answer
 from policy_distill.errors import RequestError, one_line
 from policy_distill.wording import digits
 
@@ -19,9 +20,9 @@ class Output:
     def show(self, record: dict[str, Any], rows: Iterable[tuple[Any, ...]], header: tuple[str, ...] = ()) -> None:
         """Print `record` as JSON, or `rows` as a table."""
         if self.as_json:
-            print(json.dumps(record, allow_nan=False, default=str))
+            answer(json.dumps(record, allow_nan=False, default=str))
         else:
-            print(table(rows, header))
+            answer(table(rows, header))
 
 
 def table(rows: Iterable[tuple[Any, ...]], header: tuple[str, ...] = ()) -> str:

@@ -35,10 +35,20 @@ def say_applied(policy: Any) -> None:
     """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
     # A student's statistics are part of it, and need not be VecNormalize's.
     if hasattr(policy, "label") and getattr(policy, "normalizer", None) is not None:
-        print("observations normalised by the statistics of VecNormalize", file=sys.stderr)
+        name = policy.provenance.get("vecnormalize")
+        print(one_line(f"observations normalised by the statistics of {name or 'VecNormalize'}"), file=sys.stderr)
     if policy.env_wrappers:
-        parts = [spec["name"] + (f" {spec['kwargs']}" if spec["kwargs"] else "") for spec in policy.env_wrappers]
+        parts = [_spec_text(spec) for spec in policy.env_wrappers]
         print(one_line(f"environment wrapped in: {', '.join(parts)}"), file=sys.stderr)
+    if kwargs := getattr(policy, "env_kwargs", None):
+        parts = [f"{key}={value!r}" for key, value in kwargs.items()]
+        print(one_line(f"environment made with: {', '.join(parts)}"), file=sys.stderr)
+
+
+def _spec_text(spec: dict[str, Any]) -> str:
+    # The numbers of a blank frame are for machines.
+    kwargs = {key: value for key, value in spec["kwargs"].items() if key != "blank"}
+    return spec["name"] + (f" {kwargs}" if kwargs else "")
 
 
 def _environment_in(path: Path) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from policy_distill.headline import headline
 from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
+from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
 from policy_distill.wording import digits, times_fewer
@@ -23,8 +24,11 @@ def returns(evaluation: dict[str, Any]) -> Table:
     """Return the table of returns and sizes."""
     header = ("policy", "mean", "std", "median", "IQM", "95%", "worst 5%", "parameters", "bytes")
     rows = []
-    for name in ("teacher", "student", "random"):
-        one = evaluation.get(name, {})
+    names = {"teacher": "teacher", "teacher_sampled": "teacher by sampling", "student": "student", "random": "random"}
+    for who, name in names.items():
+        one = evaluation.get(who, {})
+        if who == "teacher_sampled" and not one:
+            continue
         low, high = one.get("ci95", (None, None))
         bounds = "" if low is None else f"{digits(low)} to {digits(high)}"
         numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
@@ -34,16 +38,7 @@ def returns(evaluation: dict[str, Any]) -> Table:
 
 def perturbed(records: dict[str, Any]) -> Table:
     """Return the table of perturbations."""
-    header = ("condition", "teacher, IQM", "student, IQM", "retention, IQM", "95%", "worst 5%: teacher", "student")
-    rows = []
-    for name, one in records.items():
-        kept = one.get("retention", {})
-        low, high = kept.get("ci95", (None, None))
-        bounds = "" if low is None else f"{low:.3f} to {high:.3f}"
-        numbers = (kept["iqm"], bounds) if "iqm" in kept else ("undefined", "")
-        iqms, worsts = ([one.get(who, {}).get(key, "") for who in ("teacher", "student")] for key in ("iqm", "worst5"))
-        rows.append((name, *iqms, *numbers, *worsts))
-    return Table("Under perturbations", header, rows)
+    return Table("Under perturbations", HEADER, perturbed_rows(records))
 
 
 def students(found: list[Cell]) -> Table:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.blame import described
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Policy
@@ -67,7 +68,7 @@ def try_video(teacher: Policy, student: Policy, env: Any, path: Path) -> Path | 
     try:
         return record_video(teacher, student, env, path)
     except Exception as error:
-        LOG.warning("no video: %s", error)
+        LOG.warning("no video: %s", error if isinstance(error, RequestError) else described(error))
         return None
 
 

@@ -20,6 +20,7 @@ from policy_distill.report.tables import flat, perturbed, provenance, returns, r
 from policy_distill.student_file import write_atomically
 from policy_distill.training_seeds import AcrossSeeds
 from policy_distill.wording import next_step, times, times_fewer
+from policy_distill.words import pairing, sampled_warning
 
 LOG = logging.getLogger("policy_distill")
 
@@ -72,7 +73,8 @@ def try_report(folder: Path) -> None:
 def run_page(run: Run) -> Page:
     """Return the page of one run."""
     evaluation = run.evaluation
-    notes = _notes(evaluation)
+    notes = _proof_notes(evaluation) if evaluation else ["This run has not ended: what it measured so far."]
+    notes += [f"{text[0].upper()}{text[1:]}." for text in (sampled_warning(evaluation), pairing(evaluation)) if text]
     return Page(
         title=f"{run.env_id}: {run.student}",
         subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
@@ -126,17 +128,13 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
     )
 
 
-def _notes(evaluation: dict[str, Any]) -> list[str]:
-    """Return the verdict in words, what to do about it, and the teacher's falls, which no student is to blame for."""
-    if not evaluation:
-        return ["This run has not ended: what it measured so far."]
+def _proof_notes(evaluation: dict[str, Any]) -> list[str]:
+    """Return the verdict in words, what to do next, and the teacher's falls: a student is not to blame for those."""
     verdict = (evaluation.get("retention") or {}).get("verdict") or {}
     known = {"outcome", "margin", "alpha", "n_episodes"} <= set(verdict)
+    falls, step = headline(evaluation).teacher_falls, next_step(verdict)
     words = [verdict_words(verdict, evaluation.get("seed"))] if known else []
-    if (step := next_step(verdict.get("outcome", ""))) and not verdict.get("beyond"):
-        words.append(f"Next: {step}.")
-    falls = headline(evaluation).teacher_falls
-    return [*words, *([f"The teacher: {falls}."] if falls else [])]
+    return [*words, *([f"Next: {step}."] if step else []), *([f"The teacher: {falls}."] if falls else [])]
 
 
 def _outcome(evaluation: dict[str, Any]) -> str | None:
@@ -176,6 +174,13 @@ def _overall_figure(total: AcrossSeeds) -> tuple[str, str, str]:
     return (value, "return kept, mean", words[total.kind])
 
 
+def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
+    if ratio > 1.0:
+        return (f"{times(ratio)} x", "fewer parameters", f"{n_params:,} are left")
+    what = "the student is not smaller than its teacher" if ratio else "the teacher has no parameters"
+    return (times_fewer(ratio), "parameters", f"{what}; the student has {n_params:,}")
+
+
 def _proof_figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return the mean retention, the falls, and the IQM after them."""
     first, n_episodes = headline(evaluation), f"{evaluation.get('n_episodes')} paired episodes"
@@ -189,10 +194,3 @@ def _proof_figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     if first.iqm is not None:
         found.append((f"{first.iqm:.3f}", "return kept, IQM", "without the best and the worst quarter"))
     return found
-
-
-def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
-    if ratio > 1.0:
-        return (f"{times(ratio)} x", "fewer parameters", f"{n_params:,} are left")
-    what = "the student is not smaller than its teacher" if ratio else "the teacher has no parameters"
-    return (times_fewer(ratio), "parameters", f"{what}; the student has {n_params:,}")

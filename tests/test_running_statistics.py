@@ -1,0 +1,196 @@
+import logging
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv
+from gymnasium.wrappers import ClipReward, NormalizeObservation, NormalizeReward, TransformReward
+from gymnasium.wrappers import vector as vector_wrappers
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+
+from policy_distill import notices
+from policy_distill.environments import open_environments
+from policy_distill.errors import RequestError
+from policy_distill.evaluation import evaluate
+from policy_distill.loop import distill
+from tests.doubles import Corridor, corridor_teacher, pendulum_teacher
+
+
+class Worn(Corridor):
+    """Its observations are far from 0, so that it matters how they are normalised; action 1 gives 4."""
+
+    def _obs(self):
+        return 50.0 + 10.0 * super()._obs()
+
+    def step(self, action):
+        obs, reward, *rest = super().step(action)
+        return obs, 4.0 * reward, *rest
+
+
+class Wide(Worn):
+    def __init__(self):
+        super().__init__()
+        self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+
+def trained():
+    """An environment whose wrapper has seen ten episodes, as after a training."""
+    env = NormalizeObservation(Wide())
+    for seed in range(10):
+        env.reset(seed=seed)
+        while not env.step(1)[2]:
+            pass
+    return env
+
+
+def wrapped_teacher():
+    teacher = corridor_teacher()
+    teacher.observation_space = NormalizeObservation(Wide()).observation_space
+    return teacher
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch):
+    monkeypatch.setattr(notices, "SAID", set())
+
+
+def test_statistics_of_a_trained_wrapper_are_frozen_while_it_is_judged_and_run_on_after(caplog):
+    env = trained()
+    before = env.obs_rms.mean.copy()
+    with caplog.at_level(logging.WARNING):
+        evaluate(wrapped_teacher(), env, 3)
+    assert np.array_equal(env.obs_rms.mean, before)
+    assert env.update_running_mean, "its owner may train on"
+    assert caplog.text.count("whose statistics are frozen") == 1
+
+
+def test_the_student_is_told_the_statistics_that_it_was_made_with():
+    env = trained()
+    settings = {"timesteps": 64, "n_steps": 16, "eval_episodes": 2, "select_episodes": 0}
+    done = distill(wrapped_teacher(), env, "linear", **settings)
+    told = done.student.metadata["provenance"]["env_statistics"]
+    assert told == {
+        "mean": env.obs_rms.mean.tolist(),
+        "variance": env.obs_rms.var.tolist(),
+        "epsilon": env.epsilon,
+    }
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        lambda: NormalizeObservation(Wide()),
+        NormalizeObservation(Wide()),
+        DummyVecEnv([lambda: NormalizeObservation(Wide())] * 2),
+        vector_wrappers.NormalizeObservation(SyncVectorEnv([Wide] * 2)),
+    ],
+    ids=["callable", "instance", "sb3", "gymnasium"],
+)
+def test_a_wrapper_with_statistics_of_nothing_is_refused(env):
+    with pytest.raises(RequestError, match="expected the observation statistics that the teacher was trained with"):
+        evaluate(wrapped_teacher(), env, 2)
+
+
+def test_a_callable_that_sets_the_statistics_is_taken():
+    known = trained().obs_rms
+
+    def make():
+        env = NormalizeObservation(Wide())
+        env.obs_rms.mean, env.obs_rms.var = known.mean, known.var
+        env.update_running_mean = False
+        return env
+
+    assert evaluate(wrapped_teacher(), make, 3).mean == 40.0
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [NormalizeReward, lambda env: TransformReward(env, lambda r: r / 10), lambda env: ClipReward(env, 0, 1)],
+    ids=["normalized", "scaled", "clipped"],
+)
+@pytest.mark.parametrize("handed", ["callable", "instance"])
+def test_returns_are_in_raw_units_below_the_wrapper(wrap, handed, caplog):
+    def make():
+        return wrap(Wide())
+
+    env = make if handed == "callable" else make()
+    teacher = corridor_teacher()
+    teacher.observation_space = Wide().observation_space
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(teacher, env, 3).returns.tolist() == [40.0] * 3
+    assert "returns are in the units of the environment below it" in caplog.text
+    if handed == "instance":
+        assert type(env.env) is Wide, "left as it was"
+
+
+def test_rewards_of_an_unknown_wrapper_are_said_to_be_its_own(caplog):
+    class Halved(gymnasium.RewardWrapper):
+        def reward(self, reward):
+            return reward / 2
+
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(corridor_teacher(), lambda: Halved(Corridor()), 2).mean == 5.0
+    assert "the wrapper Halved: returns are in its units" in caplog.text
+
+
+def test_running_rewards_of_a_vector_are_refused():
+    with pytest.raises(RequestError, match="found NormalizeReward"):
+        evaluate(corridor_teacher(), vector_wrappers.NormalizeReward(SyncVectorEnv([Corridor] * 2)), 2)
+    envs = SubprocVecEnv([lambda: NormalizeReward(Corridor())])
+    try:
+        with pytest.raises(RequestError, match="found NormalizeReward"):
+            evaluate(corridor_teacher(), envs, 2)
+    finally:
+        envs.close()
+
+
+def test_environments_without_such_wrappers_are_left_alone(caplog):
+    with caplog.at_level(logging.WARNING):
+        evaluate(pendulum_teacher(), "Pendulum-v1", 2)
+    assert not caplog.records
+
+
+class Telling(Corridor):
+    """An observation with a text that nobody can read."""
+
+    def __init__(self):
+        super().__init__()
+        self.observation_space = spaces.Dict(place=self.observation_space, mission=spaces.Text(20))
+
+    def _obs(self):
+        return {"mission": "go on", "place": super()._obs()}
+
+
+class Reads:
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        assert set(observation) == {"place"}
+        return np.ones(len(observation["place"]), np.int64), state
+
+
+def test_a_key_that_nobody_reads_does_not_block_the_others(caplog, tmp_path):
+    from policy_distill.teachers.load import load_teacher
+
+    with caplog.at_level(logging.WARNING):
+        settings = {"timesteps": 64, "n_envs": 2, "n_steps": 16, "eval_episodes": 2, "select_episodes": 0}
+        done = distill(load_teacher(Reads(), env=Telling), Telling, "mlp:4", **settings, out=tmp_path / "run")
+    assert list(done.student.observation_space.spaces) == ["place"]
+    assert caplog.text.count("'mission' (Text) hold no arrays") == 1
+    obs = Telling().reset(seed=0)[0]
+    assert done.student.predict(obs, deterministic=True)[0] in (0, 1), "what it does not read may be there"
+    vector = SyncVectorEnv([Telling] * 2)
+    assert evaluate(done.student, vector, 2).n_episodes == 2
+
+
+def test_where_a_key_blocks_it_is_named():
+    class Mute(Telling):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Dict(mission=spaces.Text(20))
+
+    with pytest.raises(RequestError, match="found a Dict of 'mission' \\(Text\\)"):
+        open_environments(Mute, 1)
+    from policy_distill.spaces import describe_space
+
+    with pytest.raises(RequestError, match="found Text under key 'mission'"):
+        describe_space(Telling().observation_space)
