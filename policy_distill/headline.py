@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy_distill.falls import fall_line
+from policy_distill.wording import digits
 
 ORDER = {"inferior": 0, "undecided": 1, "non-inferior": 2}
 """Of verdicts, for proofs from before selection figures were kept."""
@@ -95,7 +96,7 @@ def verdict_words(verdict: Mapping[str, Any], first_seed: int | None = None) -> 
     """
     margin, outcome = f"{verdict['margin']:.0%} of its gain", verdict["outcome"]
     if verdict.get("margin_return") is not None:
-        margin += f", {verdict['margin_return']:,.4g} of the return"
+        margin += f", {digits(verdict['margin_return'])} of the return"
     words = {
         "non-inferior": f"as good as the teacher up to {margin} (one-sided, {verdict['alpha']:.0%})",
         "inferior": f"worse than the teacher by more than {margin} (one-sided, {verdict['alpha']:.0%})",

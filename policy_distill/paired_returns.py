@@ -71,7 +71,9 @@ class PairedReturns:
 
     @classmethod
     def of_record(cls, evaluation: Mapping[str, Any]) -> PairedReturns | None:
-        """Return what the content of an `evaluation.json` holds; None where its episodes are missing or not paired."""
+        """Return what the content of an `evaluation.json` holds; None where its episodes are missing or no pairs."""
+        if evaluation.get("paired") is False:
+            return None
         episodes = evaluation.get("episodes") or {}
         names = ("student", "teacher", "random")
         student, teacher, random = (np.array(episodes.get(name) or (), np.float64) for name in names)

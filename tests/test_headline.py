@@ -74,8 +74,8 @@ def test_without_selection_figures_the_verdict_ranks_first_then_the_mean_and_nev
 
 def test_a_verdict_says_its_margin_in_both_units_and_what_it_assumes():
     assert verdict_words(VERDICT) == (
-        "non-inferior: as good as the teacher up to 5% of its gain, 24 of the return (one-sided, 5%), 80 episodes in 2 "
-        "looks; no episode is assumed to lose more than 1.10 gains, a tenth more than the worst random one"
+        "non-inferior: as good as the teacher up to 5% of its gain, 24.00 of the return (one-sided, 5%), 80 episodes "
+        "in 2 looks; no episode is assumed to lose more than 1.10 gains, a tenth more than the worst random one"
     )
     assert verdict_words({**VERDICT, "declared": True}).endswith("to lose more than 1.10 gains, as declared")
 

@@ -50,6 +50,12 @@ def test_a_record_without_paired_episodes_gives_none(episodes):
     assert PairedReturns.of_record({"seed": 0, "episodes": episodes}) is None
 
 
+def test_episodes_that_environments_began_by_themselves_are_no_pairs():
+    record = {"seed": 0, "episodes": {name: [1.0, 2.0] for name in ("teacher", "student", "random")}}
+    assert PairedReturns.of_record({**record, "paired": False}) is None
+    assert PairedReturns.of_record({**record, "paired": True}) is not None
+
+
 def test_returns_that_are_not_paired_or_not_finite_are_refused():
     ten = np.ones(10)
     with pytest.raises(ValueError, match="paired returns"):

@@ -32,8 +32,9 @@ for step in range(1, 7):
     if step == 3:
         print("middle", flush=True); sys.stdin.readline()
 sizes = {"n_params": 58, "n_bytes": 232, "mean": 200.0}
-both.summary({"student": sizes, "teacher": {"n_params": 5000}, "retention": {"iqm": 0.97, "ci95": [0.9, 1.0]},
-              "compression": {"params": 86.0}, "episodes": {"student": [1.0] * 9}})
+kept = {"mean": 0.96, "mean_low": 0.91, "iqm": 0.97, "verdict": {"outcome": "undecided"}}
+both.summary({"student": sizes, "teacher": {"n_params": 5000}, "retention": kept, "compression": {"params": 86.0},
+              "selection": {"return": 190.0, "retention": 0.95}, "episodes": {"student": [1.0] * 9}})
 both.artifact(out / "student.safetensors", "student", {"n_params": 58, "n_bytes": 232, "retention": {"iqm": 0.97}})
 both.close()
 print("closed", flush=True)
@@ -110,9 +111,12 @@ def test_histograms_table_and_pareto_chart_arrive(accepted):
         "params": 58,
         "bytes": 232,
         "compression": 86.0,
-        "retention": 0.97,
-        "low": 0.9,
-        "high": 1.0,
+        "retention": 0.96,
+        "low": 0.91,
+        "verdict": "undecided",
+        "falls": None,
+        "selection": 0.95,
+        "iqm": 0.97,
         "return": 200.0,
     }
     assert "pareto" in run["config"], "the chart is described in the run's configuration"

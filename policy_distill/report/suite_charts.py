@@ -46,9 +46,9 @@ class Cell:
         return f"{n} of {n_episodes}; each seed under {max(one['rate_high'] for one in found):.1%}"
 
     def rank(self) -> float | None:
-        """Return the mean over the runs of what they kept on the episodes that chose them; None where one has none."""
-        chosen = [headline(run.evaluation).chosen_by for run in self.runs]
-        return None if None in chosen else float(np.mean(chosen))  # type: ignore[arg-type]
+        """Return the mean of what the runs kept on the episodes that chose them; None where one has no such figure."""
+        chosen = [first.chosen_by for run in self.runs if (first := headline(run.evaluation)).mean is not None]
+        return None if not chosen or None in chosen else float(np.mean(chosen))  # type: ignore[arg-type]
 
     def mean(self, *path: str) -> float | None:
         """Return the mean over the runs of a number in their evaluations; None where one lacks it."""
@@ -64,7 +64,7 @@ def cells(runs: list[Run]) -> list[Cell]:
 
 
 def overall(found: list[Cell]) -> AcrossSeeds | None:
-    """Return the mean retention over all cells; those where it is undefined are counted and left out."""
+    """Return the mean retention over all cells where it is defined."""
     return _across([cell.runs for cell in found if cell.retention is not None])
 
 

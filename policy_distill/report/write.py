@@ -136,7 +136,7 @@ def _proof_notes(evaluation: dict[str, Any]) -> list[str]:
     known = {"outcome", "margin", "alpha", "n_episodes"} <= set(verdict)
     falls, step = headline(evaluation).teacher_falls, next_step(verdict)
     words = [verdict_words(verdict, evaluation.get("seed"))] if known else []
-    return [*words, *([f"Next: {step}."] if step else []), *([f"The teacher: {falls}"] if falls else [])]
+    return [*words, *([f"Next: {step}."] if step else []), *([f"The teacher: {falls}."] if falls else [])]
 
 
 def _outcome(evaluation: dict[str, Any]) -> str | None:
