@@ -6,6 +6,7 @@ python -m experiments.results runs/suite --out RESULTS.md --second-block runs/su
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +17,12 @@ from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError, one_line
+from policy_distill.report.grouping import left_out
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
 from policy_distill.student_file import write_atomically
 from policy_distill.training_seeds import across_seeds
+from policy_distill.wording import times_fewer
 
 HEADER = (
     "environment",
@@ -58,8 +61,8 @@ def main(results: Results) -> None:
             f"expected finished runs of at least {results.min_seeds} seeds in {', '.join(map(str, results.folders))}, "
             "found none; make them with python -m experiments.suite"
         )
-    left_out = len(cells(runs)) - len(found)
-    text = markdown(found, left_out, unreadable, results.min_seeds)
+    too_few = len(cells(runs)) - len(found)
+    text = markdown(found, too_few, unreadable, results.min_seeds, left_out(runs))
     if results.second_block:
         text += two_blocks(judged_again(found, results.second_block))
     write_atomically(results.out, text.encode(errors="replace"))
@@ -75,7 +78,9 @@ def collected(folders: tuple[Path, ...]) -> Found:
     return found
 
 
-def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min_seeds: int) -> str:
+def markdown(
+    found: list[Cell], too_few: int, unreadable: list[Unreadable], min_seeds: int, notes: Sequence[str] = ()
+) -> str:
     """Return the content of RESULTS.md."""
     episodes = sorted({run.evaluation.get("n_episodes", 0) for cell in found for run in cell.runs})
     lines = [
@@ -94,8 +99,9 @@ def markdown(found: list[Cell], left_out: int, unreadable: list[Unreadable], min
     total = overall(found)
     if total is not None:
         lines += ["", f"Over all {total.n_runs} runs on {len({c.env_id for c in found})} environments: {total.text()}."]
-    if left_out:
-        lines += ["", f"{left_out} students of fewer than {min_seeds} training seeds are left out."]
+    lines += [line for note in notes for line in ("", note)]
+    if too_few:
+        lines += ["", f"{too_few} students of fewer than {min_seeds} training seeds are left out."]
     if unreadable:
         lines += ["", "Runs that cannot be read are left out:", ""]
         lines += [f"- {_cell(f'{path.as_posix()}: {reason}')}" for path, reason in unreadable]
@@ -134,7 +140,7 @@ def _row(cell: Cell) -> tuple[Any, ...]:
     outcomes = [((run.evaluation.get("retention") or {}).get("verdict") or {}).get("outcome") for run in cell.runs]
     verdicts = f"{outcomes.count('non-inferior')} of {len(outcomes)}"
     ratio = cell.mean("compression", "params")
-    values = [_whole(cell.mean("student", "n_params")), "" if ratio is None else f"{ratio:,.1f}"]
+    values = [_whole(cell.mean("student", "n_params")), times_fewer(ratio)]
     costs = [_whole(cell.mean("env_steps")), _whole(cell.mean("wall_seconds"))]
     return (cell.env_id, cell.teacher, cell.student, len(cell.runs), *numbers, verdicts, *values, *costs)
 

@@ -21,6 +21,13 @@ DTYPES = frozenset("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float
 Shape = tuple[int, ...]
 GAUSSIAN = {"deterministic": 1, "diagonal_gaussian": 2, "squashed_gaussian": 2}
 """Parameters for each number of a continuous action, by family."""
+CHOOSING = {
+    "Discrete": ("categorical",),
+    "MultiDiscrete": ("multi_categorical",),
+    # Where bits can be ruled out, each is a choice between two.
+    "MultiBinary": ("bernoulli", "multi_categorical"),
+}
+"""Families that choose the actions of a space."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -101,14 +108,13 @@ def check_actions(values: Any, space: Any, distribution: Any) -> None:
     require(shape == space_shape(space), "actions of another shape than their space")
     require((kind == "index") == (space["type"] != "Box"), "actions of another kind than their space")
     family, config = distribution["family"], distribution["config"]
-    choices = {"Discrete": "categorical", "MultiDiscrete": "multi_categorical", "MultiBinary": "bernoulli"}
     require(
-        family == choices.get(space["type"], family) and (family in GAUSSIAN) == (kind != "index"), "no such action"
+        family in CHOOSING.get(space["type"], (family,)) and (family in GAUSSIAN) == (kind != "index"), "no such action"
     )
     if kind == "index":
         require(np.dtype(dtype).kind in "iu", "choices that are no whole numbers")
         require(
-            np.array_equal(np.ravel(config["nvec" if family == "multi_categorical" else "n"]), _choices(space)),
+            np.array_equal(np.ravel(config["nvec" if family == "multi_categorical" else "n"]), _choices(space, family)),
             "a distribution over other choices than its space has",
         )
         require(np.array_equal(_spread(values["start"], shape), _spread(space.get("start", 0), shape)), "another start")
@@ -123,8 +129,10 @@ def check_actions(values: Any, space: Any, distribution: Any) -> None:
     _check_start(values["start"], shape)
 
 
-def _choices(space: Any) -> np.ndarray:
+def _choices(space: Any, family: str) -> np.ndarray:
     """Return the numbers of choices of a space of discrete actions, as its family is made with them."""
+    if space["type"] == "MultiBinary" and family == "multi_categorical":
+        return np.full(size_of(space), 2)
     return np.ravel(space["nvec"] if space["type"] == "MultiDiscrete" else space["n"])
 
 

@@ -13,40 +13,40 @@ import torch
 
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.fidelity import Fidelity, agreement
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.interfaces import Teacher
 from policy_distill.kept import Retention
 from policy_distill.masks import takes_masks
 from policy_distill.paired import Comparison, compare_policies
 from policy_distill.proof_plan import ProofPlan
 from policy_distill.robustness import compare_under
-from policy_distill.rollout import Collector
 from policy_distill.runtime import Student
-from policy_distill.seeds import measured_seed
+from policy_distill.sources import as_policy
 from policy_distill.spent import choose_seed
+from policy_distill.state_sample import sample_states
 from policy_distill.verdict import MARGIN
 
 MAX_EPISODES = 1000
 """Episodes at most until the verdict is clear."""
 
 N_STATES = 1000
-"""States on which fidelity and the spread of observations are measured."""
+"""States on which fidelity is measured, drawn from whole episodes."""
 
 
 @overload
 def compare(
-    teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
+    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
     max_episode_steps: int | None = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
-    teacher: Policy, student: Policy, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
+    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: str,
     max_episode_steps: int | None = ...,
 ) -> dict[str, Comparison]: ...  # fmt: skip
 def compare(
-    teacher: Policy,
-    student: Policy,
+    teacher: Any,
+    student: Any,
     env: Any,
     n_episodes: int = 100,
     seed: int | None = None,
@@ -61,7 +61,7 @@ def compare(
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
     Args:
-        teacher: a teacher, or anything with SB3's `predict`; acts deterministically, as the student does.
+        teacher: a teacher, its path, or anything with SB3's `predict`; acts deterministically, as the student does.
         student: likewise.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         n_episodes: episodes of each, or in each batch with `until_certain`.
@@ -80,6 +80,7 @@ def compare(
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
         RunFault: for observations that are not finite.
     """
+    teacher, student = as_policy(teacher, env), as_policy(student, env)
     longest = max_episodes if until_certain else n_episodes
     seed = choose_seed(seed, longest, teacher, student)
     limits: dict[str, Any] = {"margin": margin, "worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
@@ -93,10 +94,9 @@ def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: i
     """Let the student act, and compare it with the teacher's labels on the states that it comes to."""
     masked = takes_masks(teacher)
     with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
-        rollout = Collector(envs, seed, measured_seed).collect(student, N_STATES // 8, True, 0.0, masked=masked)
-    params, _ = teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
-    taught = params.reshape(-1, params.shape[-1])
-    own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(rollout.flat_obs), np.float32))
+        sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
+    taught = sample.params
+    own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(sample.obs), np.float32))
     dense = teacher.family.name != "deterministic"
     kl = float(teacher.family.kl(taught, own).mean()) if dense else float("nan")
     return Fidelity(agreement(teacher.family, teacher.action_map, taught, own), kl)

@@ -11,13 +11,13 @@ from typing import Any
 from policy_distill.environments import Environments, open_environments, without_normalization
 from policy_distill.episodes import Evaluation, run_episodes
 from policy_distill.fit import check_fit
-from policy_distill.interfaces import Policy
 from policy_distill.proof_plan import N_ENVS, check_counts
 from policy_distill.restarts import Restarts
+from policy_distill.sources import as_policy
 
 
 def evaluate(
-    policy: Policy,
+    policy: Any,
     env: Any,
     n_episodes: int = 100,
     seed: int = 0,
@@ -32,7 +32,7 @@ def evaluate(
     themselves run `n_episodes` divided evenly, and only their first episodes start from given seeds.
 
     Args:
-        policy: a teacher, a student, or anything with SB3's `predict`.
+        policy: a teacher, a student, the path of one, or anything with SB3's `predict`.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         n_episodes: episodes to run, at least 1.
         seed: episode i starts from reset(seed=seed + i).
@@ -46,6 +46,7 @@ def evaluate(
         RunFault: for observations that are not finite.
     """
     check_counts(n_episodes, seed)
+    policy = as_policy(policy, env)
     with closing(open_for(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
         return run_episodes(policy, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)

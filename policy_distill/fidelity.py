@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from policy_distill.actions import ActionMap
+from policy_distill.environments import Environments
 from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.state_sample import sample_states
 from policy_distill.student import StudentPolicy
 
 CHUNK_NUMBERS = 2**22
@@ -29,6 +31,14 @@ class Fidelity:
     executed actions as a share of the action range (continuous)."""
     kl: float
     """Mean of KL(teacher ‖ student), in nats; NaN for a deterministic teacher, which has no density."""
+
+
+def fidelity_in_episodes(
+    teacher: Teacher, student: StudentPolicy, envs: Environments, seed: int, n_states: int, *, masked: bool
+) -> Fidelity:
+    """Let the student act in fresh episodes, and compare on states drawn from the whole of them."""
+    sample = sample_states(envs, seed, student.to_student({}), n_states, masked=masked, teacher=teacher)
+    return measure_fidelity(teacher, student, torch.from_numpy(student.featurizer(sample.obs)), sample.params)
 
 
 @torch.no_grad()

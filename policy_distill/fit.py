@@ -8,15 +8,16 @@ import numpy as np
 
 from policy_distill.environments import Environments
 from policy_distill.errors import RequestError
+from policy_distill.frame_stack import has_blank_frames
 from policy_distill.pixels import is_image
 from policy_distill.spaces import describe_space
 
 
 def check_fit(policy: Any, envs: Environments) -> None:
-    """Check that a policy's spaces are those of the environments.
+    """Check that a policy's spaces are those of the environments, and what stands before the first of stacked frames.
 
     Raises:
-        RequestError: with both spaces.
+        RequestError: with both spaces, or with what stacks frames as the policy knows it.
     """
     for name in ("observation_space", "action_space"):
         expected, found = getattr(policy, name, None), getattr(envs, name)
@@ -25,6 +26,18 @@ def check_fit(policy: Any, envs: Environments) -> None:
                 f"the {name.replace('_', ' ')} of {envs.env_id} does not fit: expected {_brief(expected)} "
                 f"as the policy has, found {_brief(found)}; choose the environment that the policy was trained in"
             )
+    _check_frames(policy, envs)
+
+
+def _check_frames(policy: Any, envs: Environments) -> None:
+    stacks = [spec for spec in getattr(policy, "env_wrappers", ()) if "blank" in spec.get("kwargs", {})]
+    if stacks and not has_blank_frames(envs):
+        n_stack = stacks[-1]["kwargs"].get("n_stack", 4)
+        raise RequestError(
+            f"the policy was trained on frames that were normalised before they were stacked, and {envs.env_id} stacks "
+            "its own otherwise; name the environment by its id, without a stack: the policy brings "
+            f"FrameStack:n_stack={n_stack} with the right first frames"
+        )
 
 
 def check_keys(keys: tuple[str, ...], envs: Environments) -> None:

@@ -33,6 +33,11 @@ def frames_of(envs: Any) -> int:
     return 1
 
 
+def has_blank_frames(envs: Any) -> bool:
+    """Say whether frames of another kind than zeros stand before an episode's first, of `Environments`."""
+    return any(isinstance(wrapper, FrameStack) and wrapper.blank is not None for wrapper in _wrappers(envs))
+
+
 def _in_processes(vector: Any) -> int:
     """Ask the first process of a `SubprocVecEnv`; a question for an attribute that is not there would end it."""
     for kind, name in ((FrameStack, "n_stack"), (FrameStackObservation, "stack_size")):

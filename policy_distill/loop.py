@@ -8,6 +8,7 @@ al. 2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015,
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -17,40 +18,37 @@ import numpy as np
 
 from policy_distill.checkpoint import Keeper
 from policy_distill.config import DistillConfig, make_config
-from policy_distill.device import check_device
 from policy_distill.env_watch import step_limit
-from policy_distill.environments import open_environments, without_normalization
-from policy_distill.fit import check_fit
-from policy_distill.frame_stack import frames_of
-from policy_distill.handover import hand_over
-from policy_distill.interfaces import Loss, Teacher, Tracker
+from policy_distill.environments import without_normalization
+from policy_distill.interfaces import Teacher, Tracker
 from policy_distill.interrupts import Interrupts
-from policy_distill.losses.table import choose_loss
-from policy_distill.memory import check_memory
-from policy_distill.networks.table import make_network
 from policy_distill.paired import Comparison
 from policy_distill.progress import Progress
 from policy_distill.proof import prove, spent_seeds, start_reference
 from policy_distill.provenance import identity_of, provenance_of
+from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
 from policy_distill.rescue import keeping_student
 from policy_distill.result import DistillResult, evaluation_record
 from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
+from policy_distill.settle import open_fitting, settle, sizes_of
+from policy_distill.sources import as_teacher
 from policy_distill.standpoint import Standpoint, kept_where_stopped
-from policy_distill.student import size_of
 from policy_distill.threads import threads_for
-from policy_distill.tracking.table import FanOut, MakeTracker, open_sinks
+from policy_distill.tracking.result import track_result
+from policy_distill.tracking.table import FanOut, MakeTracker, choose_tracker, open_sinks
 
 
 def distill(
-    teacher: Teacher,
+    teacher: Any,
     env: Any,
     student: str = "mlp:32,32",
     *,
     config: DistillConfig | None = None,
     tracker: Tracker | MakeTracker | None = None,
+    track: str | Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -61,12 +59,13 @@ def distill(
     """Distil a teacher into a compact student, and prove what it keeps.
 
     Args:
-        teacher: as of `load_teacher`.
+        teacher: of `load_teacher`, or what it takes: a path, a live SB3 model, an object with `predict`.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment (which keeps its own number).
         student: the network, such as `mlp:32,32` or `linear`.
         config: settings; the defaults where None.
-        tracker: a further sink of metrics beside `metrics.jsonl`, or a function that makes one from the run folder and
-            its settings once the request is known to be right.
+        tracker: a further sink of metrics, or a function that makes one from the run folder and its settings.
+        track: `offline` or `online` for W&B, `trackio`, or `disabled`; or a dict of `mode`, and `project`, `group` and
+            `tags` where the environment (WANDB_PROJECT, WANDB_RUN_GROUP, WANDB_TAGS) shall not say them. Needs `out`.
         out: a run folder; None writes nothing.
         resume: go on from the newest checkpoint in `out`, bit for bit where the environments allow it.
         overwrite: replace the run in `out`.
@@ -79,20 +78,17 @@ def distill(
         RunFault: for an environment or a loss that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
-    config, loss = _settle(teacher, student, make_config(config, overrides))
+    tracker = choose_tracker(tracker, track, out, teacher)
+    teacher, config, loss = settle(as_teacher(teacher, env), student, make_config(config, overrides))
     with (
         Interrupts(saved=resume and out is not None and RunFolder(Path(out)).resumable) as interrupts,
         step_limit(config.env_timeout),
         ExitStack() as scope,
     ):
-        opened = open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)
-        envs = scope.enter_context(closing(opened))
-        check_fit(teacher, envs)
+        envs = open_fitting(teacher, env, config, scope)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
-        n_params = size_of(teacher, student, config.activation, session.observed_space())
-        label_size, n_stack = teacher.family.n_params, frames_of(envs)
-        footprint = check_memory(config, envs.n_envs, envs.observation_space, label_size, n_stack, session.images)
+        n_params, footprint = sizes_of(session)
         identity, how = identity_of(teacher, envs.env_id, student, config), {"resume": resume, "overwrite": overwrite}
         folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, **how)
         with (
@@ -106,17 +102,10 @@ def distill(
             chosen_by = selection.finish()
             comparison = prove(session, env, reference, bar, interrupts)
             result = _finish(session, comparison, chosen_by, identity, folder)
-            hand_over(result, teacher, env if video else None, sinks)
+            _report(result, teacher, env if video else None, sinks)
     if folder:
         try_report(folder.path)
     return result
-
-
-def _settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[DistillConfig, Loss]:
-    """Return the settings and their loss once it is known that device, network and loss fit."""
-    check_device(config.device)
-    make_network(student, config.activation)
-    return config, choose_loss(config.loss, teacher.family)
 
 
 def _take_up(
@@ -208,3 +197,10 @@ def _finish(
     return DistillResult(
         student, comparison, record, session.config, dict(session.seconds), folder.path if folder else None
     )
+
+
+def _report(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tracker) -> None:
+    """Film `filmed`, the environment of a video, and log all that the run came to."""
+    if result.out and filmed is not None:
+        try_video(teacher, result.student, without_normalization(filmed), RunFolder(result.out).video)
+    track_result(result, tracker)

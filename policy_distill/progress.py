@@ -9,7 +9,12 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-SHOWN = {"rollout/student_return": "return {:.1f}", "train/kl": "KL {:.4f}"}
+from policy_distill.wording import digits
+
+SHOWN: dict[str, Callable[[float], str]] = {
+    "rollout/student_return": lambda value: f"return {digits(value)}",
+    "train/kl": "KL {:.4f}".format,
+}
 REFRESH_SECONDS = 0.1
 
 
@@ -43,7 +48,7 @@ class Progress:
         if self._bars is None or (time.monotonic() - self._shown < REFRESH_SECONDS and step < self._total):
             return
         self._shown = time.monotonic()
-        note = "  ".join(form.format(metrics[name]) for name, form in SHOWN.items() if name in metrics)
+        note = "  ".join(form(metrics[name]) for name, form in SHOWN.items() if name in metrics)
         self._bars.update(self._task, completed=step, **({"note": note} if note else {}))
 
     @contextmanager

@@ -20,7 +20,7 @@ from policy_distill.episodes_state import EpisodeLog, row
 from policy_distill.interfaces import Policy
 from policy_distill.interrupts import stop_if_requested
 from policy_distill.packing import same
-from policy_distill.seeds import measured_seed, training_seed
+from policy_distill.seeds import training_seed
 
 EpisodeSeed = Callable[[int, int, int], int]
 """From a seed, an environment's index and the number of an episode in it, to what the episode starts from."""
@@ -175,18 +175,6 @@ class Collector:
             self.log.began(index, seed)
         self.envs.reset(index, seed)
         self.n_episodes[index] += 1
-
-
-def collect_whole(envs: Environments, seed: int, actor: Policy, n_steps: int, *, masked: bool = False) -> Rollout:
-    """Return a rollout of fresh episodes by the mode of a student; after a restart, all of it from the same seeds.
-
-    An episode that a fault had cut short would be another one in what is measured on it.
-    """
-    while True:
-        n_before = envs.faults.n_restarts
-        rollout = Collector(envs, seed, measured_seed).collect(actor, n_steps, True, 0.0, masked=masked)
-        if envs.faults.n_restarts == n_before:
-            return rollout
 
 
 def _allocate(obs: Any, n_steps: int) -> Any:

@@ -17,7 +17,7 @@ from policy_distill.engines.table import RUNTIMES, Engine, make_engine
 from policy_distill.errors import RequestError
 from policy_distill.plan import read_plan
 from policy_distill.spaces import make_space
-from policy_distill.student_check import check_student
+from policy_distill.student_check import check_read_back, check_student
 from policy_distill.student_file import read_student, write_sealed
 
 if TYPE_CHECKING:
@@ -90,6 +90,9 @@ class Student:
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions for one raw observation or a batch `[B, ...]`, and `state` as it came.
 
+        Raw is as the environment gives it: under a `VecNormalize`, whose statistics the student has inside, a loop such
+        as SB3's `evaluate_policy` would normalise twice. Give it `env.venv`, or set `env.norm_obs = False`.
+
         `action_masks` (bool `[B, A]`, or `[A]` for all alike; discrete actions only) rules out actions, as
         sb3-contrib's masks do.
 
@@ -135,8 +138,14 @@ class Student:
         return np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)], axis=1)
 
     def save(self, path: str | Path) -> Path:
-        """Write the student to one file and return its path."""
-        write_sealed(path, self.tensors, self.metadata)
+        """Write the student to one file and return its path.
+
+        Raises:
+            RunFault: where what was written cannot be loaded, or acts otherwise; a file that was there stays.
+        """
+        act = Student(self.tensors, self.metadata, "numpy").act
+        space = self.metadata["observation_space"]
+        write_sealed(path, self.tensors, self.metadata, lambda new: check_read_back(new, load_student, act, space))
         return Path(path)
 
     def torch(self) -> nn.Module:
@@ -174,7 +183,7 @@ def _rebuild(tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: 
 
 
 def load_student(path: str | Path, runtime: str = "auto") -> Student:
-    """Load a student file into a policy that acts.
+    """Load a student file into a policy that acts on raw observations, without a `VecNormalize`.
 
     Args:
         path: a `student.safetensors`.

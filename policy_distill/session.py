@@ -20,7 +20,7 @@ from policy_distill.buffer import Buffer
 from policy_distill.config import DistillConfig
 from policy_distill.environments import Environments
 from policy_distill.feature_store import make_store
-from policy_distill.fidelity import Fidelity, measure_fidelity
+from policy_distill.fidelity import Fidelity, fidelity_in_episodes, measure_fidelity
 from policy_distill.fit import check_keys
 from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Policy, Teacher
@@ -29,10 +29,11 @@ from policy_distill.measuring import measure_normalizer
 from policy_distill.memory import capacity_of
 from policy_distill.observations import Normalizer
 from policy_distill.restarts import Restarts
-from policy_distill.rollout import Collector, Rollout, collect_whole
+from policy_distill.rollout import Collector, Rollout
 from policy_distill.runtime import Student
 from policy_distill.schedule import acts_by_mode, n_updates, seed_of
 from policy_distill.student import StudentPolicy, StudentSpec, images_like
+from policy_distill.student_check import check_writable
 from policy_distill.training import Trainer
 
 MEASURED_STATES = 4_000
@@ -150,6 +151,8 @@ class Session:
         """Make the student, its optimiser and the buffer."""
         spec = StudentSpec.like(self.teacher, self.network, self.config.activation, normalizer, self.observed_space())
         self.policy = StudentPolicy(spec, torch.Generator().manual_seed(self.config.seed)).to(self.config.device)
+        # Before hours of training: what no file can hold is of no use in the end.
+        check_writable(self.student())
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(self.config.device))
         n_envs, featurizer = self.envs.n_envs, self.policy.featurizer
@@ -174,14 +177,11 @@ class Session:
         self._policy.load_state_dict(weights)
 
     def measure(self) -> Fidelity:
-        """Let the student act in fresh episodes and compare it with the teacher there; nothing is trained on them."""
+        """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         with self.timed("evaluate"):
-            n_steps = -(-n_states // self.envs.n_envs)
-            rollout = collect_whole(self.envs, self.config.seed, self.student(), n_steps, masked=self.masked)
-            params, _ = self.teacher.label(rollout.obs, rollout.episode_starts, None, rollout.action_masks)
-            features = torch.from_numpy(self._policy.featurizer(rollout.flat_obs))
-            return measure_fidelity(self.teacher, self._policy, features, params.reshape(-1, params.shape[-1]))
+            seed, masked = self.config.seed, self.masked
+            return fidelity_in_episodes(self.teacher, self._policy, self.envs, seed, n_states, masked=masked)
 
     @property
     def _policy(self) -> StudentPolicy:

@@ -103,6 +103,14 @@ def space_shape(values: dict[str, Any]) -> tuple[int, ...]:
     return ()
 
 
+def example_of(values: dict[str, Any]) -> Any:
+    """Return one raw element of a described space, in shape and dtype: zeros, or the first of each choice."""
+    if values["type"] == "Dict":
+        return {key: example_of(sub) for key, sub in values["spaces"].items()}
+    start = values.get("start", 0)
+    return np.asarray(np.zeros(space_shape(values)) + start, np.dtype(values.get("dtype", "int8")))
+
+
 def _bounds(bound: np.ndarray) -> list[Any] | Any:
     """One number where all are equal (an image has thousands), else the flat list; infinities as strings."""
     flat = [_to_json(x) for x in np.asarray(bound).ravel().tolist()]

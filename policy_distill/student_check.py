@@ -11,13 +11,16 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from policy_distill.action_check import Shape, check_actions, check_space, n_outputs_of, require, size_of, whole_numbers
+from policy_distill.errors import RunFault, one_line
 from policy_distill.layers import OPS, count_macs
 from policy_distill.pixels import check_images, images_of
+from policy_distill.spaces import example_of
 
 MAX_PATCHES = 2**28
 """Numbers in the patches that a convolution takes out of one image."""
@@ -60,6 +63,43 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
     sizes.append(count_macs(architecture["layers"], tensors))
     require([architecture[key] for key in SIZES] == sizes, f"{', '.join(SIZES)} that are not its own")
     _check_words(record)
+
+
+def check_writable(student: Any) -> None:
+    """Check that a student's file could be loaded again.
+
+    Raises:
+        RunFault: saying what no student file can hold.
+    """
+    try:
+        check_student(student.metadata, student.tensors)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise RunFault(f"no file can hold a student for this teacher: {one_line(str(error))}") from error
+
+
+def check_read_back(
+    path: Path, load: Callable[[Path, str], Any], act: Callable[[Any], Any], space: dict[str, Any]
+) -> None:
+    """Load a student file that was just written and act once, as whoever deploys it will.
+
+    Args:
+        path: the file.
+        load: `load_student`.
+        act: what the student does that was written.
+        space: its observation space, as described.
+
+    Raises:
+        RunFault: where it does not load, or acts otherwise.
+    """
+    obs = example_of(space)
+    expected = act(obs)
+    try:
+        found = load(path, "numpy").act(obs)
+    except ValueError as error:
+        words = one_line(str(error).replace(str(path), "it"))
+        raise RunFault(f"expected a student file that loads, but {words}; nothing was written") from error
+    if not np.array_equal(found, expected):
+        raise RunFault(f"expected a file that acts as the student, found {found} for {expected}; nothing was written")
 
 
 def _check_weights(tensors: Tensors) -> None:

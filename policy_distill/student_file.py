@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,13 @@ SEAL = ', "sha256": "'
 """What stands before the checksum, which closes the record."""
 
 
-def write_sealed(path: str | Path, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
-    """Write arrays and metadata with a checksum, whole or not at all."""
+def write_sealed(
+    path: str | Path,
+    tensors: dict[str, np.ndarray],
+    metadata: dict[str, Any],
+    check: Callable[[Path], None] | None = None,
+) -> None:
+    """Write arrays and metadata with a checksum, whole or not at all; `check` as of `write_atomically`."""
     record = {"format_version": FORMAT_VERSION, **{key: value for key, value in metadata.items() if key != "sha256"}}
     text = json.dumps(record)
     sealed = f'{text[:-1]}{SEAL}{_digest(tensors, text)}"}}'
@@ -38,7 +44,7 @@ def write_sealed(path: str | Path, tensors: dict[str, np.ndarray], metadata: dic
         raise RequestError(
             f"expected a record of at most {MAX_HEADER // 2:,} characters for {path}, found {len(sealed):,}"
         )
-    write_atomically(Path(path), save(tensors, metadata={KEY: sealed}))
+    write_atomically(Path(path), save(tensors, metadata={KEY: sealed}), check)
 
 
 def read_sealed(path: str | Path, most: int | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -95,8 +101,11 @@ def is_student_file(path: str | Path) -> bool:
         return False
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write bytes so that a reader, or a crash, sees the old file or the new one and nothing between."""
+def write_atomically(path: Path, data: bytes, check: Callable[[Path], None] | None = None) -> None:
+    """Write bytes so that a reader, or a crash, sees the old file or the new one and nothing between.
+
+    `check` is given the new file before it takes the old one's place; where it raises, the old one stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -104,6 +113,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if check is not None:
+            check(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

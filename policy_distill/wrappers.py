@@ -14,16 +14,22 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 
+from policy_distill.agent_wrappers import FrameSkip, GoalBesideObservation, History, MaskVelocity
 from policy_distill.errors import RequestError
+from policy_distill.wrapper_arguments import check_argument
 
 WrapperSpec = dict[str, Any]
 """`name`, a key of `WRAPPERS`, and `kwargs`, its arguments."""
 
 
 class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """The last frames as one observation, laid out as SB3's `VecFrameStack` does: zeros before the first."""
+    """The last frames as one observation, laid out as SB3's `VecFrameStack` does: zeros before the first.
 
-    def __init__(self, env: gymnasium.Env[Any, Any], n_stack: int = 4) -> None:
+    `blank`, the numbers of one frame, stands in place of the zeros: where single frames are normalised, the Zoo's zeros
+    are normalised ones, and the mean of the statistics is what becomes zero. Frames are then float64, as the mean is.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], n_stack: int = 4, blank: list[float] | None = None) -> None:
         super().__init__(env)
         space = env.observation_space
         if not isinstance(space, spaces.Box) or n_stack < 1:
@@ -32,12 +38,19 @@ class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise RequestError(
                 f"expected stacked frames of at most {MAX_STACKED:,} numbers, found {n_stack} of {space}"
             )
-        self.n_stack = n_stack
-        self._axis = 0 if is_image_space(space) and is_image_space_channels_first(space) else -1
+        self.n_stack, self.blank = n_stack, blank
+        # Normalised images are images no more: SB3 stacks them along the last axis.
+        first = blank is None and is_image_space(space) and is_image_space_channels_first(space)
+        self._axis = 0 if first else -1
+        dtype: Any = space.dtype if blank is None else np.float64
         low, high = (np.repeat(bound, n_stack, axis=self._axis) for bound in (space.low, space.high))
-        self.observation_space = spaces.Box(low, high, dtype=space.dtype)
+        self.observation_space = spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
         self._frames: deque[np.ndarray] = deque(maxlen=n_stack)
-        self._blank = np.zeros(space.shape, space.dtype)
+        self._blank = np.zeros(space.shape, dtype)
+        if blank is not None:
+            if len(blank) != self._blank.size:
+                raise RequestError(f"expected a blank frame of {self._blank.size} numbers, found {len(blank)}")
+            self._blank = np.asarray(blank, dtype).reshape(space.shape)
 
     def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode with all frames but the last blank."""
@@ -78,13 +91,13 @@ WRAPPERS: dict[str, Callable[..., gymnasium.Env[Any, Any]]] = {
     "TimeFeatureWrapper": _time_feature,
     "FlattenObservation": gymnasium.wrappers.FlattenObservation,
     "RescaleAction": gymnasium.wrappers.RescaleAction,
+    "FrameSkip": FrameSkip,
+    "HistoryWrapper": History,
+    "MaskVelocityWrapper": MaskVelocity,
+    "ObsDictWrapper": GoalBesideObservation,
 }
 """Wrappers by the last part of their name, wherever a configuration says they live."""
 
-MOST = {"n_stack": 64, "frame_skip": 64, "screen_size": 1024, "noop_max": 10_000}
-"""Arguments that cost memory or time, and what they are at most: they may come from a file."""
-LARGEST = 1e9
-"""Any other argument."""
 MAX_WRAPPERS = 16
 """Wrappers around one environment."""
 MAX_STACKED = 2**24
@@ -104,14 +117,7 @@ def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gy
             raise RequestError(f"expected a wrapper among {', '.join(WRAPPERS)}, found {spec['name']!r}")
         kwargs = spec.get("kwargs", {})
         for key, value in kwargs.items():
-            # Written so that NaN is refused too.
-            if not isinstance(value, int | float) or not abs(value) <= MOST.get(key, LARGEST):
-                found = f"{value:.6g}" if isinstance(value, float) else type(value).__name__
-                found = str(value) if isinstance(value, int) and abs(value) < 1e18 else found
-                raise RequestError(
-                    f"the wrapper {spec['name']} expects {key} to be a number of at most {MOST.get(key, LARGEST):g}, "
-                    f"found {found}"
-                )
+            check_argument(spec["name"], key, value)
         try:
             env = WRAPPERS[spec["name"]](env, **kwargs)
         except (TypeError, ValueError, AssertionError) as error:

@@ -43,7 +43,8 @@ from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.safe_load import safe_unpickle
 from policy_distill.teachers.vecnormalize import load_normalizer
 from policy_distill.teachers.weights import read_weights
-from policy_distill.teachers.zoo_config import environment_of, wrappers_of
+from policy_distill.teachers.zoo_config import environment_of
+from policy_distill.teachers.zoo_wrappers import wrappers_of
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run

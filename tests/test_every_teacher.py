@@ -13,8 +13,10 @@ from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO, SAC, HerReplayBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from policy_distill.cli import main
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import evaluate
+from policy_distill.exporters.export import export
 from policy_distill.loop import distill
 from policy_distill.runtime import Student, load_student
 from policy_distill.teachers.describe import describe_zip
@@ -212,7 +214,7 @@ def test_masked_actions_are_never_taught_and_never_taken():
         assert not (actions == 1).any()
 
 
-def test_bits_are_masked_as_choices_between_two():
+def test_bits_are_masked_as_choices_between_two(tmp_path):
     class Bits(Any):
         def action_masks(self):
             masks = np.ones((3, 2), bool)
@@ -231,9 +233,14 @@ def test_bits_are_masked_as_choices_between_two():
     expected, _ = model.predict(obs, deterministic=True, action_masks=masks)
     params, _ = teacher.label(obs[:, None], np.zeros((5, 1), bool), None, masks[:, None])
     assert np.array_equal(teacher.action_map.execute(teacher.family.mode(params[:, 0]).numpy()), expected)
-    student = distill(teacher, make, "mlp:6", **QUICK).student
+    made = distill(teacher, make, "mlp:6", out=tmp_path / "run", **QUICK).student
+    student = load_student(tmp_path / "run" / "student.safetensors")
+    assert np.array_equal(student.predict(obs, deterministic=True)[0], made.predict(obs, deterministic=True)[0])
     chosen, _ = student.predict(obs, deterministic=True, action_masks=masks)
     assert (chosen[:, 0] == 1).all()
+    for format, ending in (("onnx", ".onnx"), ("c", ""), ("numpy", ""), ("torchscript", ".pt"), ("sb3", ".zip")):
+        assert export(student, tmp_path / f"{format}{ending}", format, n_states=64).parity.agreement == 1.0
+    assert main(["info", str(tmp_path / "run" / "student.safetensors")]) == 0
     continued = student.to_sb3(make())
     assert np.array_equal(continued.predict(obs, deterministic=True)[0], student.predict(obs, deterministic=True)[0])
     assert all(student.action_space.contains(action) for action in chosen)

@@ -94,6 +94,22 @@ def test_an_artefact_that_acts_otherwise_leaves_no_file(name, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_artefact_that_only_its_final_form_spoils_leaves_no_file(name, tmp_path, monkeypatch):
+    student = make_student(("vector", "gaussian", "mlp:16,8", "tanh"))
+    other = make_student(("vector", "gaussian", "mlp:16,8", "tanh"), seed=3)
+    exporter = load_exporter(name)
+    write = exporter.write
+
+    def spoil(student, path, *rest):
+        return write(other if "final" in path.name else student, path, *rest)
+
+    monkeypatch.setattr(exporter, "write", spoil)
+    with pytest.raises(RunFault, match="nothing was written"):
+        export(student, tmp_path / f"policy{FORMATS[name].suffix}", name, n_states=64)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("change", [2e-5, -2e-5, np.nan])
 def test_a_difference_of_twice_the_tolerance_fails(change):
     student = make_student(("vector", "gaussian", "mlp:16,8", "tanh"))
@@ -209,6 +225,45 @@ def test_onnx_has_a_dynamic_batch_named_outputs_and_takes_images_as_they_come(tm
         executed, mean, log_std = session.run(["action", "mean", "log_std"], {"obs": obs})
         assert np.allclose(np.concatenate([mean, log_std], 1), student.distribution_params(obs), atol=1e-5)
         assert np.allclose(executed, student.predict(obs, deterministic=True)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("quantize", [None, "int8"])
+@pytest.mark.parametrize("action", ["gaussian", "discrete"])
+def test_onnx_takes_floats_for_a_space_of_doubles_unless_told(tmp_path, action, quantize):
+    student = make_student(("doubles", action, "mlp:16,8", "tanh"))
+    obs = sample_observations(("doubles",), 32)
+    assert obs.dtype == np.float64
+    for asked, kind, dtype in (
+        (None, "float", np.float32),
+        ("float32", "float", np.float32),
+        ("float64", "double", None),
+    ):
+        path = tmp_path / f"{asked}.onnx"
+        options = {"quantize": quantize, "episodes": 0, "n_states": 256, "input_dtype": asked}
+        found = export(student, path, "onnx", **options)
+        assert found.parity.passed and found.facts["input_dtypes"] == ["float32" if dtype else "float64"]
+        session = onnxruntime.InferenceSession(str(path))
+        assert [one.type for one in session.get_inputs()] == [f"tensor({kind})"]
+        executed = session.run(["action"], {"obs": obs.astype(dtype or np.float64)})[0]
+        if quantize is None:
+            assert np.allclose(executed, student.predict(obs, deterministic=True)[0], atol=1e-4)
+
+
+def test_onnx_takes_doubles_where_floats_would_lose_digits(tmp_path):
+    student = make_student(("far", "squashed", "mlp:8", "tanh"))
+    assert export(student, tmp_path / "far.onnx", "onnx", n_states=64).facts["input_dtypes"] == ["float64"]
+    with pytest.raises(RunFault, match="acts otherwise"):
+        export(student, tmp_path / "float.onnx", "onnx", n_states=64, input_dtype="float32")
+    assert not (tmp_path / "float.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("format", "dtype", "message"), [("c", "float32", "for onnx alone"), ("onnx", "half", "float32 or float64")]
+)
+def test_an_input_dtype_that_cannot_be_is_refused(tmp_path, format, dtype, message):
+    student = make_student(("doubles", "gaussian", "mlp:16,8", "tanh"))
+    with pytest.raises(RequestError, match=message):
+        export(student, tmp_path / "policy", format, input_dtype=dtype)
 
 
 def test_the_numpy_folder_acts_without_this_package(tmp_path):

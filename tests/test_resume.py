@@ -23,6 +23,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.interrupts import Interrupted, stop_if_requested
 from policy_distill.loop import distill
 from policy_distill.losses.kl import forward_kl
+from policy_distill.runtime import load_student
 from policy_distill.seeds import SELECTION
 from policy_distill.selection import Selection
 from policy_distill.session import Session
@@ -308,6 +309,23 @@ def test_a_checkpoint_that_may_not_be_read_stays_where_it_is(tmp_path, monkeypat
     monkeypatch.undo()
     set_aside(path)
     assert not path.exists() and path.with_name(path.name + ".broken").exists()
+
+
+def test_a_checkpoint_that_cannot_be_read_again_stops_the_run_which_keeps_its_student(tmp_path, monkeypatch):
+    from policy_distill import student_file
+
+    save, name = student_file.save, "student.network.0.bias"
+    monkeypatch.chdir(tmp_path)
+
+    def spoil(tensors, metadata):
+        # Of a checkpoint alone: a student's weights have shorter names.
+        return save({**tensors, name: tensors[name] + 1} if name in tensors else tensors, metadata=metadata)
+
+    monkeypatch.setattr(student_file, "save", spoil)
+    with pytest.raises(RunFault, match=r"cannot be read again.*kept at"):
+        distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", **QUICK)
+    assert not newest_first(tmp_path / "run" / "checkpoint")
+    assert load_student(tmp_path / "run-rescued.safetensors").n_params == 6
 
 
 def test_where_every_checkpoint_is_broken_the_run_is_not_started_anew(tmp_path):

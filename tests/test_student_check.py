@@ -5,11 +5,16 @@ import copy
 import numpy as np
 import pytest
 
+from policy_distill import runtime
+from policy_distill.actions import ActionMap
 from policy_distill.commands.info import Info
-from policy_distill.errors import RequestError
+from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters.export import export
-from policy_distill.runtime import load_student
+from policy_distill.loop import distill
+from policy_distill.runtime import Student, load_student
+from policy_distill.spaces import describe_space, example_of
 from policy_distill.student_file import write_sealed
+from tests.doubles import Corridor, corridor_teacher
 from tests.students import KINDS, make_student, name_of
 
 IMAGES = ("image_first", "gaussian", "cnn:4,4", "relu")
@@ -101,3 +106,37 @@ def test_honest_students_of_every_kind_are_read(tmp_path, kind, capsys):
     write_sealed(path, student.tensors, changed(student.metadata, ("provenance",), {"env_id": "\x1b[31m"}))
     Info(path).run()
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=name_of)
+def test_an_example_of_a_space_is_in_it(kind):
+    space = make_student(kind).observation_space
+    assert space.contains(example_of(describe_space(space)))
+
+
+def test_what_no_reader_takes_is_not_written_and_what_was_there_stays(tmp_path):
+    student = make_student(KINDS[0])
+    path = student.save(tmp_path / "student.safetensors")
+    before = path.read_bytes()
+    lying = Student(student.tensors, {**student.metadata, "takes_action_masks": "perhaps"})
+    with pytest.raises(
+        RunFault, match=r"expected a student file that loads, but it is not a whole student file.*masks"
+    ):
+        lying.save(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["student.safetensors"]
+
+
+def test_a_file_that_acts_otherwise_is_not_written(tmp_path, monkeypatch):
+    student, other = make_student(("vector", "gaussian", "mlp:16,8", "tanh")), make_student(KINDS[0], seed=5)
+    monkeypatch.setattr(runtime, "load_student", lambda path, runtime: other)
+    with pytest.raises(RunFault, match="expected a file that acts as the student, found"):
+        student.save(tmp_path / "student.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_distillation_that_no_file_could_hold_stops_before_it_has_trained():
+    teacher = corridor_teacher()
+    teacher.action_map = ActionMap("index", (), "int64", start=7)
+    with pytest.raises(RunFault, match="no file can hold a student for this teacher: another start"):
+        distill(teacher, Corridor, "linear", timesteps=10**9, n_envs=2, n_steps=8, buffer_size=100)

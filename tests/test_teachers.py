@@ -103,7 +103,10 @@ def test_statistics_beside_the_zip_are_found_and_applied(tmp_path):
     plain = tmp_path / "alone"
     plain.mkdir()
     shutil.copy(tmp_path / "agent.zip", plain)
-    assert load_teacher(plain / "agent.zip").normalizer is None
+    with pytest.raises(RequestError, match=r"statistics are missing.*--vecnormalize none"):
+        load_teacher(plain / "agent.zip")
+    assert load_teacher(plain / "agent.zip", vecnormalize=False).normalizer is None
+    assert describe_zip(plain / "agent.zip")["missing"]
     assert load_teacher(plain / "agent.zip", vecnormalize=vec_env).normalizer is not None
     assert load_teacher(plain / "agent.zip", env=vec_env).normalizer is not None
 

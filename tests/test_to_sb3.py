@@ -1,8 +1,10 @@
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.errors import RequestError
 from policy_distill.exporters.export import export
@@ -106,3 +108,13 @@ def test_an_exported_student_with_other_than_plain_values_is_refused(change, tmp
     model.save(tmp_path / "student.zip")
     with pytest.raises(RequestError, match=r"trusted|no plain values"):
         load_teacher(tmp_path / "student.zip")
+
+
+def test_an_environment_that_normalises_is_refused_since_the_student_does(tmp_path):
+    student = make_policy(cartpole_teacher()).to_student({})
+    vec_env = VecNormalize(DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]))
+    with pytest.raises(RequestError, match=r"student normalises them itself, found VecNormalize: hand over env\.venv"):
+        student.to_sb3(vec_env)
+    assert student.to_sb3(vec_env.venv) is not None
+    vec_env.norm_obs = False
+    assert student.to_sb3(vec_env) is not None

@@ -8,8 +8,10 @@ import sys
 import time
 
 import pytest
+from stable_baselines3 import PPO
 
 from policy_distill.cli import main
+from policy_distill.errors import RequestError
 from policy_distill.loop import distill
 from policy_distill.tracking import wandb_run, wandb_start
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
@@ -17,7 +19,7 @@ from policy_distill.tracking.metrics import METRICS
 from policy_distill.tracking.suite import track_suite
 from policy_distill.tracking.sync import offline_runs
 from policy_distill.tracking.table import FanOut, tracker_maker, with_jsonl
-from tests.doubles import cartpole_teacher
+from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
 from tests.wandb_reader import read_run
 
@@ -458,3 +460,80 @@ def test_a_tracker_of_ones_own_needs_no_more_than_log(tmp_path):
     sinks.artifact(tmp_path, "student", {})
     sinks.close()
     assert log.rows == 1
+
+
+BESIDE = """
+import os, sys
+from pathlib import Path
+import wandb
+from policy_distill import distill
+from tests.doubles import Corridor, corridor_teacher
+out = Path(sys.argv[1])
+if sys.argv[2] == "named":
+    os.environ["WANDB_RUN_ID"] = "ofuser"
+own = wandb.init(project="own", mode="offline", dir=str(out), settings=wandb.Settings(silent=True))
+own.log({"before": 1})
+settings = dict(timesteps=64, n_envs=2, n_steps=16, eval_episodes=2, select_episodes=0)
+distill(corridor_teacher(), Corridor, "linear", out=out / "run", track="offline", **settings)
+assert wandb.run is own, "the program's own run is still the one that is open"
+wandb.log({"after": 2})
+own.finish()
+"""
+
+
+@pytest.mark.parametrize("own", ["unnamed", "named"])
+def test_a_run_of_the_program_around_a_distillation_is_neither_taken_nor_finished(tmp_path, own):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    env |= {"HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE, str(tmp_path), own],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    mine, theirs = read_run(tmp_path / "run" / "wandb"), read_run(tmp_path / "wandb")
+    assert [sorted(set(row) & {"before", "after"}) for row in theirs["history"]] == [["before"], ["after"]]
+    assert not any(name.startswith("train/") for row in theirs["history"] for name in row)
+    assert [row for row in mine["history"] if "train/kl" in row]
+    assert mine["run"].run_id != theirs["run"].run_id
+    assert mine["summary"]["compression"]["params"] == pytest.approx(1000 / 6)
+
+
+def test_a_run_is_tracked_by_name_with_a_project_a_group_and_tags(tmp_path, monkeypatch):
+    settings = {"timesteps": 64, "n_envs": 2, "n_steps": 16, "eval_episodes": 2, "select_episodes": 0}
+    monkeypatch.setenv("WANDB_RUN_GROUP", "from-outside")
+    monkeypatch.setenv("WANDB_TAGS", "one,two")
+    distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "a", track="offline", **settings)
+    named = {"mode": "offline", "project": "walkers", "group": "ablation", "tags": "three"}
+    distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "b", track=named, **settings)
+    distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "c", track="disabled", **settings)
+    first, second = (read_run(tmp_path / name / "wandb")["run"] for name in "ab")
+    assert (first.project, first.run_group, list(first.tags)) == ("policy-distill", "from-outside", ["one", "two"])
+    assert (second.project, second.run_group, list(second.tags)) == ("walkers", "ablation", ["three"])
+    assert not (tmp_path / "c" / "wandb").exists()
+
+
+def test_a_teacher_handed_over_by_its_path_is_an_artifact_of_the_run(tmp_path):
+    PPO("MlpPolicy", Corridor(), n_steps=8, batch_size=8, device="cpu").save(tmp_path / "teacher.zip")
+    settings = {"timesteps": 64, "n_envs": 2, "n_steps": 16, "eval_episodes": 0, "select_episodes": 0}
+    distill(tmp_path / "teacher.zip", Corridor, "linear", out=tmp_path / "run", track="offline", **settings)
+    kinds = {artifact.type for artifact in read_run(tmp_path / "run" / "wandb")["artifacts"]}
+    assert kinds >= {"student", "teacher"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"track": "offlin"}, "by one of offline, online, trackio, disabled, found 'offlin'"),
+        ({"track": {"projekt": "x"}}, "any of project, group, tags, found projekt"),
+        ({"track": "offline", "out": None}, "expected a run folder for what is tracked"),
+        ({"track": "offline", "tracker": lambda out, config: None}, "found both"),
+    ],
+)
+def test_tracking_that_cannot_be_is_refused_before_the_run(tmp_path, options, message):
+    with pytest.raises(RequestError, match=message):
+        distill(corridor_teacher(), Corridor, "linear", **{"out": tmp_path / "run", **options})
+    assert not (tmp_path / "run").exists()

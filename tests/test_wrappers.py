@@ -13,7 +13,8 @@ from policy_distill.evaluation import evaluate
 from policy_distill.loop import distill
 from policy_distill.make_env import successor
 from policy_distill.teachers.load import load_teacher
-from policy_distill.teachers.zoo_config import environment_of, read_config, wrappers_of
+from policy_distill.teachers.zoo_config import environment_of, read_config
+from policy_distill.teachers.zoo_wrappers import wrappers_of
 from policy_distill.wrappers import FrameStack, apply_wrappers, parse_wrapper
 from tests.doubles import Corridor
 
@@ -54,10 +55,12 @@ def test_the_zoos_configuration_names_the_wrappers(tmp_path):
     assert wrappers_of(zip_path) == []
 
 
-def test_an_unknown_wrapper_is_warned_of(tmp_path, caplog):
+def test_an_unknown_wrapper_stops_and_one_of_training_is_warned_of(tmp_path, caplog):
+    with pytest.raises(RequestError, match=r"my\.own\.Wrapper.*--wrapper none"):
+        wrappers_of(write(tmp_path, "my.own.Wrapper"))
     with caplog.at_level(logging.WARNING, "policy_distill"):
-        assert wrappers_of(write(tmp_path, "my.own.Wrapper")) == []
-    assert "my.own.Wrapper" in caplog.text
+        assert wrappers_of(write(tmp_path, "gymnasium.wrappers.TimeLimit")) == []
+    assert "TimeLimit" in caplog.text
 
 
 @pytest.mark.parametrize(

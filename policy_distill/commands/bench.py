@@ -43,7 +43,7 @@ class Bench:
 
         teacher, teacher_bytes = None, 0
         if self.teacher is not None:
-            from policy_distill.commands.policies import load_policy
+            from policy_distill.sources import load_policy
 
             zip_path = find_zip(self.teacher)
             teacher = load_policy(zip_path, self.env, trust=self.trust)

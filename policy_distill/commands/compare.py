@@ -59,20 +59,21 @@ class Compare:
     overwrite: bool = False
     """Replace an earlier comparison in --out."""
     vecnormalize: Path | None = None
-    """Observation statistics of the teacher, where they do not lie beside its zip."""
+    """Observation statistics of the teacher, where they do not lie with its zip; none for a teacher without."""
     trust: bool = False
     """Load zips with SB3's own loading, which runs code from the file."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
-    found by themselves."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
+    themselves; none for no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 
     def run(self) -> int:
         """Compare and print."""
         from policy_distill.commands.comparison_files import check_place
-        from policy_distill.commands.policies import find_env, load_policy, say_applied
+        from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.errors import RequestError
+        from policy_distill.sources import load_policy
         from policy_distill.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.commands.output import interval_text, table
+from policy_distill.wording import digits, next_step
 
 PERTURBED = (
     "condition",
@@ -54,29 +55,35 @@ def verdict_text(verdict: dict[str, Any]) -> str:
     return f"{verdict['outcome']}: {words[verdict['outcome']]}, {n_episodes} episodes{looks}"
 
 
+def verdict_rows(verdict: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the row of a verdict, and what to do next where there is something."""
+    step = next_step(verdict["outcome"])
+    return [("verdict", verdict_text(verdict)), *([("next", step)] if step else [])]
+
+
 def tables(record: dict[str, Any]) -> list[str]:
     """Return the tables of a comparison: returns, what was kept, and each perturbation."""
     header = ("policy", "return, mean ± std", "median", "return, IQM [95%]", "worst 5%")
     rows = [
         (
             name,
-            f"{record[name]['mean']:.1f} ± {record[name]['std']:.1f}",
-            f"{record[name]['median']:.1f}",
+            f"{digits(record[name]['mean'])} ± {digits(record[name]['std'])}",
+            digits(record[name]["median"]),
             interval_text(record[name]),
-            f"{record[name]['worst5']:.1f}",
+            digits(record[name]["worst5"]),
         )
         for name in ("teacher", "student", "random")
     ]
     lines = [
         ("retention, IQM [95%]", interval_text(record["retention"], 3)),
-        ("verdict", verdict_text(record["verdict"])),
+        *verdict_rows(record["verdict"]),
     ]
     if "agreement" in record:
         for name in ("agreement", "kl"):
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))
     parts = [table(rows, header), table(lines)]
     if "phases" in record["teacher"] and "phases" in record["student"]:
-        tenths = [(name, *(f"{value:.1f}" for value in record[name]["phases"])) for name in ("teacher", "student")]
+        tenths = [(name, *(digits(value) for value in record[name]["phases"])) for name in ("teacher", "student")]
         n_phases = len(record["teacher"]["phases"])
         parts.append(table(tenths, ("return in each tenth of the episode", *map(str, range(1, n_phases + 1)))))
     if "perturbed" in record:
@@ -92,8 +99,8 @@ def perturbation_rows(records: dict[str, dict[str, Any]]) -> tuple[list[tuple[st
             interval_text(one["teacher"]),
             interval_text(one["student"]),
             interval_text(one["retention"], 3),
-            f"{one['teacher']['worst5']:.1f}",
-            f"{one['student']['worst5']:.1f}",
+            digits(one["teacher"]["worst5"]),
+            digits(one["student"]["worst5"]),
         )
         for name, one in records.items()
     ]

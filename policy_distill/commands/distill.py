@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from policy_distill.answers import answer
-from policy_distill.commands.comparison_tables import verdict_text
+from policy_distill.commands.comparison_tables import verdict_rows
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
 from policy_distill.interrupts import Interrupted, terminated_like_interrupted
+from policy_distill.wording import compression_text, digits
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Distill:
     """
 
     teacher: Path
-    """Stable-Baselines3 zip; vecnormalize.pkl beside it is found by itself."""
+    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md)."""
     out: Path
     """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
     env: str | None = None
@@ -34,10 +35,10 @@ class Distill:
     student: str = "mlp:32,32"
     """The student's network: mlp:32,32 for two hidden layers of 32, linear for none."""
     vecnormalize: Path | None = None
-    """Observation statistics of the teacher, where they do not lie beside its zip."""
+    """Observation statistics of the teacher, where they do not lie with its zip; none for a teacher without."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
-    found by themselves."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
+    themselves; none for no wrapper."""
     temperature: float | None = None
     """Temperature of softmax(Q / T) for DQN and QR-DQN teachers; by itself scaled to the gap between actions."""
     algo: str = "auto"
@@ -137,21 +138,16 @@ def summary(
         for name in ("teacher", "student", "random")
     ]
     kept = interval_text(record["retention"], 3) if record["retention"] else "not measured"
-    ratio = record["compression"]
-    digits = 1 if ratio["params"] < 100 else 0
     worst = ", ".join(
-        f"{name} {record[name]['worst5']:,.1f}" for name in ("teacher", "student") if "iqm" in record[name]
+        f"{name} {digits(record[name]['worst5'])}" for name in ("teacher", "student") if "iqm" in record[name]
     )
     lines: list[tuple[Any, ...]] = [
         ("retention [95%]", kept),
-        *([("verdict", verdict_text(record["retention"]["verdict"]))] if record["retention"] else []),
+        *(verdict_rows(record["retention"]["verdict"]) if record["retention"] else []),
         *([("worst 5%", worst)] if worst else []),
         ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
         ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),
-        (
-            "compression",
-            f"{ratio['params']:,.{digits}f} x in parameters ({teacher['n_params']:,} to {student['n_params']:,})",
-        ),
+        ("compression", compression_text(teacher["n_params"], student["n_params"])),
         ("environment steps", record["env_steps"]),
     ]
     stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}

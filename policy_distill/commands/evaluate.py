@@ -33,19 +33,21 @@ class Evaluate:
     stochastic: bool = False
     """Sample actions instead of acting by the mode."""
     vecnormalize: Path | None = None
-    """Observation statistics of a teacher, where they do not lie beside its zip."""
+    """Observation statistics of a teacher, where they do not lie with its zip; none for a teacher without."""
     trust: bool = False
     """Load a teacher with SB3's own loading, which runs code from the file."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml beside the zip are
-    found by themselves."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
+    themselves; none for no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 
     def run(self) -> int:
         """Evaluate and print."""
-        from policy_distill.commands.policies import find_env, load_policy, say_applied
+        from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.evaluation import evaluate
+        from policy_distill.sources import load_policy
+        from policy_distill.wording import digits
 
         env = find_env(self.env, self.policy)
         wrappers = self.wrapper or None
@@ -70,11 +72,11 @@ class Evaluate:
         rows = [
             ("environment", found.env_id),
             ("episodes", found.n_episodes),
-            ("return, mean ± std", f"{found.mean:.1f} ± {found.std:.1f}"),
+            ("return, mean ± std", f"{digits(found.mean)} ± {digits(found.std)}"),
             ("return, IQM [95%]", interval_text(record)),
-            ("return, median", f"{record['median']:.1f}"),
-            ("return, worst 5%", f"{record['worst5']:.1f}"),
-            ("return, min to max", f"{found.returns.min():.1f} to {found.returns.max():.1f}"),
+            ("return, median", digits(record["median"])),
+            ("return, worst 5%", digits(record["worst5"])),
+            ("return, min to max", f"{digits(found.returns.min())} to {digits(found.returns.max())}"),
             ("seconds", f"{found.wall_seconds:.1f}"),
         ]
         Output(self.json).show(record, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -34,6 +34,8 @@ class Export:
     """Episodes that the return of an eight-bit artefact is measured on; 0 leaves it out."""
     seed: int = 0
     """Seed of the episodes that the states come from."""
+    input_dtype: Literal["float32", "float64"] | None = None
+    """Type of ONNX inputs whose space has float64; by itself float32, unless that loses digits that matter."""
     overwrite: bool = False
     """Replace what is at --out."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
@@ -54,6 +56,7 @@ class Export:
             episodes=self.episodes,
             seed=self.seed,
             overwrite=self.overwrite,
+            input_dtype=self.input_dtype,
         )
         record = found.to_json()
         Output(self.json).show(record, list(_rows(record)))
@@ -79,6 +82,6 @@ def _rows(record: dict[str, Any]) -> Any:
             yield ("return kept, IQM [95%]", interval_text(loss["return_kept"], 3))
         if loss["agreement"] < 0.99 and loss["method"] == "int8":
             yield ("next", "try --quantize int8-trained")
-    for key in ("flash_bytes", "ram_bytes", "opset", "inputs", "cortex_m4"):
+    for key in ("flash_bytes", "ram_bytes", "opset", "inputs", "input_dtypes", "cortex_m4"):
         if key in record:
             yield (key.replace("_", " "), str(record[key]) if not isinstance(record[key], int) else record[key])

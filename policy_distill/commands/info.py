@@ -26,7 +26,7 @@ class Info:
 
     def run(self) -> int:
         """Describe and print."""
-        from policy_distill.commands.policies import in_run_folder
+        from policy_distill.sources import in_run_folder
         from policy_distill.student_file import is_student_file
 
         path = in_run_folder(self.path)

@@ -8,6 +8,7 @@ from typing import Any
 
 from policy_distill.answers import answer
 from policy_distill.errors import RequestError, one_line
+from policy_distill.wording import digits
 
 
 class Output:
@@ -48,16 +49,20 @@ def widths(text: str) -> tuple[int, ...]:
         raise RequestError(f"expected widths such as 256,256, found {text!r}") from None
 
 
-def interval_text(record: dict[str, Any], digits: int = 1) -> str:
-    """Return `iqm [low, high]` of a record with `iqm` and `ci95`; undefined values are named so."""
+def interval_text(record: dict[str, Any], decimals: int | None = None) -> str:
+    """Return `iqm [low, high]` of a record with `iqm` and `ci95`; undefined values are named so.
+
+    Numbers have four significant digits, or so many `decimals`.
+    """
     if record.get("iqm") is None:
         return "undefined (the teacher gains nothing over random)"
     low, high = record["ci95"]
-    bounds = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{record['iqm']:.{digits}f}{bounds}"
+    text = digits if decimals is None else f"{{:.{decimals}f}}".format
+    bounds = "" if low is None else f" [{text(low)}, {text(high)}]"
+    return f"{text(record['iqm'])}{bounds}"
 
 
 def _text(cell: Any) -> str:
     if isinstance(cell, float):
-        return f"{cell:,.2f}"
+        return digits(cell)
     return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else one_line(str(cell))

@@ -1,4 +1,4 @@
-"""Loads whatever the user calls a policy, a student file or a teacher zip, and finds its environment."""
+"""Finds the environment of whatever the user calls a policy, a student file or a teacher zip."""
 
 from __future__ import annotations
 
@@ -7,28 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError, one_line
+from policy_distill.sources import in_run_folder
 from policy_distill.student_file import is_student_file
-
-
-def load_policy(path: Path, env: str | None = None, **options: Any) -> Any:
-    """Return a student for a student file, else a teacher; `options` are those of `load_teacher`.
-
-    Raises:
-        RequestError: where the file is neither, or is broken.
-    """
-    path = in_run_folder(path)
-    if is_student_file(path):
-        from policy_distill.runtime import load_student
-
-        return load_student(path)
-    from policy_distill.teachers.load import load_teacher
-
-    return load_teacher(path, env=env, **options)
-
-
-def in_run_folder(path: Path) -> Path:
-    """Return the student of a run folder, or `path` where it is none."""
-    return path / "student.safetensors" if (path / "student.safetensors").is_file() else path
 
 
 def find_env(env: str | None, path: Path) -> str:
@@ -55,10 +35,20 @@ def say_applied(policy: Any) -> None:
     """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
     # A student's statistics are part of it, and need not be VecNormalize's.
     if hasattr(policy, "label") and getattr(policy, "normalizer", None) is not None:
-        print("observations normalised by the statistics of VecNormalize", file=sys.stderr)
+        name = policy.provenance.get("vecnormalize")
+        print(one_line(f"observations normalised by the statistics of {name or 'VecNormalize'}"), file=sys.stderr)
     if policy.env_wrappers:
-        parts = [spec["name"] + (f" {spec['kwargs']}" if spec["kwargs"] else "") for spec in policy.env_wrappers]
+        parts = [_spec_text(spec) for spec in policy.env_wrappers]
         print(one_line(f"environment wrapped in: {', '.join(parts)}"), file=sys.stderr)
+    if kwargs := getattr(policy, "env_kwargs", None):
+        parts = [f"{key}={value!r}" for key, value in kwargs.items()]
+        print(one_line(f"environment made with: {', '.join(parts)}"), file=sys.stderr)
+
+
+def _spec_text(spec: dict[str, Any]) -> str:
+    # The numbers of a blank frame are for machines.
+    kwargs = {key: value for key, value in spec["kwargs"].items() if key != "blank"}
+    return spec["name"] + (f" {kwargs}" if kwargs else "")
 
 
 def _environment_in(path: Path) -> str:

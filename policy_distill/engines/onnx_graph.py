@@ -36,21 +36,23 @@ def build_model(
     *,
     named: bool = True,
     masked: bool = False,
+    single: bool = False,
 ) -> onnx.ModelProto:
     """Return the model; `metadata` is embedded as its properties.
 
     Inputs are called `obs`, or as the keys of a Dict (`obs_action` for a key that an output has). Outputs: `action`;
     `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
     the action is the network's `outputs`. With `masked` there is an input `action_masks` too, bool of the logits' size.
+    With `single`, inputs whose space has float64 are float32.
     """
     graph = Graph()
     parts = plan.featurizer.parts
     inputs = [
-        helper.make_tensor_value_info(input_name(part), tensor_type(part.dtype), ["batch", *part.shape])
+        helper.make_tensor_value_info(input_name(part), tensor_type(input_dtype(part, single)), ["batch", *part.shape])
         for part in parts
     ]
     if add_linear is None and plan.is_perceptron and foldable(plan):
-        x = _folded(graph, plan)
+        x = _folded(graph, plan, single)
     else:
         x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
         add_linear = add_linear or _linear(plan)
@@ -84,20 +86,26 @@ def input_name(part: Part) -> str:
     return f"obs_{part.key}" if part.key in OUTPUTS else part.key or "obs"
 
 
-def feed(plan: Plan, obs: Any) -> dict[str, np.ndarray]:
-    """Return a batch of raw observations by the names of the inputs."""
+def input_dtype(part: Part, single: bool) -> np.dtype[Any]:
+    """Return the type of a part's input."""
+    return np.dtype(np.float32) if single and part.dtype == np.float64 else part.dtype
+
+
+def feed(plan: Plan, obs: Any, *, single: bool = False) -> dict[str, np.ndarray]:
+    """Return a batch of raw observations by the names of the inputs; `single` as of `build_model`."""
     arrays = {part.key: obs[part.key] for part in plan.featurizer.parts} if isinstance(obs, dict) else {"": obs}
     return {
-        input_name(part): np.ascontiguousarray(arrays[part.key], dtype=part.dtype) for part in plan.featurizer.parts
+        input_name(part): np.ascontiguousarray(arrays[part.key], dtype=input_dtype(part, single))
+        for part in plan.featurizer.parts
     }
 
 
-def _folded(graph: Graph, plan: Plan) -> str:
+def _folded(graph: Graph, plan: Plan, single: bool) -> str:
     """Add clipping of the raw observation, and layers that normalise by their weights; see `perceptron.py`."""
     layers, low, high = fold(plan)
     part = plan.featurizer.parts[0]
     x = input_name(part)
-    x = x if part.dtype == np.float32 else graph.cast(x, np.float32)
+    x = x if input_dtype(part, single) == np.float32 else graph.cast(x, np.float32)
     x = graph.reshape(x, [-1, part.size]) if len(part.shape) != 1 else x
     if np.isfinite(low).all():
         x = graph.add("Min", graph.add("Max", x, graph.constant(low, np.float32)), graph.constant(high, np.float32))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policy_distill.engines.perceptron import FOLD_LIMIT
 from policy_distill.exporters.c_parts import comment, number
+from policy_distill.exporters.input_dtype import is_far
 from policy_distill.observations import Part
 from policy_distill.pixels import channels_first
 from policy_distill.plan import Plan
@@ -45,7 +45,7 @@ def feature_code(plan: Plan, source: Source) -> FeatureCode:
     if len(parts) > 1:
         about = ", then ".join(f"{part.raw_size} of {part.key}" for part in parts)
     # Doubles only where float would lose digits of the observation, as of a position far from zero.
-    obs_type = "double" if any(_is_far(part) and part.dtype == np.float64 for part in parts) else "float"
+    obs_type = "double" if any(is_far(part) and part.dtype == np.float64 for part in parts) else "float"
     return FeatureCode(lines, n_obs, obs_type, comment(about))
 
 
@@ -67,7 +67,7 @@ def _part_lines(part: Part, index: int, raw: int, feature: int, source: Source) 
     if part.normalizer is None:
         factor = f" * {number(float(part.scale))}" if part.scale is not None else ""
         return [f"{head} {x} = (float){obs}{factor};"]
-    kind = "double" if _is_far(part) else "float"
+    kind = "double" if is_far(part) else "float"
     mean = source.constant(f"mean_{index}", part.normalizer.mean, kind)
     scale = source.constant(f"scale_{index}", part.normalizer.scale, kind)
     clip = part.normalizer.clip
@@ -91,8 +91,3 @@ def _one_hot_lines(part: Part, index: int, raw: int, feature: int, source: Sourc
         f"    if (k >= 0 && k < {part.size}) a[{feature} + k] = 1.0f;",
         "}",
     ]
-
-
-def _is_far(part: Part) -> bool:
-    normalizer = part.normalizer
-    return normalizer is not None and float(np.abs(normalizer.mean * normalizer.scale).max()) > FOLD_LIMIT

@@ -16,6 +16,7 @@ import numpy as np
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
 from policy_distill.exporters.c import run_self_test
+from policy_distill.exporters.input_dtype import choose_input_dtype
 from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference, under_masks
 from policy_distill.exporters.place import check_target, move, size_of
 from policy_distill.exporters.quantize import (
@@ -26,12 +27,14 @@ from policy_distill.exporters.quantize import (
     quantize_student,
     twin_reference,
 )
-from policy_distill.exporters.table import FORMATS, Run, find_format, load_exporter
-from policy_distill.runtime import Student
+from policy_distill.exporters.table import FORMATS, Exporter, Run, find_format, load_exporter
+from policy_distill.runtime import Student, load_student
 from policy_distill.version import __version__
 
 N_STATES = 2048
 """Visited states that an artefact is checked on."""
+N_READ_BACK = 16
+"""States that a finished artefact is tried on."""
 MASK_SEED = 1
 """Of the masks that it is checked under."""
 
@@ -66,7 +69,7 @@ class ExportResult:
 
 
 def export(
-    student: Student,
+    student: Student | str | Path,
     path: str | Path,
     format: str,
     *,
@@ -76,11 +79,12 @@ def export(
     episodes: int = 100,
     seed: int = 0,
     overwrite: bool = False,
+    input_dtype: str | None = None,
 ) -> ExportResult:
     """Write a student as a deployable artefact and check that it acts the same.
 
     Args:
-        student: as of `load_student`, or the `student` of a distillation.
+        student: as of `load_student`, its path, or the `student` of a distillation.
         path: the file, or for c and numpy the folder, to write.
         format: onnx, c, numpy, torchscript or sb3.
         quantize: `int8` for weights and activations in eight bits, calibrated on states that the student visits, or
@@ -92,6 +96,8 @@ def export(
         episodes: episodes that the return of an eight-bit artefact is measured on.
         seed: the episodes' seed.
         overwrite: replace what is at `path`.
+        input_dtype: of onnx, the type of real-valued inputs whose space has float64: `float32`, as by itself where that
+            loses no digits that matter, or `float64`.
 
     Raises:
         RequestError: for an unknown format, one that cannot hold this student, weights that are not finite, or a path
@@ -99,9 +105,10 @@ def export(
         RunFault: where the artefact acts otherwise than it should; nothing is written.
     """
     found = find_format(format)
-    path = Path(path)
+    path, student = Path(path), load_student(student) if isinstance(student, str | Path) else student
     check_target(path, found, overwrite)
     _check_request(student, format, quantize, n_states, episodes)
+    made_as = {"input_dtype": choose_input_dtype(student, format, input_dtype)}
     plain = Student(student.tensors, student.metadata, "numpy")
     env = env if env is not None else states.own_env(plain)
     visited, source = states.collect_states(plain, env, n_states, seed)
@@ -113,17 +120,25 @@ def export(
     exporter, loss = load_exporter(format), None
     with tempfile.TemporaryDirectory() as folder:
         draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
-        exporter.write(plain, draft, make_record(plain, format, None, None), expected, layers)
+        exporter.write(plain, draft, made_as | make_record(plain, format, None, None), expected, layers)
         run = exporter.open_artefact(plain, draft)
         parity = _check(plain, format, expected, run, source, quantized=layers is not None)
         if layers is not None:
             measured = {"method": str(quantize), "env": env, "n_episodes": episodes, "seed": seed}
             loss = loss_report(plain, layers, reference, run, **measured)
-        facts = exporter.write(plain, final, make_record(plain, format, parity, loss), expected, layers)
-        if format == "c":
-            run_self_test(final)
+        facts = exporter.write(plain, final, made_as | make_record(plain, format, parity, loss), expected, layers)
+        _read_back(exporter, plain, final, expected, run)
         move(final, path)
     return ExportResult(path, format, size_of(path), parity, facts, loss)
+
+
+def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:
+    """Open what is handed over, its record included, and act: it must do what the draft did that was checked."""
+    obs = states.take(expected.obs, slice(0, N_READ_BACK))
+    if not np.array_equal(exporter.open_artefact(student, path)(obs), run(obs)):
+        raise RunFault("the artefact acts otherwise once its record is in it; nothing was written")
+    if (path / "policy_test.c").exists():
+        run_self_test(path)
 
 
 def _in_eight_bits(

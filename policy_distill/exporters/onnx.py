@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import helper
 
 from policy_distill.engines.onnx_engine import open_session
 from policy_distill.engines.onnx_graph import build_model, feed
@@ -31,23 +32,23 @@ def write(
 ) -> dict[str, Any]:
     """Write the model, checked by `onnx.checker`."""
     add_linear = None if quantized is None else add_quantized(quantized)
-    model = build_model(
-        student.plan, {"policy_distill": json.dumps(record)}, add_linear, masked=student.takes_action_masks
-    )
+    how = {"masked": student.takes_action_masks, "single": record["input_dtype"] == "float32"}
+    model = build_model(student.plan, {"policy_distill": json.dumps(record)}, add_linear, **how)
     path.write_bytes(model.SerializeToString())
-    return {"opset": model.opset_import[0].version}
+    types = {helper.tensor_dtype_to_np_dtype(one.type.tensor_type.elem_type).name for one in model.graph.input}
+    return {"opset": model.opset_import[0].version, "input_dtypes": sorted(types - {"bool"})}
 
 
 def open_artefact(student: Student, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions."""
     session = open_session(path.read_bytes())
-
+    single = not any(given.type == "tensor(double)" for given in session.get_inputs())
     everything = np.ones((1, student.plan.n_outputs), bool)
 
     def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
         masks = everything if action_masks is None else action_masks
         given = {MASKS: masks} if student.takes_action_masks else {}
-        actions: np.ndarray = session.run(["action"], {**feed(student.plan, obs), **given})[0]
+        actions: np.ndarray = session.run(["action"], {**feed(student.plan, obs, single=single), **given})[0]
         return actions
 
     return run

@@ -18,6 +18,7 @@ import torch
 from stable_baselines3 import PPO
 from torch import nn
 
+from policy_distill.environments import normalization_of
 from policy_distill.errors import RequestError
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
@@ -46,10 +47,16 @@ def to_sb3(student: Student, env: Any) -> PPO:
 
     Raises:
         RequestError: for a student whose spaces SB3 cannot hold: discrete ones that do not start at 0, and actions
-            without bounds.
+            without bounds; for an `env` whose `VecNormalize` normalises observations, which the student does itself.
     """
     plan = student.plan
     _check_spaces(student)
+    normalizer = normalization_of(env)
+    if normalizer is not None and normalizer.norm_obs:
+        raise RequestError(
+            "expected an environment of raw observations, since it normalises them itself, found VecNormalize: "
+            "hand over env.venv, or set env.norm_obs = False"
+        )
     dense = [(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]) for layer in _of(plan, "linear")]
     if plan.family == "multi_categorical" and student.metadata["action_space"]["type"] == "MultiBinary":
         dense[-1] = _as_bits(*dense[-1])

@@ -14,8 +14,8 @@ from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.make_env import is_registered
 from policy_distill.observations import Normalizer, Part
-from policy_distill.rollout import Collector
 from policy_distill.runtime import Student
+from policy_distill.state_sample import sample_states as sample_visited
 
 N_ENVS = 4
 HUGE = 1e6
@@ -24,6 +24,8 @@ HUGE = 1e6
 
 def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tuple[Any, str]:
     """Return `n_states` raw observations and where they come from: an environment's id, or `sampled`.
+
+    Those of an environment are drawn from whole episodes of the student.
 
     `env` None is the environment that the student was distilled in; where that is not registered here, observations
     are drawn from the space, around the student's statistics.
@@ -37,9 +39,8 @@ def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tupl
     envs = open_environments(env, N_ENVS, student.env_wrappers)
     try:
         check_fit(student, envs)
-        steps = -(-n_states // envs.n_envs)
-        rollout = Collector(envs, seed).collect(student, steps, True, 0.0, masked=student.takes_action_masks)
-        return _head(_own_keys(student, rollout.flat_obs), n_states), envs.env_id
+        found = sample_visited(envs, seed, student, n_states, masked=student.takes_action_masks)
+        return _own_keys(student, found.obs), envs.env_id
     finally:
         envs.close()
 
@@ -89,10 +90,6 @@ def count(obs: Any) -> int:
 
 def _own_keys(student: Student, obs: Any) -> Any:
     return {part.key: obs[part.key] for part in student.plan.featurizer.parts} if isinstance(obs, dict) else obs
-
-
-def _head(obs: Any, n: int) -> Any:
-    return take(obs, slice(0, n))
 
 
 def _by_part(student: Student, make: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from policy_distill.report.marks import RANDOM, STUDENT, TEACHER, ZOOM, Chart, layered, number, single, tooltip, who
 from policy_distill.report.phases import phases
 from policy_distill.report.read_run import MAX_EPISODES, Run, thinned
+from policy_distill.wording import compression_text
 
 
 def run_charts(run: Run) -> list[Chart]:
@@ -163,8 +164,8 @@ def sizes(run: Run) -> Chart | None:
         "color": {**who("who"), "legend": None},
         "tooltip": tooltip("who", "params", "bytes"),
     }
-    ratio = (run.evaluation.get("compression") or {}).get("params") or 1
-    note = f"What acting needs; the student has {ratio:,.1f} times fewer parameters."
+    sizes = [(run.evaluation.get(name) or {}).get("n_params") or 0 for name in ("teacher", "student")]
+    note = f"What acting needs; compression {compression_text(*sizes)}."
     return Chart("Size", note, single("bar", encoding, rows, height=90))
 
 

@@ -6,20 +6,17 @@ In: several `Run`s. Out: the Pareto front of return kept against parameters, all
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from policy_distill.paired_returns import PairedReturns
+from policy_distill.report.grouping import grouped, is_defined
 from policy_distill.report.marks import RANDOM, TEACHER, Chart, layered, number, tooltip
 from policy_distill.report.read_run import Run
 from policy_distill.statistics import iqm, json_number
 from policy_distill.training_seeds import AcrossSeeds, SeedGroup, across_seeds, range_over
-
-Key = tuple[str, str, str]
-"""Environment, teacher, student."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Cell:
     student: str
     runs: list[Run]
     retention: AcrossSeeds | None
-    """Over the training seeds; None where a run has no retention."""
+    """Over the training seeds, without those where it is undefined; None where there is no other."""
 
     def mean(self, *path: str) -> float | None:
         """Return the mean over the runs of a number in their evaluations; None where one lacks it."""
@@ -40,12 +37,9 @@ class Cell:
 
 
 def cells(runs: list[Run]) -> list[Cell]:
-    """Group finished runs by environment, teacher and student, sorted by environment and size."""
-    groups: dict[Key, list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.evaluation:
-            groups[run.env_id, run.teacher, run.student].append(run)
-    found = [Cell(*key, members, _across([members])) for key, members in groups.items()]
+    """Return the groups of finished runs that differ in their seed alone, sorted by environment and size."""
+    groups = grouped(runs)
+    found = [Cell(one.env_id, one.teacher, one.student, one.runs, _across([one.runs])) for one in groups]
     return sorted(found, key=lambda cell: (cell.env_id, cell.teacher, cell.mean("student", "n_params") or 0))
 
 
@@ -143,7 +137,11 @@ def _row(cell: Cell) -> dict[str, Any]:
 
 
 def _across(groups: list[list[Run]]) -> AcrossSeeds | None:
-    """Return what runs keep over the training seeds of each group; None where one of them says nothing of it."""
+    """Return what runs keep over the training seeds of each group, without those of undefined retention.
+
+    None where none is left, or one of them says nothing of it.
+    """
+    groups = [known for runs in groups if (known := [run for run in runs if is_defined(run)])]
     paired = [[PairedReturns.of_record(run.evaluation) for run in runs] for runs in groups]
     proofs = [SeedGroup(runs[0].env_id, tuple(filter(None, one))) for runs, one in zip(groups, paired, strict=True)]
     if proofs and all(len(proof.runs) == len(runs) for proof, runs in zip(proofs, groups, strict=True)):

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
 from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
+from policy_distill.wording import digits, times_fewer
 
 MAX_LISTED = 500
 """Rows of a suite's tables."""
@@ -23,7 +25,7 @@ def returns(evaluation: dict[str, Any]) -> Table:
     for name in ("teacher", "student", "random"):
         one = evaluation.get(name, {})
         low, high = one.get("ci95", (None, None))
-        bounds = "" if low is None else f"{low:,.1f} to {high:,.1f}"
+        bounds = "" if low is None else f"{digits(low)} to {digits(high)}"
         numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
         rows.append((name, *numbers, bounds, *(one.get(key, "") for key in ("worst5", "n_params", "n_bytes"))))
     return Table("Returns", header, rows)
@@ -50,11 +52,17 @@ def students(found: list[Cell]) -> Table:
     for cell in found[:MAX_LISTED]:
         kept = cell.retention
         numbers = ("undefined", "") if kept is None else (kept.text(), kept.iqm if math.isfinite(kept.iqm) else "")
-        sizes = [cell.mean("student", "n_params"), cell.mean("compression", "params")]
+        sizes = [cell.mean("student", "n_params"), times_fewer(cell.mean("compression", "params"))]
         costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
         known = ("" if x is None else x for x in sizes + costs)
-        rows.append((cell.env_id, cell.teacher, cell.student, len(cell.runs), *numbers, *known))
+        rows.append((cell.env_id, cell.teacher, cell.student, _seeds(cell), *numbers, *known))
     return Table("Students", (*header, "steps", "s"), rows)
+
+
+def _seeds(cell: Cell) -> str:
+    """Return how many training seeds a cell has, and how many of them are in no mean."""
+    n_undefined = sum(not is_defined(run) for run in cell.runs)
+    return f"{len(cell.runs)}{f', {n_undefined} undefined' if n_undefined else ''}"
 
 
 def runs_table(folder: Path, runs: list[Run]) -> Table:

@@ -11,12 +11,14 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.report.charts import run_charts
+from policy_distill.report.grouping import left_out
 from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, Run, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
 from policy_distill.student_file import write_atomically
 from policy_distill.training_seeds import AcrossSeeds
+from policy_distill.wording import next_step, times, times_fewer
 
 LOG = logging.getLogger("policy_distill")
 
@@ -69,7 +71,7 @@ def try_report(folder: Path) -> None:
 def run_page(run: Run) -> Page:
     """Return the page of one run."""
     evaluation = run.evaluation
-    notes = [] if evaluation else ["This run has not ended: what it measured so far."]
+    notes = _notes(evaluation)
     return Page(
         title=f"{run.env_id}: {run.student}",
         subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
@@ -113,6 +115,7 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
         ],
         notes=[
             *([f"{unfinished} of the runs have not ended."] if unfinished else []),
+            *left_out(runs),
             *(
                 [f"{len(unreadable)} runs cannot be read and are left out; they are listed below."]
                 if unreadable
@@ -122,8 +125,19 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
     )
 
 
+def _notes(evaluation: dict[str, Any]) -> list[str]:
+    if not evaluation:
+        return ["This run has not ended: what it measured so far."]
+    step = next_step(_outcome(evaluation) or "")
+    return [f"Next: {step}."] if step else []
+
+
+def _outcome(evaluation: dict[str, Any]) -> str | None:
+    return ((evaluation.get("retention") or {}).get("verdict") or {}).get("outcome")
+
+
 def _badge(evaluation: dict[str, Any]) -> tuple[str, str] | None:
-    outcome = ((evaluation.get("retention") or {}).get("verdict") or {}).get("outcome")
+    outcome = _outcome(evaluation)
     return None if outcome is None else (outcome, VERDICTS.get(outcome, "open"))
 
 
@@ -134,7 +148,7 @@ def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     found = [_kept_figure(kept, f"{evaluation.get('n_episodes')} paired episodes")] if kept else []
     ratio = (evaluation.get("compression") or {}).get("params")
     if ratio is not None:
-        found.append((f"{ratio:,.1f} x", "fewer parameters", f"{student.get('n_params', 0):,} are left"))
+        found.append(_size_figure(ratio, student.get("n_params", 0)))
     for key, name in (("agreement", "agreement of actions"), ("kl", "KL, nats")):
         if evaluation.get(key) is not None:
             found.append((f"{evaluation[key]:.4g}", name, "on the student's own states"))
@@ -153,6 +167,13 @@ def _overall_figure(total: AcrossSeeds) -> tuple[str, str, str]:
     }
     value = "undefined" if total.kind == "undefined" else f"{total.mean:.3f}"
     return (value, "return kept, mean", words[total.kind])
+
+
+def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
+    if ratio > 1.0:
+        return (f"{times(ratio)} x", "fewer parameters", f"{n_params:,} are left")
+    what = "the student is not smaller than its teacher" if ratio else "the teacher has no parameters"
+    return (times_fewer(ratio), "parameters", f"{what}; the student has {n_params:,}")
 
 
 def _kept_figure(kept: dict[str, Any], how: str) -> tuple[str, str, str]:

@@ -1,20 +1,31 @@
-"""What a teacher's zip holds, in words and numbers, without building an environment."""
+"""What a teacher's file holds and what belongs to it, in words and numbers, without building an environment."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from policy_distill.interfaces import Teacher
 from policy_distill.teachers.load import load_teacher
-from policy_distill.teachers.vecnormalize import find_statistics
+from policy_distill.teachers.needed_statistics import find_statistics
+from policy_distill.teachers.request import MissingCompanion
 from policy_distill.teachers.zip_file import find_zip
+from policy_distill.teachers.zoo_config import environment_of, packages_of
 
 
 def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
-    """Return JSON values that describe a teacher's zip; errors as of `load_teacher`."""
+    """Return JSON values that describe a teacher's file; errors as of `load_teacher`.
+
+    One whose statistics or wrappers are missing is described too; `missing` says what a teacher of it would need.
+    """
     path = find_zip(Path(path))
-    teacher = load_teacher(path, trust=trust)
-    statistics = find_statistics(path)
+    missing = None
+    try:
+        teacher = load_teacher(path, trust=trust)
+        statistics = find_statistics(path, teacher.observation_space, trust)
+    except MissingCompanion as error:
+        missing, statistics = str(error), None
+        teacher = load_teacher(path, trust=trust, vecnormalize=False, wrappers=[])
     return {
         "path": str(path),
         "file_bytes": path.stat().st_size,
@@ -25,8 +36,20 @@ def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
         "action_space": str(teacher.action_space),
         "n_params": teacher.n_params,
         "n_bytes": teacher.n_bytes,
+        **_world(path, teacher),
         "vecnormalize": str(statistics) if statistics else None,
         "normalized_observations": teacher.provenance["normalized_observations"],
+        "missing": missing,
         "library_versions": teacher.provenance.get("library_versions", {}),
         "sha256": teacher.provenance["sha256"],
+    }
+
+
+def _world(path: Path, teacher: Teacher) -> dict[str, Any]:
+    """Return what is known of the environment that a teacher was trained in."""
+    return {
+        "env_id": environment_of(path),
+        "env_wrappers": teacher.env_wrappers,
+        "env_kwargs": getattr(teacher, "env_kwargs", {}),
+        "gym_packages": packages_of(path),
     }

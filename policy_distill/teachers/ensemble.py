@@ -56,6 +56,7 @@ class EnsembleTeacher:
         self.normalizer = first.normalizer if len({id(teacher.normalizer) for teacher in teachers}) == 1 else None
         self.state_dependent_std = any(teacher.state_dependent_std for teacher in teachers)
         self.env_wrappers = first.env_wrappers
+        self.env_kwargs = _one_world(teachers)
         self.n_params = sum(teacher.n_params for teacher in teachers)
         self.n_bytes = sum(teacher.n_bytes for teacher in teachers)
         self.provenance: dict[str, Any] = {
@@ -140,3 +141,19 @@ def _with_axis(obs: Any) -> Any:
     return (
         {key: np.asarray(value)[None] for key, value in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]
     )
+
+
+def _one_world(teachers: list[Teacher]) -> dict[str, Any]:
+    """Return the constructor arguments of the one environment that all members were trained in.
+
+    Raises:
+        RequestError: where they were trained in several.
+    """
+    worlds = [getattr(teacher, "env_kwargs", {}) for teacher in teachers]
+    for other in worlds[1:]:
+        if other != worlds[0]:
+            raise RequestError(
+                f"expected teachers of one environment, found arguments {worlds[0]} and {other}; say which hold with "
+                "--env-kwargs (env_kwargs in Python)"
+            )
+    return worlds[0]

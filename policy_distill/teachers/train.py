@@ -14,13 +14,14 @@ from typing import Any
 import gymnasium
 import stable_baselines3
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback, StopTrainingOnRewardThreshold
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeImage
 
-from policy_distill.environments import open_environments
+from policy_distill.environments import is_recipe, open_environments
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Tracker
 
@@ -63,7 +64,7 @@ class _Reporter(BaseCallback):
 
 
 def train_teacher(
-    env: str,
+    env: Any,
     algo: str = "ppo",
     timesteps: int = 100_000,
     net_arch: tuple[int, ...] = (256, 256),
@@ -80,7 +81,7 @@ def train_teacher(
     """Train a teacher and, where `out` is given, save it.
 
     Args:
-        env: a Gymnasium id.
+        env: a Gymnasium id, an EnvSpec, or a callable that makes an environment.
         algo: a key of `ALGORITHMS`.
         timesteps: environment steps at most.
         net_arch: widths of the hidden layers.
@@ -134,13 +135,13 @@ def _policy_name(space: Any) -> str:
     return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
 
 
-def _vec_env(env: str, n_envs: int, seed: int, normalize: bool) -> VecEnv:
+def _vec_env(env: Any, n_envs: int, seed: int, normalize: bool) -> VecEnv:
     # Given an id, SB3 would render every step.
-    vec_env = make_vec_env(lambda: gymnasium.make(env), n_envs, seed=seed)
+    vec_env = make_vec_env(lambda: env() if callable(env) else gymnasium.make(env), n_envs, seed=seed)
     return VecNormalize(vec_env) if normalize else vec_env
 
 
-def _stopper(env: str, seed: int, normalize: bool, stop_at: float, timesteps: int, n_envs: int) -> EvalCallback:
+def _stopper(env: Any, seed: int, normalize: bool, stop_at: float, timesteps: int, n_envs: int) -> EvalCallback:
     look_every = max(timesteps // 20 // n_envs, 1)
     vec_env = _vec_env(env, 5, seed + 10_000, normalize)
     if is_image_space(vec_env.observation_space):
@@ -158,7 +159,7 @@ def _stopper(env: str, seed: int, normalize: bool, stop_at: float, timesteps: in
 
 
 def _check(
-    env: str, algo: str, timesteps: int, net_arch: tuple[int, ...], n_envs: int, hyperparameters: dict[str, Any]
+    env: Any, algo: str, timesteps: int, net_arch: tuple[int, ...], n_envs: int, hyperparameters: dict[str, Any]
 ) -> None:
     if algo not in ALGORITHMS:
         raise RequestError(f"expected an algorithm among {', '.join(ALGORITHMS)}, found {algo!r}")
@@ -169,4 +170,9 @@ def _check(
     for name in hyperparameters:
         if name not in known:
             raise RequestError(f"{algo} has no hyperparameter {name!r}; it has {', '.join(known)}")
+    if not isinstance(env, str | EnvSpec) and not is_recipe(env):
+        raise RequestError(
+            f"expected a Gymnasium id, an EnvSpec, or a callable that makes an environment, found a "
+            f"{type(env).__name__}: a training makes several; hand over what makes one"
+        )
     open_environments(env, 1).close()

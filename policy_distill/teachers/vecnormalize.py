@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,17 @@ from gymnasium import Space, spaces
 from policy_distill.errors import RequestError
 from policy_distill.observations import Normalizer
 from policy_distill.plain_file import read_plain
+from policy_distill.teachers.gym_names import gym_names
 from policy_distill.teachers.safe_load import safe_unpickle
 from policy_distill.teachers.stand_ins import Inert, array_of
 
 MAX_BYTES = 2**27
 """Statistics larger than this are none: two numbers for each component, and the last observations."""
 
+GOAL_KEYS = {"observation", "desired_goal"}
+"""Keys of an environment with goals that an agent sees."""
+
 Normalizers = Normalizer | dict[str, Normalizer] | None
-
-
-def find_statistics(zip_path: Path) -> Path | None:
-    """Return the `vecnormalize.pkl` beside a zip, or in the folder of its name beside it; None where there is none."""
-    for folder in (zip_path.parent, zip_path.with_suffix("")):
-        # Also what is there and no file: to act without statistics that were meant to be there is worse than to stop.
-        if os.path.lexists(folder / "vecnormalize.pkl"):
-            return folder / "vecnormalize.pkl"
-    return None
 
 
 def load_normalizer(source: Any, space: Space[Any], *, trust: bool = False) -> Normalizers:
@@ -38,10 +32,24 @@ def load_normalizer(source: Any, space: Space[Any], *, trust: bool = False) -> N
         RequestError: for a missing or damaged file, one with a foreign object, or statistics of another shape than
             `space`.
     """
+    attributes, place = read_statistics(source, trust)
+    return make_normalizer(attributes, space, place)
+
+
+def read_statistics(source: Any, trust: bool = False) -> tuple[dict[str, Any], str]:
+    """Return the attributes of a pickled or live `VecNormalize`, and what to call it in errors."""
     if isinstance(source, str | Path):
-        attributes, place = _read(Path(source), trust), str(source)
-    else:
-        attributes, place = vars(source), "the VecNormalize environment"
+        return _read(Path(source), trust), str(source)
+    if not hasattr(source, "__dict__"):
+        raise RequestError(
+            f"expected the path of a vecnormalize.pkl, a live VecNormalize, or none for a teacher without; found "
+            f"{type(source).__name__}"
+        )
+    return vars(source), "the VecNormalize environment"
+
+
+def make_normalizer(attributes: dict[str, Any], space: Space[Any], place: str) -> Normalizers:
+    """Return the normalisation that the attributes of a `VecNormalize` describe; errors as of `load_normalizer`."""
     if not attributes.get("norm_obs", True):
         return None
     try:
@@ -54,11 +62,22 @@ def load_normalizer(source: Any, space: Space[Any], *, trust: bool = False) -> N
         raise RequestError(f"{place} holds no usable observation statistics ({reason}); write it again") from None
 
 
+def shape_of_statistics(attributes: dict[str, Any]) -> tuple[int, ...] | None:
+    """Return the shape of one observation that the statistics are of; None for those of a Dict, or damaged ones."""
+    try:
+        mean, _ = _moments(attributes["obs_rms"])
+    except Exception:
+        # What is wrong is said where they are used.
+        return None
+    return mean.shape
+
+
 def _read(path: Path, trust: bool) -> dict[str, Any]:
     data = read_plain(path, MAX_BYTES, "the statistics of VecNormalize")
     if trust:
         try:
-            return dict(vars(pickle.loads(data)))
+            with gym_names():
+                return dict(vars(pickle.loads(data)))
         except Exception as error:
             # The caller vouches for it, and its own code may fail in any way.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
@@ -75,14 +94,30 @@ def _make(attributes: dict[str, Any], space: Space[Any], place: str) -> Normaliz
     clip, epsilon = float(attributes["clip_obs"]), float(attributes["epsilon"])
     if isinstance(statistics, dict) and isinstance(space, spaces.Dict):
         return {key: _one(value, space[key], clip, epsilon, place) for key, value in statistics.items()}
+    if isinstance(statistics, dict) and GOAL_KEYS <= statistics.keys():
+        # HER before SB3 1.1 normalised a Dict and then laid observation and goal side by side.
+        parts = [_moments(statistics[key]) for key in ("observation", "desired_goal")]
+        mean, variance = (np.concatenate(pair) for pair in zip(*parts, strict=True))
+        return _checked(mean, variance, space, clip, epsilon, place)
     return _one(statistics, space, clip, epsilon, place)
 
 
-def _one(statistics: Any, space: Space[Any], clip: float, epsilon: float, place: str) -> Normalizer:
+def _moments(statistics: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance, float64, of a live or read `RunningMeanStd`."""
     if isinstance(statistics, Inert):
         mean, variance = (array_of(statistics.attributes[key]).astype(np.float64) for key in ("mean", "var"))
     else:
         mean, variance = (np.array(getattr(statistics, key), dtype=np.float64) for key in ("mean", "var"))
+    return mean, variance
+
+
+def _one(statistics: Any, space: Space[Any], clip: float, epsilon: float, place: str) -> Normalizer:
+    return _checked(*_moments(statistics), space, clip, epsilon, place)
+
+
+def _checked(
+    mean: np.ndarray, variance: np.ndarray, space: Space[Any], clip: float, epsilon: float, place: str
+) -> Normalizer:
     if mean.shape != space.shape:
         raise RequestError(
             f"{place} has statistics of shape {mean.shape}, expected {space.shape} as the teacher observes; "

@@ -17,8 +17,8 @@ import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.teachers.bounded_zip import BoundedZip
-from policy_distill.teachers.pickle_machine import Budget, Machine
-from policy_distill.teachers.safe_load import MAKERS, read_pickle, resolver
+from policy_distill.teachers.pickle_machine import Budget, Machine, Resolve
+from policy_distill.teachers.safe_load import INERT, MAKERS, read_pickle, resolver
 from policy_distill.teachers.stand_ins import Inert, reference_of
 
 DTYPES = {
@@ -39,6 +39,13 @@ LEGACY_START = b"\x80\x02\x8a\x0a"
 """A pickled number of ten bytes, with which torch's older format begins."""
 MAX_DIMENSIONS = 8
 
+OF_TENSORS = (*DTYPES, *TENSORS, PARAMETER, "torch.Size")
+PLAIN = resolver({"collections.OrderedDict": MAKERS["collections.OrderedDict"]}, OF_TENSORS)
+"""Names in a state dict."""
+# A method that is pickled by its name, such as SB3's dummy schedule, is looked up in its class: here it is not.
+WITH_ARGUMENTS = resolver({**MAKERS, "builtins.getattr": lambda budget, *names: Inert(*names)}, (*INERT, *OF_TENSORS))
+"""Names in what a policy's `save` wrote: those of agents besides."""
+
 
 @dataclass(frozen=True)
 class _Storage:
@@ -54,13 +61,31 @@ def read_weights(data: bytes, place: str) -> dict[str, torch.Tensor]:
     Raises:
         RequestError: for anything but a dictionary of plain tensors, whole and inside their storages.
     """
-    reader = {b"PK\x03\x04": _read_zip, LEGACY_START: _read_legacy}.get(data[:4])
-    if reader is None:
-        raise RequestError(f"{place} is no file of torch, it begins with {data[:4]!r}; copy it again from its source")
+    return _tensors_of(*_read(data, place, PLAIN), place)
+
+
+def read_policy(data: bytes, place: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the state dict and the constructor's arguments that a policy's `save` wrote; errors as of `read_weights`.
+
+    What is not plain in the arguments is a stand-in.
+    """
+    found, storages = _read(data, place, WITH_ARGUMENTS)
+    if not isinstance(found, dict) or not {"state_dict", "data"} <= found.keys() or not isinstance(found["data"], dict):
+        raise RequestError(
+            f"{place} is a file of torch and not what a policy's save writes in Stable-Baselines3; load it in Python "
+            "and hand over the policy itself, or load it with trust=True (--trust)"
+        )
+    return _tensors_of(found["state_dict"], storages, place), found["data"]
+
+
+Storages = Callable[[str], bytes]
+"""From a storage's key to its bytes."""
+
+
+def _tensors_of(found: Any, storages: Storages, place: str) -> dict[str, torch.Tensor]:
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise RequestError(f"{place} is no dictionary of tensors; copy it again from its source")
     try:
-        found, storages = reader(data, place)
-        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-            raise RequestError(f"{place} is no dictionary of tensors; copy it again from its source")
         shared: dict[_Storage, torch.Tensor] = {}
         return {name: _tensor(value, storages, shared) for name, value in found.items()}
     except RequestError:
@@ -70,23 +95,36 @@ def read_weights(data: bytes, place: str) -> dict[str, torch.Tensor]:
         raise RequestError(f"{place} is damaged ({str(error)[:80]}); copy it again from its source") from None
 
 
-def _read_zip(data: bytes, place: str) -> tuple[Any, Callable[[str], bytes]]:
+def _read(data: bytes, place: str, resolve: Resolve) -> tuple[Any, Storages]:
+    reader = {b"PK\x03\x04": _read_zip, LEGACY_START: _read_legacy}.get(data[:4])
+    if reader is None:
+        raise RequestError(f"{place} is no file of torch, it begins with {data[:4]!r}; copy it again from its source")
+    try:
+        return reader(data, place, resolve)
+    except RequestError:
+        raise
+    except Exception as error:
+        # What a file declares can be of any type and size.
+        raise RequestError(f"{place} is damaged ({str(error)[:80]}); copy it again from its source") from None
+
+
+def _read_zip(data: bytes, place: str, resolve: Resolve) -> tuple[Any, Storages]:
     archive = BoundedZip(io.BytesIO(data), len(data), place)
     root = next((name.removesuffix("data.pkl") for name in archive.names if name.endswith("/data.pkl")), None)
     if root is None:
         raise RequestError(f"{place} is a zip without data.pkl, no file of torch; copy it again from its source")
     if f"{root}byteorder" in archive.names and archive.read(f"{root}byteorder") != b"little":
         raise RequestError(f"{place} was written on a big-endian machine; write it on a little-endian one")
-    found = _unpickle(io.BytesIO(archive.read(f"{root}data.pkl")), place)
+    found = _unpickle(io.BytesIO(archive.read(f"{root}data.pkl")), place, resolve)
     # Tensors may share a storage, which is read once.
     return found, cache(lambda key: archive.read(f"{root}data/{key}"))
 
 
-def _read_legacy(data: bytes, place: str) -> tuple[Any, Callable[[str], bytes]]:
+def _read_legacy(data: bytes, place: str, resolve: Resolve) -> tuple[Any, Storages]:
     """Five pickles (magic, version, system, the object, its storages' keys), then for each storage size and bytes."""
     stream = io.BytesIO(data)
     budget = Budget()
-    _, _, system, found, keys = (_unpickle(stream, place, budget) for _ in range(5))
+    _, _, system, found, keys = (_unpickle(stream, place, resolve, budget) for _ in range(5))
     if not isinstance(system, dict) or system.get("little_endian") is not True or not isinstance(keys, list):
         raise RequestError(f"{place} is not of torch's older format; copy it again from its source")
     items = _storages(found)
@@ -105,10 +143,7 @@ def _storages(found: Any) -> dict[str, _Storage]:
     return {storage.key: storage for (storage,) in values if isinstance(storage, _Storage)}
 
 
-def _unpickle(stream: io.BytesIO, place: str, budget: Budget | None = None) -> Any:
-    resolve = resolver(
-        {"collections.OrderedDict": MAKERS["collections.OrderedDict"]}, (*DTYPES, *TENSORS, PARAMETER, "torch.Size")
-    )
+def _unpickle(stream: io.BytesIO, place: str, resolve: Resolve, budget: Budget | None = None) -> Any:
     return read_pickle(stream, place, Machine(stream, resolve, budget or Budget(), _storage))
 
 
@@ -128,7 +163,7 @@ def _plain(value: Any) -> Inert:
     return value
 
 
-def _tensor(value: Any, storages: Callable[[str], bytes], shared: dict[_Storage, torch.Tensor]) -> torch.Tensor:
+def _tensor(value: Any, storages: Storages, shared: dict[_Storage, torch.Tensor]) -> torch.Tensor:
     """Return a view of its storage, which is made once: a file may have a million tensors in one."""
     storage, offset, size, stride, *_ = _plain(value).args
     if not isinstance(storage, _Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,16 @@ import torch
 from policy_distill.errors import RequestError
 from policy_distill.plain_file import open_plain
 from policy_distill.teachers.bounded_zip import BoundedZip
+from policy_distill.teachers.companions import is_of_a_run, made_by_callback
 from policy_distill.teachers.pickle_machine import Budget
 from policy_distill.teachers.safe_load import safe_unpickle
 from policy_distill.teachers.weights import read_weights
 
+LOG = logging.getLogger("policy_distill")
 MAX_DATA = 2**24
 """Bytes of `data`, the algorithm's attributes as JSON: kilobytes, or megabytes where it holds the last images."""
+NEEDED = {"data", "policy.pth"}
+"""Members of every agent's zip."""
 MAX_ENTRIES = 10_000
 """Attributes of an algorithm."""
 
@@ -60,7 +66,7 @@ def read_zip(path: Path) -> SavedAgent:
                     f"{path} is not a zip: expected an agent that Stable-Baselines3 saved, found {start!r}"
                 )
             archive = BoundedZip(file, n_bytes, str(path))
-            for needed in ("data", "policy.pth"):
+            for needed in sorted(NEEDED):
                 if needed not in archive.names:
                     raise RequestError(f"{path} is a zip without {needed!r}: not an agent that Stable-Baselines3 saved")
             data = _read_data(path, archive.read("data"))
@@ -89,17 +95,38 @@ def find_zip(source: Path) -> Path:
 
 def _find(source: Path) -> Path:
     if source.is_dir():
-        zips = sorted(source.glob("*.zip"))
-        if len(zips) != 1:
-            found = ", ".join(path.name for path in zips) or "none"
-            raise RequestError(f"expected one teacher zip in the folder {source}, found {found}; name the zip")
-        return zips[0]
+        return _agent_in(source)
     if source.is_file():
         return source
     if source.suffix != ".zip" and source.with_name(source.name + ".zip").exists():
         return source.with_name(source.name + ".zip")
     found = "what is no file" if source.exists() else "nothing"
     raise RequestError(f"expected a teacher's zip, found {found} at {source}; check the path")
+
+
+def _agent_in(folder: Path) -> Path:
+    """Return the agent of a folder; of the RL Zoo's several, the one at the end of training, as the Zoo plays it."""
+    zips = sorted(folder.glob("*.zip"))
+    agents = zips if len(zips) < 2 else [path for path in zips if not _is_foreign(path)]
+    if len(agents) == 1:
+        return agents[0]
+    final = [path for path in agents if is_of_a_run(path.with_suffix("")) and not made_by_callback(path)]
+    if len(final) == 1:
+        LOG.warning("%s has several agents; took %s, the last of its run: name another to take that", folder, final[0])
+        return final[0]
+    found = ", ".join(path.name for path in (agents or zips)[:8]) or "none"
+    raise RequestError(f"expected one teacher zip in the folder {folder}, found {found}; name the zip")
+
+
+def _is_foreign(path: Path) -> bool:
+    """Say whether a zip is whole and no agent's, as the hub's `train_eval_metrics.zip` is."""
+    if not path.is_file():
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return not NEEDED <= set(archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def _read_data(path: Path, text: bytes) -> dict[str, Any]:

@@ -1,14 +1,13 @@
-"""What the RL Zoo writes beside an agent: `config.yml` and `args.yml`, read without running anything from them.
+"""What the RL Zoo writes beside an agent, read without running anything from it.
 
-Out: the wrappers that the teacher was trained with, and the environment that it was trained in.
+In: the path of an agent. Out: the settings of `config.yml` and `args.yml`: the environment, its constructor arguments,
+the packages that register it, and whether observations were normalised.
 """
 
 from __future__ import annotations
 
-import ast
-import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,16 @@ import yaml
 
 from policy_distill.errors import RequestError
 from policy_distill.plain_file import read_plain
-from policy_distill.wrappers import WRAPPERS, WrapperSpec
+from policy_distill.teachers.algorithm_names import NAMES
+from policy_distill.teachers.companions import folders_of
+from policy_distill.teachers.literals import read_literal
 
-LOG = logging.getLogger("policy_distill")
 MAX_BYTES = 64_000
 """A configuration larger than this is none."""
-MAX_LIST = 2_000
-"""Characters of a list that is written as a string."""
+MAX_ARGUMENTS = 100
+"""Constructor arguments of an environment."""
+OF_GYMNASIUM = ("render_mode",)
+"""Constructor arguments that say how an environment is drawn, and nothing of its world."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,16 +52,13 @@ _Loader.add_constructor("tag:yaml.org,2002:python/tuple", _tuple)
 
 
 def read_config(zip_path: Path, name: str) -> dict[str, Any]:
-    """Return `config.yml` or `args.yml` beside a zip (or in the folder of its name); empty where there is none.
+    """Return a configuration of an agent, from the first of `folders_of` that has it; empty where none has.
 
     Raises:
         RequestError: for a file that is no YAML mapping, or that names an object to be made.
     """
-    for folder in (zip_path.parent, zip_path.with_suffix("")):
-        path = folder / name
-        if os.path.lexists(path):
-            break
-    else:
+    path = find_config(zip_path, name)
+    if path is None:
         return {}
     data = read_plain(path, MAX_BYTES, "a configuration of the RL Zoo")
     try:
@@ -68,56 +67,109 @@ def read_config(zip_path: Path, name: str) -> dict[str, Any]:
         # YAML makes dates, numbers and binaries by itself, each of which fails in its own way.
         reason = " ".join(str(error).split())[:160]
         raise RequestError(f"{path} cannot be read safely ({reason}); nothing was run. Mend or remove it") from None
+    if values is None:
+        return {}
     if not isinstance(values, dict):
         raise RequestError(f"expected a mapping in {path}, found {type(values).__name__}; mend or remove it")
     return values
 
 
-def wrappers_of(zip_path: Path) -> list[WrapperSpec]:
-    """Return the wrappers that the Zoo's configuration names, innermost first; unknown ones are warned of."""
+def find_config(zip_path: Path, name: str) -> Path | None:
+    """Return where a configuration of an agent lies; None where it has none."""
+    return next((path for folder in folders_of(zip_path) if os.path.lexists(path := folder / name)), None)
+
+
+def normalized_by(zip_path: Path) -> bool | None:
+    """Say whether `config.yml` has observations normalised; None where there is none.
+
+    Raises:
+        RequestError: for a `normalize` that is neither a truth value nor arguments of `VecNormalize`.
+    """
+    if find_config(zip_path, "config.yml") is None:
+        return None
     config = read_config(zip_path, "config.yml")
-    specs = []
-    for full_name, kwargs in _entries(config.get("env_wrapper"), zip_path):
-        name = full_name.rpartition(".")[-1]
-        if name in WRAPPERS:
-            specs.append({"name": name, "kwargs": kwargs})
-        else:
-            LOG.warning(
-                "%s was trained with the wrapper %r, which is not known here and not applied", zip_path, full_name
-            )
-    n_stack = config.get("frame_stack")
-    if n_stack:
-        if not isinstance(n_stack, int):
-            raise _not_understood(zip_path, "frame_stack", n_stack)
-        specs.append({"name": "FrameStack", "kwargs": {"n_stack": n_stack}})
-    return specs
+    value = config.get("normalize", False)
+    if "VecNormalize" in str(config.get("vec_env_wrapper"))[:MAX_BYTES]:
+        return True
+    arguments = _literal(zip_path, "normalize", value) if isinstance(value, str) else value
+    if isinstance(arguments, dict):
+        return bool(arguments.get("norm_obs", True))
+    if arguments is None or isinstance(arguments, bool):
+        return bool(arguments)
+    raise not_understood(zip_path, "normalize", value)
+
+
+def env_kwargs_of(zip_path: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the constructor arguments that an agent's environment was made with; those `given` go before, key by key.
+
+    Those of `args.yml` replaced those of `config.yml` in training; the hub's `env_kwargs.yml` repeats them.
+
+    Raises:
+        RequestError: where they cannot be read, or two files have different values for one.
+    """
+    sources = [
+        ("args.yml", read_config(zip_path, "args.yml").get("env_kwargs")),
+        ("config.yml", read_config(zip_path, "config.yml").get("env_kwargs")),
+        ("env_kwargs.yml", read_config(zip_path, "env_kwargs.yml")),
+    ]
+    found: dict[str, Any] = {}
+    given, where = given or {}, ""
+    for name, value in sources:
+        arguments = _arguments(zip_path, name, value)
+        if not found:
+            found, where = arguments, name
+        for key in (arguments.keys() & found.keys()) - given.keys():
+            if arguments[key] != found[key]:
+                raise RequestError(
+                    f"{where} and {name} beside {zip_path} have different values of {key!r} for the environment; say "
+                    "which is right with --env-kwargs (env_kwargs in Python)"
+                )
+    return {**found, **given}
+
+
+def packages_of(zip_path: Path) -> list[str]:
+    """Return the packages that the RL Zoo imported to register the environment; nothing here imports them."""
+    value = read_config(zip_path, "args.yml").get("gym_packages") or []
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise not_understood(zip_path, "gym_packages", value)
+    return value
 
 
 def environment_of(zip_path: Path) -> str:
-    """Return the id of the environment that an agent was trained in: from `args.yml`, else the zip's name."""
-    named = read_config(zip_path, "args.yml").get("env") or zip_path.stem
+    """Return the id of the environment that an agent was trained in: from `args.yml`, else the zip's name.
+
+    The hub's files are called by the algorithm and the environment.
+    """
+    named = read_config(zip_path, "args.yml").get("env")
+    if named is None:
+        algorithm, _, rest = zip_path.stem.partition("-")
+        named = rest if algorithm in NAMES and rest else zip_path.stem
     if not isinstance(named, str):
-        raise _not_understood(zip_path, "env", named)
+        raise not_understood(zip_path, "env", named)
     return named
 
 
-def _entries(value: Any, zip_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield names and arguments of one wrapper, a list of them, or a list written as a string."""
-    if isinstance(value, str) and value.startswith("["):
-        try:
-            value = ast.literal_eval(value) if len(value) <= MAX_LIST else None
-        except Exception:
-            value = None
-        if value is None:
-            raise _not_understood(zip_path, "env_wrapper", "a list")
-    for entry in [] if value is None else value if isinstance(value, list) else [value]:
-        name, kwargs = next(iter(entry.items()), (None, None)) if isinstance(entry, dict) else (entry, None)
-        if not isinstance(name, str) or not isinstance(kwargs or {}, dict):
-            raise _not_understood(zip_path, "env_wrapper", entry)
-        yield name, dict(kwargs or {})
-
-
-def _not_understood(zip_path: Path, key: str, value: Any) -> RequestError:
+def not_understood(zip_path: Path, key: str, value: Any) -> RequestError:
+    """Return the error for a setting of another kind than the RL Zoo writes."""
     # Not the value itself: a YAML list may hold itself many times over, and its text would never end.
     found = repr(value[:80]) if isinstance(value, str) else type(value).__name__
     return RequestError(f"the configuration beside {zip_path} has a {key} that is not understood ({found}); mend it")
+
+
+def _arguments(zip_path: Path, name: str, value: Any) -> dict[str, Any]:
+    """Return constructor arguments from a mapping, from text, or from words such as `gravity:-5`."""
+    if isinstance(value, str):
+        value = _literal(zip_path, f"env_kwargs in {name}", value)
+    if isinstance(value, list) and all(isinstance(word, str) and ":" in word for word in value):
+        pairs = [word.split(":", 1) for word in value[:MAX_ARGUMENTS]]
+        value = {key: _literal(zip_path, f"env_kwargs in {name}", text) for key, text in pairs}
+    if not isinstance(value or {}, dict) or not all(isinstance(key, str) for key in value or {}):
+        raise not_understood(zip_path, f"env_kwargs in {name}", value)
+    return {key: one for key, one in (value or {}).items() if key not in OF_GYMNASIUM}
+
+
+def _literal(zip_path: Path, key: str, text: str) -> Any:
+    try:
+        return read_literal(text)
+    except ValueError:
+        raise not_understood(zip_path, key, text) from None

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from policy_distill.errors import RequestError
 from policy_distill.interfaces import Tracker
 from policy_distill.run_folder import RunFolder
+from policy_distill.teachers.zip_file import find_zip
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import STEP
 from policy_distill.tracking.trackio_run import start as start_trackio
@@ -16,6 +18,12 @@ from policy_distill.tracking.wandb_start import start
 
 MakeTracker = Callable[[Path, dict[str, Any]], Tracker | None]
 """Makes a sink from a run folder and its settings."""
+
+
+MODES = ("offline", "online", "trackio", "disabled")
+"""How a run can be tracked, beside `metrics.jsonl`."""
+OPTIONS = ("project", "group", "tags")
+"""What else can be said of a tracked run."""
 
 
 class FanOut:
@@ -90,6 +98,34 @@ def tracker_maker(mode: str, **arguments: Any) -> Callable[[Path, dict[str, Any]
         known = {name: arguments[name] for name in ("project", "group", "job_type") if name in arguments}
         return lambda out, config: start_trackio(out, config=config, **known)
     return lambda out, config: start(mode, out, config=config, **arguments)
+
+
+def choose_tracker(
+    tracker: Tracker | MakeTracker | None, track: str | Mapping[str, Any] | None, out: Any, teacher: Any
+) -> Tracker | MakeTracker | None:
+    """Return what a caller of `distill` asked for, by an object (`tracker`) or by name (`track`).
+
+    `teacher` is what was handed over: a path's zip is an artifact that the run uses.
+
+    Raises:
+        RequestError: for both at once, an unknown mode or option, or a tracked run without a folder.
+    """
+    if track is None:
+        return tracker
+    if tracker is not None:
+        raise RequestError("expected tracker or track, found both; hand over one")
+    options: dict[str, Any] = {"mode": track} if isinstance(track, str) else {"mode": "offline", **track}
+    unknown = sorted(set(options) - {"mode", *OPTIONS})
+    if unknown:
+        raise RequestError(f"expected of track a mode and any of {', '.join(OPTIONS)}, found {', '.join(unknown)}")
+    mode = options.pop("mode")
+    if mode not in MODES:
+        raise RequestError(f"expected to track by one of {', '.join(MODES)}, found {mode!r}")
+    if mode != "disabled" and out is None:
+        raise RequestError("expected a run folder for what is tracked, found none; name out=..., or leave out track")
+    if isinstance(options.get("tags"), str):
+        options["tags"] = (options["tags"],)
+    return tracker_maker(mode, **options, teacher=find_zip(Path(teacher)) if isinstance(teacher, str | Path) else None)
 
 
 def open_sinks(

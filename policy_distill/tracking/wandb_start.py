@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,10 @@ def start(
         out: the run folder; W&B's files lie in `wandb` in it.
         config: the run's settings.
         project: WANDB_PROJECT, or "policy-distill", where None. The entity is WANDB_ENTITY, or the key's own.
-        group: the name of the run folder where None: attempts of one run, or runs of one suite, are found by it.
+        group: WANDB_RUN_GROUP, or the name of the run folder, where None: attempts of one run, or runs of one suite,
+            are found by it.
         job_type: `train`, `distill` or `evaluate`.
-        tags: free words.
+        tags: free words; WANDB_TAGS, divided by commas, where there are none.
         teacher: the zip that the student comes from, an artifact that the run uses.
         gradients: log histograms of the gradients.
     """
@@ -59,9 +61,9 @@ def start(
     folder.mkdir(parents=True, exist_ok=True)
     arguments: dict[str, Any] = {
         "project": project or os.environ.get("WANDB_PROJECT") or DEFAULT_PROJECT,
-        "group": group or out.resolve().name,
+        "group": group or os.environ.get("WANDB_RUN_GROUP") or out.resolve().name,
         "job_type": job_type,
-        "tags": tags,
+        "tags": tags or tuple(filter(None, os.environ.get("WANDB_TAGS", "").split(","))),
         "config": config,
         # Absolute: the service of an earlier run in this process may stand in another folder.
         "dir": str(out.resolve()),
@@ -106,8 +108,9 @@ def _init(
             # Before there is another of the same name.
             superseded = supersede(folder, job)
             try:
-                identity = earlier(folder, attempt, job)
-                run = wandb.init(mode=attempt, settings=_settings(wandb), **arguments, **identity)
+                identity = earlier(folder, attempt, job) or _own_identity(wandb)
+                # A run that the program around this one has open is not ours to log to, nor to finish.
+                run = wandb.init(mode=attempt, settings=_settings(wandb), reinit="create_new", **arguments, **identity)
                 run.define_metric(STEP)
                 run.define_metric("*", step_metric=STEP)
             except Exception as error:
@@ -118,6 +121,13 @@ def _init(
             remember(folder, attempt, job, run)
             return run, attempt == "online", dict(run.summary) if getattr(run, "resumed", False) else None
     return None
+
+
+def _own_identity(wandb: Any) -> dict[str, Any]:
+    """Return an id where W&B would take one that is in use: WANDB_RUN_ID is that of the run which is open already."""
+    taken = getattr(wandb, "run", None) is not None and os.environ.get("WANDB_RUN_ID")
+    # Letters and digits, as W&B's own.
+    return {"id": secrets.token_hex(4)} if taken else {}
 
 
 def _patience(mode: str) -> float:

@@ -1,0 +1,40 @@
+"""Whether an artefact's real-valued inputs are float32 or float64.
+
+In: a student and what was asked for. Out: the dtype. Nearly every host has floats at hand, and MuJoCo's spaces are of
+doubles all the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from policy_distill.engines.perceptron import FOLD_LIMIT
+from policy_distill.errors import RequestError
+from policy_distill.observations import Part
+from policy_distill.runtime import Student
+
+DTYPES = ("float32", "float64")
+
+
+def choose_input_dtype(student: Student, format: str, asked: str | None) -> str | None:
+    """Return the dtype of inputs whose space has float64; None for a format that takes what it is given.
+
+    Raises:
+        RequestError: for an unknown dtype, or one asked of another format than onnx.
+    """
+    if asked is not None and asked not in DTYPES:
+        raise RequestError(f"expected an input dtype of {' or '.join(DTYPES)}, found {asked!r}")
+    if format != "onnx":
+        if asked is not None:
+            raise RequestError(f"expected an input dtype for onnx alone, found one for {format}; leave it out")
+        return None
+    if asked is not None:
+        return asked
+    far = any(is_far(part) and part.dtype == np.float64 for part in student.plan.featurizer.parts)
+    return "float64" if far else "float32"
+
+
+def is_far(part: Part) -> bool:
+    """Say whether means lie so far from zero, in deviations, that float32 has no digits left for what is normal."""
+    normalizer = part.normalizer
+    return normalizer is not None and float(np.abs(normalizer.mean * normalizer.scale).max()) > FOLD_LIMIT

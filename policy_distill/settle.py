@@ -1,0 +1,46 @@
+"""Whether a run can be: its settings, its environments, and what it will take, before its first step.
+
+In: what the caller of `distill` asks for. Out: the same, known to fit together.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from typing import Any
+
+from policy_distill.config import DistillConfig
+from policy_distill.device import check_device
+from policy_distill.environments import Environments, open_environments, without_normalization
+from policy_distill.fit import check_fit
+from policy_distill.frame_stack import frames_of
+from policy_distill.interfaces import Loss, Teacher
+from policy_distill.losses.table import choose_loss
+from policy_distill.memory import Footprint, check_memory
+from policy_distill.networks.table import make_network
+from policy_distill.session import Session
+from policy_distill.student import size_of
+
+
+def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teacher, DistillConfig, Loss]:
+    """Return teacher, settings and their loss once it is known that device, network and loss fit."""
+    check_device(config.device)
+    make_network(student, config.activation)
+    return teacher, config, choose_loss(config.loss, teacher.family)
+
+
+def open_fitting(teacher: Teacher, env: Any, config: DistillConfig, scope: ExitStack) -> Environments:
+    """Return the environments, which fit the teacher, open within `scope`."""
+    opened = open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)
+    envs = scope.enter_context(closing(opened))
+    check_fit(teacher, envs)
+    return envs
+
+
+def sizes_of(session: Session) -> tuple[int, Footprint]:
+    """Return the parameters of the student's network, and what the buffer takes, once it is known that both fit."""
+    config, envs, teacher = session.config, session.envs, session.teacher
+    n_params = size_of(teacher, session.network, config.activation, session.observed_space())
+    n_labels = teacher.family.n_params
+    return n_params, check_memory(
+        config, envs.n_envs, envs.observation_space, n_labels, frames_of(envs), session.images
+    )

@@ -1,0 +1,62 @@
+"""What the caller of `load_teacher` asks for, beside the agent itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from policy_distill.errors import RequestError
+from policy_distill.wrappers import WrapperSpec, parse_wrapper
+
+NONE = "none"
+"""The word for "without", on the command line."""
+
+
+class MissingCompanion(RequestError):
+    """What an agent was trained with is not among its files, or is there twice: the agent alone is no teacher."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Settings of `load_teacher`; None leaves a setting to what lies beside the agent."""
+
+    env: Any = None
+    algo: str = "auto"
+    vecnormalize: Any = None
+    """A path, a live `VecNormalize`, or False (or "none") for a teacher without."""
+    trust: bool = False
+    device: str = "cpu"
+    wrappers: Sequence[str] | None = None
+    env_kwargs: Mapping[str, Any] | None = None
+    """Constructor arguments of the environment, key by key before those in the agent's configuration."""
+
+    @property
+    def declines_statistics(self) -> bool:
+        """True where the caller says that the teacher takes observations as they are."""
+        return self.vecnormalize is False or str(self.vecnormalize) == NONE
+
+    def named_wrappers(self) -> list[WrapperSpec] | None:
+        """Return the wrappers that the caller names, an empty list for "none"; None where nothing is named.
+
+        Raises:
+            RequestError: for an unknown one.
+        """
+        if self.wrappers is None:
+            return None
+        return [] if list(self.wrappers) == [NONE] else [parse_wrapper(text) for text in self.wrappers]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was asked for beyond the defaults, as JSON values: what loads the same teacher again."""
+        named = {
+            "algo": self.algo if self.algo != "auto" else None,
+            "vecnormalize": NONE if self.declines_statistics else self._statistics_by_name(),
+            "trust": self.trust or None,
+            "wrappers": list(self.wrappers) if self.wrappers is not None else None,
+            "env_kwargs": dict(self.env_kwargs) if self.env_kwargs else None,
+        }
+        return {key: value for key, value in named.items() if value is not None}
+
+    def _statistics_by_name(self) -> str | None:
+        # A live one has no name to be given again.
+        return None if self.vecnormalize is None or hasattr(self.vecnormalize, "obs_rms") else str(self.vecnormalize)

@@ -1,0 +1,50 @@
+import math
+
+import pytest
+
+from policy_distill.wording import compression_text, digits, next_step, times_fewer
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.955, "0.9550"),
+        (0.0, "0.000"),
+        (500.0, "500.0"),
+        (12.3456, "12.35"),
+        (-97.314, "-97.31"),
+        (999.949, "999.9"),
+        (999.96, "1,000"),
+        (-1115.2, "-1,115"),
+        (20_000_000.4, "20,000,000"),
+        (0.00012345, "0.0001234"),
+        (math.inf, "inf"),
+        (None, ""),
+    ],
+)
+def test_numbers_have_four_significant_digits_or_all_before_the_point(value, text):
+    assert digits(value) == text
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "text", "cell"),
+    [
+        (67_586, 58, "1,165 x in parameters (67,586 to 58)", "1,165.3"),
+        (5000, 1476, "3.4 x in parameters (5,000 to 1,476)", "3.4"),
+        (1004, 1000, "1.004 x in parameters (1,004 to 1,000)", "1.004"),
+        (58, 58, "none: the student has as many parameters as the teacher (58 to 58)", "as many"),
+        (1000, 1004, "none: the student is 1.004 x larger than the teacher (1,000 to 1,004)", "1.004 x more"),
+        (10, 67_586, "none: the student is 6,759 x larger than the teacher (10 to 67,586)", "6,758.6 x more"),
+        (0, 58, "undefined: the teacher has no parameters, the student 58", "undefined"),
+    ],
+)
+def test_a_student_that_is_not_smaller_is_said_to_be_that(teacher, student, text, cell):
+    assert compression_text(teacher, student) == text
+    assert times_fewer(teacher / student) == cell
+
+
+def test_every_outcome_that_leaves_something_to_do_names_it():
+    assert "--timesteps" in next_step("inferior") and "--student" in next_step("inferior")
+    assert "--until-certain" in next_step("undecided") and "--max-episodes" in next_step("undecided")
+    assert next_step("undefined")
+    assert next_step("non-inferior") == ""
