@@ -19,8 +19,11 @@ from policy_distill.interfaces import Policy
 from policy_distill.paired import Comparison, compare_policies
 from policy_distill.perturb import Condition, parse_conditions
 from policy_distill.perturb_wrappers import Recorder
+from policy_distill.pixels import is_image
 from policy_distill.proof_plan import ProofPlan
 from policy_distill.seeds import units_start
+from policy_distill.spaces import describe_space
+from policy_distill.usable_keys import without_unusable
 from policy_distill.verdict import MARGIN
 from policy_distill.wrappers import WrapperSpec, apply_wrappers
 
@@ -70,9 +73,10 @@ def _spread(teacher: Policy, env: Any, wrappers: Sequence[WrapperSpec]) -> Any:
         run_episodes(teacher, envs, 1, units_start(0), True)
     seen = recorder.seen
     if isinstance(seen[0], dict):
-        return {key: _deviation(np.stack([obs[key] for obs in seen])) for key in seen[0]}
-    return _deviation(np.stack(seen))
+        parts = without_unusable(recorder.observation_space, envs.env_id).spaces
+        return {key: _deviation(np.stack([obs[key] for obs in seen]), sub) for key, sub in parts.items()}
+    return _deviation(np.stack(seen), recorder.observation_space)
 
 
-def _deviation(obs: np.ndarray) -> np.ndarray:
-    return np.asarray(obs.std() if obs.ndim >= 4 else obs.std(axis=0, dtype=np.float64))
+def _deviation(obs: np.ndarray, space: Any) -> np.ndarray:
+    return np.asarray(obs.std() if is_image(describe_space(space)) else obs.std(axis=0, dtype=np.float64))

@@ -6,6 +6,7 @@ from gymnasium import spaces
 from policy_distill.errors import RequestError
 from policy_distill.perturb import parse_conditions
 from policy_distill.perturb_wrappers import ActionNoise, Delay, ObservationNoise, Recorder, StickyActions
+from policy_distill.robustness import _deviation
 
 
 class Counting(gymnasium.Env):
@@ -40,6 +41,13 @@ def steps(env, actions, seed=0):
 def test_a_delay_shows_what_was_some_steps_ago():
     seen = steps(Delay(Counting(), 2, None), np.zeros((5, 1)))
     assert [int(obs[0]) for obs in seen] == [0, 0, 0, 1, 2, 3]
+
+
+def test_only_the_pixels_of_an_image_have_one_spread_together():
+    board = np.zeros((4, 2, 3, 3), np.uint8)
+    board[2:, 0, 0, 0] = 1
+    assert _deviation(board, spaces.Box(0, 1, (2, 3, 3), np.uint8))[0, 0].tolist() == [0.5, 0.0, 0.0]
+    assert _deviation(board, spaces.Box(0, 255, (2, 3, 3), np.uint8)).shape == ()
 
 
 def test_noise_is_in_units_of_each_components_spread():
