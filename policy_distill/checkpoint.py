@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.checkpoint_files import newest_first, remove_unfinished, set_aside, write_checkpoint
-from policy_distill.config import LIMITS
+from policy_distill.config import FREE
 from policy_distill.errors import RequestError, one_line
 from policy_distill.interrupts import Interrupts
 from policy_distill.provenance import fingerprint
@@ -180,7 +180,7 @@ def _fields(identity: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in identity.items():
         if name == "config":
-            fields |= {key: setting for key, setting in value.items() if key not in LIMITS}
+            fields |= {key: setting for key, setting in value.items() if key not in FREE}
         elif isinstance(value, dict):
             fields |= {f"{name}.{key}": part for key, part in value.items()}
         else:

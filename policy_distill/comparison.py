@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from policy_distill.environments import open_environments, without_normalization
-from policy_distill.fidelity import Fidelity, agreement
+from policy_distill.fidelity import Fidelity, agreement, as_taught
 from policy_distill.interfaces import Teacher
 from policy_distill.kept import Retention
 from policy_distill.masks import takes_masks
 from policy_distill.paired import Comparison, compare_policies
-from policy_distill.proof_plan import ProofPlan
+from policy_distill.proof_plan import N_SAMPLED, ProofPlan
 from policy_distill.robustness import compare_under
 from policy_distill.runtime import Student
 from policy_distill.sources import as_policy
@@ -37,12 +37,14 @@ def compare(
     teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
     max_episode_steps: int | None = ...,
+    stochastic: bool = ..., sampled_teacher: bool = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
     teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: str,
     max_episode_steps: int | None = ...,
+    stochastic: bool = ..., sampled_teacher: bool = ...,
 ) -> dict[str, Comparison]: ...  # fmt: skip
 def compare(
     teacher: Any,
@@ -57,11 +59,13 @@ def compare(
     max_episodes: int = MAX_EPISODES,
     perturb: str | None = None,
     max_episode_steps: int | None = None,
+    stochastic: bool = False,
+    sampled_teacher: bool = True,
 ) -> Retention | dict[str, Comparison]:
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
     Args:
-        teacher: a teacher, its path, or anything with SB3's `predict`; acts deterministically, as the student does.
+        teacher: a teacher, its path, or anything with SB3's `predict`; acts by its mode, as the student does.
         student: likewise.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         n_episodes: episodes of each, or in each batch with `until_certain`.
@@ -75,6 +79,9 @@ def compare(
         perturb: conditions such as `obs-noise:0.1,sticky:0.25,delay:1,env:gravity=-12`; then a `Comparison` for each
             is returned by its name, the unperturbed one first, as `none`.
         max_episode_steps: steps after which an episode is stopped; as of `evaluate`.
+        stochastic: teacher and student act by sampling; see `sampling.py`.
+        sampled_teacher: run a teacher that acts by its mode by sampling too, on 100 of the episodes at most, and log a
+            warning where that is better.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
@@ -83,15 +90,20 @@ def compare(
     teacher, student = as_policy(teacher, env), as_policy(student, env)
     longest = max_episodes if until_certain else n_episodes
     seed = choose_seed(seed, longest, teacher, student)
-    limits: dict[str, Any] = {"margin": margin, "worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
+    options: dict[str, Any] = {"margin": margin, "worst_loss": worst_loss, "stochastic": stochastic}
+    options |= {"n_sampled": N_SAMPLED if sampled_teacher else 0, "max_episode_steps": max_episode_steps}
     if perturb is not None:
-        return compare_under(teacher, student, env, perturb, n_episodes, seed, **limits)
-    plan = ProofPlan(longest, seed, n_episodes if until_certain else None, **limits)
+        return compare_under(teacher, student, env, perturb, n_episodes, seed, **options)
+    plan = ProofPlan(longest, seed, n_episodes if until_certain else None, **options)
     return compare_policies(teacher, student, env, plan).retention
 
 
 def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: int = 0) -> Fidelity:
-    """Let the student act, and compare it with the teacher's labels on the states that it comes to."""
+    """Let the student act, and compare it with the teacher's labels on the states that it comes to.
+
+    The labels are those that the student learnt from: of a teacher of action values, at the temperature in its record.
+    """
+    teacher = as_taught(teacher, student.metadata.get("provenance"))
     masked = takes_masks(teacher)
     with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
         sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)

@@ -70,6 +70,9 @@ class DistillConfig:
     max_episode_steps: int = 0
     """Steps after which an episode that is judged is stopped, and counts with what it gained; 0 for the limit that the
     environment was registered with, or 27,000 where it has none."""
+    sampled_teacher: bool = True
+    """Run the teacher by sampling too, beside its mode, on 100 of the proof's episodes at most, and say where that is
+    better. Those without a distribution of their own (DQN, TD3, ...) are left out by themselves."""
     n_eval_envs: int = 16
     """Environments stepped side by side in the proof."""
     checkpoint_every: int = 50_000
@@ -97,6 +100,7 @@ class DistillConfig:
             kind, value = NUMBERS.get(str(field.type)), getattr(self, field.name)
             if kind and (not isinstance(value, kind) or isinstance(value, bool)):
                 _require(False, field.name, f"a number ({field.type})", value)
+        _require(isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher)
         _require(isinstance(self.loss, str), "loss", "a name", self.loss)
         _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
         for name in (
@@ -146,8 +150,10 @@ LIMITS = (
     *("env_restarts", "env_timeout", "max_recoveries"),
     *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints"),
 )
-"""What a run bears with, and how it is kept; other values change nothing in a run that goes well, so that a resumed one
-may have others."""
+"""What a run bears with, and how it is kept, as numbers of at least 0."""
+
+FREE = (*LIMITS, "sampled_teacher")
+"""Settings that change nothing in the student of a run that goes well, so that a resumed one may have others."""
 
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),

@@ -13,6 +13,7 @@ from policy_distill.episodes import Evaluation, run_episodes
 from policy_distill.fit import check_fit
 from policy_distill.proof_plan import N_ENVS, check_counts
 from policy_distill.restarts import Restarts
+from policy_distill.sampling import sampled
 from policy_distill.sources import as_policy
 
 
@@ -36,7 +37,8 @@ def evaluate(
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         n_episodes: episodes to run, at least 1.
         seed: episode i starts from reset(seed=seed + i).
-        deterministic: act by the mode of the distribution.
+        deterministic: act by the mode of the distribution; else by sampling, from generators of `seed`, which leaves
+            policy and global generators as they are; see `sampling.py`.
         n_envs: environments stepped side by side where `env` can be made.
         max_episode_steps: steps after which an episode is stopped, and counts with what it gained; None or 0 for the
             limit that the environment was registered with, or `episode_limit.DEFAULT_STEPS`.
@@ -49,7 +51,8 @@ def evaluate(
     policy = as_policy(policy, env)
     with closing(open_for(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
-        return run_episodes(policy, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
+        actor = policy if deterministic else sampled(policy, seed)
+        return run_episodes(actor, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
 
 
 def open_for(policy: Any, env: Any, n_envs: int, restarts: Restarts | None = None) -> Environments:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -65,6 +65,34 @@ def agreement(
         return float((taught == chosen).reshape(len(taught), -1).all(axis=1).mean())
     difference = np.abs(taught.astype(np.float64) - chosen) / _action_range(action_map, taught)
     return float(1.0 - difference.mean())
+
+
+def as_taught(teacher: Teacher, provenance: Any) -> Teacher:
+    """Return a teacher as a student knew it: calibrated as the student's `provenance` says, where it is the same.
+
+    A τ found in other states would be another teacher's distribution, and a KL to it another number.
+    """
+    noted = provenance.get("teacher") if isinstance(provenance, dict) else None
+    if not isinstance(noted, dict) or not hasattr(teacher, "with_calibration"):
+        return teacher
+    members = getattr(teacher, "teachers", None)
+    records = noted.get("members", []) if members else [noted]
+    pairs = list(zip(members or [teacher], records, strict=False))
+    if len(pairs) != len(members or [teacher]) or not all(_is_same(one, record) for one, record in pairs):
+        return teacher
+    found = [record.get("temperature") for _, record in pairs]
+    if all(value is None for value in found):
+        # Of a version that did not note it.
+        return teacher
+    return cast(Teacher, teacher.with_calibration(found if members else found[0]))
+
+
+def _is_same(teacher: Teacher, record: Any) -> bool:
+    """Say whether a record is of this teacher, as far as both tell: a live model has no file."""
+    if not isinstance(record, dict):
+        return False
+    files = (teacher.provenance.get("sha256"), record.get("sha256"))
+    return teacher.provenance.get("algorithm") == record.get("algorithm") and (None in files or files[0] == files[1])
 
 
 def _action_range(action_map: ActionMap, taught: np.ndarray) -> Any:

@@ -20,13 +20,13 @@ from policy_distill.checkpoint import Keeper
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.env_watch import step_limit
 from policy_distill.environments import without_normalization
-from policy_distill.interfaces import Teacher, Tracker
+from policy_distill.handover import hand_over
+from policy_distill.interfaces import Tracker
 from policy_distill.interrupts import Interrupts
 from policy_distill.paired import Comparison
 from policy_distill.progress import Progress
 from policy_distill.proof import prove, spent_seeds, start_reference
 from policy_distill.provenance import identity_of, provenance_of
-from policy_distill.report.video import try_video
 from policy_distill.report.write import try_report
 from policy_distill.rescue import keeping_student
 from policy_distill.result import DistillResult, evaluation_record
@@ -37,7 +37,6 @@ from policy_distill.settle import open_fitting, settle, sizes_of
 from policy_distill.sources import as_teacher
 from policy_distill.standpoint import Standpoint, kept_where_stopped
 from policy_distill.threads import threads_for
-from policy_distill.tracking.result import track_result
 from policy_distill.tracking.table import FanOut, MakeTracker, choose_tracker, open_sinks
 
 
@@ -102,7 +101,7 @@ def distill(
             chosen_by = selection.finish()
             comparison = prove(session, env, reference, bar, interrupts)
             result = _finish(session, comparison, chosen_by, identity, folder)
-            _report(result, teacher, env if video else None, sinks)
+            hand_over(result, teacher, env if video else None, sinks)
     if folder:
         try_report(folder.path)
     return result
@@ -197,10 +196,3 @@ def _finish(
     return DistillResult(
         student, comparison, record, session.config, dict(session.seconds), folder.path if folder else None
     )
-
-
-def _report(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tracker) -> None:
-    """Film `filmed`, the environment of a video, and log all that the run came to."""
-    if result.out and filmed is not None:
-        try_video(teacher, result.student, without_normalization(filmed), RunFolder(result.out).video)
-    track_result(result, tracker)

@@ -5,19 +5,24 @@ In: policies, an environment and a plan. Out: a `Comparison`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from policy_distill.episodes import Evaluation, OnStep, join
 from policy_distill.interfaces import Policy
 from policy_distill.kept import Retention, retention
+from policy_distill.mode_and_sample import ModeAndSample, mode_and_sample
 from policy_distill.proof_plan import ProofPlan
 from policy_distill.reference import REFERENCES, Player, Reference
 from policy_distill.restarts import Restarts
 from policy_distill.scale import Scale
 from policy_distill.verdict import Verdict
+from policy_distill.words import sampled_warning
+
+LOG = logging.getLogger("policy_distill")
 
 ENOUGH = 100
 """Episodes after which a verdict that can no longer be clear ends a proof: the returns themselves are known by then."""
@@ -36,6 +41,8 @@ class Comparison:
     retention: Retention
     scale: Scale
     """What the returns were measured by, from episodes of their own."""
+    teacher_sampled: ModeAndSample | None = None
+    """The teacher by sampling, beside its mode; None where that was not asked for, or is the same."""
 
     @property
     def paired(self) -> bool:
@@ -78,20 +85,31 @@ def compare_policies(
         (_, look), n_looks = steps[0], 1
         runs = {"student": [player.play("student", plan.seed, look)]}
         # Only now: it may have been running beside.
-        scale, *known = reference.result(_offset(on_episode, look))
+        scale, *known, by_sampling = reference.result(_offset(on_episode, look))
         runs |= dict(zip(REFERENCES, known, strict=True))
         player.n_done += 2 * plan.n_scale + sum(part.n_episodes for run in known for part in run)
+        player.n_done += by_sampling.n_episodes if by_sampling else 0
         while True:
             found = _seen(runs, n_looks, scale, plan)
             verdict = found.retention.verdict
             if on_look:
                 on_look(look, verdict)
             if n_looks == len(steps) or verdict.decided or (verdict.beyond and look >= ENOUGH):
-                return found
+                break
             (done, look), n_looks = steps[n_looks], n_looks + 1
             for who, parts in runs.items():
                 if len(parts) < n_looks:
                     parts.append(player.play(who, plan.seed + done, look - done))
+    return found if by_sampling is None else _with_sampled(found, join(runs["teacher"]), by_sampling)
+
+
+def _with_sampled(found: Comparison, mode: Evaluation, by_sampling: Evaluation) -> Comparison:
+    """Return the comparison with the teacher by sampling beside its mode; where that is better, say so."""
+    beside = mode_and_sample(mode, by_sampling, found.scale.stake)
+    warning = sampled_warning({"teacher_sampled": beside.to_json()})
+    if warning:
+        LOG.warning("%s: %s", by_sampling.env_id, warning)
+    return replace(found, teacher_sampled=beside)
 
 
 def _seen(runs: dict[str, list[Evaluation]], n_looks: int, scale: Scale, plan: ProofPlan) -> Comparison:

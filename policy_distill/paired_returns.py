@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.kept import RESOLUTION
+from policy_distill.scale import normal_score
 from policy_distill.statistics import iqm
 
 
@@ -56,15 +58,12 @@ class PairedReturns:
         student, teacher, random = (float(iqm(x)) for x in (self.student, self.teacher, self.random))
         return (student - random) / (teacher - random) if teacher != random else math.nan
 
-    def gain_in_errors(self) -> float:
-        """Return the teacher's gain in standard errors of its mean over the episodes."""
-        gains = self.teacher - self.random
-        error = float(gains.std(ddof=1)) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-        # Returns that are all equal but for rounding have no spread to divide by.
+    @property
+    def gain_score(self) -> float:
+        """The normal score of the teacher's gain: how clearly it is above 0; NaN for a single episode."""
         size = max(float(np.abs(self.teacher).max()), float(np.abs(self.random).max()))
-        if error <= 1e-12 * size:
-            return math.copysign(math.inf, self.gain) if abs(self.gain) > 1e-8 * size else 0.0
-        return self.gain / error
+        # A gain that is rounding has no spread to be measured by.
+        return normal_score(self.teacher - self.random) if abs(self.gain) > RESOLUTION * size else 0.0
 
     def losses(self, kept: float) -> np.ndarray:
         """Return `[n]`: by how much each episode differs from one that keeps the share `kept`, in gains."""

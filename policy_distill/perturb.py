@@ -2,8 +2,8 @@
 
 In: text such as `obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12`. Out: for each condition a
 function that makes the environment so changed. A condition of several parts joins them by `+`: `delay:1+sticky:0.25`.
-What changes is the environment, so that teacher, student and random policy meet the same; each episode's noise follows
-from its seed.
+What changes is the environment, so that teacher, student and random policy meet the same; an episode's noise follows
+from its seed, the condition and the place in it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,11 @@ class Condition:
     env_kwargs: tuple[tuple[str, Any], ...]
     """Keyword arguments for the environment's constructor."""
 
+    @property
+    def key(self) -> int:
+        """A number that tells this condition's noise from any other's; the same however it is written."""
+        return zlib.crc32(repr((self.wrappers, self.env_kwargs)).encode())
+
     def maker(
         self, env: Any, wrappers: Sequence[WrapperSpec] = (), scale: np.ndarray | dict[str, np.ndarray] | None = None
     ) -> Callable[[], gymnasium.Env[Any, Any]]:
@@ -62,8 +68,8 @@ class Condition:
 
         def make() -> gymnasium.Env[Any, Any]:
             made = self._make(env)
-            for name, size in self.wrappers:
-                made = PERTURBATIONS[name](made, size, scale)
+            for place, (name, size) in enumerate(self.wrappers):
+                made = PERTURBATIONS[name](made, size, scale, (self.key, place))
             return apply_wrappers(made, list(wrappers))
 
         return make

@@ -13,7 +13,7 @@ from policy_distill.environments import without_normalization
 from policy_distill.interrupts import Interrupts
 from policy_distill.paired import Comparison, compare_policies
 from policy_distill.progress import Progress
-from policy_distill.proof_plan import BATCH, ProofPlan
+from policy_distill.proof_plan import BATCH, N_SAMPLED, ProofPlan
 from policy_distill.reference import Reference
 from policy_distill.scale import N_EPISODES
 from policy_distill.seeds import PROOF, fresh_start, selection_start
@@ -44,6 +44,7 @@ def proof_plan(session: Session) -> ProofPlan:
         scale_seed=selection_start(config.seed),
         n_scale=max(min(N_EPISODES, config.eval_episodes), config.select_episodes, 2),
         worst_loss=config.worst_loss or None,
+        n_sampled=N_SAMPLED if config.sampled_teacher else 0,
         n_envs=config.n_eval_envs,
         max_episode_steps=config.max_episode_steps,
     )
@@ -69,7 +70,7 @@ def prove(
         interrupts.stop_if_requested(f"after {n_done} episodes of the proof")
 
     plan = proof_plan(session)
-    with session.timed("evaluate"), bar.phase("proof", 3 * plan.n_episodes + 2 * plan.n_scale) as advance:
+    with session.timed("evaluate"), bar.phase("proof", plan.n_played) as advance:
         return compare_policies(
             session.teacher,
             session.student(),

@@ -21,6 +21,10 @@ MAX_EPISODES = 300
 """Episodes of a proof at most: they certify a student that equals its teacher at floors of up to four gains."""
 
 
+N_SAMPLED = 100
+"""Episodes that a teacher acts by sampling in, beside its mode, at most: enough to see what matters."""
+
+
 @dataclass(frozen=True)
 class ProofPlan:
     """Which episodes a comparison runs, and how often it looks."""
@@ -40,6 +44,10 @@ class ProofPlan:
     """What one episode may lose at most, in gains; None for a tenth more than the worst random episode loses."""
     margin: float = MARGIN
     """Share of the teacher's gain over random that may be lost."""
+    stochastic: bool = False
+    """Teacher and student act by sampling, and not by their modes."""
+    n_sampled: int = 0
+    """Episodes in which the teacher acts by sampling too, beside its mode, at most; 0 for none."""
     n_envs: int = N_ENVS
     """Environments stepped side by side where they can be made; it does not change which episodes are run."""
 
@@ -62,6 +70,11 @@ class ProofPlan:
         if not self.n_scale:
             # Of a short comparison as many as it has itself, so that a quick look stays quick.
             object.__setattr__(self, "n_scale", max(2, min(N_EPISODES, self.n_episodes)))
+
+    @property
+    def n_played(self) -> int:
+        """Episodes of all policies together, at most."""
+        return 3 * self.n_episodes + 2 * self.n_scale + min(self.n_sampled, self.n_episodes)
 
     def looks(self) -> list[int]:
         """Return the episodes seen at each look, rising."""

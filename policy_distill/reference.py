@@ -20,11 +20,18 @@ from policy_distill.interfaces import Policy
 from policy_distill.masks import takes_masks
 from policy_distill.proof_plan import ProofPlan
 from policy_distill.restarts import Restarts
+from policy_distill.sampling import has_distribution, sampled
 from policy_distill.scale import Scale
 from policy_distill.seeds import scale_start
 
 REFERENCES = ("teacher", "random")
 """Who plays beside the student."""
+
+SAMPLED = "teacher_sampled"
+"""The teacher by sampling."""
+
+Found = tuple[Scale, list[Evaluation], list[Evaluation], Evaluation | None]
+"""The scale, what teacher and random policy scored up to each look, and the teacher by sampling."""
 
 
 class Player:
@@ -48,8 +55,8 @@ class Player:
     def play(self, who: str, seed: int, n_episodes: int) -> Evaluation:
         """Return what `who` scores in episodes from `seed` on; the random policy draws anew from that seed."""
         envs = self._opened()
-        policy = self._random(envs, seed) if who == "random" else self._policies[who]
-        check_fit(policy, envs)
+        policy = self._random(envs, seed) if who == "random" else self._acting(who, seed)
+        check_fit(self._policies.get(who, policy), envs)
         before, say = self.n_done, self.on_episode
         found = run_episodes(
             policy,
@@ -63,6 +70,17 @@ class Player:
         self.n_done += n_episodes
         return found
 
+    def play_sampled(self, n_by_mode: int) -> Evaluation | None:
+        """Return what the teacher scores by sampling in the first episodes of those that it acted in by its mode.
+
+        None where the plan does not ask for it, or the teacher has no distribution.
+        """
+        plan, n_episodes = self._plan, min(self._plan.n_sampled, n_by_mode)
+        if n_episodes == 0 or plan.stochastic or not has_distribution(self._policies["teacher"]):
+            return None
+        self._policies[SAMPLED] = self._policies["teacher"]
+        return self.play(SAMPLED, plan.seed, n_episodes)
+
     def close(self) -> None:
         """Close the environments."""
         if self._envs is not None:
@@ -74,6 +92,11 @@ class Player:
             n_envs = min(self._plan.n_envs, self._plan.n_episodes)
             self._envs = open_for(self._policies["teacher"], self._env, n_envs, self._restarts)
         return self._envs
+
+    def _acting(self, who: str, seed: int) -> Any:
+        """Return a policy that acts as the plan says; by sampling, it draws anew from that seed."""
+        policy = self._policies[who]
+        return sampled(policy, seed) if who == SAMPLED or self._plan.stochastic else policy
 
     def _random(self, envs: Environments, seed: int) -> RandomPolicy:
         masked = takes_masks(self._policies["teacher"])
@@ -96,19 +119,20 @@ class Reference:
         self._env_timeout = env_timeout
         self._background = Background(self._run, forked=has_idle_core() and is_recipe(env))
 
-    def result(self, on_episode: OnStep | None = None) -> tuple[Scale, list[Evaluation], list[Evaluation]]:
-        """Return the scale, and what teacher and random policy scored up to each look; errors as of `evaluate`."""
-        scale, *known = self._background.result(on_episode)
-        for one in (part for parts in known for part in parts):
+    def result(self, on_episode: OnStep | None = None) -> Found:
+        """Return what was found; errors as of `evaluate`."""
+        found = self._background.result(on_episode)
+        _, teacher, random, _ = found
+        for one in (*teacher, *random):
             # What another process says is heard by nobody.
             say_cut(one.env_id, one.n_cut, one.lengths)
-        return scale, known[0], known[1]
+        return found
 
     def close(self) -> None:
         """Stop, whether there is a result or not."""
         self._background.close()
 
-    def _run(self, on_episode: OnStep) -> tuple[Scale, list[Evaluation], list[Evaluation]]:
+    def _run(self, on_episode: OnStep) -> Found:
         plan = self._plan
         # A forked process has none of the threads that watch in this one.
         with step_limit(self._env_timeout), closing(self._player) as player:
@@ -121,4 +145,4 @@ class Reference:
                 [player.play(who, plan.seed + done, look - done) for done, look in plan.steps() if look <= wanted]
                 for who in REFERENCES
             )
-            return scale, teacher, random
+            return scale, teacher, random, player.play_sampled(sum(part.n_episodes for part in teacher))

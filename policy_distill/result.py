@@ -80,6 +80,8 @@ def evaluation_record(
     record["retention"] = comparison.retention.to_json() if comparison else None
     if comparison:
         record |= {"falls": comparison.retention.falls_json(), "scale": comparison.scale.to_json()}
+        if comparison.teacher_sampled:
+            record["teacher_sampled"] = comparison.teacher_sampled.to_json()
         record["selection"] = _selection(selection_returns, comparison.scale)
     record |= {
         "agreement": json_number(fidelity.agreement),

@@ -5,27 +5,17 @@ In: two policies, an environment and conditions as of `perturb.py`. Out: a `Comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from policy_distill.blame import blamed
-from policy_distill.environment_list import EnvironmentList
 from policy_distill.environments import without_normalization
-from policy_distill.episodes import run_episodes
 from policy_distill.interfaces import Policy
+from policy_distill.observation_units import measure_units
 from policy_distill.paired import Comparison, compare_policies
 from policy_distill.perturb import Condition, parse_conditions
-from policy_distill.perturb_wrappers import Recorder
-from policy_distill.pixels import is_image
 from policy_distill.proof_plan import ProofPlan
-from policy_distill.seeds import units_start
-from policy_distill.spaces import describe_space
-from policy_distill.usable_keys import without_unusable
 from policy_distill.verdict import MARGIN
-from policy_distill.wrappers import WrapperSpec, apply_wrappers
 
 UNPERTURBED = Condition("none", (), ())
 
@@ -40,6 +30,8 @@ def compare_under(
     *,
     margin: float = MARGIN,
     worst_loss: float | None = None,
+    stochastic: bool = False,
+    n_sampled: int = 0,
     on_condition: Callable[[str], None] | None = None,
     max_episode_steps: int | None = None,
 ) -> dict[str, Comparison]:
@@ -50,7 +42,7 @@ def compare_under(
     for condition in conditions:
         condition.check_arguments(env)
     noisy = any(name == "obs-noise" for condition in conditions for name, _ in condition.wrappers)
-    scale = _spread(teacher, env, wrappers) if noisy else None
+    scale = measure_units(teacher, UNPERTURBED.maker(env), wrappers) if noisy else None
     # Each is made once first, so that the last condition's mistake does not cost the time of those before it.
     for condition in conditions:
         with blamed(f"the environment cannot be made under {condition.name}", "mend it, or leave the condition out"):
@@ -60,23 +52,10 @@ def compare_under(
         if on_condition:
             on_condition(condition.name)
         make = condition.maker(env, wrappers, scale)
-        limits: dict[str, Any] = {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
-        plan = ProofPlan(n_episodes, seed, margin=margin, **limits)
+        # The teacher by sampling is measured once, in the environment as it is.
+        by_sampling = n_sampled if condition is UNPERTURBED else 0
+        options: dict[str, Any] = {"stochastic": stochastic, "n_sampled": by_sampling}
+        options |= {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
+        plan = ProofPlan(n_episodes, seed, margin=margin, **options)
         found[condition.name] = compare_policies(teacher, student, make, plan)
     return found
-
-
-def _spread(teacher: Policy, env: Any, wrappers: Sequence[WrapperSpec]) -> Any:
-    """Return each component's standard deviation over an episode of the teacher's; of images, one number for all."""
-    recorder = Recorder(UNPERTURBED.maker(env)())
-    with closing(EnvironmentList([apply_wrappers(recorder, list(wrappers))])) as envs:
-        run_episodes(teacher, envs, 1, units_start(0), True)
-    seen = recorder.seen
-    if isinstance(seen[0], dict):
-        parts = without_unusable(recorder.observation_space, envs.env_id).spaces
-        return {key: _deviation(np.stack([obs[key] for obs in seen]), sub) for key, sub in parts.items()}
-    return _deviation(np.stack(seen), recorder.observation_space)
-
-
-def _deviation(obs: np.ndarray, space: Any) -> np.ndarray:
-    return np.asarray(obs.std() if is_image(describe_space(space)) else obs.std(axis=0, dtype=np.float64))

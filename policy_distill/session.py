@@ -110,8 +110,8 @@ class Session:
     def label(self, rollout: Rollout) -> torch.Tensor:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
         with self.timed("label"):
-            if self.policy is None and hasattr(self.teacher, "calibrate"):
-                self.teacher.calibrate(rollout.obs)
+            if self.policy is None and hasattr(self.teacher, "calibrated"):
+                self.teacher = self.teacher.calibrated(rollout.obs)
             params, self.label_state = self.teacher.label(
                 rollout.obs, rollout.episode_starts, self.label_state, rollout.action_masks
             )

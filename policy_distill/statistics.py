@@ -1,7 +1,7 @@
 """Statistics of episode returns: interquartile means, bootstrap intervals, and what rare falls cost.
 
-In: arrays `[n]` of episode returns, paired by seed. Out: point estimates with 95% intervals. The interquartile mean and
-the percentile bootstrap follow Agarwal et al. 2021 (arXiv 2108.13264).
+In: arrays `[n]` of episode returns. Out: point estimates with 95% intervals. The interquartile mean and the percentile
+bootstrap follow Agarwal et al. 2021 (arXiv 2108.13264).
 """
 
 from __future__ import annotations

@@ -16,16 +16,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from policy_distill.paired_returns import PairedReturns
+from policy_distill.scale import GAIN_ALPHA
 from policy_distill.statistics import iqm, json_number
 
 UNSEEN = 3.0
 """Falls that none of N episodes showed can be as frequent as 3 / N (95%, one-sided: -log 0.05 = 3)."""
 
+LEAST_GAIN = -float(ndtri(GAIN_ALPHA))
+"""Normal score of the teacher's gain up to which chance alone tells it from random, as in the verdict."""
+
 CLEAR_GAIN = 3.0
-"""Standard errors that the teacher's gain must measure for the ratio to behave as its first-order expansion."""
+"""Normal score up to which the ratio does not behave as its first-order expansion, on which intervals rest."""
 
 Kind = Literal["interval", "range", "none", "undefined"]
 
@@ -92,16 +96,15 @@ def across_seeds(groups: Sequence[SeedGroup]) -> AcrossSeeds:
         raise ValueError("expected at least one run in each of one or more groups")
     shortest = min(len(run.student) for group in groups for run in group.runs)
     groups = [SeedGroup(group.env, tuple(run.first(shortest) for run in group.runs)) for group in groups]
-    errors = [min(run.gain_in_errors() for run in group.runs) for group in groups]
-    # One-sided, as in the verdict: below it chance alone tells teacher and random apart.
-    known = [group for group, z in zip(groups, errors, strict=True) if z > 1.645]
+    known = [group for group in groups if all(run.gain_score > LEAST_GAIN for run in group.runs)]
     n_undefined = len(groups) - len(known)
     if not known:
         return AcrossSeeds(math.nan, "undefined", math.nan, math.nan, math.nan, 0, 0, n_undefined)
     kept = [np.array([run.kept for run in group.runs]) for group in known]
     mean = float(np.mean([runs.mean() for runs in kept]))
     iqms = np.array([run.iqm_kept for group in known for run in group.runs])
-    half = _half_width(known, kept) if min(z for z in errors if z > 1.645) > CLEAR_GAIN else math.nan
+    clear = all(run.gain_score > CLEAR_GAIN for group in known for run in group.runs)
+    half = _half_width(known, kept) if clear else math.nan
     found = range_over(kept, float(iqm(iqms)), n_undefined)
     return found if math.isnan(half) else replace(found, kind="interval", low=mean - half, high=mean + half)
 

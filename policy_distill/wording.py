@@ -6,6 +6,8 @@ In: values. Out: words.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 NEXT = {
     "inferior": "train for more steps (--timesteps), or give the student more room (--student mlp:64,64)",
@@ -24,9 +26,9 @@ def digits(value: float | None) -> str:
     return f"{value:#.4g}"
 
 
-def next_step(outcome: str) -> str:
-    """Return what to do about a verdict's outcome; empty where nothing is to be done."""
-    return NEXT.get(outcome, "")
+def next_step(verdict: Mapping[str, Any]) -> str:
+    """Return what to do about a verdict's record; empty where nothing is to be done, or the verdict says it itself."""
+    return "" if verdict.get("beyond") else NEXT.get(str(verdict.get("outcome")), "")
 
 
 def compression_text(teacher_params: int, student_params: int) -> str:

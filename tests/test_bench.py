@@ -51,7 +51,7 @@ def test_a_new_process_is_timed_and_its_memory_read(tmp_path):
     path = student.save(tmp_path / "student.safetensors")
     one = sample_observations(KINDS[0], 1)[0]
     ours = student_start(path, "numpy", one, 1)
-    assert 0.01 < ours.seconds < 60
+    assert ours.seconds > 0
     assert 10 < ours.megabytes < 200
     theirs = sb3_start(sb3_contender(student)[1], one, 1)
     assert theirs.megabytes > 2 * ours.megabytes

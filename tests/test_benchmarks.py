@@ -31,7 +31,8 @@ def test_speed_is_measured_in_turn_and_split_into_stages(zoo, tmp_path):
     assert all(len(values) == 2 for values in record["seconds"].values())
     stages = record["stages"]
     assert set(stages) == {"environment", "acting", "labelling", "training", "fidelity", "the rest"}
-    assert sum(stages.values()) == pytest.approx(np.median(record["seconds"]["policy-distill"]), rel=0.3)
+    # Of two runs the medians are means, and what is left over is one of the stages: nothing is timed here.
+    assert sum(stages.values()) == pytest.approx(np.median(record["seconds"]["policy-distill"]))
     assert 0 < record["memory_mb"]["beyond"] < record["memory_mb"]["peak"]
     assert (tmp_path / "speed.png").stat().st_size > 10_000
     assert "ratio to the environment" in done.stdout

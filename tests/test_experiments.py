@@ -103,7 +103,10 @@ def test_a_sweeps_parameters_are_settings_of_its_experiment(name):
     config = importlib.import_module(f"experiments.{name}").Config
     known = {field.name for field in dataclasses.fields(config)} | {f.name for f in dataclasses.fields(DistillConfig)}
     assert set(sweep["parameters"]) <= known
+    # Not the proof's episodes, which are looked at once, and not the luck of a training seed.
+    assert sweep["metric"] == {"name": "eval/selection_retention", "goal": "maximize"}
     assert sweep["metric"]["name"] in METRICS
+    assert set(sweep["parameters"]["seeds"]) == {"value"}
     assert f"experiments.{name}" in sweep["command"]
     assert (ROOT / sweep["program"]).is_file()
     assert sweep["parameters"]["out"]["value"] != str(config.out)
@@ -201,7 +204,7 @@ def test_results_are_made_from_run_folders(tmp_path, capsys):
     assert small[4].startswith("0.70")
     assert large[4] == "0.980, range 0.979 to 0.981"
     assert (small[6], large[6]) == ("0 of 3", "3 of 3")
-    assert large[7:10] == ["80", "62.5", "30,000"]
+    assert large[8:11] == ["80", "62.5", "30,000"]
     assert "1 students of fewer than 3" in text
     assert "6 runs on 1 environments: 0.84" in text
     with pytest.raises(RequestError, match=r"experiments\.suite"):

@@ -63,8 +63,9 @@ def test_whoever_acts_and_whatever_is_kept_the_run_ends_with_a_student(tmp_path,
 def test_labels_are_made_in_one_batch_a_rollout():
     teacher = corridor_teacher()
     distill(teacher, Corridor, "mlp:4", timesteps=1024, n_steps=32, n_envs=4, eval_episodes=0)
-    # Eight rollouts, one held-out rollout, and 32 steps in which the teacher acts.
-    assert teacher.n_labels == 8 + 1 + 32
+    # Eight rollouts, what is measured in the end (and one step before, to see whether the teacher remembers), and 32
+    # steps in which the teacher acts.
+    assert teacher.n_labels == 8 + 1 + 1 + 32
 
 
 def test_the_same_seed_gives_the_same_student_bit_for_bit(tmp_path):

@@ -23,15 +23,16 @@ def test_rare_falls_are_in_the_mean_and_not_in_the_iqm():
     assert math.isnan(PairedReturns(student, student, student, 0).iqm_kept)
 
 
-def test_the_gain_in_standard_errors_is_students_t():
+def test_the_gains_score_says_how_clear_it_is():
     gains = np.array([1.0, 2.0, 3.0, 6.0])
     returns = PairedReturns(gains, gains + 5, np.full(4, 5.0), 0)
-    assert returns.gain_in_errors() == pytest.approx(3 / (np.std(gains, ddof=1) / 2))
-    # No spread tells everything of a gain, and one episode tells nothing.
-    assert PairedReturns(gains, np.full(4, 6.0), np.full(4, 5.0), 0).gain_in_errors() == math.inf
-    assert PairedReturns(gains, np.full(4, 4.0), np.full(4, 5.0), 0).gain_in_errors() == -math.inf
-    assert PairedReturns(gains, np.full(4, 0.1 + 0.2), np.full(4, 0.3), 0).gain_in_errors() == 0.0
-    assert PairedReturns(*np.array([[5.0], [5.0], [1.0]]), first_seed=0).gain_in_errors() == 0.0
+    # Student's t is 2.777 with 3 degrees of freedom: 3.5% lie above, as above 1.818 of a normal distribution.
+    assert returns.gain_score == pytest.approx(1.818, abs=0.002)
+    # No spread tells everything of a gain, rounding is none, and one episode tells nothing.
+    assert PairedReturns(gains, np.full(4, 6.0), np.full(4, 5.0), 0).gain_score == math.inf
+    assert PairedReturns(gains, np.full(4, 4.0), np.full(4, 5.0), 0).gain_score == -math.inf
+    assert PairedReturns(gains, np.full(4, 0.1 + 0.2), np.full(4, 0.3), 0).gain_score == 0.0
+    assert math.isnan(PairedReturns(*np.array([[5.0], [5.0], [1.0]]), first_seed=0).gain_score)
 
 
 def test_a_record_gives_its_episodes():

@@ -5,8 +5,7 @@ from gymnasium import spaces
 
 from policy_distill.errors import RequestError
 from policy_distill.perturb import parse_conditions
-from policy_distill.perturb_wrappers import ActionNoise, Delay, ObservationNoise, Recorder, StickyActions
-from policy_distill.robustness import _deviation
+from policy_distill.perturb_wrappers import ActionNoise, Delay, ObservationNoise, StickyActions
 
 
 class Counting(gymnasium.Env):
@@ -41,13 +40,6 @@ def steps(env, actions, seed=0):
 def test_a_delay_shows_what_was_some_steps_ago():
     seen = steps(Delay(Counting(), 2, None), np.zeros((5, 1)))
     assert [int(obs[0]) for obs in seen] == [0, 0, 0, 1, 2, 3]
-
-
-def test_only_the_pixels_of_an_image_have_one_spread_together():
-    board = np.zeros((4, 2, 3, 3), np.uint8)
-    board[2:, 0, 0, 0] = 1
-    assert _deviation(board, spaces.Box(0, 1, (2, 3, 3), np.uint8))[0, 0].tolist() == [0.5, 0.0, 0.0]
-    assert _deviation(board, spaces.Box(0, 255, (2, 3, 3), np.uint8)).shape == ()
 
 
 def test_noise_is_in_units_of_each_components_spread():
@@ -101,18 +93,133 @@ def test_action_noise_is_in_units_of_half_the_range_and_stays_in_bounds():
     assert np.abs(env.executed).max() <= 2.0
 
 
-@pytest.mark.parametrize(
-    "space", [spaces.Discrete(4, start=1), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3)], ids=type
-)
-def test_discrete_actions_are_replaced_by_the_share_that_is_asked_for(space):
-    env = Counting(space)
+DISCRETE = [
+    (spaces.Discrete(4, start=1), 4),
+    (spaces.Discrete(2), 2),
+    (spaces.Discrete(18, start=-3), 18),
+    (spaces.MultiDiscrete([2, 3]), 6),
+    (spaces.MultiDiscrete([1, 4], start=[5, -2]), 4),
+    (spaces.MultiBinary(3), 8),
+    (spaces.MultiBinary(1), 2),
+]
+
+
+def near(found, expected, n):
+    """Say whether a share found in `n` draws is the expected one, up to its standard error."""
+    return abs(found - expected) < 4 * (expected * (1 - expected) / n) ** 0.5 + 1e-12
+
+
+@pytest.mark.parametrize(("space", "n_actions"), DISCRETE, ids=str)
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_discrete_actions_are_replaced_by_another_in_the_share_that_is_asked_for(space, n_actions, share):
+    env, n = Counting(space), 4000
     space.seed(0)
     fixed = space.sample()
-    steps(ActionNoise(env, 0.5, None), [fixed] * 2000)
+    steps(ActionNoise(env, share), [fixed] * n)
     assert all(space.contains(np.asarray(action, space.dtype)) for action in env.executed)
-    n_actions = {"Discrete": 4, "MultiDiscrete": 6, "MultiBinary": 8}[type(space).__name__]
-    changed = np.mean([np.any(action != fixed) for action in env.executed])
-    assert changed == pytest.approx(0.5 * (1 - 1 / n_actions), abs=0.05)
+    others = [tuple(np.ravel(action)) for action in env.executed if np.any(action != fixed)]
+    assert near(len(others) / n, share, n)
+    kinds = set(others)
+    n_actions = {
+        "Discrete": lambda: space.n,
+        "MultiDiscrete": lambda: space.nvec.prod(),
+        "MultiBinary": lambda: 2**space.n,
+    }
+    assert len(kinds) == n_actions[type(space).__name__]() - 1
+    for kind in kinds:
+        assert near(others.count(kind) / len(others), 1 / len(kinds), len(others)), "each other one is as likely"
+
+
+def test_what_has_no_other_action_is_left_alone():
+    for space in (spaces.Discrete(1, start=2), spaces.MultiDiscrete([1, 1])):
+        env, fixed = Counting(space), space.sample()
+        steps(ActionNoise(env, 1.0), [fixed] * 20)
+        assert np.all(np.array(env.executed) == fixed)
+
+
+class Masked(Counting):
+    """Allows two of four actions, others in each step."""
+
+    def action_masks(self):
+        return np.arange(4) % 2 == self.t % 2
+
+
+def test_a_replaced_or_repeated_action_is_one_that_is_allowed():
+    for made in (ActionNoise(env := Masked(spaces.Discrete(4)), 1.0), StickyActions(env, 1.0)):
+        env.executed.clear()
+        steps(made, [t % 2 for t in range(50)])
+        assert [int(action) % 2 for action in env.executed] == [t % 2 for t in range(50)]
+    noisy = ActionNoise(env, 1.0)
+    noisy.reset(seed=0)
+    noisy.step(0)
+    assert env.executed[-1] == 2, "the only other one that is allowed"
+
+
+def test_noise_on_discrete_actions_is_a_share():
+    with pytest.raises(RequestError, match="a share from 0 to 1"):
+        ActionNoise(Counting(spaces.Discrete(3)), 1.5)
+    with pytest.raises(RequestError, match="knows Box and discrete"):
+        ActionNoise(Counting(spaces.Tuple([spaces.Discrete(2)])), 0.5)
+
+
+def test_whole_numbers_of_a_box_stay_whole_without_a_drift():
+    env = Counting(spaces.Box(-100, 100, (1,), np.int64))
+    steps(ActionNoise(env, 0.02), np.zeros((4000, 1), np.int64))
+    executed = np.array(env.executed)
+    assert executed.dtype == np.int64
+    assert abs(executed.mean()) < 4 * executed.std() / len(executed) ** 0.5
+    assert executed.std() == pytest.approx((2.0**2 + 1 / 12) ** 0.5, rel=0.06)
+
+
+def joined(text, env):
+    (condition,) = parse_conditions(text)
+    return condition.maker(lambda: env, (), np.ones(2))()
+
+
+@pytest.mark.parametrize("text", ["obs-noise:1+action-noise:1", "action-noise:1+obs-noise:1"])
+def test_observation_and_action_noise_of_one_condition_are_independent(text):
+    space, n = spaces.Box(-1e3, 1e3, (2,), np.float64), 4000
+    env = Counting(space, slope=0.0)
+    seen = np.array(steps(joined(text, env), np.zeros((n, 2))))
+    acted = np.clip(np.array(env.executed), -1e3, 1e3)
+    for lag in (0, 1):
+        for one in range(2):
+            for other in range(2):
+                r = np.corrcoef(seen[lag : n + lag, one], acted[:, other])[0, 1]
+                assert abs(r) < 4.5 / n**0.5
+
+
+def test_an_action_sticks_and_is_replaced_independently():
+    env, n = Counting(spaces.Discrete(100_000)), 8000
+    steps(joined("action-noise:0.25+sticky:0.25", env), range(n))
+    executed = np.array(env.executed)
+    # Noise comes last: what was repeated is seen where it was not replaced.
+    shares = {"as chosen": 0.75 * 0.75, "repeated": 0.25 * 0.75, "replaced": 0.25}
+    t = np.arange(n)
+    repeated = (executed < t) & (t - executed < 12)
+    assert near(np.mean(executed == t), shares["as chosen"], n)
+    assert near(np.mean(repeated), shares["repeated"], n)
+    assert near(np.mean((executed != t) & ~repeated), shares["replaced"], n)
+
+
+def test_each_condition_and_each_place_in_it_has_noise_of_its_own():
+    texts = ["obs-noise:1", "obs-noise:2", "obs-noise:1+delay:0", "delay:0+obs-noise:1", "obs-noise:1+env:slope=0"]
+    drawn = {}
+    for condition in parse_conditions(",".join(texts)):
+        size = dict(condition.wrappers)["obs-noise"]
+        seen = steps(condition.maker(lambda slope=0.0: Counting(slope=0.0), (), None)(), np.zeros((2000, 1)))
+        drawn[condition.name] = np.array(seen)[:, 0] / size
+    for name, one in drawn.items():
+        for other, noise in drawn.items():
+            if name != other:
+                assert abs(np.corrcoef(one, noise)[0, 1]) < 4.5 / len(one) ** 0.5
+    twice = steps(joined("obs-noise:1+obs-noise:1", Counting(slope=0.0)), np.zeros((4000, 1)))
+    assert np.std(twice) == pytest.approx(2**0.5, rel=0.05), "two of one kind add up as independent ones do"
+
+
+def test_however_a_condition_is_written_its_noise_is_the_same():
+    (one,), (other,) = parse_conditions("obs-noise:0.10"), parse_conditions(" obs-noise:1e-1")
+    assert one.key == other.key != parse_conditions("obs-noise:0.2")[0].key
 
 
 @pytest.mark.parametrize("text", ["obs-noise:0.5", "action-noise:0.5", "sticky:0.5"])
@@ -142,12 +249,6 @@ def test_the_policys_wrappers_see_what_the_condition_does():
     stacked = delay.maker(Counting, [{"name": "FrameStack", "kwargs": {"n_stack": 2}}])()
     seen = steps(stacked, np.zeros((3, 1)))
     assert [obs[[0, 2]].tolist() for obs in seen] == [[0, 0], [0, 0], [0, 1], [1, 2]]
-
-
-def test_a_recorder_keeps_no_more_than_it_is_told():
-    recorder = Recorder(Counting(), n_kept=3)
-    steps(recorder, np.zeros((9, 1)))
-    assert [int(obs[0]) for obs in recorder.seen] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -8,6 +9,7 @@ from policy_distill.cli import main
 from policy_distill.engines.onnx_engine import open_session
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import onnx as onnx_exporter
+from policy_distill.exporters import quantize
 from policy_distill.exporters.export import export
 from policy_distill.exporters.quantized_training import train_through_quantizer
 from policy_distill.exporters.table import load_exporter
@@ -92,20 +94,38 @@ def onnx_weights(path):
     return onnx.load(path).graph.initializer
 
 
-@pytest.mark.parametrize("kind", [KINDS[1], KINDS[5]], ids=name_of)
-def test_training_through_the_rounding_brings_the_network_nearer(kind):
-    student = make_student(kind)
-    plan = student.plan
-    obs, held = sample_observations(kind, 800), sample_observations(kind, 400, seed=1)
-    features, outputs = plan.featurizer(obs), student.network_outputs(obs)
+@pytest.mark.parametrize("kind", KINDS[:3], ids=name_of)
+def test_training_through_the_rounding_brings_a_network_nearer_to_what_it_should_compute(kind):
+    """From weights that are off by a third, so that the gain is many times what one seed or one kernel decides."""
+    for seed in range(3):
+        plan, rng = make_student(kind, seed).plan, np.random.default_rng(seed)
+        features = plan.featurizer(sample_observations(kind, 400, seed))
+        spoilt = {
+            name: array * rng.normal(1.0, 0.3, array.shape).astype(np.float32) for name, array in plan.tensors.items()
+        }
+        outputs = compile_quantized(plan, {})(features)
 
-    def error(layers):
-        difference = compile_quantized(plan, layers)(plan.featurizer(held)) - student.network_outputs(held)
-        return difference[:, : plan.n_modes].std()
+        def error(tensors, plan=plan, features=features, outputs=outputs):
+            difference = compile_quantized(plan, quantize_plan(plan, features, tensors))(features) - outputs
+            difference = difference[:, : plan.n_modes]
+            # A constant added to all logits changes nothing.
+            shift = difference.mean(axis=1, keepdims=True) if plan.family == "categorical" else 0.0
+            return (difference - shift).std()
 
-    plain = error(quantize_plan(plan, features))
-    trained = error(quantize_plan(plan, features, train_through_quantizer(plan, features, outputs, 800, 0)))
-    assert trained < 0.95 * plain
+        off = replace(plan, tensors=spoilt)
+        assert error(train_through_quantizer(off, features, outputs, 300, seed)) < 0.7 * error(spoilt)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_training_through_the_rounding_is_kept_only_where_it_agrees_better(seed, monkeypatch):
+    monkeypatch.setattr(quantize, "TRAINING_STEPS", 100)
+    student, obs = make_student(KINDS[0], seed), sample_observations(KINDS[0], 400, seed)
+    features, expected = student.plan.featurizer(obs), student.predict(obs, deterministic=True)[0]
+    differing = []
+    for method in ("int8", "int8-trained"):
+        outputs = compile_quantized(student.plan, quantize.quantize_student(student, obs, method, seed))(features)
+        differing.append(int((student.plan.actions(outputs) != expected).sum()))
+    assert differing[1] <= differing[0]
 
 
 def test_what_eight_bits_cost_is_reported_with_an_interval(tmp_path, capfd):

@@ -218,6 +218,93 @@ def test_a_student_of_a_useless_teacher_is_counted_and_ranks_nowhere(tmp_path):
     assert "undefined" in Elements(write_report(tmp_path).read_text()).words
 
 
+PROOF = {
+    "retention": {
+        "mean": 0.97,
+        "mean_low": 0.941,
+        "mean_ci95": [0.93, 1.0],
+        "iqm": 1.003,
+        "ci95": [1.0, 1.01],
+        "verdict": {
+            "outcome": "undecided",
+            "margin": 0.05,
+            "margin_return": 20.0,
+            "alpha": 0.05,
+            "floor": 1.2,
+            "n_episodes": 60,
+        },
+    },
+    "falls": {
+        "teacher": {"n": 1, "n_episodes": 60, "rate": 1 / 60, "rate_high": 0.0766},
+        "student": {"n": 3, "n_episodes": 60, "rate": 0.05, "rate_high": 0.1235},
+    },
+    "selection": {"return": 240.0, "retention": 0.95},
+}
+
+
+def proven(path, **parts):
+    """Write a run with a proof of today's form, and change parts of it."""
+    folder = write_run(path)
+    record = json.loads((folder / "evaluation.json").read_text())
+    (folder / "evaluation.json").write_text(json.dumps({**record, **PROOF, **parts}))
+    return folder
+
+
+def test_a_page_shows_the_mean_its_bound_the_falls_and_the_verdict_before_the_iqm(tmp_path):
+    words = Elements(write_report(proven(tmp_path / "run")).read_text()).words
+    page = " ".join(words)
+    assert "0.970 return kept, mean at least 0.941 (95%); 60 paired episodes" in page
+    assert "3 of 60 falls lost more than half of the gain; fewer than 12.3% do (95%)" in page
+    assert "not clear at a margin of 5% of its gain, 20 of the return" in page
+    assert "no episode is assumed to lose more than 1.20 gains" in page
+    assert "The teacher: 1 of 60 episodes lost more than half of the gain" in page
+    assert words.index("return kept, mean") < words.index("return kept, IQM")
+
+
+def test_a_folder_of_an_earlier_version_shows_what_it_knows(tmp_path):
+    folder = write_run(tmp_path / "run")
+    record = json.loads((folder / "evaluation.json").read_text())
+    verdict = {"outcome": "non-inferior", "margin": 0.05, "alpha": 0.05, "p_value": 0.0, "n_episodes": 60, "n_looks": 1}
+    record["retention"] = {
+        "iqm": 0.98,
+        "ci95": [0.97, 0.99],
+        "mean": 0.979,
+        "mean_ci95": [0.96, 1.0],
+        "verdict": verdict,
+    }
+    for name in ("falls", "selection", "scale"):
+        record.pop(name, None)
+    (folder / "evaluation.json").write_text(json.dumps(record))
+    page = " ".join(Elements(write_report(folder).read_text()).words)
+    assert "0.979 return kept, mean no bound; 60 paired episodes" in page
+    assert "non-inferior: as good as the teacher up to 5% of its gain (one-sided, 5%), 60 episodes" in page
+    assert "falls" not in page
+    assert "mlp:8" in " ".join(Elements(write_report(tmp_path).read_text()).words)
+
+
+def test_a_suite_lists_verdicts_and_falls_of_every_run(tmp_path):
+    falls = {"student": {"n": 0, "n_episodes": 60, "rate": 0.0, "rate_high": 0.0487}}
+    proven(tmp_path / "one")
+    proven(tmp_path / "other", falls=falls)
+    words = Elements(write_report(tmp_path).read_text()).words
+    assert "3 of 120; each seed under 12.3%" in words
+    assert "0 of 2" in words, "neither is non-inferior"
+    assert words.count("0.970, at least 0.941 (95%)") == 2
+    assert "0 of 60 episodes lost more than half of the gain; fewer than 4.9% do (95%)" in words
+
+
+def test_the_front_is_of_the_episodes_that_chose_and_not_of_the_proof():
+    rows = [
+        {"env": "a", "params": 1, "kept": 0.99, "chosen": 0.7},
+        {"env": "a", "params": 2, "kept": 0.97, "chosen": 0.98},
+        {"env": "a", "params": 3, "kept": 1.02, "chosen": 0.97},
+        # One without such a figure: all of its environment are compared by their proofs.
+        {"env": "b", "params": 1, "kept": 0.9, "chosen": None},
+        {"env": "b", "params": 2, "kept": 0.8, "chosen": 0.99},
+    ]
+    assert [(row["env"], row["params"]) for row in pareto(rows)] == [("a", 1), ("a", 2), ("b", 1)]
+
+
 def test_a_run_that_has_not_ended_has_a_page_too(tmp_path):
     folder = write_run(tmp_path / "begun")
     (folder / "evaluation.json").unlink()

@@ -113,7 +113,7 @@ def test_an_exported_student_with_other_than_plain_values_is_refused(change, tmp
 def test_an_environment_that_normalises_is_refused_since_the_student_does(tmp_path):
     student = make_policy(cartpole_teacher()).to_student({})
     vec_env = VecNormalize(DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]))
-    with pytest.raises(RequestError, match=r"student normalises them itself, found VecNormalize: hand over env\.venv"):
+    with pytest.raises(RequestError, match=r"student normalises itself, found a VecNormalize: hand over env\.venv"):
         student.to_sb3(vec_env)
     assert student.to_sb3(vec_env.venv) is not None
     vec_env.norm_obs = False

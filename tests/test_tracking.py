@@ -16,9 +16,10 @@ from policy_distill.loop import distill
 from policy_distill.tracking import wandb_run, wandb_start
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import METRICS
-from policy_distill.tracking.suite import track_suite
+from policy_distill.tracking.suite import Finished, best, track_suite
 from policy_distill.tracking.sync import offline_runs
 from policy_distill.tracking.table import FanOut, tracker_maker, with_jsonl
+from policy_distill.tracking.wandb_run import STUDENT_COLUMNS, student_row
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
 from tests.wandb_reader import read_run
@@ -210,9 +211,10 @@ def test_online_without_an_answer_goes_offline_within_a_bound(tmp_path, monkeypa
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(wandb_start, "INIT_SECONDS", 1)
-    began = time.monotonic()
+    assert wandb_start._patience("online") == 12
+    # A machine that is busy may take longer than users shall wait: what is asked here is what comes then.
+    monkeypatch.setattr(wandb_start, "_patience", lambda mode: 120)
     tracker = tracker_maker("online")(tmp_path, {})
-    assert time.monotonic() - began < 30
     assert tracker is not None
     tracker.log({"train/kl": 0.25}, 7)
     tracker.close()
@@ -425,25 +427,79 @@ def test_a_suite_is_one_run_with_the_table_of_its_students(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-def test_of_a_suites_training_seeds_the_best_by_its_lower_end_has_the_alias(tmp_path):
-    losses = {("mlp:8", 0): 0.05, ("mlp:8", 1): 0.01, ("mlp:8", 2): 0.2, ("mlp:4", 0): 0.3}
-    folders = []
-    for (student, seed), loss in losses.items():
-        folders.append(write_run(tmp_path / "suite" / f"{student}-{seed}", student=student, seed=seed, loss=loss))
-        (folders[-1] / "student.safetensors").write_bytes(f"{student} {seed}".encode())
-        tracker = tracker_maker("offline")(folders[-1], json.loads((folders[-1] / "config.json").read_text()))
-        tracker.artifact(folders[-1] / "student.safetensors", "student", {})
+def judged(folder, seed, student="mlp:8", chosen=None, **retention):
+    """Write a run whose selection kept the share `chosen`, and change what its proof says."""
+    write_run(folder, student=student, seed=seed)
+    record = json.loads((folder / "evaluation.json").read_text())
+    record["selection"] = None if chosen is None else {"return": 100.0, "retention": chosen}
+    record["retention"] |= retention
+    (folder / "evaluation.json").write_text(json.dumps(record))
+    (folder / "student.safetensors").write_bytes(f"{student} {seed}".encode())
+    return folder
+
+
+def test_of_a_suites_training_seeds_the_best_by_its_selection_has_the_alias(tmp_path):
+    suite = tmp_path / "suite"
+    chosen = {("mlp:8", 0): 0.95, ("mlp:8", 1): 0.99, ("mlp:8", 2): 0.8, ("mlp:4", 0): 0.7}
+    # The proof, on other episodes, would have put the third of them first.
+    folders = [
+        judged(suite / f"{student}-{seed}", seed, student, figure, mean=0.9 + seed / 10, iqm=1.0 + seed / 10)
+        for (student, seed), figure in chosen.items()
+    ]
+    for folder in folders:
+        tracker = tracker_maker("offline")(folder, json.loads((folder / "config.json").read_text()))
+        tracker.artifact(folder / "student.safetensors", "student", {})
         tracker.close()
-    unproved = write_run(tmp_path / "suite" / "unproved", student="linear:1")
+    unproved = write_run(suite / "unproved", student="linear:1")
     (unproved / "evaluation.json").write_text('{"retention": null}')
-    track_suite("offline", tmp_path / "suite", [*folders, unproved])
+    track_suite("offline", suite, [*folders, unproved])
     logged = [artifact for folder in folders for artifact in read_run(folder / "wandb")["artifacts"]]
-    given = [a for a in read_run(tmp_path / "suite" / "wandb")["artifacts"] if a.type == "student"]
+    given = [a for a in read_run(suite / "wandb")["artifacts"] if a.type == "student"]
     assert [list(artifact.aliases) for artifact in logged] == [["latest"]] * 4
     # W&B adds the other one itself.
     assert [sorted(artifact.aliases) for artifact in given] == [["best", "latest"]] * 2
     # The same name and digest: W&B adds the alias to that version.
     assert {(a.name, a.digest) for a in given} == {(logged[i].name, logged[i].digest) for i in (1, 3)}
+    assert all("verdict" in json.loads(a.metadata)["retention"] for a in given)
+
+
+def finished(folder):
+    return Finished(folder, *(json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json")))
+
+
+def test_a_worse_student_of_a_useless_teacher_is_never_the_best(tmp_path):
+    undefined = {"outcome": "undefined", "margin": 0.05, "alpha": 0.05, "n_episodes": 60, "n_looks": 1}
+    flipped = judged(tmp_path / "0", 0, chosen=2.0, iqm=2.006, mean=1.9, ci95=[1.9, 2.1], verdict=undefined)
+    assert best([finished(flipped)]) == []
+    sound = judged(tmp_path / "1", 1, chosen=0.9)
+    assert [run.path for run in best([finished(flipped), finished(sound)])] == [sound]
+
+
+def test_where_no_selection_was_kept_the_verdict_decides_before_the_numbers_and_never_the_iqm(tmp_path):
+    falls = {"outcome": "inferior", "margin": 0.05, "alpha": 0.05, "n_episodes": 60, "n_looks": 1}
+    falling = judged(tmp_path / "0", 0, iqm=1.2, ci95=[1.1, 1.3], mean=0.8, verdict=falls)
+    holding = judged(tmp_path / "1", 1, iqm=0.99, ci95=[0.97, 1.0], mean=0.98)
+    assert [run.path for run in best([finished(falling), finished(holding)])] == [holding]
+
+
+def test_of_equal_seeds_the_first_has_the_alias_whatever_their_proofs_say(tmp_path):
+    runs = [finished(judged(tmp_path / str(seed), seed, chosen=1.0, mean=0.9 + seed / 10)) for seed in range(2)]
+    assert best(runs) == runs[:1]
+
+
+def test_a_row_of_the_table_of_students_has_the_mean_its_bound_the_verdict_and_the_falls():
+    verdict = {"outcome": "undecided", "margin": 0.05, "alpha": 0.05}
+    record = {
+        "student": {"n_params": 10, "n_bytes": 40, "mean": 470.0},
+        "compression": {"params": 5.0},
+        "retention": {"mean": 0.97, "mean_low": 0.92, "iqm": 1.0, "ci95": [1.0, 1.0], "verdict": verdict},
+        "falls": {"student": {"n": 3, "n_episodes": 100, "rate": 0.03, "rate_high": 0.0757}},
+        "selection": {"return": 480.0, "retention": 0.99},
+    }
+    row = student_row({"env_id": "CartPole-v1", "student": "mlp:1", "config": {"seed": 4}}, record)
+    line = "3 of 100 episodes lost more than half of the gain; fewer than 7.6% do (95%)"
+    expected = ("CartPole-v1", "mlp:1", 4, 10, 40, 5.0, 0.97, 0.92, "undecided", line, 0.99, 1.0, 470.0)
+    assert dict(zip(STUDENT_COLUMNS, row, strict=True)) == dict(zip(STUDENT_COLUMNS, expected, strict=True))
 
 
 def test_a_tracker_of_ones_own_needs_no_more_than_log(tmp_path):

@@ -241,8 +241,8 @@ def test_a_gain_that_is_barely_clear_has_a_range():
     rng = np.random.default_rng(8)
     teacher, random = rng.normal(0, 1, 50), np.zeros(50)
     teacher = (teacher - teacher.mean()) / teacher.std(ddof=1)
-    # 2 standard errors, then 10.
-    for gain, kind in ((2, "range"), (10, "interval")):
+    # In standard errors.
+    for gain, kind in ((2, "undefined"), (2.6, "range"), (10, "interval")):
         shifted = teacher + gain / math.sqrt(50)
         students = shifted + rng.normal(size=(3, 50))
         assert across_seeds([group((students, shifted, random))]).kind == kind

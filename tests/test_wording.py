@@ -44,7 +44,12 @@ def test_a_student_that_is_not_smaller_is_said_to_be_that(teacher, student, text
 
 
 def test_every_outcome_that_leaves_something_to_do_names_it():
-    assert "--timesteps" in next_step("inferior") and "--student" in next_step("inferior")
-    assert "--until-certain" in next_step("undecided") and "--max-episodes" in next_step("undecided")
-    assert next_step("undefined")
-    assert next_step("non-inferior") == ""
+    assert "--timesteps" in next_step({"outcome": "inferior"}) and "--student" in next_step({"outcome": "inferior"})
+    assert "--until-certain" in next_step({"outcome": "undecided"}) and "--max-episodes" in next_step(
+        {"outcome": "undecided"}
+    )
+    assert next_step({"outcome": "undefined"})
+    assert next_step({"outcome": "non-inferior"}) == ""
+    assert next_step({"outcome": "undecided", "beyond": {"episode": 3, "loss": 2.0}}) == "", (
+        "the verdict says it itself"
+    )

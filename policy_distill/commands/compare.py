@@ -48,11 +48,18 @@ class Compare:
     """Run batches until the verdict is clear or --max-episodes are run; verdict and bound hold at every stop."""
     max_episodes: int = 1000
     """Episodes at most with --until-certain."""
+    stochastic: bool = False
+    """Teacher and student act by sampling; by themselves by the modes of their distributions."""
+    sampled_teacher: bool = True
+    """Run the teacher by sampling too, beside its mode, on 100 of the episodes at most, and say where that is better;
+    those without a distribution of their own (DQN, TD3, ...) are left out by themselves."""
     perturb: str | None = None
     """Conditions to compare under too, such as
-    obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. Noise is in units of the observation's own
-    spread, or of half the action range (of discrete actions: the share replaced); delay is steps that observations are
-    late; + joins several into one condition."""
+    obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. obs-noise: Gaussian, in units of each
+    component's spread over 20 episodes of the teacher and 20 of a random policy. action-noise: Gaussian, in units of
+    half the action range; of discrete actions, the share that is replaced by another one, each other one as likely.
+    sticky: the chance that the last executed action is executed again. delay: steps that observations are late. + joins
+    several into one condition, the first nearest to the environment; each draws noise of its own."""
     out: Path | None = None
     """Folder for comparison.json, what --json prints; in the student's own run folder, report.html shows the
     perturbations too."""
@@ -117,7 +124,7 @@ class Compare:
             found = under["none"]
         else:
             found = self._plain(teacher, student, env, seed)
-        record = comparison_record(found)
+        record = {**comparison_record(found), "deterministic": not self.stochastic}
         if isinstance(teacher, Teacher) and isinstance(student, Student):
             fidelity = fidelity_on_own_states(teacher, student, env, self.seed or 0)
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
@@ -134,9 +141,15 @@ class Compare:
         if self.until_certain:
             cap, batch = self.max_episodes, self.episodes
         limits: dict[str, Any] = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
-        plan = ProofPlan(cap, seed, batch, margin=self.margin, **limits)
-        with Progress(3 * cap + 2 * plan.n_scale, description="episodes", enabled=not self.json) as bar:
+        plan = ProofPlan(cap, seed, batch, margin=self.margin, **limits, **self._acting())
+        with Progress(plan.n_played, description="episodes", enabled=not self.json) as bar:
             return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
+
+    def _acting(self) -> dict[str, Any]:
+        """Return how teacher and student act, as `ProofPlan` takes it."""
+        from policy_distill.proof_plan import N_SAMPLED
+
+        return {"stochastic": self.stochastic, "n_sampled": N_SAMPLED if self.sampled_teacher else 0}
 
     def _perturbed(self, teacher: Any, student: Any, env: str, seed: int) -> dict[str, Any]:
         from policy_distill.perturb import parse_conditions
@@ -155,6 +168,7 @@ class Compare:
                 seed,
                 margin=self.margin,
                 worst_loss=self.worst_loss,
+                **self._acting(),
                 on_condition=lambda _: bar.update(next(n_done), {}),
                 max_episode_steps=self.max_episode_steps,
             )

@@ -5,16 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.commands.output import interval_text, table
+from policy_distill.headline import headline, verdict_words
+from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.wording import digits, next_step
-
-PERTURBED = (
-    "condition",
-    "teacher, IQM [95%]",
-    "student, IQM [95%]",
-    "retention, IQM [95%]",
-    "worst 5%: teacher",
-    "student",
-)
+from policy_distill.words import said_beside
 
 
 def comparison_record(found: Any) -> dict[str, Any]:
@@ -29,6 +23,7 @@ def comparison_record(found: Any) -> dict[str, Any]:
         "retention": found.retention.to_json(),
         "verdict": found.retention.verdict.to_json(),
         "falls": found.retention.falls_json(),
+        **({"teacher_sampled": found.teacher_sampled.to_json()} if found.teacher_sampled else {}),
         "scale": found.scale.to_json(),
     }
 
@@ -42,23 +37,15 @@ def aggregated(found: list[Any]) -> Any:
     return across_seeds([SeedGroup(found[0].teacher.env_id, tuple(PairedReturns(*one) for one in returns))])
 
 
-def verdict_text(verdict: dict[str, Any]) -> str:
-    """Return a verdict in a sentence."""
-    margin, n_episodes = f"{verdict['margin']:.0%}", verdict["n_episodes"]
-    words = {
-        "non-inferior": f"as good as the teacher up to {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
-        "inferior": f"worse than the teacher by more than {margin} of its gain (one-sided, {verdict['alpha']:.0%})",
-        "undecided": f"not clear at a margin of {margin}",
-        "undefined": "the teacher's mean return is not clearly above random's",
-    }
-    looks = f" in {verdict['n_looks']} looks" if verdict["n_looks"] > 1 else ""
-    return f"{verdict['outcome']}: {words[verdict['outcome']]}, {n_episodes} episodes{looks}"
-
-
-def verdict_rows(verdict: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the row of a verdict, and what to do next where there is something."""
-    step = next_step(verdict["outcome"])
-    return [("verdict", verdict_text(verdict)), *([("next", step)] if step else [])]
+def proof_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a proof says, in the order in which it is read: the mean and its bound, falls, verdict, the IQM."""
+    first, verdict = headline(record), record["retention"]["verdict"]
+    lines = [("retention, mean", first.text()), ("falls", first.falls), ("falls of the teacher", first.teacher_falls)]
+    lines += [("verdict", verdict_words(verdict, record.get("seed"))), ("next", next_step(verdict) or None)]
+    if first.iqm is not None:
+        # Without its interval: falls that were not seen do not widen it.
+        lines += [("retention, IQM", f"{first.iqm:.3f}")]
+    return [*((name, text) for name, text in lines if text is not None), *said_beside(record)]
 
 
 def tables(record: dict[str, Any]) -> list[str]:
@@ -74,10 +61,7 @@ def tables(record: dict[str, Any]) -> list[str]:
         )
         for name in ("teacher", "student", "random")
     ]
-    lines = [
-        ("retention, IQM [95%]", interval_text(record["retention"], 3)),
-        *verdict_rows(record["verdict"]),
-    ]
+    lines = proof_lines(record)
     if "agreement" in record:
         for name in ("agreement", "kl"):
             lines.append((name, "undefined" if record[name] is None else f"{record[name]:.4f}"))
@@ -93,15 +77,4 @@ def tables(record: dict[str, Any]) -> list[str]:
 
 def perturbation_rows(records: dict[str, dict[str, Any]]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     """Return the rows and the header of the table of perturbations."""
-    rows: list[tuple[str, ...]] = [
-        (
-            name,
-            interval_text(one["teacher"]),
-            interval_text(one["student"]),
-            interval_text(one["retention"], 3),
-            digits(one["teacher"]["worst5"]),
-            digits(one["student"]["worst5"]),
-        )
-        for name, one in records.items()
-    ]
-    return rows, PERTURBED
+    return perturbed_rows(records), HEADER

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from policy_distill.answers import answer
-from policy_distill.commands.comparison_tables import verdict_rows
+from policy_distill.commands.comparison_tables import proof_lines
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
@@ -137,13 +137,11 @@ def summary(
         (name, interval_text(record[name]) if "iqm" in record[name] else "not measured", *_sizes(record[name]))
         for name in ("teacher", "student", "random")
     ]
-    kept = interval_text(record["retention"], 3) if record["retention"] else "not measured"
     worst = ", ".join(
         f"{name} {digits(record[name]['worst5'])}" for name in ("teacher", "student") if "iqm" in record[name]
     )
     lines: list[tuple[Any, ...]] = [
-        ("retention [95%]", kept),
-        *(verdict_rows(record["retention"]["verdict"]) if record["retention"] else []),
+        *(proof_lines(record) if record["retention"] else [("retention", "not measured")]),
         *([("worst 5%", worst)] if worst else []),
         ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
         ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),

@@ -31,7 +31,8 @@ class Evaluate:
     seed: int = 0
     """Episode i starts from reset(seed=SEED + i)."""
     stochastic: bool = False
-    """Sample actions instead of acting by the mode."""
+    """Sample actions instead of acting by the mode, from generators of --seed: the same seed, the same returns. gSDE's
+    noise lasts an episode. DQN, QR-DQN, TD3, DDPG and ARS act alike either way, as in SB3."""
     vecnormalize: Path | None = None
     """Observation statistics of a teacher, where they do not lie with its zip; none for a teacher without."""
     trust: bool = False

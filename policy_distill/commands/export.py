@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from policy_distill.commands.output import Output, interval_text
+from policy_distill.headline import headline
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def _rows(record: dict[str, Any]) -> Any:
         yield ("agreement with the float student", f"{loss['agreement']:.2%}")
         yield ("bytes, int8 and float", f"{loss['bytes']:,} and {loss['float_bytes']:,}")
         if loss["return_kept"] is not None:
+            yield ("return kept, mean", headline({"retention": loss["return_kept"]}).text())
             yield ("return kept, IQM [95%]", interval_text(loss["return_kept"], 3))
         if loss["agreement"] < 0.99 and loss["method"] == "int8":
             yield ("next", "try --quantize int8-trained")

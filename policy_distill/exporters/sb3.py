@@ -54,7 +54,7 @@ def to_sb3(student: Student, env: Any) -> PPO:
     normalizer = normalization_of(env)
     if normalizer is not None and normalizer.norm_obs:
         raise RequestError(
-            "expected an environment of raw observations, since it normalises them itself, found VecNormalize: "
+            "expected an environment of raw observations, which the student normalises itself, found a VecNormalize: "
             "hand over env.venv, or set env.norm_obs = False"
         )
     dense = [(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]) for layer in _of(plan, "linear")]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from policy_distill.headline import headline
 from policy_distill.report.marks import RANDOM, STUDENT, TEACHER, ZOOM, Chart, layered, number, single, tooltip, who
 from policy_distill.report.phases import phases
 from policy_distill.report.read_run import MAX_EPISODES, Run, thinned
@@ -21,13 +22,12 @@ def run_charts(run: Run) -> list[Chart]:
 
 def retention_interval(run: Run) -> Chart | None:
     """Draw the retention's interval against the bar that the verdict sets."""
-    kept = run.evaluation.get("retention") or {}
-    if kept.get("iqm") is None:
+    kept, first = run.evaluation.get("retention") or {}, headline(run.evaluation)
+    if first.mean is None:
         return None
     rows = []
-    for name, key in (("IQM", ""), ("mean", "mean_")):
-        value = kept.get("iqm" if not key else "mean")
-        low, high = kept.get(f"{key}ci95") or (None, None)
+    for name, value, key in (("mean", first.mean, "mean_ci95"), ("IQM", first.iqm, "ci95")):
+        low, high = kept.get(key) or (None, None)
         if value is not None:
             rows.append({"what": name, "kept": value, "low": low, "high": high})
     margin = (kept.get("verdict") or {}).get("margin", 0.05)

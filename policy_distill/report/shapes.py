@@ -48,8 +48,15 @@ RETENTION = {
     "ci95": INTERVAL,
     "mean": NUMBER,
     "mean_ci95": INTERVAL,
-    "verdict": {"outcome": TEXT, "margin": NUMBER},
+    "mean_low": NUMBER,
+    "verdict": {
+        "outcome": TEXT,
+        **{name: NUMBER for name in ("margin", "margin_return", "alpha", "floor", "n_episodes", "n_looks")},
+        "beyond": {"episode": NUMBER, "loss": NUMBER},
+    },
 }
+SAMPLED = {**POLICY, "n_episodes": NUMBER, "wall_seconds": NUMBER, "difference": {"mean": NUMBER, "low": NUMBER}}
+FALLS = {who: {name: NUMBER for name in ("n", "n_episodes", "rate", "rate_high")} for who in ("teacher", "student")}
 COSTS = {name: NUMBER for name in ("seed", "n_episodes", "agreement", "kl", "env_steps", "wall_seconds")}
 
 CONFIG = {"env_id": TEXT, "student": TEXT, "teacher": {}, "config": {}}
@@ -57,10 +64,13 @@ EVALUATION = {
     **COSTS,
     **{name: POLICY for name in ("teacher", "student", "random")},
     "retention": RETENTION,
+    "falls": FALLS,
+    "teacher_sampled": SAMPLED,
+    "selection": {"return": NUMBER, "retention": NUMBER},
     "compression": {"params": NUMBER, "bytes": NUMBER},
     "episodes": {name: NUMBERS for name in ("teacher", "student", "random")},
 }
-COMPARISON = {"teacher": POLICY, "student": POLICY, "random": POLICY, "retention": RETENTION}
+COMPARISON = {"teacher": POLICY, "student": POLICY, "random": POLICY, "retention": RETENTION, "falls": FALLS}
 
 
 def read_object(path: Path, shape: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.headline import headline
 from policy_distill.paired_returns import PairedReturns
 from policy_distill.report.grouping import grouped, is_defined
 from policy_distill.report.marks import RANDOM, TEACHER, Chart, layered, number, tooltip
@@ -29,6 +30,25 @@ class Cell:
     runs: list[Run]
     retention: AcrossSeeds | None
     """Over the training seeds, without those where it is undefined; None where there is no other."""
+
+    @property
+    def outcomes(self) -> list[str | None]:
+        """The verdict of each run."""
+        return [headline(run.evaluation).outcome for run in self.runs]
+
+    @property
+    def falls(self) -> str:
+        """Falls in all the proofs, and the highest rate that one of them leaves open; empty where one has no count."""
+        found = [(run.evaluation.get("falls") or {}).get("student") or {} for run in self.runs]
+        if not all({"n", "n_episodes", "rate_high"} <= set(one) for one in found):
+            return ""
+        n, n_episodes = (sum(one[key] for one in found) for key in ("n", "n_episodes"))
+        return f"{n} of {n_episodes}; each seed under {max(one['rate_high'] for one in found):.1%}"
+
+    def rank(self) -> float | None:
+        """Return the mean over the runs of what they kept on the episodes that chose them; None where one has none."""
+        chosen = [headline(run.evaluation).chosen_by for run in self.runs]
+        return None if None in chosen else float(np.mean(chosen))  # type: ignore[arg-type]
 
     def mean(self, *path: str) -> float | None:
         """Return the mean over the runs of a number in their evaluations; None where one lacks it."""
@@ -55,10 +75,18 @@ def suite_charts(found: list[Cell]) -> list[Chart]:
 
 
 def pareto(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows that no other of the same environment beats in both size and return kept."""
+    """Return the rows that no other of the same environment beats in both size and return kept.
+
+    Kept where they were chosen, and not in the proof, wherever all of an environment have such a figure.
+    """
+    by_proof = {row["env"] for row in rows if row.get("chosen") is None}
+
+    def rank(row: dict[str, Any]) -> float:
+        return float(row["kept"] if row["env"] in by_proof else row["chosen"])
+
     best: list[dict[str, Any]] = []
-    for row in sorted(rows, key=lambda row: (row["env"], row["params"], -row["kept"])):
-        if not best or best[-1]["env"] != row["env"] or row["kept"] > best[-1]["kept"]:
+    for row in sorted(rows, key=lambda row: (row["env"], row["params"], -rank(row))):
+        if not best or best[-1]["env"] != row["env"] or rank(row) > rank(best[-1]):
             best.append(row)
     return best
 
@@ -71,10 +99,16 @@ def _pareto(rows: list[dict[str, Any]]) -> Chart:
         {"data": {"values": pareto(rows)}, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": place},
         {
             "mark": {"type": "circle", "size": 90, "opacity": 0.9},
-            "encoding": {**place, "tooltip": tooltip("env", "student", "params", "kept", "low", "high", "seeds")},
+            "encoding": {
+                **place,
+                "tooltip": tooltip("env", "student", "params", "kept", "chosen", "low", "high", "seeds"),
+            },
         },
     ]
-    note = "Each dot is a student, over its training seeds; the line is the front: nothing smaller keeps as much."
+    note = (
+        "Each dot is a student: what it kept in the proof, the mean over its training seeds. The line is the front by "
+        "the episodes that chose them: nothing smaller kept as much there."
+    )
     return Chart("Return kept against size", note, layered(layers, rows, height=340, zoom=True))
 
 
@@ -132,6 +166,7 @@ def _row(cell: Cell) -> dict[str, Any]:
         "low": low,
         "high": high,
         "span": cell.retention.kind,
+        "chosen": cell.rank(),
         "seeds": cell.retention.n_runs,
     }
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy_distill.headline import headline
 from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
+from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
 from policy_distill.wording import digits, times_fewer
@@ -22,8 +24,11 @@ def returns(evaluation: dict[str, Any]) -> Table:
     """Return the table of returns and sizes."""
     header = ("policy", "mean", "std", "median", "IQM", "95%", "worst 5%", "parameters", "bytes")
     rows = []
-    for name in ("teacher", "student", "random"):
-        one = evaluation.get(name, {})
+    names = {"teacher": "teacher", "teacher_sampled": "teacher by sampling", "student": "student", "random": "random"}
+    for who, name in names.items():
+        one = evaluation.get(who, {})
+        if who == "teacher_sampled" and not one:
+            continue
         low, high = one.get("ci95", (None, None))
         bounds = "" if low is None else f"{digits(low)} to {digits(high)}"
         numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
@@ -33,21 +38,12 @@ def returns(evaluation: dict[str, Any]) -> Table:
 
 def perturbed(records: dict[str, Any]) -> Table:
     """Return the table of perturbations."""
-    header = ("condition", "teacher, IQM", "student, IQM", "retention, IQM", "95%", "worst 5%: teacher", "student")
-    rows = []
-    for name, one in records.items():
-        kept = one.get("retention", {})
-        low, high = kept.get("ci95", (None, None))
-        bounds = "" if low is None else f"{low:.3f} to {high:.3f}"
-        numbers = (kept["iqm"], bounds) if "iqm" in kept else ("undefined", "")
-        iqms, worsts = ([one.get(who, {}).get(key, "") for who in ("teacher", "student")] for key in ("iqm", "worst5"))
-        rows.append((name, *iqms, *numbers, *worsts))
-    return Table("Under perturbations", header, rows)
+    return Table("Under perturbations", HEADER, perturbed_rows(records))
 
 
 def students(found: list[Cell]) -> Table:
     """Return the table of a suite's students, over their training seeds."""
-    header = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "parameters", "x fewer")
+    header = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "non-inferior", "falls")
     rows = []
     for cell in found[:MAX_LISTED]:
         kept = cell.retention
@@ -55,8 +51,9 @@ def students(found: list[Cell]) -> Table:
         sizes = [cell.mean("student", "n_params"), times_fewer(cell.mean("compression", "params"))]
         costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
         known = ("" if x is None else x for x in sizes + costs)
-        rows.append((cell.env_id, cell.teacher, cell.student, _seeds(cell), *numbers, *known))
-    return Table("Students", (*header, "steps", "s"), rows)
+        proof = (f"{cell.outcomes.count('non-inferior')} of {len(cell.runs)}", cell.falls)
+        rows.append((cell.env_id, cell.teacher, cell.student, _seeds(cell), *numbers, *proof, *known))
+    return Table("Students", (*header, "parameters", "x fewer", "steps", "s"), rows)
 
 
 def _seeds(cell: Cell) -> str:
@@ -69,12 +66,13 @@ def runs_table(folder: Path, runs: list[Run]) -> Table:
     """Return the table of a suite's runs, each with a link to its page."""
     rows, links = [], []
     for run in runs[:MAX_LISTED]:
-        kept = (run.evaluation.get("retention") or {}).get("iqm")
-        rows.append(
-            (os.path.relpath(run.path, folder), run.env_id, run.student, run.seed, "" if kept is None else kept)
-        )
+        first = headline(run.evaluation)
+        kept = first.text() if run.evaluation.get("retention") else ""
+        proof = (kept, first.outcome or "", first.falls or "")
+        rows.append((os.path.relpath(run.path, folder), run.env_id, run.student, run.seed, *proof))
         links.append(quote(f"{Path(os.path.relpath(run.path, folder)).as_posix()}/report.html"))
-    return Table("Runs", ("run", "environment", "student", "seed", "retention"), rows, folded=True, links=links)
+    header = ("run", "environment", "student", "seed", "retention, mean", "verdict", "falls")
+    return Table("Runs", header, rows, folded=True, links=links)
 
 
 def unreadable_table(folder: Path, unreadable: list[Unreadable]) -> Table:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
+from policy_distill.headline import headline, verdict_words
 from policy_distill.report.charts import run_charts
 from policy_distill.report.grouping import left_out
 from policy_distill.report.page import Page, Table, render
@@ -19,10 +20,11 @@ from policy_distill.report.tables import flat, perturbed, provenance, returns, r
 from policy_distill.student_file import write_atomically
 from policy_distill.training_seeds import AcrossSeeds
 from policy_distill.wording import next_step, times, times_fewer
+from policy_distill.words import pairing, sampled_warning
 
 LOG = logging.getLogger("policy_distill")
 
-UNDEFINED = "the teacher's returns are not told apart from random ones"
+UNDEFINED = "the teacher's returns are not clearly above random ones"
 VERDICTS = {"non-inferior": "good", "inferior": "bad"}
 
 
@@ -71,7 +73,8 @@ def try_report(folder: Path) -> None:
 def run_page(run: Run) -> Page:
     """Return the page of one run."""
     evaluation = run.evaluation
-    notes = _notes(evaluation)
+    notes = _proof_notes(evaluation) if evaluation else ["This run has not ended: what it measured so far."]
+    notes += [f"{text[0].upper()}{text[1:]}." for text in (sampled_warning(evaluation), pairing(evaluation)) if text]
     return Page(
         title=f"{run.env_id}: {run.student}",
         subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
@@ -125,11 +128,13 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
     )
 
 
-def _notes(evaluation: dict[str, Any]) -> list[str]:
-    if not evaluation:
-        return ["This run has not ended: what it measured so far."]
-    step = next_step(_outcome(evaluation) or "")
-    return [f"Next: {step}."] if step else []
+def _proof_notes(evaluation: dict[str, Any]) -> list[str]:
+    """Return the verdict in words, what to do next, and the teacher's falls: a student is not to blame for those."""
+    verdict = (evaluation.get("retention") or {}).get("verdict") or {}
+    known = {"outcome", "margin", "alpha", "n_episodes"} <= set(verdict)
+    falls, step = headline(evaluation).teacher_falls, next_step(verdict)
+    words = [verdict_words(verdict, evaluation.get("seed"))] if known else []
+    return [*words, *([f"Next: {step}."] if step else []), *([f"The teacher: {falls}"] if falls else [])]
 
 
 def _outcome(evaluation: dict[str, Any]) -> str | None:
@@ -144,8 +149,8 @@ def _badge(evaluation: dict[str, Any]) -> tuple[str, str] | None:
 def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     if not evaluation:
         return []
-    kept, student = evaluation.get("retention") or {}, evaluation.get("student", {})
-    found = [_kept_figure(kept, f"{evaluation.get('n_episodes')} paired episodes")] if kept else []
+    student = evaluation.get("student", {})
+    found = _proof_figures(evaluation) if evaluation.get("retention") else []
     ratio = (evaluation.get("compression") or {}).get("params")
     if ratio is not None:
         found.append(_size_figure(ratio, student.get("n_params", 0)))
@@ -176,9 +181,16 @@ def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
     return (times_fewer(ratio), "parameters", f"{what}; the student has {n_params:,}")
 
 
-def _kept_figure(kept: dict[str, Any], how: str) -> tuple[str, str, str]:
-    if kept.get("iqm") is None or (kept.get("verdict") or {}).get("outcome") == "undefined":
-        return ("undefined", "return kept", UNDEFINED)
-    low, high = kept.get("ci95", (None, None))
-    bounds = "no interval" if low is None else f"95%: [{low:.3f}, {high:.3f}]"
-    return (f"{kept['iqm']:.3f}", "return kept, IQM", f"{bounds}; {how}")
+def _proof_figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the mean retention, the falls, and the IQM after them."""
+    first, n_episodes = headline(evaluation), f"{evaluation.get('n_episodes')} paired episodes"
+    if first.mean is None:
+        return [("undefined", "return kept", UNDEFINED)]
+    bound = "no bound" if first.low is None else f"at least {first.low:.3f} (95%)"
+    found = [(f"{first.mean:.3f}", "return kept, mean", f"{bound}; {n_episodes}")]
+    if first.falls is not None:
+        count, _, rest = first.falls.partition(" episodes ")
+        found.append((count, "falls", rest))
+    if first.iqm is not None:
+        found.append((f"{first.iqm:.3f}", "return kept, IQM", "without the best and the worst quarter"))
+    return found

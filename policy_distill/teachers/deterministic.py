@@ -12,10 +12,16 @@ from policy_distill.teachers.network import NetworkTeacher, box_map, family_of
 from policy_distill.teachers.observing import Normalizers
 
 
+class GreedyTeacher(NetworkTeacher):
+    """A policy that acts alike, asked for its mode or for a sample."""
+
+    samples = False
+
+
 def make_deterministic(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for a TD3 or DDPG policy: the actor's action in [-1, 1]."""
     space = policy.action_space
-    return NetworkTeacher(
+    return GreedyTeacher(
         policy,
         normalizer,
         provenance,
@@ -29,7 +35,7 @@ def make_deterministic(policy: Any, normalizer: Normalizers, provenance: dict[st
 def make_ars(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for an ARS policy, linear or not; with discrete actions its outputs serve as logits."""
     family, action_map = family_of(policy, Deterministic)
-    return NetworkTeacher(
+    return GreedyTeacher(
         policy,
         normalizer,
         provenance,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from torch.nn.functional import log_softmax
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Teacher
 from policy_distill.masks import takes_masks
+from policy_distill.sampling import has_distribution
 
 FORBIDDEN = -1e8
 """Logit of an action that a mask rules out, as sb3-contrib has it."""
@@ -66,22 +68,30 @@ class EnsembleTeacher:
             "members": [teacher.provenance for teacher in teachers],
         }
 
-    def calibrate(self, obs: Any) -> None:
-        """Calibrate the members that need it."""
-        for teacher in self.teachers:
-            if hasattr(teacher, "calibrate"):
-                teacher.calibrate(obs)
+    @property
+    def samples(self) -> bool:
+        """True where every member has a distribution of its own to sample from."""
+        return all(has_distribution(teacher) for teacher in self.teachers)
+
+    def calibrated(self, obs: Any) -> EnsembleTeacher:
+        """Return a copy whose members are calibrated where they need it; see `ValueTeacher.calibrated`."""
+        return self._with([getattr(one, "calibrated", lambda _, one=one: one)(obs) for one in self.teachers])
+
+    def with_calibration(self, values: list[Any]) -> EnsembleTeacher:
+        """Return a copy whose members have these calibrations, None for those that need none."""
+        pairs = zip(self.teachers, values, strict=True)
+        return self._with([one if value is None else one.with_calibration(value) for one, value in pairs])  # type: ignore[attr-defined]
 
     @property
     def calibration(self) -> list[Any]:
         """The members' calibrations as JSON values, for a checkpoint."""
         return [getattr(teacher, "calibration", None) for teacher in self.teachers]
 
-    @calibration.setter
-    def calibration(self, values: list[Any]) -> None:
-        for teacher, value in zip(self.teachers, values, strict=True):
-            if value is not None:
-                teacher.calibration = value  # type: ignore[attr-defined]
+    def _with(self, teachers: list[Teacher]) -> EnsembleTeacher:
+        one = copy.copy(self)
+        one.teachers = teachers
+        one.provenance = {**self.provenance, "members": [teacher.provenance for teacher in teachers]}
+        return one
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
@@ -117,7 +127,8 @@ class EnsembleTeacher:
         masks = None if action_masks is None else np.asarray(action_masks).reshape(1, count, -1)
         params, state = self.label(one_step, starts[None], state, masks)
         family = self.family
-        chosen = family.mode(params[0]) if deterministic else family.sample(params[0], torch.default_generator)
+        greedy = deterministic or not self.samples
+        chosen = family.mode(params[0]) if greedy else family.sample(params[0], torch.default_generator)
         actions = self.action_map.execute(chosen.numpy())
         return (actions[0] if single else actions), state
 

@@ -29,7 +29,8 @@ def teacher_of_model(model: BaseAlgorithm, request: Request) -> Teacher:
     statistics = _statistics(request, model.get_vec_normalize_env())
     if statistics is None and not request.declines_statistics:
         check_model(model)
-    return _make(model.policy, algorithm, statistics, request, wrappers=_stack_around(model.get_env(), statistics))
+    wrappers, origin = _stack_around(model.get_env(), statistics), {"seed": model.seed}
+    return _make(model.policy, algorithm, statistics, request, wrappers=wrappers, origin=origin)
 
 
 def _stack_around(env: Any, statistics: Any) -> list[WrapperSpec]:

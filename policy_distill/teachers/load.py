@@ -14,9 +14,9 @@ from policy_distill.device import check_device
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
+from policy_distill.generators import global_generators_kept
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.ensemble import EnsembleTeacher
-from policy_distill.teachers.generators import global_generators_kept
 from policy_distill.teachers.live import teacher_of_model, teacher_of_policy
 from policy_distill.teachers.request import Request
 from policy_distill.teachers.saved import teacher_of_file
@@ -65,7 +65,7 @@ def load_teacher(
     request = Request(env, algo, vecnormalize, trust, device, wrappers, env_kwargs)
     teacher = _open(source, request)
     if temperature is not None:
-        _fix_temperature(teacher, temperature)
+        teacher = _with_temperature(teacher, temperature)
     if env is not None:
         envs = open_environments(without_normalization(env), 1, teacher.env_wrappers)
         try:
@@ -122,11 +122,11 @@ def _scripted(policy: Any, request: Request) -> Teacher:
         envs.close()
 
 
-def _fix_temperature(teacher: Teacher, temperature: float) -> None:
+def _with_temperature(teacher: Teacher, temperature: float) -> Teacher:
     if not isinstance(teacher, ValueTeacher):
         raise RequestError(
             f"expected a DQN or QR-DQN teacher for a temperature, found {teacher.provenance['algorithm']}"
         )
     if not 0.0 < temperature < float("inf"):
         raise RequestError(f"expected a temperature above 0, found {temperature}")
-    teacher.calibration, teacher.fixed = temperature, True
+    return teacher.with_calibration(temperature, by_hand=True)

@@ -17,9 +17,15 @@ from policy_distill.errors import RequestError
 from policy_distill.interfaces import ActionDistribution
 from policy_distill.teachers.observing import Normalizers, count, label_in_chunks, normalize, to_tensor
 
+Exploration = tuple[torch.Tensor, torch.Tensor]
+"""What gSDE's noise is made of: features `[N, F]` of the states, and the deviations `[F, A]` of the noise's weights."""
+
 
 class NetworkTeacher:
     """A policy network with its observation normalisation; the kinds differ in `forward`."""
+
+    samples = True
+    """False where SB3 acts alike with `deterministic=False`."""
 
     def __init__(
         self,
@@ -32,6 +38,7 @@ class NetworkTeacher:
         forward: Callable[[Any], torch.Tensor],
         parameters: Iterable[torch.Tensor],
         state_dependent_std: bool = False,
+        explore: Callable[[Any], Exploration] | None = None,
     ) -> None:
         self.policy = policy
         self.normalizer = normalizer
@@ -44,6 +51,7 @@ class NetworkTeacher:
         self.state_dependent_std = state_dependent_std
         self.n_params, self.n_bytes = count(list(parameters))
         self._forward = forward
+        self._explore = explore
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
@@ -62,6 +70,14 @@ class NetworkTeacher:
                 actions = self.family.mode(self._forward(self.observe(observation)))
             return self.action_map.execute(actions.cpu().numpy()), state
         return self._ask(observation, state, episode_start, deterministic)
+
+    @torch.no_grad()
+    def exploration(self, obs: Any, episode_starts: np.ndarray, state: Any = None) -> Exploration | None:
+        """Return gSDE's features and weights for one step, arguments as of `label`; None where noise is independent."""
+        if self._explore is None:
+            return None
+        flat = {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
+        return self._explore(self.observe(flat))
 
     def observe(self, obs: Any) -> Any:
         """Return the policy's tensors for a batch of raw observations."""

@@ -10,7 +10,7 @@ from stable_baselines3.common import distributions as sb3
 from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
 from policy_distill.distributions.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import NetworkTeacher, family_of
+from policy_distill.teachers.network import Exploration, NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers
 
 
@@ -26,13 +26,26 @@ def make_on_policy(policy: Any, normalizer: Normalizers, provenance: dict[str, A
         # SB3 overwrites this one object at its next call, so the parameters are copied out at once.
         forward=lambda obs: distribution_params(policy.get_distribution(obs)),
         parameters=actor_parameters(policy),
-        state_dependent_std=isinstance(policy.action_dist, sb3.StateDependentNoiseDistribution),
+        state_dependent_std=uses_gsde(policy),
+        explore=(lambda obs: exploration_of(policy.get_distribution(obs), policy.log_std))
+        if uses_gsde(policy)
+        else None,
     )
 
 
 def gaussian_of(policy: Any) -> type[DiagonalGaussian | SquashedGaussian]:
     """Return the family of a policy's continuous actions: gSDE can squash them (`squash_output`)."""
     return SquashedGaussian if policy.squash_output else DiagonalGaussian
+
+
+def uses_gsde(policy: Any) -> bool:
+    """Say whether an actor-critic policy explores by gSDE."""
+    return isinstance(policy.action_dist, sb3.StateDependentNoiseDistribution)
+
+
+def exploration_of(distribution: Any, log_std: torch.Tensor) -> Exploration:
+    """Return what the noise of a gSDE distribution is made of in the states that it was last asked for."""
+    return distribution._latent_sde.detach().cpu(), distribution.get_std(log_std).detach().cpu()
 
 
 def distribution_params(distribution: Any) -> torch.Tensor:

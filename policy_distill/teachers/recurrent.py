@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common import distributions as sb3
 
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import NetworkTeacher, family_of
+from policy_distill.teachers.network import Exploration, NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers, batch_major
-from policy_distill.teachers.on_policy import actor_parameters, distribution_params, gaussian_of
+from policy_distill.teachers.on_policy import (
+    actor_parameters,
+    distribution_params,
+    exploration_of,
+    gaussian_of,
+    uses_gsde,
+)
 
 
 class RecurrentTeacher(NetworkTeacher):
@@ -26,20 +31,32 @@ class RecurrentTeacher(NetworkTeacher):
     ) -> tuple[torch.Tensor, Any]:
         """Label a rollout in one call, through time; `state` is the LSTM's, (h, c), `[layers, N, hidden]` each."""
         n_steps, n_envs = episode_starts.shape
-        if state is None:
-            shape = (self.policy.lstm_actor.num_layers, n_envs, self.policy.lstm_actor.hidden_size)
-            state = (torch.zeros(shape, device=self.policy.device), torch.zeros(shape, device=self.policy.device))
-        # SB3 reads sequences one after another: all steps of the first environment, then of the second.
-        starts = torch.as_tensor(episode_starts.T.reshape(-1), dtype=torch.float32, device=self.policy.device)
-        distribution, state = self.policy.get_distribution(self.observe(batch_major(obs)), state, starts)
+        distribution, state = self._through_time(obs, episode_starts, state)
         params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
         return params.to(torch.float32).cpu().contiguous(), state
+
+    @torch.no_grad()
+    def exploration(self, obs: Any, episode_starts: np.ndarray, state: Any = None) -> Exploration | None:
+        """Return gSDE's features and weights for one step; see `NetworkTeacher.exploration`."""
+        if not uses_gsde(self.policy):
+            return None
+        return exploration_of(self._through_time(obs, episode_starts, state)[0], self.policy.log_std)
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions on raw observations and the next LSTM state; see `Policy.predict`."""
         return self._ask(observation, state, episode_start, deterministic)
+
+    def _through_time(self, obs: Any, episode_starts: np.ndarray, state: Any) -> tuple[Any, Any]:
+        """Return SB3's distribution for all steps, and the state after the last."""
+        if state is None:
+            shape = (self.policy.lstm_actor.num_layers, episode_starts.shape[1], self.policy.lstm_actor.hidden_size)
+            state = (torch.zeros(shape, device=self.policy.device), torch.zeros(shape, device=self.policy.device))
+        # SB3 reads sequences one after another: all steps of the first environment, then of the second.
+        starts = torch.as_tensor(episode_starts.T.reshape(-1), dtype=torch.float32, device=self.policy.device)
+        found: tuple[Any, Any] = self.policy.get_distribution(self.observe(batch_major(obs)), state, starts)
+        return found
 
 
 def make_recurrent(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
@@ -53,5 +70,5 @@ def make_recurrent(policy: Any, normalizer: Normalizers, provenance: dict[str, A
         action_map=action_map,
         forward=lambda obs: obs,
         parameters=[*policy.lstm_actor.parameters(), *actor_parameters(policy)],
-        state_dependent_std=isinstance(policy.action_dist, sb3.StateDependentNoiseDistribution),
+        state_dependent_std=uses_gsde(policy),
     )

@@ -56,6 +56,8 @@ def teacher_of_file(path: Path, request: Request) -> Teacher:
     wrappers = wrappers_of(path) + wrappers_of_old(data) if named is None else named
     env_kwargs = env_kwargs_of(path, request.env_kwargs or {})
     statistics = statistics_of(request, path, data, policy.observation_space)
+    # Its training began from there: a proof keeps away.
+    origin |= {"seed": data["seed"]} if type(data.get("seed")) is int else {}
     origin = {"source": path.name, **origin, **kind_of_policy(algorithm, request, is_policy_file(path))}
     return make_teacher(policy, algorithm, statistics, request, wrappers=wrappers, env_kwargs=env_kwargs, origin=origin)
 

@@ -190,6 +190,9 @@ def _load_weights(policy: BasePolicy, agent: SavedAgent) -> None:
     weights = {name: value for name, value in agent.weights.items() if not name.startswith(CRITICS)}
     try:
         missing, unexpected = policy.load_state_dict(weights, strict=False)
+        if agent.data.get("use_sde"):
+            # After the weights, as SB3 does: `predict` would go on with noise of an untrained spread.
+            getattr(policy, "reset_noise", lambda: None)()
     except Exception as error:
         raise RequestError(f"{agent.path}: its weights do not fit its policy ({_line(error)})") from None
     # Before SB3 1.7 a shared extractor was saved once; today it is listed under three names.

@@ -9,7 +9,7 @@ import torch
 
 from policy_distill.distributions.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import NetworkTeacher, box_map
+from policy_distill.teachers.network import Exploration, NetworkTeacher, box_map
 from policy_distill.teachers.observing import Normalizers
 
 
@@ -23,6 +23,10 @@ def make_squashed(policy: Any, normalizer: Normalizers, provenance: dict[str, An
         base = actor.action_dist.proba_distribution(mean, log_std, **arguments).distribution
         return torch.cat([mean, base.stddev.log()], dim=-1)
 
+    def explore(obs: Any) -> Exploration:
+        _, log_std, arguments = actor.get_action_dist_params(obs)
+        return arguments["latent_sde"].cpu(), actor.action_dist.get_std(log_std).cpu()
+
     space = policy.action_space
     return NetworkTeacher(
         policy,
@@ -33,4 +37,5 @@ def make_squashed(policy: Any, normalizer: Normalizers, provenance: dict[str, An
         forward=forward,
         parameters=actor.parameters(),
         state_dependent_std=True,
+        explore=explore if getattr(actor, "use_sde", False) else None,
     )

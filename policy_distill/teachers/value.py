@@ -1,11 +1,14 @@
 """Teachers of DQN and QR-DQN: a distribution made from action values, softmax(Q / τ) (Rusu et al. 2015, eq. 3).
 
 What matters in action values is their order and how clear it is, not their size; τ is scaled to the gap between the
-best and the second best action, found on the first rollout.
+best and the second best action, found on the first rollout. Nothing in a teacher changes when it is used: the teacher
+with its τ is a copy, which belongs to the run that found it, and τ is part of the student's record.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -26,27 +29,38 @@ class ValueTeacher(NetworkTeacher):
     acts_greedily = True
     """SB3 samples nothing from action values; neither may who collects data for it."""
 
+    samples = False
+
     temperature: float | None = None
     """τ, in units of return; None until calibrated."""
 
     fixed = False
     """τ was chosen by hand, and data does not change it."""
 
-    def calibrate(self, obs: Any) -> None:
-        """Set τ from raw observations `[T, N, ...]` and note it in the provenance; one chosen by hand stays."""
-        if not self.fixed:
-            values = label_in_chunks(obs, lambda part: self._forward(self.observe(part)))
-            self.calibration = _temperature(values.reshape(-1, values.shape[-1]))
+    def calibrated(self, obs: Any) -> ValueTeacher:
+        """Return a copy with τ from raw observations `[T, N, ...]`, noted in its provenance; one by hand stays."""
+        if self.fixed:
+            return self
+        values = label_in_chunks(obs, lambda part: self._forward(self.observe(part)))
+        return self.with_calibration(_temperature(values.reshape(-1, values.shape[-1])))
+
+    def with_calibration(self, temperature: float, *, by_hand: bool = False) -> ValueTeacher:
+        """Return a copy with a τ that is known.
+
+        Raises:
+            ValueError: for what is no number above 0.
+        """
+        if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
+            raise ValueError(f"a temperature is above 0 and finite, found {temperature!r}")
+        one = copy.copy(self)
+        one.temperature, one.fixed = temperature, by_hand or self.fixed
+        one.provenance = {**self.provenance, "temperature": temperature}
+        return one
 
     @property
     def calibration(self) -> float | None:
         """τ as a JSON value, for a checkpoint."""
         return self.temperature
-
-    @calibration.setter
-    def calibration(self, temperature: float) -> None:
-        self.temperature = temperature
-        self.provenance = {**self.provenance, "temperature": temperature}
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None

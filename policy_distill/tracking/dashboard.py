@@ -33,11 +33,14 @@ SECTIONS: dict[str, tuple[Panel, ...]] = {
         Panel("scatter", "Return kept against parameters", ("model/student_params", "eval/retention"), log_x=True),
         Panel("scatter", "Return kept against compression", ("model/compression", "eval/retention"), log_x=True),
         Panel("bar", "Retention", ("eval/retention",)),
-        Panel("bar", "Lower end of its interval", ("eval/retention_low",)),
+        Panel("bar", "Its lower bound", ("eval/retention_low",)),
+        Panel("bar", "Falls, and how many there may be at most", ("eval/fall_rate", "eval/fall_rate_high")),
+        Panel("bar", "Where it was chosen, not proven", ("eval/selection_retention",)),
         Panel("table", "students", ()),
     ),
     "Returns": (
-        Panel("line", "Student, judged while it learns", ("eval/student_return",)),
+        Panel("line", "Student, judged while it learns", ("eval/selection_return",)),
+        Panel("bar", "Student, in the proof", ("eval/student_return",)),
         Panel("line", "Student, while collecting", ("rollout/student_return",)),
         Panel("line", "Teacher, in training", ("rollout/teacher_return",)),
         Panel("bar", "Teacher and random policy", ("eval/teacher_return", "eval/random_return")),
@@ -62,7 +65,10 @@ SECTIONS: dict[str, tuple[Panel, ...]] = {
     ),
 }
 
-COLUMNS = ("Group", "JobType", "student", "env_id", "eval/retention", "model/compression", "model/student_params")
+COLUMNS = (
+    *("Group", "JobType", "student", "env_id", "eval/retention", "eval/retention_low", "eval/fall_rate_high"),
+    *("model/compression", "model/student_params"),
+)
 """Columns of the run table that stand first."""
 
 

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from policy_distill.headline import headline, ranks
 from policy_distill.paired_returns import PairedReturns
 from policy_distill.plain_file import read_json_object
 from policy_distill.tracking.wandb_run import student_row
 from policy_distill.tracking.wandb_start import start
 from policy_distill.training_seeds import AcrossSeeds, SeedGroup, across_seeds
+
+PROOF = ("retention", "falls", "selection")
+"""Of `evaluation.json`, what goes with the best student."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,6 @@ class Finished:
     path: Path
     config: dict[str, Any]
     evaluation: dict[str, Any]
-
-    @property
-    def low(self) -> float | None:
-        """The lower end of the retention's interval; None where it is undefined."""
-        kept = self.evaluation.get("retention") or {}
-        return (kept.get("ci95") or (None,))[0]
 
 
 def track_suite(mode: str, out: Path, folders: list[Path]) -> None:
@@ -47,22 +45,29 @@ def track_suite(mode: str, out: Path, folders: list[Path]) -> None:
             rows = [student_row(run.config, run.evaluation) for run in runs]
             tracker.students(rows)
             for run in best(runs):
-                retention = run.evaluation["retention"]
-                tracker.best(run.path / "student.safetensors", run.config, {"retention": retention})
-            kept = [row[6] for row in rows if row[6] is not None]
+                proof = {name: run.evaluation[name] for name in PROOF if name in run.evaluation}
+                tracker.best(run.path / "student.safetensors", run.config, proof)
+            kept = [mean for run in runs if (mean := headline(run.evaluation).mean) is not None]
             known = {"n_runs": len(rows), "retention_min": min(kept, default=None)}
             tracker.summary(known if (total := overall(runs)) is None else {**known, "retention": total.to_json()})
 
 
 def best(runs: list[Finished]) -> list[Finished]:
-    """Return, of the training seeds of each student, the run whose retention's interval has the highest lower end."""
-    found: dict[tuple[Any, Any], Finished] = {}
+    """Return, of the training seeds of each student, the run that its selection's episodes put first.
+
+    Its proof, on other episodes, is then of a student that was not chosen by it. Undefined retention ranks nowhere.
+    """
+    groups: dict[tuple[Any, Any], list[Finished]] = defaultdict(list)
     for run in runs:
-        key = (run.config.get("env_id"), run.config.get("student"))
-        known = found.get(key)
-        if run.low is not None and (known is None or known.low is None or run.low > known.low):
-            found[key] = run
-    return [run for run in found.values() if (run.path / "student.safetensors").is_file()]
+        groups[run.config.get("env_id"), run.config.get("student")].append(run)
+    chosen = []
+    for group in groups.values():
+        figures = ranks([headline(run.evaluation) for run in group])
+        ranked = [(figure, i) for i, figure in enumerate(figures) if figure is not None]
+        if ranked:
+            # Of equals the first: the order of the seeds knows nothing of the proof.
+            chosen.append(group[max(ranked, key=lambda one: (one[0], -one[1]))[1]])
+    return [run for run in chosen if (run.path / "student.safetensors").is_file()]
 
 
 def overall(runs: list[Finished]) -> AcrossSeeds | None:

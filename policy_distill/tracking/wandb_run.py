@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from policy_distill.headline import headline
 from policy_distill.tracking.metrics import STEP, check_names
 from policy_distill.tracking.worker import Worker, environment
 
@@ -24,8 +25,11 @@ GRACE_SECONDS = 5
 MAX_NAME = 128
 """Characters of an artifact's name."""
 
-STUDENT_COLUMNS = ("env_id", "student", "seed", "params", "bytes", "compression", "retention", "low", "high", "return")
-"""Columns of the table of students."""
+STUDENT_COLUMNS = (
+    *("env_id", "student", "seed", "params", "bytes", "compression"),
+    *("retention", "low", "verdict", "falls", "selection", "iqm", "return"),
+)
+"""Columns of the table of students: retention is the mean, low its lower bound, selection what chose the student."""
 
 
 class WandbTracker:
@@ -197,8 +201,8 @@ def artifact_name(kind: str, *parts: Any) -> str:
 
 def student_row(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[Any]:
     """Return the row of `STUDENT_COLUMNS` for a run's settings and the content of its `evaluation.json`."""
-    student, kept = record.get("student") or {}, record.get("retention") or {}
-    low, high = kept.get("ci95") or (None, None)
+    student, first = record.get("student") or {}, headline(record)
     seed = (config.get("config") or {}).get("seed")
     sizes = [student.get("n_params"), student.get("n_bytes"), (record.get("compression") or {}).get("params")]
-    return [config.get("env_id"), config.get("student"), seed, *sizes, kept.get("iqm"), low, high, student.get("mean")]
+    proof = [first.mean, first.low, first.outcome, first.falls, first.chosen_by, first.iqm, student.get("mean")]
+    return [config.get("env_id"), config.get("student"), seed, *sizes, *proof]
