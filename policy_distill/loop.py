@@ -194,6 +194,7 @@ def _finish(
     if folder:
         student.save(folder.student)
         folder.write_json("evaluation.json", record)
+    seconds = comparison.seconds if comparison else {}
     return DistillResult(
-        student, comparison, record, session.config, dict(session.seconds), folder.path if folder else None
+        student, comparison, record, session.config, {**session.seconds, **seconds}, folder.path if folder else None
     )

@@ -47,7 +47,9 @@ def measure_units(
         random_policy = RandomPolicy(envs.action_space, N_ENVS, start, takes_action_masks=masked)
         run_episodes(teacher, envs, N_EPISODES, start, True)
         run_episodes(random_policy, envs, N_EPISODES, start + N_EPISODES, True)
-    episodes = [episode for meter in meters for episode in meter.episodes]
+    # Environments are also reset to look at them, without a step.
+    begun = [episode for meter in meters for episode in meter.episodes]
+    episodes = [episode for episode in begun if any(spread.n > 1 for spread in episode.values())]
     parts = {key for episode in episodes for key in episode}
     found = {key: _deviation([episode[key] for episode in episodes]) for key in parts}
     return found if isinstance(meters[0].observation_space, spaces.Dict) else found.get(None)

@@ -19,12 +19,14 @@ class Reach(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.seeds.append(seed)
+        self.seed = seed
         self.target, self.t = self.np_random.normal(5.0, self.goal), 0
         return self._obs(0), {}
 
     def step(self, action):
         self.t += 1
+        if self.t == 1:
+            self.seeds.append(self.seed)
         return self._obs(action), 0.0, self.t >= 10, False, {}
 
     def _obs(self, action):

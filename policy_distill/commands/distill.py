@@ -162,8 +162,9 @@ def summary(
         "label": "labelling",
         "train": "training the student",
         "evaluate": "evaluating",
+        "teacher_sampled": "sampling the teacher, beside",
     }
-    stages |= {name: seconds[stage] for stage, name in names.items()}
+    stages |= {name: seconds[stage] for stage, name in names.items() if stage in seconds}
     times: list[tuple[Any, ...]] = [(f"seconds {name}", f"{value:.1f}") for name, value in stages.items()]
     title = (f"{record['env_id']}, {record['n_episodes']} episodes", "return IQM [95%]", "parameters", "bytes")
     parts = [table(rows, title), table([*lines, *times])]

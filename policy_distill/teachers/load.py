@@ -18,7 +18,6 @@ from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
 from policy_distill.generators import global_generators_kept
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.asked_for import options_of
 from policy_distill.teachers.ensemble import EnsembleTeacher
 from policy_distill.teachers.live import teacher_of_model, teacher_of_policy
 from policy_distill.teachers.request import Request
@@ -70,7 +69,7 @@ def load_teacher(
     if temperature is not None:
         teacher = _with_temperature(teacher, temperature)
     if isinstance(source, str | Path):
-        teacher.asked_for = options_of(source, request, temperature)  # type: ignore[attr-defined]
+        teacher.asked_for = request.to_json(source, temperature)  # type: ignore[attr-defined]
     if env is not None:
         _check(teacher, env, env_kwargs)
     return teacher
