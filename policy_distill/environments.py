@@ -161,7 +161,8 @@ def _make_all(
     envs: list[gymnasium.Env[Any, Any]] = []
     while restarts is None and len(envs) < n_envs:
         try:
-            with blamed(f"{name} cannot be made", "mend the environment, or the arguments that it is given"):
+            advice = f"mend the environment, or the arguments that it is given; {ALONE}"
+            with blamed(f"{name} cannot be made", advice):
                 envs.append(make())
         except RequestError as error:
             if envs:
