@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.headline import headline, verdict_words
+from policy_distill.headline import assumption_words, headline, verdict_words
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again
 from policy_distill.report.grouping import left_out
@@ -135,7 +135,8 @@ def _proof_notes(evaluation: dict[str, Any]) -> list[str]:
     verdict = (evaluation.get("retention") or {}).get("verdict") or {}
     known = {"outcome", "margin", "alpha", "n_episodes"} <= set(verdict)
     falls, step = headline(evaluation).teacher_falls, next_step(verdict)
-    words = [verdict_words(verdict, evaluation.get("seed"))] if known else []
+    words = [verdict_words(verdict)] if known else []
+    words += [f"Assumed: {text}." for text in [assumption_words(verdict, evaluation.get("seed"))] if text]
     return [*words, *([f"Next: {step}."] if step else []), *([f"The teacher: {falls}."] if falls else [])]
 
 
