@@ -18,6 +18,7 @@ import tyro
 
 from policy_distill.answers import stdout_for_answers
 from policy_distill.blame import VARIABLE, culprit, show_traceback
+from policy_distill.commands.panels import forms
 from policy_distill.commands.table import COMMANDS
 from policy_distill.commands.usage import unknown_command, usage_line
 from policy_distill.errors import RequestError, RunFault, one_line
@@ -84,8 +85,8 @@ def _parse(arguments: list[str] | None) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
+            form = tyro.extras.subcommand_cli_from_dict(
+                forms(COMMANDS),
                 prog="policy-distill",
                 description=DESCRIPTION,
                 args=arguments,
@@ -96,6 +97,7 @@ def _parse(arguments: list[str] | None) -> Any:
             raise
         _say(usage_line(said.getvalue()), 2)
         raise
+    return form.make()
 
 
 def _say(message: str, status: int) -> int:

@@ -5,19 +5,21 @@ In: two policies and an environment. Out: a `Retention`, or a `Comparison` for e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, overload
 
 import numpy as np
 import torch
 
+from policy_distill.env_choice import for_policy
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.fidelity import Fidelity, agreement, as_taught
 from policy_distill.interfaces import Teacher
 from policy_distill.kept import Retention
 from policy_distill.masks import takes_masks
 from policy_distill.paired import Comparison, compare_policies
-from policy_distill.proof_plan import N_SAMPLED, ProofPlan
+from policy_distill.proof_plan import N_ENVS, N_SAMPLED, ProofPlan
 from policy_distill.robustness import compare_under
 from policy_distill.runtime import Student
 from policy_distill.sources import as_policy
@@ -36,14 +38,14 @@ N_STATES = 1000
 def compare(
     teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
-    max_episode_steps: int | None = ...,
+    max_episode_steps: int | None = ..., n_envs: int = ..., env_kwargs: Mapping[str, Any] | None = ...,
     stochastic: bool = ..., sampled_teacher: bool = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
     teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: str,
-    max_episode_steps: int | None = ...,
+    max_episode_steps: int | None = ..., n_envs: int = ..., env_kwargs: Mapping[str, Any] | None = ...,
     stochastic: bool = ..., sampled_teacher: bool = ...,
 ) -> dict[str, Comparison]: ...  # fmt: skip
 def compare(
@@ -61,6 +63,8 @@ def compare(
     max_episode_steps: int | None = None,
     stochastic: bool = False,
     sampled_teacher: bool = True,
+    n_envs: int = N_ENVS,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> Retention | dict[str, Comparison]:
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
@@ -82,6 +86,8 @@ def compare(
         stochastic: teacher and student act by sampling; see `sampling.py`.
         sampled_teacher: run a teacher that acts by its mode by sampling too, on 100 of the episodes at most, and log a
             warning where that is better.
+        n_envs: environments stepped side by side where `env` can be made.
+        env_kwargs: arguments of its constructor, before those that student and teacher were made with.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
@@ -90,22 +96,26 @@ def compare(
     teacher, student = as_policy(teacher, env), as_policy(student, env)
     longest = max_episodes if until_certain else n_episodes
     seed = choose_seed(seed, longest, teacher, student)
+    env = for_policy(env, teacher, env_kwargs, student)
     options: dict[str, Any] = {"margin": margin, "worst_loss": worst_loss, "stochastic": stochastic}
     options |= {"n_sampled": N_SAMPLED if sampled_teacher else 0, "max_episode_steps": max_episode_steps}
+    options["n_envs"] = n_envs
     if perturb is not None:
         return compare_under(teacher, student, env, perturb, n_episodes, seed, **options)
     plan = ProofPlan(longest, seed, n_episodes if until_certain else None, **options)
     return compare_policies(teacher, student, env, plan).retention
 
 
-def fidelity_on_own_states(teacher: Teacher, student: Student, env: Any, seed: int = 0) -> Fidelity:
+def fidelity_on_own_states(
+    teacher: Teacher, student: Student, env: Any, seed: int = 0, n_envs: int = N_ENVS
+) -> Fidelity:
     """Let the student act, and compare it with the teacher's labels on the states that it comes to.
 
     The labels are those that the student learnt from: of a teacher of action values, at the temperature in its record.
     """
     teacher = as_taught(teacher, student.metadata.get("provenance"))
     masked = takes_masks(teacher)
-    with closing(open_environments(without_normalization(env), 8, teacher.env_wrappers)) as envs:
+    with closing(open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers)) as envs:
         sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
     taught = sample.params
     own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(sample.obs), np.float32))

@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 
 from policy_distill.env_faults import LOG, EnvFaults, make_writer, reason_of
+from policy_distill.env_identity import EnvIdentity, identify_made
 from policy_distill.errors import RequestError
 from policy_distill.restarts import Restarts
 from policy_distill.running_statistics import Settled
@@ -30,15 +31,17 @@ class EnvironmentList:
         owned: bool = True,
         make: Callable[[], gymnasium.Env[Any, Any]] | None = None,
         restarts: Restarts | None = None,
+        identity: EnvIdentity | None = None,
     ) -> None:
         """Take environments; `make` makes another in place of one that failed, which else is only reset.
 
-        `restarts` are those that may be made.
+        `restarts` are those that may be made; `identity` is what is known of them, where they do not say it.
         """
         self.envs = envs
         self._make = make
         self.n_envs = len(envs)
         self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
+        self.identity = identity or identify_made(envs[0])
         self.observation_space = without_unusable(envs[0].observation_space, self.env_id)
         self.action_space = envs[0].action_space
         self.max_episode_steps = envs[0].spec.max_episode_steps if envs[0].spec is not None else None
@@ -134,6 +137,11 @@ class EnvironmentList:
             except Exception as error:
                 self.faults.stop(index, error)
         return np.stack(masks)
+
+    def lend(self) -> gymnasium.Env[Any, Any]:
+        """Return the only environment, for others to use in turns with its owner."""
+        (env,) = self.envs
+        return env
 
     def close(self) -> None:
         """Close the environments, or leave them as they were where they are the caller's."""

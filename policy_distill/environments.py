@@ -15,11 +15,18 @@ from gymnasium.envs.registration import EnvSpec
 
 from policy_distill.blame import blamed
 from policy_distill.env_faults import EnvFaults, Misbehaviour, reason_of
+from policy_distill.env_identity import EnvIdentity, identify, identify_made
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.errors import RequestError
 from policy_distill.make_env import make_env
 from policy_distill.restarts import Restarts
-from policy_distill.wrappers import WrapperSpec, apply_wrappers
+from policy_distill.wrappers import WrapperSpec, apply_wrappers, missing_in, names_of
+
+ALONE = (
+    "where only one instance may exist: --n-envs 1 (and --n-eval-envs 1), or hand one over from Python: "
+    "distill(teacher, env)"
+)
+"""What to do where a second environment cannot be made beside the first."""
 
 
 class Environments(Protocol):
@@ -27,6 +34,8 @@ class Environments(Protocol):
 
     n_envs: int
     env_id: str
+    identity: EnvIdentity
+    """What is known of them, beside the wrappers of whoever acts."""
     max_episode_steps: int | None
     """Steps after which the specification ends an episode; None where nothing says."""
     observation_space: gymnasium.Space[Any]
@@ -68,7 +77,8 @@ def open_environments(
 ) -> Environments:
     """Return environments for anything that names them; given vector environments keep their own number.
 
-    `wrappers` are put around environments that are made here from an id or a spec; what is handed over stays as it is.
+    `wrappers` are put around environments that are made here, unless a callable's have them; what is handed over stays
+    as it is.
     `restarts` are those that may be made of them, during a run: one that cannot be made there is a fault of it.
 
     Raises:
@@ -81,9 +91,11 @@ def open_environments(
         def make() -> gymnasium.Env[Any, Any]:
             return apply_wrappers(make_env(named), list(wrappers))
 
-        return EnvironmentList(_make_all(_name(named), make, n_envs, restarts), make=make, restarts=restarts)
+        made = _make_all(_name(named), make, n_envs, restarts)
+        return EnvironmentList(made, make=make, restarts=restarts, identity=identify(named))
     if isinstance(env, gymnasium.Env):
-        return EnvironmentList([env], owned=False, restarts=restarts)
+        known_as = identify_made(env, beside=names_of(wrappers))
+        return EnvironmentList([env], owned=False, restarts=restarts, identity=known_as)
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
     members = vars(env).get("envs") if hasattr(env, "__dict__") else None
     if isinstance(members, list | tuple) and members and all(isinstance(member, gymnasium.Env) for member in members):
@@ -91,11 +103,18 @@ def open_environments(
     if hasattr(env, "step_async") or isinstance(env, gymnasium.vector.VectorEnv):
         from policy_distill.vector_environments import adapt
 
-        return adapt(env)
+        return adapt(env, names_of(wrappers))
     if callable(env):
-        return EnvironmentList(
-            _make_all(_name(env), lambda: _call(env), n_envs, restarts), make=lambda: _call(env), restarts=restarts
-        )
+        known: list[EnvIdentity] = []
+        names = names_of(wrappers)
+
+        def call() -> gymnasium.Env[Any, Any]:
+            made = _call(env)
+            known.append(identify_made(made, env, names))
+            return apply_wrappers(made, missing_in(made, list(wrappers)))
+
+        all_made = _make_all(_name(env), call, n_envs, restarts)
+        return EnvironmentList(all_made, make=call, restarts=restarts, identity=known[0])
     raise RequestError(
         "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
         f"found {type(env).__name__}"
@@ -140,20 +159,33 @@ def _make_all(
     name: str, make: Callable[[], gymnasium.Env[Any, Any]], n_envs: int, restarts: Restarts | None
 ) -> list[gymnasium.Env[Any, Any]]:
     envs: list[gymnasium.Env[Any, Any]] = []
-    if restarts is None:
-        for _ in range(n_envs):
-            with blamed(f"{name} cannot be made", "mend the environment, or the arguments that it is given"):
+    while restarts is None and len(envs) < n_envs:
+        try:
+            advice = f"mend the environment, or the arguments that it is given; {ALONE}"
+            with blamed(f"{name} cannot be made", advice):
                 envs.append(make())
-        return envs
+        except RequestError as error:
+            if envs:
+                raise _too_few(envs, n_envs, error) from error
+            raise
     while len(envs) < n_envs:
         try:
             envs.append(make())
         except RequestError:
             raise
         except Exception as error:
-            fault = Misbehaviour(len(envs), f"it could not be made: {reason_of(error)}")
+            fault = Misbehaviour(len(envs), f"it could not be made beside others: {reason_of(error)} ({ALONE})")
             EnvFaults(name, n_envs, restarts).handle(len(envs), fault)
     return envs
+
+
+def _too_few(envs: list[gymnasium.Env[Any, Any]], n_envs: int, error: Exception) -> RequestError:
+    """Return what to do where one environment could be made and another beside it could not."""
+    name = envs[0].spec.id if envs[0].spec else type(envs[0].unwrapped).__name__
+    for env in envs:
+        env.close()
+    made = f"{len(envs)} of {n_envs} environments {name} could be made side by side, and no more"
+    return RequestError(f"{made} ({reason_of(error)}); {ALONE}")
 
 
 def _name(env: Any) -> str:

@@ -5,9 +5,11 @@ In: a policy and an environment. Out: an `Evaluation`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+from policy_distill.env_choice import for_policy
 from policy_distill.environments import Environments, open_environments, without_normalization
 from policy_distill.episodes import Evaluation, run_episodes
 from policy_distill.fit import check_fit
@@ -26,6 +28,7 @@ def evaluate(
     *,
     n_envs: int = N_ENVS,
     max_episode_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Run whole episodes and return what they scored.
 
@@ -42,6 +45,7 @@ def evaluate(
         n_envs: environments stepped side by side where `env` can be made.
         max_episode_steps: steps after which an episode is stopped, and counts with what it gained; None or 0 for the
             limit that the environment was registered with, or `episode_limit.DEFAULT_STEPS`.
+        env_kwargs: arguments of its constructor, before those that the policy was made with.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit the policy.
@@ -49,6 +53,7 @@ def evaluate(
     """
     check_counts(n_episodes, seed)
     policy = as_policy(policy, env)
+    env = for_policy(env, policy, env_kwargs)
     with closing(open_for(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
         actor = policy if deterministic else sampled(policy, seed)

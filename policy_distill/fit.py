@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 
-from policy_distill.environments import Environments
+from policy_distill.env_names import with_kwargs
+from policy_distill.environments import Environments, open_environments
 from policy_distill.errors import RequestError
 from policy_distill.frame_stack import has_blank_frames
+from policy_distill.make_env import version_of, versions_of
 from policy_distill.pixels import is_image
 from policy_distill.spaces import describe_space
+
+LOG = logging.getLogger("policy_distill")
 
 
 def check_fit(policy: Any, envs: Environments) -> None:
@@ -24,7 +31,7 @@ def check_fit(policy: Any, envs: Environments) -> None:
         if expected is not None and not _same_kind(expected, found):
             raise RequestError(
                 f"the {name.replace('_', ' ')} of {envs.env_id} does not fit: expected {_brief(expected)} "
-                f"as the policy has, found {_brief(found)}; choose the environment that the policy was trained in"
+                f"as the policy has, found {_brief(found)}; {_advice(policy, envs, expected, found)}"
             )
     _check_frames(policy, envs)
 
@@ -38,6 +45,46 @@ def _check_frames(policy: Any, envs: Environments) -> None:
             "its own otherwise; name the environment by its id, without a stack: the policy brings "
             f"FrameStack:n_stack={n_stack} with the right first frames"
         )
+
+
+def fits(policy: Any, envs: Environments) -> bool:
+    """Say whether a policy's spaces are those of the environments."""
+    spaces = [(getattr(policy, name, None), getattr(envs, name)) for name in ("observation_space", "action_space")]
+    return all(expected is None or _same_kind(expected, found) for expected, found in spaces)
+
+
+def fitting_versions(policy: Any, env_id: str, kwargs: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the other versions of an environment that can be made and fit a policy, the nearest first.
+
+    The nearest changed least: a Walker of v3 walks in v4, and stumbles in v5.
+    """
+    found = []
+    for name in sorted(versions_of(env_id), key=lambda name: abs(version_of(name) - version_of(env_id))):
+        try:
+            named = with_kwargs(name, kwargs)
+            with closing(open_environments(named, 1, getattr(policy, "env_wrappers", ()))) as envs:
+                if fits(policy, envs):
+                    found.append(name)
+        except Exception as error:
+            # Whatever keeps a version from being made, it is none to propose.
+            LOG.debug("%s: %s", name, error)
+    return found
+
+
+def _advice(policy: Any, envs: Environments, expected: Any, found: Any) -> str:
+    """Return what to do about spaces that do not fit: another version, or the wrapper that pads."""
+    versions = fitting_versions(policy, envs.env_id, envs.identity.own_kwargs)
+    if versions:
+        return f"choose a version that fits: --env {' or '.join(versions)}"
+    shapes = [getattr(space, "shape", None) or () for space in (expected, found)]
+    if envs.env_id.startswith("Ant-") and shapes == [(111,), (27,)]:
+        return "Ant-v3 ended in 84 zeros: --wrapper PadObservation:size=111"
+    if envs.env_id.startswith("Ant-") and shapes[0] == (111,):
+        return "Ant-v3 ended in 84 zeros: --env Ant-v4 --wrapper PadObservation:size=111"
+    return (
+        "choose the environment that the policy was trained in, with its constructor arguments (--env-kwargs) and "
+        "wrappers (--wrapper)"
+    )
 
 
 def check_keys(keys: tuple[str, ...], envs: Environments) -> None:

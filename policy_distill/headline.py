@@ -87,13 +87,8 @@ def ranks(found: Sequence[Headline]) -> list[tuple[float, ...] | None]:
     return [None if one.mean is None else _proven(one) for one in found]
 
 
-def verdict_words(verdict: Mapping[str, Any], first_seed: int | None = None) -> str:
-    """Return a verdict in a sentence: what it says, and what it assumes.
-
-    Args:
-        verdict: its JSON values, of any version.
-        first_seed: where the proof's episodes began.
-    """
+def verdict_words(verdict: Mapping[str, Any]) -> str:
+    """Return what a verdict says, from its JSON values of any version."""
     margin, outcome = f"{verdict['margin']:.0%} of its gain", verdict["outcome"]
     if verdict.get("margin_return") is not None:
         margin += f", {digits(verdict['margin_return'])} of the return"
@@ -104,12 +99,16 @@ def verdict_words(verdict: Mapping[str, Any], first_seed: int | None = None) -> 
         "undefined": "the teacher's mean return is not clearly above random's",
     }
     looks = f" in {verdict['n_looks']} looks" if verdict.get("n_looks", 1) > 1 else ""
-    said = f"{outcome}: {words[outcome]}, {verdict['n_episodes']} episodes{looks}"
-    return f"{said}; {assumed}" if (assumed := _assumed(verdict, first_seed)) else said
+    return f"{outcome}: {words[outcome]}, {verdict['n_episodes']} episodes{looks}"
 
 
-def _assumed(verdict: Mapping[str, Any], first_seed: int | None) -> str:
-    """Return what no episode may lose, and which one did; nothing for a verdict that assumes no such thing."""
+def assumption_words(verdict: Mapping[str, Any], first_seed: int | None = None) -> str:
+    """Return what no episode may lose, and which one did; nothing for a verdict that assumes no such thing.
+
+    Args:
+        verdict: its JSON values, of any version.
+        first_seed: where the proof's episodes began.
+    """
     floor, beyond = verdict.get("floor"), verdict.get("beyond")
     if floor is None or verdict["outcome"] == "undefined":
         return ""
@@ -119,10 +118,11 @@ def _assumed(verdict: Mapping[str, Any], first_seed: int | None) -> str:
         )
         return (
             f"{which} lost {beyond['loss']:.2f} gains, more than the {floor:.2f} that were assumed at most; "
-            f"declare what it may lose with --worst-loss, such as {1.5 * beyond['loss']:.2g}"
+            "compare on fresh episodes with what one may lose declared, such as --worst-loss "
+            f"{1.5 * beyond['loss']:.2g}"
         )
     why = "as declared" if verdict.get("declared") else "a tenth more than the worst random one"
-    return f"no episode is assumed to lose more than {floor:.2f} gains, {why}"
+    return f"no episode loses more than {floor:.2f} gains ({why})"
 
 
 def _proven(one: Headline) -> tuple[float, ...]:

@@ -26,7 +26,7 @@ from policy_distill.interrupts import Interrupts
 from policy_distill.paired import Comparison
 from policy_distill.progress import Progress
 from policy_distill.proof import prove, spent_seeds, start_reference
-from policy_distill.provenance import identity_of, provenance_of
+from policy_distill.provenance import identity_of, provenance_of, request_of
 from policy_distill.report.write import try_report
 from policy_distill.rescue import keeping_student
 from policy_distill.result import DistillResult, evaluation_record
@@ -53,6 +53,7 @@ def distill(
     overwrite: bool = False,
     progress: bool = False,
     video: bool = False,
+    env_kwargs: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> DistillResult:
     """Distil a teacher into a compact student, and prove what it keeps.
@@ -63,13 +64,13 @@ def distill(
         student: the network, such as `mlp:32,32` or `linear`.
         config: settings; the defaults where None.
         tracker: a further sink of metrics, or a function that makes one from the run folder and its settings.
-        track: `offline` or `online` for W&B, `trackio`, or `disabled`; or a dict of `mode`, and `project`, `group` and
-            `tags` where the environment (WANDB_PROJECT, WANDB_RUN_GROUP, WANDB_TAGS) shall not say them. Needs `out`.
+        track: `offline`, `online`, `trackio` or `disabled`, or a dict of `mode`, `project`, `group`, `tags`.
         out: a run folder; None writes nothing.
         resume: go on from the newest checkpoint in `out`, bit for bit where the environments allow it.
         overwrite: replace the run in `out`.
         progress: draw a bar on stderr where that is a terminal.
         video: record teacher and student side by side, for the report; needs the extra `video`.
+        env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
         **overrides: fields of `DistillConfig`.
 
     Raises:
@@ -84,12 +85,12 @@ def distill(
         step_limit(config.env_timeout),
         ExitStack() as scope,
     ):
-        envs = open_fitting(teacher, env, config, scope)
+        envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
         n_params, footprint = sizes_of(session)
-        identity, how = identity_of(teacher, envs.env_id, student, config), {"resume": resume, "overwrite": overwrite}
-        folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, **how)
+        identity = identity_of(teacher, envs, student, config)
+        folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, resume, overwrite)
         with (
             keeping_student(session, selection, folder, identity),
             start_reference(session, env) as reference,
@@ -114,17 +115,17 @@ def _take_up(
     identity: dict[str, Any],
     scope: ExitStack,
     interrupts: Interrupts,
-    **how: bool,
+    resume: bool,
+    overwrite: bool,
 ) -> tuple[RunFolder | None, Selection, Keeper]:
-    """Return the run folder, held within `scope`, and who keeps students and checkpoints; with the session as it was.
-
-    `how` are `resume` and `overwrite`.
-    """
-    folder = None if out is None else open_run_folder(out, **how)
+    """Return the run folder, held within `scope`, and who keeps students and checkpoints; the session as it was."""
+    folder = (
+        None if out is None else open_run_folder(out, request_of(session.teacher), resume=resume, overwrite=overwrite)
+    )
     if folder:
         scope.callback(folder.close)
     selection, place = Selection(session, without_normalization(env)), folder.checkpoints if folder else None
-    keeper = Keeper(place, session, selection, identity, interrupts=interrupts, resume=how["resume"])
+    keeper = Keeper(place, session, selection, identity, interrupts=interrupts, resume=resume)
     return folder, selection, keeper
 
 
@@ -193,6 +194,7 @@ def _finish(
     if folder:
         student.save(folder.student)
         folder.write_json("evaluation.json", record)
+    seconds = comparison.seconds if comparison else {}
     return DistillResult(
-        student, comparison, record, session.config, dict(session.seconds), folder.path if folder else None
+        student, comparison, record, session.config, {**session.seconds, **seconds}, folder.path if folder else None
     )

@@ -39,12 +39,12 @@ class ModeAndSample:
         return self.low > 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values: the returns by sampling, what they cost, and the difference."""
+        """Return JSON values: the returns by sampling, the steps that they took, and the difference."""
         return {
             **self.sampled.to_json(),
             "n_episodes": self.sampled.n_episodes,
             "seed": self.sampled.seed,
-            "wall_seconds": self.sampled.wall_seconds,
+            "env_steps": int(self.sampled.lengths.sum()),
             "difference": {
                 "mean": self.difference,
                 "low": json_number(self.low),

@@ -17,9 +17,12 @@ from gymnasium import spaces
 
 from policy_distill.actors import RandomPolicy
 from policy_distill.environment_list import EnvironmentList
-from policy_distill.episodes import run_episodes, takes_masks
+from policy_distill.episodes import run_episodes
 from policy_distill.interfaces import Policy
-from policy_distill.seeds import units_start
+from policy_distill.masks import takes_masks
+from policy_distill.pixels import is_image
+from policy_distill.seeds import PROBE, units_start
+from policy_distill.spaces import describe_space
 from policy_distill.wrappers import WrapperSpec, apply_wrappers
 
 N_EPISODES = 20
@@ -47,10 +50,19 @@ def measure_units(
         random_policy = RandomPolicy(envs.action_space, N_ENVS, start, takes_action_masks=masked)
         run_episodes(teacher, envs, N_EPISODES, start, True)
         run_episodes(random_policy, envs, N_EPISODES, start + N_EPISODES, True)
-    episodes = [episode for meter in meters for episode in meter.episodes]
+    # Environments are also reset to look at them, without a step.
+    begun = [episode for meter in meters for episode in meter.episodes]
+    episodes = [episode for episode in begun if any(spread.n > 1 for spread in episode.values())]
     parts = {key for episode in episodes for key in episode}
-    found = {key: _deviation([episode[key] for episode in episodes]) for key in parts}
-    return found if isinstance(meters[0].observation_space, spaces.Dict) else found.get(None)
+    space: Any = meters[0].observation_space
+    found = {
+        key: _deviation(
+            [episode[key] for episode in episodes],
+            pixels=is_image(describe_space(space if key is None else space[key])),
+        )
+        for key in parts
+    }
+    return found if isinstance(space, spaces.Dict) else found.get(None)
 
 
 class Spread:
@@ -84,8 +96,10 @@ class Meter(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
         obs, info = self.env.reset(seed=seed, options=options)
-        self.episodes.append({})
-        self._note(obs)
+        if seed != PROBE:
+            # What only tells whether a seed means anything is no episode.
+            self.episodes.append({})
+            self._note(obs)
         return obs, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -103,13 +117,13 @@ class Meter(gymnasium.Wrapper[Any, Any, Any, Any]):
                 self.episodes[-1].setdefault(key, Spread()).add(value)
 
 
-def _deviation(episodes: list[Spread]) -> np.ndarray:
-    """Return the standard deviation over episodes that count the same."""
+def _deviation(episodes: list[Spread], *, pixels: bool) -> np.ndarray:
+    """Return the standard deviation over episodes that count the same; of `pixels` one for all."""
     of_means, within = Spread(), np.mean([episode.variance for episode in episodes], axis=0)
     for episode in episodes:
         of_means.add(episode.mean)
     variance = within + of_means.variance
-    if variance.ndim < 3:
+    if not pixels:
         return np.asarray(np.sqrt(variance))
     # Of an image, the spread of all its pixels over time and place.
     return np.asarray(np.sqrt(variance.mean() + np.var(of_means.mean)))

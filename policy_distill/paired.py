@@ -45,6 +45,11 @@ class Comparison:
     """The teacher by sampling, beside its mode; None where that was not asked for, or is the same."""
 
     @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of what is measured besides, by its name."""
+        return {"teacher_sampled": self.teacher_sampled.sampled.wall_seconds} if self.teacher_sampled else {}
+
+    @property
     def paired(self) -> bool:
         """True where episode i is the same one for all three."""
         return self.teacher.paired and self.student.paired and self.random.paired
@@ -84,6 +89,9 @@ def compare_policies(
         steps = plan.steps()
         (_, look), n_looks = steps[0], 1
         runs = {"student": [player.play("student", plan.seed, look)]}
+        if plan.n_envs == 1:
+            # Where one environment was asked for, the reference may need that one.
+            player.close()
         # Only now: it may have been running beside.
         scale, *known, by_sampling = reference.result(_offset(on_episode, look))
         runs |= dict(zip(REFERENCES, known, strict=True))

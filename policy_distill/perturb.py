@@ -8,9 +8,6 @@ from its seed, the condition and the place in it.
 
 from __future__ import annotations
 
-import copy
-import inspect
-import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,13 +17,12 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from policy_distill.env_identity import named_spec
+from policy_distill.env_names import RESERVED, parse_value
 from policy_distill.errors import RequestError
-from policy_distill.make_env import make_env
+from policy_distill.make_env import make_env, spec_of
 from policy_distill.perturb_wrappers import PERTURBATIONS
-from policy_distill.wrappers import WrapperSpec, apply_wrappers
-
-RESERVED = {"render_mode", *inspect.signature(gymnasium.make).parameters}
-"""What `gymnasium.make` takes for itself: an environment's constructor never sees it, or draws by it."""
+from policy_distill.wrappers import WrapperSpec, apply_wrappers, missing_in
 
 EXAMPLE = "obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12"
 
@@ -70,7 +66,8 @@ class Condition:
             made = self._make(env)
             for place, (name, size) in enumerate(self.wrappers):
                 made = PERTURBATIONS[name](made, size, scale, (self.key, place))
-            return apply_wrappers(made, list(wrappers))
+            # A callable's may have them already.
+            return apply_wrappers(made, missing_in(made, list(wrappers)))
 
         return make
 
@@ -94,13 +91,7 @@ class Condition:
         try:
             if callable(env):
                 return env(**kwargs)
-            if isinstance(env, str):
-                # Made once without, for the message of an unknown id.
-                plain = make_env(env)
-                plain.close()
-            spec = copy.deepcopy(gymnasium.spec(env) if isinstance(env, str) else env)
-            spec.kwargs.update(kwargs)
-            return make_env(spec)
+            return make_env(named_spec(spec_of(env) if isinstance(env, str) else env, kwargs))
         except (TypeError, ValueError, AssertionError) as error:
             given = ", ".join(f"{key}={value}" for key, value in kwargs.items())
             raise RequestError(f"the environment refuses {given}: {' '.join(str(error).split())[:200]}") from None
@@ -159,7 +150,7 @@ def _keyword(rest: str, text: str) -> tuple[str, Any]:
     if not equals or not key.isidentifier():
         raise RequestError(f"expected a constructor's argument such as env:gravity=-12, found {text!r}")
     try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
         # A bare word is a string: env:continuous=true is a boolean, env:xml_file=ant.xml a name.
-        return key, {"True": True, "False": False, "None": None}.get(value, value)
+        return key, parse_value(value)
+    except ValueError:
+        raise RequestError(f"expected a constructor's argument such as env:gravity=-12, found {text!r}") from None

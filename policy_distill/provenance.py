@@ -11,21 +11,29 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from policy_distill.config import DistillConfig
+from policy_distill.environments import Environments
 from policy_distill.interfaces import Teacher
 from policy_distill.observations import dump_normalizer
 
 LIBRARIES = ("policy-distill", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")
 
 
-def identity_of(teacher: Teacher, env_id: str, student: str, config: DistillConfig) -> dict[str, Any]:
+def identity_of(teacher: Teacher, envs: Environments, student: str, config: DistillConfig) -> dict[str, Any]:
     """Return what makes a run this run; a resumed run must share all of it."""
     return {
-        "env_id": env_id,
+        "env_id": envs.env_id,
+        "env": envs.identity.to_json(),
         "student": student,
         "teacher": {key: teacher.provenance.get(key) for key in ("algorithm", "source", "sha256")},
         "config": config.to_json(),
         "library_versions": library_versions(),
     }
+
+
+def request_of(teacher: Teacher) -> dict[str, Any]:
+    """Return the options of the command line that load a teacher; `missing` says why there are none."""
+    known: dict[str, Any] | None = getattr(teacher, "asked_for", None)
+    return known if known is not None else {"missing": "its teacher is no file"}
 
 
 def fingerprint(teacher: Teacher) -> dict[str, Any]:
@@ -56,6 +64,7 @@ def provenance_of(identity: dict[str, Any], teacher: Teacher, env_steps: int) ->
         "teacher_sha256": teacher.provenance.get("sha256"),
         "algorithm": teacher.provenance.get("algorithm"),
         "env_id": identity["env_id"],
+        "env": identity["env"],
         "env_wrappers": teacher.env_wrappers,
         "env_steps": env_steps,
         "seed": identity["config"]["seed"],

@@ -117,7 +117,8 @@ class Reference:
         self._plan = plan
         self._player = Player(teacher, env, plan, restarts.beside() if restarts else None)
         self._env_timeout = env_timeout
-        self._background = Background(self._run, forked=has_idle_core() and is_recipe(env))
+        # Where one environment was asked for, there may be no second beside it.
+        self._background = Background(self._run, forked=has_idle_core() and is_recipe(env) and plan.n_envs > 1)
 
     def result(self, on_episode: OnStep | None = None) -> Found:
         """Return what was found; errors as of `evaluate`."""

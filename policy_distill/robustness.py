@@ -14,7 +14,7 @@ from policy_distill.interfaces import Policy
 from policy_distill.observation_units import measure_units
 from policy_distill.paired import Comparison, compare_policies
 from policy_distill.perturb import Condition, parse_conditions
-from policy_distill.proof_plan import ProofPlan
+from policy_distill.proof_plan import N_ENVS, ProofPlan
 from policy_distill.verdict import MARGIN
 
 UNPERTURBED = Condition("none", (), ())
@@ -34,6 +34,7 @@ def compare_under(
     n_sampled: int = 0,
     on_condition: Callable[[str], None] | None = None,
     max_episode_steps: int | None = None,
+    n_envs: int = N_ENVS,
 ) -> dict[str, Comparison]:
     """Compare without and under each condition, on the same episode seeds; see `compare`."""
     env = without_normalization(env)
@@ -56,6 +57,6 @@ def compare_under(
         by_sampling = n_sampled if condition is UNPERTURBED else 0
         options: dict[str, Any] = {"stochastic": stochastic, "n_sampled": by_sampling}
         options |= {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
-        plan = ProofPlan(n_episodes, seed, margin=margin, **options)
+        plan = ProofPlan(n_episodes, seed, margin=margin, n_envs=n_envs, **options)
         found[condition.name] = compare_policies(teacher, student, make, plan)
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class RunFolder:
     """The folder; exists."""
     lock: FolderLock | None = None
     """What keeps other processes out, until `close`."""
+    request: dict[str, Any] = field(default_factory=dict)
+    """The options of the command line that load the run's teacher, for the report."""
 
     def close(self) -> None:
         """Let other processes have the folder."""
@@ -88,18 +90,21 @@ class RunFolder:
         write_atomically(self.path / name, (json.dumps(values, indent=2, allow_nan=False) + "\n").encode())
 
 
-def open_run_folder(path: str | Path, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
+def open_run_folder(
+    path: str | Path, request: dict[str, Any] | None = None, *, resume: bool = False, overwrite: bool = False
+) -> RunFolder:
     """Return a folder that is ready for a run.
 
     Args:
         path: made where it does not exist.
+        request: the options of the command line that load the run's teacher.
         resume: go on from the newest checkpoint in it.
         overwrite: remove what a run left there; other files stay.
 
     Raises:
         RequestError: for a folder in use without either option, a file in its place, or one that cannot be written.
     """
-    folder = RunFolder(Path(path))
+    folder = RunFolder(Path(path), request=request or {})
     if resume and overwrite:
         raise RequestError("expected --resume or --overwrite, found both; choose one")
     if folder.path.exists() and not folder.path.is_dir():

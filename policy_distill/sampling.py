@@ -51,6 +51,31 @@ def sampled(policy: Policy, seed: int) -> Policy:
     return SampledTeacher(policy, mixed) if has_distribution(policy) else SampledObject(policy, mixed)
 
 
+class EpisodeGenerators:
+    """A generator for each environment, which begins anew with each episode: what is run again draws again."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._begun: dict[int, int] = {}
+        self._again: set[int] = set()
+        self._generators: list[torch.Generator] = []
+
+    def begin(self, episode_start: np.ndarray) -> list[torch.Generator]:
+        """Return the generators `[N]`, new ones where an episode begins."""
+        while len(self._generators) < len(episode_start):
+            self._generators.append(torch.Generator())
+        for index in np.flatnonzero(episode_start).tolist():
+            number = self._begun.get(index, 0) + (index not in self._again)
+            self._again.discard(index)
+            self._begun[index] = number
+            self._generators[index].manual_seed(purpose_seed(self._seed, index, number))
+        return self._generators[: len(episode_start)]
+
+    def again(self, index: int) -> None:
+        """Let the next episode of environment `index` be the last one, run again."""
+        self._again.add(index)
+
+
 class SampledTeacher:
     """A teacher that draws each action from its distribution, whose σ is taken as it is."""
 
@@ -58,7 +83,7 @@ class SampledTeacher:
         self.teacher = teacher
         self.n_params, self.observation_space = teacher.n_params, teacher.observation_space
         self.takes_action_masks = bool(getattr(teacher, "takes_action_masks", False))
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generators = EpisodeGenerators(seed)
         self._matrices: torch.Tensor | None = None
         """gSDE's noise of the running episodes, `[N, F, A]`."""
 
@@ -78,30 +103,39 @@ class SampledTeacher:
         actions = self._draw(params[0], one_step, episode_start, state)
         return self.teacher.action_map.execute(actions.numpy()), next_state
 
+    def again(self, index: int) -> None:
+        """Draw again what the last episode of environment `index` drew."""
+        self._generators.again(index)
+
     def _draw(self, params: torch.Tensor, one_step: Any, episode_start: np.ndarray, state: Any) -> torch.Tensor:
-        family = self.teacher.family
+        family, generators = self.teacher.family, self._generators.begin(episode_start)
         if family.name not in ("diagonal_gaussian", "squashed_gaussian"):
-            return torch.as_tensor(family.sample(params, self._generator))
+            rows = zip(params.split(1), generators, strict=True)
+            return torch.cat([torch.as_tensor(family.sample(row, generator)) for row, generator in rows])
         mean, log_std = params.chunk(2, dim=-1)
         explore = getattr(self.teacher, "exploration", None)
         correlated = explore(one_step, episode_start[None], state) if explore else None
         if correlated is None:
-            noise = log_std.exp() * self._normal(mean.shape)
+            drawn = [torch.randn(mean.shape[1:], generator=generator) for generator in generators]
+            noise = log_std.exp() * torch.stack(drawn)
         else:
             features, spread = correlated
-            noise = self._state_dependent(features, spread, episode_start)
+            noise = self._state_dependent(features, spread, episode_start, generators)
         return torch.tanh(mean + noise) if family.name == "squashed_gaussian" else mean + noise
 
-    def _state_dependent(self, features: torch.Tensor, spread: torch.Tensor, episode_start: np.ndarray) -> torch.Tensor:
+    def _state_dependent(
+        self,
+        features: torch.Tensor,
+        spread: torch.Tensor,
+        episode_start: np.ndarray,
+        generators: list[torch.Generator],
+    ) -> torch.Tensor:
         """Return gSDE's noise `[N, A]` for features `[N, F]`; matrices of `spread` `[F, A]` last an episode."""
         if self._matrices is None:
             self._matrices = torch.zeros(len(features), *spread.shape)
         for index in np.flatnonzero(episode_start).tolist():
-            self._matrices[index] = spread * self._normal(spread.shape)
+            self._matrices[index] = spread * torch.randn(spread.shape, generator=generators[index])
         return torch.bmm(features[:, None], self._matrices)[:, 0]
-
-    def _normal(self, shape: Any) -> torch.Tensor:
-        return torch.randn(shape, generator=self._generator)
 
 
 class SampledObject:

@@ -5,12 +5,16 @@ In: what the caller of `distill` asks for. Out: the same, known to fit together.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.device import check_device
-from policy_distill.environments import Environments, open_environments, without_normalization
+from policy_distill.env_choice import for_policy
+from policy_distill.environment_list import EnvironmentList
+from policy_distill.environments import Environments, is_recipe, open_environments, without_normalization
 from policy_distill.fit import check_fit
 from policy_distill.frame_stack import frames_of
 from policy_distill.interfaces import Loss, Teacher
@@ -20,6 +24,8 @@ from policy_distill.networks.table import make_network
 from policy_distill.session import Session
 from policy_distill.student import size_of
 
+LOG = logging.getLogger("policy_distill")
+
 
 def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teacher, DistillConfig, Loss]:
     """Return teacher, settings and their loss once it is known that device, network and loss fit."""
@@ -28,12 +34,23 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
     return teacher, config, choose_loss(config.loss, teacher.family)
 
 
-def open_fitting(teacher: Teacher, env: Any, config: DistillConfig, scope: ExitStack) -> Environments:
-    """Return the environments, which fit the teacher, open within `scope`."""
-    opened = open_environments(without_normalization(env), config.n_envs, teacher.env_wrappers)
-    envs = scope.enter_context(closing(opened))
+def open_fitting(
+    teacher: Teacher, env: Any, config: DistillConfig, scope: ExitStack, env_kwargs: Mapping[str, Any] | None = None
+) -> tuple[Environments, Any]:
+    """Return the environments of a run, open within `scope`, and what those that judge them are made from.
+
+    Where one is asked for everywhere and a second cannot be made beside it, the one is what they borrow.
+    """
+    env = without_normalization(for_policy(env, teacher, env_kwargs))
+    envs = scope.enter_context(closing(open_environments(env, config.n_envs, teacher.env_wrappers)))
     check_fit(teacher, envs)
-    return envs
+    if isinstance(envs, EnvironmentList) and is_recipe(env) and config.n_envs == config.n_eval_envs == 1:
+        try:
+            open_environments(env, 1, teacher.env_wrappers).close()
+        except Exception as error:
+            LOG.info("only one environment can be made (%s): selection and proof borrow it", error)
+            return envs, envs.lend()
+    return envs, env
 
 
 def sizes_of(session: Session) -> tuple[int, Footprint]:

@@ -5,6 +5,8 @@ They start new episodes by themselves, so only their first episodes can be given
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import gymnasium
@@ -12,9 +14,13 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from policy_distill.env_faults import EnvFaults, Misbehaviour
+from policy_distill.env_identity import EnvIdentity, identify
 from policy_distill.env_watch import culprit_of
 from policy_distill.running_statistics import check_vector
 from policy_distill.usable_keys import without_unusable
+
+HARMLESS = {"VecNormalize", "VecMonitor", "VecTransposeImage", "VecCheckNan", "RecordEpisodeStatistics"}
+"""Wrappers of vectors that leave the task as it is: what they do to observations, a student does inside."""
 
 
 class Sb3Environments:
@@ -23,13 +29,14 @@ class Sb3Environments:
     owned = False
     resets_itself = True
 
-    def __init__(self, vec_env: Any) -> None:
+    def __init__(self, vec_env: Any, beside: Sequence[str] = ()) -> None:
         self.vec_env = vec_env
         self.n_envs = vec_env.num_envs
         self.observation_space = without_unusable(vec_env.observation_space, type(vec_env).__name__)
         self.action_space = vec_env.action_space
         spec = getattr(vec_env, "get_attr", lambda _: [None])("spec")[0]
         self.env_id, self.max_episode_steps = _spec_id(spec, vec_env), _limit(spec)
+        self.identity = _identity(spec, vec_env, beside)
         check_vector(vec_env, self.env_id)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
@@ -81,12 +88,13 @@ class GymnasiumEnvironments:
     owned = False
     resets_itself = True
 
-    def __init__(self, vector_env: gymnasium.vector.VectorEnv[Any, Any, Any]) -> None:
+    def __init__(self, vector_env: gymnasium.vector.VectorEnv[Any, Any, Any], beside: Sequence[str] = ()) -> None:
         self.vector_env = vector_env
         self.n_envs = vector_env.num_envs
         self.observation_space = without_unusable(vector_env.single_observation_space, type(vector_env).__name__)
         self.action_space = vector_env.single_action_space
         self.env_id, self.max_episode_steps = _spec_id(vector_env.spec, vector_env), _limit(vector_env.spec)
+        self.identity = _identity(vector_env.spec, vector_env, beside)
         check_vector(vector_env, self.env_id)
         self._mode = vector_env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
@@ -137,9 +145,11 @@ class GymnasiumEnvironments:
         """Leave the vector open: it is the caller's."""
 
 
-def adapt(env: Any) -> Sb3Environments | GymnasiumEnvironments:
-    """Return the adapter for a vector environment."""
-    return GymnasiumEnvironments(env) if isinstance(env, gymnasium.vector.VectorEnv) else Sb3Environments(env)
+def adapt(env: Any, beside: Sequence[str] = ()) -> Sb3Environments | GymnasiumEnvironments:
+    """Return the adapter for a vector environment; wrappers named in `beside` do not count to its identity."""
+    if isinstance(env, gymnasium.vector.VectorEnv):
+        return GymnasiumEnvironments(env, beside)
+    return Sb3Environments(env, beside)
 
 
 class _named:
@@ -176,6 +186,19 @@ def _checked(obs: Any, space: Any, n_envs: int, normalized: bool = False) -> Any
     if not normalized and array.dtype != space.dtype and not np.can_cast(array.dtype, space.dtype, "same_kind"):
         raise Misbehaviour(None, f"it returned observations of dtype {array.dtype}, expected {space.dtype}")
     return array
+
+
+def _identity(spec: Any, env: Any, beside: Sequence[str]) -> EnvIdentity:
+    """Return what is known of a vector's environments; wrappers of vectors are in no specification."""
+    if spec is None:
+        return EnvIdentity(type(env).__name__, missing="it is a vector of environments without a specification")
+    known, wrapped = identify(spec, beside), []
+    while "venv" in vars(env) or isinstance(env, gymnasium.vector.VectorWrapper):
+        wrapped.append(type(env).__name__)
+        env = vars(env).get("venv") or vars(env)["env"]
+    changing = sorted(set(wrapped) - HARMLESS - {*beside})
+    missing = f"it is a vector in {', '.join(changing)}" if changing and not known.missing else known.missing
+    return replace(known, missing=missing)
 
 
 def _spec_id(spec: Any, env: Any) -> str:

@@ -35,8 +35,8 @@ def sampled_teacher(record: dict[str, Any]) -> str:
     low = difference.get("low")
     bound = f", at least {low:+,.1f} with 95%" if _is_number(low) else ""
     episodes = f" in {one['n_episodes']:.0f} episodes" if _is_number(one.get("n_episodes")) else ""
-    seconds = f"; {one['wall_seconds']:.1f} s" if _is_number(one.get("wall_seconds")) else ""
-    return f"{one['mean']:,.1f}, {difference['mean']:+,.1f} against its mode{episodes}{bound}{seconds}"
+    cost = f"; {one['env_steps']:,.0f} steps" if _is_number(one.get("env_steps")) else ""
+    return f"{one['mean']:,.1f}, {difference['mean']:+,.1f} against its mode{episodes}{bound}{cost}"
 
 
 def sampled_warning(record: dict[str, Any]) -> str:

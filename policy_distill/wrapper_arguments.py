@@ -7,7 +7,10 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 
-MOST = {"n_stack": 64, "frame_skip": 64, "skip": 1000, "horizon": 64, "screen_size": 1024, "noop_max": 10_000}
+MOST = {
+    **{"n_stack": 64, "frame_skip": 64, "skip": 1000, "horizon": 64, "screen_size": 1024, "noop_max": 10_000},
+    "size": 2**24,
+}
 """Arguments that cost memory or time, and what they are at most: they may come from a file."""
 LARGEST = 1e9
 """Any other argument."""

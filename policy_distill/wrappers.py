@@ -5,8 +5,9 @@ In: an environment and a list of {"name": ..., "kwargs": {...}}. Out: the enviro
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
@@ -17,6 +18,8 @@ from stable_baselines3.common.preprocessing import is_image_space, is_image_spac
 from policy_distill.agent_wrappers import FrameSkip, GoalBesideObservation, History, MaskVelocity
 from policy_distill.errors import RequestError
 from policy_distill.wrapper_arguments import check_argument
+
+LOG = logging.getLogger("policy_distill")
 
 WrapperSpec = dict[str, Any]
 """`name`, a key of `WRAPPERS`, and `kwargs`, its arguments."""
@@ -70,6 +73,29 @@ class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
         return np.concatenate(tuple(self._frames), axis=self._axis)
 
 
+class PadObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Zeros behind a vector, up to `size` numbers: Ant-v3 ended in 84 contact forces that MuJoCo never filled."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], size: int) -> None:
+        super().__init__(env)
+        space = env.observation_space
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1 or not space.shape[0] <= size <= MAX_STACKED:
+            raise RequestError(f"expected a vector of at most {size} numbers to pad, found {space}")
+        self._behind = np.zeros(int(size) - space.shape[0], space.dtype)
+        low, high = (np.concatenate([bound, self._behind]) for bound in (space.low, space.high))
+        low[space.shape[0] :], high[space.shape[0] :] = -np.inf, np.inf
+        self.observation_space = spaces.Box(low, high, dtype=space.dtype)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        """Return the vector with its zeros."""
+        return np.concatenate([observation, self._behind])
+
+
+def own_frame_skip(spec: Any) -> bool:
+    """Say whether an environment's specification makes it skip frames by itself, as `ALE/Pong-v5` does."""
+    return spec is not None and "frameskip" in spec.kwargs and spec.kwargs["frameskip"] != 1
+
+
 def _time_feature(env: gymnasium.Env[Any, Any], **kwargs: Any) -> gymnasium.Env[Any, Any]:
     try:
         from sb3_contrib.common.wrappers import TimeFeatureWrapper
@@ -81,6 +107,13 @@ def _time_feature(env: gymnasium.Env[Any, Any], **kwargs: Any) -> gymnasium.Env[
 def _atari(env: gymnasium.Env[Any, Any], **kwargs: Any) -> gymnasium.Env[Any, Any]:
     from stable_baselines3.common.atari_wrappers import AtariWrapper
 
+    if kwargs.get("frame_skip", 4) != 1 and own_frame_skip(env.unwrapped.spec):
+        LOG.warning(
+            "%s skips frames by itself: AtariWrapper leaves that to it (frame_skip=1), where both would skip 16 frames "
+            "for an action; make it with frameskip=1 for the wrapper's own skip",
+            env.unwrapped.spec.id,  # type: ignore[union-attr]
+        )
+        kwargs["frame_skip"] = 1
     # For playing and judging: whole games with their own rewards. Training alone ends at a life and clips rewards.
     return AtariWrapper(env, **{"terminal_on_life_loss": False, "clip_reward": False, **kwargs})
 
@@ -89,6 +122,7 @@ WRAPPERS: dict[str, Callable[..., gymnasium.Env[Any, Any]]] = {
     "AtariWrapper": _atari,
     "FrameStack": FrameStack,
     "TimeFeatureWrapper": _time_feature,
+    "PadObservation": PadObservation,
     "FlattenObservation": gymnasium.wrappers.FlattenObservation,
     "RescaleAction": gymnasium.wrappers.RescaleAction,
     "FrameSkip": FrameSkip,
@@ -98,6 +132,8 @@ WRAPPERS: dict[str, Callable[..., gymnasium.Env[Any, Any]]] = {
 }
 """Wrappers by the last part of their name, wherever a configuration says they live."""
 
+KIN = {"AtariWrapper": ("AtariPreprocessing",), "FrameStack": ("FrameStackObservation", "VecFrameStack")}
+"""Wrappers of other names that do the same."""
 MAX_WRAPPERS = 16
 """Wrappers around one environment."""
 MAX_STACKED = 2**24
@@ -123,6 +159,22 @@ def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gy
         except (TypeError, ValueError, AssertionError) as error:
             raise RequestError(f"the wrapper {spec['name']} cannot be applied: {error}") from None
     return env
+
+
+def names_of(specs: Sequence[WrapperSpec]) -> list[str]:
+    """Return the names under which wrappers, or others that do the same, stand in an environment's chain."""
+    return [name for one in specs for name in (one["name"], *KIN.get(one["name"], ()))]
+
+
+def missing_in(env: Any, specs: list[WrapperSpec]) -> list[WrapperSpec]:
+    """Return those wrappers that are not in an environment's own chain, nor any that does the same."""
+    chain = set()
+    while env is not None:
+        chain.add(type(env).__name__)
+        # In its own attributes: SB3's vectors answer for what they wrap. A vector's first environment stands for all.
+        members = vars(env)
+        env = members.get("env") or members.get("venv") or next(iter(members.get("envs") or ()), None)
+    return [one for one in specs if not chain.intersection(names_of([one]))]
 
 
 def parse_wrapper(text: str) -> WrapperSpec:

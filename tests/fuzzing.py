@@ -43,7 +43,7 @@ from policy_distill.teachers.pickled_spaces import make_space
 from policy_distill.teachers.safe_load import safe_unpickle
 from policy_distill.teachers.vecnormalize import load_normalizer
 from policy_distill.teachers.weights import read_weights
-from policy_distill.teachers.zoo_config import environment_of
+from policy_distill.teachers.zoo_config import env_kwargs_of, environment_of, normalized_by, packages_of
 from policy_distill.teachers.zoo_wrappers import wrappers_of
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
@@ -130,6 +130,7 @@ class Readers:
             "pickle": self.read_pickle,
             "vecnormalize": self.read_vecnormalize,
             "teacher": self.read_teacher,
+            "policy": self.read_policy,
             "weights": lambda data: read_weights(data, "the weights"),
             "student": self.read_student,
             "checkpoint": self.read_checkpoint,
@@ -151,6 +152,9 @@ class Readers:
         if math.prod(teacher.observation_space.shape or (1,)) < 1000:
             teacher.n_params  # noqa: B018
 
+    def read_policy(self, data):
+        load_teacher(self._write("policy.pth", data))
+
     def read_student(self, data):
         student = load_student(self._write("student.safetensors", data))
         student.seed(0)
@@ -169,8 +173,10 @@ class Readers:
         JsonlTracker(path, resume_step=100).close()
 
     def read_zoo(self, data):
-        wrappers_of(self._write("config.yml", data).with_name("zoo.zip"))
-        environment_of(self._write("args.yml", data).with_name("zoo.zip"))
+        for read in (wrappers_of, normalized_by, env_kwargs_of):
+            read(self._write("config.yml", data).with_name("zoo.zip"))
+        for read in (environment_of, env_kwargs_of, packages_of):
+            read(self._write("args.yml", data).with_name("zoo.zip"))
 
     def read_config(self, data):
         try:
@@ -218,6 +224,8 @@ class Readers:
         normalised.save(str(self.folder / "seed.pkl"))
         make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"}).save(student)
         write_sealed(self.folder / "seed.ckpt", {"a": np.zeros(3, np.float32)}, {"checkpoint": {"iteration": 3}})
+        policy = io.BytesIO()
+        model.policy.save(policy)
         old = io.BytesIO()
         torch.save(model.policy.state_dict(), old, _use_new_zipfile_serialization=False)
         with zipfile.ZipFile(agent) as archive:
@@ -231,11 +239,17 @@ class Readers:
             "pickle": [pickle.dumps(value, protocol) for value in (box, plain) for protocol in (2, 4, 5)],
             "vecnormalize": [(self.folder / "seed.pkl").read_bytes()],
             "teacher": [agent.read_bytes()],
+            "policy": [policy.getvalue()],
             "weights": [weights, old.getvalue()],
             "student": [student.read_bytes()],
             "checkpoint": [(self.folder / "seed.ckpt").read_bytes()],
             "metrics": [lines],
-            "zoo": [zoo.encode(), b"env_wrapper: [{u.FrameStack: {n_stack: 2}}]\nenv: X-v0\na: &a [1]\nb: [*a, *a]\n"],
+            "zoo": [
+                zoo.encode(),
+                b"normalize: 'dict(norm_obs=True)'\nenv_kwargs: {gravity: -5.0}\nvec_env_wrapper: VecMonitor\n",
+                b"env_kwargs: ['gravity:-5.0', 'names:[1, {2: None}]']\ngym_packages: [a]\n",
+                b"env_wrapper: [{u.FrameStack: {n_stack: 2}}]\nenv: X-v0\na: &a [1]\nb: [*a, *a]\n",
+            ],
             "report": [self._run_folder()],
             "config": [b'{"timesteps": 5, "learning_rate": 0.1, "loss": "mse", "observation_keys": []}'],
         }  # fmt: skip
@@ -250,7 +264,7 @@ def mutate(rng: random.Random, name: str, data: bytes) -> bytes:
             return mutate_student(rng, data)
         if name in ("pickle", "vecnormalize") and rng.random() < 0.5:
             return program(rng, data)
-        if name == "weights" and data[:2] == b"PK":
+        if name in ("weights", "policy") and data[:2] == b"PK":
             return mutate_member(rng, data, "archive/data.pkl" if rng.random() < 0.7 else None)
         if name in ("config", "report"):
             return json.dumps(mutate_json(rng, json.loads(data))).encode()

@@ -48,7 +48,22 @@ def test_statistics_that_differ_are_both_named_and_one_can_be_chosen(tmp_path):
         load_teacher(tmp_path)
     chosen = load_teacher(tmp_path, vecnormalize=tmp_path / "vecnormalize.pkl")
     assert chosen.normalizer.clip == 10.0
-    assert chosen.loaded_with == {"vecnormalize": str(tmp_path / "vecnormalize.pkl")}
+    assert chosen.asked_for["vecnormalize"] == str(tmp_path / "vecnormalize.pkl")
+
+
+def test_a_teacher_knows_the_options_that_load_it_again(tmp_path):
+    model = agent()
+    model.save(tmp_path / "agent.zip")
+    declined = load_teacher(tmp_path / "agent.zip", vecnormalize=False, wrappers=[]).asked_for
+    expected = {"teacher": str(tmp_path / "agent.zip"), "vecnormalize": "none", "wrapper": ["none"], "trust": False}
+    assert declined == {**expected, "algo": None, "temperature": None}
+    again = load_teacher(declined["teacher"], vecnormalize=declined["vecnormalize"], wrappers=declined["wrapper"])
+    assert again.asked_for == declined
+    live = load_teacher(tmp_path / "agent.zip", vecnormalize=model.get_vec_normalize_env()).asked_for
+    assert live == {"missing": "its teacher's statistics are no file"}
+    statistics(model, tmp_path / "vecnormalize.pkl")
+    plain = load_teacher(tmp_path, algo="ppo", wrappers=["FlattenObservation"]).asked_for
+    assert (plain["vecnormalize"], plain["wrapper"], plain["algo"]) == (None, ["FlattenObservation"], "ppo")
 
 
 def test_a_live_model_without_its_statistics_is_refused(tmp_path):
@@ -118,6 +133,19 @@ def test_arguments_that_are_no_literals_are_refused_and_nothing_runs(tmp_path, m
         with pytest.raises(RequestError, match="not understood"):
             read(tmp_path / "agent.zip")
     assert not (tmp_path / "payload-ran").exists()
+
+
+@pytest.mark.parametrize("key", ["env_kwargs", "normalize", "vec_env_wrapper", "env_wrapper"])
+def test_a_list_that_holds_itself_a_billion_times_is_refused_at_once(tmp_path, key):
+    lines = ["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    value = "{x: *a11}" if key == "env_kwargs" else "*a11"
+    for name in ("config.yml", "args.yml"):
+        (tmp_path / name).write_text("\n".join([*lines, f"{key}: {value}"]))
+    read = {"env_kwargs": env_kwargs_of, "normalize": normalized_by}.get(key, wrappers_of)
+    with pytest.raises(RequestError, match="not understood"):
+        read(tmp_path / "agent.zip")
+    assert not (key == "vec_env_wrapper" and normalized_by(tmp_path / "agent.zip"))
 
 
 def test_the_environment_is_named_by_the_configuration_and_by_the_hubs_file_name(tmp_path):

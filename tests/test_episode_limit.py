@@ -8,11 +8,11 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
-from policy_distill import notices
+from policy_distill import episode_trace, notices
 from policy_distill.comparison import compare
 from policy_distill.environments import open_environments
 from policy_distill.episode_limit import DEFAULT_STEPS, is_reproducible, limit_of
-from policy_distill.episode_trace import MAX_CELLS, N_PHASES, Trace
+from policy_distill.episode_trace import N_PHASES, Trace
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import evaluate
 from policy_distill.interrupts import Interrupted, Interrupts
@@ -96,11 +96,13 @@ def test_a_negative_limit_is_refused():
         distill(corridor_teacher(), Corridor, "linear", max_episode_steps=-1)
 
 
-def test_the_rewards_of_a_very_long_episode_take_bounded_room_and_sum_to_its_return():
-    trace, rewards = Trace(2), np.random.default_rng(0).normal(size=3 * MAX_CELLS + 5)
+def test_the_rewards_of_a_very_long_episode_take_bounded_room_and_sum_to_its_return(monkeypatch):
+    n_cells = 2048
+    monkeypatch.setattr(episode_trace, "MAX_CELLS", n_cells)
+    trace, rewards = Trace(2), np.random.default_rng(0).normal(size=3 * n_cells + 5)
     for reward in rewards:
         trace.add(np.array([reward, 1.0]), np.array([True, False]))
-    assert trace._cells.shape == (MAX_CELLS, 2)
+    assert trace._cells.shape == (n_cells, 2)
     np.testing.assert_allclose(trace.phases(0).sum(), rewards.sum())
     exact = np.bincount(np.arange(len(rewards)) * N_PHASES // len(rewards), rewards, N_PHASES)
     # A boundary that is late by a cell of four steps moves four rewards at most from one part to the next.

@@ -1,6 +1,6 @@
 import pytest
 
-from policy_distill.headline import headline, ranks, verdict_words
+from policy_distill.headline import assumption_words, headline, ranks, verdict_words
 
 VERDICT = {
     "outcome": "non-inferior",
@@ -75,22 +75,24 @@ def test_without_selection_figures_the_verdict_ranks_first_then_the_mean_and_nev
 def test_a_verdict_says_its_margin_in_both_units_and_what_it_assumes():
     assert verdict_words(VERDICT) == (
         "non-inferior: as good as the teacher up to 5% of its gain, 24.00 of the return (one-sided, 5%), 80 episodes "
-        "in 2 looks; no episode is assumed to lose more than 1.10 gains, a tenth more than the worst random one"
+        "in 2 looks"
     )
-    assert verdict_words({**VERDICT, "declared": True}).endswith("to lose more than 1.10 gains, as declared")
+    worst = "no episode loses more than 1.10 gains"
+    assert assumption_words(VERDICT) == f"{worst} (a tenth more than the worst random one)"
+    assert assumption_words({**VERDICT, "declared": True}) == f"{worst} (as declared)"
 
 
 def test_an_episode_beyond_the_floor_is_named_with_what_to_do():
     verdict = {**VERDICT, "outcome": "undecided", "beyond": {"episode": 17, "loss": 2.0}}
-    words = verdict_words(verdict, first_seed=1_000_000)
-    assert words.endswith(
-        "episode 17 (seed 1000017) lost 2.00 gains, more than the 1.10 that were assumed at most; declare what it may "
-        "lose with --worst-loss, such as 3"
+    assert assumption_words(verdict, first_seed=1_000_000) == (
+        "episode 17 (seed 1000017) lost 2.00 gains, more than the 1.10 that were assumed at most; compare on fresh "
+        "episodes with what one may lose declared, such as --worst-loss 3"
     )
 
 
 def test_the_verdict_of_an_earlier_version_is_said_without_what_it_did_not_assume():
     words = verdict_words(old()["retention"]["verdict"])
     assert words == "non-inferior: as good as the teacher up to 5% of its gain (one-sided, 5%), 100 episodes"
+    assert assumption_words(old()["retention"]["verdict"]) == ""
     undefined = {**VERDICT, "outcome": "undefined", "margin_return": None, "floor": None}
     assert verdict_words(undefined).startswith("undefined: the teacher's mean return is not clearly above random's, 80")

@@ -52,6 +52,7 @@ READERS = (
     "pickle",
     "vecnormalize",
     "teacher",
+    "policy",
     "weights",
     "student",
     "checkpoint",

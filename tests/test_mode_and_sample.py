@@ -77,13 +77,13 @@ def test_the_record_has_returns_cost_and_difference():
     found = mode_and_sample(mode, sampled, 1.1)
     assert found.is_better
     record = found.to_json()
-    assert (record["mean"], record["std"], record["n_episodes"], record["wall_seconds"]) == (1.0, 0.0, 100, 1.5)
+    assert (record["mean"], record["std"], record["n_episodes"], record["env_steps"]) == (1.0, 0.0, 100, 100)
     assert record["difference"]["mean"] == pytest.approx(0.2)
     assert 0 < record["difference"]["low"] < 0.2
     assert record["difference"]["better"] is True
     words = sampled_warning({"teacher_sampled": record})
     assert all(
-        part in words for part in ("better by sampling", "1.0, +0.2", "in 100 episodes", "1.5 s", "--stochastic")
+        part in words for part in ("better by sampling", "1.0, +0.2", "in 100 episodes", "100 steps", "--stochastic")
     )
 
 

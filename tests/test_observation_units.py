@@ -5,6 +5,7 @@ from gymnasium import spaces
 
 from policy_distill.observation_units import N_EPISODES, Meter, Spread, measure_units
 from policy_distill.robustness import compare_under
+from policy_distill.seeds import PROBE
 
 
 class Reach(gymnasium.Env):
@@ -19,12 +20,14 @@ class Reach(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.seeds.append(seed)
+        self.seed = seed
         self.target, self.t = self.np_random.normal(5.0, self.goal), 0
         return self._obs(0), {}
 
     def step(self, action):
         self.t += 1
+        if self.t == 1:
+            self.seeds.append(self.seed)
         return self._obs(action), 0.0, self.t >= 10, False, {}
 
     def _obs(self, action):
@@ -103,7 +106,7 @@ def test_an_image_has_one_unit_for_all_its_pixels():
 def test_units_are_measured_on_episodes_of_both_policies_that_no_proof_begins_from():
     made = []
     measure_units(Steady(), lambda: made.append(Reach()) or made[-1])
-    seeds = sorted(seed for env in made for seed in env.seeds)
+    seeds = sorted(seed for env in made for seed in env.seeds if seed != PROBE)
     assert len(seeds) == len(set(seeds)) == 2 * N_EPISODES
     assert 2**30 < seeds[0] <= seeds[-1] < 2**31
 

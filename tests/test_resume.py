@@ -405,7 +405,7 @@ def test_another_run_is_refused_by_the_field_that_differs(tmp_path, change, name
     if "version" in change:
         found = change.pop("version")
         monkeypatch.setattr("policy_distill.provenance.version", lambda name: found)
-    monkeypatch.setattr("policy_distill.loop.open_environments", lambda env, n, wrappers: open_environments(env, n))
+    monkeypatch.setattr("policy_distill.settle.open_environments", lambda env, n, wrappers: open_environments(env, n))
     if named is None:
         assert distill(teacher, Corridor, "linear", out=tmp_path / "run", resume=True, **{**QUICK, **change})
         return

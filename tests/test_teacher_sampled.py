@@ -101,10 +101,11 @@ def test_a_run_measures_it_and_its_student_is_the_same_without(tmp_path):
     result = distill(hesitant(), Rungs, "linear", out=tmp_path / "run", **settings)
     record = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     one = record["teacher_sampled"]
-    assert {"mean", "std", "iqm", "ci95", "n_episodes", "wall_seconds", "difference"} <= set(one)
+    assert {"mean", "std", "iqm", "ci95", "n_episodes", "env_steps", "difference"} <= set(one)
     assert one["n_episodes"] == record["teacher"].get("n_episodes", 12)
     assert one["mean"] == result.comparison.teacher_sampled.sampled.mean > record["teacher"]["mean"]
     assert "teacher by sampling" in (tmp_path / "run" / "report.html").read_text()
+    assert result.seconds["teacher_sampled"] > 0
     without = distill(hesitant(), Rungs, "linear", sampled_teacher=False, **settings)
     assert "teacher_sampled" not in without.evaluation
     assert all(np.array_equal(one, without.student.tensors[name]) for name, one in result.student.tensors.items())

@@ -593,3 +593,26 @@ def test_tracking_that_cannot_be_is_refused_before_the_run(tmp_path, options, me
     with pytest.raises(RequestError, match=message):
         distill(corridor_teacher(), Corridor, "linear", **{"out": tmp_path / "run", **options})
     assert not (tmp_path / "run").exists()
+
+
+def test_a_trackio_run_of_the_program_around_a_distillation_goes_on(tmp_path):
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import trackio
+        from policy_distill import distill
+        from tests.doubles import Corridor, corridor_teacher
+        trackio.init(project="own", name="mine")
+        trackio.log({"before": 1})
+        settings = dict(timesteps=64, n_envs=2, n_steps=16, eval_episodes=2, select_episodes=0)
+        distill(corridor_teacher(), Corridor, "linear", out=Path(sys.argv[1]), track="trackio", **settings)
+        trackio.log({"after": 2})
+        trackio.finish()
+        from trackio.sqlite_storage import SQLiteStorage
+        print([set(row) & {"before", "after", "train/kl"} for row in SQLiteStorage.get_logs("own", "mine")])
+    """
+    env = {**os.environ, "TRACKIO_DIR": str(tmp_path / "db"), "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "run")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[{'before'}, {'after'}]"

@@ -1,8 +1,12 @@
+import json
 import math
 
 import pytest
 
+from policy_distill.commands.distill import summary
+from policy_distill.report.write import write_report
 from policy_distill.wording import compression_text, digits, next_step, times_fewer
+from tests.run_folders import write_run
 
 
 @pytest.mark.parametrize(
@@ -53,3 +57,30 @@ def test_every_outcome_that_leaves_something_to_do_names_it():
     assert next_step({"outcome": "undecided", "beyond": {"episode": 3, "loss": 2.0}}) == "", (
         "the verdict says it itself"
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "step"),
+    [
+        ("inferior", "--timesteps"),
+        ("undecided", "--until-certain"),
+        ("undefined", "trained in"),
+        ("non-inferior", None),
+    ],
+)
+def test_the_tables_and_the_page_of_a_run_say_what_next_and_where_there_is_no_compression(tmp_path, outcome, step):
+    path = write_run(tmp_path / "run")
+    record = json.loads((path / "evaluation.json").read_text())
+    record["retention"]["verdict"]["outcome"] = outcome
+    record["teacher"]["n_params"] = 40
+    record["compression"]["params"] = 0.5
+    record["random"] |= {"iqm": 0.955, "ci95": [0.951, 0.9621]}
+    (path / "evaluation.json").write_text(json.dumps(record))
+    seconds = dict.fromkeys(("collect", "environment", "label", "train", "evaluate"), 1.0)
+    text, page = summary(record, seconds, None), write_report(path).read_text()
+    assert "none: the student is 2.0 x larger than the teacher (40 to 80)" in text
+    assert "0.9550 [0.9510, 0.9621]" in text
+    assert "0.9510 to 0.9621" in page
+    assert "2.0 x more" in page and "the student is not smaller than its teacher" in page
+    assert ("next" in text) == (step is not None) == ("Next: " in page)
+    assert step is None or (step in text and step in page)

@@ -24,7 +24,12 @@ class Bench:
     teacher: Path | None = None
     """Teacher zip, to be timed beside it."""
     env: str | None = None
-    """Environment of the teacher, where the zip does not say it."""
+    """Environment of the teacher, such as Pendulum-v1 or package:Id-v0, to check that it fits."""
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
+    They come before those that the policy was trained with."""
+    gym_packages: tuple[str, ...] = ()
+    """Packages that register environments, imported first; the working folder is searched too."""
     trust: bool = False
     """Load the teacher with SB3's own loading, which runs code from the file."""
     rounds: int = 30
@@ -43,10 +48,13 @@ class Bench:
 
         teacher, teacher_bytes = None, 0
         if self.teacher is not None:
+            from policy_distill.env_names import parse_kwargs, with_packages, working_folder_on_path
             from policy_distill.sources import load_policy
 
             zip_path = find_zip(self.teacher)
-            teacher = load_policy(zip_path, self.env, trust=self.trust)
+            working_folder_on_path()
+            env, kwargs = with_packages(self.env, self.gym_packages), parse_kwargs(self.env_kwargs)
+            teacher = load_policy(zip_path, env, trust=self.trust, env_kwargs=kwargs)
             teacher_bytes = zip_path.stat().st_size
         record = run_benchmark(self.student, teacher, teacher_bytes, rounds=self.rounds, cold_starts=self.cold_starts)
         _log_latency(self.student.parent / "metrics.jsonl", record)

@@ -30,7 +30,14 @@ class Compare:
     student: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """student.safetensors (or another zip); several, of several training seeds, are aggregated too."""
     env: str | None = None
-    """Gymnasium id of the environment; by itself the one that the policy was made in."""
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the policy was made
+    in."""
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of its constructor, such as gravity:-5.0 enable_wind:True, before those that the policy brings."""
+    gym_packages: tuple[str, ...] = ()
+    """Packages that register environments, imported first; the working folder is searched too."""
+    n_envs: int = 16
+    """Environments stepped side by side, which changes no episode; 1 where only one instance may exist."""
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
     max_episode_steps: int = 0
@@ -78,7 +85,7 @@ class Compare:
     def run(self) -> int:
         """Compare and print."""
         from policy_distill.commands.comparison_files import check_place
-        from policy_distill.commands.policies import find_env, say_applied
+        from policy_distill.commands.policies import say_applied
         from policy_distill.errors import RequestError
         from policy_distill.sources import load_policy
         from policy_distill.spent import choose_seed
@@ -90,11 +97,11 @@ class Compare:
             raise RequestError("expected --perturb or --until-certain, found both; choose one")
         if self.out is not None:
             check_place(self.out, self.student, perturb=self.perturb is not None, overwrite=self.overwrite)
-        env = find_env(self.env, self.teacher)
-        options = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
-        teacher = load_policy(self.teacher, env, trust=self.trust, **options)
+        options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
+        teacher = load_policy(self.teacher, trust=self.trust, **options)
+        students = [load_policy(path, trust=self.trust) for path in self.student]
+        env = self._env(teacher, students)
         say_applied(teacher)
-        students = [load_policy(path, env, trust=self.trust) for path in self.student]
         seed = choose_seed(self.seed, max(self.episodes, self.max_episodes), teacher, *students)
         records, rows, found = [], [], []
         for path, student in zip(self.student, students, strict=True):
@@ -112,7 +119,20 @@ class Compare:
         self.tracking.log(self.student[0], record, rows)
         return 0
 
-    def _record(self, teacher: Any, student: Any, env: str, seed: int) -> tuple[Any, dict[str, Any]]:
+    def _env(self, teacher: Any, students: list[Any]) -> Any:
+        """Return the environment: by itself that of the first student that recorded one, else the teacher's."""
+        from policy_distill.commands.policies import find_env
+        from policy_distill.env_choice import other_than_recorded, recorded_in
+
+        known = [pair for pair in zip(self.student, students, strict=True) if recorded_in(pair[1]) is not None]
+        path, policy = known[0] if known else (self.teacher, teacher)
+        env = find_env(self.env, path, policy, env_kwargs=self.env_kwargs, gym_packages=self.gym_packages)
+        for _, other in known[1:]:
+            if said := other_than_recorded(env, other):
+                print(said, file=sys.stderr)
+        return env
+
+    def _record(self, teacher: Any, student: Any, env: Any, seed: int) -> tuple[Any, dict[str, Any]]:
         from policy_distill.comparison import fidelity_on_own_states
         from policy_distill.interfaces import Teacher
         from policy_distill.runtime import Student
@@ -126,13 +146,13 @@ class Compare:
             found = self._plain(teacher, student, env, seed)
         record = {**comparison_record(found), "deterministic": not self.stochastic}
         if isinstance(teacher, Teacher) and isinstance(student, Student):
-            fidelity = fidelity_on_own_states(teacher, student, env, self.seed or 0)
+            fidelity = fidelity_on_own_states(teacher, student, env, self.seed or 0, self.n_envs)
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
         if under:
             record["perturbed"] = {name: comparison_record(one) for name, one in under.items()}
         return found, record
 
-    def _plain(self, teacher: Any, student: Any, env: str, seed: int) -> Any:
+    def _plain(self, teacher: Any, student: Any, env: Any, seed: int) -> Any:
         from policy_distill.paired import compare_policies
         from policy_distill.progress import Progress
         from policy_distill.proof_plan import ProofPlan
@@ -141,7 +161,7 @@ class Compare:
         if self.until_certain:
             cap, batch = self.max_episodes, self.episodes
         limits: dict[str, Any] = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
-        plan = ProofPlan(cap, seed, batch, margin=self.margin, **limits, **self._acting())
+        plan = ProofPlan(cap, seed, batch, margin=self.margin, n_envs=self.n_envs, **limits, **self._acting())
         with Progress(plan.n_played, description="episodes", enabled=not self.json) as bar:
             return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
 
@@ -151,7 +171,7 @@ class Compare:
 
         return {"stochastic": self.stochastic, "n_sampled": N_SAMPLED if self.sampled_teacher else 0}
 
-    def _perturbed(self, teacher: Any, student: Any, env: str, seed: int) -> dict[str, Any]:
+    def _perturbed(self, teacher: Any, student: Any, env: Any, seed: int) -> dict[str, Any]:
         from policy_distill.perturb import parse_conditions
         from policy_distill.progress import Progress
         from policy_distill.robustness import compare_under
@@ -171,6 +191,7 @@ class Compare:
                 **self._acting(),
                 on_condition=lambda _: bar.update(next(n_done), {}),
                 max_episode_steps=self.max_episode_steps,
+                n_envs=self.n_envs,
             )
 
     def _show(self, record: dict[str, Any], total: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.commands.output import interval_text, table
-from policy_distill.headline import headline, verdict_words
+from policy_distill.headline import assumption_words, headline, verdict_words
 from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.wording import digits, next_step
 from policy_distill.words import said_beside
@@ -41,7 +41,11 @@ def proof_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a proof says, in the order in which it is read: the mean and its bound, falls, verdict, the IQM."""
     first, verdict = headline(record), record["retention"]["verdict"]
     lines = [("retention, mean", first.text()), ("falls", first.falls), ("falls of the teacher", first.teacher_falls)]
-    lines += [("verdict", verdict_words(verdict, record.get("seed"))), ("next", next_step(verdict) or None)]
+    lines += [
+        ("verdict", verdict_words(verdict)),
+        ("assumed", assumption_words(verdict, record.get("seed")) or None),
+        ("next", next_step(verdict) or None),
+    ]
     if first.iqm is not None:
         # Without its interval: falls that were not seen do not widen it.
         lines += [("retention, IQM", f"{first.iqm:.3f}")]

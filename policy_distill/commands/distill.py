@@ -31,9 +31,16 @@ class Distill:
     out: Path
     """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
     env: str | None = None
-    """Gymnasium id of the environment; by itself the one that the teacher was trained in."""
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the teacher was
+    trained in."""
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
+    They come before those that the policy was trained with."""
+    gym_packages: tuple[str, ...] = ()
+    """Packages that register environments, imported first; the working folder is searched too."""
     student: str = "mlp:32,32"
-    """The student's network: mlp:32,32 for two hidden layers of 32, linear for none."""
+    """The student's network: mlp:32,32 for two hidden layers of 32, linear for none, cnn:16,32 for images
+    (convolutions of 16 and 32 channels)."""
     vecnormalize: Path | None = None
     """Observation statistics of the teacher, where they do not lie with its zip; none for a teacher without."""
     wrapper: tuple[str, ...] = ()
@@ -92,16 +99,16 @@ class Distill:
         from policy_distill.teachers.zip_file import find_zip
         from policy_distill.tracking.table import tracker_maker
 
-        env = find_env(self.env, self.teacher)
         teacher = load_teacher(
             self.teacher,
-            env=env,
             algo=self.algo,
             vecnormalize=self.vecnormalize,
             trust=self.trust,
             wrappers=self.wrapper or None,
             temperature=self.temperature,
         )
+        named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
+        env = find_env(self.env, self.teacher, teacher, **named)
         say_applied(teacher)
         result = distill(
             teacher,
@@ -155,8 +162,9 @@ def summary(
         "label": "labelling",
         "train": "training the student",
         "evaluate": "evaluating",
+        "teacher_sampled": "sampling the teacher, beside",
     }
-    stages |= {name: seconds[stage] for stage, name in names.items()}
+    stages |= {name: seconds[stage] for stage, name in names.items() if stage in seconds}
     times: list[tuple[Any, ...]] = [(f"seconds {name}", f"{value:.1f}") for name, value in stages.items()]
     title = (f"{record['env_id']}, {record['n_episodes']} episodes", "return IQM [95%]", "parameters", "bytes")
     parts = [table(rows, title), table([*lines, *times])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -22,7 +22,15 @@ class Evaluate:
     policy: Annotated[Path, tyro.conf.Positional]
     """Teacher zip, student.safetensors or a run folder with one."""
     env: str | None = None
-    """Gymnasium id of the environment; by itself the one that the policy was made in."""
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the policy was made
+    in."""
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
+    They come before those that the policy was trained with."""
+    gym_packages: tuple[str, ...] = ()
+    """Packages that register environments, imported first; the working folder is searched too."""
+    n_envs: int = 16
+    """Environments stepped side by side, which changes no episode; 1 where only one instance may exist."""
     episodes: int = 100
     """Episodes; each is run to its end."""
     max_episode_steps: int = 0
@@ -50,12 +58,13 @@ class Evaluate:
         from policy_distill.sources import load_policy
         from policy_distill.wording import digits
 
-        env = find_env(self.env, self.policy)
         wrappers = self.wrapper or None
-        policy = load_policy(self.policy, env, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
+        policy = load_policy(self.policy, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
+        named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
+        env = find_env(self.env, self.policy, policy, **named)
         say_applied(policy)
-        limit = {"max_episode_steps": self.max_episode_steps}
-        found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limit)
+        limits: dict[str, Any] = {"max_episode_steps": self.max_episode_steps, "n_envs": self.n_envs}
+        found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limits)
         record = {
             "policy": str(self.policy),
             "env_id": found.env_id,

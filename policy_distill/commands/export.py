@@ -28,7 +28,13 @@ class Export:
     quantize: str | None = None
     """int8: weights and activations in eight bits, for onnx and c; int8-trained: trained through the rounding first."""
     env: str | None = None
-    """Environment whose states the check uses; by itself the one that the student was distilled in."""
+    """Environment whose states the check uses, such as Pendulum-v1 or package:Id-v0; by itself the one that the student
+    was distilled in."""
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
+    They come before those that the policy was trained with."""
+    gym_packages: tuple[str, ...] = ()
+    """Packages that register environments, imported first; the working folder is searched too."""
     states: int = 2048
     """States that the student visits, which its actions are compared on; hostile ones come on top."""
     episodes: int = 100
@@ -43,16 +49,19 @@ class Export:
 
     def run(self) -> int:
         """Export and print."""
+        from policy_distill.env_names import parse_kwargs, with_packages, working_folder_on_path
         from policy_distill.exporters.export import export
         from policy_distill.runtime import load_student
 
+        working_folder_on_path()
         student = load_student(self.student, runtime="numpy")
         found = export(
             student,
             self.out,
             self.format,
             quantize=self.quantize,
-            env=self.env,
+            env=with_packages(self.env, self.gym_packages),
+            env_kwargs=parse_kwargs(self.env_kwargs),
             n_states=self.states,
             episodes=self.episodes,
             seed=self.seed,

@@ -41,15 +41,20 @@ class Info:
 
 
 def _describe_student(path: Path) -> dict[str, Any]:
+    from policy_distill.env_choice import recorded_in
     from policy_distill.runtime import load_student
 
-    metadata = load_student(path).metadata
+    student = load_student(path)
+    metadata, known = student.metadata, recorded_in(student)
     architecture, provenance = metadata["architecture"], metadata["provenance"]
     return {
         "kind": "student",
         "path": str(path),
         "file_bytes": path.stat().st_size,
         "algorithm": provenance.get("algorithm"),
+        "environment": known.text if known else provenance.get("env_id"),
+        "env_kwargs": known.to_json()["kwargs"] if known else {},
+        "env_wrappers": provenance.get("env_wrappers", []),
         "network": architecture["spec"],
         "distribution": metadata["distribution"]["family"],
         "observation_space": metadata["observation_space"],

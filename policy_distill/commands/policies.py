@@ -3,31 +3,64 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from policy_distill.errors import RequestError, one_line
-from policy_distill.sources import in_run_folder
-from policy_distill.student_file import is_student_file
+from policy_distill.sources import load_policy
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
 
 
-def find_env(env: str | None, path: Path) -> str:
-    """Return the environment asked for, or the one that a policy was made in, in its newest version, with a notice.
+def find_env(
+    env: str | None,
+    path: Path,
+    policy: Any = None,
+    *,
+    env_kwargs: Sequence[str] = (),
+    gym_packages: Sequence[str] = (),
+) -> str | EnvSpec:
+    """Return the environment asked for, or the one that a policy was made in, as the policy knows it; with notices.
+
+    Args:
+        env: a Gymnasium id, which may name its package; None for the policy's own.
+        path: where the policy was loaded from.
+        policy: the policy; loaded from `path` where None.
+        env_kwargs: constructor arguments, as `key:value`, before the policy's own.
+        gym_packages: packages to import first, since they register environments.
 
     Raises:
-        RequestError: where neither the policy nor what lies beside it names an environment that is registered.
+        RequestError: where neither the policy nor what lies beside it names an environment that can be made.
     """
-    if env is not None:
-        return env
-    known = _environment_in(path)
-    from policy_distill.make_env import is_registered, successor
+    from policy_distill.env_choice import adapted, choose_version, other_than_recorded, recorded_in
+    from policy_distill.env_names import parse_kwargs, to_env, with_packages, working_folder_on_path
 
-    newest = successor(known)
-    if not is_registered(known) and newest is None:
-        raise RequestError(f"expected --env: {path} names no environment that is registered here ({known!r} is none)")
-    chosen = newest if newest is not None and not is_student_file(in_run_folder(path)) else known
-    instead = f" (instead of {known}, which is an older version)" if chosen != known else ""
-    print(one_line(f"environment: {chosen}{instead}"), file=sys.stderr)
+    working_folder_on_path()
+    given, notes = parse_kwargs(env_kwargs), []
+    chosen: Any = with_packages(env, gym_packages)
+    policy = policy if policy is not None else load_policy(path)
+    recorded = recorded_in(policy)
+    if chosen is None and recorded is not None:
+        chosen = to_env(recorded)
+        notes.append(f"environment: {recorded.text}")
+    elif chosen is None:
+        known = _environment_in(path, policy)
+        if ":" in known:
+            with_packages(None, [known.partition(":")[0]])
+        try:
+            chosen, notes = choose_version(known, policy, given)
+        except RequestError as error:
+            raise RequestError(
+                f"expected --env: {path} names no environment that is registered here ({error}); where a package "
+                f"registers it, name that too: --env pkg:Id, or --gym-packages {_packages_in(path, policy)}"
+            ) from None
+        notes = [f"environment: {chosen}" + (f" ({'; '.join(notes)})" if notes else "")]
+    chosen, more = adapted(chosen, policy, given)
+    other = other_than_recorded(chosen, policy)
+    for note in [*notes, *more, *([other] if other else [])]:
+        print(one_line(note), file=sys.stderr)
     return chosen
 
 
@@ -40,9 +73,6 @@ def say_applied(policy: Any) -> None:
     if policy.env_wrappers:
         parts = [_spec_text(spec) for spec in policy.env_wrappers]
         print(one_line(f"environment wrapped in: {', '.join(parts)}"), file=sys.stderr)
-    if kwargs := getattr(policy, "env_kwargs", None):
-        parts = [f"{key}={value!r}" for key, value in kwargs.items()]
-        print(one_line(f"environment made with: {', '.join(parts)}"), file=sys.stderr)
 
 
 def _spec_text(spec: dict[str, Any]) -> str:
@@ -51,13 +81,21 @@ def _spec_text(spec: dict[str, Any]) -> str:
     return spec["name"] + (f" {kwargs}" if kwargs else "")
 
 
-def _environment_in(path: Path) -> str:
-    path = in_run_folder(path)
-    if is_student_file(path):
-        from policy_distill.runtime import load_student
-
-        return str(load_student(path).metadata["provenance"].get("env_id"))
+def _environment_in(path: Path, policy: Any) -> str:
+    if hasattr(policy, "metadata"):
+        # A student of a version that recorded the id alone.
+        return str(policy.metadata["provenance"].get("env_id"))
     from policy_distill.teachers.zip_file import find_zip
     from policy_distill.teachers.zoo_config import environment_of
 
     return environment_of(find_zip(path))
+
+
+def _packages_in(path: Path, policy: Any) -> str:
+    """Return the packages that an agent's configuration names; they are imported where the user says so."""
+    if hasattr(policy, "metadata"):
+        return "pkg"
+    from policy_distill.teachers.zip_file import find_zip
+    from policy_distill.teachers.zoo_config import packages_of
+
+    return " ".join(packages_of(find_zip(path))) or "pkg"

@@ -20,9 +20,13 @@ class Train:
     """
 
     env: str
-    """Gymnasium id of the environment."""
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0."""
     out: Path
     """The zip to write; with --normalize, vecnormalize.pkl is written beside it."""
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals."""
+    gym_packages: tuple[str, ...] = ()
+    """Packages that register environments, imported first; the working folder is searched too."""
     algo: Literal["ppo", "a2c", "dqn", "sac", "td3", "ddpg"] = "ppo"
     """Algorithm."""
     timesteps: int = 100_000
@@ -51,6 +55,7 @@ class Train:
 
     def run(self) -> int:
         """Train, save, and say what was made."""
+        from policy_distill.env_names import parse_kwargs, with_packages, working_folder_on_path
         from policy_distill.errors import RequestError
         from policy_distill.progress import Progress
         from policy_distill.teachers.train import train_teacher
@@ -59,6 +64,8 @@ class Train:
         zip_path = self.out.with_suffix(".zip")
         if zip_path.exists() and not self.overwrite:
             raise RequestError(f"expected a new file for --out, found {zip_path}; add --overwrite or name another")
+        working_folder_on_path()
+        env, env_kwargs = with_packages(self.env, self.gym_packages), parse_kwargs(self.env_kwargs)
         began = time.perf_counter()
         settings = {"algo": self.algo, "timesteps": self.timesteps, "net_arch": self.net_arch, "seed": self.seed}
         names: dict[str, Any] = {"project": self.project, "group": self.group, "tags": self.tags}
@@ -67,7 +74,7 @@ class Train:
             Progress(self.timesteps, description="teacher", enabled=not self.json) as bar,
         ):
             model = train_teacher(
-                self.env,
+                env,
                 self.algo,
                 self.timesteps,
                 widths(self.net_arch),
@@ -78,6 +85,7 @@ class Train:
                 stop_at=self.stop_at,
                 on_step=lambda step: bar.update(step, {}),
                 tracker=tracker,
+                env_kwargs=env_kwargs,
             )
         record = {
             "teacher": str(zip_path),

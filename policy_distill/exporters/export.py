@@ -7,12 +7,15 @@ no file.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from policy_distill.env_choice import for_policy
+from policy_distill.env_names import with_kwargs
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
 from policy_distill.exporters.c import run_self_test
@@ -80,6 +83,7 @@ def export(
     seed: int = 0,
     overwrite: bool = False,
     input_dtype: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> ExportResult:
     """Write a student as a deployable artefact and check that it acts the same.
 
@@ -98,6 +102,7 @@ def export(
         overwrite: replace what is at `path`.
         input_dtype: of onnx, the type of real-valued inputs whose space has float64: `float32`, as by itself where that
             loses no digits that matter, or `float64`.
+        env_kwargs: arguments of the environment's constructor, before those that the student was distilled with.
 
     Raises:
         RequestError: for an unknown format, one that cannot hold this student, weights that are not finite, or a path
@@ -110,7 +115,7 @@ def export(
     _check_request(student, format, quantize, n_states, episodes)
     made_as = {"input_dtype": choose_input_dtype(student, format, input_dtype)}
     plain = Student(student.tensors, student.metadata, "numpy")
-    env = env if env is not None else states.own_env(plain)
+    env = for_policy(env, plain, env_kwargs) if env is not None else with_kwargs(states.own_env(plain), env_kwargs)
     visited, source = states.collect_states(plain, env, n_states, seed)
     obs = states.join(visited, states.hostile_states(plain, seed))
     reference = make_reference(plain, obs, states.count(visited))

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.env_choice import env_of
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
-from policy_distill.make_env import is_registered
 from policy_distill.observations import Normalizer, Part
 from policy_distill.runtime import Student
 from policy_distill.state_sample import sample_states as sample_visited
@@ -45,17 +45,16 @@ def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tupl
         envs.close()
 
 
-def own_env(student: Student) -> str | None:
+def own_env(student: Student) -> Any:
     """Return the environment that a student was distilled in, where it can be made here."""
-    env_id = student.metadata["provenance"].get("env_id")
-    if not isinstance(env_id, str) or not is_registered(env_id):
-        return None
     try:
-        open_environments(env_id, 1, student.env_wrappers).close()
+        env = env_of(student)
+        if env is not None:
+            open_environments(env, 1, student.env_wrappers).close()
     except RequestError:
         # A package of the environment is missing here, where only an artefact is wanted.
         return None
-    return env_id
+    return env
 
 
 def sample_states(student: Student, n_states: int, seed: int) -> Any:

@@ -5,14 +5,13 @@ In: folders. Out: a `Run` each, whose files have the form of `shapes`, or why th
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.plain_file import read_plain
+from policy_distill.report.command import make_again
 from policy_distill.report.shapes import COMPARISON, CONFIG, EVALUATION, checked, is_number, read_object
 from policy_distill.tracking.jsonl import MAX_BYTES, read_metrics
 from policy_distill.tracking.metrics import STEP
@@ -73,14 +72,8 @@ class Run:
         return [(row[STEP], row[name]) for row in self.metrics if is_number(row.get(name))]
 
     def command(self) -> str:
-        """Return the command line that makes this run again."""
-        words = ["policy-distill", "distill", "--teacher", self.teacher, "--env", self.env_id]
-        words += ["--student", self.student]
-        defaults = DistillConfig().to_json()
-        for key, value in self.config.get("config", {}).items():
-            if key in defaults and value != defaults[key]:
-                words += _option(key, value)
-        return shlex.join([*words, "--out", str(self.path.name)])
+        """Return the command line that makes this run again; empty where there is none."""
+        return make_again(self.config, self.path)[0]
 
 
 class Unreadable(NamedTuple):
@@ -163,10 +156,3 @@ def thinned(rows: list[Any], n_kept: int) -> list[Any]:
     if len(rows) <= n_kept:
         return rows
     return [rows[round(i * (len(rows) - 1) / (n_kept - 1))] for i in range(n_kept)]
-
-
-def _option(key: str, value: Any) -> list[str]:
-    name = key.replace("_", "-")
-    if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no-{name}"]
-    return [f"--{name}", *(map(str, value) if isinstance(value, list) else (str(value),))]

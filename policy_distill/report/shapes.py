@@ -55,11 +55,11 @@ RETENTION = {
         "beyond": {"episode": NUMBER, "loss": NUMBER},
     },
 }
-SAMPLED = {**POLICY, "n_episodes": NUMBER, "wall_seconds": NUMBER, "difference": {"mean": NUMBER, "low": NUMBER}}
+SAMPLED = {**POLICY, "n_episodes": NUMBER, "env_steps": NUMBER, "difference": {"mean": NUMBER, "low": NUMBER}}
 FALLS = {who: {name: NUMBER for name in ("n", "n_episodes", "rate", "rate_high")} for who in ("teacher", "student")}
 COSTS = {name: NUMBER for name in ("seed", "n_episodes", "agreement", "kl", "env_steps", "wall_seconds")}
 
-CONFIG = {"env_id": TEXT, "student": TEXT, "teacher": {}, "config": {}}
+CONFIG = {"env_id": TEXT, "env": {}, "student": TEXT, "teacher": {}, "config": {}, "request": {}}
 EVALUATION = {
     **COSTS,
     **{name: POLICY for name in ("teacher", "student", "random")},

@@ -83,7 +83,7 @@ def unreadable_table(folder: Path, unreadable: list[Unreadable]) -> Table:
 
 def provenance(run: Run) -> list[tuple[str, Any]]:
     """Return the rows of where a run comes from."""
-    values = {key: run.config.get(key) for key in ("env_id", "student", "teacher", "library_versions")}
+    values = {key: run.config.get(key) for key in ("env_id", "env", "student", "teacher", "library_versions")}
     return flat(values)
 
 

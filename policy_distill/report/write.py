@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.headline import headline, verdict_words
+from policy_distill.headline import assumption_words, headline, verdict_words
 from policy_distill.report.charts import run_charts
+from policy_distill.report.command import make_again
 from policy_distill.report.grouping import left_out
 from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, Run, find_runs, read_run
@@ -75,6 +76,7 @@ def run_page(run: Run) -> Page:
     evaluation = run.evaluation
     notes = _proof_notes(evaluation) if evaluation else ["This run has not ended: what it measured so far."]
     notes += [f"{text[0].upper()}{text[1:]}." for text in (sampled_warning(evaluation), pairing(evaluation)) if text]
+    command, why_none = make_again(run.config, run.path)
     return Page(
         title=f"{run.env_id}: {run.student}",
         subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
@@ -87,9 +89,9 @@ def run_page(run: Run) -> Page:
             Table("Settings", (), flat(run.config.get("config", {})), folded=True),
             Table("Provenance", (), provenance(run), folded=True),
         ],
-        command=run.command(),
+        command=command,
         video=run.video,
-        notes=notes,
+        notes=[*notes, *([why_none] if why_none else [])],
     )
 
 
@@ -133,7 +135,8 @@ def _proof_notes(evaluation: dict[str, Any]) -> list[str]:
     verdict = (evaluation.get("retention") or {}).get("verdict") or {}
     known = {"outcome", "margin", "alpha", "n_episodes"} <= set(verdict)
     falls, step = headline(evaluation).teacher_falls, next_step(verdict)
-    words = [verdict_words(verdict, evaluation.get("seed"))] if known else []
+    words = [verdict_words(verdict)] if known else []
+    words += [f"Assumed: {text}." for text in [assumption_words(verdict, evaluation.get("seed"))] if text]
     return [*words, *([f"Next: {step}."] if step else []), *([f"The teacher: {falls}."] if falls else [])]
 
 

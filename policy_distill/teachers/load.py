@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
 from policy_distill.device import check_device
+from policy_distill.env_choice import adapted
 from policy_distill.environments import open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.fit import check_fit
@@ -66,13 +68,17 @@ def load_teacher(
     teacher = _open(source, request)
     if temperature is not None:
         teacher = _with_temperature(teacher, temperature)
+    if isinstance(source, str | Path):
+        teacher.asked_for = request.to_json(source, temperature)  # type: ignore[attr-defined]
     if env is not None:
-        envs = open_environments(without_normalization(env), 1, teacher.env_wrappers)
-        try:
-            check_fit(teacher, envs)
-        finally:
-            envs.close()
+        _check(teacher, env, env_kwargs)
     return teacher
+
+
+def _check(teacher: Teacher, env: Any, env_kwargs: Mapping[str, Any] | None) -> None:
+    chosen, _ = adapted(without_normalization(env), teacher, env_kwargs)
+    with closing(open_environments(chosen, 1, teacher.env_wrappers)) as envs:
+        check_fit(teacher, envs)
 
 
 def _open(source: Any, request: Request) -> Teacher:

@@ -49,7 +49,6 @@ def make_teacher(
         provenance["env_kwargs"] = env_kwargs
     teacher: Any = ALGORITHMS[algorithm].make(policy, normalizer, provenance)
     teacher.env_kwargs = env_kwargs
-    teacher.loaded_with = request.to_json()
     return teacher
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
@@ -46,17 +47,17 @@ class Request:
             return None
         return [] if list(self.wrappers) == [NONE] else [parse_wrapper(text) for text in self.wrappers]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what was asked for beyond the defaults, as JSON values: what loads the same teacher again."""
-        named = {
-            "algo": self.algo if self.algo != "auto" else None,
-            "vecnormalize": NONE if self.declines_statistics else self._statistics_by_name(),
-            "trust": self.trust or None,
-            "wrappers": list(self.wrappers) if self.wrappers is not None else None,
-            "env_kwargs": dict(self.env_kwargs) if self.env_kwargs else None,
+    def to_json(self, source: str | Path, temperature: float | None = None) -> dict[str, Any]:
+        """Return the options of the command line that load the teacher at `source`; `missing` where there are none."""
+        live = not (self.declines_statistics or isinstance(self.vecnormalize, str | Path | None))
+        if live:
+            return {"missing": "its teacher's statistics are no file"}
+        named = None if self.vecnormalize is None else NONE if self.declines_statistics else str(self.vecnormalize)
+        return {
+            "teacher": str(source),
+            "vecnormalize": named,
+            "wrapper": [] if self.wrappers is None else list(self.wrappers) or [NONE],
+            "algo": None if self.algo == "auto" else self.algo,
+            "temperature": temperature,
+            "trust": self.trust,
         }
-        return {key: value for key, value in named.items() if value is not None}
-
-    def _statistics_by_name(self) -> str | None:
-        # A live one has no name to be given again.
-        return None if self.vecnormalize is None or hasattr(self.vecnormalize, "obs_rms") else str(self.vecnormalize)

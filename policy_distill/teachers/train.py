@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import stable_baselines3
+import yaml
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -21,9 +23,12 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeImage
 
+from policy_distill.env_identity import identify
+from policy_distill.env_names import with_kwargs
 from policy_distill.environments import is_recipe, open_environments
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Tracker
+from policy_distill.student_file import write_atomically
 
 ALGORITHMS = {name.lower(): getattr(stable_baselines3, name) for name in ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")}
 N_STOP_EPISODES = 20
@@ -77,11 +82,12 @@ def train_teacher(
     hyperparameters: dict[str, Any] | None = None,
     on_step: Any = None,
     tracker: Tracker | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> BaseAlgorithm:
     """Train a teacher and, where `out` is given, save it.
 
     Args:
-        env: a Gymnasium id, an EnvSpec, or a callable that makes an environment.
+        env: a Gymnasium id, such as `Pendulum-v1` or `package:Id-v0`, an EnvSpec, or a callable that makes one.
         algo: a key of `ALGORITHMS`.
         timesteps: environment steps at most.
         net_arch: widths of the hidden layers.
@@ -93,10 +99,12 @@ def train_teacher(
         hyperparameters: further arguments of the algorithm; `policy_kwargs` add to the widths.
         on_step: called with the steps done so far.
         tracker: a sink of `rollout/teacher_return` while it trains.
+        env_kwargs: arguments of the environment's constructor; written beside the zip, where `load_teacher` finds them.
 
     Raises:
         RequestError: for an unknown algorithm, environment or hyperparameter, or counts below 1.
     """
+    env = with_kwargs(env, env_kwargs)
     _check(env, algo, timesteps, net_arch, n_envs, hyperparameters or {})
     if out is not None:
         out = Path(out).with_suffix(".zip")
@@ -117,11 +125,23 @@ def train_teacher(
         model.learn(timesteps, callback=callbacks)
         if out is not None:
             model.save(out)
+            _note_environment(out, env)
             if isinstance(vec_env, VecNormalize):
                 vec_env.save(str(out.with_name("vecnormalize.pkl")))
         return model
     finally:
         vec_env.close()
+
+
+def _note_environment(out: Path, env: Any) -> None:
+    """Write what the zip's name cannot say of the environment, as the RL Zoo does, into the folder of its name."""
+    known = identify(env) if isinstance(env, str | EnvSpec) else None
+    if known is None or known.missing or not (known.own_kwargs or known.module):
+        return
+    named = f"{known.module}:{known.id}" if known.module else known.id
+    out.with_suffix("").mkdir(exist_ok=True)
+    note = {"env": named, "env_kwargs": known.to_json()["kwargs"]}
+    write_atomically(out.with_suffix("") / "args.yml", yaml.safe_dump(note).encode())
 
 
 def _watchers(timesteps: int, on_step: Any, tracker: Tracker | None) -> list[BaseCallback]:

@@ -23,6 +23,8 @@ MAX_BYTES = 64_000
 """A configuration larger than this is none."""
 MAX_ARGUMENTS = 100
 """Constructor arguments of an environment."""
+MAX_PARTS = 1_000
+"""Numbers, words and lists in all of these."""
 OF_GYMNASIUM = ("render_mode",)
 """Constructor arguments that say how an environment is drawn, and nothing of its world."""
 
@@ -89,8 +91,11 @@ def normalized_by(zip_path: Path) -> bool | None:
         return None
     config = read_config(zip_path, "config.yml")
     value = config.get("normalize", False)
-    if "VecNormalize" in str(config.get("vec_env_wrapper"))[:MAX_BYTES]:
-        return True
+    wrappers = config.get("vec_env_wrapper")
+    for entry in wrappers if isinstance(wrappers, list) else [wrappers]:
+        name = next(iter(entry), None) if isinstance(entry, dict) else entry
+        if isinstance(name, str) and name.endswith("VecNormalize"):
+            return True
     arguments = _literal(zip_path, "normalize", value) if isinstance(value, str) else value
     if isinstance(arguments, dict):
         return bool(arguments.get("norm_obs", True))
@@ -165,7 +170,22 @@ def _arguments(zip_path: Path, name: str, value: Any) -> dict[str, Any]:
         value = {key: _literal(zip_path, f"env_kwargs in {name}", text) for key, text in pairs}
     if not isinstance(value or {}, dict) or not all(isinstance(key, str) for key in value or {}):
         raise not_understood(zip_path, f"env_kwargs in {name}", value)
-    return {key: one for key, one in (value or {}).items() if key not in OF_GYMNASIUM}
+    found = {key: one for key, one in (value or {}).items() if key not in OF_GYMNASIUM}
+    if not _is_plain(found):
+        raise not_understood(zip_path, f"env_kwargs in {name}", value)
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    """Say whether a value is of plain parts, and of few: a YAML list may hold itself many times over."""
+    parts, seen = [value], 0
+    while parts:
+        part, seen = parts.pop(), seen + 1
+        if seen > MAX_PARTS or not isinstance(part, bool | int | float | str | list | dict | None):
+            return False
+        if isinstance(part, list | dict):
+            parts += [*part.keys(), *part.values()] if isinstance(part, dict) else part
+    return True
 
 
 def _literal(zip_path: Path, key: str, text: str) -> Any:

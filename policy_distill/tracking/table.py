@@ -133,7 +133,8 @@ def open_sinks(
 ) -> FanOut:
     """Return all that a run is logged to, its settings written down; a resumed run goes on after `resume_step`."""
     if folder:
-        folder.write_json("config.json", identity)
+        # How the teacher was asked for are paths of this machine, which stay in the folder.
+        folder.write_json("config.json", {**identity, "request": folder.request})
     if callable(tracker):
         tracker = tracker(folder.path, identity) if folder else None
     return with_jsonl(tracker, folder.metrics if folder else None, resume_step or None)

@@ -1,0 +1,70 @@
+"""The command line that makes a run again, from what its settings say of teacher, environment and student.
+
+In: the content of `config.json`. Out: words for a shell, or why there are none: what was handed over from Python has no
+name on a command line.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from policy_distill.config import DistillConfig
+from policy_distill.env_identity import identity_from
+
+
+def make_again(config: dict[str, Any], path: Path) -> tuple[str, str]:
+    """Return the command that makes the run in `path` again in a folder beside it, and why there is none."""
+    teacher, missing = _teacher(config)
+    environment, lost = _environment(config)
+    if missing or lost:
+        return (
+            "",
+            f"This run was made from Python and has no command line: {' and '.join(filter(None, (missing, lost)))}.",
+        )
+    words = ["policy-distill", "distill", *teacher, *environment, "--student", str(config.get("student", ""))]
+    defaults = DistillConfig().to_json()
+    for key, value in config.get("config", {}).items():
+        if key in defaults and value != defaults[key]:
+            words += _option(key, value)
+    # The folder of the run itself is in use.
+    return shlex.join([*words, "--out", f"{path}-again"]), ""
+
+
+def _teacher(config: dict[str, Any]) -> tuple[list[str], str]:
+    """Return the options that load the teacher, as they were given, and what cannot be given so."""
+    request = config.get("request")
+    if not isinstance(request, dict):
+        # A run of a version that recorded the file's name alone.
+        teacher = config.get("teacher", {})
+        return ["--teacher", str(teacher.get("source") or teacher.get("algorithm"))], ""
+    if request.get("missing"):
+        return [], str(request["missing"])
+    words = []
+    for key, value in request.items():
+        words += _option(key, value) if value not in (None, False, []) else []
+    return words, ""
+
+
+def _environment(config: dict[str, Any]) -> tuple[list[str], str]:
+    env_id = str(config.get("env_id", "unknown environment"))
+    known = identity_from(config.get("env"))
+    if known is None:
+        return ["--env", env_id], ""
+    if known.missing:
+        return [], f"its environment is not made from a name ({known.missing})"
+    if known.wrappers or known.has_own_limit:
+        return [], "its environment is a specification with wrappers or a limit of steps of its own"
+    words = ["--env", f"{known.module}:{known.id}" if known.module else known.id]
+    return [
+        *words,
+        *(_option("env_kwargs", [f"{k}:{v!r}" for k, v in known.kwargs.items()]) if known.kwargs else []),
+    ], ""
+
+
+def _option(key: str, value: Any) -> list[str]:
+    name = key.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    return [f"--{name}", *(map(str, value) if isinstance(value, list) else (str(value),))]
