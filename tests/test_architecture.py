@@ -62,7 +62,7 @@ ORDER = [
     ["commands"],
     ["cli", "__main__"],
 ]
-SHARED = {"__init__", "run", "suite", "results", "second_block", "calibration", "simulations"}
+SHARED = {"__init__", "run", "suite", "results", "second_block", "calibration", "simulations", "seed_simulations"}
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - SHARED
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
