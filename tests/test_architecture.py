@@ -55,7 +55,7 @@ ORDER = [
     ["rescue"],
     ["session_state"],
     ["checkpoint", "result", "tracking", "exporters"],
-    ["standpoint"],
+    ["standpoint", "sinks"],
     ["report"],
     ["handover"],
     ["loop", "benchmark"],
