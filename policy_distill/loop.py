@@ -152,7 +152,7 @@ def _iterate(
             selection.owed = metrics if selection.due(before) else None
         if selection.owed:
             with kept():
-                metrics = {**metrics, "eval/selection_return": selection.judge()}
+                metrics = {**metrics, "eval/selection_return": selection.judge(), **session.restart_metrics()}
             selection.owed = None
         tracker.log(metrics, session.env_steps)
         if tracker.wants_gradients and not owed:
