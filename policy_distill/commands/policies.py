@@ -34,7 +34,7 @@ def find_env(
     Raises:
         RequestError: where neither the policy nor what lies beside it names an environment that can be made.
     """
-    from policy_distill.env_choice import adapted, choose_version, other_than_recorded, recorded_in
+    from policy_distill.env_choice import adapted, choose_version, recorded_in
     from policy_distill.env_names import parse_kwargs, to_env, with_packages, working_folder_on_path
 
     working_folder_on_path()
@@ -58,8 +58,7 @@ def find_env(
             ) from None
         notes = [f"environment: {chosen}" + (f" ({'; '.join(notes)})" if notes else "")]
     chosen, more = adapted(chosen, policy, given)
-    other = other_than_recorded(chosen, policy)
-    for note in [*notes, *more, *([other] if other else [])]:
+    for note in [*notes, *more]:
         print(one_line(note), file=sys.stderr)
     return chosen
 
