@@ -175,8 +175,8 @@ def _finish(
     """Make the student with its record, and write both to the run folder."""
     provenance = provenance_of(identity, session.teacher, session.env_steps)
     provenance["spent_seeds"] = spent_seeds(session.config, comparison) if comparison else []
-    if statistics := getattr(session.envs, "statistics", None):
-        provenance["env_statistics"] = statistics
+    if session.envs.statistics:
+        provenance["env_statistics"] = session.envs.statistics
     kept = comparison.retention.to_json() if comparison else None
     student = session.student(provenance, kept)
     fidelity = session.measure()
