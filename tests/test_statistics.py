@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from policy_distill.kept import retention
-from policy_distill.statistics import interval, iqm, worst
+from policy_distill.statistics import LEAST, interval, iqm, worst
 
 
 def test_iqm_is_the_mean_of_the_middle_half():
@@ -98,3 +98,14 @@ def test_the_worst_episodes_show_a_student_that_falls_once_in_a_hundred():
     assert iqm(returns) == 100.0
     assert worst(returns) == 80.0
     assert worst(np.array([3.0, 1.0, 2.0])) == 1.0
+
+
+def test_so_few_returns_that_a_bootstrap_misses_have_no_interval():
+    rng = np.random.default_rng(0)
+    assert np.isnan(interval(rng.normal(size=LEAST - 1))).all()
+    covered = []
+    for trial in range(200):
+        low, high = interval(-rng.exponential(size=LEAST), trial)
+        # The IQM of an exponential: the mean between its quartiles.
+        covered.append(low <= -0.738 <= high)
+    assert np.mean(covered) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 200)
