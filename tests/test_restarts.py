@@ -163,8 +163,8 @@ def test_a_run_whose_judging_proof_and_measurement_failed_is_the_one_that_did_no
     faulty, counts, total = without_restarts(contents(tmp_path / "faulty"))
     assert faulty == whole
     assert (nothing, none) == ([0] * 5, 0)
-    # One for each of four judgements; teacher and random policy in an episode that scales the proof; three policies, and
-    # the teacher by sampling, in two episodes of the proof; one in the measurement.
+    # One for each of four judgements; teacher and random policy in an episode that scales the proof; three policies,
+    # and the teacher by sampling, in two episodes of the proof; one in the measurement.
     assert (counts, total) == ([1, 2, 3, 4, 15], 15)
 
 
