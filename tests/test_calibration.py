@@ -7,10 +7,12 @@ import pytest
 
 from experiments.simulations import (
     AT_THE_MARGIN,
+    certified,
     covered,
     error_rate,
     falls_missed,
     iqm_coverage,
+    proof,
     selection_coverage,
 )
 from policy_distill.scale import normal_score
@@ -31,9 +33,16 @@ def test_a_student_at_the_margin_is_called_non_inferior_in_at_most_5_percent(cas
         assert error_rate(case, plan, TRIALS, rng) <= at_most(0.05, TRIALS), plan
 
 
+@pytest.mark.parametrize("case", AT_THE_MARGIN, ids=lambda case: case.name)
+def test_the_quick_simulation_ends_as_the_proof_does(case):
+    for seed in range(20):
+        quick = certified(case, 120, 8, np.random.default_rng(seed))
+        assert quick == (proof(case, 120, 8, np.random.default_rng(seed)).verdict.outcome == "non-inferior")
+
+
 @pytest.mark.parametrize("case", AT_THE_MARGIN[:2], ids=lambda case: case.name)
 def test_looking_after_every_second_episode_costs_nothing(case):
-    assert error_rate(case, (200, 2), 60, np.random.default_rng(1)) <= at_most(0.05, 60)
+    assert error_rate(case, (300, 2), 600, np.random.default_rng(1)) <= at_most(0.05, 600)
 
 
 def test_a_t_test_would_have_broken_the_promise():
