@@ -176,7 +176,7 @@ def _finish(
     provenance["spent_seeds"] = spent_seeds(session.config, comparison) if comparison else []
     if statistics := getattr(session.envs, "statistics", None):
         provenance["env_statistics"] = statistics
-    kept = comparison.retention.to_json() if comparison else None
+    kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
     student = session.student(provenance, kept)
     fidelity = session.measure()
     record = evaluation_record(

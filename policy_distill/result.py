@@ -17,7 +17,7 @@ from policy_distill.interfaces import Teacher
 from policy_distill.kept import Retention
 from policy_distill.paired import Comparison
 from policy_distill.runtime import Student
-from policy_distill.scale import Scale
+from policy_distill.scale import Scale, clearly_gains
 from policy_distill.statistics import json_number
 
 
@@ -103,7 +103,8 @@ def _selection(returns: np.ndarray | None, scale: Scale) -> dict[str, Any] | Non
     if returns is None:
         return None
     teacher, random = scale.teacher[: len(returns)].mean(), scale.random[: len(returns)].mean()
-    kept = (returns.mean() - random) / (teacher - random) if teacher > random else math.nan
+    gains = teacher > random and clearly_gains(scale.teacher, scale.random)
+    kept = (returns.mean() - random) / (teacher - random) if gains else math.nan
     return {"return": float(returns.mean()), "retention": json_number(float(kept)), "n_episodes": len(returns)}
 
 
@@ -137,15 +138,21 @@ def retention_metrics(kept: Mapping[str, Any]) -> dict[str, float | None]:
     }
 
 
+def fall_metrics(record: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the metrics of the student's falls; None where there is no gain of which half could be lost."""
+    undefined = ((record.get("retention") or {}).get("verdict") or {}).get("outcome") == "undefined"
+    falls = {} if undefined else (record.get("falls") or {}).get("student") or {}
+    return {"eval/fall_rate": falls.get("rate"), "eval/fall_rate_high": falls.get("rate_high")}
+
+
 def final_metrics(record: dict[str, Any]) -> dict[str, float]:
     """Return the metrics of a finished run from the content of `evaluation.json`; what is undefined is left out."""
     student, teacher, kept = record["student"], record["teacher"], record["retention"] or {}
-    falls, chosen = record.get("falls", {}).get("student", {}), record.get("selection") or {}
+    chosen = record.get("selection") or {}
     values = {
         **{f"eval/{name}_return": record[name].get("mean") for name in ("student", "teacher", "random")},
         **retention_metrics(kept),
-        "eval/fall_rate": falls.get("rate"),
-        "eval/fall_rate_high": falls.get("rate_high"),
+        **fall_metrics(record),
         "eval/selection_return": chosen.get("return"),
         "eval/selection_retention": chosen.get("retention"),
         "model/student_params": student["n_params"],
