@@ -12,8 +12,9 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from policy_distill.env_choice import for_policy
+from policy_distill.env_choice import for_policy, recorded_in, say_where_other
 from policy_distill.environments import open_environments, without_normalization
+from policy_distill.evaluation import open_for
 from policy_distill.fidelity import Fidelity, agreement, as_taught
 from policy_distill.interfaces import Teacher
 from policy_distill.kept import Retention
@@ -97,6 +98,10 @@ def compare(
     longest = max_episodes if until_certain else n_episodes
     seed = choose_seed(seed, longest, teacher, student)
     env = for_policy(env, teacher, env_kwargs, student)
+    with closing(open_for(teacher, env, 1)) as envs:
+        say_where_other(student, envs)
+        if recorded_in(student) is None:
+            say_where_other(teacher, envs)
     options: dict[str, Any] = {"margin": margin, "worst_loss": worst_loss, "stochastic": stochastic}
     options |= {"n_sampled": N_SAMPLED if sampled_teacher else 0, "max_episode_steps": max_episode_steps}
     options["n_envs"] = n_envs

@@ -14,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from policy_distill.env_identity import EnvIdentity, identify, identity_from, named_spec
 from policy_distill.env_names import to_env, with_kwargs
-from policy_distill.environments import is_recipe
+from policy_distill.environments import Environments, is_recipe
 from policy_distill.errors import RequestError
 from policy_distill.fit import fitting_versions
 from policy_distill.make_env import is_registered, spec_of, version_of, versions_of
@@ -100,6 +100,41 @@ def other_than_recorded(env: Any, policy: Any) -> str:
     if recorded is None or not isinstance(env, str | EnvSpec) or recorded.same_as(identify(env)):
         return ""
     return f"the student was distilled in {recorded.text}, and acts here in {identify(env).text}"
+
+
+def say_where_other(policy: Any, envs: Environments) -> None:
+    """Warn of a policy that acts in another world than its own, as far as that can be seen of open environments."""
+    for text in (_other_statistics(policy, envs), _other_arguments(policy, envs)):
+        if text:
+            LOG.warning("%s: %s", envs.env_id, text)
+
+
+def _other_statistics(policy: Any, envs: Environments) -> str:
+    metadata = getattr(policy, "metadata", None) or {}
+    told = (metadata.get("provenance") or {}).get("env_statistics") or []
+    if not told or told == envs.statistics:
+        return ""
+    found = "others" if envs.statistics else "none"
+    return (
+        "the student was distilled on observations that NormalizeObservation normalised, by the statistics in its "
+        f"provenance (env_statistics), and finds {found} here: wrap the environment in "
+        "policy_distill.frozen_normalization.FrozenNormalization(env, **statistics)"
+    )
+
+
+def _other_arguments(policy: Any, envs: Environments) -> str:
+    here, recorded = envs.identity, recorded_in(policy)
+    if recorded is not None:
+        other = not (recorded.missing or here.missing or recorded.same_as(here))
+        return f"the student was distilled in {recorded.text}, and acts here in {here.text}" if other else ""
+    trained: dict[str, Any] = getattr(policy, "env_kwargs", None) or {}
+    differing = {k: v for k, v in trained.items() if k not in here.kwargs or repr(here.kwargs[k]) != repr(v)}
+    if not differing:
+        return ""
+    wanted = ", ".join(f"{key}={value!r}" for key, value in differing.items())
+    found = ", ".join(f"{key}={here.kwargs[key]!r}" for key in differing if key in here.kwargs)
+    unseen = "in an environment that does not say its arguments" if here.missing else "without them"
+    return f"the policy was trained with {wanted}, and acts here {f'with {found}' if found else unseen}"
 
 
 def choose_version(known: str, policy: Any, env_kwargs: Mapping[str, Any] | None = None) -> tuple[str, list[str]]:

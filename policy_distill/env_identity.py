@@ -111,7 +111,7 @@ def identify(env: str | EnvSpec, beside: Sequence[str] = ()) -> EnvIdentity:
     module: str | None = getattr(env, "module", None) or _module_of(env)
     around = [one for one in env.additional_wrappers if one.name not in (*WATCHING, *beside)]
     wrappers = tuple(dataclasses.asdict(one) for one in around)
-    missing = _missing(kwargs, wrappers)
+    missing = what_is_missing(kwargs, wrappers)
     registered = gymnasium.registry.get(env.id)
     if registered is not None and registered.entry_point != env.entry_point:
         missing = missing or f"its constructor is not the one that is registered as {env.id}"
@@ -171,7 +171,8 @@ def _equals(known: dict[str, Any], key: str, value: Any) -> bool:
     return key in known and repr(known[key]) == repr(value)
 
 
-def _missing(kwargs: dict[str, Any], wrappers: tuple[dict[str, Any], ...]) -> str:
+def what_is_missing(kwargs: dict[str, Any], wrappers: tuple[dict[str, Any], ...]) -> str:
+    """Return why an environment cannot be made from such a record; nothing where it can be."""
     for one in wrappers:
         if one["kwargs"] is None:
             return f"its wrapper {one['name']} does not record its arguments"

@@ -14,6 +14,7 @@ import numpy as np
 from policy_distill.env_faults import LOG, EnvFaults, make_writer, reason_of
 from policy_distill.env_identity import EnvIdentity, identify_made
 from policy_distill.errors import RequestError
+from policy_distill.frozen_normalization import with_statistics
 from policy_distill.restarts import Restarts
 from policy_distill.running_statistics import Settled
 from policy_distill.usable_keys import without_unusable
@@ -52,7 +53,8 @@ class EnvironmentList:
         self.owned = owned
         self._settled = [Settled(env, self.env_id) for env in envs]
         self.statistics = self._settled[0].statistics
-        """Frozen statistics that a wrapper normalises observations by, as JSON values; None where there are none."""
+        """Frozen statistics that wrappers normalise observations by, as JSON values, innermost first."""
+        self.identity = with_statistics(self.identity, self.statistics)
         self._rewards = np.zeros(self.n_envs)
         self._terminated = np.zeros(self.n_envs, dtype=bool)
         self._truncated = np.zeros(self.n_envs, dtype=bool)

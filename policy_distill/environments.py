@@ -38,6 +38,8 @@ class Environments(Protocol):
     """What is known of them, beside the wrappers of whoever acts."""
     max_episode_steps: int | None
     """Steps after which the specification ends an episode; None where nothing says."""
+    statistics: list[dict[str, Any]]
+    """Frozen statistics that wrappers normalise observations by, as JSON values, innermost first."""
     observation_space: gymnasium.Space[Any]
     action_space: gymnasium.Space[Any]
     owned: bool
@@ -99,7 +101,8 @@ def open_environments(
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
     members = vars(env).get("envs") if hasattr(env, "__dict__") else None
     if isinstance(members, list | tuple) and members and all(isinstance(member, gymnasium.Env) for member in members):
-        return EnvironmentList(list(members), owned=False, restarts=restarts)
+        known_as = identify_made(members[0], beside=names_of(wrappers))
+        return EnvironmentList(list(members), owned=False, restarts=restarts, identity=known_as)
     if hasattr(env, "step_async") or isinstance(env, gymnasium.vector.VectorEnv):
         from policy_distill.vector_environments import adapt
 
@@ -174,7 +177,7 @@ def _make_all(
         except RequestError:
             raise
         except Exception as error:
-            fault = Misbehaviour(len(envs), f"it could not be made beside others: {reason_of(error)} ({ALONE})")
+            fault = Misbehaviour(len(envs), f"it could not be made ({ALONE}): {reason_of(error)}")
             EnvFaults(name, n_envs, restarts).handle(len(envs), fault)
     return envs
 

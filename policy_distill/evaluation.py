@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from policy_distill.env_choice import for_policy
+from policy_distill.env_choice import for_policy, say_where_other
 from policy_distill.environments import Environments, open_environments, without_normalization
 from policy_distill.episodes import Evaluation, run_episodes
 from policy_distill.fit import check_fit
@@ -56,6 +56,7 @@ def evaluate(
     env = for_policy(env, policy, env_kwargs)
     with closing(open_for(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)
+        say_where_other(policy, envs)
         actor = policy if deterministic else sampled(policy, seed)
         return run_episodes(actor, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
 

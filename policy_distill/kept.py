@@ -46,8 +46,8 @@ class Retention:
         """Return what is read first, rounded."""
         bounds = ", ".join(f"{bound:.3f}" for bound in self.ci95)
         return (
-            f"Retention(mean={self.mean:.3f}, mean_low={self.mean_low:.3f}, verdict={self.verdict.outcome}, "
-            f"falls={self.falls.n}, n_episodes={self.n_episodes}, iqm={self.iqm:.3f}, ci95=({bounds}))"
+            f"Retention(iqm={self.iqm:.3f}, ci95=({bounds}), mean={self.mean:.3f}, mean_low={self.mean_low:.3f}, "
+            f"verdict={self.verdict.outcome}, falls={self.falls.n}, n_episodes={self.n_episodes})"
         )
 
     def to_json(self) -> dict[str, object]:

@@ -20,7 +20,7 @@ from policy_distill.reference import REFERENCES, Player, Reference
 from policy_distill.restarts import Restarts
 from policy_distill.scale import Scale
 from policy_distill.verdict import Verdict
-from policy_distill.words import sampled_warning
+from policy_distill.wording import sampled_warning
 
 LOG = logging.getLogger("policy_distill")
 

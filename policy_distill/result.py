@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.fidelity import Fidelity
+from policy_distill.headline import fall_metrics, retention_metrics
 from policy_distill.interfaces import Teacher
 from policy_distill.kept import Retention
 from policy_distill.paired import Comparison
@@ -125,24 +125,6 @@ def latency_us(student: Student, n_calls: int = 200) -> float:
         student.act(obs)
         seconds.append(time.perf_counter() - began)
     return float(np.median(seconds)) * 1e6
-
-
-def retention_metrics(kept: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return the metrics of a retention's record, of the mean; those of an undefined one are None."""
-    undefined = (kept.get("verdict") or {}).get("outcome") == "undefined"
-    known = {} if undefined else kept
-    return {
-        "eval/retention": known.get("mean"),
-        "eval/retention_low": known.get("mean_low"),
-        "eval/retention_high": known.get("mean_ci95", [None])[-1],
-    }
-
-
-def fall_metrics(record: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return the metrics of the student's falls; None where there is no gain of which half could be lost."""
-    undefined = ((record.get("retention") or {}).get("verdict") or {}).get("outcome") == "undefined"
-    falls = {} if undefined else (record.get("falls") or {}).get("student") or {}
-    return {"eval/fall_rate": falls.get("rate"), "eval/fall_rate_high": falls.get("rate_high")}
 
 
 def final_metrics(record: dict[str, Any]) -> dict[str, float]:

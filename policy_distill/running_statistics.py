@@ -43,13 +43,13 @@ class Settled:
         """
         self.tap: Tap | None = None
         """Where the raw rewards are; None where they are what the environment returns."""
-        self.statistics: dict[str, Any] | None = None
-        """The frozen observation statistics as JSON values: mean, variance, epsilon."""
+        self.statistics: list[dict[str, Any]] = []
+        """The frozen observation statistics as JSON values, innermost first: mean, variance, epsilon, dtype."""
         self._undo: list[Callable[[], None]] = []
         lowest = None
         for wrapper in chain(env):
             if _is(wrapper, "NormalizeObservation"):
-                self.statistics = _readable(wrapper, env_id)
+                self.statistics.insert(0, _readable(wrapper, env_id))
                 self._freeze(wrapper)
                 say_once(env_id, FROZEN)
             elif any(_is(wrapper, name) for name in REWARDS):
@@ -92,15 +92,16 @@ def chain(env: Any) -> Iterator[Any]:
         env = env.env
 
 
-def check_vector(vector: Any, env_id: str) -> None:
-    """Freeze or refuse what runs in a vector that steps as one.
+def check_vector(vector: Any, env_id: str) -> list[dict[str, Any]]:
+    """Freeze or refuse what runs in a vector that steps as one; return the statistics that were frozen.
 
     Raises:
         RequestError: for observations normalised by statistics of nothing, and rewards that a running scale divides.
     """
+    statistics: list[dict[str, Any]] = []
     for wrapper in chain(vector):
         if _is(wrapper, "NormalizeObservation"):
-            _readable(wrapper, env_id)
+            statistics.insert(0, _readable(wrapper, env_id))
             wrapper.update_running_mean = False
             say_once(env_id, FROZEN)
         elif _is(wrapper, "NormalizeReward"):
@@ -108,7 +109,7 @@ def check_vector(vector: Any, env_id: str) -> None:
         elif any(_is(wrapper, name) for name in REWARDS):
             say_once(env_id, f"its rewards are changed by {type(wrapper).__name__}: returns are in its units")
     if not hasattr(vector, "env_is_wrapped"):
-        return
+        return statistics
     if any(vector.env_is_wrapped(gymnasium.wrappers.NormalizeReward)):
         raise RequestError(f"{env_id}: {SCALED}")
     if any(vector.env_is_wrapped(gymnasium.wrappers.NormalizeObservation)):
@@ -117,6 +118,7 @@ def check_vector(vector: Any, env_id: str) -> None:
             "its observations are normalised by NormalizeObservation in other processes, where its statistics can be "
             "neither read nor frozen: they change while it is stepped; hand over a DummyVecEnv or one environment",
         )
+    return statistics
 
 
 SCALED = (
@@ -143,7 +145,9 @@ def _readable(wrapper: Any, env_id: str) -> dict[str, Any]:
     assert rms is not None
     mean, variance = (np.asarray(getattr(rms, name), np.float64) for name in ("mean", "var"))
     epsilon = float(getattr(wrapper, "epsilon", 1e-8))
-    return {"mean": mean.ravel().tolist(), "variance": variance.ravel().tolist(), "epsilon": epsilon}
+    # Its precision too: in another one, observations would differ in their last bits.
+    dtype = str(np.asarray(rms.mean).dtype)
+    return {"mean": mean.ravel().tolist(), "variance": variance.ravel().tolist(), "epsilon": epsilon, "dtype": dtype}
 
 
 def _untouched(rms: Any) -> bool:

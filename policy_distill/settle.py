@@ -12,7 +12,7 @@ from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.device import check_device
-from policy_distill.env_choice import for_policy
+from policy_distill.env_choice import for_policy, say_where_other
 from policy_distill.environment_list import EnvironmentList
 from policy_distill.environments import Environments, is_recipe, open_environments, without_normalization
 from policy_distill.fit import check_fit
@@ -44,6 +44,7 @@ def open_fitting(
     env = without_normalization(for_policy(env, teacher, env_kwargs))
     envs = scope.enter_context(closing(open_environments(env, config.n_envs, teacher.env_wrappers)))
     check_fit(teacher, envs)
+    say_where_other(teacher, envs)
     if isinstance(envs, EnvironmentList) and is_recipe(env) and config.n_envs == config.n_eval_envs == 1:
         try:
             open_environments(env, 1, teacher.env_wrappers).close()

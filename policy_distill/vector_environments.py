@@ -37,7 +37,7 @@ class Sb3Environments:
         spec = getattr(vec_env, "get_attr", lambda _: [None])("spec")[0]
         self.env_id, self.max_episode_steps = _spec_id(spec, vec_env), _limit(spec)
         self.identity = _identity(spec, vec_env, beside)
-        check_vector(vec_env, self.env_id)
+        self.statistics = check_vector(vec_env, self.env_id)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
@@ -95,7 +95,7 @@ class GymnasiumEnvironments:
         self.action_space = vector_env.single_action_space
         self.env_id, self.max_episode_steps = _spec_id(vector_env.spec, vector_env), _limit(vector_env.spec)
         self.identity = _identity(vector_env.spec, vector_env, beside)
-        check_vector(vector_env, self.env_id)
+        self.statistics = check_vector(vector_env, self.env_id)
         self._mode = vector_env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self._seeds = np.zeros(self.n_envs, dtype=np.int64)
         self.restarting = np.zeros(self.n_envs, dtype=bool)

@@ -108,12 +108,12 @@ def test_an_id_gets_the_arguments_that_the_student_was_distilled_with(frozen, ca
     assert evaluate(student, "FrozenLake-v1", 40, env_kwargs={"is_slippery": True}).mean < 1.0
 
 
-def test_another_environment_than_the_recorded_one_is_said(frozen, capsys):
+def test_another_environment_than_the_recorded_one_is_said(frozen, capsys, caplog):
     words = ["--episodes", "3", "--json", "--env-kwargs", "is_slippery:True"]
     assert main(["evaluate", str(frozen), *words]) == 0
     assert (
         "the student was distilled in FrozenLake-v1 (is_slippery=False), and acts here in FrozenLake-v1"
-        in capsys.readouterr().err
+        in capsys.readouterr().err + caplog.text
     )
     student = str(frozen / "student.safetensors")
     assert main(["compare", student, student, *words]) == 0
@@ -180,6 +180,68 @@ def test_both_ways_to_name_a_package_come_to_the_same_environment(dial, capsys, 
     assert json.loads(capsys.readouterr().out)["mean"] == 10.0
     assert run("evaluate", "teacher.zip", *how, "--episodes", 3, "--json") == 0
     assert json.loads(capsys.readouterr().out)["mean"] == 0.0
+
+
+def test_what_lies_beside_an_agent_says_its_world_to_every_command(dial, capsys):
+    write_settings(dial / "args.yml", env="Dial-v0", gym_packages=["dialpack"], env_kwargs=["shift:1"])
+    write_settings(dial / "env_kwargs.yml", shift=1, render_mode="rgb_array")
+    assert run("evaluate", "teacher.zip", "--episodes", 3, "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["mean"] == 10.0
+    assert "imported dialpack, which args.yml names" in said.err
+    assert run("evaluate", "teacher.zip", "--env", "Dial-v0", "--episodes", 3, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["mean"] == 10.0
+    assert run("distill", "--teacher", "teacher.zip", "--out", "run", "--student", "linear", *OPTIONS) == 0
+    record = json.loads((dial / "run" / "config.json").read_text())["env"]
+    assert (record["id"], record["module"], record["kwargs"]) == ("Dial-v0", "dialpack", {"shift": 1})
+    # The student knows its world without the files beside its teacher.
+    (dial / "run").rename(dial / "moved")
+    student = "moved/student.safetensors"
+    capsys.readouterr()
+    assert run("evaluate", "moved", "--episodes", 3, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["mean"] == 10.0
+    assert run("compare", "teacher.zip", student, "--episodes", 3, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["teacher"]["mean"], found["student"]["mean"]) == (10.0, 10.0)
+    assert run("export", student, "--format", "onnx", "--out", "s.onnx", "--states", 64, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["parity"]["states"] == "Dial-v0"
+    anew()
+    import dialpack
+
+    teacher = load_teacher("teacher.zip", env="Dial-v0")
+    assert evaluate(teacher, "Dial-v0", 3).mean == evaluate(student, "Dial-v0", 3).mean == 10.0
+    assert compare(teacher, student, "Dial-v0", 3, sampled_teacher=False).n_episodes == 3
+    assert distill("teacher.zip", "Dial-v0", "linear", **QUICK).comparison.student.mean == 10.0
+    assert dialpack
+
+
+def test_arguments_that_a_teacher_does_not_get_are_said(dial, caplog):
+    write_settings(dial / "args.yml", env="dialpack:Dial-v0", env_kwargs={"shift": 1})
+    sys.path.append(str(dial))
+    import dialpack
+
+    teacher = load_teacher("teacher.zip")
+    unsaid = "trained with shift=1, and acts here in an environment that does not say its arguments"
+    for env, words in (
+        (dialpack.Dial, unsaid),
+        (dialpack.Dial(), unsaid),
+        (gymnasium.spec("Dial-v0"), "trained with shift=1, and acts here without them"),
+        (lambda: gymnasium.make("Dial-v0", shift=2), "trained with shift=1, and acts here with shift=2"),
+    ):
+        caplog.clear()
+        evaluate(teacher, env, 1, n_envs=1)
+        assert words in caplog.text
+        distill(teacher, env, "linear", timesteps=64, n_steps=16, n_envs=2, eval_episodes=0)
+        assert caplog.text.count(words) == 2
+    caplog.clear()
+    evaluate(teacher, "Dial-v0", 1)
+    evaluate(teacher, dialpack.Dial, 1, env_kwargs={"shift": 1})
+    evaluate(teacher, lambda: gymnasium.make("Dial-v0", shift=1), 1)
+    assert "trained with" not in caplog.text
+
+
+def write_settings(path, **settings):
+    path.write_text(yaml.safe_dump(settings))
 
 
 def test_the_command_of_the_report_makes_the_same_student(dial):

@@ -3,7 +3,7 @@ import pytest
 
 from policy_distill.episodes import Evaluation
 from policy_distill.mode_and_sample import ModeAndSample, mean_at_least, mode_and_sample
-from policy_distill.words import pairing, sampled_teacher, sampled_warning
+from policy_distill.wording import pairing, sampled_teacher, sampled_warning
 
 N_SIMULATED = 2000
 
@@ -83,7 +83,8 @@ def test_the_record_has_returns_cost_and_difference():
     assert record["difference"]["better"] is True
     words = sampled_warning({"teacher_sampled": record})
     assert all(
-        part in words for part in ("better by sampling", "1.0, +0.2", "in 100 episodes", "100 steps", "--stochastic")
+        part in words
+        for part in ("better by sampling", "1.000, +0.2000", "in 100 episodes", "100 steps", "--stochastic")
     )
 
 

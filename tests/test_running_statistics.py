@@ -1,18 +1,24 @@
+import json
 import logging
+from contextlib import closing
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.envs.registration import WrapperSpec
 from gymnasium.vector import SyncVectorEnv
 from gymnasium.wrappers import ClipReward, NormalizeObservation, NormalizeReward, TransformReward
 from gymnasium.wrappers import vector as vector_wrappers
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-from policy_distill import notices
+from policy_distill import compare, load_student, notices
+from policy_distill.cli import main
 from policy_distill.environments import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.evaluation import evaluate
+from policy_distill.exporters.states import own_env
+from policy_distill.frozen_normalization import FrozenNormalization
 from policy_distill.loop import distill
 from tests.doubles import Corridor, corridor_teacher, pendulum_teacher
 
@@ -70,11 +76,71 @@ def test_the_student_is_told_the_statistics_that_it_was_made_with():
     settings = {"timesteps": 64, "n_steps": 16, "eval_episodes": 2, "select_episodes": 0}
     done = distill(wrapped_teacher(), env, "linear", **settings)
     told = done.student.metadata["provenance"]["env_statistics"]
-    assert told == {
-        "mean": env.obs_rms.mean.tolist(),
-        "variance": env.obs_rms.var.tolist(),
-        "epsilon": env.epsilon,
-    }
+    mean, variance = env.obs_rms.mean, env.obs_rms.var
+    assert told == [
+        {
+            "mean": mean.tolist(),
+            "variance": variance.tolist(),
+            "epsilon": env.epsilon,
+            "dtype": str(mean.dtype),
+        }
+    ]
+
+
+@pytest.fixture
+def registered():
+    """An id of an environment whose wrapper normalises by running statistics, and one of it that has seen episodes."""
+    wrapper = WrapperSpec("NormalizeObservation", "gymnasium.wrappers:NormalizeObservation", {"epsilon": 0.5})
+    gymnasium.register("Worn-v0", Wide, additional_wrappers=(wrapper,), max_episode_steps=50)
+    env = gymnasium.make("Worn-v0", disable_env_checker=True)
+    for seed in range(10):
+        env.reset(seed=seed)
+        while not any(env.step(1)[2:4]):
+            pass
+    yield env
+    del gymnasium.registry["Worn-v0"]
+
+
+def test_the_statistics_are_part_of_the_world_that_a_run_is_played_in(registered, tmp_path, capsys):
+    settings = {"timesteps": 512, "n_steps": 32, "n_envs": 2, "eval_episodes": 4, "select_episodes": 0}
+    distill(wrapped_teacher(), registered, "linear", out=tmp_path / "run", **settings)
+    student = tmp_path / "run" / "student.safetensors"
+    registered.update_running_mean = False
+    again = own_env(load_student(student))
+    with closing(open_environments(again, 1)) as envs:
+        envs.reset(0, 3)
+        assert np.array_equal(envs.obs[0], registered.reset(seed=3)[0]), "to the last bit"
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run"), "--episodes", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["returns"] == evaluate(str(student), registered, 3).returns.tolist()
+    assert main(["export", str(student), "--format", "numpy", "--out", str(tmp_path / "np")]) == 0
+    assert "from Worn-v0" in capsys.readouterr().out
+
+
+def test_a_student_in_a_world_without_its_statistics_is_told_so(registered, caplog):
+    settings = {"timesteps": 64, "n_steps": 16, "n_envs": 2, "eval_episodes": 0}
+    student = distill(wrapped_teacher(), registered, "linear", **settings).student
+    others = NormalizeObservation(Wide())
+    others.obs_rms.mean, others.obs_rms.count = others.obs_rms.mean + 1.0, 5.0
+    for env, found in ((Wide, "finds none here"), (lambda: others, "finds others here")):
+        caplog.clear()
+        evaluate(student, env, 1, n_envs=1)
+        assert found in caplog.text and "FrozenNormalization" in caplog.text
+        compare(student, student, env, n_episodes=1, n_envs=1)
+        assert caplog.text.count(found) == 2
+    caplog.clear()
+    (own,) = student.metadata["provenance"]["env_statistics"]
+    evaluate(student, lambda: FrozenNormalization(Wide(), **own), 1)
+    assert "finds" not in caplog.text
+
+
+def test_statistics_of_a_vector_that_steps_as_one_are_told_too():
+    vector = vector_wrappers.NormalizeObservation(SyncVectorEnv([Wide] * 2))
+    vector.reset(seed=0)
+    vector.step(np.ones(2, np.int64))
+    with closing(open_environments(vector, 2)) as envs:
+        (told,) = envs.statistics
+    assert told["mean"] == vector.obs_rms.mean.tolist()
 
 
 @pytest.mark.parametrize(

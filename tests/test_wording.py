@@ -5,7 +5,7 @@ import pytest
 
 from policy_distill.commands.distill import summary
 from policy_distill.report.write import write_report
-from policy_distill.wording import compression_text, digits, next_step, times_fewer
+from policy_distill.wording import compression_text, digits, next_step, sampled_teacher, signed, times_fewer
 from tests.run_folders import write_run
 
 
@@ -84,3 +84,17 @@ def test_the_tables_and_the_page_of_a_run_say_what_next_and_where_there_is_no_co
     assert "2.0 x more" in page and "the student is not smaller than its teacher" in page
     assert ("next" in text) == (step is not None) == ("Next: " in page)
     assert step is None or (step in text and step in page)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0123456, "+0.01235"), (-0.5, "-0.5000"), (0, "+0.000"), (-0.0, "+0.000")]
+)
+def test_differences_have_a_sign_and_the_digits_of_any_number(value, text):
+    assert signed(value) == text
+
+
+def test_what_sampling_is_worth_shows_where_returns_are_small():
+    one = {"mean": 0.955, "n_episodes": 40, "difference": {"mean": 0.0214, "low": 0.0031, "better": True}}
+    assert sampled_teacher({"teacher_sampled": one}) == (
+        "0.9550, +0.02140 against its mode in 40 episodes, at least +0.003100 with 95%"
+    )

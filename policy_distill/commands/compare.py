@@ -127,7 +127,7 @@ class Compare:
         known = [pair for pair in zip(self.student, students, strict=True) if recorded_in(pair[1]) is not None]
         path, policy = known[0] if known else (self.teacher, teacher)
         env = find_env(self.env, path, policy, env_kwargs=self.env_kwargs, gym_packages=self.gym_packages)
-        for _, other in known[1:]:
+        for _, other in known:
             if said := other_than_recorded(env, other):
                 print(said, file=sys.stderr)
         return env

@@ -7,8 +7,7 @@ from typing import Any
 from policy_distill.commands.output import interval_text, table
 from policy_distill.headline import assumption_words, headline, verdict_words
 from policy_distill.report.perturbed import HEADER, perturbed_rows
-from policy_distill.wording import digits, next_step
-from policy_distill.words import said_beside
+from policy_distill.wording import digits, next_step, said_beside
 
 
 def comparison_record(found: Any) -> dict[str, Any]:

@@ -34,32 +34,35 @@ def find_env(
     Raises:
         RequestError: where neither the policy nor what lies beside it names an environment that can be made.
     """
-    from policy_distill.env_choice import adapted, choose_version, other_than_recorded, recorded_in
+    from policy_distill.env_choice import adapted, choose_version, recorded_in
     from policy_distill.env_names import parse_kwargs, to_env, with_packages, working_folder_on_path
 
     working_folder_on_path()
     given, notes = parse_kwargs(env_kwargs), []
     chosen: Any = with_packages(env, gym_packages)
     policy = policy if policy is not None else load_policy(path)
+    if own := _packages_needed(env, path, policy):
+        chosen, gym_packages = with_packages(env, own), [*gym_packages, *own]
+        notes.append(f"imported {', '.join(own)}, which args.yml names for the agent's environment")
     recorded = recorded_in(policy)
     if chosen is None and recorded is not None:
         chosen = to_env(recorded)
         notes.append(f"environment: {recorded.text}")
     elif chosen is None:
-        known = _environment_in(path, policy)
+        known = str(with_packages(_environment_in(path, policy), gym_packages))
         if ":" in known:
             with_packages(None, [known.partition(":")[0]])
+        packages = " ".join(_packages_in(path, policy)) or "pkg"
         try:
-            chosen, notes = choose_version(known, policy, given)
+            chosen, words = choose_version(known, policy, given)
         except RequestError as error:
             raise RequestError(
                 f"expected --env: {path} names no environment that is registered here ({error}); where a package "
-                f"registers it, name that too: --env pkg:Id, or --gym-packages {_packages_in(path, policy)}"
+                f"registers it, name that too: --env pkg:Id, or --gym-packages {packages}"
             ) from None
-        notes = [f"environment: {chosen}" + (f" ({'; '.join(notes)})" if notes else "")]
+        notes.append(f"environment: {chosen}" + (f" ({'; '.join(words)})" if words else ""))
     chosen, more = adapted(chosen, policy, given)
-    other = other_than_recorded(chosen, policy)
-    for note in [*notes, *more, *([other] if other else [])]:
+    for note in [*notes, *more]:
         print(one_line(note), file=sys.stderr)
     return chosen
 
@@ -91,11 +94,20 @@ def _environment_in(path: Path, policy: Any) -> str:
     return environment_of(find_zip(path))
 
 
-def _packages_in(path: Path, policy: Any) -> str:
-    """Return the packages that an agent's configuration names; they are imported where the user says so."""
+def _packages_in(path: Path, policy: Any) -> list[str]:
+    """Return the packages that an agent's configuration names, which register its environment."""
     if hasattr(policy, "metadata"):
-        return "pkg"
+        return []
     from policy_distill.teachers.zip_file import find_zip
     from policy_distill.teachers.zoo_config import packages_of
 
-    return " ".join(packages_of(find_zip(path))) or "pkg"
+    return packages_of(find_zip(path))
+
+
+def _packages_needed(env: str | None, path: Path, policy: Any) -> list[str]:
+    """Return the packages of an agent whose environment is not registered yet."""
+    from policy_distill.make_env import is_registered
+
+    packages = _packages_in(path, policy)
+    named = env or (_environment_in(path, policy) if packages else "")
+    return [] if ":" in named or is_registered(named) else packages

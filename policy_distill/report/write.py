@@ -20,8 +20,7 @@ from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
 from policy_distill.student_file import write_atomically
 from policy_distill.training_seeds import AcrossSeeds
-from policy_distill.wording import next_step, times, times_fewer
-from policy_distill.words import pairing, sampled_warning
+from policy_distill.wording import next_step, pairing, sampled_warning, times, times_fewer
 
 LOG = logging.getLogger("policy_distill")
 
