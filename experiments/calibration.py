@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import tyro
 
-from experiments.known_returns import AT_THE_MARGIN, BROKEN
 from experiments.seed_simulations import SIZES, coverage_rows
+from experiments.simulated_returns import AT_THE_MARGIN, BROKEN
 from experiments.simulations import (
     covered,
     error_rate,

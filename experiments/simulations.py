@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.known_returns import AT_THE_MARGIN, Case, Returns, falls_of
+from experiments.simulated_returns import AT_THE_MARGIN, Case, Returns, falls
 from policy_distill.betting import ROUNDING, log_capital_path
 from policy_distill.falls import Falls, count_falls, rate_high
 from policy_distill.kept import mean_kept
@@ -151,7 +151,7 @@ def falls_missed(
 
     By the bound that is shown, and by Clopper's and Pearson's, which is for a number of episodes that was fixed.
     """
-    case = Case("falls", falls_of(rate, 1.0), kept=1 - rate, fall_rate=rate, worst_loss=1.1)
+    case = Case("falls", falls(rate, 1.0), kept=1 - rate, fall_rate=rate, worst_loss=1.1)
     found = [proof(case, *plan, rng).falls for _ in range(trials)]
     bounds = {"shown": [one.rate_high for one in found], "fixed": [rate_high(one.n, one.n_episodes) for one in found]}
     return {name: sum(bound < rate for bound in highs) / trials for name, highs in bounds.items()}

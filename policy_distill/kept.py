@@ -13,12 +13,9 @@ import numpy as np
 
 from policy_distill.betting import rejected_up_to
 from policy_distill.falls import Falls, count_falls
-from policy_distill.scale import Scale
+from policy_distill.scale import RESOLUTION, Scale
 from policy_distill.statistics import bootstrap, iqm, json_number
 from policy_distill.verdict import ALPHA, MARGIN, Verdict, judge
-
-RESOLUTION = 1e-13
-"""A teacher's gain over random, as a share of the returns' size, below which it is rounding."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.kept import RESOLUTION
-from policy_distill.scale import normal_score
+from policy_distill.scale import RESOLUTION, normal_score
 from policy_distill.statistics import iqm
 
 

@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from experiments.known_returns import AT_THE_MARGIN
+from experiments.simulated_returns import AT_THE_MARGIN
 from experiments.simulations import (
     certified,
     covered,
     error_rate,
     falls_missed,
     iqm_coverage,
+    power,
     proof,
     selection_coverage,
 )
@@ -83,3 +84,12 @@ def test_the_interval_of_an_iqm_covers_it(case, n):
 def test_the_best_of_twenty_equal_students_is_not_overrated_by_a_fresh_proof():
     _, fresh = selection_coverage(TRIALS, np.random.default_rng(6))
     assert fresh <= at_most(0.05, TRIALS // 4)
+
+
+def test_a_student_that_equals_its_teacher_is_certified_within_the_usual_cap():
+    rows = power(160, np.random.default_rng(8))
+    found = {(floor, spread): (share, int(median)) for floor, spread, share, median, _ in rows}
+    # Looked at after every eighth episode; without spread nothing is left to chance.
+    assert [found[floor, "0.0"] for floor in ("1.1", "2.0", "3.3")] == [("100%", 80), ("100%", 136), ("100%", 224)]
+    assert found["1.1", "0.1"][0] == found["2.0", "0.1"][0] == "100%"
+    assert found["1.1", "0.1"][1] < 120

@@ -12,8 +12,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import policy_distill
 from policy_distill.cli import main
+from policy_distill.kept import retention
+from policy_distill.loop import distill
 from policy_distill.tracking.jsonl import read_metrics
-from tests.doubles import Corridor
+from tests.doubles import Corridor, cartpole_teacher
 from tests.wandb_reader import read_run
 
 SMALL = ["--timesteps", "1024", "--n-steps", "64", "--eval-episodes", "5", "--student", "mlp:4"]
@@ -202,6 +204,23 @@ def test_a_terminal_without_the_letters_of_a_table_is_no_fault(teacher):
     done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False)
     assert done.returncode == 0
     assert b"return, mean ? std" in done.stdout
+
+
+def test_what_a_student_file_holds_begins_with_its_proof(tmp_path, capfd):
+    full, none = np.full(96, 500.0), np.full(96, 20.0)
+    settings = {"timesteps": 512, "n_steps": 64, "eval_episodes": 0}
+    made = distill(cartpole_teacher(), "CartPole-v1", "mlp:4", **settings).student
+    kept = retention(full, full, none)
+    made.metadata["retention"] = {**kept.to_json(), "falls": kept.falls_json()}
+    made.save(tmp_path / "student.safetensors")
+    assert main(["info", str(tmp_path / "student.safetensors")]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert "1.000, at least 0.961 (95%)" in lines[0]
+    assert "0 of 96 episodes lost more than half of the gain; fewer than 3.1% do (95%)" in lines[1]
+    assert "non-inferior: as good as the teacher up to 5% of its gain, 24.00 of the return" in lines[3]
+    made.metadata["retention"] = {"verdict": "yes", "mean": 1.0}
+    made.save(tmp_path / "other.safetensors")
+    assert main(["info", str(tmp_path / "other.safetensors")]) == 0
 
 
 def test_a_run_folder_stands_for_its_student(run_folder, capfd):

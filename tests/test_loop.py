@@ -118,6 +118,7 @@ def test_the_run_folder_holds_the_run(tmp_path):
     assert record["compression"]["params"] == pytest.approx(1000 / (4 * 4 + 4 + 4 * 2 + 2))
     student = load_student(tmp_path / "run" / "student.safetensors")
     assert student.metadata["retention"]["iqm"] == record["retention"]["iqm"]
+    assert student.metadata["retention"]["falls"] == record["falls"]
     assert student.metadata["provenance"]["seed"] == 0
     assert compare(cartpole_teacher(), student, "CartPole-v1", 10).iqm == record["retention"]["iqm"]
 

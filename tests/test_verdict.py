@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from policy_distill.errors import RequestError
+from policy_distill.kept import retention
 from policy_distill.proof_plan import ProofPlan
 from policy_distill.scale import Scale, check_worst_loss, normal_score
 from policy_distill.verdict import episodes_for_equal, judge
@@ -77,6 +78,11 @@ def test_without_a_clear_gain_over_random_there_is_no_verdict():
     assert judge(same, same, other).outcome == "undefined"
     assert judge(same, FULL * 0, FULL * 0).outcome == "undefined"
     assert judge(NONE, NONE, FULL).outcome == "undefined", "a teacher that is worse than random"
+
+
+def test_a_gain_that_is_rounding_is_undefined_in_the_verdict_as_in_the_mean():
+    kept = retention(FULL + 1e17, FULL + 1e17, FULL + 1e17 - 480)
+    assert (np.isnan(kept.mean), kept.verdict.outcome) == (True, "undefined")
 
 
 def test_the_p_value_is_one_over_the_capital():

@@ -1,4 +1,4 @@
-"""Distributions of returns whose truth is known: students that lose exactly what they may lose at most."""
+"""Distributions of returns whose truth is known: students that keep exactly the margin, in every shape of loss."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def _random(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.asarray(np.clip(rng.normal(0.0, 0.1, n), -0.3, 0.3))
 
 
-def falls_of(share: float, cost: float) -> Callable[[np.random.Generator, int], Returns]:
-    """Return a student that is its teacher, but for a share of episodes that cost so many gains."""
+def falls(share: float, cost: float) -> Callable[[np.random.Generator, int], Returns]:
+    """Return what draws a student that loses `cost` gains in a `share` of its episodes, and nothing in the others."""
 
     def draw(rng: np.random.Generator, n: int) -> Returns:
         teacher = np.ones(n)
@@ -70,8 +70,8 @@ def _shared(rng: np.random.Generator, n: int) -> Returns:
 
 
 AT_THE_MARGIN = (
-    Case("5% of episodes lose the whole gain", falls_of(0.05, 1.0), fall_rate=0.05),
-    Case("2.9% lose 1.7 gains, floor declared", falls_of(0.05 / 1.7, 1.7), fall_rate=0.05 / 1.7, worst_loss=2.0),
+    Case("5% of episodes lose the whole gain", falls(0.05, 1.0), fall_rate=0.05),
+    Case("2.9% lose 1.7 gains, floor declared", falls(0.05 / 1.7, 1.7), fall_rate=0.05 / 1.7, worst_loss=2.0),
     Case("normal", _noise),
     Case("exponential losses", _skewed),
     Case("rarely far better", _lucky),
@@ -80,5 +80,5 @@ AT_THE_MARGIN = (
 )
 """Students that lose exactly the margin: whoever calls them non-inferior errs."""
 
-BROKEN = Case("2.9% lose 1.7 gains, default floor", falls_of(0.05 / 1.7, 1.7), fall_rate=0.05 / 1.7)
+BROKEN = Case("2.9% lose 1.7 gains, default floor", falls(0.05 / 1.7, 1.7), fall_rate=0.05 / 1.7)
 """The assumption does not hold: no episode of the random policy is that bad."""
