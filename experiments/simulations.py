@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from policy_distill.falls import Falls, count_falls
+from policy_distill.betting import ROUNDING, log_capital_path
+from policy_distill.falls import Falls, count_falls, rate_high
 from policy_distill.kept import mean_kept
 from policy_distill.proof_plan import BATCH, MAX_EPISODES
 from policy_distill.scale import N_EPISODES, Scale
 from policy_distill.statistics import interval, iqm
-from policy_distill.verdict import Verdict, judge
+from policy_distill.verdict import ALPHA, MARGIN, Verdict, judge
 
 Returns = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Of student, teacher and random policy, `[n]` each."""
@@ -97,11 +98,13 @@ class Proof:
     """Up to the look at which it stopped."""
     scale: Scale
     verdict: Verdict
+    may_stop: bool = False
+    """True where it looked in batches, and stopped when it knew."""
 
     @property
     def falls(self) -> Falls:
         """Falls of the student."""
-        return count_falls(self.returns[0], self.scale.fall_line)
+        return count_falls(self.returns[0], self.scale.fall_line, may_stop=self.may_stop)
 
     def bounds(self) -> tuple[float, float, float]:
         """Return the lower bound of the mean retention, and the ends of its interval."""
@@ -120,12 +123,29 @@ def proof(case: Case, n_episodes: int, batch: int | None, rng: np.random.Generat
         verdict = judge(*seen, scale=scale)
         if verdict.decided:
             break
-    return Proof(seen, scale, verdict)
+    return Proof(seen, scale, verdict, batch is not None)
 
 
 def error_rate(case: Case, plan: tuple[int, int | None], trials: int, rng: np.random.Generator) -> float:
     """Return how often a student at the margin is called non-inferior; `plan` is episodes and batch."""
-    return sum(proof(case, *plan, rng).verdict.outcome == "non-inferior" for _ in range(trials)) / trials
+    return sum(certified(case, *plan, rng) for _ in range(trials)) / trials
+
+
+def certified(case: Case, n_episodes: int, batch: int | None, rng: np.random.Generator) -> bool:
+    """Say whether `proof` ends as non-inferior: the same, with the capital after every episode found at once."""
+    _, teacher, random = case.draw(rng, N_EPISODES)
+    scale = Scale(teacher, random, case.worst_loss)
+    drawn = case.draw(rng, n_episodes)
+    x = (drawn[0] - (1 - MARGIN) * drawn[1] - MARGIN * drawn[2]) / scale.stake
+    looks = np.array([n_episodes] if batch is None else [*range(batch, n_episodes, batch), n_episodes]) - 1
+    up, down = (log_capital_path(side)[looks] >= -np.log(ALPHA) for side in (x, -x))
+    within, below = (np.maximum.accumulate(side)[looks] <= 1 + ROUNDING for side in (-x, x))
+    ends = np.flatnonzero((up & within) | (down & below))
+    if not len(ends):
+        return False
+    n = int(looks[ends[0]]) + 1
+    # What the bets do not say: whether there is a gain to keep a share of.
+    return judge(drawn[0][:n], drawn[1][:n], drawn[2][:n], scale=scale).outcome == "non-inferior"
 
 
 def covered(case: Case, trials: int, rng: np.random.Generator) -> tuple[float, float, float]:
@@ -197,8 +217,14 @@ def selection_coverage(trials: int, rng: np.random.Generator, n_students: int = 
     return float(wrong[0] / (trials // 4)), float(wrong[1] / (trials // 4))
 
 
-def falls_missed(rate: float, trials: int, rng: np.random.Generator) -> float:
-    """Return how often the bound on falls lies below their true rate, counted at the stop of a proof."""
-    case = Case("falls", _falls(rate, 1.0), kept=1 - rate, fall_rate=rate)
-    found = (proof(case, MAX_EPISODES, BATCH, rng).falls for _ in range(trials))
-    return sum(falls.rate_high < rate for falls in found) / trials
+def falls_missed(
+    rate: float, trials: int, rng: np.random.Generator, plan: tuple[int, int] = (MAX_EPISODES, BATCH)
+) -> dict[str, float]:
+    """Return how often a bound on falls lies below their true rate where a proof stops; `plan` is episodes and batch.
+
+    By the bound that is shown, and by Clopper's and Pearson's, which is for a number of episodes that was fixed.
+    """
+    case = Case("falls", _falls(rate, 1.0), kept=1 - rate, fall_rate=rate, worst_loss=1.1)
+    found = [proof(case, *plan, rng).falls for _ in range(trials)]
+    bounds = {"shown": [one.rate_high for one in found], "fixed": [rate_high(one.n, one.n_episodes) for one in found]}
+    return {name: sum(bound < rate for bound in highs) / trials for name, highs in bounds.items()}

@@ -28,7 +28,16 @@ from policy_distill.report.write import write_report
 from policy_distill.tracking.suite import track_suite
 
 SCRIPTS = Path(__file__).parent
-NOT_EXPERIMENTS = {"__init__", "run", "suite", "results", "second_block", "calibration", "simulations"}
+NOT_EXPERIMENTS = {
+    "__init__",
+    "run",
+    "suite",
+    "results",
+    "second_block",
+    "calibration",
+    "simulations",
+    "seed_simulations",
+}
 
 
 @dataclass(frozen=True)

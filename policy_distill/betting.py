@@ -34,6 +34,13 @@ def log_capital(x: np.ndarray) -> float:
     return top if math.isinf(top) else top + math.log(float(np.exp(sums - top).sum()))
 
 
+def log_capital_path(x: np.ndarray) -> np.ndarray:
+    """Return the log of the capital after each of `x` `[n]`: what `log_capital` gives for every beginning of them."""
+    with np.errstate(divide="ignore"):
+        sums = np.log(np.maximum(1.0 + SHARES[:, None] * x, 0.0)).cumsum(axis=1) + np.log(WEIGHTS)[:, None]
+        return np.asarray(np.logaddexp.reduce(sums, axis=0))
+
+
 def episodes_needed(x: float, alpha: float) -> int:
     """Return after how many numbers that all equal `x` > 0 the capital reaches `1 / alpha`."""
     low, high = 1, 1

@@ -177,7 +177,7 @@ def _make_all(
         except RequestError:
             raise
         except Exception as error:
-            fault = Misbehaviour(len(envs), f"it could not be made beside others: {reason_of(error)} ({ALONE})")
+            fault = Misbehaviour(len(envs), f"it could not be made ({ALONE}): {reason_of(error)}")
             EnvFaults(name, n_envs, restarts).handle(len(envs), fault)
     return envs
 

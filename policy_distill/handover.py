@@ -10,9 +10,8 @@ from typing import Any
 from policy_distill.environments import without_normalization
 from policy_distill.interfaces import Teacher, Tracker
 from policy_distill.report.video import try_video
-from policy_distill.result import DistillResult
+from policy_distill.result import DistillResult, final_metrics, latency_us
 from policy_distill.run_folder import RunFolder
-from policy_distill.tracking.result import track_result
 
 
 def hand_over(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tracker) -> None:
@@ -20,3 +19,16 @@ def hand_over(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tra
     if result.out and filmed is not None:
         try_video(teacher, result.student, without_normalization(filmed), RunFolder(result.out).video)
     track_result(result, tracker)
+
+
+def track_result(result: DistillResult, tracker: Tracker) -> None:
+    """Log the proof and the sizes, and hand the student over as an artifact."""
+    record = result.evaluation
+    metrics = {**final_metrics(record), "model/latency_us": latency_us(result.student)}
+    tracker.log(metrics, record["env_steps"])
+    tracker.summary(record)
+    if result.out:
+        metadata = {**record["student"], "retention": record["retention"], "env_id": record["env_id"]}
+        tracker.artifact(result.out / "student.safetensors", "student", metadata)
+        if (result.out / "video.mp4").exists():
+            tracker.artifact(result.out / "video.mp4", "video", {})

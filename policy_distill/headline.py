@@ -75,6 +75,17 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
     )
 
 
+def retention_metrics(kept: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the metrics of a retention's record, of the mean; those of an undefined one are None."""
+    undefined = (kept.get("verdict") or {}).get("outcome") == "undefined"
+    known = {} if undefined else kept
+    return {
+        "eval/retention": known.get("mean"),
+        "eval/retention_low": known.get("mean_low"),
+        "eval/retention_high": known.get("mean_ci95", [None])[-1],
+    }
+
+
 def ranks(found: Sequence[Headline]) -> list[tuple[float, ...] | None]:
     """Return by what students are compared, the higher the better; None for one that ranks nowhere.
 

@@ -49,8 +49,8 @@ class Retention:
         """Return what is read first, rounded."""
         bounds = ", ".join(f"{bound:.3f}" for bound in self.ci95)
         return (
-            f"Retention(mean={self.mean:.3f}, mean_low={self.mean_low:.3f}, verdict={self.verdict.outcome}, "
-            f"falls={self.falls.n}, n_episodes={self.n_episodes}, iqm={self.iqm:.3f}, ci95=({bounds}))"
+            f"Retention(iqm={self.iqm:.3f}, ci95=({bounds}), mean={self.mean:.3f}, mean_low={self.mean_low:.3f}, "
+            f"verdict={self.verdict.outcome}, falls={self.falls.n}, n_episodes={self.n_episodes})"
         )
 
     def to_json(self) -> dict[str, object]:
@@ -79,6 +79,7 @@ def retention(
     *,
     scale: Scale | None = None,
     n_looks: int = 1,
+    may_stop: bool | None = None,
 ) -> Retention:
     """Compare returns `[n]` of three policies whose i-th episodes started from the same seed.
 
@@ -92,16 +93,19 @@ def retention(
         margin: share of the teacher's gain that a non-inferior student may lose.
         scale: measured on other episodes; without one these have to do, and the guarantee is approximate.
         n_looks: times that the data was looked at.
+        may_stop: whether what was seen might have ended it at another number of episodes, which the bounds on falls
+            have to allow for; None for as `n_looks` says.
 
     Raises:
         ValueError: for returns that are not paired, none at all, or not finite.
     """
     check_returns(student, teacher, random)
+    may_stop = n_looks > 1 if may_stop is None else may_stop
     scale = scale or Scale(teacher, random)
     iqm_kept, ci95 = _kept(iqm, student, teacher, random, seed)
     verdict = judge(student, teacher, random, margin, scale=scale, n_looks=n_looks)
     of_means, *bounds = mean_kept(student, teacher, random, scale, verdict)
-    falls, teacher_falls = (count_falls(x, scale.fall_line) for x in (student, teacher))
+    falls, teacher_falls = (count_falls(x, scale.fall_line, may_stop=may_stop) for x in (student, teacher))
     low, *both = bounds
     return Retention(of_means, low, (both[0], both[1]), iqm_kept, ci95, len(student), verdict, falls, teacher_falls)
 

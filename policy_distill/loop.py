@@ -34,10 +34,11 @@ from policy_distill.run_folder import RunFolder, open_run_folder
 from policy_distill.selection import Selection
 from policy_distill.session import Session
 from policy_distill.settle import open_fitting, settle, sizes_of
+from policy_distill.sinks import open_sinks
 from policy_distill.sources import as_teacher
 from policy_distill.standpoint import Standpoint, kept_where_stopped
 from policy_distill.threads import threads_for
-from policy_distill.tracking.table import FanOut, MakeTracker, choose_tracker, open_sinks
+from policy_distill.tracking.table import FanOut, MakeTracker, choose_tracker
 
 
 def distill(
@@ -151,7 +152,7 @@ def _iterate(
             selection.owed = metrics if selection.due(before) else None
         if selection.owed:
             with kept():
-                metrics = {**metrics, "eval/selection_return": selection.judge()}
+                metrics = {**metrics, "eval/selection_return": selection.judge(), **session.restart_metrics()}
             selection.owed = None
         tracker.log(metrics, session.env_steps)
         if tracker.wants_gradients and not owed:

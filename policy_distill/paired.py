@@ -123,9 +123,8 @@ def _with_sampled(found: Comparison, mode: Evaluation, by_sampling: Evaluation) 
 def _seen(runs: dict[str, list[Evaluation]], n_looks: int, scale: Scale, plan: ProofPlan) -> Comparison:
     """Return what the episodes up to a look say."""
     teacher, student, random = (join(runs[who][:n_looks]) for who in ("teacher", "student", "random"))
-    kept = retention(
-        student.returns, teacher.returns, random.returns, plan.seed, plan.margin, scale=scale, n_looks=n_looks
-    )
+    options: dict[str, Any] = {"scale": scale, "n_looks": n_looks, "may_stop": plan.batch is not None}
+    kept = retention(student.returns, teacher.returns, random.returns, plan.seed, plan.margin, **options)
     return Comparison(teacher, student, random, kept, scale)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.fidelity import Fidelity
+from policy_distill.headline import retention_metrics
 from policy_distill.interfaces import Teacher
 from policy_distill.kept import Retention
 from policy_distill.paired import Comparison
@@ -124,17 +124,6 @@ def latency_us(student: Student, n_calls: int = 200) -> float:
         student.act(obs)
         seconds.append(time.perf_counter() - began)
     return float(np.median(seconds)) * 1e6
-
-
-def retention_metrics(kept: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return the metrics of a retention's record, of the mean; those of an undefined one are None."""
-    undefined = (kept.get("verdict") or {}).get("outcome") == "undefined"
-    known = {} if undefined else kept
-    return {
-        "eval/retention": known.get("mean"),
-        "eval/retention_low": known.get("mean_low"),
-        "eval/retention_high": known.get("mean_ci95", [None])[-1],
-    }
 
 
 def final_metrics(record: dict[str, Any]) -> dict[str, float]:

@@ -140,12 +140,15 @@ class Session:
         spent = sum(self.seconds[stage] for stage in STAGES)
         metrics = {f"time/{stage}_seconds": self.seconds[stage] for stage in ("collect", "label", "train")}
         metrics |= {"time/fps": self.env_steps / spent, "time/wall_seconds": spent}
-        if self.config.env_restarts:
-            metrics["rollout/env_restarts"] = self.restarts.n_here
+        metrics |= self.restart_metrics()
         metrics["rollout/teacher_share"] = rollout.teacher_share
         if self.collector.returns:
             metrics["rollout/student_return"] = sum(self.collector.returns) / len(self.collector.returns)
         return metrics
+
+    def restart_metrics(self) -> dict[str, float]:
+        """Return how many environments were restarted so far."""
+        return {"rollout/env_restarts": self.restarts.n_here} if self.config.env_restarts else {}
 
     def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
         """Make the student, its optimiser and the buffer."""

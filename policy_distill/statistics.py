@@ -11,6 +11,9 @@ import math
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
+LEAST = 8
+"""Numbers from which on the bootstrap has an interval: of 3 its interval covers in three of four cases."""
+
 N_RESAMPLES = 5_000
 """Bootstrap resamples; the end points then move by about 1% of the interval's width from seed to seed."""
 
@@ -45,14 +48,15 @@ def interval(x: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """Return the 95% bootstrap interval of the IQM of `x` `[n]`, widened for small n.
 
     The percentile interval of few numbers is too narrow; its percentiles are moved out as far as Student's t with n - 1
-    degrees of freedom lies beyond the normal (Hesterberg 2015, The American Statistician 69(4)).
+    degrees of freedom lies beyond the normal (Hesterberg 2015, The American Statistician 69(4)). NaN for fewer than
+    `LEAST`.
     """
     return bootstrap((x,), iqm, seed)
 
 
 def bootstrap(samples, statistic, seed: int) -> tuple[float, float]:  # type: ignore[no-untyped-def]  # noqa: ANN001
     """Return the widened 95% percentile interval of `statistic` over resampled episodes; NaN where it has none."""
-    if len(samples[0]) < 2:
+    if len(samples[0]) < LEAST:
         return (math.nan, math.nan)
     rng, n = np.random.default_rng(seed), len(samples[0])
     parts = []

@@ -102,13 +102,13 @@ class Stage:
 class Fails(gymnasium.Wrapper):
     """Raises at a random step of some episodes: of those that training does not collect."""
 
-    def __init__(self, env, stage):
+    def __init__(self, env, stage, share):
         super().__init__(env)
-        self.stage, self.left = stage, -1
+        self.stage, self.left, self.share = stage, -1, share
 
     def reset(self, *, seed=None, options=None):
         self.collected = TRAINING <= seed < MEASURED
-        self.left = RANDOM.randint(1, 30) if RANDOM.random() < FAILS else -1
+        self.left = RANDOM.randint(1, 30) if RANDOM.random() < self.share else -1
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action):
@@ -130,7 +130,8 @@ def start(out, stage, *, failing=True):
         return pid
 
     def make():
-        return Fails(gymnasium.make(ENV), stage)
+        # Also where nothing fails: a student says which wrappers its environment had.
+        return Fails(gymnasium.make(ENV), stage, FAILS if failing else 0.0)
 
     status = 1
     try:
@@ -142,7 +143,7 @@ def start(out, stage, *, failing=True):
         for mark in MARKED:
             stage.mark(*mark)
         resume = out.exists() and any(out.iterdir())
-        loop.distill(pendulum_teacher(), make if failing else ENV, "mlp:8", out=out, resume=resume, **SETTINGS)
+        loop.distill(pendulum_teacher(), make, "mlp:8", out=out, resume=resume, **SETTINGS)
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from policy_distill.betting import SHARES, WEIGHTS, episodes_needed, log_capital, rejected_up_to
+from policy_distill.betting import SHARES, WEIGHTS, episodes_needed, log_capital, log_capital_path, rejected_up_to
 
 
 def test_capital_begins_at_one_and_is_the_mean_of_products():
@@ -28,6 +28,11 @@ def test_the_expected_capital_is_one_where_the_mean_is_zero():
                 chance = math.prod(2 / 3 if x < 0 else 1 / 3 for x in (first, second, third))
                 total += chance * math.exp(log_capital(np.array([first, second, third])))
     assert total == pytest.approx(1.0)
+
+
+def test_the_path_is_the_capital_of_every_beginning():
+    x = np.random.default_rng(2).uniform(-1, 1, 20)
+    assert log_capital_path(x) == pytest.approx([log_capital(x[: n + 1]) for n in range(20)])
 
 
 def test_what_loses_more_than_everything_never_comes_back():

@@ -7,10 +7,12 @@ import pytest
 
 from experiments.simulations import (
     AT_THE_MARGIN,
+    certified,
     covered,
     error_rate,
     falls_missed,
     iqm_coverage,
+    proof,
     selection_coverage,
 )
 from policy_distill.scale import normal_score
@@ -31,9 +33,16 @@ def test_a_student_at_the_margin_is_called_non_inferior_in_at_most_5_percent(cas
         assert error_rate(case, plan, TRIALS, rng) <= at_most(0.05, TRIALS), plan
 
 
+@pytest.mark.parametrize("case", AT_THE_MARGIN, ids=lambda case: case.name)
+def test_the_quick_simulation_ends_as_the_proof_does(case):
+    for seed in range(20):
+        quick = certified(case, 120, 8, np.random.default_rng(seed))
+        assert quick == (proof(case, 120, 8, np.random.default_rng(seed)).verdict.outcome == "non-inferior")
+
+
 @pytest.mark.parametrize("case", AT_THE_MARGIN[:2], ids=lambda case: case.name)
 def test_looking_after_every_second_episode_costs_nothing(case):
-    assert error_rate(case, (200, 2), 60, np.random.default_rng(1)) <= at_most(0.05, 60)
+    assert error_rate(case, (300, 2), 600, np.random.default_rng(1)) <= at_most(0.05, 600)
 
 
 def test_a_t_test_would_have_broken_the_promise():
@@ -51,9 +60,16 @@ def test_every_bound_covers_the_truth_where_a_proof_stops(case):
     assert min(shares) >= 1 - at_most(0.05, TRIALS)
 
 
-@pytest.mark.parametrize("rate", [0.02, 0.05, 0.1])
-def test_the_bound_on_falls_holds_although_a_proof_without_falls_stops_first(rate):
-    assert falls_missed(rate, TRIALS, np.random.default_rng(4)) <= at_most(0.05, TRIALS)
+@pytest.mark.parametrize("plan", [(300, 32), (1000, 100)])
+@pytest.mark.parametrize("rate", [0.02, 0.035, 0.04, 0.08])
+def test_the_bound_on_falls_holds_although_a_proof_without_falls_stops_first(rate, plan):
+    assert falls_missed(rate, 300, np.random.default_rng(4), plan)["shown"] <= at_most(0.05, 300)
+
+
+def test_a_bound_for_a_fixed_number_of_episodes_would_not_have_held_where_a_proof_stops():
+    missed = falls_missed(0.035, 400, np.random.default_rng(7), (1000, 100))
+    assert missed["fixed"] > at_most(0.05, 400)
+    assert missed["shown"] <= at_most(0.05, 400)
 
 
 @pytest.mark.parametrize("n", [10, 30])

@@ -57,7 +57,11 @@ def commands():
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
-CONFIGURATIONS = {"experiments.suite": "Suite", "experiments.results": "Results"}
+CONFIGURATIONS = {
+    "experiments.suite": "Suite",
+    "experiments.results": "Results",
+    "experiments.calibration": "Calibration",
+}
 
 
 def test_every_command_is_understood():

@@ -7,12 +7,12 @@ from stable_baselines3 import PPO
 
 from experiments.results import Results, main
 from experiments.second_block import judged_again, overlap
+from experiments.seed_simulations import group, runs_drawn_anew, world
 from policy_distill import distill, load_teacher
 from policy_distill.report.read_run import find_runs
 from policy_distill.report.suite_charts import cells
 from policy_distill.training_seeds import across_seeds
 from tests.run_folders import write_run
-from tests.test_training_seeds import group, runs_drawn_anew, world
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from policy_distill.kept import retention
-from policy_distill.statistics import interval, iqm, worst
+from policy_distill.statistics import LEAST, interval, iqm, worst
 
 
 def test_iqm_is_the_mean_of_the_middle_half():
@@ -88,8 +88,8 @@ def test_the_verdict_is_undefined_where_chance_alone_tells_teacher_and_random_ap
 
 def test_a_retention_prints_what_is_read_first():
     kept = retention(np.full(20, 75.0), np.full(20, 110.0), np.full(20, 10.0))
-    said = "Retention(mean=0.650, mean_low=0.452, verdict=inferior, falls=0, n_episodes=20, iqm=0.650, ci95="
-    assert str(kept) == said + "(0.650, 0.650))"
+    said = "Retention(iqm=0.650, ci95=(0.650, 0.650), mean=0.650, mean_low=0.452, verdict=inferior, "
+    assert str(kept) == said + "falls=0, n_episodes=20)"
 
 
 def test_the_worst_episodes_show_a_student_that_falls_once_in_a_hundred():
@@ -98,3 +98,14 @@ def test_the_worst_episodes_show_a_student_that_falls_once_in_a_hundred():
     assert iqm(returns) == 100.0
     assert worst(returns) == 80.0
     assert worst(np.array([3.0, 1.0, 2.0])) == 1.0
+
+
+def test_so_few_returns_that_a_bootstrap_misses_have_no_interval():
+    rng = np.random.default_rng(0)
+    assert np.isnan(interval(rng.normal(size=LEAST - 1))).all()
+    covered = []
+    for trial in range(200):
+        low, high = interval(-rng.exponential(size=LEAST), trial)
+        # The IQM of an exponential: the mean between its quartiles.
+        covered.append(low <= -0.738 <= high)
+    assert np.mean(covered) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 200)

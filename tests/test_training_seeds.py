@@ -6,100 +6,23 @@ import sys
 import numpy as np
 import pytest
 
-from policy_distill.paired_returns import PairedReturns
+from experiments.seed_simulations import (
+    FALLS,
+    TRUTH,
+    WORLDS,
+    coverage_rows,
+    group,
+    runs_drawn_anew,
+    share_covered,
+    simulated,
+    world,
+)
 from policy_distill.training_seeds import SeedGroup, across_seeds
-
-TRUTH = 0.97
-
-# Standard deviations in gains: between training seeds, of an episode's luck that teacher and student share, of student
-# and teacher alone on it, of the random policy; then how often a student falls, what a fall costs, and whether the same
-# episodes fell all training seeds.
-WORLDS = {
-    "the seeds differ most": {"seed": 0.05, "luck": 0.05, "student": 0.05, "teacher": 0.02},
-    "both parts count": {"seed": 0.02, "luck": 0.1, "student": 0.2, "teacher": 0.2},
-    "the seeds are alike": {"luck": 0.1, "student": 0.3},
-    "one teacher's luck is all students' luck": {
-        "seed": 0.005,
-        "luck": 0.1,
-        "student": 0.1,
-        "teacher": 0.3,
-        "random": 0.3,
-    },
-    "the returns spread as widely as the gain": {
-        "seed": 0.03,
-        "luck": 0.5,
-        "student": 0.5,
-        "teacher": 0.5,
-        "random": 0.3,
-    },
-}
-FALLS = {
-    "5% of the episodes lose the gain": {"falls": 0.05},
-    "2% of the episodes lose the gain": {"falls": 0.02},
-    "3% of the episodes lose 1.7 gains": {"falls": 0.03, "cost": 1.7},
-    "3% of the episodes are too hard for most seeds": {"falls": 0.03, "hard": True},
-    "2% of the episodes lose the gain and the rest spread": {"falls": 0.02, "seed": 0.02, "luck": 0.1, "student": 0.1},
-}
-
-
-def world(
-    rng,
-    n_seeds,
-    n_episodes,
-    *,
-    seed=0.0,
-    luck=0.0,
-    student=0.01,
-    teacher=0.0,
-    random=0.02,
-    falls=0.0,
-    cost=1.0,
-    hard=False,
-    truth=TRUTH,
-):
-    """Return the returns, in gains, of all training seeds `[n_seeds, n_episodes]`, of teacher and random policy."""
-    shared = luck * rng.normal(size=n_episodes)
-    of_teacher = 1 + shared + teacher * rng.normal(size=n_episodes)
-    of_student = truth + falls * cost + seed * rng.normal(size=(n_seeds, 1)) + shared
-    of_student = of_student + student * rng.normal(size=(n_seeds, n_episodes))
-    rate = 0.8 if hard else falls
-    fallen = rng.random((n_seeds, n_episodes)) < rate
-    if hard:
-        fallen &= rng.random(n_episodes) < falls / rate
-    return of_student - cost * fallen, of_teacher, random * rng.normal(size=n_episodes)
-
-
-def group(returns, env="Lander-v3", first_seeds=None):
-    students, teacher, random = returns
-    firsts = first_seeds or [0] * len(students)
-    return SeedGroup(
-        env, tuple(PairedReturns(one, teacher, random, first) for one, first in zip(students, firsts, strict=True))
-    )
-
-
-def simulated(n_envs, n_seeds, n_trials, n_episodes=100, **settings):
-    rng = np.random.default_rng(0)
-    return [
-        [group(world(rng, n_seeds, n_episodes, **settings), f"env {i}") for i in range(n_envs)] for _ in range(n_trials)
-    ]
-
-
-def share_covered(found, truth=TRUTH):
-    """Return how many of the intervals hold the true value, and how many there are."""
-    shown = [one for one in found if one.kind == "interval"]
-    return np.mean([one.low <= truth <= one.high for one in shown]) if shown else math.nan, len(shown)
 
 
 def least(n):
     """Return 93%, less three standard errors of a share of `n` trials."""
     return 0.93 - 3 * math.sqrt(0.93 * 0.07 / n)
-
-
-def runs_drawn_anew(groups, rng, n_resamples=500):
-    """Return the percentile interval that draws the runs of each environment and nothing else."""
-    scores = [np.array([run.kept for run in one.runs]) for one in groups]
-    drawn = [runs[rng.integers(len(runs), size=(n_resamples, len(runs)))].mean(axis=1) for runs in scores]
-    return np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
 
 
 @pytest.mark.parametrize("settings", WORLDS.values(), ids=WORLDS)
@@ -174,6 +97,12 @@ def test_runs_count_with_as_many_episodes_as_the_shortest_proof():
     whole = group((students[:, :60], teacher[:60], random[:60]))
     long = group((students, teacher, random))
     assert across_seeds([SeedGroup(whole.env, (*long.runs[:2], whole.runs[2]))]) == across_seeds([whole])
+
+
+def test_the_table_of_calibration_has_a_row_for_every_world():
+    rows = list(coverage_rows(4, np.random.default_rng(0), sizes=((1, 2), (2, 2))))
+    assert [row[0] for row in rows] == [*WORLDS, *FALLS]
+    assert {len(row) for row in rows} == {3}
 
 
 def test_students_that_share_their_episodes_share_its_luck():

@@ -39,7 +39,7 @@ def is_policy_file(path: Path) -> bool:
             if file.read(4) != b"PK\x03\x04":
                 return False
             names = BoundedZip(file, n_bytes, str(path)).names
-    except RequestError:
+    except (RequestError, OSError):
         return False
     return "data" not in names and any(name.endswith("/data.pkl") for name in names)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Tracker
-from policy_distill.run_folder import RunFolder
 from policy_distill.teachers.zip_file import find_zip
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import STEP
@@ -126,15 +125,3 @@ def choose_tracker(
     if isinstance(options.get("tags"), str):
         options["tags"] = (options["tags"],)
     return tracker_maker(mode, **options, teacher=find_zip(Path(teacher)) if isinstance(teacher, str | Path) else None)
-
-
-def open_sinks(
-    tracker: Tracker | MakeTracker | None, folder: RunFolder | None, identity: dict[str, Any], resume_step: int
-) -> FanOut:
-    """Return all that a run is logged to, its settings written down; a resumed run goes on after `resume_step`."""
-    if folder:
-        # How the teacher was asked for are paths of this machine, which stay in the folder.
-        folder.write_json("config.json", {**identity, "request": folder.request})
-    if callable(tracker):
-        tracker = tracker(folder.path, identity) if folder else None
-    return with_jsonl(tracker, folder.metrics if folder else None, resume_step or None)
