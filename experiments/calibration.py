@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import tyro
 
+from experiments.known_returns import AT_THE_MARGIN, BROKEN
 from experiments.seed_simulations import SIZES, coverage_rows
 from experiments.simulations import (
-    AT_THE_MARGIN,
-    BROKEN,
     covered,
     error_rate,
     interval_coverage,

@@ -5,6 +5,7 @@ python -m experiments.results runs/suite --out RESULTS.md --second-block runs/su
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,7 +129,11 @@ def results_table(runs: list[Run]) -> str:
 
 def _row(cell: Cell) -> tuple[Any, ...]:
     kept = cell.retention
-    numbers = ("undefined", "") if kept is None else (kept.text(), f"{kept.iqm:.3f}")
+    numbers = (
+        ("undefined", "")
+        if kept is None
+        else (kept.text(), f"{kept.iqm:.3f}" if math.isfinite(kept.iqm) else "undefined")
+    )
     verdicts = f"{cell.outcomes.count('non-inferior')} of {len(cell.runs)}"
     ratio = cell.mean("compression", "params")
     values = [_whole(cell.mean("student", "n_params")), times_fewer(ratio)]

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policy_distill import load_student, load_teacher
+from policy_distill.env_choice import for_policy
 from policy_distill.errors import one_line
 from policy_distill.paired import compare_policies
 from policy_distill.paired_returns import PairedReturns
 from policy_distill.proof_plan import ProofPlan
 from policy_distill.report.suite_charts import Cell
 from policy_distill.seeds import PROOF, Span, fresh_start
+from policy_distill.spent import spent_by_student, spent_by_teacher
 from policy_distill.training_seeds import AcrossSeeds, SeedGroup, across_seeds
 
 
@@ -66,11 +68,14 @@ def overlap(one: AcrossSeeds, other: AcrossSeeds) -> str:
 def _second(cell: Cell, teacher_zip: Path, proofs: tuple[PairedReturns, ...]) -> tuple[PairedReturns, ...]:
     n_episodes = min(len(proof.student) for proof in proofs)
     spent: list[Span] = [(proof.first_seed, proof.first_seed + len(proof.student)) for proof in proofs]
-    start = fresh_start(PROOF, n_episodes, spent)
     teacher = load_teacher(teacher_zip, env=cell.env_id)
+    students = [load_student(run.path / "student.safetensors") for run in cell.runs]
+    spent += [span for student in students for span in spent_by_student(student)]
+    start = fresh_start(PROOF, n_episodes, [*spent, *spent_by_teacher(teacher)])
     judged = []
-    for run in cell.runs:
-        student = load_student(run.path / "student.safetensors")
-        again = compare_policies(teacher, student, cell.env_id, ProofPlan(n_episodes, start))
+    for run, student in zip(cell.runs, students, strict=True):
+        longest = run.config.get("config", {}).get("max_episode_steps")
+        plan = ProofPlan(n_episodes, start, max_episode_steps=longest)
+        again = compare_policies(teacher, student, for_policy(cell.env_id, teacher, None, student), plan)
         judged.append(PairedReturns(again.student.returns, again.teacher.returns, again.random.returns, start))
     return tuple(judged)

@@ -37,6 +37,7 @@ NOT_EXPERIMENTS = {
     "calibration",
     "simulations",
     "seed_simulations",
+    "known_returns",
 }
 
 

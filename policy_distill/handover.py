@@ -29,6 +29,7 @@ def track_result(result: DistillResult, tracker: Tracker) -> None:
     tracker.summary(record)
     if result.out:
         metadata = {**record["student"], "retention": record["retention"], "env_id": record["env_id"]}
+        metadata |= {name: record[name] for name in ("falls", "selection") if name in record}
         tracker.artifact(result.out / "student.safetensors", "student", metadata)
         if (result.out / "video.mp4").exists():
             tracker.artifact(result.out / "video.mp4", "video", {})

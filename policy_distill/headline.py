@@ -69,8 +69,9 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
         iqm=share.get("iqm"),
         outcome=outcome,
         margin_return=verdict.get("margin_return"),
-        falls=_falls(falls.get("student")),
-        teacher_falls=_falls(falls.get("teacher")),
+        # Half of a gain that is not there is no line to fall below.
+        falls=None if outcome == "undefined" else _falls(falls.get("student")),
+        teacher_falls=None if outcome == "undefined" else _falls(falls.get("teacher")),
         chosen_by=chosen.get("retention"),
     )
 
@@ -84,6 +85,13 @@ def retention_metrics(kept: Mapping[str, Any]) -> dict[str, float | None]:
         "eval/retention_low": known.get("mean_low"),
         "eval/retention_high": known.get("mean_ci95", [None])[-1],
     }
+
+
+def fall_metrics(record: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the metrics of the student's falls; None where there is no gain of which half could be lost."""
+    undefined = ((record.get("retention") or {}).get("verdict") or {}).get("outcome") == "undefined"
+    falls = {} if undefined else (record.get("falls") or {}).get("student") or {}
+    return {"eval/fall_rate": falls.get("rate"), "eval/fall_rate_high": falls.get("rate_high")}
 
 
 def ranks(found: Sequence[Headline]) -> list[tuple[float, ...] | None]:
@@ -110,11 +118,14 @@ def verdict_words(verdict: Mapping[str, Any]) -> str:
         "undefined": "the teacher's mean return is not clearly above random's",
     }
     looks = f" in {verdict['n_looks']} looks" if verdict.get("n_looks", 1) > 1 else ""
-    return f"{outcome}: {words[outcome]}, {verdict['n_episodes']} episodes{looks}"
+    said = words.get(outcome, "unknown to this version")
+    return f"{outcome}: {said}, {verdict['n_episodes']} episodes{looks}"
 
 
 def assumption_words(verdict: Mapping[str, Any], first_seed: int | None = None) -> str:
     """Return what no episode may lose, and which one did; nothing for a verdict that assumes no such thing.
+
+    `inferior` rests on the opposite, that no episode wins as much, whatever one loses.
 
     Args:
         verdict: its JSON values, of any version.
@@ -123,6 +134,8 @@ def assumption_words(verdict: Mapping[str, Any], first_seed: int | None = None) 
     floor, beyond = verdict.get("floor"), verdict.get("beyond")
     if floor is None or verdict["outcome"] == "undefined":
         return ""
+    if verdict["outcome"] == "inferior":
+        return f"no episode wins more than {floor:.2f} gains against the teacher's"
     if beyond:
         which = f"episode {beyond['episode']}" + (
             "" if first_seed is None else f" (seed {first_seed + beyond['episode']})"

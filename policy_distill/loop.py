@@ -177,7 +177,7 @@ def _finish(
     provenance["spent_seeds"] = spent_seeds(session.config, comparison) if comparison else []
     if session.envs.statistics:
         provenance["env_statistics"] = session.envs.statistics
-    kept = comparison.retention.to_json() if comparison else None
+    kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
     student = session.student(provenance, kept)
     fidelity = session.measure()
     record = evaluation_record(

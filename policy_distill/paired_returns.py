@@ -54,9 +54,9 @@ class PairedReturns:
 
     @property
     def iqm_kept(self) -> float:
-        """The same by interquartile means; NaN where teacher and random have the same."""
+        """The same by interquartile means; NaN where the teacher's is not above random's: the sign would turn."""
         student, teacher, random = (float(iqm(x)) for x in (self.student, self.teacher, self.random))
-        return (student - random) / (teacher - random) if teacher != random else math.nan
+        return (student - random) / (teacher - random) if teacher > random else math.nan
 
     @property
     def gain_score(self) -> float:
@@ -71,12 +71,14 @@ class PairedReturns:
 
     @classmethod
     def of_record(cls, evaluation: Mapping[str, Any]) -> PairedReturns | None:
-        """Return what the content of an `evaluation.json` holds; None where its episodes are missing or no pairs."""
+        """Return what the content of an `evaluation.json` holds; None where there are no pairs of numbers in it."""
         if evaluation.get("paired") is False:
             return None
         episodes = evaluation.get("episodes") or {}
         names = ("student", "teacher", "random")
         student, teacher, random = (np.array(episodes.get(name) or (), np.float64) for name in names)
         if not len(student) == len(teacher) == len(random) > 0:
+            return None
+        if not all(np.isfinite(x).all() for x in (student, teacher, random)):
             return None
         return cls(student, teacher, random, int(evaluation.get("seed") or 0))

@@ -18,7 +18,7 @@ from policy_distill.reference import Reference
 from policy_distill.scale import N_EPISODES
 from policy_distill.seeds import PROOF, fresh_start, selection_start
 from policy_distill.session import Session
-from policy_distill.spent import spent_by_teacher
+from policy_distill.spent import choose_seed, spent_by_teacher
 
 
 def start_reference(session: Session, env: Any) -> AbstractContextManager[Reference | None]:
@@ -26,6 +26,9 @@ def start_reference(session: Session, env: Any) -> AbstractContextManager[Refere
     config = session.config
     if config.eval_episodes == 0:
         return nullcontext()
+    if config.eval_seed != PROOF:
+        # Taken as it is; what it meets is said once.
+        choose_seed(config.eval_seed, config.eval_episodes, session.teacher)
     limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": session.restarts}
     return closing(Reference(session.teacher, without_normalization(env), proof_plan(session), **limits))
 

@@ -61,8 +61,8 @@ class ProofPlan:
             RequestError: for a number that is out of range.
         """
         check_counts(self.n_episodes, self.seed)
-        check_worst_loss(self.worst_loss)
         check_share("margin", self.margin)
+        check_worst_loss(self.worst_loss, self.margin)
         if self.batch is not None and not 2 <= self.batch <= self.n_episodes:
             raise RequestError(
                 f"expected batches of 2 to {self.n_episodes} episodes (the cap), found {self.batch}; set --episodes"

@@ -12,12 +12,12 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.fidelity import Fidelity
-from policy_distill.headline import retention_metrics
+from policy_distill.headline import fall_metrics, retention_metrics
 from policy_distill.interfaces import Teacher
 from policy_distill.kept import Retention
 from policy_distill.paired import Comparison
 from policy_distill.runtime import Student
-from policy_distill.scale import Scale
+from policy_distill.scale import Scale, clearly_gains
 from policy_distill.statistics import json_number
 
 
@@ -103,7 +103,8 @@ def _selection(returns: np.ndarray | None, scale: Scale) -> dict[str, Any] | Non
     if returns is None:
         return None
     teacher, random = scale.teacher[: len(returns)].mean(), scale.random[: len(returns)].mean()
-    kept = (returns.mean() - random) / (teacher - random) if teacher > random else math.nan
+    gains = teacher > random and clearly_gains(scale.teacher, scale.random)
+    kept = (returns.mean() - random) / (teacher - random) if gains else math.nan
     return {"return": float(returns.mean()), "retention": json_number(float(kept)), "n_episodes": len(returns)}
 
 
@@ -129,12 +130,11 @@ def latency_us(student: Student, n_calls: int = 200) -> float:
 def final_metrics(record: dict[str, Any]) -> dict[str, float]:
     """Return the metrics of a finished run from the content of `evaluation.json`; what is undefined is left out."""
     student, teacher, kept = record["student"], record["teacher"], record["retention"] or {}
-    falls, chosen = record.get("falls", {}).get("student", {}), record.get("selection") or {}
+    chosen = record.get("selection") or {}
     values = {
         **{f"eval/{name}_return": record[name].get("mean") for name in ("student", "teacher", "random")},
         **retention_metrics(kept),
-        "eval/fall_rate": falls.get("rate"),
-        "eval/fall_rate_high": falls.get("rate_high"),
+        **fall_metrics(record),
         "eval/selection_return": chosen.get("return"),
         "eval/selection_retention": chosen.get("retention"),
         "model/student_params": student["n_params"],

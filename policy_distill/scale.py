@@ -68,8 +68,8 @@ class Scale:
         return {**known, "n_episodes": len(self.teacher), "declared": self.worst_loss is not None}
 
 
-def check_worst_loss(value: float | None) -> None:
-    """Refuse a declared floor that is no positive number.
+def check_worst_loss(value: float | None, margin: float = 0.0) -> None:
+    """Refuse a declared floor that is no positive number, or that assumes what is to be proven.
 
     Raises:
         RequestError: naming it.
@@ -78,6 +78,11 @@ def check_worst_loss(value: float | None) -> None:
         raise RequestError(
             f"expected --worst-loss above 0, found {value}; it is what one episode may lose at most, in gains of the "
             "teacher over random: 2 for an episode that may end one gain below random"
+        )
+    if value is not None and value <= margin:
+        raise RequestError(
+            f"expected --worst-loss above the margin of {margin:g}, found {value:g}: where no episode may lose more "
+            "than the margin, there is nothing left to prove"
         )
 
 

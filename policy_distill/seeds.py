@@ -32,6 +32,12 @@ BLOCK = 1_000_000
 PROOF = BLOCK
 """The first block of proofs. Not 0: SB3 starts a teacher's environments from its own seed, which is small."""
 
+TEACHER_CHECKS = 10_000
+"""`train_teacher` starts a teacher's environments from its seed, and those that say when to stop so much further."""
+
+TEACHERS = 2**14
+"""Seeds from a teacher's own on that its training may have started from, by SB3 (one for each environment) or here."""
+
 SELECTION = 2**30
 TRAINING = SELECTION + USERS + 2**20
 N_TRAINING = 2**28

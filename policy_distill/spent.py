@@ -7,39 +7,53 @@ student says nothing new of it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
-from policy_distill.seeds import PROOF, Span, fresh_start
+from policy_distill.seeds import PROOF, TEACHERS, Span, fresh_start
 
 LOG = logging.getLogger("policy_distill")
-
-MAX_TRAINING_ENVS = 4_096
-"""Environments that a teacher may have been trained in side by side: SB3 starts them from its seed and those after."""
 
 
 def choose_seed(seed: int | None, n_episodes: int, teacher: Any, *students: Any) -> int:
     """Return where a comparison begins: at `seed`, or where None is told at the first block that nothing has used.
 
-    A seed that was told is taken as it is; where a student's past has used it, that is said.
+    A seed that was told is taken as it is; where the past of one of them has used it, that is said.
     """
-    used = [span for student in students for span in spent_by_student(student)]
+    # A student may stand in for the teacher.
+    used = [span for student in (*students, teacher) for span in spent_by_student(student)]
+    trained = spent_by_teacher(teacher)
     if seed is None:
-        return fresh_start(PROOF, n_episodes, [*used, *spent_by_teacher(teacher)])
-    for low, high in used:
-        if low < seed + n_episodes and seed < high:
-            LOG.warning(
-                "episodes %d to %d chose or proved this student before: what is found there again is no new evidence; "
-                "leave --seed out for fresh ones",
-                max(low, seed),
-                min(high, seed + n_episodes) - 1,
-            )
+        return fresh_start(PROOF, n_episodes, [*used, *trained])
+    _say_met(
+        seed, n_episodes, used, "chose or proved this student before: what is found there again is no new evidence"
+    )
+    _say_met(seed, n_episodes, trained, "may be among those that the teacher's training began from")
     return seed
 
 
 def spent_by_teacher(teacher: Any) -> list[Span]:
-    """Return the seeds that its environments may have started from in training, where it says its own seed."""
-    seed = (getattr(teacher, "provenance", None) or {}).get("seed")
-    return [(seed, seed + MAX_TRAINING_ENVS)] if isinstance(seed, int) and not isinstance(seed, bool) else []
+    """Return the seeds that its environments may have started from in training, where it says its own seed.
+
+    Of an ensemble those of all its members.
+    """
+    return _of_training(getattr(teacher, "provenance", None))
+
+
+def _of_training(provenance: Any) -> list[Span]:
+    if not isinstance(provenance, Mapping):
+        return []
+    seed, members = provenance.get("seed"), provenance.get("members")
+    own = [(int(seed), int(seed) + TEACHERS)] if isinstance(seed, Integral) and not isinstance(seed, bool) else []
+    return own + [span for one in (members if isinstance(members, list) else []) for span in _of_training(one)]
+
+
+def _say_met(seed: int, n_episodes: int, spans: list[Span], what: str) -> None:
+    for low, high in spans:
+        first, end = max(low, seed), min(high, seed + n_episodes)
+        if first < end:
+            LOG.warning("episodes %d to %d %s; leave the seed out for fresh ones", first, end - 1, what)
 
 
 def spent_by_student(student: Any) -> list[Span]:

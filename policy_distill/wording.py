@@ -38,7 +38,8 @@ def signed(value: float) -> str:
 
 def next_step(verdict: Mapping[str, Any]) -> str:
     """Return what to do about a verdict's record; empty where nothing is to be done, or the verdict says it itself."""
-    return "" if verdict.get("beyond") else NEXT.get(str(verdict.get("outcome")), "")
+    outcome = str(verdict.get("outcome"))
+    return "" if verdict.get("beyond") and outcome == "undecided" else NEXT.get(outcome, "")
 
 
 def compression_text(teacher_params: int, student_params: int) -> str:

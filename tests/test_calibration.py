@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from experiments.known_returns import AT_THE_MARGIN
 from experiments.simulations import (
-    AT_THE_MARGIN,
     certified,
     covered,
     error_rate,

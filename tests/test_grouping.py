@@ -4,7 +4,7 @@ import pytest
 
 from experiments.results import Results
 from experiments.results import main as write_results
-from policy_distill.report.grouping import grouped, left_out
+from policy_distill.report.grouping import grouped, is_defined, left_out
 from policy_distill.report.read_run import find_runs
 from policy_distill.report.suite_charts import cells, overall
 from policy_distill.report.write import write_report
@@ -56,6 +56,15 @@ def test_the_same_seed_counts_once_and_it_is_said(tmp_path):
     (sentence,) = left_out(runs)
     assert sentence == "1 of the runs repeats the seed and the settings of another run, and counts once with it: b."
     assert sentence in write_report(tmp_path).read_text()
+
+
+def test_a_retention_whose_iqm_alone_is_undefined_counts(tmp_path):
+    # A teacher that seldom scores: the middle half of its returns is no better than random's.
+    folder = write_run(tmp_path / "seldom")
+    change(folder, "evaluation.json", "retention", "iqm", to=None)
+    runs = find_runs(tmp_path).runs
+    assert [is_defined(run) for run in runs] == [True]
+    assert left_out(runs) == []
 
 
 @pytest.mark.parametrize("how", ["by its verdict", "by its number"])

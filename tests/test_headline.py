@@ -1,6 +1,7 @@
 import pytest
 
 from policy_distill.headline import assumption_words, headline, ranks, verdict_words
+from policy_distill.wording import next_step
 
 VERDICT = {
     "outcome": "non-inferior",
@@ -57,6 +58,11 @@ def test_what_is_undefined_has_no_share_whatever_the_record_says():
     assert first.text() == "undefined: the teacher's returns are not clearly above random's"
 
 
+def test_without_a_gain_there_is_no_half_of_it_to_lose():
+    first = headline(record(outcome="undefined"))
+    assert (first.falls, first.teacher_falls) == (None, None)
+
+
 def test_students_rank_by_the_episodes_that_chose_them_and_not_by_their_proof():
     lucky, chosen = headline(record(mean=1.02, low=1.0, chosen=0.9)), headline(record(mean=0.97, low=0.94, chosen=0.99))
     undefined = headline(record(outcome="undefined"))
@@ -88,6 +94,12 @@ def test_an_episode_beyond_the_floor_is_named_with_what_to_do():
         "episode 17 (seed 1000017) lost 2.00 gains, more than the 1.10 that were assumed at most; compare on fresh "
         "episodes with what one may lose declared, such as --worst-loss 3"
     )
+
+
+def test_inferior_rests_on_what_an_episode_may_win_and_not_on_what_one_lost():
+    verdict = {**VERDICT, "outcome": "inferior", "beyond": {"episode": 17, "loss": 2.0}}
+    assert assumption_words(verdict) == "no episode wins more than 1.10 gains against the teacher's"
+    assert "train for more steps" in next_step(verdict)
 
 
 def test_the_verdict_of_an_earlier_version_is_said_without_what_it_did_not_assume():

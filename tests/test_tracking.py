@@ -16,7 +16,7 @@ from policy_distill.loop import distill
 from policy_distill.tracking import wandb_run, wandb_start
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import METRICS
-from policy_distill.tracking.suite import Finished, best, track_suite
+from policy_distill.tracking.suite import Finished, best, overall, track_suite
 from policy_distill.tracking.sync import offline_runs
 from policy_distill.tracking.table import FanOut, tracker_maker, with_jsonl
 from policy_distill.tracking.wandb_run import STUDENT_COLUMNS, student_row
@@ -473,6 +473,17 @@ def test_a_worse_student_of_a_useless_teacher_is_never_the_best(tmp_path):
     assert best([finished(flipped)]) == []
     sound = judged(tmp_path / "1", 1, chosen=0.9)
     assert [run.path for run in best([finished(flipped), finished(sound)])] == [sound]
+
+
+def test_a_suites_mean_leaves_out_what_is_undefined_and_keeps_the_other_seeds(tmp_path):
+    undefined = {"outcome": "undefined", "margin": 0.05, "alpha": 0.05, "n_episodes": 60, "n_looks": 1}
+    runs = [finished(judged(tmp_path / str(seed), seed)) for seed in range(2)]
+    useless = finished(judged(tmp_path / "2", 2, verdict=undefined))
+    assert overall([*runs, useless]) == overall(runs)
+    assert overall([useless]) is None
+    broken = finished(judged(tmp_path / "3", 3))
+    broken.evaluation["episodes"]["student"][0] = None
+    assert overall([*runs, broken]) == overall(runs)
 
 
 def test_where_no_selection_was_kept_the_verdict_decides_before_the_numbers_and_never_the_iqm(tmp_path):

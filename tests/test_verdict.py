@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from policy_distill.errors import RequestError
+from policy_distill.proof_plan import ProofPlan
 from policy_distill.scale import Scale, check_worst_loss, normal_score
 from policy_distill.verdict import episodes_for_equal, judge
 
@@ -108,3 +109,9 @@ def test_a_margin_that_is_no_share_is_refused(margin):
 def test_a_floor_that_is_no_positive_number_is_refused(value):
     with pytest.raises(RequestError, match="--worst-loss above 0"):
         check_worst_loss(value)
+
+
+def test_a_floor_that_assumes_what_is_to_be_proven_is_refused():
+    with pytest.raises(RequestError, match=r"above the margin of 0\.05, found 0\.05"):
+        ProofPlan(100, 0, worst_loss=0.05)
+    assert ProofPlan(100, 0, worst_loss=0.06).worst_loss == 0.06

@@ -31,7 +31,7 @@ class Info:
 
         path = in_run_folder(self.path)
         record = _describe_student(path) if is_student_file(path) else self._describe_teacher()
-        Output(self.json).show(record, list(_rows(record)))
+        Output(self.json).show(record, [*_proof(record), *_rows(record)])
         return 0
 
     def _describe_teacher(self) -> dict[str, Any]:
@@ -66,6 +66,21 @@ def _describe_student(path: Path) -> dict[str, Any]:
         "sha256": metadata["sha256"],
         "format_version": metadata["format_version"],
     }
+
+
+def _proof(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a student's proof says, as after its run; nothing where its record is of another form."""
+    from policy_distill.commands.comparison_tables import proof_lines
+    from policy_distill.errors import RequestError
+    from policy_distill.report.shapes import FALLS, RETENTION, checked
+
+    kept = record.get("retention") or {}
+    try:
+        known = checked(kept, {**RETENTION, "falls": FALLS}, "retention")
+    except RequestError:
+        return []
+    complete = {"outcome", "margin", "alpha", "n_episodes"} <= set(known.get("verdict") or {})
+    return proof_lines({"retention": known, "falls": known.get("falls")}) if complete else []
 
 
 def _rows(record: dict[str, Any], prefix: str = "") -> Any:

@@ -33,8 +33,8 @@ def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
     policies = [one.get(who) or {} for who in ("teacher", "student")]
     kept, falls = one.get("retention") or {}, one.get("falls") or {}
     outcome = (kept.get("verdict") or {}).get("outcome")
-    # A share of what is not clearly a gain is no number to show.
-    shown = {} if outcome == "undefined" else kept
+    # A share of what is not clearly a gain is no number to show, and half of it no line to fall below.
+    shown, falls = ({}, {}) if outcome == "undefined" else (kept, falls)
     low, high = shown.get("ci95") or (None, None)
     bounds = f" [{low:.3f}, {high:.3f}]" if is_number(low) and is_number(high) else ""
     iqm = _number(shown.get("iqm"), 3)

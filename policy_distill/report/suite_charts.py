@@ -39,8 +39,9 @@ class Cell:
     @property
     def falls(self) -> str:
         """Falls in all the proofs, and the highest rate that one of them leaves open; empty where one has no count."""
-        found = [(run.evaluation.get("falls") or {}).get("student") or {} for run in self.runs]
-        if not all({"n", "n_episodes", "rate_high"} <= set(one) for one in found):
+        defined = [run.evaluation for run in self.runs if is_defined(run)]
+        found = [(evaluation.get("falls") or {}).get("student") or {} for evaluation in defined]
+        if not found or not all({"n", "n_episodes", "rate_high"} <= set(one) for one in found):
             return ""
         n, n_episodes = (sum(one[key] for one in found) for key in ("n", "n_episodes"))
         return f"{n} of {n_episodes}; each seed under {max(one['rate_high'] for one in found):.1%}"

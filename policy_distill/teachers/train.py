@@ -28,6 +28,7 @@ from policy_distill.env_names import with_kwargs
 from policy_distill.environments import is_recipe, open_environments
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Tracker
+from policy_distill.seeds import TEACHER_CHECKS
 from policy_distill.student_file import write_atomically
 
 ALGORITHMS = {name.lower(): getattr(stable_baselines3, name) for name in ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")}
@@ -180,7 +181,7 @@ def _vec_env(env: Any, n_envs: int, seed: int, normalize: bool) -> VecEnv:
 
 def _stopper(env: Any, seed: int, normalize: bool, stop_at: float, timesteps: int, n_envs: int) -> EvalCallback:
     look_every = max(timesteps // 20 // n_envs, 1)
-    vec_env = _vec_env(env, 5, seed + 10_000, normalize)
+    vec_env = _vec_env(env, 5, seed + TEACHER_CHECKS, normalize)
     if is_image_space(vec_env.observation_space):
         # As SB3 does for the training's own environments.
         vec_env = VecTransposeImage(vec_env)

@@ -124,7 +124,7 @@ def _panel(reports: Any, panel: Panel) -> Any:
         return reports.BarPlot(title=panel.title, metrics=list(panel.metrics))
     if panel.kind == "scatter":
         x, y = (reports.SummaryMetric(name) for name in panel.metrics)
-        return reports.ScatterPlot(title=panel.title, x=x, y=y, log_x=panel.log_x, running_ymax=True)
+        return reports.ScatterPlot(title=panel.title, x=x, y=y, log_x=panel.log_x)
     return reports.WeavePanelSummaryTable(table_name=panel.title)
 
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from policy_distill.headline import retention_metrics
+from policy_distill.headline import fall_metrics, retention_metrics
 from policy_distill.tracking.table import tracker_maker, with_jsonl
 
 FOLDER = Path("evaluations")
@@ -62,13 +62,11 @@ def evaluation_row(policy: Any, record: Mapping[str, Any], *, who: str) -> tuple
         who: `student` or `teacher`: what `policy` is.
     """
     kept = record.get("retention") or {}
-    falls = (record.get("falls") or {}).get("student") or {}
     values = {
         f"eval/{who}_return": record.get("mean"),
         **{f"eval/{name}_return": record[name]["mean"] for name in ("student", "teacher", "random") if name in record},
         **retention_metrics(kept),
-        "eval/fall_rate": falls.get("rate"),
-        "eval/fall_rate_high": falls.get("rate_high"),
+        **fall_metrics(record),
         f"model/{who}_params": getattr(policy, "n_params", None),
     }
     provenance = (getattr(policy, "metadata", None) or {}).get("provenance") or {}

@@ -73,7 +73,8 @@ def best(runs: list[Finished]) -> list[Finished]:
 def overall(runs: list[Finished]) -> AcrossSeeds | None:
     """Return the mean retention over all students and training seeds that were proven on known episodes."""
     groups: dict[tuple[Any, Any], list[PairedReturns]] = defaultdict(list)
-    for run in runs:
+    # As in a report: what is undefined ranks nowhere, and costs the other training seeds nothing.
+    for run in (run for run in runs if headline(run.evaluation).mean is not None):
         if (returns := PairedReturns.of_record(run.evaluation)) is not None:
             groups[run.config.get("env_id"), run.config.get("student")].append(returns)
     return across_seeds([SeedGroup(str(key[0]), tuple(one)) for key, one in groups.items()]) if groups else None
