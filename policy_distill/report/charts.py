@@ -63,7 +63,7 @@ def retention_interval(run: Run) -> Chart | None:
             },
         },
     ]
-    note = "Share of the teacher's gain over a random policy, with 95% bootstrap intervals over paired episodes."
+    note = "Share of the teacher's gain over a random policy, with 95% bootstrap intervals over episodes."
     return Chart("Retention", note, layered(layers, rows, height=110))
 
 
