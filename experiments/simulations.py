@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.known_returns import AT_THE_MARGIN, Case, Returns, falls_of
 from policy_distill.betting import ROUNDING, log_capital_path
-from policy_distill.falls import Falls, rate_high
+from policy_distill.falls import Falls, count_falls, rate_high
 from policy_distill.kept import mean_kept
 from policy_distill.proof_plan import BATCH, MAX_EPISODES
 from policy_distill.scale import N_EPISODES, Scale
