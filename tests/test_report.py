@@ -83,7 +83,7 @@ def test_a_run_is_drawn_in_a_browser_without_an_error(run_page):
     assert console == []
     assert 'data-drawn="yes"' in dom
     assert dom.count('class="marks" width') == 7
-    assert dom.count('aria-roledescription="circle"') == 60, "a dot an episode"
+    assert dom.count('aria-roledescription="circle"') == 200, "a dot an episode"
     assert share_of(picture, STUDENT_BLUE) > 0.0005, "the student's lines and dots are there to be seen"
     assert share_of(picture, (0xE8, 0x83, 0x3A)) > 0.002, "so is the teacher's bar"
     assert picture[2, 2].min() > 200, "light by itself"
