@@ -94,7 +94,7 @@ def compare(
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
         RunFault: for observations that are not finite.
     """
-    teacher, student = as_policy(teacher, env), as_policy(student, env)
+    teacher, student = (as_policy(one, env, env_kwargs) for one in (teacher, student))
     longest = max_episodes if until_certain else n_episodes
     seed = choose_seed(seed, longest, teacher, student)
     env = for_policy(env, teacher, env_kwargs, student)

@@ -27,6 +27,7 @@ ALONE = (
     "distill(teacher, env)"
 )
 """What to do where a second environment cannot be made beside the first."""
+ADVICE = f"mend the environment, or the arguments that it is given; {ALONE}"
 
 
 class Environments(Protocol):
@@ -164,8 +165,7 @@ def _make_all(
     envs: list[gymnasium.Env[Any, Any]] = []
     while restarts is None and len(envs) < n_envs:
         try:
-            advice = f"mend the environment, or the arguments that it is given; {ALONE}"
-            with blamed(f"{name} cannot be made", advice):
+            with blamed(f"{name} cannot be made", ADVICE):
                 envs.append(make())
         except RequestError as error:
             if envs:
@@ -188,7 +188,9 @@ def _too_few(envs: list[gymnasium.Env[Any, Any]], n_envs: int, error: Exception)
     for env in envs:
         env.close()
     made = f"{len(envs)} of {n_envs} environments {name} could be made side by side, and no more"
-    return RequestError(f"{made} ({reason_of(error)}); {ALONE}")
+    # Without the advice that stands behind it already.
+    why = str(error).removesuffix(f"; {ADVICE}")
+    return RequestError(f"{made}: {why}; {ALONE}")
 
 
 def _name(env: Any) -> str:

@@ -44,7 +44,8 @@ class Evaluation:
     phases: np.ndarray | None = None
     """float64 `[n, N_PHASES]`, the return gained in each tenth of the episode; an episode's sum is its return."""
     paired: bool = True
-    """True where episode i is the same one for every policy: it begins from its seed, and that says all."""
+    """True where episode i begins alike for every policy, as resets from one seed show. That an environment draws from
+    elsewhere in its steps (`numpy.random`, say) is not noticed."""
     n_cut: int = 0
     """Episodes that were stopped at the limit of steps, and count with what they had gained by then."""
 

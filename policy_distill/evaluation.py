@@ -52,7 +52,7 @@ def evaluate(
         RunFault: for observations that are not finite.
     """
     check_counts(n_episodes, seed)
-    policy = as_policy(policy, env)
+    policy = as_policy(policy, env, env_kwargs)
     env = for_policy(env, policy, env_kwargs)
     with closing(open_for(policy, env, min(n_envs, n_episodes))) as envs:
         check_fit(policy, envs)

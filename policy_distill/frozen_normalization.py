@@ -14,8 +14,10 @@ import numpy as np
 from gymnasium.wrappers import NormalizeObservation
 
 from policy_distill.env_identity import EnvIdentity, what_is_missing
+from policy_distill.errors import RequestError
 
 NAME = "NormalizeObservation"
+PRECISIONS = ("float32", "float64")
 
 
 class FrozenNormalization(NormalizeObservation[Any, Any, Any]):
@@ -32,13 +34,23 @@ class FrozenNormalization(NormalizeObservation[Any, Any, Any]):
         """Take statistics `[n]` of flat observations, in the precision `dtype` that they were kept in.
 
         Raises:
-            ValueError: where there are not as many as numbers in an observation.
+            RequestError: where they are no statistics of such observations; a record of them may come from anywhere.
         """
         # The first to record arguments is the one that is asked for them.
         gymnasium.utils.RecordConstructorArgs.__init__(self, mean=mean, variance=variance, epsilon=epsilon, dtype=dtype)
         super().__init__(env, epsilon)
         shape = self.observation_space.shape
-        self.obs_rms.mean, self.obs_rms.var = (np.asarray(one, dtype).reshape(shape) for one in (mean, variance))
+        try:
+            if dtype not in PRECISIONS:
+                raise ValueError(f"the precision {dtype!r:.40}")
+            self.obs_rms.mean, self.obs_rms.var = (np.asarray(one, dtype).reshape(shape) for one in (mean, variance))
+            if not (np.isfinite(self.obs_rms.mean).all() and (self.obs_rms.var >= 0.0).all()):
+                raise ValueError("numbers that are none of observations")
+        except (TypeError, ValueError) as error:
+            raise RequestError(
+                f"expected mean and variance of observations of shape {shape}, in {' or '.join(PRECISIONS)}, found "
+                f"others ({error}); name --env, or hand the environment over from Python"
+            ) from None
         self.obs_rms.count = np.inf
         self.update_running_mean = False
 

@@ -80,7 +80,7 @@ def distill(
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
     tracker = choose_tracker(tracker, track, out, teacher)
-    teacher, config, loss = settle(as_teacher(teacher, env), student, make_config(config, overrides))
+    teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), student, make_config(config, overrides))
     with (
         Interrupts(saved=resume and out is not None and RunFolder(Path(out)).resumable) as interrupts,
         step_limit(config.env_timeout),

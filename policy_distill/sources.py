@@ -5,17 +5,21 @@ In: any of these, and the environment. Out: what acts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from policy_distill.environments import normalization_of
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Policy, Teacher
 from policy_distill.runtime import Student, load_student
 from policy_distill.student_file import is_student_file
 
 
-def as_teacher(source: Any, env: Any) -> Teacher:
+def as_teacher(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None) -> Teacher:
     """Return a teacher for whatever `load_teacher` takes; one that it opened, or that labels by itself, as it is.
+
+    `env_kwargs` go before those in the agent's files.
 
     Raises:
         RequestError: as of `load_teacher`, and for a student.
@@ -25,20 +29,27 @@ def as_teacher(source: Any, env: Any) -> Teacher:
         return teacher
     if isinstance(source, Student) or (isinstance(source, str | Path) and is_student_file(in_run_folder(source))):
         raise RequestError("expected a teacher, found a student; name the teacher's zip, or hand over its model")
-    return _load_teacher(source, env)
+    return _load_teacher(source, env, env_kwargs=env_kwargs)
 
 
-def as_policy(source: Any, env: Any) -> Policy:
+def as_policy(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None) -> Policy:
     """Return what acts: a student for the path of one, a teacher for the path of a zip, what has `predict` as it is.
 
+    `env_kwargs` go before those in an agent's files.
+
     Raises:
-        RequestError: as of `load_student` and `load_teacher`, and for what cannot act.
+        RequestError: as of `load_student` and `load_teacher`, for what cannot act, and for a live model of normalised
+            observations where neither it nor `env` normalises.
     """
     if isinstance(source, str | Path):
-        return load_policy(source, env)
+        return load_policy(source, env, env_kwargs=env_kwargs)
     if isinstance(source, list | tuple) or _is_normalized(source):
         # Its statistics come with it, so that what it is given may be raw, and stay as they are.
-        return _load_teacher(source, env)
+        return _load_teacher(source, env, env_kwargs=env_kwargs)
+    if hasattr(source, "get_vec_normalize_env") and normalization_of(env) is None:
+        from policy_distill.teachers.needed_statistics import check_model
+
+        check_model(source)
     if not hasattr(source, "predict"):
         raise RequestError(
             "expected a teacher, a student, the path of one, or an object with predict, found "

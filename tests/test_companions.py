@@ -10,7 +10,7 @@ import yaml
 
 from policy_distill.cli import main
 from policy_distill.errors import RequestError
-from policy_distill.teachers.companions import folders_of
+from policy_distill.teachers.companions import companions_of, folders_of
 from policy_distill.teachers.describe import describe_zip
 from policy_distill.teachers.load import load_teacher
 from policy_distill.teachers.zoo_config import env_kwargs_of, environment_of, normalized_by, packages_of
@@ -37,6 +37,22 @@ def test_the_statistics_of_the_checkpoint_itself_are_taken(tmp_path):
     assert np.array_equal(teacher.normalizer.mean, first.get_vec_normalize_env().obs_rms.mean)
     assert not np.array_equal(teacher.normalizer.mean, later.get_vec_normalize_env().obs_rms.mean)
     assert teacher.provenance["vecnormalize"] == "a_vecnormalize_64_steps.pkl"
+
+
+def test_what_belongs_to_an_agent_is_found_again_where_it_is_put_beside_it(tmp_path):
+    zoo(tmp_path / "run", agent())
+    configure(tmp_path / "run" / ENV, {"normalize": True}, {"env": ENV, "env_kwargs": {"x": 1}})
+    for name in ("best_model.zip", f"{ENV}.zip"):
+        path, moved = next((tmp_path / "run").rglob(name)), tmp_path / f"moved-{name}"
+        moved.mkdir()
+        for one in (path, *companions_of(path)):
+            shutil.copy(one, moved / one.name)
+        here, there = load_teacher(path), load_teacher(moved / name)
+        assert np.array_equal(here.normalizer.mean, there.normalizer.mean)
+        assert here.env_kwargs == there.env_kwargs == {"x": 1}
+    # Two runs beside one checkpoint: nobody knows whose it is.
+    shutil.copytree(tmp_path / "run" / ENV, tmp_path / "run" / "Other-v0")
+    assert companions_of(tmp_path / "run" / "best_model.zip") == []
 
 
 def test_statistics_that_differ_are_both_named_and_one_can_be_chosen(tmp_path):

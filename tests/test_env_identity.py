@@ -215,6 +215,26 @@ def test_what_lies_beside_an_agent_says_its_world_to_every_command(dial, capsys)
     assert dialpack
 
 
+def test_of_arguments_that_its_files_disagree_on_those_given_count_everywhere(dial, capsys):
+    write_settings(dial / "args.yml", env="dialpack:Dial-v0", env_kwargs={"shift": 2})
+    write_settings(dial / "env_kwargs.yml", shift=3)
+    assert run("evaluate", "teacher.zip") == 2
+    assert "different values of 'shift'" in capsys.readouterr().err
+    right = ["--env-kwargs", "shift:1", "--json"]
+    assert run("evaluate", "teacher.zip", "--episodes", 2, *right) == 0
+    assert json.loads(capsys.readouterr().out)["mean"] == 10.0
+    made = ["--teacher", "teacher.zip", "--out", "run", "--student", "linear", "--track", "disabled"]
+    assert run("distill", *made, *OPTIONS, *right) == 0
+    assert run("compare", "teacher.zip", "run/student.safetensors", "--episodes", 2, *right) == 0
+    anew()
+    with pytest.raises(RequestError, match="different values"):
+        evaluate("teacher.zip", "dialpack:Dial-v0", 2)
+    given = {"env_kwargs": {"shift": 1}}
+    assert evaluate("teacher.zip", "dialpack:Dial-v0", 2, **given).mean == 10.0
+    assert distill("teacher.zip", "dialpack:Dial-v0", "linear", **QUICK, **given).comparison.teacher.mean == 10.0
+    assert compare("teacher.zip", "run/student.safetensors", "dialpack:Dial-v0", 2, **given).n_episodes == 2
+
+
 def test_arguments_that_a_teacher_does_not_get_are_said(dial, caplog):
     write_settings(dial / "args.yml", env="dialpack:Dial-v0", env_kwargs={"shift": 1})
     sys.path.append(str(dial))

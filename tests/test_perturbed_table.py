@@ -33,17 +33,23 @@ def test_a_row_has_mean_bound_verdict_and_falls_before_the_iqm():
     assert cells(WHOLE) == [
         ("condition", "sticky:0.25"),
         ("teacher, mean", "203.4"),
-        ("student, mean", "1,198.0"),
+        ("student, mean", "1,198"),
         ("retention, mean", "0.987"),
         ("at least", "0.951"),
         ("verdict", "non-inferior"),
         ("falls: teacher", "3 of 100 (< 7.6%)"),
         ("student", "0 of 100 (< 3.0%)"),
-        ("worst 5%: teacher", "-80.0"),
-        ("student", "-90.0"),
+        ("worst 5%: teacher", "-80.00"),
+        ("student", "-90.00"),
         ("retention, IQM [95%]", "1.000 [0.990, 1.010]"),
     ]
     assert perturbation_rows({"sticky:0.25": WHOLE}) == (perturbed_rows({"sticky:0.25": WHOLE}), HEADER)
+
+
+def test_returns_that_are_small_can_be_told_apart():
+    found = cells({**WHOLE, "teacher": {"mean": 0.955, "worst5": 0.012}, "student": {"mean": 1.0, "worst5": 0.01}})
+    assert [text for name, text in found if name in ("teacher, mean", "student, mean")] == ["0.9550", "1.000"]
+    assert dict(found)["worst 5%: teacher"] == "0.01200"
 
 
 def test_what_an_earlier_version_did_not_measure_is_blank():

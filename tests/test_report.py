@@ -262,6 +262,13 @@ def test_a_page_shows_the_mean_its_bound_the_falls_and_the_verdict_before_the_iq
     assert words.index("return kept, mean") < words.index("return kept, IQM")
 
 
+def test_episodes_that_are_no_pairs_are_not_called_so(tmp_path):
+    page = " ".join(Elements(write_report(proven(tmp_path / "run", paired=False)).read_text()).words)
+    assert "(95%); 60 episodes" in page
+    assert "Not paired: these environments begin their own episodes" in page
+    assert "paired episodes" not in page
+
+
 def test_a_folder_of_an_earlier_version_shows_what_it_knows(tmp_path):
     folder = write_run(tmp_path / "run")
     record = json.loads((folder / "evaluation.json").read_text())

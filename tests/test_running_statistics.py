@@ -260,3 +260,23 @@ def test_where_a_key_blocks_it_is_named():
 
     with pytest.raises(RequestError, match="found Text under key 'mission'"):
         describe_space(Telling().observation_space)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"mean": [0.0]},
+        {"mean": None},
+        {"mean": [0.0, float("nan")]},
+        {"variance": [1.0, -1.0]},
+        {"variance": ["a", "b"]},
+        {"dtype": "object"},
+        {"dtype": 7},
+    ],
+    ids=str,
+)
+def test_statistics_from_a_file_that_are_none_are_refused(broken):
+    right = {"mean": [0.0, 1.0], "variance": [1.0, 2.0], "epsilon": 1e-8, "dtype": "float32"}
+    assert FrozenNormalization(Wide(), **right).reset(seed=0)[0].dtype == np.float32
+    with pytest.raises(RequestError, match="expected mean and variance of observations of shape"):
+        FrozenNormalization(Wide(), **{**right, **broken})

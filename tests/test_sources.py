@@ -111,6 +111,25 @@ def test_a_live_model_brings_the_statistics_that_it_was_trained_with():
     assert distill(model, Far, "linear", **QUICK).student.normalizer.mean.tolist() == [100.0]
 
 
+def test_a_live_model_that_left_its_statistics_behind_is_refused_by_all(tmp_path):
+    normalized = VecNormalize(DummyVecEnv([Far] * 2))
+    model = PPO("MlpPolicy", normalized, n_steps=8, batch_size=8, device="cpu", policy_kwargs={"net_arch": [4]})
+    model.learn(16).save(tmp_path / "agent.zip")
+    moved = PPO.load(tmp_path / "agent.zip", device="cpu")
+    for act in (
+        lambda: evaluate(moved, Far, 2),
+        lambda: compare(moved, moved, Far, 2),
+        lambda: distill(moved, Far, **QUICK),
+        lambda: load_teacher(moved),
+    ):
+        with pytest.raises(RequestError, match="statistics are missing"):
+            act()
+    # Under a vector that normalises it sees what it knows.
+    normalized.training = False
+    again = evaluate(load_teacher(model), Far, 2).returns
+    assert np.array_equal(evaluate(moved, normalized, 2).returns, again)
+
+
 def test_what_cannot_act_is_refused_with_what_could(folder):
     for call in (lambda: evaluate(3, Corridor), lambda: compare(None, folder / "run", Corridor)):
         with pytest.raises(RequestError, match="an object with predict, found"):

@@ -2,6 +2,7 @@ import shutil
 import warnings
 import zipfile
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -239,6 +240,27 @@ def test_training_a_teacher_writes_a_zip_with_its_statistics(tmp_path):
     train_teacher("CartPole-v1", "ppo", 128, (8,), 0, tmp_path / "t.zip", **options)
     assert steps[-1] == 128
     assert load_teacher(tmp_path / "t.zip").normalizer is not None
+
+
+def test_agents_that_are_trained_into_one_folder_keep_what_is_theirs(tmp_path):
+    def train(name, env="CartPole-v1", **options):
+        settings = {"n_steps": 32, "batch_size": 32}
+        train_teacher(env, "ppo", 64, (8,), 0, tmp_path / name, n_envs=2, hyperparameters=settings, **options)
+
+    train("one.zip", normalize=True)
+    first = load_teacher(tmp_path / "one.zip").normalizer.mean
+    train("two.zip", env=lambda: gymnasium.make("CartPole-v1", sutton_barto_reward=True), normalize=True)
+    assert load_teacher(tmp_path / "two.zip").provenance["vecnormalize"] == "two_vecnormalize.pkl"
+    assert np.array_equal(load_teacher(tmp_path / "one.zip").normalizer.mean, first)
+    # In place of another agent: what was beside it goes with it.
+    train("two.zip", env_kwargs={"sutton_barto_reward": True})
+    assert load_teacher(tmp_path / "two.zip", vecnormalize=False).env_kwargs == {"sutton_barto_reward": True}
+    train("two.zip")
+    assert not (tmp_path / "two_vecnormalize.pkl").exists()
+    assert load_teacher(tmp_path / "two.zip", vecnormalize=False).env_kwargs == {}
+    (tmp_path / "two.zip").unlink()
+    train("one.zip")
+    assert load_teacher(tmp_path / "one.zip").normalizer is None
 
 
 @pytest.mark.parametrize(

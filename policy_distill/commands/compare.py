@@ -85,9 +85,8 @@ class Compare:
     def run(self) -> int:
         """Compare and print."""
         from policy_distill.commands.comparison_files import check_place
-        from policy_distill.commands.policies import say_applied
+        from policy_distill.commands.policies import load_named, say_applied
         from policy_distill.errors import RequestError
-        from policy_distill.sources import load_policy
         from policy_distill.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 
@@ -98,8 +97,8 @@ class Compare:
         if self.out is not None:
             check_place(self.out, self.student, perturb=self.perturb is not None, overwrite=self.overwrite)
         options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
-        teacher = load_policy(self.teacher, trust=self.trust, **options)
-        students = [load_policy(path, trust=self.trust) for path in self.student]
+        teacher = load_named(self.teacher, self.env_kwargs, trust=self.trust, **options)
+        students = [load_named(path, self.env_kwargs, trust=self.trust) for path in self.student]
         env = self._env(teacher, students)
         say_applied(teacher)
         seed = choose_seed(self.seed, max(self.episodes, self.max_episodes), teacher, *students)

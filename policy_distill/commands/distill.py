@@ -94,6 +94,7 @@ class Distill:
 
     def _distil(self) -> int:
         from policy_distill.commands.policies import find_env, say_applied
+        from policy_distill.env_names import parse_kwargs
         from policy_distill.loop import distill
         from policy_distill.teachers.load import load_teacher
         from policy_distill.teachers.zip_file import find_zip
@@ -106,6 +107,7 @@ class Distill:
             trust=self.trust,
             wrappers=self.wrapper or None,
             temperature=self.temperature,
+            env_kwargs=parse_kwargs(self.env_kwargs),
         )
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
         env = find_env(self.env, self.teacher, teacher, **named)

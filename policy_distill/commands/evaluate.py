@@ -53,13 +53,13 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate and print."""
-        from policy_distill.commands.policies import find_env, say_applied
+        from policy_distill.commands.policies import find_env, load_named, say_applied
         from policy_distill.evaluation import evaluate
-        from policy_distill.sources import load_policy
         from policy_distill.wording import digits
 
         wrappers = self.wrapper or None
-        policy = load_policy(self.policy, vecnormalize=self.vecnormalize, trust=self.trust, wrappers=wrappers)
+        options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "trust": self.trust, "wrappers": wrappers}
+        policy = load_named(self.policy, self.env_kwargs, **options)
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
         env = find_env(self.env, self.policy, policy, **named)
         say_applied(policy)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy_distill.errors import RequestError, one_line
+from policy_distill.interfaces import Policy
 from policy_distill.sources import load_policy
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ def find_env(
     for note in [*notes, *more]:
         print(one_line(note), file=sys.stderr)
     return chosen
+
+
+def load_named(path: Path, env_kwargs: Sequence[str], **options: Any) -> Policy:
+    """Return a policy as `load_policy` does; of constructor arguments that its files disagree on, those given count."""
+    from policy_distill.env_names import parse_kwargs
+
+    return load_policy(path, env_kwargs=parse_kwargs(env_kwargs), **options)
 
 
 def say_applied(policy: Any) -> None:

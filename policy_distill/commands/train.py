@@ -22,7 +22,8 @@ class Train:
     env: str
     """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0."""
     out: Path
-    """The zip to write; with --normalize, vecnormalize.pkl is written beside it."""
+    """The zip to write; with --normalize, vecnormalize.pkl is written beside it, or NAME_vecnormalize.pkl where other
+    agents lie there too."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals."""
     gym_packages: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.report.shapes import is_number
+from policy_distill.wording import digits
 
 HEADER = (
     "condition",
@@ -37,20 +38,24 @@ def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
     shown, falls = ({}, {}) if outcome == "undefined" else (kept, falls)
     low, high = shown.get("ci95") or (None, None)
     bounds = f" [{low:.3f}, {high:.3f}]" if is_number(low) and is_number(high) else ""
-    iqm = _number(shown.get("iqm"), 3)
+    iqm = _share(shown.get("iqm"))
     return (
         name,
-        *(_number(policy.get("mean"), 1) for policy in policies),
-        *(_number(shown.get(key), 3) for key in ("mean", "mean_low")),
+        *(_return(policy.get("mean")) for policy in policies),
+        *(_share(shown.get(key)) for key in ("mean", "mean_low")),
         str(outcome or ""),
         *(_falls(falls.get(who) or {}) for who in ("teacher", "student")),
-        *(_number(policy.get("worst5"), 1) for policy in policies),
+        *(_return(policy.get("worst5")) for policy in policies),
         iqm + bounds if iqm else "undefined",
     )
 
 
-def _number(value: Any, digits: int) -> str:
-    return f"{value:,.{digits}f}" if is_number(value) else ""
+def _return(value: Any) -> str:
+    return digits(value) if is_number(value) else ""
+
+
+def _share(value: Any) -> str:
+    return f"{value:,.3f}" if is_number(value) else ""
 
 
 def _falls(one: dict[str, Any]) -> str:

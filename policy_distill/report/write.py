@@ -185,7 +185,8 @@ def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
 
 def _proof_figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return the mean retention, the falls, and the IQM after them."""
-    first, n_episodes = headline(evaluation), f"{evaluation.get('n_episodes')} paired episodes"
+    pairs = "episodes" if pairing(evaluation) else "paired episodes"
+    first, n_episodes = headline(evaluation), f"{evaluation.get('n_episodes')} {pairs}"
     if first.mean is None:
         return [("undefined", "return kept", UNDEFINED)]
     bound = "no bound" if first.low is None else f"at least {first.low:.3f} (95%)"

@@ -74,6 +74,17 @@ def statistics_of_its_run(agent: Path) -> list[Path]:
     return [path for folder in folders_of(agent) for name in STATISTICS if _there(path := folder / name)]
 
 
+def companions_of(agent: Path) -> list[Path]:
+    """Return the files that belong to an agent, which are found again beside it; none where it is not clear which."""
+    try:
+        statistics = [*statistics_of_its_own(agent), *statistics_of_its_run(agent)][:1]
+        names = (*CONFIGURATIONS, "env_kwargs.yml")
+        places = [[path for folder in folders_of(agent) if (path := folder / name).is_file()][:1] for name in names]
+    except RequestError:
+        return []
+    return [path for path in [*statistics, *(one for place in places for one in place)] if path.is_file()]
+
+
 def statistics_nearby(agent: Path) -> list[Path]:
     """Return what may be an agent's statistics and is not taken without being named: to hint at."""
     beside = [path for path in _siblings(agent) if path.suffix == ".pkl" and "replay_buffer" not in path.name]

@@ -94,7 +94,8 @@ def train_teacher(
         net_arch: widths of the hidden layers.
         seed: of the algorithm and its environments.
         out: the zip to write.
-        normalize: wrap the environments in `VecNormalize`; its statistics are written beside the zip.
+        normalize: wrap the environments in `VecNormalize`; its statistics are written beside the zip, as
+            `vecnormalize.pkl`, or under the agent's name where other agents lie there too.
         n_envs: environments side by side.
         stop_at: stop once the mean return of some evaluation episodes reaches this.
         hyperparameters: further arguments of the algorithm; `policy_kwargs` add to the widths.
@@ -125,10 +126,10 @@ def train_teacher(
             callbacks.append(_stopper(env, seed, normalize, stop_at, timesteps, n_envs))
         model.learn(timesteps, callback=callbacks)
         if out is not None:
+            was_there = out.exists()
             model.save(out)
             _note_environment(out, env)
-            if isinstance(vec_env, VecNormalize):
-                vec_env.save(str(out.with_name("vecnormalize.pkl")))
+            _write_statistics(out, vec_env, replace=was_there)
         return model
     finally:
         vec_env.close()
@@ -138,11 +139,27 @@ def _note_environment(out: Path, env: Any) -> None:
     """Write what the zip's name cannot say of the environment, as the RL Zoo does, into the folder of its name."""
     known = identify(env) if isinstance(env, str | EnvSpec) else None
     if known is None or known.missing or not (known.own_kwargs or known.module):
+        # That of an agent whose place this one takes.
+        (out.with_suffix("") / "args.yml").unlink(missing_ok=True)
         return
     named = f"{known.module}:{known.id}" if known.module else known.id
     out.with_suffix("").mkdir(exist_ok=True)
     note = {"env": named, "env_kwargs": known.to_json()["kwargs"]}
     write_atomically(out.with_suffix("") / "args.yml", yaml.safe_dump(note).encode())
+
+
+def _write_statistics(out: Path, vec_env: VecEnv, replace: bool) -> None:
+    """Write the statistics of `VecNormalize` beside an agent, under its own name where other agents lie there too.
+
+    Those of an agent whose place this one takes go: they would be taken for this one's.
+    """
+    own, shared = out.with_name(f"{out.stem}_vecnormalize.pkl"), out.with_name("vecnormalize.pkl")
+    alone = [path.name for path in out.parent.glob("*.zip")] == [out.name]
+    own.unlink(missing_ok=True)
+    if replace and alone:
+        shared.unlink(missing_ok=True)
+    if isinstance(vec_env, VecNormalize):
+        vec_env.save(str(shared if alone else own))
 
 
 def _watchers(timesteps: int, on_step: Any, tracker: Tracker | None) -> list[BaseCallback]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.headline import headline
+from policy_distill.teachers.companions import companions_of
 from policy_distill.tracking.metrics import STEP, check_names
 from policy_distill.tracking.worker import Worker, environment
 
@@ -166,9 +167,8 @@ class WandbTracker:
         name = artifact_name("teacher", self._config.get("env_id"), digest)
         artifact = self._wandb.Artifact(name, type="teacher", metadata=dict(metadata))
         artifact.add_file(str(path))
-        normalizer = path.with_name("vecnormalize.pkl")
-        if normalizer.is_file():
-            artifact.add_file(str(normalizer))
+        for beside in companions_of(path):
+            artifact.add_file(str(beside))
         return artifact
 
     def _use_teacher(self, path: Path) -> str:
