@@ -18,12 +18,12 @@ from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError, one_line
+from policy_distill.evaluation.training_seeds import across_seeds
 from policy_distill.report.grouping import left_out
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall
-from policy_distill.student_file import write_atomically
-from policy_distill.training_seeds import across_seeds
-from policy_distill.wording import times_fewer
+from policy_distill.student.file import write_atomically
+from policy_distill.system.wording import times_fewer
 
 HEADER = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "verdicts", "falls")
 COSTS = ("steps", "seconds")

@@ -10,18 +10,18 @@ from types import ModuleType
 from typing import Any, Literal
 
 from policy_distill import DistillConfig, distill, load_student, load_teacher, train_teacher
-from policy_distill.checkpoint_files import newest_first
 from policy_distill.commands.comparison_files import add_perturbed
 from policy_distill.commands.comparison_tables import comparison_record, perturbation_rows
 from policy_distill.commands.distill import summary
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError
-from policy_distill.paired import compare_policies
-from policy_distill.progress import Progress
-from policy_distill.proof_plan import ProofPlan
-from policy_distill.robustness import compare_under
-from policy_distill.spent import choose_seed
-from policy_distill.teachers.zip_file import find_zip
+from policy_distill.evaluation.paired import compare_policies
+from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.robustness import compare_under
+from policy_distill.evaluation.spent import choose_seed
+from policy_distill.run.checkpoint_files import newest_first
+from policy_distill.system.progress import Progress
+from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.tracking.table import tracker_maker
 from policy_distill.tracking.teacher import tracked
 

@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from policy_distill.comparison import compare as compare
     from policy_distill.config import DistillConfig as DistillConfig
-    from policy_distill.evaluation import evaluate as evaluate
+    from policy_distill.evaluation.compare import compare as compare
+    from policy_distill.evaluation.evaluate import evaluate as evaluate
     from policy_distill.exporters.export import export as export
-    from policy_distill.loop import distill as distill
-    from policy_distill.runtime import load_student as load_student
+    from policy_distill.run.distill import distill as distill
+    from policy_distill.student.runtime import load_student as load_student
     from policy_distill.teachers.load import load_teacher as load_teacher
     from policy_distill.teachers.train import train_teacher as train_teacher
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "load_teacher": "policy_distill.teachers.load",
     "train_teacher": "policy_distill.teachers.train",
-    "distill": "policy_distill.loop",
+    "distill": "policy_distill.run.distill",
     "DistillConfig": "policy_distill.config",
-    "load_student": "policy_distill.runtime",
-    "evaluate": "policy_distill.evaluation",
-    "compare": "policy_distill.comparison",
+    "load_student": "policy_distill.student.runtime",
+    "evaluate": "policy_distill.evaluation.evaluate",
+    "compare": "policy_distill.evaluation.compare",
     "export": "policy_distill.exporters.export",
     "__version__": "policy_distill.version",
 }

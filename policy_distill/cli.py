@@ -16,13 +16,13 @@ from typing import Any
 
 import tyro
 
-from policy_distill.answers import stdout_for_answers
-from policy_distill.blame import VARIABLE, culprit, show_traceback
 from policy_distill.commands.panels import forms
 from policy_distill.commands.table import COMMANDS
 from policy_distill.commands.usage import unknown_command, usage_line
 from policy_distill.errors import RequestError, RunFault, one_line
-from policy_distill.interrupts import terminated_like_interrupted
+from policy_distill.system.answers import stdout_for_answers
+from policy_distill.system.blame import VARIABLE, culprit, show_traceback
+from policy_distill.system.interrupts import terminated_like_interrupted
 from policy_distill.version import __version__
 
 DESCRIPTION = "Distil a Stable-Baselines3 agent into the smallest, fastest policy that keeps its return."

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import torch
     from gymnasium import Space
 
-    from policy_distill.actions import ActionMap
-    from policy_distill.observations import Normalizer
+    from policy_distill.student.actions import ActionMap
+    from policy_distill.student.features import Normalizer
 
 Observation = Any
 """A batch of raw observations: an array `[B, ...]`, or a dict of such arrays for a Dict space."""
@@ -82,7 +82,7 @@ class Network(Protocol):
     """Builds the trainable body of a student and says what it is made of."""
 
     def build(self, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator) -> torch.nn.Sequential:
-        """Return a freshly initialised `nn.Sequential` of the layers that `policy_distill.layers` knows."""
+        """Return a freshly initialised `nn.Sequential` of the layers that `policy_distill.student.layers` knows."""
         ...
 
     def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
@@ -122,7 +122,7 @@ class Teacher(Protocol):
     n_bytes: int
     """Bytes of those parameters as stored."""
     env_wrappers: list[dict[str, Any]]
-    """Wrappers that its environment needs, innermost first, as `policy_distill.wrappers` knows them."""
+    """Wrappers that its environment needs, innermost first, as `policy_distill.environments.wrappers` knows them."""
     provenance: dict[str, Any]
     """JSON values: `algorithm`, `source` (file name), `sha256` (both None for a live model), `library_versions`."""
 

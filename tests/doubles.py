@@ -6,9 +6,9 @@ import gymnasium
 import numpy as np
 import torch
 
-from policy_distill.actions import ActionMap
-from policy_distill.distributions.categorical import Categorical
-from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
+from policy_distill.families.categorical import Categorical
+from policy_distill.families.diagonal_gaussian import DiagonalGaussian
+from policy_distill.student.actions import ActionMap
 
 
 class FormulaTeacher:

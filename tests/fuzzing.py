@@ -34,21 +34,21 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.config import make_config
 from policy_distill.errors import RequestError
-from policy_distill.loop import distill
 from policy_distill.report.write import write_report
-from policy_distill.runtime import load_student
-from policy_distill.student_file import KEY, read_sealed, write_sealed
+from policy_distill.run.distill import distill
+from policy_distill.student.file import KEY, read_sealed, write_sealed
+from policy_distill.student.runtime import load_student
+from policy_distill.teachers.files.pickled_spaces import make_space
+from policy_distill.teachers.files.safe_load import safe_unpickle
+from policy_distill.teachers.files.vecnormalize import load_normalizer
+from policy_distill.teachers.files.weights import read_weights
+from policy_distill.teachers.files.zoo_config import env_kwargs_of, environment_of, normalized_by, packages_of
+from policy_distill.teachers.files.zoo_wrappers import wrappers_of
 from policy_distill.teachers.load import load_teacher
-from policy_distill.teachers.pickled_spaces import make_space
-from policy_distill.teachers.safe_load import safe_unpickle
-from policy_distill.teachers.vecnormalize import load_normalizer
-from policy_distill.teachers.weights import read_weights
-from policy_distill.teachers.zoo_config import env_kwargs_of, environment_of, normalized_by, packages_of
-from policy_distill.teachers.zoo_wrappers import wrappers_of
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
-from tests.test_student import make_policy
+from tests.training.test_policy import make_policy
 
 HARM = (
     "os.system",

@@ -26,11 +26,13 @@ from pathlib import Path
 import gymnasium
 import torch
 
-from policy_distill import checkpoint, loop, student_file
+from policy_distill.run import checkpoint
+from policy_distill.run import distill as loop
+from policy_distill.run.selection import Selection
+from policy_distill.run.session import Session
 from policy_distill.seeds import MEASURED, TRAINING
-from policy_distill.selection import Selection
-from policy_distill.session import Session
 from policy_distill.tracking.jsonl import read_metrics
+from policy_distill.training.policy import file as student_file
 from tests.doubles import pendulum_teacher
 
 ENV = "Pendulum-v1"

@@ -5,10 +5,10 @@ import json
 import numpy as np
 
 from policy_distill.config import DistillConfig
-from policy_distill.episodes import Evaluation
-from policy_distill.kept import retention
-from policy_distill.paired import Comparison
-from policy_distill.scale import Scale
+from policy_distill.evaluation.episodes import Evaluation
+from policy_distill.evaluation.kept import retention
+from policy_distill.evaluation.paired import Comparison
+from policy_distill.evaluation.scale import Scale
 
 
 def write_run(path, *, env_id="Lander-v3", student="mlp:8", seed=0, n_episodes=60, n_rows=30, loss=0.02, **config):

@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from policy_distill.commands.output import table
-from policy_distill.environments import open_environments
-from policy_distill.evaluation import evaluate
+from policy_distill.environments.open import open_environments
+from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.teachers.algorithms import ALGORITHMS
-from policy_distill.teachers.gym_names import gym_names
+from policy_distill.teachers.files.gym_names import gym_names
+from policy_distill.teachers.files.zip_file import find_zip
+from policy_distill.teachers.files.zoo_config import environment_of
 from policy_distill.teachers.load import load_teacher
 from policy_distill.teachers.saved import FOR_TRAINING
-from policy_distill.teachers.zip_file import find_zip
-from policy_distill.teachers.zoo_config import environment_of
 from tests.layouts import LAYOUTS, NORMALISED, RAW
 
 TOLERANCE = 1e-4

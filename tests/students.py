@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from policy_distill.actions import ActionMap
-from policy_distill.distributions.deterministic import Deterministic
-from policy_distill.distributions.diagonal_gaussian import DiagonalGaussian
-from policy_distill.distributions.squashed_gaussian import SquashedGaussian
-from policy_distill.observations import Normalizer
-from policy_distill.spaces import describe_space
-from policy_distill.student import StudentPolicy, StudentSpec
+from policy_distill.families.deterministic import Deterministic
+from policy_distill.families.diagonal_gaussian import DiagonalGaussian
+from policy_distill.families.squashed_gaussian import SquashedGaussian
+from policy_distill.student.actions import ActionMap
+from policy_distill.student.features import Normalizer
+from policy_distill.student.spaces import describe_space
 from policy_distill.teachers.network import box_map, discrete_family
+from policy_distill.training.policy import StudentPolicy, StudentSpec
 
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([1.0, 5.0], np.float32))
 UNIT = spaces.Box(-1.0, 1.0, (3,), np.float32)

@@ -9,67 +9,31 @@ from experiments.suite import NOT_EXPERIMENTS
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "policy_distill"
 
-# Each stage may import its own and earlier ones. Folders stand for all modules in them.
+# Each room may import its own files and rooms of this rank or of those before it. A file at the top is a room.
 ORDER = [
-    ["errors", "version", "interfaces", "masks", "answers", "blame", "notices", "threads", "background"],
-    ["generators", "wording", "seeds"],
-    ["plain_file"],
-    ["betting", "falls", "scale"],
-    ["verdict"],
-    ["statistics", "proof_plan", "spent"],
-    ["kept", "paired_returns", "headline"],
-    ["training_seeds"],
-    ["spaces", "pixels", "observations", "measuring", "actions", "layers", "plan"],
-    ["action_check"],
-    ["config", "student_file", "checkpoint_files", "student_check", "interrupts", "progress", "packing"],
-    ["schedule", "feature_layout", "recovery", "restarts"],
-    ["memory"],
-    ["engines", "quantization"],
-    ["distributions", "networks", "losses", "runtime"],
-    ["env_identity"],
-    ["frozen_normalization"],
-    ["agent_wrappers", "wrapper_arguments", "wrappers", "make_env", "perturb_actions"],
-    ["perturb_wrappers"],
-    ["env_names"],
-    ["perturb"],
-    ["env_faults", "env_watch", "running_statistics", "usable_keys"],
-    ["environment_list"],
-    ["environments", "vector_environments"],
-    ["frame_stack"],
-    ["folder_lock", "fit", "env_choice", "actors", "sampling", "device"],
-    ["episode_limit", "episode_trace"],
-    ["episodes"],
+    ["errors", "version", "interfaces", "seeds"],
+    ["config", "system", "families", "networks"],
+    ["losses", "student"],
+    ["environments", "training"],
+    ["collection"],
     ["teachers"],
-    ["sources"],
     ["evaluation"],
-    ["mode_and_sample", "observation_units"],
-    ["reference"],
-    ["paired"],
-    ["robustness"],
-    ["episodes_state"],
-    ["rollout", "shared_frames"],
-    ["feature_store", "state_sample"],
-    ["buffer"],
-    ["student", "fidelity", "run_folder", "adam"],
-    ["dense_step", "autograd_step"],
-    ["training"],
-    ["session", "provenance"],
-    ["selection", "comparison", "proof", "settle"],
-    ["rescue"],
-    ["session_state"],
-    ["checkpoint", "result", "tracking", "exporters"],
-    ["standpoint", "sinks"],
+    ["exporters", "tracking"],
     ["report"],
-    ["handover"],
-    ["loop", "benchmark"],
-    ["commands"],
+    ["run"],
+    ["benchmark", "commands"],
     ["cli", "__main__"],
 ]
+MOST_FILES = 25
+"""Entries of one folder."""
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - NOT_EXPERIMENTS
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
-PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
-# A late import inside a function, so that acting does not pay for torch.
-LATE = {("runtime", "student"), ("runtime", "exporters"), ("environments", "vector_environments")}
+PACKAGES = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")}
+# Methods of a student that need torch: imported inside, so that acting does not pay for it.
+LATE = {
+    ("policy_distill.student.runtime", "policy_distill.training.policy"),
+    ("policy_distill.student.runtime", "policy_distill.exporters.sb3"),
+}
 
 
 def modules():
@@ -101,29 +65,41 @@ def test_every_module_has_its_place_in_the_order():
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"policy_distill.__init__"}))
 def test_a_module_imports_only_what_stands_before_it(name):
-    for target in imports(modules()[name]):
-        if not target.startswith("policy_distill.") or (stage(name), stage(target)) in LATE:
-            continue
+    for target in targets(name):
         assert RANK[stage(target)] <= RANK[stage(name)], f"{name} imports {target}"
 
 
-def test_there_are_no_cycles():
-    known = modules()
-    graph = {name: {t for t in imports(path) if t in known and t != name} for name, path in known.items()}
-    graph["policy_distill.runtime"] -= {"policy_distill.student", "policy_distill.exporters.sb3"}
-    graph["policy_distill.environments"].discard("policy_distill.vector_environments")
+@pytest.mark.parametrize("of", [stage, lambda name: name], ids=["rooms", "files"])
+def test_there_are_no_cycles(of):
+    graph = {of(name): set() for name in modules() if stage(name) not in ("", "__init__")}
+    for name in modules():
+        if of(name) in graph:
+            graph[of(name)] |= {of(target) for target in targets(name)} - {of(name)}
     done, open_ = set(), []
 
-    def visit(name):
-        assert name not in open_, " → ".join([*open_[open_.index(name) :], name])
-        if name not in done:
-            open_.append(name)
-            for target in graph[name]:
+    def visit(node):
+        assert node not in open_, " → ".join([*open_[open_.index(node) :], node])
+        if node not in done:
+            open_.append(node)
+            for target in graph.get(node, ()):
                 visit(target)
             done.add(open_.pop())
 
-    for name in graph:
-        visit(name)
+    for node in graph:
+        visit(node)
+
+
+def targets(name):
+    """Return the modules of the package that one imports, late imports included but for those of `LATE`."""
+    known = modules()
+    found = {target for target in imports(known[name]) if target in known and target != name}
+    return {target for target in found if (name, target) not in LATE}
+
+
+def test_no_folder_is_a_heap():
+    for folder in (path.parent for path in PACKAGE.rglob("__init__.py")):
+        entries = [path for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+        assert len(entries) <= MOST_FILES, folder
 
 
 def test_no_module_imports_from_outside():
@@ -180,7 +156,7 @@ def test_the_wheel_holds_the_package_alone_and_works_elsewhere(tmp_path):
         tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
         assert tops == {"policy_distill"}
         assert "policy_distill/py.typed" in names
-        assert "policy_distill/engines/_native.abi3.so" in names
+        assert "policy_distill/student/engines/_native.abi3.so" in names
         entry = next(name for name in names if name.endswith("entry_points.txt"))
         assert "policy-distill = policy_distill.cli:main" in archive.read(entry).decode()
         archive.extractall(tmp_path / "site")

@@ -14,8 +14,8 @@ import onnxruntime
 import pytest
 
 from policy_distill.cli import main
+from policy_distill.environments.wrappers import WRAPPERS
 from policy_distill.exporters.export import export
-from policy_distill.wrappers import WRAPPERS
 from tests.dials import write_teacher
 from tests.students import KINDS, make_student
 

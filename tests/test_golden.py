@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from policy_distill.runtime import load_student
-from policy_distill.student_file import FORMAT_VERSION
+from policy_distill.student.file import FORMAT_VERSION
+from policy_distill.student.runtime import load_student
 from tests.doubles import cartpole_teacher, pendulum_teacher
-from tests.test_student import make_policy, observations
+from tests.training.test_policy import make_policy, observations
 
 FOLDER = Path(__file__).parent / "golden"
 GOLDEN = sorted(FOLDER.glob("*.safetensors"))

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy_distill.errors import RequestError
-from policy_distill.layers import OPS
-from policy_distill.student_check import SHAPES
-from policy_distill.teachers.safe_load import safe_unpickle
+from policy_distill.student.check import SHAPES
+from policy_distill.student.layers import OPS
+from policy_distill.teachers.files.safe_load import safe_unpickle
 from tests.corpus.make import named, text
 from tests.fuzzing import Readers, attempt, mutate
 
@@ -174,7 +174,7 @@ def test_a_state_cannot_change_what_the_next_file_meets(readers):
 
 
 def test_the_cost_of_a_file_is_counted_over_all_its_pickles():
-    from policy_distill.teachers.pickle_machine import Budget
+    from policy_distill.teachers.files.pickle_machine import Budget
 
     budget = Budget(instructions=100)
     safe_unpickle(pickle.dumps(list(range(40))), "the file", budget)
@@ -201,7 +201,7 @@ def test_every_layer_is_checked_before_it_is_built():
 def test_a_pipe_is_not_waited_for(tmp_path):
     import os
 
-    from policy_distill.runtime import load_student
+    from policy_distill.student.runtime import load_student
     from policy_distill.teachers.load import load_teacher
 
     os.mkfifo(tmp_path / "agent.zip")

@@ -7,10 +7,10 @@ import pytest
 
 from policy_distill.cli import main
 from policy_distill.errors import RequestError
-from policy_distill.runtime import load_student
+from policy_distill.student.runtime import load_student
 from policy_distill.teachers.load import load_teacher
 from tests.doubles import cartpole_teacher
-from tests.test_student import make_policy
+from tests.training.test_policy import make_policy
 
 SIZE = 6 * 2**30
 

@@ -11,8 +11,8 @@ from stable_baselines3.common.callbacks import CheckpointCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.cli import main
-from policy_distill.teachers.companions import STATISTICS
-from policy_distill.teachers.zoo_wrappers import HARMLESS
+from policy_distill.teachers.files.companions import STATISTICS
+from policy_distill.teachers.files.zoo_wrappers import HARMLESS
 from tests.layouts import hub, zoo
 
 PAGE = (Path(__file__).parent.parent / "docs" / "teachers.md").read_text()

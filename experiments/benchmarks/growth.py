@@ -22,11 +22,11 @@ from stable_baselines3 import PPO
 
 from experiments.benchmarks.plots import plot_growth
 from policy_distill import DistillConfig, distill, load_teacher
-from policy_distill.buffer import Buffer
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
-from policy_distill.feature_store import Rows
-from policy_distill.threads import threads_for
+from policy_distill.system.threads import threads_for
+from policy_distill.training.buffer import Buffer
+from policy_distill.training.stores import Rows
 
 ENV_ID = "CartPole-v1"
 FEATURES, PARAMS, BATCH = 8, 4, 256

@@ -27,12 +27,12 @@ from experiments.benchmarks.tasks import TASKS, Task, make_teacher, prepare
 from policy_distill import DistillConfig
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table, widths
-from policy_distill.environments import open_environments
-from policy_distill.episodes import run_episodes
+from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.episodes import run_episodes
 from policy_distill.losses.table import choose_loss
-from policy_distill.session import Session
-from policy_distill.threads import threads_for
+from policy_distill.run.session import Session
+from policy_distill.system.threads import threads_for
 
 SHARES = (0.95, 0.99)
 ROLLOUT = 1_024

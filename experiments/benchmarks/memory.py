@@ -15,7 +15,7 @@ import tyro
 from experiments.benchmarks.tasks import TASKS, make_teacher, prepare
 from policy_distill import distill
 from policy_distill.cli import guarded
-from policy_distill.environments import open_environments
+from policy_distill.environments.open import open_environments
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from gymnasium.vector import SyncVectorEnv
 from torch import nn
 
-from policy_distill.make_env import make_env
+from policy_distill.environments.make import make_env
 
 KEPT = 50_000
 

@@ -23,9 +23,9 @@ from experiments.benchmarks.tasks import TASKS, Task, make_teacher, prepare
 from policy_distill import DistillConfig, distill
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table, widths
-from policy_distill.environments import open_environments
-from policy_distill.threads import threads_for
-from policy_distill.wrappers import parse_wrapper
+from policy_distill.environments.open import open_environments
+from policy_distill.environments.wrappers import parse_wrapper
+from policy_distill.system.threads import threads_for
 
 OURS, ALONE, PLAIN = "policy-distill", "environment alone", "plain script"
 

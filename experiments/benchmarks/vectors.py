@@ -18,10 +18,10 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from policy_distill.cli import guarded
+from policy_distill.collection.rollout import Collector
 from policy_distill.commands.output import table
-from policy_distill.environments import open_environments
-from policy_distill.make_env import make_env
-from policy_distill.rollout import Collector
+from policy_distill.environments.make import make_env
+from policy_distill.environments.open import open_environments
 
 N_ENVS = 8
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from policy_distill.engines.table import ENGINES, is_available
 from policy_distill.errors import RequestError
-from policy_distill.runtime import Student
+from policy_distill.student.engines.table import ENGINES, is_available
+from policy_distill.student.runtime import Student
 
 Predict = Callable[[Any], Any]
 

@@ -19,9 +19,9 @@ from policy_distill.benchmark.contenders import (
 )
 from policy_distill.benchmark.timing import time_in_turn
 from policy_distill.exporters.states import sample_states, take
-from policy_distill.provenance import library_versions
-from policy_distill.runtime import load_student
-from policy_distill.threads import threads_for
+from policy_distill.run.provenance import library_versions
+from policy_distill.student.runtime import load_student
+from policy_distill.system.threads import threads_for
 
 BATCHES = (8, 256, 4096)
 SB3_NAMES = ("SB3, student's size", "SB3, teacher")

@@ -44,12 +44,12 @@ class Bench:
         """Measure and print; where the student lies in a run folder, its latency goes to the metrics."""
         from policy_distill.benchmark.plot import draw
         from policy_distill.benchmark.run import run_benchmark
-        from policy_distill.teachers.zip_file import find_zip
+        from policy_distill.teachers.files.zip_file import find_zip
 
         teacher, teacher_bytes = None, 0
         if self.teacher is not None:
-            from policy_distill.env_names import parse_kwargs, with_packages, working_folder_on_path
-            from policy_distill.sources import load_policy
+            from policy_distill.environments.names import parse_kwargs, with_packages, working_folder_on_path
+            from policy_distill.teachers.sources import load_policy
 
             zip_path = find_zip(self.teacher)
             working_folder_on_path()
@@ -104,7 +104,7 @@ def _ratio(value: float | None) -> str:
 
 def _log_latency(path: Path, record: dict[str, Any]) -> None:
     """Append the latency of the fastest runtime to a run's metrics, where there are any."""
-    from policy_distill.student_file import write_atomically
+    from policy_distill.student.file import write_atomically
     from policy_distill.tracking.jsonl import read_metrics
     from policy_distill.tracking.metrics import STEP
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from policy_distill.answers import answer
 from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
 from policy_distill.commands.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
+from policy_distill.system.answers import answer
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Compare:
         from policy_distill.commands.comparison_files import check_place
         from policy_distill.commands.policies import load_named, say_applied
         from policy_distill.errors import RequestError
-        from policy_distill.spent import choose_seed
+        from policy_distill.evaluation.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 
         if not self.student:
@@ -121,7 +121,7 @@ class Compare:
     def _env(self, teacher: Any, students: list[Any]) -> Any:
         """Return the environment: by itself that of the first student that recorded one, else the teacher's."""
         from policy_distill.commands.policies import find_env
-        from policy_distill.env_choice import other_than_recorded, recorded_in
+        from policy_distill.environments.choice import other_than_recorded, recorded_in
 
         known = [pair for pair in zip(self.student, students, strict=True) if recorded_in(pair[1]) is not None]
         path, policy = known[0] if known else (self.teacher, teacher)
@@ -132,10 +132,10 @@ class Compare:
         return env
 
     def _record(self, teacher: Any, student: Any, env: Any, seed: int) -> tuple[Any, dict[str, Any]]:
-        from policy_distill.comparison import fidelity_on_own_states
+        from policy_distill.evaluation.compare import fidelity_on_own_states
+        from policy_distill.evaluation.statistics import json_number
         from policy_distill.interfaces import Teacher
-        from policy_distill.runtime import Student
-        from policy_distill.statistics import json_number
+        from policy_distill.student.runtime import Student
 
         under = {}
         if self.perturb is not None:
@@ -152,9 +152,9 @@ class Compare:
         return found, record
 
     def _plain(self, teacher: Any, student: Any, env: Any, seed: int) -> Any:
-        from policy_distill.paired import compare_policies
-        from policy_distill.progress import Progress
-        from policy_distill.proof_plan import ProofPlan
+        from policy_distill.evaluation.paired import compare_policies
+        from policy_distill.evaluation.plan import ProofPlan
+        from policy_distill.system.progress import Progress
 
         cap, batch = self.episodes, None
         if self.until_certain:
@@ -166,14 +166,14 @@ class Compare:
 
     def _acting(self) -> dict[str, Any]:
         """Return how teacher and student act, as `ProofPlan` takes it."""
-        from policy_distill.proof_plan import N_SAMPLED
+        from policy_distill.evaluation.plan import N_SAMPLED
 
         return {"stochastic": self.stochastic, "n_sampled": N_SAMPLED if self.sampled_teacher else 0}
 
     def _perturbed(self, teacher: Any, student: Any, env: Any, seed: int) -> dict[str, Any]:
-        from policy_distill.perturb import parse_conditions
-        from policy_distill.progress import Progress
-        from policy_distill.robustness import compare_under
+        from policy_distill.environments.perturbations.conditions import parse_conditions
+        from policy_distill.evaluation.robustness import compare_under
+        from policy_distill.system.progress import Progress
 
         perturb = self.perturb or ""
         n_conditions, n_done = len(parse_conditions(perturb)) + 1, iter(range(1_000_000))

@@ -12,7 +12,7 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.report.write import try_report
-from policy_distill.student_file import write_atomically
+from policy_distill.student.file import write_atomically
 
 COMPARISON = "comparison.json"
 PERTURBED = "perturbed.json"

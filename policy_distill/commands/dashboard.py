@@ -34,7 +34,7 @@ class Dashboard:
 
     def run(self) -> int:
         """Save or write the workspace."""
-        from policy_distill.student_file import write_atomically
+        from policy_distill.student.file import write_atomically
         from policy_distill.tracking.dashboard import build, save, specification
         from policy_distill.tracking.wandb_start import DEFAULT_PROJECT, has_key
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from policy_distill.answers import answer
 from policy_distill.commands.comparison_tables import proof_lines
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
-from policy_distill.interrupts import Interrupted, terminated_like_interrupted
-from policy_distill.wording import compression_text, digits
+from policy_distill.system.answers import answer
+from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
+from policy_distill.system.wording import compression_text, digits
 
 
 @dataclass(frozen=True)
@@ -87,17 +87,17 @@ class Distill:
         """Say whether an interrupted run can be gone on with."""
         if isinstance(interrupt, Interrupted):
             return interrupt.saved
-        from policy_distill.run_folder import RunFolder
+        from policy_distill.run.folder import RunFolder
 
         # Stopped at once: a checkpoint may be of the run that was to be replaced.
         return not self.overwrite and RunFolder(self.out).resumable
 
     def _distil(self) -> int:
         from policy_distill.commands.policies import find_env, say_applied
-        from policy_distill.env_names import parse_kwargs
-        from policy_distill.loop import distill
+        from policy_distill.environments.names import parse_kwargs
+        from policy_distill.run.distill import distill
+        from policy_distill.teachers.files.zip_file import find_zip
         from policy_distill.teachers.load import load_teacher
-        from policy_distill.teachers.zip_file import find_zip
         from policy_distill.tracking.table import tracker_maker
 
         teacher = load_teacher(

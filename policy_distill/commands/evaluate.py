@@ -54,8 +54,8 @@ class Evaluate:
     def run(self) -> int:
         """Evaluate and print."""
         from policy_distill.commands.policies import find_env, load_named, say_applied
-        from policy_distill.evaluation import evaluate
-        from policy_distill.wording import digits
+        from policy_distill.evaluation.evaluate import evaluate
+        from policy_distill.system.wording import digits
 
         wrappers = self.wrapper or None
         options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "trust": self.trust, "wrappers": wrappers}
@@ -91,7 +91,7 @@ class Evaluate:
         ]
         Output(self.json).show(record, rows)
         if self.tracking.track != "disabled":
-            from policy_distill.runtime import Student
+            from policy_distill.student.runtime import Student
             from policy_distill.tracking.evaluation import evaluation_row
 
             who = "student" if isinstance(policy, Student) else "teacher"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from policy_distill.commands.output import Output, interval_text
-from policy_distill.headline import headline
+from policy_distill.evaluation.headline import headline
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Export:
 
     def run(self) -> int:
         """Export and print."""
-        from policy_distill.env_names import parse_kwargs, with_packages, working_folder_on_path
+        from policy_distill.environments.names import parse_kwargs, with_packages, working_folder_on_path
         from policy_distill.exporters.export import export
-        from policy_distill.runtime import load_student
+        from policy_distill.student.runtime import load_student
 
         working_folder_on_path()
         student = load_student(self.student, runtime="numpy")

@@ -26,8 +26,8 @@ class Info:
 
     def run(self) -> int:
         """Describe and print."""
-        from policy_distill.sources import in_run_folder
-        from policy_distill.student_file import is_student_file
+        from policy_distill.student.file import is_student_file
+        from policy_distill.teachers.sources import in_run_folder
 
         path = in_run_folder(self.path)
         record = _describe_student(path) if is_student_file(path) else self._describe_teacher()
@@ -41,8 +41,8 @@ class Info:
 
 
 def _describe_student(path: Path) -> dict[str, Any]:
-    from policy_distill.env_choice import recorded_in
-    from policy_distill.runtime import load_student
+    from policy_distill.environments.choice import recorded_in
+    from policy_distill.student.runtime import load_student
 
     student = load_student(path)
     metadata, known = student.metadata, recorded_in(student)

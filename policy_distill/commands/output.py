@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from policy_distill.answers import answer
 from policy_distill.errors import RequestError, one_line
-from policy_distill.wording import digits
+from policy_distill.system.answers import answer
+from policy_distill.system.wording import digits
 
 
 class Output:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from policy_distill.errors import RequestError, one_line
 from policy_distill.interfaces import Policy
-from policy_distill.sources import load_policy
+from policy_distill.teachers.sources import load_policy
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
@@ -35,8 +35,8 @@ def find_env(
     Raises:
         RequestError: where neither the policy nor what lies beside it names an environment that can be made.
     """
-    from policy_distill.env_choice import adapted, choose_version, recorded_in
-    from policy_distill.env_names import parse_kwargs, to_env, with_packages, working_folder_on_path
+    from policy_distill.environments.choice import adapted, choose_version, recorded_in
+    from policy_distill.environments.names import parse_kwargs, to_env, with_packages, working_folder_on_path
 
     working_folder_on_path()
     given, notes = parse_kwargs(env_kwargs), []
@@ -70,7 +70,7 @@ def find_env(
 
 def load_named(path: Path, env_kwargs: Sequence[str], **options: Any) -> Policy:
     """Return a policy as `load_policy` does; of constructor arguments that its files disagree on, those given count."""
-    from policy_distill.env_names import parse_kwargs
+    from policy_distill.environments.names import parse_kwargs
 
     return load_policy(path, env_kwargs=parse_kwargs(env_kwargs), **options)
 
@@ -96,8 +96,8 @@ def _environment_in(path: Path, policy: Any) -> str:
     if hasattr(policy, "metadata"):
         # A student of a version that recorded the id alone.
         return str(policy.metadata["provenance"].get("env_id"))
-    from policy_distill.teachers.zip_file import find_zip
-    from policy_distill.teachers.zoo_config import environment_of
+    from policy_distill.teachers.files.zip_file import find_zip
+    from policy_distill.teachers.files.zoo_config import environment_of
 
     return environment_of(find_zip(path))
 
@@ -106,15 +106,15 @@ def _packages_in(path: Path, policy: Any) -> list[str]:
     """Return the packages that an agent's configuration names, which register its environment."""
     if hasattr(policy, "metadata"):
         return []
-    from policy_distill.teachers.zip_file import find_zip
-    from policy_distill.teachers.zoo_config import packages_of
+    from policy_distill.teachers.files.zip_file import find_zip
+    from policy_distill.teachers.files.zoo_config import packages_of
 
     return packages_of(find_zip(path))
 
 
 def _packages_needed(env: str | None, path: Path, policy: Any) -> list[str]:
     """Return the packages of an agent whose environment is not registered yet."""
-    from policy_distill.make_env import is_registered
+    from policy_distill.environments.make import is_registered
 
     packages = _packages_in(path, policy)
     named = env or (_environment_in(path, policy) if packages else "")

@@ -56,9 +56,9 @@ class Train:
 
     def run(self) -> int:
         """Train, save, and say what was made."""
-        from policy_distill.env_names import parse_kwargs, with_packages, working_folder_on_path
+        from policy_distill.environments.names import parse_kwargs, with_packages, working_folder_on_path
         from policy_distill.errors import RequestError
-        from policy_distill.progress import Progress
+        from policy_distill.system.progress import Progress
         from policy_distill.teachers.train import train_teacher
         from policy_distill.tracking.teacher import tracked
 

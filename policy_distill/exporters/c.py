@@ -22,8 +22,8 @@ from policy_distill.exporters.c_self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.c_source import write_program
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.table import Run
-from policy_distill.quantization import QuantizedLayer
-from policy_distill.runtime import Student
+from policy_distill.student.quantization import QuantizedLayer
+from policy_distill.student.runtime import Student
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror")
 CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policy_distill.exporters import c_parts
-from policy_distill.plan import Plan
+from policy_distill.student.plan import Plan
 
 if TYPE_CHECKING:
     from policy_distill.exporters.c_source import Source

@@ -9,7 +9,7 @@ import math
 
 from policy_distill.exporters.c_features import FeatureCode
 from policy_distill.exporters.c_parts import comment
-from policy_distill.plan import Plan
+from policy_distill.student.plan import Plan
 
 HEADER = """\
 /* A policy distilled by policy-distill, in C99.

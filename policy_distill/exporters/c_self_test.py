@@ -13,8 +13,8 @@ from policy_distill.exporters.c_parts import array
 from policy_distill.exporters.parity import TOLERANCE, Reference, action_span, under_masks
 from policy_distill.exporters.quantize import TWIN_DIFFERENCE
 from policy_distill.exporters.states import take
-from policy_distill.plan import Plan
-from policy_distill.runtime import Student
+from policy_distill.student.plan import Plan
+from policy_distill.student.runtime import Student
 
 N_RECORDED = 32
 """Observations that the self-test holds, and with masks as many again."""

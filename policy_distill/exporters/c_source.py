@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.actions import MASKED
 from policy_distill.exporters import c_parts
 from policy_distill.exporters.c_action import action_lines
 from policy_distill.exporters.c_features import feature_code
 from policy_distill.exporters.c_header import action_type, header_text
-from policy_distill.layers import output_shapes
-from policy_distill.plan import Plan
-from policy_distill.quantization import QuantizedLayer
+from policy_distill.student.actions import MASKED
+from policy_distill.student.layers import output_shapes
+from policy_distill.student.plan import Plan
+from policy_distill.student.quantization import QuantizedLayer
 
 
 @dataclass

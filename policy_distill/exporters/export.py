@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.env_choice import for_policy
-from policy_distill.env_names import with_kwargs
+from policy_distill.environments.choice import for_policy
+from policy_distill.environments.names import with_kwargs
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
 from policy_distill.exporters.c import run_self_test
@@ -31,7 +31,7 @@ from policy_distill.exporters.quantize import (
     twin_reference,
 )
 from policy_distill.exporters.table import FORMATS, Exporter, Run, find_format, load_exporter
-from policy_distill.runtime import Student, load_student
+from policy_distill.student.runtime import Student, load_student
 from policy_distill.version import __version__
 
 N_STATES = 2048

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from policy_distill.engines.perceptron import FOLD_LIMIT
 from policy_distill.errors import RequestError
-from policy_distill.observations import Part
-from policy_distill.runtime import Student
+from policy_distill.student.engines.perceptron import FOLD_LIMIT
+from policy_distill.student.features import Part
+from policy_distill.student.runtime import Student
 
 DTYPES = ("float32", "float64")
 

@@ -16,11 +16,11 @@ import numpy as np
 from policy_distill.exporters import standalone
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.table import Run
-from policy_distill.observations import Part
-from policy_distill.pixels import channels_first
-from policy_distill.plan import Plan
-from policy_distill.quantization import QuantizedLayer
-from policy_distill.runtime import Student
+from policy_distill.student.features import Part
+from policy_distill.student.pixels import channels_first
+from policy_distill.student.plan import Plan
+from policy_distill.student.quantization import QuantizedLayer
+from policy_distill.student.runtime import Student
 
 
 def write(

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from policy_distill.engines.onnx_engine import open_session
-from policy_distill.engines.onnx_graph import build_model, feed
-from policy_distill.engines.onnx_output import MASKS
 from policy_distill.exporters.onnx_int8 import add_quantized
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.table import Run
-from policy_distill.quantization import QuantizedLayer
-from policy_distill.runtime import Student
+from policy_distill.student.engines.onnx_engine import open_session
+from policy_distill.student.engines.onnx_graph import build_model, feed
+from policy_distill.student.engines.onnx_output import MASKS
+from policy_distill.student.quantization import QuantizedLayer
+from policy_distill.student.runtime import Student
 
 
 def write(

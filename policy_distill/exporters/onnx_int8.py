@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.engines.onnx_builder import Graph
-from policy_distill.engines.onnx_graph import AddLinear
-from policy_distill.quantization import QuantizedLayer
+from policy_distill.student.engines.onnx_builder import Graph
+from policy_distill.student.engines.onnx_graph import AddLinear
+from policy_distill.student.quantization import QuantizedLayer
 
 
 def add_quantized(quantized: Mapping[int, QuantizedLayer]) -> AddLinear:

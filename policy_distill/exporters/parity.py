@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.actions import rule_out
 from policy_distill.exporters.states import count, take
-from policy_distill.runtime import Student
+from policy_distill.student.actions import rule_out
+from policy_distill.student.runtime import Student
 
 TOLERANCE = 1e-5
 """Largest difference of a continuous action, as a share of its range."""

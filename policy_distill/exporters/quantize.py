@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.paired import compare_policies
+from policy_distill.evaluation.plan import ProofPlan
 from policy_distill.exporters.parity import Reference, action_span, reference_of
 from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, Run
-from policy_distill.paired import compare_policies
-from policy_distill.proof_plan import ProofPlan
-from policy_distill.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
-from policy_distill.runtime import Student
+from policy_distill.student.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
+from policy_distill.student.runtime import Student
 
 METHODS = ("int8", "int8-trained")
 """Rounded as it is, or trained through the rounding first."""

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from policy_distill.plan import Plan
-from policy_distill.quantization import QuantizedLayer, quantize_plan
+from policy_distill.student.plan import Plan
+from policy_distill.student.quantization import QuantizedLayer, quantize_plan
 
 BATCH = 256
 LEARNING_RATE = 1e-3

@@ -18,17 +18,17 @@ import torch
 from stable_baselines3 import PPO
 from torch import nn
 
-from policy_distill.environments import normalization_of
+from policy_distill.environments.open import normalization_of
 from policy_distill.errors import RequestError
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
 from policy_distill.exporters.table import Run
-from policy_distill.layers import output_shapes
-from policy_distill.observations import Part
-from policy_distill.pixels import channels_first, is_image
-from policy_distill.plan import Plan
-from policy_distill.quantization import QuantizedLayer
-from policy_distill.runtime import Student
+from policy_distill.student.features import Part
+from policy_distill.student.layers import output_shapes
+from policy_distill.student.pixels import channels_first, is_image
+from policy_distill.student.plan import Plan
+from policy_distill.student.quantization import QuantizedLayer
+from policy_distill.student.runtime import Student
 
 VALUE_WIDTHS = [64, 64]
 """Hidden layers of the value network, which starts untrained."""

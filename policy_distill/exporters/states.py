@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.env_choice import env_of
-from policy_distill.environments import open_environments
+from policy_distill.collection.state_sample import sample_states as sample_visited
+from policy_distill.environments.choice import env_of
+from policy_distill.environments.fit import check_fit
+from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
-from policy_distill.fit import check_fit
-from policy_distill.observations import Normalizer, Part
-from policy_distill.runtime import Student
-from policy_distill.state_sample import sample_states as sample_visited
+from policy_distill.student.features import Normalizer, Part
+from policy_distill.student.runtime import Student
 
 N_ENVS = 4
 HUGE = 1e6

@@ -13,8 +13,8 @@ import numpy as np
 
 from policy_distill.errors import RequestError
 from policy_distill.exporters.parity import Reference
-from policy_distill.quantization import QuantizedLayer
-from policy_distill.runtime import Student
+from policy_distill.student.quantization import QuantizedLayer
+from policy_distill.student.runtime import Student
 
 
 class Run(Protocol):

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.engines.torch_module import ActingModule, input_tensors
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.states import take
 from policy_distill.exporters.table import Run
-from policy_distill.quantization import QuantizedLayer
-from policy_distill.runtime import Student
+from policy_distill.student.engines.torch_module import ActingModule, input_tensors
+from policy_distill.student.quantization import QuantizedLayer
+from policy_distill.student.runtime import Student
 
 RECORD = "policy_distill.json"
 

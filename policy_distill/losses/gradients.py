@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from policy_distill.distributions._gaussian import LOG_STD_RANGE
-from policy_distill.distributions.categorical import LEAST
+from policy_distill.families._gaussian import LOG_STD_RANGE
+from policy_distill.families.categorical import LEAST
 from policy_distill.interfaces import ActionDistribution, Loss
 from policy_distill.losses.kl import forward_kl
 from policy_distill.losses.regression import mse

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import log_softmax
 
-from policy_distill.distributions.categorical import Categorical
 from policy_distill.errors import RequestError
+from policy_distill.families.categorical import Categorical
 from policy_distill.interfaces import ActionDistribution
 from policy_distill.losses._shapes import detached, heads, require_discrete
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from policy_distill.distributions import _gaussian
 from policy_distill.errors import RequestError
+from policy_distill.families import _gaussian
 from policy_distill.interfaces import ActionDistribution
 from policy_distill.losses._shapes import detached
 

@@ -1,4 +1,4 @@
-"""Student specifications by name: `mlp:32,32` and `linear`, and how built layers are described for `layers.py`."""
+"""Student specifications by name: `mlp:32,32` and `linear`, and how built layers are described for the student."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.config import DistillConfig
-from policy_distill.env_identity import identity_from
+from policy_distill.environments.identity import identity_from
 
 
 def make_again(config: dict[str, Any], path: Path) -> tuple[str, str]:

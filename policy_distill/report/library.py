@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from policy_distill.student_file import write_atomically
+from policy_distill.student.file import write_atomically
 
 SNIPPET = "window.vegaEmbed = vegaEmbed;"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.report.shapes import is_number
-from policy_distill.wording import digits
+from policy_distill.system.wording import digits
 
 HEADER = (
     "condition",

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from policy_distill.errors import RequestError
-from policy_distill.plain_file import read_plain
 from policy_distill.report.command import make_again
 from policy_distill.report.shapes import COMPARISON, CONFIG, EVALUATION, checked, is_number, read_object
+from policy_distill.system.files import read_plain
 from policy_distill.tracking.jsonl import MAX_BYTES, read_metrics
 from policy_distill.tracking.metrics import STEP
 

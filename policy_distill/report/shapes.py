@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.plain_file import MAX_JSON, read_plain
+from policy_distill.system.files import MAX_JSON, read_plain
 
 LARGEST = 1e100
 """Numbers beyond it are no measurements, and their sums would be infinite."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from policy_distill.headline import headline
+from policy_distill.evaluation.headline import headline
 from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
 from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.report.read_run import Run, Unreadable
 from policy_distill.report.suite_charts import Cell
-from policy_distill.wording import digits, times_fewer
+from policy_distill.system.wording import digits, times_fewer
 
 MAX_LISTED = 500
 """Rows of a suite's tables."""

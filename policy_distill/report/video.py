@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.blame import described
-from policy_distill.environment_list import EnvironmentList
+from policy_distill.environments.listed import EnvironmentList
+from policy_distill.environments.perturbations.conditions import Condition
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Policy
-from policy_distill.interrupts import stop_if_requested
-from policy_distill.masks import takes_masks
-from policy_distill.perturb import Condition
 from policy_distill.seeds import VIDEO
+from policy_distill.student.masks import takes_masks
+from policy_distill.system.blame import described
+from policy_distill.system.interrupts import stop_if_requested
 
 LOG = logging.getLogger("policy_distill")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.headline import assumption_words, headline, verdict_words
+from policy_distill.evaluation.headline import assumption_words, headline, verdict_words
+from policy_distill.evaluation.training_seeds import AcrossSeeds
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again
 from policy_distill.report.grouping import left_out
@@ -18,9 +19,8 @@ from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, Run, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
-from policy_distill.student_file import write_atomically
-from policy_distill.training_seeds import AcrossSeeds
-from policy_distill.wording import next_step, pairing, sampled_warning, times, times_fewer
+from policy_distill.student.file import write_atomically
+from policy_distill.system.wording import next_step, pairing, sampled_warning, times, times_fewer
 
 LOG = logging.getLogger("policy_distill")
 

@@ -9,11 +9,11 @@ from typing import Any
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.deterministic import make_ars, make_deterministic
+from policy_distill.teachers.files.stand_ins import reference_of
 from policy_distill.teachers.maskable import make_maskable
 from policy_distill.teachers.on_policy import make_on_policy
 from policy_distill.teachers.recurrent import make_recurrent
 from policy_distill.teachers.squashed import make_squashed
-from policy_distill.teachers.stand_ins import reference_of
 from policy_distill.teachers.value import make_value
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.interfaces import Teacher
+from policy_distill.teachers.files.needed_statistics import find_statistics
+from policy_distill.teachers.files.zip_file import find_zip
+from policy_distill.teachers.files.zoo_config import environment_of, packages_of
 from policy_distill.teachers.load import load_teacher
-from policy_distill.teachers.needed_statistics import find_statistics
 from policy_distill.teachers.request import MissingCompanion
-from policy_distill.teachers.zip_file import find_zip
-from policy_distill.teachers.zoo_config import environment_of, packages_of
 
 
 def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:

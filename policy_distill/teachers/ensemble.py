@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.nn.functional import log_softmax
 
+from policy_distill.collection.sampling import has_distribution
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Teacher
-from policy_distill.masks import takes_masks
-from policy_distill.sampling import has_distribution
+from policy_distill.student.masks import takes_masks
 
 FORBIDDEN = -1e8
 """Logit of an action that a mask rules out, as sb3-contrib has it."""

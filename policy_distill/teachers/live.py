@@ -7,13 +7,13 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
-from policy_distill.environments import normalization_of
+from policy_distill.environments.open import normalization_of
+from policy_distill.environments.wrappers import WrapperSpec
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.algorithms import algorithm_of, check_name, find_algorithm
+from policy_distill.teachers.files.needed_statistics import check_model
 from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
-from policy_distill.teachers.needed_statistics import check_model
 from policy_distill.teachers.request import Request
-from policy_distill.wrappers import WrapperSpec
 
 LIVE: dict[str, Any] = {"source": None, "sha256": None}
 """Provenance of what has no file."""

@@ -11,20 +11,20 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
-from policy_distill.device import check_device
-from policy_distill.env_choice import adapted
-from policy_distill.environments import open_environments, without_normalization
+from policy_distill.environments.choice import adapted
+from policy_distill.environments.fit import check_fit
+from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.errors import RequestError
-from policy_distill.fit import check_fit
-from policy_distill.generators import global_generators_kept
 from policy_distill.interfaces import Teacher
+from policy_distill.system.device import check_device
+from policy_distill.system.generators import global_generators_kept
 from policy_distill.teachers.ensemble import EnsembleTeacher
+from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.teachers.live import teacher_of_model, teacher_of_policy
 from policy_distill.teachers.request import Request
 from policy_distill.teachers.saved import teacher_of_file
 from policy_distill.teachers.scripted import ScriptedTeacher, missing_of
 from policy_distill.teachers.value import ValueTeacher
-from policy_distill.teachers.zip_file import find_zip
 
 
 def load_teacher(

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.distributions.bernoulli import Bernoulli
-from policy_distill.distributions.multi_categorical import MultiCategorical
 from policy_distill.errors import RequestError
+from policy_distill.families.bernoulli import Bernoulli
+from policy_distill.families.multi_categorical import MultiCategorical
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.network import NetworkTeacher, discrete_family
 from policy_distill.teachers.observing import Normalizers, batch_major

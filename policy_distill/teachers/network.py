@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from gymnasium import Space, spaces
 
-from policy_distill.actions import ActionMap
-from policy_distill.distributions.bernoulli import Bernoulli
-from policy_distill.distributions.categorical import Categorical
-from policy_distill.distributions.multi_categorical import MultiCategorical
 from policy_distill.errors import RequestError
+from policy_distill.families.bernoulli import Bernoulli
+from policy_distill.families.categorical import Categorical
+from policy_distill.families.multi_categorical import MultiCategorical
 from policy_distill.interfaces import ActionDistribution
+from policy_distill.student.actions import ActionMap
 from policy_distill.teachers.observing import Normalizers, count, label_in_chunks, normalize, to_tensor
 
 Exploration = tuple[torch.Tensor, torch.Tensor]

@@ -10,8 +10,8 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
 
-from policy_distill.interrupts import stop_if_requested
-from policy_distill.observations import Normalizer
+from policy_distill.student.features import Normalizer
+from policy_distill.system.interrupts import stop_if_requested
 
 CHUNK = 16_384
 """States labelled in one forward pass at most; bounds memory, not results."""

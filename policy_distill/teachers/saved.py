@@ -14,17 +14,17 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS, find_algorithm
-from policy_distill.teachers.gym_names import gym_names
+from policy_distill.teachers.files.gym_names import gym_names
+from policy_distill.teachers.files.needed_statistics import statistics_of
+from policy_distill.teachers.files.old_agents import as_it_acted, modern, wrappers_of_old
+from policy_distill.teachers.files.pickled_spaces import make_space
+from policy_distill.teachers.files.policy_file import is_policy_file, load_trusted_policy, read_policy_file
+from policy_distill.teachers.files.zip_file import SavedAgent, read_zip
+from policy_distill.teachers.files.zoo_config import env_kwargs_of
+from policy_distill.teachers.files.zoo_wrappers import wrappers_of
 from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
-from policy_distill.teachers.needed_statistics import statistics_of
-from policy_distill.teachers.old_agents import as_it_acted, modern, wrappers_of_old
-from policy_distill.teachers.pickled_spaces import make_space
-from policy_distill.teachers.policy_file import is_policy_file, load_trusted_policy, read_policy_file
 from policy_distill.teachers.request import Request
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
-from policy_distill.teachers.zip_file import SavedAgent, read_zip
-from policy_distill.teachers.zoo_config import env_kwargs_of
-from policy_distill.teachers.zoo_wrappers import wrappers_of
 
 FOR_TRAINING: dict[str, Any] = {
     "replay_buffer_class": None,

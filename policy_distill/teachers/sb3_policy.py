@@ -18,8 +18,8 @@ from stable_baselines3.common.policies import BasePolicy
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from policy_distill.errors import RequestError
-from policy_distill.teachers.stand_ins import Inert, reference_of
-from policy_distill.teachers.zip_file import SavedAgent
+from policy_distill.teachers.files.stand_ins import Inert, reference_of
+from policy_distill.teachers.files.zip_file import SavedAgent
 
 OWN = "policy_distill.exporters.sb3_policy"
 """What exported students are made of; imported by name, since exporters come after teachers."""

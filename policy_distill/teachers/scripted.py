@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from gymnasium import Space, spaces
 
-from policy_distill.actions import ActionMap
-from policy_distill.distributions.deterministic import Deterministic
+from policy_distill.families.deterministic import Deterministic
 from policy_distill.interfaces import ActionDistribution, Teacher
-from policy_distill.interrupts import stop_if_requested
-from policy_distill.masks import takes_masks
+from policy_distill.student.actions import ActionMap
+from policy_distill.student.masks import takes_masks
+from policy_distill.system.interrupts import stop_if_requested
 from policy_distill.teachers.network import discrete_family
 from policy_distill.teachers.observing import Normalizers, batch_major
 

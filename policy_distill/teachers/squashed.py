@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.distributions.squashed_gaussian import SquashedGaussian
+from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.network import Exploration, NetworkTeacher, box_map
 from policy_distill.teachers.observing import Normalizers

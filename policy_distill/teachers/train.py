@@ -23,13 +23,13 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeImage
 
-from policy_distill.env_identity import identify
-from policy_distill.env_names import with_kwargs
-from policy_distill.environments import is_recipe, open_environments
+from policy_distill.environments.identity import identify
+from policy_distill.environments.names import with_kwargs
+from policy_distill.environments.open import is_recipe, open_environments
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Tracker
 from policy_distill.seeds import TEACHER_CHECKS
-from policy_distill.student_file import write_atomically
+from policy_distill.student.file import write_atomically
 
 ALGORITHMS = {name.lower(): getattr(stable_baselines3, name) for name in ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")}
 N_STOP_EPISODES = 20

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.distributions.categorical import Categorical
+from policy_distill.families.categorical import Categorical
 from policy_distill.interfaces import Teacher
 from policy_distill.teachers.network import NetworkTeacher, discrete_family
 from policy_distill.teachers.observing import Normalizers, label_in_chunks

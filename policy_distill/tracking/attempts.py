@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from policy_distill.plain_file import read_json_object
-from policy_distill.student_file import write_atomically
+from policy_distill.student.file import write_atomically
+from policy_distill.system.files import read_json_object
 
 UPLOAD = """This folder holds an offline Weights & Biases run, its artifacts' files included. To upload it, from
 wherever the run folder lies now, on any machine with policy-distill:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.plain_file import read_plain
-from policy_distill.student_file import write_atomically
+from policy_distill.student.file import write_atomically
+from policy_distill.system.files import read_plain
 from policy_distill.tracking.metrics import STEP, check_names
 
 MAX_BYTES = 2**28

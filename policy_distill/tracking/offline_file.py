@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from policy_distill.student_file import write_atomically
+from policy_distill.student.file import write_atomically
 
 BLOCK, HEAD, FILE_HEAD = 32 * 1024, 7, 7
 WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4

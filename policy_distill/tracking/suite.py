@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy_distill.headline import headline, ranks
-from policy_distill.paired_returns import PairedReturns
-from policy_distill.plain_file import read_json_object
+from policy_distill.evaluation.headline import headline, ranks
+from policy_distill.evaluation.paired_returns import PairedReturns
+from policy_distill.evaluation.training_seeds import AcrossSeeds, SeedGroup, across_seeds
+from policy_distill.system.files import read_json_object
 from policy_distill.tracking.wandb_run import student_row
 from policy_distill.tracking.wandb_start import start
-from policy_distill.training_seeds import AcrossSeeds, SeedGroup, across_seeds
 
 PROOF = ("retention", "falls", "selection")
 """Of `evaluation.json`, what goes with the best student."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policy_distill.errors import RunFault
-from policy_distill.student_file import write_atomically
+from policy_distill.student.file import write_atomically
 from policy_distill.tracking.attempts import RUN_FILE, SYNCED, read_notes
 from policy_distill.tracking.offline_file import prepare
 

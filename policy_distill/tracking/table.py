@@ -9,7 +9,7 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import Tracker
-from policy_distill.teachers.zip_file import find_zip
+from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import STEP
 from policy_distill.tracking.trackio_run import start as start_trackio

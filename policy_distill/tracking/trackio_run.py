@@ -18,7 +18,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from policy_distill.student_file import write_atomically
+from policy_distill.student.file import write_atomically
 from policy_distill.tracking.attempts import RESUMABLE
 from policy_distill.tracking.metrics import STEP, check_names
 from policy_distill.tracking.worker import Worker

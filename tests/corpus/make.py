@@ -140,7 +140,7 @@ def agents(agent: bytes) -> dict[str, bytes]:
 
 def students(good: bytes, folder: Path) -> dict[str, bytes]:
     """Students whose checksum is right and whose record lies."""
-    from policy_distill.student_file import read_sealed, write_sealed
+    from policy_distill.student.file import read_sealed, write_sealed
 
     (folder / "good").write_bytes(good)
     tensors, record = read_sealed(folder / "good")

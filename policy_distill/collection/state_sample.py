@@ -1,0 +1,195 @@
+"""States that a policy comes to, drawn evenly from whole episodes.
+
+In: environments and whoever acts. Out: a `StateSample`. A student may differ from its teacher late in an episode and
+nowhere near its start, so every step must have the same chance to be looked at. Reservoir sampling (Vitter 1985, doi
+10.1145/3147.3165) does that in bounded memory, without knowing how long the episodes will be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.collection.rollout import Collector, Rollout
+from policy_distill.environments.open import Environments
+from policy_distill.interfaces import Policy, Teacher
+from policy_distill.seeds import measured_seed, purpose_seed
+
+MAX_STEPS = 50_000
+"""Steps at most, of all environments together: of longer episodes the steps before that are drawn from."""
+
+N_CHUNKS = 4
+"""Parts that the least number of steps is divided into: what is held beside the sample is one of them."""
+
+
+@dataclass(frozen=True)
+class StateSample:
+    """States drawn from whole episodes, in no order that means anything."""
+
+    obs: Any
+    """Raw observations `[B, ...]`, or a dict of such."""
+    action_masks: np.ndarray | None
+    """bool `[B, A]`, where the environments have them."""
+    params: torch.Tensor
+    """The teacher's distribution parameters `[B, P]`; of no width where no teacher was asked."""
+    n_steps: int
+    """Steps that they were drawn from."""
+
+
+def sample_states(
+    envs: Environments,
+    seed: int,
+    actor: Policy,
+    n_states: int,
+    *,
+    masked: bool = False,
+    teacher: Teacher | None = None,
+    max_steps: int = MAX_STEPS,
+) -> StateSample:
+    """Let `actor` act by its mode in fresh episodes, and return `n_states` of the states that it came to.
+
+    Each environment runs whole episodes until it has taken its share of `n_states` steps; all steps of these episodes
+    are equally likely to be drawn. The same seed gives the same sample.
+
+    Args:
+        envs: as of `open_environments`; they start new episodes.
+        seed: of the episodes and of the draw.
+        actor: whose states they are.
+        n_states: states, at least 1.
+        masked: ask the environments for their action masks.
+        teacher: labels the states; one with a memory sees every step of the episodes, in order.
+        max_steps: steps at most, of all environments together, where episodes are long or never end.
+
+    Raises:
+        RunFault: where an observation is not finite.
+    """
+    while True:
+        # An episode that a fault had cut short would be another one in what is measured on it.
+        n_before = envs.faults.n_restarts
+        found = _sample(envs, seed, actor, n_states, masked, teacher, max_steps)
+        if envs.faults.n_restarts == n_before:
+            return found
+
+
+def _sample(
+    envs: Environments, seed: int, actor: Policy, n_states: int, masked: bool, teacher: Teacher | None, max_steps: int
+) -> StateSample:
+    collector, quota = Collector(envs, seed, measured_seed), -(-n_states // envs.n_envs)
+    most = max(max_steps // envs.n_envs, quota)
+    chunk = -(-quota // N_CHUNKS)
+    reservoir = _Reservoir(n_states, np.random.default_rng(purpose_seed(seed, "states")))
+    labels = _Labels(teacher)
+    n_done, closed = 0, np.zeros(envs.n_envs, dtype=bool)
+    while n_done < most and not closed.all():
+        rollout = collector.collect(actor, min(chunk, most - n_done), True, 0.0, masked=masked)
+        n_steps = len(rollout.episode_starts)
+        # An episode that begins when there is enough is not looked at; the one before was whole.
+        enough = (n_done + np.arange(n_steps) >= quota)[:, None] & rollout.episode_starts
+        shut = closed | np.logical_or.accumulate(enough, axis=0)
+        reservoir.add(rollout, ~shut.reshape(-1), labels.along(rollout))
+        n_done, closed = n_done + n_steps, shut[-1] | (collector.starts & (n_done + n_steps >= quota))
+    obs, masks, params = reservoir.content()
+    if params is None:
+        params = labels.of(obs, masks, min(reservoir.n_seen, n_states))
+    return StateSample(obs, masks, params, reservoir.n_seen)
+
+
+class _Labels:
+    """Asks a teacher for its labels: along the episodes where it has a memory, else once, for what was drawn."""
+
+    def __init__(self, teacher: Teacher | None) -> None:
+        self._teacher = teacher
+        self._state: Any = None
+        self._remembers: bool | None = None if teacher is not None else False
+
+    def along(self, rollout: Rollout) -> torch.Tensor | None:
+        """Return the labels `[T * N, P]` of the next part of the episodes; None for a teacher without a memory."""
+        if self._remembers is None:
+            _, state = self._label(_head(rollout.obs), rollout.episode_starts[:1], _head(rollout.action_masks))
+            self._remembers = _is_memory(state)
+        if not self._remembers:
+            return None
+        params, self._state = self._label(rollout.obs, rollout.episode_starts, rollout.action_masks)
+        return params.reshape(-1, params.shape[-1])
+
+    def of(self, obs: Any, masks: np.ndarray | None, n_states: int) -> torch.Tensor:
+        """Return the labels `[B, P]` of `n_states` states in no order."""
+        if self._teacher is None:
+            return torch.empty((n_states, 0))
+        # Each state as the first of an episode of its own, side by side.
+        one_step = {key: value[None] for key, value in obs.items()} if isinstance(obs, dict) else obs[None]
+        params, _ = self._label(one_step, np.ones((1, n_states), dtype=bool), None if masks is None else masks[None])
+        return params[0]
+
+    def _label(self, obs: Any, episode_starts: np.ndarray, masks: np.ndarray | None) -> tuple[torch.Tensor, Any]:
+        assert self._teacher is not None
+        return self._teacher.label(obs, episode_starts, self._state, masks)
+
+
+class _Reservoir:
+    """A uniform sample of what passes by, of a fixed size."""
+
+    def __init__(self, capacity: int, rng: np.random.Generator) -> None:
+        self.n_seen = 0
+        self._capacity = capacity
+        self._rng = rng
+        self._kept: list[Any] | None = None
+
+    def add(self, rollout: Rollout, kept: np.ndarray, params: torch.Tensor | None) -> None:
+        """Offer the steps of a rollout where `kept` `[T * N]`, with their labels `[T * N, P]`."""
+        rows = np.flatnonzero(kept)
+        places = np.arange(self.n_seen, self.n_seen + len(rows))
+        drawn = self._rng.integers(0, places + 1) if len(places) else places
+        slots = np.where(places < self._capacity, places, drawn)
+        self.n_seen += len(rows)
+        # Of two for one place the later one takes it, as if they had come one by one.
+        chosen = {int(slot): int(row) for slot, row in zip(slots, rows, strict=True) if slot < self._capacity}
+        if not chosen:
+            return
+        masks = rollout.action_masks
+        flat = [rollout.flat_obs, None if masks is None else masks.reshape(-1, masks.shape[-1]), params]
+        if self._kept is None:
+            self._kept = [_room(values, self._capacity) for values in flat]
+        to, of = (np.fromiter(numbers, np.int64, len(chosen)) for numbers in (chosen, chosen.values()))
+        for kept_values, values in zip(self._kept, flat, strict=True):
+            _put(kept_values, to, values, of)
+
+    def content(self) -> list[Any]:
+        """Return observations, masks and labels of the sample; None for what there is not."""
+        assert self._kept is not None, "the first step is always kept"
+        return [_head(values, min(self.n_seen, self._capacity)) for values in self._kept]
+
+
+def _head(values: Any, n: int = 1) -> Any:
+    """Return the first `n` rows of an array, or of each of a dict."""
+    if isinstance(values, dict):
+        return {key: value[:n] for key, value in values.items()}
+    return None if values is None else values[:n]
+
+
+def _is_memory(state: Any) -> bool:
+    """Say whether what a teacher hands on holds anything; an ensemble hands on a list of its members'."""
+    return any(map(_is_memory, state)) if isinstance(state, list | tuple) else state is not None
+
+
+def _room(values: Any, n: int) -> Any:
+    """Return an array or tensor `[n, ...]` for rows such as those of `values` `[B, ...]`, or a dict of such."""
+    if isinstance(values, dict):
+        return {key: _room(value, n) for key, value in values.items()}
+    if isinstance(values, torch.Tensor):
+        return values.new_empty((n, *values.shape[1:]))
+    return None if values is None else np.empty((n, *values.shape[1:]), dtype=values.dtype)
+
+
+def _put(kept: Any, to: np.ndarray, values: Any, of: np.ndarray) -> None:
+    """Write the rows `of` of `values` into the rows `to` of `kept`."""
+    if isinstance(kept, dict):
+        for key, value in kept.items():
+            _put(value, to, values[key], of)
+    elif isinstance(kept, torch.Tensor):
+        kept[torch.from_numpy(to)] = values[torch.from_numpy(of)]
+    elif kept is not None:
+        kept[to] = values[of]

@@ -1,0 +1,1 @@
+"""Who is stepped: naming, making, wrapping and watching environments."""

@@ -1,0 +1,128 @@
+"""Whether a policy and an environment fit: the same kind of observations and actions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from policy_distill.environments.frame_stack import has_blank_frames
+from policy_distill.environments.make import version_of, versions_of
+from policy_distill.environments.names import with_kwargs
+from policy_distill.environments.open import Environments, open_environments
+from policy_distill.errors import RequestError
+from policy_distill.student.pixels import is_image
+from policy_distill.student.spaces import describe_space
+
+LOG = logging.getLogger("policy_distill")
+
+
+def check_fit(policy: Any, envs: Environments) -> None:
+    """Check that a policy's spaces are those of the environments, and what stands before the first of stacked frames.
+
+    Raises:
+        RequestError: with both spaces, or with what stacks frames as the policy knows it.
+    """
+    for name in ("observation_space", "action_space"):
+        expected, found = getattr(policy, name, None), getattr(envs, name)
+        if expected is not None and not _same_kind(expected, found):
+            raise RequestError(
+                f"the {name.replace('_', ' ')} of {envs.env_id} does not fit: expected {_brief(expected)} "
+                f"as the policy has, found {_brief(found)}; {_advice(policy, envs, expected, found)}"
+            )
+    _check_frames(policy, envs)
+
+
+def _check_frames(policy: Any, envs: Environments) -> None:
+    stacks = [spec for spec in getattr(policy, "env_wrappers", ()) if "blank" in spec.get("kwargs", {})]
+    if stacks and not has_blank_frames(envs):
+        n_stack = stacks[-1]["kwargs"].get("n_stack", 4)
+        raise RequestError(
+            f"the policy was trained on frames that were normalised before they were stacked, and {envs.env_id} stacks "
+            "its own otherwise; name the environment by its id, without a stack: the policy brings "
+            f"FrameStack:n_stack={n_stack} with the right first frames"
+        )
+
+
+def fits(policy: Any, envs: Environments) -> bool:
+    """Say whether a policy's spaces are those of the environments."""
+    spaces = [(getattr(policy, name, None), getattr(envs, name)) for name in ("observation_space", "action_space")]
+    return all(expected is None or _same_kind(expected, found) for expected, found in spaces)
+
+
+def fitting_versions(policy: Any, env_id: str, kwargs: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the other versions of an environment that can be made and fit a policy, the nearest first.
+
+    The nearest changed least: a Walker of v3 walks in v4, and stumbles in v5.
+    """
+    found = []
+    for name in sorted(versions_of(env_id), key=lambda name: abs(version_of(name) - version_of(env_id))):
+        try:
+            named = with_kwargs(name, kwargs)
+            with closing(open_environments(named, 1, getattr(policy, "env_wrappers", ()))) as envs:
+                if fits(policy, envs):
+                    found.append(name)
+        except Exception as error:
+            # Whatever keeps a version from being made, it is none to propose.
+            LOG.debug("%s: %s", name, error)
+    return found
+
+
+def _advice(policy: Any, envs: Environments, expected: Any, found: Any) -> str:
+    """Return what to do about spaces that do not fit: another version, or the wrapper that pads."""
+    versions = fitting_versions(policy, envs.env_id, envs.identity.own_kwargs)
+    if versions:
+        return f"choose a version that fits: --env {' or '.join(versions)}"
+    shapes = [getattr(space, "shape", None) or () for space in (expected, found)]
+    if envs.env_id.startswith("Ant-") and shapes == [(111,), (27,)]:
+        return "Ant-v3 ended in 84 zeros: --wrapper PadObservation:size=111"
+    if envs.env_id.startswith("Ant-") and shapes[0] == (111,):
+        return "Ant-v3 ended in 84 zeros: --env Ant-v4 --wrapper PadObservation:size=111"
+    return (
+        "choose the environment that the policy was trained in, with its constructor arguments (--env-kwargs) and "
+        "wrappers (--wrapper)"
+    )
+
+
+def check_keys(keys: tuple[str, ...], envs: Environments) -> None:
+    """Check that the environments' observations have these keys.
+
+    Raises:
+        RequestError: with the keys that there are.
+    """
+    known = list(getattr(envs.observation_space, "spaces", ()))
+    if not set(keys) <= set(known):
+        there = ", ".join(known) or "none: it is no Dict"
+        raise RequestError(f"expected observation_keys among those of {envs.env_id} ({there}), found {keys}")
+
+
+def _same_kind(expected: Any, found: Any) -> bool:
+    """Compare type, shape and sizes; bounds and dtypes may differ between versions of one environment."""
+    if type(expected).__name__ != type(found).__name__:
+        return False
+    if expected.shape != found.shape and not _transposed(expected, found):
+        return False
+    if hasattr(expected, "spaces"):
+        same_keys = set(expected.spaces) <= set(found.spaces)
+        return same_keys and all(_same_kind(sub, found.spaces[key]) for key, sub in expected.spaces.items())
+    sizes = [getattr(space, "nvec", getattr(space, "n", 0)) for space in (expected, found)]
+    return np.array_equal(sizes[0], sizes[1])
+
+
+def _transposed(expected: Any, found: Any) -> bool:
+    """Say whether two image spaces differ only in where the channels stand; SB3 moves them to the front."""
+    shapes = (expected.shape, found.shape)
+    if any(shape is None or len(shape) != 3 for shape in shapes) or not is_image(describe_space(expected)):
+        return False
+    height, width, channels = found.shape
+    return bool(expected.shape == (channels, height, width))
+
+
+def _brief(space: Any) -> str:
+    if hasattr(space, "spaces"):
+        return "Dict(" + ", ".join(f"{key}: {_brief(sub)}" for key, sub in space.spaces.items()) + ")"
+    size = getattr(space, "nvec", getattr(space, "n", None))
+    return f"{type(space).__name__}{tuple(space.shape)}" if size is None else f"{type(space).__name__}({size})"

@@ -1,0 +1,56 @@
+"""Finds out how many frames the observations of environments hold, from the wrappers around them.
+
+In: environments. Out: a number of frames, 1 where nothing tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gymnasium.wrappers import FrameStackObservation
+
+from policy_distill.environments.wrappers import FrameStack
+
+ATTRIBUTES = ("n_stack", "stack_size", "num_stack")
+"""What wrappers that stack frames call their number: SB3 and ours, Gymnasium, and Gym before it."""
+
+
+def frames_of(envs: Any) -> int:
+    """Return how many frames one observation holds, of `Environments`.
+
+    Environments in other processes are looked into where SB3 steps them; Gymnasium's do not answer without harm.
+    """
+    for wrapper in _wrappers(envs):
+        if "remotes" in getattr(wrapper, "__dict__", {}) and hasattr(wrapper, "env_is_wrapped"):
+            return _in_processes(wrapper)
+        if "FrameStack" in type(wrapper).__name__:
+            for holder in (wrapper, getattr(wrapper, "stacked_obs", None)):
+                for name in ATTRIBUTES:
+                    found = vars(holder).get(name) if hasattr(holder, "__dict__") else None
+                    if isinstance(found, int) and found > 1:
+                        return found
+    return 1
+
+
+def has_blank_frames(envs: Any) -> bool:
+    """Say whether frames of another kind than zeros stand before an episode's first, of `Environments`."""
+    return any(isinstance(wrapper, FrameStack) and wrapper.blank is not None for wrapper in _wrappers(envs))
+
+
+def _in_processes(vector: Any) -> int:
+    """Ask the first process of a `SubprocVecEnv`; a question for an attribute that is not there would end it."""
+    for kind, name in ((FrameStack, "n_stack"), (FrameStackObservation, "stack_size")):
+        if vector.env_is_wrapped(kind, indices=[0])[0]:
+            return int(vector.get_attr(name, indices=[0])[0])
+    return 1
+
+
+def _wrappers(env: Any) -> Iterator[Any]:
+    """Go inwards from environments through what they hold."""
+    while env is not None:
+        yield env
+        held = vars(env) if hasattr(env, "__dict__") else {}
+        members = held.get("envs")
+        inner = next((held[name] for name in ("vec_env", "vector_env", "venv", "env") if name in held), None)
+        env = inner if inner is not None else (members[0] if members else None)

@@ -1,0 +1,1 @@
+"""Conditions under which a policy is tried."""

@@ -1,0 +1,1 @@
+"""Episodes, statistics, the proof, and what is compared."""

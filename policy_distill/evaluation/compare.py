@@ -1,0 +1,129 @@
+"""What a student keeps of its teacher: on a number of episodes, until the verdict is clear, and under perturbations.
+
+In: two policies and an environment. Out: a `Retention`, or a `Comparison` for each condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+from policy_distill.collection.state_sample import sample_states
+from policy_distill.environments.choice import for_policy, recorded_in, say_where_other
+from policy_distill.environments.open import open_environments, without_normalization
+from policy_distill.evaluation.evaluate import open_for
+from policy_distill.evaluation.fidelity import Fidelity, agreement, as_taught
+from policy_distill.evaluation.kept import Retention
+from policy_distill.evaluation.paired import Comparison, compare_policies
+from policy_distill.evaluation.plan import N_ENVS, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.robustness import compare_under
+from policy_distill.evaluation.spent import choose_seed
+from policy_distill.evaluation.verdict import MARGIN
+from policy_distill.interfaces import Teacher
+from policy_distill.student.masks import takes_masks
+from policy_distill.student.runtime import Student
+from policy_distill.teachers.sources import as_policy
+
+MAX_EPISODES = 1000
+"""Episodes at most until the verdict is clear."""
+
+N_STATES = 1000
+"""States on which fidelity is measured, drawn from whole episodes."""
+
+
+@overload
+def compare(
+    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
+    worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
+    max_episode_steps: int | None = ..., n_envs: int = ..., env_kwargs: Mapping[str, Any] | None = ...,
+    stochastic: bool = ..., sampled_teacher: bool = ...,
+) -> Retention: ...  # fmt: skip
+@overload
+def compare(
+    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
+    worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: str,
+    max_episode_steps: int | None = ..., n_envs: int = ..., env_kwargs: Mapping[str, Any] | None = ...,
+    stochastic: bool = ..., sampled_teacher: bool = ...,
+) -> dict[str, Comparison]: ...  # fmt: skip
+def compare(
+    teacher: Any,
+    student: Any,
+    env: Any,
+    n_episodes: int = 100,
+    seed: int | None = None,
+    *,
+    margin: float = MARGIN,
+    worst_loss: float | None = None,
+    until_certain: bool = False,
+    max_episodes: int = MAX_EPISODES,
+    perturb: str | None = None,
+    max_episode_steps: int | None = None,
+    stochastic: bool = False,
+    sampled_teacher: bool = True,
+    n_envs: int = N_ENVS,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> Retention | dict[str, Comparison]:
+    """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
+
+    Args:
+        teacher: a teacher, its path, or anything with SB3's `predict`; acts by its mode, as the student does.
+        student: likewise.
+        env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
+        n_episodes: episodes of each, or in each batch with `until_certain`.
+        seed: episode i starts from reset(seed=seed + i), for all three; None takes episodes that neither the teacher's
+            training nor the student's own proof has used.
+        margin: share of the teacher's gain that a non-inferior student may lose.
+        worst_loss: what one episode may lose at most, in gains of the teacher over random: the assumption of the
+            verdict and of the bound. None for a tenth more than the worst random episode loses.
+        until_certain: run batches until the verdict is clear or `max_episodes` are run; the bound holds all the same.
+        max_episodes: the cap.
+        perturb: conditions such as `obs-noise:0.1,sticky:0.25,delay:1,env:gravity=-12`; then a `Comparison` for each
+            is returned by its name, the unperturbed one first, as `none`.
+        max_episode_steps: steps after which an episode is stopped; as of `evaluate`.
+        stochastic: teacher and student act by sampling; see `collection/sampling.py`.
+        sampled_teacher: run a teacher that acts by its mode by sampling too, on 100 of the episodes at most, and log a
+            warning where that is better.
+        n_envs: environments stepped side by side where `env` can be made.
+        env_kwargs: arguments of its constructor, before those that student and teacher were made with.
+
+    Raises:
+        RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
+        RunFault: for observations that are not finite.
+    """
+    teacher, student = (as_policy(one, env, env_kwargs) for one in (teacher, student))
+    longest = max_episodes if until_certain else n_episodes
+    seed = choose_seed(seed, longest, teacher, student)
+    env = for_policy(env, teacher, env_kwargs, student)
+    with closing(open_for(teacher, env, 1)) as envs:
+        say_where_other(student, envs)
+        if recorded_in(student) is None:
+            say_where_other(teacher, envs)
+    options: dict[str, Any] = {"margin": margin, "worst_loss": worst_loss, "stochastic": stochastic}
+    options |= {"n_sampled": N_SAMPLED if sampled_teacher else 0, "max_episode_steps": max_episode_steps}
+    options["n_envs"] = n_envs
+    if perturb is not None:
+        return compare_under(teacher, student, env, perturb, n_episodes, seed, **options)
+    plan = ProofPlan(longest, seed, n_episodes if until_certain else None, **options)
+    return compare_policies(teacher, student, env, plan).retention
+
+
+def fidelity_on_own_states(
+    teacher: Teacher, student: Student, env: Any, seed: int = 0, n_envs: int = N_ENVS
+) -> Fidelity:
+    """Let the student act, and compare it with the teacher's labels on the states that it comes to.
+
+    The labels are those that the student learnt from: of a teacher of action values, at the temperature in its record.
+    """
+    teacher = as_taught(teacher, student.metadata.get("provenance"))
+    masked = takes_masks(teacher)
+    with closing(open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers)) as envs:
+        sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
+    taught = sample.params
+    own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(sample.obs), np.float32))
+    dense = teacher.family.name != "deterministic"
+    kl = float(teacher.family.kl(taught, own).mean()) if dense else float("nan")
+    return Fidelity(agreement(teacher.family, teacher.action_map, taught, own), kl)

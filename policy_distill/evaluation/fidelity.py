@@ -1,0 +1,104 @@
+"""Fidelity: how closely the student follows the teacher, state by state, where the student itself goes.
+
+In: teacher and student on held-out episodes. Out: mean forward KL in nats and the agreement of deterministic actions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from policy_distill.collection.state_sample import sample_states
+from policy_distill.environments.open import Environments
+from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.student.actions import ActionMap
+from policy_distill.training.policy import StudentPolicy
+
+CHUNK_NUMBERS = 2**22
+"""Numbers in the features of one forward pass at most: images would else fill the memory."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Agreement and divergence over a set of states."""
+
+    agreement: float
+    """Share of states with equal deterministic actions (discrete), or 1 less the mean absolute difference of the
+    executed actions as a share of the action range (continuous)."""
+    kl: float
+    """Mean of KL(teacher ‖ student), in nats; NaN for a deterministic teacher, which has no density."""
+
+
+def fidelity_in_episodes(
+    teacher: Teacher, student: StudentPolicy, envs: Environments, seed: int, n_states: int, *, masked: bool
+) -> Fidelity:
+    """Let the student act in fresh episodes, and compare on states drawn from the whole of them."""
+    sample = sample_states(envs, seed, student.to_student({}), n_states, masked=masked, teacher=teacher)
+    return measure_fidelity(teacher, student, torch.from_numpy(student.featurizer(sample.obs)), sample.params)
+
+
+@torch.no_grad()
+def measure_fidelity(
+    teacher: Teacher, student: StudentPolicy, features: torch.Tensor, teacher_params: torch.Tensor
+) -> Fidelity:
+    """Compare on features `[B, D]` whose labels `[B, P]` the teacher gave."""
+    family = teacher.family
+    device = next(student.parameters()).device
+    parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
+    student_params = torch.cat([student.params(part.to(device)).cpu() for part in parts])
+    dense = family.name != "deterministic"
+    kl = family.kl(teacher_params, student_params).mean() if dense else math.nan
+    return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))
+
+
+def agreement(
+    family: ActionDistribution, action_map: ActionMap, teacher_params: torch.Tensor, student_params: torch.Tensor
+) -> float:
+    """Return the agreement of the deterministic executed actions for parameters `[B, P]`; see `Fidelity`."""
+    taught = action_map.execute(family.mode(teacher_params).numpy())
+    chosen = action_map.execute(family.mode(student_params).numpy())
+    if action_map.kind == "index":
+        return float((taught == chosen).reshape(len(taught), -1).all(axis=1).mean())
+    difference = np.abs(taught.astype(np.float64) - chosen) / _action_range(action_map, taught)
+    return float(1.0 - difference.mean())
+
+
+def as_taught(teacher: Teacher, provenance: Any) -> Teacher:
+    """Return a teacher as a student knew it: calibrated as the student's `provenance` says, where it is the same.
+
+    A τ found in other states would be another teacher's distribution, and a KL to it another number.
+    """
+    noted = provenance.get("teacher") if isinstance(provenance, dict) else None
+    if not isinstance(noted, dict) or not hasattr(teacher, "with_calibration"):
+        return teacher
+    members = getattr(teacher, "teachers", None)
+    records = noted.get("members", []) if members else [noted]
+    pairs = list(zip(members or [teacher], records, strict=False))
+    if len(pairs) != len(members or [teacher]) or not all(_is_same(one, record) for one, record in pairs):
+        return teacher
+    found = [record.get("temperature") for _, record in pairs]
+    if all(value is None for value in found):
+        # Of a version that did not note it.
+        return teacher
+    return cast(Teacher, teacher.with_calibration(found if members else found[0]))
+
+
+def _is_same(teacher: Teacher, record: Any) -> bool:
+    """Say whether a record is of this teacher, as far as both tell: a live model has no file."""
+    if not isinstance(record, dict):
+        return False
+    files = (teacher.provenance.get("sha256"), record.get("sha256"))
+    return teacher.provenance.get("algorithm") == record.get("algorithm") and (None in files or files[0] == files[1])
+
+
+def _action_range(action_map: ActionMap, taught: np.ndarray) -> Any:
+    if action_map.low is not None and action_map.high is not None:
+        span = action_map.high.astype(np.float64) - action_map.low
+        if np.isfinite(span).all():
+            return span
+    # Without bounds, the range that the teacher uses.
+    return np.maximum(np.ptp(taught, axis=0), 1e-8)

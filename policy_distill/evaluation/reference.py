@@ -1,0 +1,149 @@
+"""Who plays in a comparison, and the part of it that needs no student: teacher and random policy.
+
+In: a teacher, an environment and a plan. Out: evaluations, and the scale of the proof.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from policy_distill.collection.actors import RandomPolicy
+from policy_distill.collection.sampling import has_distribution, sampled
+from policy_distill.environments.fit import check_fit
+from policy_distill.environments.limit import say_cut
+from policy_distill.environments.open import Environments, is_recipe
+from policy_distill.environments.restarts import Restarts
+from policy_distill.environments.watch import step_limit
+from policy_distill.evaluation.episodes import Evaluation, OnStep, run_episodes
+from policy_distill.evaluation.evaluate import open_for
+from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.scale import Scale
+from policy_distill.interfaces import Policy
+from policy_distill.seeds import scale_start
+from policy_distill.student.masks import takes_masks
+from policy_distill.system.background import Background, has_idle_core
+
+REFERENCES = ("teacher", "random")
+"""Who plays beside the student."""
+
+SAMPLED = "teacher_sampled"
+"""The teacher by sampling."""
+
+Found = tuple[Scale, list[Evaluation], list[Evaluation], Evaluation | None]
+"""The scale, what teacher and random policy scored up to each look, and the teacher by sampling."""
+
+
+class Player:
+    """Runs episodes of teacher, random policy and student in the same environments, opened when they are needed."""
+
+    def __init__(self, teacher: Policy, env: Any, plan: ProofPlan, restarts: Restarts | None) -> None:
+        self._policies: dict[str, Any] = {"teacher": teacher}
+        self._env = env
+        self._plan = plan
+        self._restarts = restarts
+        self._envs: Environments | None = None
+        self.n_done = 0
+        """Episodes played so far, here or where somebody else played them."""
+        self.on_episode: OnStep | None = None
+        """Called with the episodes done so far, of all policies."""
+
+    def add(self, who: str, policy: Policy) -> None:
+        """Let another policy play."""
+        self._policies[who] = policy
+
+    def play(self, who: str, seed: int, n_episodes: int) -> Evaluation:
+        """Return what `who` scores in episodes from `seed` on; the random policy draws anew from that seed."""
+        envs = self._opened()
+        policy = self._random(envs, seed) if who == "random" else self._acting(who, seed)
+        check_fit(self._policies.get(who, policy), envs)
+        before, say = self.n_done, self.on_episode
+        found = run_episodes(
+            policy,
+            envs,
+            n_episodes,
+            seed,
+            True,
+            None if say is None else lambda done: say(before + done),
+            max_episode_steps=self._plan.max_episode_steps,
+        )
+        self.n_done += n_episodes
+        return found
+
+    def play_sampled(self, n_by_mode: int) -> Evaluation | None:
+        """Return what the teacher scores by sampling in the first episodes of those that it acted in by its mode.
+
+        None where the plan does not ask for it, or the teacher has no distribution.
+        """
+        plan, n_episodes = self._plan, min(self._plan.n_sampled, n_by_mode)
+        if n_episodes == 0 or plan.stochastic or not has_distribution(self._policies["teacher"]):
+            return None
+        self._policies[SAMPLED] = self._policies["teacher"]
+        return self.play(SAMPLED, plan.seed, n_episodes)
+
+    def close(self) -> None:
+        """Close the environments."""
+        if self._envs is not None:
+            self._envs.close()
+            self._envs = None
+
+    def _opened(self) -> Environments:
+        if self._envs is None:
+            n_envs = min(self._plan.n_envs, self._plan.n_episodes)
+            self._envs = open_for(self._policies["teacher"], self._env, n_envs, self._restarts)
+        return self._envs
+
+    def _acting(self, who: str, seed: int) -> Any:
+        """Return a policy that acts as the plan says; by sampling, it draws anew from that seed."""
+        policy = self._policies[who]
+        return sampled(policy, seed) if who == SAMPLED or self._plan.stochastic else policy
+
+    def _random(self, envs: Environments, seed: int) -> RandomPolicy:
+        masked = takes_masks(self._policies["teacher"])
+        rewindable = self._restarts is not None and self._restarts.allowed > 0
+        return RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=masked, rewindable=rewindable)
+
+
+class Reference:
+    """Teacher and random policy on the episodes of a proof, run beside whatever else happens where a core is idle.
+
+    It scales the proof, and runs as many of its episodes as certify a student that equals its teacher.
+    """
+
+    def __init__(
+        self, teacher: Policy, env: Any, plan: ProofPlan, *, env_timeout: float = 0.0, restarts: Restarts | None = None
+    ) -> None:
+        """Start at once; `env_timeout` is the seconds that a step may take (0: any)."""
+        self._plan = plan
+        self._player = Player(teacher, env, plan, restarts.beside() if restarts else None)
+        self._env_timeout = env_timeout
+        # Where one environment was asked for, there may be no second beside it.
+        self._background = Background(self._run, forked=has_idle_core() and is_recipe(env) and plan.n_envs > 1)
+
+    def result(self, on_episode: OnStep | None = None) -> Found:
+        """Return what was found; errors as of `evaluate`."""
+        found = self._background.result(on_episode)
+        _, teacher, random, _ = found
+        for one in (*teacher, *random):
+            # What another process says is heard by nobody.
+            say_cut(one.env_id, one.n_cut, one.lengths)
+        return found
+
+    def close(self) -> None:
+        """Stop, whether there is a result or not."""
+        self._background.close()
+
+    def _run(self, on_episode: OnStep) -> Found:
+        plan = self._plan
+        # A forked process has none of the threads that watch in this one.
+        with step_limit(self._env_timeout), closing(self._player) as player:
+            player.on_episode = on_episode
+            start = scale_start(plan.seed) if plan.scale_seed is None else plan.scale_seed
+            teacher_scale, random_scale = (player.play(who, start, plan.n_scale).returns for who in REFERENCES)
+            scale = Scale(teacher_scale, random_scale, plan.worst_loss)
+            wanted = plan.first_look_that_may_certify(scale)
+            teacher, random = (
+                [player.play(who, plan.seed + done, look - done) for done, look in plan.steps() if look <= wanted]
+                for who in REFERENCES
+            )
+            return scale, teacher, random, player.play_sampled(sum(part.n_episodes for part in teacher))

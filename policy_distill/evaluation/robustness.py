@@ -1,0 +1,62 @@
+"""How well teacher and student bear what they were not trained for: each condition on the same episode seeds.
+
+In: two policies, an environment and conditions as of `environments/perturbations`. Out: a `Comparison` for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from policy_distill.environments.open import without_normalization
+from policy_distill.environments.perturbations.conditions import Condition, parse_conditions
+from policy_distill.evaluation.observation_units import measure_units
+from policy_distill.evaluation.paired import Comparison, compare_policies
+from policy_distill.evaluation.plan import N_ENVS, ProofPlan
+from policy_distill.evaluation.verdict import MARGIN
+from policy_distill.interfaces import Policy
+from policy_distill.system.blame import blamed
+
+UNPERTURBED = Condition("none", (), ())
+
+
+def compare_under(
+    teacher: Policy,
+    student: Policy,
+    env: Any,
+    perturb: str,
+    n_episodes: int,
+    seed: int,
+    *,
+    margin: float = MARGIN,
+    worst_loss: float | None = None,
+    stochastic: bool = False,
+    n_sampled: int = 0,
+    on_condition: Callable[[str], None] | None = None,
+    max_episode_steps: int | None = None,
+    n_envs: int = N_ENVS,
+) -> dict[str, Comparison]:
+    """Compare without and under each condition, on the same episode seeds; see `compare`."""
+    env = without_normalization(env)
+    conditions = [UNPERTURBED, *parse_conditions(perturb)]
+    wrappers = list(getattr(teacher, "env_wrappers", ()))
+    for condition in conditions:
+        condition.check_arguments(env)
+    noisy = any(name == "obs-noise" for condition in conditions for name, _ in condition.wrappers)
+    scale = measure_units(teacher, UNPERTURBED.maker(env), wrappers) if noisy else None
+    # Each is made once first, so that the last condition's mistake does not cost the time of those before it.
+    for condition in conditions:
+        with blamed(f"the environment cannot be made under {condition.name}", "mend it, or leave the condition out"):
+            condition.maker(env, wrappers, scale)().close()
+    found = {}
+    for condition in conditions:
+        if on_condition:
+            on_condition(condition.name)
+        make = condition.maker(env, wrappers, scale)
+        # The teacher by sampling is measured once, in the environment as it is.
+        by_sampling = n_sampled if condition is UNPERTURBED else 0
+        options: dict[str, Any] = {"stochastic": stochastic, "n_sampled": by_sampling}
+        options |= {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
+        plan = ProofPlan(n_episodes, seed, margin=margin, n_envs=n_envs, **options)
+        found[condition.name] = compare_policies(teacher, student, make, plan)
+    return found

@@ -1,0 +1,59 @@
+"""Several independent categoricals: parameters are their logits side by side, `[B, Σ nvec]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from policy_distill.families.categorical import Categorical
+
+
+@dataclass(frozen=True)
+class MultiCategorical:
+    """One categorical for each head; a softmax over all heads at once would be another distribution."""
+
+    nvec: tuple[int, ...]
+    """Actions of each head."""
+
+    name = "multi_categorical"
+
+    @property
+    def n_params(self) -> int:
+        """One logit for each action of each head."""
+        return sum(self.nvec)
+
+    def log_prob(self, params: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        """Return `[B]` log-probabilities of `actions` `[B, heads]`."""
+        parts = zip(self._heads(), self._split(params), actions.unbind(dim=-1), strict=True)
+        return torch.stack([head.log_prob(logits, chosen) for head, logits, chosen in parts]).sum(dim=0)
+
+    def entropy(self, params: torch.Tensor) -> torch.Tensor:
+        """Return `[B]` entropies in nats."""
+        parts = zip(self._heads(), self._split(params), strict=True)
+        return torch.stack([head.entropy(logits) for head, logits in parts]).sum(dim=0)
+
+    def mode(self, params: torch.Tensor) -> torch.Tensor:
+        """Return the most likely action of each head, `[B, heads]`."""
+        return torch.stack([logits.argmax(dim=-1) for logits in self._split(params)], dim=-1)
+
+    def sample(self, params: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Draw actions `[B, heads]`."""
+        parts = zip(self._heads(), self._split(params), strict=True)
+        return torch.stack([head.sample(logits, generator) for head, logits in parts], dim=-1)
+
+    def kl(self, p_params: torch.Tensor, q_params: torch.Tensor) -> torch.Tensor:
+        """Return the heads' KL(p ‖ q), summed, `[B]`."""
+        parts = zip(self._heads(), self._split(p_params), self._split(q_params), strict=True)
+        return torch.stack([head.kl(p, q) for head, p, q in parts]).sum(dim=0)
+
+    def config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild this family."""
+        return {"nvec": list(self.nvec)}
+
+    def _heads(self) -> list[Categorical]:
+        return [Categorical(n) for n in self.nvec]
+
+    def _split(self, params: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return params.split(list(self.nvec), dim=-1)

@@ -1,0 +1,57 @@
+"""The squashed Gaussian of SAC, TQC and CrossQ: tanh of a diagonal Gaussian whose `[mean, log σ]` parametrise it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import softplus
+
+from policy_distill.families import _gaussian
+
+INSIDE = 1.0 - 1e-6
+"""Actions are held within this of the bounds before atanh."""
+
+
+@dataclass(frozen=True)
+class SquashedGaussian:
+    """tanh of a Gaussian over `dim` independent dimensions; actions lie in (-1, 1)."""
+
+    dim: int
+    """Action dimensions `A`."""
+
+    name = "squashed_gaussian"
+
+    @property
+    def n_params(self) -> int:
+        """A mean and a log σ of the base Gaussian for each dimension."""
+        return 2 * self.dim
+
+    def log_prob(self, params: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        """Return `[B]` log-densities of squashed `actions` `[B, A]`."""
+        base = torch.atanh(actions.clamp(-INSIDE, INSIDE))
+        # log(1 - tanh(x)^2), in a form that does not cancel for large x.
+        log_slope = 2.0 * (math.log(2.0) - base - softplus(-2.0 * base))
+        return _gaussian.log_prob(params, base) - log_slope.sum(dim=-1)
+
+    def entropy(self, params: torch.Tensor) -> torch.Tensor:
+        """Return `[B]` entropies of the *base* Gaussian in nats; that of the squashed one has no closed form."""
+        return _gaussian.entropy(params)
+
+    def mode(self, params: torch.Tensor) -> torch.Tensor:
+        """Return tanh of the mean, `[B, A]`: SB3's deterministic action."""
+        return torch.tanh(params[..., : self.dim])
+
+    def sample(self, params: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Draw squashed actions `[B, A]`."""
+        return torch.tanh(_gaussian.sample(params, generator))
+
+    def kl(self, p_params: torch.Tensor, q_params: torch.Tensor) -> torch.Tensor:
+        """Return KL(p ‖ q), `[B]`: that of the base Gaussians, exactly, since tanh is a bijection."""
+        return _gaussian.kl(p_params, q_params)
+
+    def config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild this family."""
+        return {"dim": self.dim}

@@ -1,0 +1,1 @@
+"""A distillation from end to end, its folder and its checkpoints."""

@@ -1,0 +1,194 @@
+"""Checkpoints: a session at the end of an iteration, in one file that holds nothing executable.
+
+In: a `Session`. Out: a file, and a session that goes on from it as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from policy_distill.config import FREE
+from policy_distill.errors import RequestError, one_line
+from policy_distill.run.checkpoint_files import newest_first, remove_unfinished, set_aside, write_checkpoint
+from policy_distill.run.provenance import fingerprint
+from policy_distill.run.selection import Selection
+from policy_distill.run.session import Session
+from policy_distill.run.state import restore, state_of
+from policy_distill.student.file import read_sealed
+from policy_distill.system.interrupts import Interrupts
+from policy_distill.tracking.attempts import note_again, noted
+
+LOG = logging.getLogger("policy_distill")
+LIES = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, AssertionError)
+"""What a file whose checksum is right and whose contents are not may lead to."""
+MAX_NAMED = 3
+"""Fields that a refusal names at most."""
+
+
+class OtherRun(RequestError):
+    """A checkpoint of a run with other settings."""
+
+
+class Keeper:
+    """Writes a run's checkpoints when they are due: every so many steps or minutes, at the end, and before a stop."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        session: Session,
+        selection: Selection,
+        identity: dict[str, Any],
+        *,
+        interrupts: Interrupts,
+        resume: bool = False,
+    ) -> None:
+        """Write to `folder` (None writes nothing); with `resume`, bring the session to the newest in it first.
+
+        `interrupts` end that too, and are told whether there is a checkpoint.
+        """
+        if folder is not None and resume:
+            where = "while its episodes were brought back"
+            resume_newest(folder, session, selection, identity, lambda: interrupts.stop_if_requested(where))
+        self.folder, self.session, self.selection, self.identity = folder, session, selection, identity
+        self.interrupts = interrupts
+        interrupts.saved = folder is not None and session.env_steps > 0
+        self._steps, self._time = session.env_steps, time.monotonic()
+        self._said = False
+        """True once it was said what a resumed run would begin anew."""
+
+    def due(self, *, stopping: bool) -> bool:
+        """Say whether one is to be written now; `stopping` where the run is about to stop."""
+        config, session = self.session.config, self.session
+        by_steps = 0 < config.checkpoint_every <= session.env_steps - self._steps
+        by_time = 0.0 < 60.0 * config.checkpoint_minutes <= time.monotonic() - self._time
+        return self.folder is not None and (by_steps or by_time or session.done or stopping)
+
+    def save(self) -> None:
+        """Write one."""
+        assert self.folder is not None
+        begins_anew = save_checkpoint(self.folder, self.session, self.selection, self.identity)
+        if begins_anew and not self._said:
+            LOG.warning("in a run that is resumed from this checkpoint %s, and from there on it differs", begins_anew)
+            self._said = True
+        self.interrupts.saved, self._steps, self._time = True, self.session.env_steps, time.monotonic()
+
+
+def save_checkpoint(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> str:
+    """Write the session into a folder; `identity` is what a resumed run must share with this one.
+
+    Returns:
+        In words, what a resumed run would have to begin anew; empty where it would be the same run.
+    """
+    tensors, record = state_of(session, selection)
+    record |= {"identity": _whole(identity, session), "tracker": noted(folder.parent)}
+    write_checkpoint(folder, session.env_steps, session.config.keep_checkpoints, tensors, {"checkpoint": record})
+    return str(record["begins_anew"])
+
+
+def resume_newest(
+    folder: Path,
+    session: Session,
+    selection: Selection,
+    identity: dict[str, Any],
+    on_step: Callable[[], None] | None = None,
+) -> None:
+    """Bring a fresh session to the newest checkpoint that is whole, and its environments with it.
+
+    `on_step` is called before each step that these take.
+
+    Raises:
+        RequestError: where no file is whole, or a whole one was made with other settings.
+    """
+    remove_unfinished(folder)
+    paths, broken = newest_first(folder), None
+    if not paths:
+        LOG.warning("the run was stopped before its first checkpoint: it starts anew")
+        return
+    for path in paths:
+        try:
+            observations = load_checkpoint(path, session, selection, identity)
+        except OtherRun:
+            raise
+        except RequestError as error:
+            LOG.warning("%s; going back to the checkpoint before", error)
+            set_aside(path)
+            broken = broken or error
+            continue
+        _say_restarts(session, session.collector.go_on(observations, on_step))
+        return
+    raise RequestError(f"expected a checkpoint that is whole in {folder}: {broken}; start anew with --overwrite")
+
+
+def load_checkpoint(path: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> Any:
+    """Bring a fresh session to where the checkpoint was written, and return the observations that it saw then.
+
+    Raises:
+        RequestError: where the file is broken, or was made with other settings; those that differ are named.
+    """
+    tensors, metadata = read_sealed(path)
+    record = metadata.get("checkpoint")
+    if record is None:
+        raise RequestError(f"expected a checkpoint, found a student file at {path}")
+    try:
+        _check_identity(record["identity"], _whole(identity, session))
+        observations = restore(session, selection, tensors, record)
+        note_again(path.parent.parent, {str(name): str(value) for name, value in record["tracker"].items()})
+        return observations
+    except OtherRun:
+        raise
+    except LIES as error:
+        reason = one_line(f"{type(error).__name__}: {error}"[:200])
+        raise RequestError(f"{path} is not a checkpoint that this version can go on from ({reason})") from None
+
+
+def _say_restarts(session: Session, failed: dict[int, str]) -> None:
+    if failed:
+        reasons = sorted(set(failed.values()))
+        LOG.warning(
+            "%s: %d of %d environments could not be brought back to where they were, and start a new episode (%s); "
+            "from here on the run differs from one that was not interrupted",
+            session.envs.env_id,
+            len(failed),
+            session.envs.n_envs,
+            "; ".join(reasons[:MAX_NAMED]),
+        )
+
+
+def _whole(identity: dict[str, Any], session: Session) -> dict[str, Any]:
+    """Return an identity with all that tells the teacher from another, as JSON gives it back."""
+    found: dict[str, Any] = json.loads(json.dumps({**identity, "made_with": fingerprint(session.teacher)}))
+    return found
+
+
+def _check_identity(saved: dict[str, Any], now: dict[str, Any]) -> None:
+    # One that was written before environments were recorded whole has their id alone.
+    one, other = _fields(saved), _fields(now if "env" in saved else {**now, "env": None})
+    differing = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    if differing:
+        named = "; ".join(f"{name}={one.get(name)!r}, found {other.get(name)!r}" for name in differing[:MAX_NAMED])
+        raise OtherRun(
+            f"the checkpoint was made with {named}; resume with the same settings, or start anew with --overwrite"
+        )
+
+
+def _fields(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be equal, by name: settings by their own, all else by where it stands."""
+    fields: dict[str, Any] = {}
+    for name, value in identity.items():
+        if name == "config":
+            fields |= {key: setting for key, setting in value.items() if key not in FREE}
+        elif name == "request":
+            # Where the teacher's file lies; the file itself is told by its digest.
+            continue
+        elif isinstance(value, dict):
+            # By which module an environment is found, it is the same one.
+            value = {key: part for key, part in value.items() if (name, key) != ("env", "module")}
+            fields |= {f"{name}.{key}": part for key, part in value.items()}
+        else:
+            fields[name] = value
+    return fields

@@ -1,0 +1,85 @@
+"""The proof at the end of a run: teacher, student and a random policy on episodes that training never saw.
+
+In: a session. Out: a `Comparison`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, closing, nullcontext
+from typing import Any
+
+from policy_distill.config import DistillConfig
+from policy_distill.environments.open import without_normalization
+from policy_distill.evaluation.paired import Comparison, compare_policies
+from policy_distill.evaluation.plan import BATCH, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.reference import Reference
+from policy_distill.evaluation.scale import N_EPISODES
+from policy_distill.evaluation.spent import choose_seed, spent_by_teacher
+from policy_distill.run.session import Session
+from policy_distill.seeds import PROOF, fresh_start, selection_start
+from policy_distill.system.interrupts import Interrupts
+from policy_distill.system.progress import Progress
+
+
+def start_reference(session: Session, env: Any) -> AbstractContextManager[Reference | None]:
+    """Start the part of the proof that needs no student: it runs beside the training where a core is idle."""
+    config = session.config
+    if config.eval_episodes == 0:
+        return nullcontext()
+    if config.eval_seed != PROOF:
+        # Taken as it is; what it meets is said once.
+        choose_seed(config.eval_seed, config.eval_episodes, session.teacher)
+    limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": session.restarts}
+    return closing(Reference(session.teacher, without_normalization(env), proof_plan(session), **limits))
+
+
+def proof_plan(session: Session) -> ProofPlan:
+    """Return which episodes prove a run's student; those that chose it scale the proof, and prove nothing."""
+    config = session.config
+    start = config.eval_seed
+    if start == PROOF:
+        # A seed of the user's own is taken as it is.
+        start = fresh_start(start, config.eval_episodes, spent_by_teacher(session.teacher))
+    return ProofPlan(
+        config.eval_episodes,
+        start,
+        batch=BATCH if config.eval_episodes > BATCH else None,
+        scale_seed=selection_start(config.seed),
+        n_scale=max(min(N_EPISODES, config.eval_episodes), config.select_episodes, 2),
+        worst_loss=config.worst_loss or None,
+        n_sampled=N_SAMPLED if config.sampled_teacher else 0,
+        n_envs=config.n_eval_envs,
+        max_episode_steps=config.max_episode_steps,
+    )
+
+
+def spent_seeds(config: DistillConfig, comparison: Comparison) -> list[list[int]]:
+    """Return the seeds from and up to which a student has been chosen and proven, for its record."""
+    chosen, start = selection_start(config.seed), comparison.student.seed
+    n_chosen = max(len(comparison.scale.teacher), config.select_episodes)
+    return [[start, start + comparison.student.n_episodes], [chosen, chosen + n_chosen]]
+
+
+def prove(
+    session: Session, env: Any, reference: Reference | None, bar: Progress, interrupts: Interrupts
+) -> Comparison | None:
+    """Compare teacher, student and a random policy on paired episode seeds."""
+    config = session.config
+    if config.eval_episodes == 0:
+        return None
+
+    def on_episode(n_done: int) -> None:
+        advance(n_done)
+        interrupts.stop_if_requested(f"after {n_done} episodes of the proof")
+
+    plan = proof_plan(session)
+    with session.timed("evaluate"), bar.phase("proof", plan.n_played) as advance:
+        return compare_policies(
+            session.teacher,
+            session.student(),
+            without_normalization(env),
+            plan,
+            on_episode=on_episode,
+            reference=reference,
+            restarts=session.restarts,
+        )

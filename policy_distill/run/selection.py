@@ -1,0 +1,86 @@
+"""Keeps the best student of a run, judged on episodes that neither training nor the proof ever sees.
+
+In: a session from time to time. Out: the weights to end with. A later student is kept unless an earlier one was better
+by more than its paired standard error: picking the highest of several noisy scores would pick luck, and the proof, on
+seeds of its own, would then find less.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.environments.open import open_environments
+from policy_distill.evaluation.episodes import run_episodes
+from policy_distill.run.session import Session
+from policy_distill.seeds import selection_start
+
+N_CANDIDATES = 5
+"""Students judged in a run, evenly spaced; the last of them at its end."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A student at one moment of a run."""
+
+    env_steps: int
+    """When."""
+    weights: dict[str, torch.Tensor]
+    """Its parameters."""
+    returns: np.ndarray
+    """`[n]`, on the selection's episodes, the same for all candidates."""
+
+
+class Selection:
+    """Judges students as they come and remembers the best."""
+
+    def __init__(self, session: Session, env: Any) -> None:
+        self.session = session
+        self.env = env
+        self.best: Candidate | None = None
+        self.owed: dict[str, float] | None = None
+        """What the iteration measured whose student is still to be judged; None between iterations."""
+
+    def due(self, steps_before: int) -> bool:
+        """Say whether a candidate is to be judged after the iteration that began at `steps_before`."""
+        config = self.session.config
+        if config.select_episodes == 0 or config.eval_episodes == 0:
+            return False
+        before, after = (N_CANDIDATES * n // config.timesteps for n in (steps_before, self.session.env_steps))
+        return after > before
+
+    def judge(self) -> float:
+        """Evaluate the student as it is now, keep it unless an earlier one was better, and return its mean return."""
+        session, config = self.session, self.session.config
+        student, n_episodes = session.student(), config.select_episodes
+        n_envs, wrappers = min(n_episodes, config.n_eval_envs), session.teacher.env_wrappers
+        with (
+            session.timed("evaluate"),
+            closing(open_environments(self.env, n_envs, wrappers, session.restarts)) as envs,
+        ):
+            limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
+            returns = run_episodes(student, envs, n_episodes, selection_start(config.seed), True, **limit).returns
+        if self.best is None or not _clearly_better(self.best.returns, returns):
+            self.best = Candidate(session.env_steps, session.weights(), returns)
+        if not envs.owned:
+            # The caller's own environments were borrowed, and stand in the middle of nowhere.
+            session.collector.begin()
+        return float(returns.mean())
+
+    def finish(self) -> np.ndarray | None:
+        """Give the session the weights of the best student, and return the returns that chose it."""
+        if self.best is None:
+            return None
+        self.session.set_weights(self.best.weights)
+        return self.best.returns
+
+
+def _clearly_better(one: np.ndarray, other: np.ndarray) -> bool:
+    """Say whether paired returns `one` exceed `other` by more than the standard error of their mean difference."""
+    difference = one - other
+    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
+    return bool(difference.mean() > error)

@@ -1,0 +1,64 @@
+"""Whether a run can be: its settings, its environments, and what it will take, before its first step.
+
+In: what the caller of `distill` asks for. Out: the same, known to fit together.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from typing import Any
+
+from policy_distill.config import DistillConfig
+from policy_distill.environments.choice import for_policy, say_where_other
+from policy_distill.environments.fit import check_fit
+from policy_distill.environments.frame_stack import frames_of
+from policy_distill.environments.listed import EnvironmentList
+from policy_distill.environments.open import Environments, is_recipe, open_environments, without_normalization
+from policy_distill.interfaces import Loss, Teacher
+from policy_distill.losses.table import choose_loss
+from policy_distill.networks.table import make_network
+from policy_distill.run.session import Session
+from policy_distill.system.device import check_device
+from policy_distill.training.memory import Footprint, check_memory
+from policy_distill.training.policy import size_of
+
+LOG = logging.getLogger("policy_distill")
+
+
+def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teacher, DistillConfig, Loss]:
+    """Return teacher, settings and their loss once it is known that device, network and loss fit."""
+    check_device(config.device)
+    make_network(student, config.activation)
+    return teacher, config, choose_loss(config.loss, teacher.family)
+
+
+def open_fitting(
+    teacher: Teacher, env: Any, config: DistillConfig, scope: ExitStack, env_kwargs: Mapping[str, Any] | None = None
+) -> tuple[Environments, Any]:
+    """Return the environments of a run, open within `scope`, and what those that judge them are made from.
+
+    Where one is asked for everywhere and a second cannot be made beside it, the one is what they borrow.
+    """
+    env = without_normalization(for_policy(env, teacher, env_kwargs))
+    envs = scope.enter_context(closing(open_environments(env, config.n_envs, teacher.env_wrappers)))
+    check_fit(teacher, envs)
+    say_where_other(teacher, envs)
+    if isinstance(envs, EnvironmentList) and is_recipe(env) and config.n_envs == config.n_eval_envs == 1:
+        try:
+            open_environments(env, 1, teacher.env_wrappers).close()
+        except Exception as error:
+            LOG.info("only one environment can be made (%s): selection and proof borrow it", error)
+            return envs, envs.lend()
+    return envs, env
+
+
+def sizes_of(session: Session) -> tuple[int, Footprint]:
+    """Return the parameters of the student's network, and what the buffer takes, once it is known that both fit."""
+    config, envs, teacher = session.config, session.envs, session.teacher
+    n_params = size_of(teacher, session.network, config.activation, session.observed_space())
+    n_labels = teacher.family.n_params
+    return n_params, check_memory(
+        config, envs.n_envs, envs.observation_space, n_labels, frames_of(envs), session.images
+    )

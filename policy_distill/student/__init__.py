@@ -1,0 +1,1 @@
+"""What a student is: spaces, features, layers, its file, and acting with NumPy alone."""

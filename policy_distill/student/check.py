@@ -1,0 +1,185 @@
+"""Checks that a student's record and arrays make a policy, before anything is built from them. NumPy alone.
+
+In: what a file holds; its checksum says that it is whole, not that it is honest. Out: nothing, or an error. Whatever
+costs memory or time when acting is bounded by what the file itself has.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policy_distill.errors import RunFault, one_line
+from policy_distill.student.action_check import (
+    Shape,
+    check_actions,
+    check_space,
+    n_outputs_of,
+    require,
+    size_of,
+    whole_numbers,
+)
+from policy_distill.student.layers import OPS, count_macs
+from policy_distill.student.pixels import check_images, images_of
+from policy_distill.student.spaces import example_of
+
+MAX_PATCHES = 2**28
+"""Numbers in the patches that a convolution takes out of one image."""
+SIZES = ("n_params", "n_bytes", "macs")
+STD = (None, "vector", "head")
+"""Where a Gaussian student's log σ comes from."""
+
+Tensors = Mapping[str, np.ndarray]
+
+
+def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
+    """Check a student's record.
+
+    Raises:
+        ValueError: saying what does not fit.
+        KeyError, TypeError, IndexError, AttributeError: for a record that lacks something or holds another type.
+    """
+    _check_weights(tensors)
+    check_space(record["observation_space"], nested=True)
+    check_space(record["action_space"], nested=False)
+    check_actions(record["action_post_processing"], record["action_space"], record["distribution"])
+    architecture = record["architecture"]
+    n_outputs = n_outputs_of(record["distribution"])
+    require(architecture["activation"] in OPS and architecture["log_std"] in STD, "an unknown activation or log σ")
+    if architecture["log_std"] == "vector":
+        require(record["distribution"]["family"].endswith("gaussian"), "a log σ of what is no Gaussian")
+        n_outputs //= 2
+        require(tensors["log_std"].shape == (n_outputs,), "log σ has another shape than the actions")
+    shape = whole_numbers(architecture["input_shape"])
+    check_images(record)
+    features = _feature_shape(record["observation_space"], images_of(record))
+    require(shape == features, "the network takes other features than are observed")
+    for layer in architecture["layers"]:
+        require(layer["op"] in OPS, f"a layer of the unknown kind {str(layer['op'])[:40]!r}")
+        require(("weight" in layer) == (layer["op"] in ("linear", "conv2d")), "a layer with weights that it has not")
+        shape = SHAPES[layer["op"]](layer, tensors, shape)
+    require(shape == (n_outputs,), f"the network has outputs {shape}, its distribution needs {n_outputs}")
+    _check_specification(architecture["spec"], sum(array.size for array in tensors.values()))
+    sizes = [sum(array.size for array in tensors.values()), sum(array.nbytes for array in tensors.values())]
+    sizes.append(count_macs(architecture["layers"], tensors))
+    require([architecture[key] for key in SIZES] == sizes, f"{', '.join(SIZES)} that are not its own")
+    _check_words(record)
+
+
+def check_writable(student: Any) -> None:
+    """Check that a student's file could be loaded again.
+
+    Raises:
+        RunFault: saying what no student file can hold.
+    """
+    try:
+        check_student(student.metadata, student.tensors)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise RunFault(f"no file can hold a student for this teacher: {one_line(str(error))}") from error
+
+
+def check_read_back(
+    path: Path, load: Callable[[Path, str], Any], act: Callable[[Any], Any], space: dict[str, Any]
+) -> None:
+    """Load a student file that was just written and act once, as whoever deploys it will.
+
+    Args:
+        path: the file.
+        load: `load_student`.
+        act: what the student does that was written.
+        space: its observation space, as described.
+
+    Raises:
+        RunFault: where it does not load, or acts otherwise.
+    """
+    obs = example_of(space)
+    expected = act(obs)
+    try:
+        found = load(path, "numpy").act(obs)
+    except ValueError as error:
+        words = one_line(str(error).replace(str(path), "it"))
+        raise RunFault(f"expected a student file that loads, but {words}; nothing was written") from error
+    if not np.array_equal(found, expected):
+        raise RunFault(f"expected a file that acts as the student, found {found} for {expected}; nothing was written")
+
+
+def _check_weights(tensors: Tensors) -> None:
+    """A policy that divides by what is no number acts at random; engines and exporters take float32 for granted."""
+    for name, array in tensors.items():
+        require(array.dtype == np.float32, f"weights {name[:40]!r} of {array.dtype}, expected float32")
+        require(bool(np.isfinite(array).all()), f"weights {name[:40]!r} that are not finite")
+
+
+def _feature_shape(space: Any, images: tuple[str, ...] = ()) -> Shape:
+    """As `observations.Featurizer` makes them."""
+    kind = space["type"]
+    if kind == "Dict":
+        return (sum(math.prod(_feature_shape(sub)) for sub in space["spaces"].values()),)
+    if "" in images:
+        first, *rest = space["shape"]
+        return (first, *rest) if first == min(space["shape"]) else (rest[1], first, rest[0])
+    if kind == "Discrete":
+        return (space["n"],)
+    return (int(np.sum(space["nvec"])),) if kind == "MultiDiscrete" else (size_of(space),)
+
+
+def _check_specification(spec: Any, n_numbers: int) -> None:
+    """A network is made anew from its specification when it trains on; it must not be larger than what was saved."""
+    require(isinstance(spec, str) and len(spec) <= 200, "a specification that is no short text")
+    widths = [int(width) for width in re.findall(r"\d{1,9}", spec)]
+    products = [first * second for first, second in pairwise(widths)]
+    require(max([0, *widths, *products]) <= n_numbers, f"the specification {spec[:40]!r} is larger than its weights")
+
+
+def _check_words(record: Mapping[str, Any]) -> None:
+    """What is only said of a student is printed and written to other files, as strict JSON and as UTF-8."""
+    words = {key: value for key, value in record.items() if key != "action_post_processing"}
+    json.dumps(words, allow_nan=False, ensure_ascii=False).encode()
+    require(isinstance(record.get("takes_action_masks", False), bool), "action masks neither taken nor not")
+    require(isinstance(record["retention"], dict | None), "a retention that is no record")
+    provenance = record["provenance"]
+    wrappers = provenance.get("env_wrappers", [])
+    require(isinstance(provenance, dict) and isinstance(wrappers, list), "a provenance of an unknown form")
+    for spec in wrappers:
+        require(isinstance(spec["name"], str) and isinstance(spec["kwargs"], dict), "a wrapper of an unknown form")
+
+
+def _linear(layer: Any, tensors: Tensors, shape: Shape) -> Shape:
+    weight, bias = tensors[layer["weight"]], tensors[layer["bias"]]
+    n_out = weight.shape[0]
+    require(weight.shape == (n_out, *shape) and bias.shape == (n_out,), "a linear layer does not fit what it takes")
+    return (n_out,)
+
+
+def _conv2d(layer: Any, tensors: Tensors, shape: Shape) -> Shape:
+    weight, bias, stride = tensors[layer["weight"]], tensors[layer["bias"]], layer["stride"]
+    require(len(shape) == 3 and weight.ndim == 4 and type(stride) is int and stride >= 1, "a convolution of no image")
+    n_out, n_in, *kernel = weight.shape
+    rows, columns = ((size - width) // stride + 1 for size, width in zip(shape[1:], kernel, strict=True))
+    require(n_in == shape[0] and bias.shape == (n_out,) and min(rows, columns, *kernel) > 0, "a convolution too large")
+    require(rows * columns * math.prod((n_in, *kernel)) <= MAX_PATCHES, "a convolution of too many patches")
+    require(list(layer["output_shape"]) == [n_out, rows, columns], "an image of another shape than its convolution's")
+    return (n_out, rows, columns)
+
+
+def _scale(layer: Any, tensors: Tensors, shape: Shape) -> Shape:
+    require(isinstance(layer["factor"], float) and math.isfinite(layer["factor"]), "a factor that is no number")
+    return shape
+
+
+SHAPES: dict[str, Callable[[Any, Tensors, Shape], Shape]] = {
+    "linear": _linear,
+    "conv2d": _conv2d,
+    "scale": _scale,
+    "tanh": lambda layer, tensors, shape: shape,
+    "relu": lambda layer, tensors, shape: shape,
+    "flatten": lambda layer, tensors, shape: (math.prod(shape),),
+}
+"""What each op of `layers.OPS` makes of a shape; it raises where they do not fit."""

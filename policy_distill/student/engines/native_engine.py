@@ -1,0 +1,124 @@
+"""The native engine: an optional C extension that loads any perceptron's weights, where it was built.
+
+It acts on single observations; batches are NumPy's, which is quicker for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from policy_distill.student.engines.finish import action_scalars, is_squashed, make_finish
+from policy_distill.student.engines.numpy_engine import NumpyEngine, lend
+from policy_distill.student.engines.perceptron import dense_layers
+from policy_distill.student.engines.single import batch_of_one
+from policy_distill.student.features import Normalizer
+from policy_distill.student.plan import Plan
+
+MODULE = "policy_distill.student.engines._native"
+ACTIVATIONS = {"": 0, "tanh": 1, "relu": 2}
+HEADS = {"index": 0, "clip": 1, "unsquash": 2, "raw": 3}
+FLOATS = ("float32", "float64")
+
+
+def is_built() -> bool:
+    """Say whether the extension was built when the package was installed, for this processor and Python."""
+    if find_spec(MODULE) is None:
+        return False
+    try:
+        import_module(MODULE)
+    except ImportError:
+        return False
+    return True
+
+
+class NativeEngine:
+    """Acts through the C extension."""
+
+    name = "native"
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.outputs = NumpyEngine(plan).outputs
+
+    def make_act(self) -> Callable[[Any], Any]:
+        """Return the function from one raw observation to its executed deterministic action."""
+        # A raw head ends in Python, where another thread may come in between; each call then needs its own outputs.
+        return lend(self._make) if _head(self._plan) == "raw" else self._make()
+
+    def _make(self) -> Callable[[Any], Any]:
+        plan, native = self._plan, import_module(MODULE)
+        action_map, squashed = plan.action_map, is_squashed(plan)
+        head = _head(plan)
+        target = np.zeros(action_map.shape, action_map.dtype) if head in ("clip", "unsquash") else None
+        outputs = np.zeros(plan.n_modes, np.float32)
+        act: Callable[[Any], Any] = native.Perceptron(
+            shape=tuple(plan.featurizer.parts[0].shape),
+            statistics=_statistics(plan),
+            layers=_layers(plan, native.LANES),
+            n_modes=plan.n_modes,
+            head=HEADS[head],
+            squash=int(squashed and head != "raw"),
+            low=_bound(action_map.low, plan.n_modes, -np.inf),
+            high=_bound(action_map.high, plan.n_modes, np.inf),
+            target=outputs if target is None else target,
+            actions=tuple(action_scalars(plan)) if head == "index" else None,
+            convert=_converter(plan),
+            finish=make_finish(plan, outputs, squashed=squashed) if head == "raw" else None,
+        ).act
+        return act
+
+
+def _head(plan: Plan) -> str:
+    """Return the key of `HEADS`: what the extension does itself, or raw."""
+    if plan.family == "categorical":
+        return "index"
+    kind, dtype = plan.action_map.kind, plan.action_map.dtype
+    return kind if kind in ("clip", "unsquash") and dtype in FLOATS else "raw"
+
+
+def _statistics(plan: Plan) -> tuple[bytes, bytes, float] | None:
+    normalizer = plan.normalizer
+    if normalizer is None:
+        return None
+    assert isinstance(normalizer, Normalizer)
+    return (
+        normalizer.mean.astype(np.float64).tobytes(),
+        np.asarray(normalizer.scale, np.float64).tobytes(),
+        normalizer.clip,
+    )
+
+
+def _layers(plan: Plan, lanes: int) -> tuple[tuple[int, int, int, bytes, bytes], ...]:
+    """Return the layers as the extension reads them: weights as `[out / lanes, in, lanes]`, padded with zeros."""
+    records = []
+    dense = dense_layers(plan)
+    for layer in dense:
+        # What comes after the last one belongs to the head.
+        activation = ACTIVATIONS[layer.activation] if layer is not dense[-1] else 0
+        n_out, n_in = layer.matrix.shape[0], layer.matrix.shape[1] - 1
+        n_padded = -(-n_out // lanes) * lanes
+        padded = np.zeros((n_padded, n_in + 1), np.float32)
+        padded[:n_out] = layer.matrix
+        weight = padded[:, :-1].reshape(n_padded // lanes, lanes, n_in).transpose(0, 2, 1)
+        records.append((n_in, n_padded, activation, weight.tobytes(), padded[:, -1].tobytes()))
+    return tuple(records)
+
+
+def _bound(bound: np.ndarray | None, n: int, default: float) -> bytes:
+    filled = np.full(n, default) if bound is None else bound
+    return np.ravel(filled).astype(np.float32).tobytes()
+
+
+def _converter(plan: Plan) -> Callable[[Any], np.ndarray]:
+    """Return what makes a contiguous array of floats of observations that are none: lists, whole numbers, views."""
+
+    def convert(obs: Any) -> np.ndarray:
+        array = batch_of_one(plan, obs)[0]
+        return np.ascontiguousarray(array, np.float32 if array.dtype == np.float32 else np.float64)
+
+    return convert

@@ -1,0 +1,71 @@
+"""NumPy: always there. The engine that every other one is compared with.
+
+Perceptrons on vectors, which most students are, take a short way: buffers are made once, biases are the last column of
+the weights, and normalisation is clipping of the raw observation (`perceptron.py`). All else goes layer by layer.
+Buffers are lent from a pool, so threads may share an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from policy_distill.student.engines.perceptron import BatchForward, make_act
+from policy_distill.student.engines.single import batch_of_one
+from policy_distill.student.layers import compile_layers
+from policy_distill.student.plan import Plan
+
+Act = Callable[[Any], Any]
+
+
+class NumpyEngine:
+    """Acts with NumPy alone."""
+
+    name = "numpy"
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._forward = BatchForward(plan) if BatchForward.fits(plan) else _features_first(plan)
+
+    def outputs(self, obs: Any) -> np.ndarray:
+        """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
+        return self._forward(obs)
+
+    def make_act(self) -> Act:
+        """Return the function from one raw observation to its executed deterministic action."""
+        if self._plan.is_perceptron:
+            return lend(lambda: make_act(self._plan))
+        return one_of_a_batch(self._plan, self.outputs)
+
+
+def one_of_a_batch(plan: Plan, outputs: Callable[[Any], np.ndarray]) -> Act:
+    """Return `act` by way of a batch of one."""
+
+    def act(obs: Any) -> Any:
+        return plan.actions(outputs(batch_of_one(plan, obs)))[0]
+
+    return act
+
+
+def _features_first(plan: Plan) -> Callable[[Any], np.ndarray]:
+    layers = compile_layers(plan.layers, plan.tensors)
+    return lambda obs: layers(plan.featurizer(obs))
+
+
+def lend(make: Callable[[], Act]) -> Act:
+    """Return a function that lends one of several copies of `make()` to each call, a new one where all are in use."""
+    idle = [make()]
+    take, give = idle.pop, idle.append
+
+    def act(obs: Any) -> Any:
+        try:
+            free = take()
+        except IndexError:
+            free = make()
+        action = free(obs)
+        give(free)
+        return action
+
+    return act

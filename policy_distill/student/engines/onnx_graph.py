@@ -1,0 +1,173 @@
+"""A student as an ONNX graph: raw observations in; the executed action and the distribution's parameters out.
+
+In: a `Plan`. Out: a checked `ModelProto` with a dynamic batch. It is written node by node, so no torch is needed, and
+normalisation, mode, clipping and unsquashing are inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from policy_distill.student.engines.onnx_builder import Graph, tensor_type
+from policy_distill.student.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
+from policy_distill.student.engines.perceptron import fold, foldable
+from policy_distill.student.features import Part
+from policy_distill.student.pixels import channels_first
+from policy_distill.student.plan import Plan
+
+OPSET = 17
+IR_VERSION = 8
+"""Old enough for the runtimes of the last years, browsers and embedded boards included."""
+
+
+AddLinear = Callable[[Graph, str, Mapping[str, Any], int], str]
+"""Adds a linear or convolutional layer: graph, input, record, place among the layers."""
+
+
+def build_model(
+    plan: Plan,
+    metadata: Mapping[str, str],
+    add_linear: AddLinear | None = None,
+    *,
+    named: bool = True,
+    masked: bool = False,
+    single: bool = False,
+) -> onnx.ModelProto:
+    """Return the model; `metadata` is embedded as its properties.
+
+    Inputs are called `obs`, or as the keys of a Dict (`obs_action` for a key that an output has). Outputs: `action`;
+    `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
+    the action is the network's `outputs`. With `masked` there is an input `action_masks` too, bool of the logits' size.
+    With `single`, inputs whose space has float64 are float32.
+    """
+    graph = Graph()
+    parts = plan.featurizer.parts
+    inputs = [
+        helper.make_tensor_value_info(input_name(part), tensor_type(input_dtype(part, single)), ["batch", *part.shape])
+        for part in parts
+    ]
+    if add_linear is None and plan.is_perceptron and foldable(plan):
+        x = _folded(graph, plan, single)
+    else:
+        x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
+        add_linear = add_linear or _linear(plan)
+        for place, layer in enumerate(plan.layers):
+            x = add_linear(graph, x, layer, place) if "weight" in layer else _simple(graph, x, layer)
+    names = name_outputs(graph, plan, x, named)
+    mode_of = next(iter(names))
+    if masked:
+        mode_of = add_masks(graph, mode_of)
+        # A row for each observation, or one for all.
+        inputs.append(helper.make_tensor_value_info(MASKS, TensorProto.BOOL, ["masks", plan.n_outputs]))
+    add_execution(graph, plan, add_mode(graph, plan, mode_of))
+    action_map = plan.action_map
+    outputs = [
+        helper.make_tensor_value_info("action", tensor_type(action_map.dtype), ["batch", *action_map.shape]),
+        *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in names.items()),
+    ]
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "student", inputs, outputs, list(graph.constants.values())),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="policy-distill",
+    )
+    helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def input_name(part: Part) -> str:
+    """Return the name of the graph's input for a part of the observation: its key, where no output is called so."""
+    return f"obs_{part.key}" if part.key in OUTPUTS else part.key or "obs"
+
+
+def input_dtype(part: Part, single: bool) -> np.dtype[Any]:
+    """Return the type of a part's input."""
+    return np.dtype(np.float32) if single and part.dtype == np.float64 else part.dtype
+
+
+def feed(plan: Plan, obs: Any, *, single: bool = False) -> dict[str, np.ndarray]:
+    """Return a batch of raw observations by the names of the inputs; `single` as of `build_model`."""
+    arrays = {part.key: obs[part.key] for part in plan.featurizer.parts} if isinstance(obs, dict) else {"": obs}
+    return {
+        input_name(part): np.ascontiguousarray(arrays[part.key], dtype=input_dtype(part, single))
+        for part in plan.featurizer.parts
+    }
+
+
+def _folded(graph: Graph, plan: Plan, single: bool) -> str:
+    """Add clipping of the raw observation, and layers that normalise by their weights; see `perceptron.py`."""
+    layers, low, high = fold(plan)
+    part = plan.featurizer.parts[0]
+    x = input_name(part)
+    x = x if input_dtype(part, single) == np.float32 else graph.cast(x, np.float32)
+    x = graph.reshape(x, [-1, part.size]) if len(part.shape) != 1 else x
+    if np.isfinite(low).all():
+        x = graph.add("Min", graph.add("Max", x, graph.constant(low, np.float32)), graph.constant(high, np.float32))
+    for layer in layers:
+        weight, bias = layer.matrix[:, :-1], layer.matrix[:, -1]
+        x = graph.add("Gemm", x, graph.constant(weight, np.float32), graph.constant(bias, np.float32), transB=1)
+        x = _simple(graph, x, {"op": layer.activation}) if layer.activation else x
+    return x
+
+
+def _image(graph: Graph, part: Part) -> str:
+    return (
+        input_name(part) if channels_first(part.shape) else graph.add("Transpose", input_name(part), perm=[0, 3, 1, 2])
+    )
+
+
+def _features(graph: Graph, parts: list[Part]) -> str:
+    features = [_part_features(graph, part) for part in parts]
+    return features[0] if len(features) == 1 else graph.add("Concat", *features, axis=1)
+
+
+def _part_features(graph: Graph, part: Part) -> str:
+    # -1 stands for the batch alone, since the other size is known.
+    x = input_name(part)
+    if part.offsets is not None:
+        return _one_hot(graph, x, part)
+    if part.normalizer is not None:
+        x = graph.cast(x, np.float64)
+        x = graph.add("Sub", x, graph.constant(part.normalizer.mean, np.float64))
+        x = graph.add("Mul", x, graph.constant(part.normalizer.scale, np.float64))
+        if np.isfinite(part.normalizer.clip):
+            x = graph.add("Max", x, graph.constant(-part.normalizer.clip, np.float64))
+            x = graph.add("Min", x, graph.constant(part.normalizer.clip, np.float64))
+    x = graph.cast(x, np.float32)
+    if part.scale is not None:
+        x = graph.add("Mul", x, graph.constant(part.scale, np.float32))
+    return graph.reshape(x, [-1, part.size]) if len(part.shape) != 1 else x
+
+
+def _one_hot(graph: Graph, x: str, part: Part) -> str:
+    # Comparing with each value of each head gives zeros and ones in their places.
+    assert part.offsets is not None
+    index = graph.reshape(graph.cast(x, np.int64), [-1, len(part.one_hot)])
+    values = np.concatenate([np.arange(size) for size in part.one_hot])
+    heads = np.repeat(np.arange(len(part.one_hot)), part.one_hot)
+    starts = np.cumsum([0, *part.one_hot[:-1]]) - part.offsets
+    spread = graph.add("Gather", index, graph.constant(heads, np.int64), axis=1)
+    return graph.cast(graph.add("Equal", spread, graph.constant(values + starts[heads], np.int64)), np.float32)
+
+
+def _linear(plan: Plan) -> AddLinear:
+    def add(graph: Graph, x: str, layer: Mapping[str, Any], place: int) -> str:
+        weight = graph.constant(plan.tensors[layer["weight"]], np.float32, layer["weight"])
+        bias = graph.constant(plan.tensors[layer["bias"]], np.float32, layer["bias"])
+        if layer["op"] == "conv2d":
+            return graph.add("Conv", x, weight, bias, strides=[layer["stride"]] * 2)
+        return graph.add("Gemm", x, weight, bias, transB=1)
+
+    return add
+
+
+def _simple(graph: Graph, x: str, layer: Mapping[str, Any]) -> str:
+    if layer["op"] == "scale":
+        return graph.add("Mul", graph.cast(x, np.float32), graph.constant(layer["factor"], np.float32))
+    return graph.add({"tanh": "Tanh", "relu": "Relu", "flatten": "Flatten"}[layer["op"]], x)

@@ -1,0 +1,146 @@
+"""The executed action as a torch module: raw observations in, without any `torch.distributions`, so that it exports.
+
+In: a `Plan`. Out: an `nn.Module` from the raw tensors of an observation's parts to (executed actions, outputs).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from policy_distill.student.actions import MASKED
+from policy_distill.student.features import Part
+from policy_distill.student.pixels import channels_first
+from policy_distill.student.plan import Plan
+
+
+class PartFeatures(nn.Module):
+    """Features of one leaf of an observation, as `policy_distill.student.features.Part` makes them."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+    offsets: torch.Tensor
+
+    def __init__(self, part: Part) -> None:
+        super().__init__()
+        normalizer = part.normalizer
+        self.normalized = normalizer is not None
+        self.sizes = [int(n) for n in part.one_hot]
+        self.clip = float("inf") if normalizer is None else float(normalizer.clip)
+        self.factor = 1.0 if part.scale is None else float(part.scale)
+        empty = np.zeros(0)
+        self.register_buffer("mean", torch.from_numpy(empty if normalizer is None else normalizer.mean.reshape(-1)))
+        self.register_buffer("scale", torch.from_numpy(empty if normalizer is None else normalizer.scale.reshape(-1)))
+        self.register_buffer(
+            "offsets", torch.from_numpy(np.zeros(0, np.int64) if part.offsets is None else part.offsets)
+        )
+        self.size = part.size
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:
+        """Return float32 `[B, size]`."""
+        flat = obs.reshape(obs.shape[0], -1)
+        if len(self.sizes) > 0:
+            columns = flat.to(torch.int64) + self.offsets
+            zeros = torch.zeros((flat.shape[0], self.size), dtype=torch.float32, device=flat.device)
+            return zeros.scatter(1, columns, 1.0)
+        if self.normalized:
+            # In float64, as Stable-Baselines3 does.
+            return ((flat.to(torch.float64) - self.mean) * self.scale).clamp(-self.clip, self.clip).to(torch.float32)
+        return flat.to(torch.float32) * self.factor
+
+
+class ActingModule(nn.Module):
+    """Raw observations `[B, ...]`, one tensor for each part in order, to executed actions `[B, *shape]` and outputs."""
+
+    low: torch.Tensor
+    high: torch.Tensor
+    start: torch.Tensor
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        featurizer, action_map = plan.featurizer, plan.action_map
+        self.is_image, self.last = featurizer.is_image, False
+        if self.is_image:
+            self.last = not channels_first(featurizer.parts[0].shape)
+        self.parts = nn.ModuleList(PartFeatures(part) for part in featurizer.parts)
+        self.network = nn.Sequential(*(_module(layer, plan) for layer in plan.layers))
+        self.family, self.kind = plan.family, action_map.kind
+        self.n_modes = plan.n_modes
+        self.nvec = [int(n) for n in plan.family_config.get("nvec", [])]
+        self.shape = [int(n) for n in action_map.shape]
+        self.dtype = getattr(torch, action_map.dtype)
+        self.register_buffer("low", _bound(action_map.low))
+        self.register_buffer("high", _bound(action_map.high))
+        self.register_buffer("start", torch.as_tensor(np.asarray(action_map.start, dtype=np.int64)))
+
+    def forward(self, *obs: torch.Tensor, masks: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return executed actions and the network's outputs `[B, n_outputs]`; `masks` bool of these allow actions."""
+        outputs = self.network(self._features(obs))
+        allowed = outputs if masks is None else outputs.masked_fill(~masks, float(MASKED))
+        return self._execute(self._mode(allowed)), outputs
+
+    def _features(self, obs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        if self.is_image:
+            return obs[0].movedim(-1, 1) if self.last else obs[0]
+        return torch.cat([part(one) for part, one in zip(self.parts, obs, strict=True)], dim=1)
+
+    def _mode(self, outputs: torch.Tensor) -> torch.Tensor:
+        if self.family == "categorical":
+            return outputs.argmax(dim=1)
+        if self.family == "multi_categorical":
+            return torch.stack([head.argmax(dim=1) for head in outputs.split(self.nvec, dim=1)], dim=1)
+        if self.family == "bernoulli":
+            return (outputs > 0).to(torch.int64)
+        mean = outputs[:, : self.n_modes]
+        return torch.tanh(mean) if self.family == "squashed_gaussian" else mean
+
+    def _execute(self, mode: torch.Tensor) -> torch.Tensor:
+        if self.kind == "index":
+            return (mode + self.start).to(self.dtype).reshape([-1, *self.shape])
+        shaped = mode.reshape([-1, *self.shape])
+        if self.kind == "clip":
+            shaped = torch.maximum(torch.minimum(shaped, self.high), self.low)
+        elif self.kind == "unsquash":
+            shaped = self.low + 0.5 * (shaped + 1.0) * (self.high - self.low)
+        return shaped.to(self.dtype)
+
+
+def input_tensors(plan: Plan, obs: Any) -> list[torch.Tensor]:
+    """Return the module's inputs for a batch of raw observations."""
+    parts = plan.featurizer.parts
+    arrays = [obs[part.key] for part in parts] if isinstance(obs, dict) else [obs]
+    return [torch.as_tensor(np.ascontiguousarray(array)) for array in arrays]
+
+
+class _Scale(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(torch.float32) * self.factor
+
+
+def _module(layer: Any, plan: Plan) -> nn.Module:
+    op = layer["op"]
+    if op in ("linear", "conv2d"):
+        weight, bias = (torch.from_numpy(np.array(plan.tensors[layer[key]])) for key in ("weight", "bias"))
+        sizes = weight.shape
+        module: nn.Module
+        if op == "linear":
+            module = nn.utils.skip_init(nn.Linear, sizes[1], sizes[0])
+        else:
+            module = nn.utils.skip_init(nn.Conv2d, sizes[1], sizes[0], tuple(sizes[2:]), layer["stride"])
+        module.load_state_dict({"weight": weight, "bias": bias})
+        return module
+    if op == "scale":
+        return _Scale(layer["factor"])
+    simple: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "flatten": nn.Flatten}
+    return simple[op]()
+
+
+def _bound(bound: np.ndarray | None) -> torch.Tensor:
+    return torch.zeros(0) if bound is None else torch.from_numpy(np.array(bound))

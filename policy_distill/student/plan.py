@@ -1,0 +1,87 @@
+"""What a student computes, read once from its file: features, layers, distribution, executed action. NumPy alone.
+
+In: the arrays and the record of a student file. Out: a `Plan`, which engines run and exporters write down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from policy_distill.student.actions import ActionMap, most_likely
+from policy_distill.student.features import Featurizer, Normalizer, load_normalizer
+from policy_distill.student.layers import Layer
+from policy_distill.student.pixels import images_of
+
+GAUSSIANS = ("diagonal_gaussian", "squashed_gaussian")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A student's computation: raw observations → features → layers → the family's mode → the executed action."""
+
+    featurizer: Featurizer
+    """From raw observations to features `[B, D]`, or images `[B, C, H, W]` of bytes."""
+    layers: list[Layer]
+    """Records of the layers, as of `policy_distill.student.layers`."""
+    tensors: Mapping[str, np.ndarray]
+    """The arrays that the layers name."""
+    family: str
+    """Name of the distribution family."""
+    family_config: dict[str, Any]
+    """What the family is made with."""
+    action_map: ActionMap
+    """From the family's action to the executed one."""
+
+    @property
+    def normalizer(self) -> Normalizer | dict[str, Normalizer] | None:
+        """The observation statistics that the features are made with."""
+        return self.featurizer.normalizer
+
+    @property
+    def n_modes(self) -> int:
+        """The first outputs of the network, from which alone the deterministic action follows: log σ plays no part."""
+        return int(self.family_config["dim"]) if self.family in GAUSSIANS else self.n_outputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network: logits, means, or means and then log σ."""
+        last = next(layer for layer in reversed(self.layers) if "weight" in layer)
+        return len(self.tensors[last["bias"]])
+
+    @property
+    def n_weights(self) -> int:
+        """Numbers in the layers."""
+        return sum(self.tensors[layer[key]].size for layer in self.layers for key in ("weight", "bias") if key in layer)
+
+    @property
+    def is_perceptron(self) -> bool:
+        """True for linear layers and activations on a vector: what every engine can do."""
+        vector = self.featurizer.space["type"] in ("Box", "MultiBinary") and not self.featurizer.is_image
+        return vector and all(layer["op"] in ("linear", "tanh", "relu") for layer in self.layers)
+
+    def actions(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the executed deterministic actions `[B, *shape]` for outputs of the network `[B, n_outputs]`."""
+        return self.action_map.execute(most_likely(self.family, self.family_config, outputs))
+
+
+def read_plan(tensors: Mapping[str, np.ndarray], metadata: dict[str, Any]) -> Plan:
+    """Return the plan that a student file's arrays and record hold.
+
+    Raises:
+        KeyError: where the record lacks a part.
+    """
+    space = metadata["observation_space"]
+    return Plan(
+        featurizer=Featurizer(
+            space, load_normalizer(metadata["observation_normalization"], space), images_of(metadata)
+        ),
+        layers=metadata["architecture"]["layers"],
+        tensors=tensors,
+        family=metadata["distribution"]["family"],
+        family_config=metadata["distribution"]["config"],
+        action_map=ActionMap.from_json(metadata["action_post_processing"]),
+    )

@@ -1,0 +1,212 @@
+"""The student that acts: NumPy alone, neither torch nor Stable-Baselines3 nor Gymnasium.
+
+In: a student file. Out: executed actions, through SB3's `predict` or the control loop's `act`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from policy_distill.errors import RequestError
+from policy_distill.student.actions import most_likely, rule_out, sample
+from policy_distill.student.check import check_read_back, check_student
+from policy_distill.student.engines.table import RUNTIMES, Engine, make_engine
+from policy_distill.student.file import read_student, write_sealed
+from policy_distill.student.plan import read_plan
+from policy_distill.student.spaces import make_space
+
+if TYPE_CHECKING:
+    from gymnasium import Space
+    from stable_baselines3 import PPO
+    from torch import nn
+
+
+class Student:
+    """A policy that answers SB3's `predict` on raw observations: normalisation and post-processing are inside.
+
+    Threads may share it. Sampling draws from one generator, which `seed` sets; which thread gets which draw is open.
+    """
+
+    def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str = "auto") -> None:
+        self.tensors = tensors
+        """The parameters, by name."""
+        self.metadata = metadata
+        """The file's JSON record: architecture, spaces, normalisation, provenance, retention."""
+        self.runtime = runtime
+        """What computes the actions: a key of `policy_distill.student.engines.table.ENGINES`, or `auto`."""
+        self.plan = read_plan(tensors, metadata)
+        """What it computes, as exporters read it."""
+        self.normalizer: Any = self.plan.normalizer
+        """The observation statistics applied inside; None where there are none."""
+        self._log_std = tensors.get("log_std")
+        self._seed = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as arrays and a record, without buffers; sampling starts again from the seed."""
+        return _rebuild, (self.tensors, self.metadata, self.runtime, self._seed)
+
+    @property
+    def takes_action_masks(self) -> bool:
+        """True where its environment rules out actions, and the teacher was told of it."""
+        return bool(self.metadata.get("takes_action_masks", False))
+
+    @property
+    def env_wrappers(self) -> list[dict[str, Any]]:
+        """Wrappers that its environment needs, innermost first."""
+        return list(self.metadata["provenance"].get("env_wrappers", []))
+
+    @property
+    def n_params(self) -> int:
+        """Parameters, log σ included."""
+        return int(self.metadata["architecture"]["n_params"])
+
+    @cached_property
+    def observation_space(self) -> Space[Any]:
+        """The Gymnasium space of raw observations."""
+        return make_space(self.metadata["observation_space"])
+
+    @cached_property
+    def action_space(self) -> Space[Any]:
+        """The Gymnasium space of executed actions."""
+        return make_space(self.metadata["action_space"])
+
+    def seed(self, seed: int) -> None:
+        """Restart the generator that sampled actions are drawn from."""
+        self._seed = seed
+        self.__dict__.pop("_rng", None)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, Any]:
+        """Return executed actions for one raw observation or a batch `[B, ...]`, and `state` as it came.
+
+        Raw is as the environment gives it: under a `VecNormalize`, whose statistics the student has inside, a loop such
+        as SB3's `evaluate_policy` would normalise twice. Give it `env.venv`, or set `env.norm_obs = False`.
+
+        `action_masks` (bool `[B, A]`, or `[A]` for all alike; discrete actions only) rules out actions, as
+        sb3-contrib's masks do.
+
+        Raises:
+            ValueError: for an observation of another shape than `observation_space`, or masks that do not fit.
+        """
+        obs, single = self.plan.featurizer.batched(observation)
+        if single and deterministic and action_masks is None:
+            return self.act(observation), state
+        actions = self.plan.action_map.execute(self._choose(obs, deterministic, action_masks))
+        return (actions[0] if single else actions), state
+
+    @cached_property
+    def act(self) -> Callable[[Any], Any]:
+        """`act(obs)` returns the executed deterministic action for one raw observation: the control loop's call.
+
+        It refuses what is not one observation of the space's shape, and does not look at the values: of vectors it
+        compares one length.
+
+        Raises:
+            ValueError: for an observation of another shape, a batch of one included.
+        """
+        return self._engine.make_act()
+
+    @cached_property
+    def _rng(self) -> np.random.Generator:
+        # Made when it is first drawn from: importing numpy.random takes 3 MB.
+        return np.random.default_rng(self._seed)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return make_engine(self.runtime, self.plan)
+
+    def network_outputs(self, obs: Any) -> np.ndarray:
+        """Return the network's outputs `[B, n_outputs]` for a batch of raw observations: all but a fixed log σ."""
+        return self._engine.outputs(obs)
+
+    def distribution_params(self, obs: Any) -> np.ndarray:
+        """Return the distribution parameters `[B, P]` for a batch of raw observations `[B, ...]`."""
+        outputs = self.network_outputs(obs)
+        if self._log_std is None:
+            return outputs
+        return np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)], axis=1)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the student to one file and return its path.
+
+        Raises:
+            RunFault: where what was written cannot be loaded, or acts otherwise; a file that was there stays.
+        """
+        act = Student(self.tensors, self.metadata, "numpy").act
+        space = self.metadata["observation_space"]
+        write_sealed(path, self.tensors, self.metadata, lambda new: check_read_back(new, load_student, act, space))
+        return Path(path)
+
+    def torch(self) -> nn.Module:
+        """Return the student as a trainable `nn.Module` from raw observations to distribution parameters."""
+        from policy_distill.training.policy import StudentPolicy
+
+        return StudentPolicy.from_file(self.tensors, self.metadata)
+
+    def to_sb3(self, env: Any) -> PPO:
+        """Return a Stable-Baselines3 PPO model in `env` that starts as this student and can train on.
+
+        Raises:
+            RequestError: for a student of images, Dict or discrete observations.
+        """
+        from policy_distill.exporters.sb3 import to_sb3
+
+        return to_sb3(self, env)
+
+    def _choose(self, obs: Any, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
+        family, config = self.plan.family, self.plan.family_config
+        if action_masks is not None:
+            params = rule_out(family, self.distribution_params(obs), action_masks)
+        else:
+            # The mode of every family is found from the network's own outputs; log σ plays no part in it.
+            params = self._engine.outputs(obs) if deterministic else self.distribution_params(obs)
+        if deterministic:
+            return most_likely(family, config, params)
+        return sample(family, config, params, self._rng)
+
+
+def _rebuild(tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str, seed: int) -> Student:
+    student = Student(tensors, metadata, runtime)
+    student.seed(seed)
+    return student
+
+
+def load_student(path: str | Path, runtime: str = "auto") -> Student:
+    """Load a student file into a policy that acts on raw observations, without a `VecNormalize`.
+
+    Args:
+        path: a `student.safetensors`.
+        runtime: what computes the actions: `numpy`, which is always there; `native`, `torch` or `onnx`, where they are
+            installed; `auto` takes the fastest that is there and never torch.
+
+    Raises:
+        RequestError: for a runtime that is unknown or not installed, or a file that is missing, foreign, truncated or
+            altered.
+    """
+    if runtime not in RUNTIMES:
+        raise RequestError(f"expected a runtime among {', '.join(RUNTIMES)}, found {runtime!r}")
+    tensors, metadata = read_student(path)
+    try:
+        check_student(metadata, tensors)
+        student = Student(tensors, metadata, runtime)
+        student.act  # noqa: B018 - made now, so that a broken file or a missing library shows here
+        return student
+    except RequestError:
+        raise
+    except Exception as error:
+        # A record may hold anything at all under the names that are looked for.
+        reason = f"{type(error).__name__}: {str(error)[:120]}"
+        raise RequestError(
+            f"{path} is not a whole student file: {reason} while reading its record; write it again"
+        ) from None

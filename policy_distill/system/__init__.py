@@ -1,0 +1,1 @@
+"""What has nothing to do with policies: files, locks, threads, processes, signals, words."""

@@ -1,0 +1,1 @@
+"""Reading agents' files without running anything from them."""

@@ -1,0 +1,50 @@
+"""Statistics of single frames for a teacher of stacked ones: the RL Zoo stacks what `VecNormalize` has normalised.
+
+In: statistics, the teacher's space and its wrappers. Out: one normalisation of whole stacks, and the wrappers with the
+blank frames that it turns into the zeros which the Zoo's teacher sees before an episode's first frames.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+
+from policy_distill.environments.wrappers import WrapperSpec
+from policy_distill.student.features import Normalizer
+from policy_distill.teachers.files.vecnormalize import make_normalizer, read_statistics, shape_of_statistics
+from policy_distill.teachers.observing import Normalizers
+
+
+def normalizer_and_wrappers(
+    source: Any, space: Space[Any], wrappers: list[WrapperSpec], trust: bool = False
+) -> tuple[Normalizers, list[WrapperSpec]]:
+    """Return the normalisation for observations of `space`, and the wrappers that go with it.
+
+    Raises:
+        RequestError: as of `load_normalizer`.
+    """
+    attributes, place = read_statistics(source, trust)
+    shape = shape_of_statistics(attributes)
+    last = wrappers[-1] if wrappers else {}
+    n_stack = last.get("kwargs", {}).get("n_stack", 4) if last.get("name") == "FrameStack" else 1
+    if not _is_stack_of(shape, n_stack, space):
+        return make_normalizer(attributes, space, place), wrappers
+    assert shape is not None
+    frame = spaces.Box(-np.inf, np.inf, shape, np.float32)
+    one = make_normalizer(attributes, frame, place)
+    if not isinstance(one, Normalizer):
+        return one, wrappers
+    stacked = (np.concatenate([part] * n_stack, axis=-1) for part in (one.mean, one.variance))
+    mean, variance = stacked
+    blank = {**last, "kwargs": {**last["kwargs"], "blank": one.mean.ravel().tolist()}}
+    return replace(one, mean=mean, variance=variance), [*wrappers[:-1], blank]
+
+
+def _is_stack_of(shape: tuple[int, ...] | None, n_stack: Any, space: Space[Any]) -> bool:
+    if not shape or not isinstance(n_stack, int) or n_stack < 2 or math.prod(shape) == 0:
+        return False
+    return (*shape[:-1], shape[-1] * n_stack) == space.shape

@@ -1,0 +1,87 @@
+"""What a caller may hand over in place of a teacher or a policy: a path, a live model, or what was opened before.
+
+In: any of these, and the environment. Out: what acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from policy_distill.environments.open import normalization_of
+from policy_distill.errors import RequestError
+from policy_distill.interfaces import Policy, Teacher
+from policy_distill.student.file import is_student_file
+from policy_distill.student.runtime import Student, load_student
+
+
+def as_teacher(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None) -> Teacher:
+    """Return a teacher for whatever `load_teacher` takes; one that it opened, or that labels by itself, as it is.
+
+    `env_kwargs` go before those in the agent's files.
+
+    Raises:
+        RequestError: as of `load_teacher`, and for a student.
+    """
+    if hasattr(source, "label"):
+        teacher: Teacher = source
+        return teacher
+    if isinstance(source, Student) or (isinstance(source, str | Path) and is_student_file(in_run_folder(source))):
+        raise RequestError("expected a teacher, found a student; name the teacher's zip, or hand over its model")
+    return _load_teacher(source, env, env_kwargs=env_kwargs)
+
+
+def as_policy(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None) -> Policy:
+    """Return what acts: a student for the path of one, a teacher for the path of a zip, what has `predict` as it is.
+
+    `env_kwargs` go before those in an agent's files.
+
+    Raises:
+        RequestError: as of `load_student` and `load_teacher`, for what cannot act, and for a live model of normalised
+            observations where neither it nor `env` normalises.
+    """
+    if isinstance(source, str | Path):
+        return load_policy(source, env, env_kwargs=env_kwargs)
+    if isinstance(source, list | tuple) or _is_normalized(source):
+        # Its statistics come with it, so that what it is given may be raw, and stay as they are.
+        return _load_teacher(source, env, env_kwargs=env_kwargs)
+    if hasattr(source, "get_vec_normalize_env") and normalization_of(env) is None:
+        from policy_distill.teachers.files.needed_statistics import check_model
+
+        check_model(source)
+    if not hasattr(source, "predict"):
+        raise RequestError(
+            "expected a teacher, a student, the path of one, or an object with predict, found "
+            f"{type(source).__name__}; open a zip with load_teacher, a student with load_student"
+        )
+    policy: Policy = source
+    return policy
+
+
+def load_policy(path: str | Path, env: Any = None, **options: Any) -> Policy:
+    """Return the student of a file or a run folder, else a teacher; `options` are those of `load_teacher`.
+
+    Raises:
+        RequestError: where the file is neither, or is broken.
+    """
+    path = in_run_folder(path)
+    return load_student(path) if is_student_file(path) else _load_teacher(path, env, **options)
+
+
+def in_run_folder(path: str | Path) -> Path:
+    """Return the student of a run folder, or `path` where it is none."""
+    path = Path(path)
+    return path / "student.safetensors" if (path / "student.safetensors").is_file() else path
+
+
+def _is_normalized(model: Any) -> bool:
+    """Say whether a live SB3 model was trained on observations that its own environment normalises."""
+    return hasattr(model, "get_vec_normalize_env") and model.get_vec_normalize_env() is not None
+
+
+def _load_teacher(source: Any, env: Any, **options: Any) -> Teacher:
+    # Stable-Baselines3 takes a second to import, which a program that evaluates a student need not pay.
+    from policy_distill.teachers.load import load_teacher
+
+    return load_teacher(source, env=env, **options)

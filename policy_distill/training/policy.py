@@ -1,0 +1,213 @@
+"""The student while it trains: network, log σ and normaliser in one `nn.Module`.
+
+In: a specification and what the teacher is like. Out: distribution parameters `[B, P]`, and the student that acts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from policy_distill.errors import RequestError
+from policy_distill.families.table import make_family
+from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.networks.scale import Scale
+from policy_distill.networks.table import describe_layers, make_network
+from policy_distill.student.actions import ActionMap
+from policy_distill.student.features import Featurizer, Normalizer, dump_normalizer, load_normalizer
+from policy_distill.student.layers import count_macs
+from policy_distill.student.masks import takes_masks
+from policy_distill.student.pixels import images_for, images_of, is_image, largest
+from policy_distill.student.runtime import Student
+from policy_distill.student.spaces import describe_space
+
+GAUSSIANS = ("diagonal_gaussian", "squashed_gaussian")
+
+
+@dataclass(frozen=True)
+class StudentSpec:
+    """What a student is, apart from its weights."""
+
+    network: str
+    """Specification such as `mlp:32,32`."""
+    activation: str
+    """`tanh` or `relu`."""
+    family: ActionDistribution
+    """The distribution that it acts from, the teacher's own family."""
+    log_std: str | None
+    """`vector` (one for all states), `head` (an output of the network), or None for families without."""
+    observation_space: dict[str, Any]
+    """As of `describe_space`; raw observations."""
+    action_space: dict[str, Any]
+    """As of `describe_space`; executed actions."""
+    action_map: ActionMap
+    """From the family's actions to executed ones."""
+    normalizer: Normalizer | dict[str, Normalizer] | None
+    """Observation statistics, applied inside."""
+    takes_action_masks: bool = False
+    """The environment rules out actions."""
+    images: tuple[str, ...] | None = None
+    """Keys of pixels, as of `pixels.images_for`, which None asks."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network."""
+        return self.family.n_params // 2 if self.log_std == "vector" else self.family.n_params
+
+    @classmethod
+    def like(
+        cls,
+        teacher: Teacher,
+        network: str,
+        activation: str,
+        normalizer: Normalizer | dict[str, Normalizer] | None,
+        observation_space: Any = None,
+    ) -> StudentSpec:
+        """Return the specification of a student for `teacher`: its family and post-processing, and its spaces.
+
+        `observation_space` is the environment's own, which may differ from the teacher's in the order of an image's
+        dimensions, or be only some keys of a Dict.
+        """
+        log_std, space = None, observation_space or teacher.observation_space
+        if teacher.family.name in GAUSSIANS:
+            log_std = "head" if teacher.state_dependent_std else "vector"
+        return cls(
+            network=network,
+            activation=activation,
+            family=teacher.family,
+            log_std=log_std,
+            observation_space=describe_space(space),
+            action_space=describe_space(teacher.action_space),
+            action_map=teacher.action_map,
+            normalizer=normalizer,
+            takes_action_masks=takes_masks(teacher),
+            images=images_like(teacher, network, space),
+        )
+
+
+def images_like(teacher: Teacher, network: str, observation_space: Any) -> tuple[str, ...]:
+    """Return the keys whose bytes a student of that network takes as pixels, as its teacher does where it says so."""
+    scaled = getattr(getattr(teacher, "policy", None), "normalize_images", True)
+    return images_for(describe_space(observation_space), network, scaled=bool(scaled))
+
+
+def size_of(teacher: Teacher, network: str, activation: str, observation_space: Any) -> int:
+    """Return how many parameters the network of a student for `teacher` will have, before it is made.
+
+    Raises:
+        RequestError: for a cnn without an image, or more convolutions than an image has room for.
+    """
+    spec = StudentSpec.like(teacher, network, activation, None, observation_space)
+    shape = Featurizer(spec.observation_space, images=spec.images).shape
+    return make_network(network, activation).n_params(shape, spec.n_outputs)
+
+
+class StudentPolicy(nn.Module):
+    """A trainable student. `forward` takes raw observations, `params` features that were made before."""
+
+    def __init__(self, spec: StudentSpec, generator: torch.Generator) -> None:
+        super().__init__()
+        self.spec = spec
+        images = images_for(spec.observation_space, spec.network) if spec.images is None else spec.images
+        self.featurizer = Featurizer(spec.observation_space, spec.normalizer, images)
+        network = make_network(spec.network, spec.activation)
+        self.network = network.build(self.featurizer.shape, spec.n_outputs, generator)
+        if self.featurizer.is_image and not is_image(spec.observation_space):
+            self._scale_by(1.0 / largest(spec.observation_space))
+        if spec.family.name == "deterministic" and spec.action_map.kind == "unsquash":
+            # A squashed teacher's action never leaves [-1, 1]; neither may the student's.
+            self.network.append(nn.Tanh())
+        self.log_std = nn.Parameter(torch.zeros(spec.n_outputs)) if spec.log_std == "vector" else None
+
+    def _scale_by(self, factor: float) -> None:
+        first = self.network[0]
+        assert isinstance(first, Scale), "networks of images begin so"
+        first.factor = factor
+
+    def forward(self, obs: Any) -> torch.Tensor:
+        """Return distribution parameters `[B, P]` for a batch of raw observations (arrays or tensors)."""
+        device = next(self.parameters()).device
+        arrays = {k: _numpy(v) for k, v in obs.items()} if isinstance(obs, dict) else _numpy(obs)
+        return self.params(torch.from_numpy(self.featurizer(arrays)).to(device))
+
+    def params(self, features: torch.Tensor) -> torch.Tensor:
+        """Return distribution parameters `[B, P]` for features `[B, D]` as the featurizer makes them."""
+        outputs = self.network(features)
+        if self.log_std is None:
+            return outputs
+        return torch.cat([outputs, self.log_std.expand_as(outputs)], dim=1)
+
+    @torch.no_grad()
+    def start_at(self, teacher_params: torch.Tensor) -> None:
+        """Set log σ to the teacher's mean over `[B, P]` labels: it scales every gradient of a Gaussian."""
+        if self.log_std is not None:
+            self.log_std.copy_(teacher_params[:, self.spec.n_outputs :].mean(dim=0))
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return copies of the parameters by name, float32."""
+        return {name: _numpy(value).copy() for name, value in self.state_dict().items()}
+
+    def to_student(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> Student:
+        """Return the NumPy student with the weights as they are now."""
+        tensors, spec = self.tensors(), self.spec
+        layers = describe_layers(self.network, self.featurizer.shape)
+        n_params = sum(array.size for array in tensors.values())
+        architecture = {
+            "spec": spec.network,
+            "activation": spec.activation,
+            "input_shape": list(self.featurizer.shape),
+            "layers": layers,
+            "log_std": spec.log_std,
+            "n_params": n_params,
+            "n_bytes": sum(array.nbytes for array in tensors.values()),
+            "macs": count_macs(layers, tensors),
+        }
+        metadata = {
+            "architecture": architecture,
+            "distribution": {"family": spec.family.name, "config": spec.family.config()},
+            "observation_space": spec.observation_space,
+            "action_space": spec.action_space,
+            "observation_normalization": dump_normalizer(spec.normalizer),
+            "action_post_processing": spec.action_map.to_json(),
+            "takes_action_masks": spec.takes_action_masks,
+            "images": list(self.featurizer.images),
+            "provenance": provenance,
+            "retention": retention,
+        }
+        return Student(tensors, metadata)
+
+    @classmethod
+    def from_file(cls, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> StudentPolicy:
+        """Rebuild a trainable student from what a student file holds.
+
+        Raises:
+            RequestError: where its layers are not those that its specification makes.
+        """
+        architecture, distribution = metadata["architecture"], metadata["distribution"]
+        spec = StudentSpec(
+            network=architecture["spec"],
+            activation=architecture["activation"],
+            family=make_family(distribution["family"], distribution["config"]),
+            log_std=architecture["log_std"],
+            observation_space=metadata["observation_space"],
+            action_space=metadata["action_space"],
+            action_map=ActionMap.from_json(metadata["action_post_processing"]),
+            normalizer=load_normalizer(metadata["observation_normalization"], metadata["observation_space"]),
+            takes_action_masks=metadata.get("takes_action_masks", False),
+            images=images_of(metadata),
+        )
+        policy = cls(spec, torch.Generator())
+        if policy.featurizer.is_image:
+            policy._scale_by(architecture["layers"][0]["factor"])
+        if describe_layers(policy.network, policy.featurizer.shape) != architecture["layers"]:
+            raise RequestError(f"expected the layers of {spec.network!r} in the student's file, found others")
+        policy.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})
+        return policy
+
+
+def _numpy(value: Any) -> np.ndarray:
+    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)

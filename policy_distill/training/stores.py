@@ -1,0 +1,155 @@
+"""Where the buffer keeps features, a row a state.
+
+In: features by their rows. Out: the same features, bit for bit, of any rows.
+
+    Rows          [capacity, D]  float32 (images: [capacity, C, H, W] uint8)
+    MixedRows     [capacity, F]  float32 and [capacity, D - F]  uint8, which are pixels / 255
+    SharedFrames  shared_frames.py
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from policy_distill.student.features import Featurizer
+from policy_distill.training.feature_layout import layout_of
+from policy_distill.training.shared_frames import SharedFrames
+
+PIXEL = torch.tensor(np.float32(1 / 255))
+"""What `Featurizer` multiplies pixels with."""
+
+
+class FeatureStore(Protocol):
+    """Features of up to `capacity` states."""
+
+    capacity: int
+    device: str
+    row_bytes: int
+    """Bytes of one state's features as `get` returns them."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the storage."""
+        ...
+
+    def put(self, rows: torch.Tensor, features: torch.Tensor) -> None:
+        """Store features `[B, ...]` in rows `[B]`, int64 on the CPU, in place of what was there."""
+        ...
+
+    def get(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the features `[B, ...]` of rows `[B]`, int64 on the CPU, on the store's device."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything."""
+        ...
+
+    def arrays(self, size: int) -> dict[str, np.ndarray]:
+        """Return the first `size` rows as arrays, no larger than they lie here."""
+        ...
+
+    def restore(self, arrays: dict[str, np.ndarray], next_row: int) -> int:
+        """Take what `arrays` returned into an empty store, and return how many states they are.
+
+        Raises:
+            ValueError: where they are of another store.
+        """
+        ...
+
+
+class Rows:
+    """Features as they are."""
+
+    def __init__(self, capacity: int, shape: tuple[int, ...], device: str = "cpu", dtype: str = "float32") -> None:
+        self.features = torch.empty((capacity, *shape), device=device, dtype=getattr(torch, dtype))
+        self.capacity = capacity
+        self.device = device
+        self.row_bytes = self.features[:1].nbytes
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the storage."""
+        return self.features.nbytes
+
+    def put(self, rows: torch.Tensor, features: torch.Tensor) -> None:
+        """Store features `[B, ...]`."""
+        self.features[rows.to(self.device)] = features.to(self.device)
+
+    def get(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the features `[B, ...]` of rows `[B]`."""
+        return self.features[rows.to(self.device)]
+
+    def clear(self) -> None:
+        """Forget everything: rows are written before they are read again."""
+
+    def arrays(self, size: int) -> dict[str, np.ndarray]:
+        """Return the features of the first `size` rows."""
+        return {"features": self.features[:size].cpu().numpy()}
+
+    def restore(self, arrays: dict[str, np.ndarray], next_row: int) -> int:
+        """Take what `arrays` returned."""
+        features = torch.from_numpy(np.array(arrays["features"]))
+        if features.shape[1:] != self.features.shape[1:] or features.dtype != self.features.dtype:
+            raise ValueError(f"features of shape {tuple(features.shape[1:])} and {features.dtype} are of another space")
+        if len(features) > self.capacity:
+            raise ValueError(f"{len(features)} states are more than the buffer holds")
+        self.features[: len(features)] = features.to(self.device)
+        return len(features)
+
+
+class MixedRows:
+    """Vectors some of whose features are pixels / 255: those are kept as the bytes that they were."""
+
+    def __init__(self, capacity: int, byte_columns: np.ndarray, device: str = "cpu") -> None:
+        """Make room; `byte_columns` bool `[D]` are the pixels."""
+        self.width, self.capacity, self.device = len(byte_columns), capacity, device
+        self.row_bytes = 4 * self.width
+        self._columns = tuple(torch.from_numpy(np.flatnonzero(c)).to(device) for c in (~byte_columns, byte_columns))
+        self._floats = Rows(capacity, (len(self._columns[0]),), device)
+        self._bytes = Rows(capacity, (len(self._columns[1]),), device, "uint8")
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the storage."""
+        return self._floats.n_bytes + self._bytes.n_bytes
+
+    def put(self, rows: torch.Tensor, features: torch.Tensor) -> None:
+        """Store features `[B, D]`, float32."""
+        floats, pixels = (features.to(self.device)[:, columns] for columns in self._columns)
+        self._floats.put(rows, floats)
+        self._bytes.put(rows, (pixels * 255).round().to(torch.uint8))
+
+    def get(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the features `[B, D]` of rows `[B]`."""
+        features = torch.empty((len(rows), self.width), device=self.device)
+        features[:, self._columns[0]] = self._floats.get(rows)
+        features[:, self._columns[1]] = self._bytes.get(rows).float() * PIXEL.to(self.device)
+        return features
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+    def arrays(self, size: int) -> dict[str, np.ndarray]:
+        """Return the features of the first `size` rows, numbers and bytes apart."""
+        return {"features": self._floats.arrays(size)["features"], "pixels": self._bytes.arrays(size)["features"]}
+
+    def restore(self, arrays: dict[str, np.ndarray], next_row: int) -> int:
+        """Take what `arrays` returned."""
+        if self._bytes.restore({"features": arrays["pixels"]}, next_row) != len(arrays["features"]):
+            raise ValueError("numbers and pixels are of different states")
+        return self._floats.restore(arrays, next_row)
+
+
+def make_store(
+    featurizer: Featurizer, capacity: int, stride: int, n_stack: int = 1, device: str = "cpu"
+) -> FeatureStore:
+    """Return the store for features; consecutive states of one environment are put `stride` rows apart."""
+    layout = layout_of(featurizer, n_stack)
+    if layout.n_stack > 1:
+        return SharedFrames(capacity, layout, stride, device)
+    if layout.byte_columns.any():
+        return MixedRows(capacity, layout.byte_columns, device)
+    return Rows(capacity, layout.shape, device, "uint8" if layout.is_image else "float32")

@@ -1,0 +1,142 @@
+"""A student's checksum says that it is whole; these files are whole, and lie."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from policy_distill.commands.info import Info
+from policy_distill.errors import RequestError, RunFault
+from policy_distill.exporters.export import export
+from policy_distill.run.distill import distill
+from policy_distill.student.actions import ActionMap
+from policy_distill.student.file import write_sealed
+from policy_distill.student.runtime import Student, load_student
+from policy_distill.student.spaces import describe_space, example_of
+from policy_distill.training.policy import runtime
+from tests.doubles import Corridor, corridor_teacher
+from tests.students import KINDS, make_student, name_of
+
+IMAGES = ("image_first", "gaussian", "cnn:4,4", "relu")
+VECTOR = ("vector", "gaussian", "mlp:16,8", "tanh")
+CHOICES = ("vector", "offset", "mlp:16,8", "tanh")
+
+LIES = {
+    "an image smaller than it is": (IMAGES, ("architecture", "layers", 1, "output_shape"), [1, 1, 1]),
+    "an image of words": (IMAGES, ("architecture", "layers", 1, "output_shape"), ["x", 1, 1]),
+    "weights of an activation": (VECTOR, ("architecture", "layers", 1, "weight"), "log_std"),
+    "a factor of infinity": (IMAGES, ("architecture", "layers", 0, "factor"), float("inf")),
+    "an unknown activation": (VECTOR, ("architecture", "activation"), {"type": "Box"}),
+    "a log σ from nowhere": (VECTOR, ("architecture", "log_std"), "somewhere"),
+    "fewer parameters than it has": (VECTOR, ("architecture", "n_params"), 1),
+    "bytes that are no number": (VECTOR, ("architecture", "n_bytes"), "many"),
+    "operations that it does not take": (VECTOR, ("architecture", "macs"), -1),
+    "a retention that is a word": (VECTOR, ("retention",), "all of it"),
+    "NaN in what is said of it": (VECTOR, ("provenance", "teacher"), {"seed": float("nan")}),
+    "masks that are a list": (VECTOR, ("takes_action_masks",), [[1]]),
+    "half a letter": (VECTOR, ("provenance", "env_id"), "\ud800"),
+    "bounds of another space": (VECTOR, ("action_post_processing", "high"), [9.0, 9.0]),
+    "no bounds": (VECTOR, ("action_post_processing", "low"), None),
+    "a single number for an action": (VECTOR, ("action_post_processing", "shape"), [2, 1]),
+    "an action of another dtype": (VECTOR, ("action_post_processing", "dtype"), "int8"),
+    "choices for a Box": (VECTOR, ("action_post_processing", "kind"), "index"),
+    "another first choice": (CHOICES, ("action_post_processing", "start"), 0),
+    "choices that are fractions": (CHOICES, ("action_post_processing", "dtype"), "float32"),
+    "fewer choices than its space": (CHOICES, ("action_space", "n"), 2),
+}
+
+
+def changed(record, place, value):
+    record = copy.deepcopy(record)
+    part = record
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    return record
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_student_that_lies_is_refused_before_it_is_built(tmp_path, lie):
+    kind, place, value = LIES[lie]
+    student = make_student(kind)
+    path = student.save(tmp_path / "student.safetensors")
+    assert load_student(path).n_params == student.n_params
+    write_sealed(path, student.tensors, changed(student.metadata, place, value))
+    with pytest.raises(RequestError, match="not a whole student file"):
+        load_student(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    student = make_student(VECTOR)
+    tensors = {name: array.copy() for name, array in student.tensors.items()}
+    tensors["network.0.weight"][0, 0] = value
+    write_sealed(tmp_path / "student.safetensors", tensors, student.metadata)
+    with pytest.raises(RequestError, match="not finite"):
+        load_student(tmp_path / "student.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64, bool])
+def test_weights_of_another_dtype_are_refused(tmp_path, dtype):
+    student = make_student(VECTOR)
+    tensors = {name: array.astype(dtype) for name, array in student.tensors.items()}
+    write_sealed(tmp_path / "student.safetensors", tensors, student.metadata)
+    with pytest.raises(RequestError, match="float32"):
+        load_student(tmp_path / "student.safetensors")
+
+
+def test_layers_in_another_order_act_and_are_refused_where_sb3_or_torch_need_their_own(tmp_path):
+    student = make_student(VECTOR)
+    layers = [*student.metadata["architecture"]["layers"], {"op": "tanh"}]
+    path = tmp_path / "student.safetensors"
+    write_sealed(path, student.tensors, changed(student.metadata, ("architecture", "layers"), layers))
+    found = load_student(path)
+    assert np.isfinite(found.act(np.zeros(5, np.float32))).all()
+    with pytest.raises(RequestError, match="layers of"):
+        found.torch()
+    with pytest.raises(RequestError, match="order of an mlp"):
+        export(found, tmp_path / "student.zip", "sb3", n_states=8)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[1] != "deterministic_free"], ids=name_of)
+def test_honest_students_of_every_kind_are_read(tmp_path, kind, capsys):
+    path = make_student(kind).save(tmp_path / "student.safetensors")
+    load_student(path).torch()
+    student = make_student(kind)
+    write_sealed(path, student.tensors, changed(student.metadata, ("provenance",), {"env_id": "\x1b[31m"}))
+    Info(path).run()
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=name_of)
+def test_an_example_of_a_space_is_in_it(kind):
+    space = make_student(kind).observation_space
+    assert space.contains(example_of(describe_space(space)))
+
+
+def test_what_no_reader_takes_is_not_written_and_what_was_there_stays(tmp_path):
+    student = make_student(KINDS[0])
+    path = student.save(tmp_path / "student.safetensors")
+    before = path.read_bytes()
+    lying = Student(student.tensors, {**student.metadata, "takes_action_masks": "perhaps"})
+    with pytest.raises(
+        RunFault, match=r"expected a student file that loads, but it is not a whole student file.*masks"
+    ):
+        lying.save(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["student.safetensors"]
+
+
+def test_a_file_that_acts_otherwise_is_not_written(tmp_path, monkeypatch):
+    student, other = make_student(("vector", "gaussian", "mlp:16,8", "tanh")), make_student(KINDS[0], seed=5)
+    monkeypatch.setattr(runtime, "load_student", lambda path, runtime: other)
+    with pytest.raises(RunFault, match="expected a file that acts as the student, found"):
+        student.save(tmp_path / "student.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_distillation_that_no_file_could_hold_stops_before_it_has_trained():
+    teacher = corridor_teacher()
+    teacher.action_map = ActionMap("index", (), "int64", start=7)
+    with pytest.raises(RunFault, match="no file can hold a student for this teacher: another start"):
+        distill(teacher, Corridor, "linear", timesteps=10**9, n_envs=2, n_steps=8, buffer_size=100)
