@@ -63,15 +63,18 @@ def retention_interval(run: Run) -> Chart | None:
             },
         },
     ]
-    note = "Share of the teacher's gain over a random policy, with 95% bootstrap intervals over paired episodes."
+    note = "Share of the teacher's gain that is kept, with 95% intervals: of the mean one that holds at every stop, of "
+    note += "the IQM a bootstrap, which losses that were not seen do not widen."
     return Chart("Retention", note, layered(layers, rows, height=110))
 
 
 def learning_curve(run: Run) -> Chart | None:
     """Draw the student's return while it learns, and the bands of teacher and random policy."""
+    # The first versions gave what the student was judged by the name of what it was proven by.
+    judged = "eval/selection_return" if run.curve("eval/selection_return") else "eval/student_return"
     points = [
         {"steps": x, "value": y, "who": who}
-        for who, name in (("while collecting", "rollout/student_return"), ("judged", "eval/student_return"))
+        for who, name in (("while collecting", "rollout/student_return"), ("judged", judged))
         for x, y in run.curve(name)
     ]
     if not points:
