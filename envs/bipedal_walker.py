@@ -27,7 +27,7 @@ TEACHER = Recipe(
 )
 """PPO settings of the RL Zoo."""
 
-ZOO = ""
+ZOO = "ppo-BipedalWalker-v3"
 """The folder of a pre-trained agent, in a folder of them; empty where there is none."""
 
 VARIANTS: tuple[str, ...] = ()

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.suite import NOT_EXPERIMENTS
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "policy_distill"
 
@@ -63,9 +65,7 @@ ORDER = [
     ["commands"],
     ["cli", "__main__"],
 ]
-SHARED = {"__init__", "run", "suite", "results", "second_block", "calibration"}
-SHARED |= {"simulations", "seed_simulations", "simulated_returns"}
-SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - SHARED
+SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - NOT_EXPERIMENTS
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {"policy_distill", *(f"policy_distill.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))}
 # A late import inside a function, so that acting does not pay for torch.

@@ -25,11 +25,11 @@ def retention_interval(run: Run) -> Chart | None:
     kept, first = run.evaluation.get("retention") or {}, headline(run.evaluation)
     if first.mean is None:
         return None
-    rows = []
-    for name, value, key in (("mean", first.mean, "mean_ci95"), ("IQM", first.iqm, "ci95")):
-        low, high = kept.get(key) or (None, None)
-        if value is not None:
-            rows.append({"what": name, "kept": value, "low": low, "high": high})
+    low, high = kept.get("mean_ci95") or (None, None)
+    rows = [{"what": "mean", "kept": first.mean, "low": low, "high": high}]
+    if first.iqm is not None:
+        # Without its interval: falls that were not seen do not widen it.
+        rows.append({"what": "IQM", "kept": first.iqm, "low": first.iqm, "high": first.iqm})
     margin = (kept.get("verdict") or {}).get("margin", 0.05)
     bars = [{"at": 1.0, "bar": "the teacher"}, {"at": 1 - margin, "bar": f"the bar, {margin:.0%} below"}]
     layers = [
@@ -49,7 +49,7 @@ def retention_interval(run: Run) -> Chart | None:
         {
             "mark": {"type": "rule", "strokeWidth": 4, "color": STUDENT},
             "encoding": {
-                "y": {"field": "what", "type": "nominal", "title": None},
+                "y": {"field": "what", "type": "nominal", "title": None, "sort": None},
                 "x": number("low", "share of the teacher's gain kept", zero=False),
                 "x2": {"field": "high"},
             },
@@ -57,20 +57,19 @@ def retention_interval(run: Run) -> Chart | None:
         {
             "mark": {"type": "point", "filled": True, "size": 110, "color": STUDENT, "opacity": 1},
             "encoding": {
-                "y": {"field": "what", "type": "nominal"},
+                "y": {"field": "what", "type": "nominal", "sort": None},
                 "x": number("kept", "share of the teacher's gain kept", zero=False),
                 "tooltip": tooltip("what", "kept", "low", "high"),
             },
         },
     ]
-    note = "Share of the teacher's gain that is kept, with 95% intervals: of the mean one that holds at every stop, of "
-    note += "the IQM a bootstrap, which losses that were not seen do not widen."
+    note = "Share of the teacher's gain over a random policy; the mean with the 95% interval of the bets that decide."
     return Chart("Retention", note, layered(layers, rows, height=110))
 
 
 def learning_curve(run: Run) -> Chart | None:
     """Draw the student's return while it learns, and the bands of teacher and random policy."""
-    # The first versions gave what the student was judged by the name of what it was proven by.
+    # Earlier versions logged what they judged under the proof's name.
     judged = "eval/selection_return" if run.curve("eval/selection_return") else "eval/student_return"
     points = [
         {"steps": x, "value": y, "who": who}

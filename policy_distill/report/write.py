@@ -158,7 +158,7 @@ def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
         found.append(_size_figure(ratio, student.get("n_params", 0)))
     for key, name in (("agreement", "agreement of actions"), ("kl", "KL, nats")):
         if evaluation.get(key) is not None:
-            found.append((f"{evaluation[key]:.4g}", name, "on the student's own states"))
+            found.append((f"{evaluation[key]:.3g}", name, "on the student's own states"))
     found.append(
         (f"{evaluation.get('env_steps', 0):,}", "environment steps", f"{evaluation.get('wall_seconds', 0):,.1f} s")
     )
