@@ -101,7 +101,8 @@ class Compare:
         students = [load_named(path, self.env_kwargs, trust=self.trust) for path in self.student]
         env = self._env(teacher, students)
         say_applied(teacher)
-        seed = choose_seed(self.seed, max(self.episodes, self.max_episodes), teacher, *students)
+        longest = self.max_episodes if self.until_certain else self.episodes
+        seed = choose_seed(self.seed, longest, teacher, *students)
         records, rows, found = [], [], []
         for path, student in zip(self.student, students, strict=True):
             comparison, record = self._record(teacher, student, env, seed)

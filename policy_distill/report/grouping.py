@@ -57,7 +57,9 @@ def grouped(runs: list[Run]) -> list[Group]:
 def is_defined(run: Run) -> bool:
     """Say whether a run's retention means anything: the teacher's gain was told apart from chance."""
     kept = run.evaluation.get("retention") or {}
-    return kept.get("mean") is not None and (kept.get("verdict") or {}).get("outcome") != "undefined"
+    # The first versions kept no mean.
+    known = kept.get("mean") is not None or kept.get("iqm") is not None
+    return known and (kept.get("verdict") or {}).get("outcome") != "undefined"
 
 
 def left_out(runs: list[Run]) -> list[str]:

@@ -39,6 +39,10 @@ INTERVAL = Leaf(
     "two numbers",
     lambda value: isinstance(value, list) and len(value) == 2 and (value == [None, None] or all(map(is_number, value))),
 )
+ENDS = Leaf(
+    "two numbers, or null for an end that is not known",
+    lambda value: isinstance(value, list) and len(value) == 2 and all(x is None or is_number(x) for x in value),
+)
 TEXT = Leaf("a text", lambda value: isinstance(value, str))
 
 RETURNS = {name: NUMBER for name in ("mean", "std", "iqm", "median", "worst5", "n_params", "n_bytes", "macs")}
@@ -47,7 +51,7 @@ RETENTION = {
     "iqm": NUMBER,
     "ci95": INTERVAL,
     "mean": NUMBER,
-    "mean_ci95": INTERVAL,
+    "mean_ci95": ENDS,
     "mean_low": NUMBER,
     "verdict": {
         "outcome": TEXT,

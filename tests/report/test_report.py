@@ -10,7 +10,9 @@ from PIL import Image
 
 from policy_distill.cli import main
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.kept import retention
 from policy_distill.report import library
+from policy_distill.report.charts import learning_curve
 from policy_distill.report.read_run import find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, pareto, suite_charts
 from policy_distill.report.video import record_video
@@ -317,6 +319,30 @@ def test_a_run_that_has_not_ended_has_a_page_too(tmp_path):
     folder = write_run(tmp_path / "begun")
     (folder / "evaluation.json").unlink()
     assert "has not ended" in write_report(folder).read_text()
+
+
+def test_the_learning_curve_shows_how_the_student_was_judged_on_the_way(tmp_path):
+    folder = write_run(tmp_path / "run")
+    rows = [{"time/env_steps": 6000 * i, "eval/selection_return": 40.0 * i} for i in range(1, 6)]
+    rows.append({"time/env_steps": 30_000, "eval/student_return": 123.0})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chart = learning_curve(read_run(folder))
+    judged = [row["value"] for row in chart.spec["data"]["values"] if row["who"] == "judged"]
+    assert judged == [40.0, 80.0, 120.0, 160.0, 200.0]
+
+
+def test_a_run_with_an_episode_beyond_the_floor_has_its_page(tmp_path):
+    folder = write_run(tmp_path / "run")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    student, teacher, random = (np.array(evaluation["episodes"][name]) for name in ("student", "teacher", "random"))
+    student[7] -= 3000.0
+    kept = retention(student, teacher, random)
+    evaluation["retention"] = kept.to_json()
+    low, high = evaluation["retention"]["mean_ci95"]
+    assert low is None and high > 0.9, "a loss beyond the floor says nothing of how good the student may be"
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    page = write_report(folder).read_text()
+    assert "episode 7 (seed 7) lost" in page
 
 
 def test_undefined_retention_and_missing_values_are_said(tmp_path):
