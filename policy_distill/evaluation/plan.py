@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.scale import N_EPISODES, Scale, check_worst_loss
 from policy_distill.evaluation.verdict import MARGIN, check_share, episodes_for_equal
+from policy_distill.seeds import LIMIT
 
 N_ENVS = 16
 """Environments stepped side by side."""
@@ -103,3 +104,8 @@ def check_counts(n_episodes: int, seed: int) -> None:
         raise RequestError(f"expected at least 1 episode, found {n_episodes}; set --episodes")
     if seed < 0:
         raise RequestError(f"expected a seed of at least 0, found {seed}; set --seed")
+    if seed + n_episodes > LIMIT:
+        raise RequestError(
+            f"expected episodes whose seeds are below 2^31, as simulators keep them in a C int, found {seed} and "
+            f"{n_episodes} episodes from it on; set a lower --seed"
+        )

@@ -161,7 +161,10 @@ def test_a_vector_environment_is_evaluated_with_raw_rewards():
     assert evaluate(corridor_teacher(), vec_env, n_episodes=4).returns.tolist() == [10.0] * 4
 
 
-@pytest.mark.parametrize(("arguments", "message"), [((0,), "at least 1 episode"), ((1, -1), "seed of at least 0")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((0,), "at least 1 episode"), ((1, -1), "seed of at least 0"), ((10, 2**31 - 5), r"below 2\^31")],
+)
 def test_counts_that_make_no_sense_are_refused(arguments, message):
     with pytest.raises(RequestError, match=message):
         evaluate(corridor_teacher(), Corridor, *arguments)
