@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policy_distill import load_student, load_teacher
-from policy_distill.environments.choice import for_policy
+from policy_distill.environments.choice import env_of, for_policy
 from policy_distill.errors import one_line
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.paired_returns import PairedReturns
@@ -68,14 +68,16 @@ def overlap(one: AcrossSeeds, other: AcrossSeeds) -> str:
 def _second(cell: Cell, teacher_zip: Path, proofs: tuple[PairedReturns, ...]) -> tuple[PairedReturns, ...]:
     n_episodes = min(len(proof.student) for proof in proofs)
     spent: list[Span] = [(proof.first_seed, proof.first_seed + len(proof.student)) for proof in proofs]
-    teacher = load_teacher(teacher_zip, env=cell.env_id)
     students = [load_student(run.path / "student.safetensors") for run in cell.runs]
+    # As the students recorded it: with the package that registers it.
+    env = env_of(students[0]) or cell.env_id
+    teacher = load_teacher(teacher_zip, env=env)
     spent += [span for student in students for span in spent_by_student(student)]
     start = fresh_start(PROOF, n_episodes, [*spent, *spent_by_teacher(teacher)])
     judged = []
     for run, student in zip(cell.runs, students, strict=True):
         longest = run.config.get("config", {}).get("max_episode_steps")
         plan = ProofPlan(n_episodes, start, max_episode_steps=longest)
-        again = compare_policies(teacher, student, for_policy(cell.env_id, teacher, None, student), plan)
+        again = compare_policies(teacher, student, for_policy(env, teacher, None, student), plan)
         judged.append(PairedReturns(again.student.returns, again.teacher.returns, again.random.returns, start))
     return tuple(judged)

@@ -31,8 +31,8 @@ from policy_distill.run import distill as loop
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
 from policy_distill.seeds import MEASURED, TRAINING
+from policy_distill.student import file as student_file
 from policy_distill.tracking.jsonl import read_metrics
-from policy_distill.training.policy import file as student_file
 from tests.doubles import pendulum_teacher
 
 ENV = "Pendulum-v1"

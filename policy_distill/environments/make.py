@@ -65,7 +65,8 @@ def spec_of(env: str) -> EnvSpec:
 def unknown(env_id: str, error: Exception | None = None) -> RequestError:
     """Return the refusal of an id that is not registered or cannot be made, with what is near."""
     near = versions_of(env_id) or difflib.get_close_matches(env_id, gymnasium.registry, n=3, cutoff=0.6)
-    hint = f"; nearest: {', '.join(near)}" if near else "; --env pkg:Id or --gym-packages pkg imports its package"
+    known = f"nearest: {', '.join(near)}; " if near else ""
+    hint = f"; {known}--env pkg:Id or --gym-packages pkg imports its package"
     reason = f" ({_line(error)[:160]})" if error else ""
     return RequestError(f"expected a registered Gymnasium environment, found {env_id!r}{reason}{hint}")
 

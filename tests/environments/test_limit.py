@@ -11,9 +11,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 from policy_distill.environments.limit import DEFAULT_STEPS, is_reproducible, limit_of
 from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
+from policy_distill.evaluation import trace as episode_trace
 from policy_distill.evaluation.compare import compare
 from policy_distill.evaluation.evaluate import evaluate
-from policy_distill.evaluation.evaluate import trace as episode_trace
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.plan import ProofPlan
 from policy_distill.evaluation.trace import N_PHASES, Trace

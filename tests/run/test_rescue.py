@@ -8,8 +8,8 @@ import pytest
 
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.run.distill import distill
+from policy_distill.student import file as student_file
 from policy_distill.student.runtime import load_student
-from policy_distill.training.policy import file as student_file
 from tests.doubles import Corridor, corridor_teacher
 
 QUICK = {"timesteps": 1024, "n_envs": 4, "n_steps": 32, "eval_episodes": 4, "select_episodes": 4}

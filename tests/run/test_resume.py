@@ -29,7 +29,7 @@ from policy_distill.student.file import read_sealed, write_sealed
 from policy_distill.student.runtime import load_student
 from policy_distill.system.interrupts import Interrupted, stop_if_requested
 from policy_distill.teachers.load import load_teacher
-from policy_distill.training.trainer import trainer as training
+from policy_distill.training import trainer as training
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 from tests.kill import contents
 
@@ -312,7 +312,7 @@ def test_a_checkpoint_that_may_not_be_read_stays_where_it_is(tmp_path, monkeypat
 
 
 def test_a_checkpoint_that_cannot_be_read_again_stops_the_run_which_keeps_its_student(tmp_path, monkeypatch):
-    from policy_distill.training.policy import file as student_file
+    from policy_distill.student import file as student_file
 
     save, name = student_file.save, "student.network.0.bias"
     monkeypatch.chdir(tmp_path)

@@ -9,11 +9,11 @@ from policy_distill.commands.info import Info
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters.export import export
 from policy_distill.run.distill import distill
+from policy_distill.student import runtime
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.file import write_sealed
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.student.spaces import describe_space, example_of
-from policy_distill.training.policy import runtime
 from tests.doubles import Corridor, corridor_teacher
 from tests.students import KINDS, make_student, name_of
 

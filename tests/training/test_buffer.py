@@ -13,11 +13,11 @@ from policy_distill.environments.wrappers import FrameStack
 from policy_distill.errors import RunFault
 from policy_distill.student.features import Featurizer
 from policy_distill.student.spaces import describe_space
+from policy_distill.training import shared_frames
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.feature_layout import layout_of
 from policy_distill.training.shared_frames import SharedFrames
 from policy_distill.training.stores import MixedRows, Rows, make_store
-from policy_distill.training.trainer import shared_frames
 
 N_STACK, N_ENVS, CAPACITY = 4, 3, 40
 STACKED = Featurizer(describe_space(spaces.Box(0, 255, (8, 6, 2 * N_STACK), np.uint8)))

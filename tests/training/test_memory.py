@@ -7,8 +7,8 @@ import pytest
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.run.distill import distill
+from policy_distill.training import memory
 from policy_distill.training.memory import capacity_of, check_memory, free_memory, text_of
-from policy_distill.training.trainer import memory
 from tests.doubles import Corridor, corridor_teacher
 
 VECTOR = gymnasium.spaces.Box(-1, 1, (3,), np.float64)

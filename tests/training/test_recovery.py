@@ -7,9 +7,9 @@ import torch
 from policy_distill.errors import RunFault
 from policy_distill.run.distill import distill
 from policy_distill.tracking.jsonl import read_metrics
+from policy_distill.training import trainer as training
 from policy_distill.training.recovery import STEP_BACK, Divergence, Recovery
 from policy_distill.training.trainer import Trainer
-from policy_distill.training.trainer import trainer as training
 from tests.doubles import Corridor, corridor_teacher, pendulum_teacher
 
 QUICK = {"timesteps": 512, "n_envs": 4, "n_steps": 32, "eval_episodes": 0}
