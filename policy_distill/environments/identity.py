@@ -157,13 +157,19 @@ def named_spec(spec: EnvSpec, kwargs: dict[str, Any], module: str | None = None)
 
 
 def _module_of(spec: EnvSpec | None) -> str | None:
-    """Return the package that an environment comes from; None for Gymnasium's own and for a program that runs."""
+    """Return the module that registers an environment; None for Gymnasium's own and for a program that runs.
+
+    A package registers names of what it holds; what is registered as it stands, a class or a function, is registered
+    where it is written.
+    """
     if spec is None or spec.entry_point is None:
         return None
     point = spec.entry_point
     module = point.partition(":")[0] if isinstance(point, str) else getattr(point, "__module__", "")
     top = str(module).partition(".")[0]
-    return None if top in ("", "__main__", "gymnasium", "ale_py") else top
+    if top in ("", "__main__", "gymnasium", "ale_py"):
+        return None
+    return top if isinstance(point, str) else str(module)
 
 
 def _equals(known: dict[str, Any], key: str, value: Any) -> bool:

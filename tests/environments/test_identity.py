@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib
 import json
 import shlex
 import sys
@@ -455,3 +456,20 @@ def test_values_of_arguments_are_literals_words_or_paths():
     ]
     expected = {"a": -5.0, "b": True, "c": None, "d": [1, (2, 3)], "e": {"x": {"y": 1}}, "f": "maps/one.txt"}
     assert parse_kwargs(items) == {**expected, "g": "8x8", "h": "a:b", "i": 1e-3}
+
+
+def test_what_is_registered_as_it_stands_is_found_again_by_the_module_that_registers_it(tmp_path, monkeypatch):
+    folder = tmp_path / "dialshelf"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "corner.py").write_text(
+        "import gymnasium\nfrom gymnasium.envs.classic_control import PendulumEnv\n"
+        "gymnasium.register('ShelfDial-v0', lambda **_: PendulumEnv())\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("dialshelf.corner")
+    assert identify("ShelfDial-v0").module == "dialshelf.corner"
+    gymnasium.registry.pop("ShelfDial-v0")
+    for name in ("dialshelf", "dialshelf.corner"):
+        sys.modules.pop(name)
+    gymnasium.make("dialshelf.corner:ShelfDial-v0").close()
