@@ -26,7 +26,7 @@ from policy_distill.student.file import write_atomically
 from policy_distill.system.wording import times_fewer
 
 HEADER = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "verdicts", "falls")
-COSTS = ("steps", "seconds")
+COSTS = ("parameters", "x fewer", "steps", "seconds")
 
 
 @dataclass(frozen=True)

@@ -92,3 +92,12 @@ def test_two_blocks_of_the_same_students_overlap_in_almost_all_simulations():
         n_disjoint_of_runs += one[0] > other[1] or other[0] > one[1]
     assert n_disjoint <= 6
     assert n_disjoint_of_runs > 100
+
+
+def test_every_row_of_the_results_has_a_cell_for_each_column(tmp_path):
+    for seed in range(3):
+        write_run(tmp_path / f"seed-{seed}", seed=seed)
+    main(Results((tmp_path,), out=tmp_path / "RESULTS.md"))
+    table = [line for line in (tmp_path / "RESULTS.md").read_text().splitlines() if line.startswith("|")]
+    assert len(table) == 3
+    assert len({line.count("|") for line in table}) == 1
