@@ -18,7 +18,7 @@ from policy_distill.evaluation.mode_and_sample import ModeAndSample, mode_and_sa
 from policy_distill.evaluation.plan import ProofPlan
 from policy_distill.evaluation.reference import REFERENCES, Player, Reference
 from policy_distill.evaluation.scale import Scale
-from policy_distill.evaluation.verdict import Verdict
+from policy_distill.evaluation.verdict import Verdict, judge
 from policy_distill.interfaces import Policy
 from policy_distill.system.wording import sampled_warning
 
@@ -69,7 +69,7 @@ def compare_policies(
     """Evaluate teacher, student and a random policy on the same episode seeds, until the verdict is clear.
 
     Args:
-        teacher: as of `comparison.compare`.
+        teacher: as of `compare.compare`.
         student: likewise.
         env: likewise.
         plan: which episodes, and how often to look.
@@ -98,8 +98,10 @@ def compare_policies(
         player.n_done += 2 * plan.n_scale + sum(part.n_episodes for run in known for part in run)
         player.n_done += by_sampling.n_episodes if by_sampling else 0
         while True:
-            found = _seen(runs, n_looks, scale, plan)
-            verdict = found.retention.verdict
+            student_run, teacher_run, random_run = _seen(runs, n_looks)
+            returns = (student_run.returns, teacher_run.returns, random_run.returns)
+            # The verdict alone: the bootstrap of a whole retention at every look would cost more than the episodes.
+            verdict = judge(*returns, plan.margin, scale=scale, n_looks=n_looks)
             if on_look:
                 on_look(look, verdict)
             if n_looks == len(steps) or verdict.decided or (verdict.beyond and look >= ENOUGH):
@@ -108,6 +110,9 @@ def compare_policies(
             for who, parts in runs.items():
                 if len(parts) < n_looks:
                     parts.append(player.play(who, plan.seed + done, look - done))
+    options: dict[str, Any] = {"scale": scale, "n_looks": n_looks, "may_stop": plan.batch is not None}
+    kept = retention(*returns, plan.seed, plan.margin, **options)
+    found = Comparison(teacher_run, student_run, random_run, kept, scale)
     return found if by_sampling is None else _with_sampled(found, join(runs["teacher"]), by_sampling)
 
 
@@ -120,12 +125,10 @@ def _with_sampled(found: Comparison, mode: Evaluation, by_sampling: Evaluation) 
     return replace(found, teacher_sampled=beside)
 
 
-def _seen(runs: dict[str, list[Evaluation]], n_looks: int, scale: Scale, plan: ProofPlan) -> Comparison:
-    """Return what the episodes up to a look say."""
-    teacher, student, random = (join(runs[who][:n_looks]) for who in ("teacher", "student", "random"))
-    options: dict[str, Any] = {"scale": scale, "n_looks": n_looks, "may_stop": plan.batch is not None}
-    kept = retention(student.returns, teacher.returns, random.returns, plan.seed, plan.margin, **options)
-    return Comparison(teacher, student, random, kept, scale)
+def _seen(runs: dict[str, list[Evaluation]], n_looks: int) -> tuple[Evaluation, Evaluation, Evaluation]:
+    """Return the episodes of student, teacher and random policy up to a look."""
+    student, teacher, random = (join(runs[who][:n_looks]) for who in ("student", *REFERENCES))
+    return student, teacher, random
 
 
 def _offset(on_episode: OnStep | None, done_before: int) -> OnStep | None:
