@@ -13,12 +13,12 @@ from typing import Any
 
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.episodes import Evaluation, OnStep, join
-from policy_distill.evaluation.kept import Retention, retention
 from policy_distill.evaluation.mode_and_sample import ModeAndSample, mode_and_sample
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.kept import Retention, retention
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.scale import Scale
+from policy_distill.evaluation.proof.verdict import Verdict, judge
 from policy_distill.evaluation.reference import REFERENCES, Player, Reference
-from policy_distill.evaluation.scale import Scale
-from policy_distill.evaluation.verdict import Verdict, judge
 from policy_distill.interfaces import Policy
 from policy_distill.system.wording import sampled_warning
 

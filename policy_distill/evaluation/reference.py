@@ -17,8 +17,8 @@ from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.watch import step_limit
 from policy_distill.evaluation.episodes import Evaluation, OnStep, run_episodes
 from policy_distill.evaluation.evaluate import open_for
-from policy_distill.evaluation.plan import ProofPlan
-from policy_distill.evaluation.scale import Scale
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.interfaces import Policy
 from policy_distill.seeds import scale_start
 from policy_distill.student.masks import takes_masks

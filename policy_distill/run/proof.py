@@ -11,10 +11,10 @@ from typing import Any
 from policy_distill.config import DistillConfig
 from policy_distill.environments.open import without_normalization
 from policy_distill.evaluation.paired import Comparison, compare_policies
-from policy_distill.evaluation.plan import BATCH, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.proof.plan import BATCH, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.proof.scale import N_EPISODES
+from policy_distill.evaluation.proof.spent import choose_seed, spent_by_teacher
 from policy_distill.evaluation.reference import Reference
-from policy_distill.evaluation.scale import N_EPISODES
-from policy_distill.evaluation.spent import choose_seed, spent_by_teacher
 from policy_distill.run.session import Session
 from policy_distill.seeds import PROOF, fresh_start, selection_start
 from policy_distill.system.interrupts import Interrupts

@@ -19,8 +19,8 @@ from typing import Any, Literal
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.betting import ROUNDING, episodes_needed, log_capital
-from policy_distill.evaluation.scale import Scale, clearly_gains
+from policy_distill.evaluation.proof.betting import ROUNDING, episodes_needed, log_capital
+from policy_distill.evaluation.proof.scale import Scale, clearly_gains
 
 MARGIN = 0.05
 """The share of the teacher's gain over random that a non-inferior student may lose."""
