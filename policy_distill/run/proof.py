@@ -14,14 +14,14 @@ from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import BATCH, N_SAMPLED, ProofPlan
 from policy_distill.evaluation.proof.scale import N_EPISODES
 from policy_distill.evaluation.proof.spent import choose_seed, spent_by_teacher
-from policy_distill.evaluation.reference import Reference
+from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.session import Session
 from policy_distill.seeds import PROOF, fresh_start, selection_start
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 
 
-def start_reference(session: Session, env: Any) -> AbstractContextManager[Reference | None]:
+def start_reference(session: Session, env: Any) -> AbstractContextManager[ReferenceRuns | None]:
     """Start the part of the proof that needs no student: it runs beside the training where a core is idle."""
     config = session.config
     if config.eval_episodes == 0:
@@ -30,7 +30,7 @@ def start_reference(session: Session, env: Any) -> AbstractContextManager[Refere
         # Taken as it is; what it meets is said once.
         choose_seed(config.eval_seed, config.eval_episodes, session.teacher)
     limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": session.restarts}
-    return closing(Reference(session.teacher, without_normalization(env), proof_plan(session), **limits))
+    return closing(ReferenceRuns(session.teacher, without_normalization(env), proof_plan(session), **limits))
 
 
 def proof_plan(session: Session) -> ProofPlan:
@@ -61,7 +61,7 @@ def spent_seeds(config: DistillConfig, comparison: Comparison) -> list[list[int]
 
 
 def prove(
-    session: Session, env: Any, reference: Reference | None, bar: Progress, interrupts: Interrupts
+    session: Session, env: Any, reference: ReferenceRuns | None, bar: Progress, interrupts: Interrupts
 ) -> Comparison | None:
     """Compare teacher, student and a random policy on paired episode seeds."""
     config = session.config
