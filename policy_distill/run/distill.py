@@ -16,7 +16,7 @@ from typing import Any
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.open import without_normalization
 from policy_distill.environments.watch import step_limit
-from policy_distill.evaluation.reference import Reference
+from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.interfaces import Tracker
 from policy_distill.report.write import try_report
 from policy_distill.run.checkpoint import Keeper
@@ -152,7 +152,7 @@ class _Run:
                 self.keeper.save()
             self.interrupts.stop_if_requested(f"at {stream.env_steps} of {session.config.timesteps} steps")
 
-    def finish(self, reference: Reference | None, bar: Progress) -> DistillResult:
+    def finish(self, reference: ReferenceRuns | None, bar: Progress) -> DistillResult:
         """Prove the best student, and write it to the run folder with its record."""
         session, stream, config = self.session, self.session.stream, self.session.config
         chosen_by = self.selection.finish()

@@ -12,10 +12,10 @@ from typing import Any
 from policy_distill.config import DistillConfig
 from policy_distill.environments.open import without_normalization
 from policy_distill.evaluation.paired import Comparison, compare_policies
-from policy_distill.evaluation.plan import BATCH, N_SAMPLED, ProofPlan
-from policy_distill.evaluation.reference import Reference
-from policy_distill.evaluation.scale import N_EPISODES
-from policy_distill.evaluation.spent import choose_seed, spent_by_teacher
+from policy_distill.evaluation.proof.plan import BATCH, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.proof.scale import N_EPISODES
+from policy_distill.evaluation.proof.spent import choose_seed, spent_by_teacher
+from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.stream import Stream
 from policy_distill.seeds import PROOF, fresh_start, selection_start
 from policy_distill.student.runtime import Student
@@ -23,7 +23,7 @@ from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 
 
-def start_reference(stream: Stream, env: Any) -> AbstractContextManager[Reference | None]:
+def start_reference(stream: Stream, env: Any) -> AbstractContextManager[ReferenceRuns | None]:
     """Start the part of the proof that needs no student: it runs beside the training where a core is idle."""
     config = stream.config
     if config.eval_episodes == 0:
@@ -32,7 +32,7 @@ def start_reference(stream: Stream, env: Any) -> AbstractContextManager[Referenc
         # Taken as it is; what it meets is said once.
         choose_seed(config.eval_seed, config.eval_episodes, stream.teacher)
     limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": stream.restarts}
-    return closing(Reference(stream.teacher, without_normalization(env), proof_plan(stream), **limits))
+    return closing(ReferenceRuns(stream.teacher, without_normalization(env), proof_plan(stream), **limits))
 
 
 def proof_plan(stream: Stream) -> ProofPlan:
@@ -66,7 +66,7 @@ def prove(
     stream: Stream,
     student: Callable[[], Student],
     env: Any,
-    reference: Reference | None,
+    reference: ReferenceRuns | None,
     bar: Progress,
     interrupts: Interrupts,
 ) -> Comparison | None:
