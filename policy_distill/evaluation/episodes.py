@@ -19,7 +19,6 @@ from policy_distill.environments.open import Environments
 from policy_distill.evaluation.statistics import interval, iqm, json_number, worst
 from policy_distill.evaluation.trace import N_PHASES, Trace
 from policy_distill.interfaces import Policy
-from policy_distill.student.masks import takes_masks
 from policy_distill.system.interrupts import stop_if_requested
 from policy_distill.system.threads import threads_for
 
@@ -135,7 +134,7 @@ def _run_episodes(
     state, starts, n_done, n_cut = None, np.ones(envs.n_envs, dtype=bool), 0, 0
     episodes = np.array(current)
     _begin_again(policy, envs, episodes, seed, returns, lengths)
-    masked = takes_masks(policy)
+    masked = policy.takes_action_masks
     while n_done < n_episodes:
         stop_if_requested("while episodes were run")
         options = {"action_masks": envs.action_masks()} if masked else {}
@@ -188,8 +187,7 @@ def _begin_again(
             episode = int(episodes[index])
             again[index] = True
             returns[episode], lengths[episode] = 0.0, 0
-            if hasattr(policy, "again"):
-                policy.again(index)
+            policy.again(index)
             envs.reset(index, seed + episode)
     return again
 

@@ -23,10 +23,9 @@ from policy_distill.environments.frame_stack import frames_of
 from policy_distill.environments.open import Environments
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.fidelity import Fidelity, fidelity_in_episodes, measure_fidelity
-from policy_distill.interfaces import Loss, Policy, Teacher
+from policy_distill.interfaces import Actor, Loss, Teacher
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
-from policy_distill.student.masks import takes_masks
 from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
@@ -63,7 +62,7 @@ class Session:
         self.policy: StudentPolicy | None = None
         self.label_state: Any = None
         """What a recurrent teacher that labels carries from rollout to rollout."""
-        self.masked = takes_masks(teacher)
+        self.masked = teacher.takes_action_masks
 
     @property
     def progress(self) -> float:
@@ -82,7 +81,7 @@ class Session:
         yield
         self.seconds[stage] += time.perf_counter() - began
 
-    def actor(self) -> tuple[Policy, float]:
+    def actor(self) -> tuple[Actor, float]:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
         seed = seed_of(self.config, self.iteration, "act")
         teacher = TeacherActor(self.teacher, seed)
@@ -110,9 +109,9 @@ class Session:
     def label(self, rollout: Rollout) -> torch.Tensor:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
         with self.timed("label"):
-            if self.policy is None and hasattr(self.teacher, "calibrated"):
+            if self.policy is None:
                 self.teacher = self.teacher.calibrated(rollout.obs)
-            params, self.label_state = self.teacher.label(
+            params, self.label_state, _ = self.teacher.label(
                 rollout.obs, rollout.episode_starts, self.label_state, rollout.action_masks
             )
             check_labels(params)

@@ -48,7 +48,7 @@ def state_of(session: Session, selection: Selection) -> tuple[dict[str, np.ndarr
         "wall_seconds": time.perf_counter() - session.began,
         "normalizer": dump_normalizer(session.policy.spec.normalizer),
         "buffer_next": session.buffer.next,
-        "calibration": getattr(session.teacher, "calibration", None),
+        "calibration": session.teacher.calibration,
         "recoveries": session.trainer.recovery.n,
         "env_restarts": session.restarts.n_here,
         "obs": pack("obs", session.envs.obs, tensors),
@@ -103,7 +103,7 @@ def restore(session: Session, selection: Selection, tensors: dict[str, np.ndarra
         selection.best = Candidate(_count(record, "best_env_steps"), weights, returns)
     session.buffer.restore(_named(tensors, "buffer."), _count(record, "buffer_next"))
     if record["calibration"] is not None:
-        session.teacher = session.teacher.with_calibration(record["calibration"])  # type: ignore[attr-defined]
+        session.teacher = session.teacher.with_calibration(record["calibration"])
     for name in ("n_episodes", "running", "starts"):
         saved, now = tensors[f"collector.{name}"], getattr(collector, name)
         if not alike(saved, now) or ((saved < 0).any() and name == "n_episodes"):
