@@ -24,7 +24,6 @@ from policy_distill.evaluation.proof.spent import choose_seed
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.robustness import compare_under
 from policy_distill.interfaces import Teacher
-from policy_distill.student.masks import takes_masks
 from policy_distill.student.runtime import Student
 from policy_distill.teachers.sources import as_policy
 
@@ -119,7 +118,7 @@ def fidelity_on_own_states(
     The labels are those that the student learnt from: of a teacher of action values, at the temperature in its record.
     """
     teacher = as_taught(teacher, student.metadata.get("provenance"))
-    masked = takes_masks(teacher)
+    masked = teacher.takes_action_masks
     with closing(open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers)) as envs:
         sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
     taught = sample.params

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,9 +73,9 @@ def as_taught(teacher: Teacher, provenance: Any) -> Teacher:
     A τ found in other states would be another teacher's distribution, and a KL to it another number.
     """
     noted = provenance.get("teacher") if isinstance(provenance, dict) else None
-    if not isinstance(noted, dict) or not hasattr(teacher, "with_calibration"):
+    if not isinstance(noted, dict):
         return teacher
-    members = getattr(teacher, "teachers", None)
+    members = list(teacher.members)
     records = noted.get("members", []) if members else [noted]
     pairs = list(zip(members or [teacher], records, strict=False))
     if len(pairs) != len(members or [teacher]) or not all(_is_same(one, record) for one, record in pairs):
@@ -84,7 +84,7 @@ def as_taught(teacher: Teacher, provenance: Any) -> Teacher:
     if all(value is None for value in found):
         # Of a version that did not note it.
         return teacher
-    return cast(Teacher, teacher.with_calibration(found if members else found[0]))
+    return teacher.with_calibration(found if members else found[0])
 
 
 def _is_same(teacher: Teacher, record: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
@@ -114,7 +115,7 @@ def _agreement(student: Student, expected: np.ndarray, actions: np.ndarray, n: i
     return float(1.0 - difference.mean())
 
 
-class _Running:
+class _Running(PolicyDefaults):
     """An artefact as a policy."""
 
     def __init__(self, student: Student, run: Run) -> None:
