@@ -32,9 +32,9 @@ def has_distribution(policy: Any) -> bool:
     known, as of a script.
     """
     if isinstance(policy, Student):
-        return bool(policy.plan.family != "deterministic")
+        return policy.plan.samples
     samples = getattr(policy, "samples", not getattr(policy, "acts_greedily", False))
-    return bool(samples and hasattr(policy, "label") and policy.family.name != "deterministic")
+    return bool(samples and hasattr(policy, "label") and policy.family.has_density)
 
 
 def sampled(policy: Policy, seed: int) -> Policy:
@@ -109,7 +109,7 @@ class SampledTeacher:
 
     def _draw(self, params: torch.Tensor, one_step: Any, episode_start: np.ndarray, state: Any) -> torch.Tensor:
         family, generators = self.teacher.family, self._generators.begin(episode_start)
-        if family.name not in ("diagonal_gaussian", "squashed_gaussian"):
+        if not family.has_log_std:
             rows = zip(params.split(1), generators, strict=True)
             return torch.cat([torch.as_tensor(family.sample(row, generator)) for row, generator in rows])
         mean, log_std = params.chunk(2, dim=-1)
@@ -121,7 +121,7 @@ class SampledTeacher:
         else:
             features, spread = correlated
             noise = self._state_dependent(features, spread, episode_start, generators)
-        return torch.tanh(mean + noise) if family.name == "squashed_gaussian" else mean + noise
+        return torch.tanh(mean + noise) if family.head.kind == "tanh" else mean + noise
 
     def _state_dependent(
         self,

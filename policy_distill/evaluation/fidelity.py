@@ -16,6 +16,7 @@ from policy_distill.collection.state_sample import sample_states
 from policy_distill.environments.open import Environments
 from policy_distill.interfaces import ActionDistribution, Teacher
 from policy_distill.student.actions import ActionMap
+from policy_distill.student.runtime import Student
 from policy_distill.training.policy import StudentPolicy
 
 CHUNK_NUMBERS = 2**22
@@ -37,7 +38,7 @@ def fidelity_in_episodes(
     teacher: Teacher, student: StudentPolicy, envs: Environments, seed: int, n_states: int, *, masked: bool
 ) -> Fidelity:
     """Let the student act in fresh episodes, and compare on states drawn from the whole of them."""
-    sample = sample_states(envs, seed, student.to_student({}), n_states, masked=masked, teacher=teacher)
+    sample = sample_states(envs, seed, Student.of(student.to_record({})), n_states, masked=masked, teacher=teacher)
     return measure_fidelity(teacher, student, torch.from_numpy(student.featurizer(sample.obs)), sample.params)
 
 

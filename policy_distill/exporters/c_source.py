@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from policy_distill.exporters import c_parts
-from policy_distill.exporters.c_action import action_lines
+from policy_distill.exporters.c_action import action_lines, all_scores_lines
 from policy_distill.exporters.c_features import feature_code
 from policy_distill.exporters.c_header import action_type, header_text
-from policy_distill.student.actions import MASKED
+from policy_distill.student.head import MASKED
 from policy_distill.student.layers import output_shapes
 from policy_distill.student.plan import Plan
 from policy_distill.student.quantization import QuantizedLayer
@@ -72,17 +72,20 @@ def write_program(
     source = Source()
     features = feature_code(plan, source)
     shapes = [plan.featurizer.shape, *output_shapes(plan.layers, plan.tensors, plan.featurizer.shape)]
-    largest = max(math.prod(shape) for shape in shapes)
+    largest = max([plan.head.n_scores, *(math.prod(shape) for shape in shapes)])
     source.body += features.lines
     current, other = "a", "b"
     for place, layer in enumerate(plan.layers):
         moved = _add_layer(source, place, layer, plan, shapes[place], current, other, (quantized or {}).get(place))
         current, other = (other, current) if moved else (current, other)
+    if plan.head.reference:
+        source.body += all_scores_lines(plan, current, other)
+        current, other = other, current
     source.body.append(f"outputs = {current};")
     source.action = action_lines(plan, source, current)
     if masked:
         ruled_out = c_parts.number(MASKED)
-        pick = f"for (int k = 0; k < {plan.n_outputs}; k++) {other}[k] = mask[k] ? {current}[k] : {ruled_out};"
+        pick = f"for (int k = 0; k < {plan.head.n_scores}; k++) {other}[k] = mask[k] ? {current}[k] : {ruled_out};"
         source.masked_action = [pick, *action_lines(plan, source, other)]
     ram = 2 * 4 * largest + (largest if quantized else 0)
     return Program(

@@ -15,16 +15,16 @@ import numpy as np
 
 from policy_distill.exporters import standalone
 from policy_distill.exporters.parity import Reference
-from policy_distill.exporters.table import Run
+from policy_distill.interfaces import Run
 from policy_distill.student.features import Part
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 from policy_distill.student.quantization import QuantizedLayer
-from policy_distill.student.runtime import Student
+from policy_distill.student.record import StudentRecord
 
 
 def write(
-    student: Student,
+    student: StudentRecord,
     path: Path,
     record: Mapping[str, Any],
     reference: Reference,
@@ -39,7 +39,7 @@ def write(
     return {}
 
 
-def open_artefact(student: Student, path: Path) -> Run:
+def open_artefact(student: StudentRecord, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions."""
     spec = importlib.util.spec_from_file_location("exported_policy", path / "policy.py")
     assert spec is not None and spec.loader is not None
@@ -56,10 +56,8 @@ def _description(plan: Plan) -> dict[str, Any]:
         "channels_first": featurizer.is_image and channels_first(featurizer.parts[0].shape),
         "parts": [_part(part, f"obs{index}") for index, part in enumerate(featurizer.parts)],
         "layers": [dict(layer) for layer in plan.layers],
-        "head": {
-            "family": plan.family,
-            "nvec": plan.family_config.get("nvec"),
-            "n_modes": plan.n_modes,
+        "head": {**plan.head.to_json(), "n_modes": plan.head.n_modes, "places": plan.head.places.tolist()},
+        "action": {
             "kind": action_map.kind,
             "shape": list(action_map.shape),
             "dtype": action_map.dtype,

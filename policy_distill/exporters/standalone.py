@@ -28,6 +28,7 @@ class Policy:
         self.parts: list[dict[str, Any]] = self.record["parts"]
         self.layers: list[dict[str, Any]] = self.record["layers"]
         self.head: dict[str, Any] = self.record["head"]
+        self.action: dict[str, Any] = self.record["action"]
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files}
 
@@ -41,12 +42,12 @@ class Policy:
 
         `action_masks`, bool `[B, P]` or `[P]` for all alike, has True for each discrete action that is allowed.
         """
-        outputs = self.outputs(obs)
+        scores = self._scores(self.outputs(obs))
         if action_masks is not None:
-            if self.head["kind"] != "index":
+            if self.action["kind"] != "index":
                 raise ValueError("expected no action_masks for continuous actions, which cannot be ruled out")
-            outputs = np.where(np.asarray(action_masks, bool), outputs, np.float32(-1e8))
-        return self._execute(self._mode(outputs))
+            scores = np.where(np.asarray(action_masks, bool), scores, np.float32(-1e8))
+        return self._execute(self._mode(scores))
 
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs `[B, P]`: logits, or means and then log sigma where the network gives it."""
@@ -93,26 +94,28 @@ class Policy:
         views = np.lib.stride_tricks.sliding_window_view(x, size, axis=(2, 3))[:, :, ::stride, ::stride]
         return np.einsum("bcxyhw,ochw->boxy", views, weight, optimize=True) + bias[:, None, None]
 
-    def _mode(self, outputs: np.ndarray) -> np.ndarray:
-        family = self.head["family"]
-        if family == "categorical":
-            return outputs.argmax(axis=1)
-        if family == "multi_categorical":
-            ends = np.cumsum(self.head["nvec"])[:-1]
-            return np.stack([head.argmax(axis=1) for head in np.split(outputs, ends, axis=1)], axis=1)
-        if family == "bernoulli":
-            return (outputs > 0).astype(np.int64)
-        mean = outputs[:, : self.head["n_modes"]]
-        return np.tanh(mean) if family == "squashed_gaussian" else mean
+    def _scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Return what the action is chosen by: all logits, those of 0 included that are no outputs, or means."""
+        modes = outputs[:, : self.head["n_modes"]]
+        return np.pad(modes, ((0, 0), (1, 0)))[:, self.head["places"]] if self.head["reference"] else modes
+
+    def _mode(self, scores: np.ndarray) -> np.ndarray:
+        kind = self.head["kind"]
+        if kind == "argmax":
+            choices = np.split(scores, np.cumsum(self.head["sizes"])[:-1], axis=1)
+            return np.stack([choice.argmax(axis=1) for choice in choices], axis=1)
+        if kind == "threshold":
+            return (scores > 0).astype(np.int64)
+        return np.tanh(scores) if kind == "tanh" else scores
 
     def _execute(self, mode: np.ndarray) -> np.ndarray:
-        head = self.head
-        if head["kind"] == "index":
-            mode = mode + np.asarray(head["start"])
-        shaped = mode.reshape(len(mode), *head["shape"])
-        if head["kind"] == "clip":
+        action = self.action
+        if action["kind"] == "index":
+            mode = mode + np.asarray(action["start"]).reshape(-1)
+        shaped = mode.reshape(len(mode), *action["shape"])
+        if action["kind"] == "clip":
             shaped = np.clip(shaped, self.arrays["action.low"], self.arrays["action.high"])
-        elif head["kind"] == "unsquash":
+        elif action["kind"] == "unsquash":
             low, high = self.arrays["action.low"], self.arrays["action.high"]
             shaped = low + 0.5 * (shaped + np.float32(1)) * (high - low)
-        return shaped.astype(head["dtype"])
+        return shaped.astype(action["dtype"])

@@ -165,7 +165,7 @@ class Session:
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the NumPy student with the weights as they are now."""
-        return self._policy.to_student(provenance or {}, retention)
+        return Student.of(self._policy.to_record(provenance or {}, retention))
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return a copy of the student's weights."""

@@ -20,8 +20,8 @@ from policy_distill.errors import RunFault, one_line
 from policy_distill.student.action_check import (
     Shape,
     check_actions,
+    check_head,
     check_space,
-    n_outputs_of,
     require,
     size_of,
     whole_numbers,
@@ -33,8 +33,6 @@ from policy_distill.student.spaces import example_of
 MAX_PATCHES = 2**28
 """Numbers in the patches that a convolution takes out of one image."""
 SIZES = ("n_params", "n_bytes", "macs")
-STD = (None, "vector", "head")
-"""Where a Gaussian student's log σ comes from."""
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -49,14 +47,12 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
     _check_weights(tensors)
     check_space(record["observation_space"], nested=True)
     check_space(record["action_space"], nested=False)
-    check_actions(record["action_post_processing"], record["action_space"], record["distribution"])
+    head = check_head(record)
+    check_actions(record["action_post_processing"], record["action_space"], head)
     architecture = record["architecture"]
-    n_outputs = n_outputs_of(record["distribution"])
-    require(architecture["activation"] in OPS and architecture["log_std"] in STD, "an unknown activation or log σ")
+    require(architecture["activation"] in OPS, "an unknown activation")
     if architecture["log_std"] == "vector":
-        require(record["distribution"]["family"].endswith("gaussian"), "a log σ of what is no Gaussian")
-        n_outputs //= 2
-        require(tensors["log_std"].shape == (n_outputs,), "log σ has another shape than the actions")
+        require(tensors["log_std"].shape == (head.n_modes,), "log σ has another shape than the actions")
     shape = whole_numbers(architecture["input_shape"])
     check_images(record)
     features = _feature_shape(record["observation_space"], images_of(record))
@@ -65,7 +61,7 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         require(layer["op"] in OPS, f"a layer of the unknown kind {str(layer['op'])[:40]!r}")
         require(("weight" in layer) == (layer["op"] in ("linear", "conv2d")), "a layer with weights that it has not")
         shape = SHAPES[layer["op"]](layer, tensors, shape)
-    require(shape == (n_outputs,), f"the network has outputs {shape}, its distribution needs {n_outputs}")
+    require(shape == (head.n_outputs,), f"the network has outputs {shape}, its head needs {head.n_outputs}")
     _check_specification(architecture["spec"], sum(array.size for array in tensors.values()))
     sizes = [sum(array.size for array in tensors.values()), sum(array.nbytes for array in tensors.values())]
     sizes.append(count_macs(architecture["layers"], tensors))

@@ -5,7 +5,7 @@ In: a specification and what the teacher is like. Out: distribution parameters `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,11 @@ from policy_distill.networks.scale import Scale
 from policy_distill.networks.table import describe_layers, make_network
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Featurizer, Normalizer, dump_normalizer, load_normalizer
-from policy_distill.student.layers import count_macs
+from policy_distill.student.head import Head
 from policy_distill.student.masks import takes_masks
 from policy_distill.student.pixels import images_for, images_of, is_image, largest
-from policy_distill.student.runtime import Student
+from policy_distill.student.record import StudentRecord, sizes_of
 from policy_distill.student.spaces import describe_space
-
-GAUSSIANS = ("diagonal_gaussian", "squashed_gaussian")
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,14 @@ class StudentSpec:
     """Keys of pixels, as of `pixels.images_for`, which None asks."""
 
     @property
+    def head(self) -> Head:
+        """What the network's outputs mean."""
+        return replace(self.family.head, extra=0) if self.log_std == "vector" else self.family.head
+
+    @property
     def n_outputs(self) -> int:
         """Outputs of the network."""
-        return self.family.n_params // 2 if self.log_std == "vector" else self.family.n_params
+        return self.head.n_outputs
 
     @classmethod
     def like(
@@ -73,7 +76,7 @@ class StudentSpec:
         dimensions, or be only some keys of a Dict.
         """
         log_std, space = None, observation_space or teacher.observation_space
-        if teacher.family.name in GAUSSIANS:
+        if teacher.family.has_log_std:
             log_std = "head" if teacher.state_dependent_std else "vector"
         return cls(
             network=network,
@@ -118,7 +121,7 @@ class StudentPolicy(nn.Module):
         self.network = network.build(self.featurizer.shape, spec.n_outputs, generator)
         if self.featurizer.is_image and not is_image(spec.observation_space):
             self._scale_by(1.0 / largest(spec.observation_space))
-        if spec.family.name == "deterministic" and spec.action_map.kind == "unsquash":
+        if spec.head.kind == "mean" and spec.action_map.kind == "unsquash":
             # A squashed teacher's action never leaves [-1, 1]; neither may the student's.
             self.network.append(nn.Tanh())
         self.log_std = nn.Parameter(torch.zeros(spec.n_outputs)) if spec.log_std == "vector" else None
@@ -151,24 +154,22 @@ class StudentPolicy(nn.Module):
         """Return copies of the parameters by name, float32."""
         return {name: _numpy(value).copy() for name, value in self.state_dict().items()}
 
-    def to_student(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> Student:
-        """Return the NumPy student with the weights as they are now."""
+    def to_record(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> StudentRecord:
+        """Return what the student's file will hold, with the weights as they are now."""
         tensors, spec = self.tensors(), self.spec
         layers = describe_layers(self.network, self.featurizer.shape)
-        n_params = sum(array.size for array in tensors.values())
         architecture = {
             "spec": spec.network,
             "activation": spec.activation,
             "input_shape": list(self.featurizer.shape),
             "layers": layers,
             "log_std": spec.log_std,
-            "n_params": n_params,
-            "n_bytes": sum(array.nbytes for array in tensors.values()),
-            "macs": count_macs(layers, tensors),
+            **sizes_of(layers, tensors),
         }
         metadata = {
             "architecture": architecture,
             "distribution": {"family": spec.family.name, "config": spec.family.config()},
+            "head": spec.head.to_json(),
             "observation_space": spec.observation_space,
             "action_space": spec.action_space,
             "observation_normalization": dump_normalizer(spec.normalizer),
@@ -178,15 +179,16 @@ class StudentPolicy(nn.Module):
             "provenance": provenance,
             "retention": retention,
         }
-        return Student(tensors, metadata)
+        return StudentRecord(tensors, metadata)
 
     @classmethod
-    def from_file(cls, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> StudentPolicy:
-        """Rebuild a trainable student from what a student file holds.
+    def from_record(cls, record: StudentRecord) -> StudentPolicy:
+        """Rebuild a trainable student from what its file holds.
 
         Raises:
             RequestError: where its layers are not those that its specification makes.
         """
+        tensors, metadata = record.tensors, record.metadata
         architecture, distribution = metadata["architecture"], metadata["distribution"]
         spec = StudentSpec(
             network=architecture["spec"],

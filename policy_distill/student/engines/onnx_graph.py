@@ -58,12 +58,11 @@ def build_model(
         add_linear = add_linear or _linear(plan)
         for place, layer in enumerate(plan.layers):
             x = add_linear(graph, x, layer, place) if "weight" in layer else _simple(graph, x, layer)
-    names = name_outputs(graph, plan, x, named)
-    mode_of = next(iter(names))
+    mode_of, names = name_outputs(graph, plan, x, named)
     if masked:
         mode_of = add_masks(graph, mode_of)
         # A row for each observation, or one for all.
-        inputs.append(helper.make_tensor_value_info(MASKS, TensorProto.BOOL, ["masks", plan.n_outputs]))
+        inputs.append(helper.make_tensor_value_info(MASKS, TensorProto.BOOL, ["masks", plan.head.n_scores]))
     add_execution(graph, plan, add_mode(graph, plan, mode_of))
     action_map = plan.action_map
     outputs = [
