@@ -100,7 +100,7 @@ class Network(Protocol):
     """Builds the trainable body of a student and says what it is made of."""
 
     def build(self, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator) -> torch.nn.Sequential:
-        """Return a freshly initialised `nn.Sequential` of the layers that `policy_distill.student.layers` knows."""
+        """Return a freshly initialised `nn.Sequential` of layers that `policy_distill.student.operations` knows."""
 
     def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
         """Return how many parameters `build` would make."""

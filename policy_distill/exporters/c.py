@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError, RunFault
-from policy_distill.exporters.c_self_test import CTYPES, raw_rows, self_test
-from policy_distill.exporters.c_source import write_program
+from policy_distill.exporters.c99.program import write_program
+from policy_distill.exporters.c99.self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.parity import Reference
 from policy_distill.interfaces import Run
 from policy_distill.student.quantization import QuantizedLayer

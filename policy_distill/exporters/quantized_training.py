@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from policy_distill.student.operations.table import find_operation
 from policy_distill.student.plan import Plan
 from policy_distill.student.quantization import QuantizedLayer, quantize_plan
 
@@ -67,12 +68,8 @@ def _forward(
                 x = torch.nn.functional.linear(x, weight, bias)
             else:
                 x = torch.nn.functional.conv2d(x, weight, bias, layer["stride"])
-        elif op == "scale":
-            x = x.to(torch.float32) * layer["factor"]
         else:
-            x = {"tanh": torch.tanh, "relu": torch.relu, "flatten": torch.flatten}[op](
-                *((x,) if op != "flatten" else (x, 1))
-            )
+            x = find_operation(op).form("torch", "training")(layer, {})(x)
     return x
 
 

@@ -51,8 +51,7 @@ def to_sb3(student: StudentRecord, env: Any) -> PPO:
             "expected an environment of raw observations, which the student normalises itself, found a VecNormalize: "
             "hand over env.venv, or set env.norm_obs = False"
         )
-    dense = [(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]) for layer in _of(plan, "linear")]
-    dense[-1] = _all_logits(plan, *dense[-1])
+    dense = _dense(plan)
     if plan.head.kind == "argmax" and student.metadata["action_space"]["type"] == "MultiBinary":
         dense[-1] = _as_bits(*dense[-1])
     activation = student.metadata["architecture"]["activation"]
@@ -89,12 +88,17 @@ def _check_spaces(student: StudentRecord) -> None:
         raise RequestError("expected actions with bounds, as Stable-Baselines3 asks for; wrap the environment")
 
 
-def _all_logits(plan: Plan, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the last layer with a row of zeros for each logit of 0 that is no output of the student's."""
-    if not plan.head.reference:
-        return weight, bias
-    places = plan.head.places
-    return np.pad(weight, ((1, 0), (0, 0)))[places], np.pad(bias, (1, 0))[places]
+def _dense(plan: Plan) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return weights and biases of the linear layers, with zeros for what the student leaves out."""
+    found = [(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]) for layer in _of(plan, "linear")]
+    for layer in _of(plan, "select"):
+        weight, bias = found[0]
+        whole = np.zeros((len(weight), plan.featurizer.shape[0]), weight.dtype)
+        whole[:, layer["columns"]] = weight
+        found[0] = whole, bias
+    weight, bias = found[-1]
+    found[-1] = plan.head.all_rows(weight), plan.head.all_rows(bias)
+    return found
 
 
 def _as_bits(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +111,8 @@ def _check_layers(plan: Plan, activation: str) -> None:
     images = ["scale", *["conv2d", activation] * n_images, "flatten"] if plan.featurizer.is_image else []
     squashed = plan.head.kind == "mean" and plan.action_map.kind == "unsquash"
     expected = [*images, *["linear", activation] * (n_dense - 1), "linear", *["tanh"] * squashed]
-    if [layer["op"] for layer in plan.layers] != expected or activation not in ACTIVATIONS:
+    ops = [layer["op"] for layer in plan.layers]
+    if ops[ops[:1] == ["select"] :] != expected or activation not in ACTIVATIONS:
         raise RequestError("expected layers in the order of an mlp or a cnn, as Stable-Baselines3's policies have them")
 
 
@@ -125,7 +130,7 @@ def _extractor(plan: Plan, activation: str) -> dict[str, Any]:
         convolutions.append({"n_in": n_in, "n_out": n_out, "kernel": kernel, "stride": layer["stride"]})
     # What the first linear layer takes: features, or what the convolutions leave.
     shapes = [featurizer.shape, *output_shapes(plan.layers, plan.tensors, featurizer.shape)]
-    first = next(place for place, layer in enumerate(plan.layers) if layer["op"] == "linear")
+    first = next(place for place, layer in enumerate(plan.layers) if layer["op"] in ("linear", "select"))
     return {
         "features_dim": int(np.prod(shapes[first])),
         "parts": [_part(part, subs[part.key], plan) for part in featurizer.parts],

@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+OPERATIONS: dict[str, Any] = {}
+"""What makes a layer's function of its record and the arrays; those that are needed stand at the end of the file."""
+
 
 class Policy:
     """Raw observations in, executed deterministic actions out; normalisation and post-processing are inside."""
@@ -26,11 +29,11 @@ class Policy:
         folder = Path(folder) if folder is not None else Path(__file__).resolve().parent
         self.record: dict[str, Any] = json.loads((folder / "policy.json").read_text())
         self.parts: list[dict[str, Any]] = self.record["parts"]
-        self.layers: list[dict[str, Any]] = self.record["layers"]
         self.head: dict[str, Any] = self.record["head"]
         self.action: dict[str, Any] = self.record["action"]
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files}
+        self.layers = [OPERATIONS[layer["op"]](layer, self.arrays) for layer in self.record["layers"]]
 
     def act(self, obs: Any, action_masks: Any = None) -> Any:
         """Return the executed action for one raw observation."""
@@ -53,7 +56,7 @@ class Policy:
         """Return the network's outputs `[B, P]`: logits, or means and then log sigma where the network gives it."""
         x = self._features(obs)
         for layer in self.layers:
-            x = self._apply(layer, x)
+            x = layer(x)
         return x
 
     def _features(self, obs: Any) -> np.ndarray:
@@ -76,23 +79,6 @@ class Policy:
             if part["clip"] is not None:
                 flat = np.clip(flat, -part["clip"], part["clip"])
         return flat.astype(np.float32) * np.float32(part["factor"])
-
-    def _apply(self, layer: dict[str, Any], x: np.ndarray) -> np.ndarray:
-        op = layer["op"]
-        if op == "tanh":
-            return np.tanh(x)
-        if op == "relu":
-            return np.maximum(x, np.float32(0))
-        if op == "scale":
-            return x.astype(np.float32) * np.float32(layer["factor"])
-        if op == "flatten":
-            return x.reshape(len(x), -1)
-        weight, bias = self.arrays[layer["weight"]], self.arrays[layer["bias"]]
-        if op == "linear":
-            return x @ weight.T + bias
-        stride, size = layer["stride"], weight.shape[2:]
-        views = np.lib.stride_tricks.sliding_window_view(x, size, axis=(2, 3))[:, :, ::stride, ::stride]
-        return np.einsum("bcxyhw,ochw->boxy", views, weight, optimize=True) + bias[:, None, None]
 
     def _scores(self, outputs: np.ndarray) -> np.ndarray:
         """Return what the action is chosen by: all logits, those of 0 included that are no outputs, or means."""

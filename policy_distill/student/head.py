@@ -74,6 +74,13 @@ class Head:
         after_zero[:, 1:] = modes
         return after_zero[:, self.places]
 
+    def all_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows `[n_outputs, ...]` of the last layer with zeros put in for the logits that are no outputs."""
+        if not self.reference:
+            return rows
+        after_zeros = np.concatenate([np.zeros_like(rows[:1]), rows[: self.n_modes]])
+        return np.concatenate([after_zeros[self.places], rows[self.n_modes :]])
+
     def mode(self, scores: np.ndarray) -> np.ndarray:
         """Return the deterministic action of each row of `scores` `[B, n_scores]`: `[B]` for one choice, else `[B, A]`.
 

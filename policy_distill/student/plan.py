@@ -14,7 +14,7 @@ import numpy as np
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Featurizer, Normalizer, load_normalizer
 from policy_distill.student.head import Head, read_head
-from policy_distill.student.layers import Layer
+from policy_distill.student.operations.operation import Layer
 from policy_distill.student.pixels import images_of
 
 
@@ -25,7 +25,7 @@ class Plan:
     featurizer: Featurizer
     """From raw observations to features `[B, D]`, or images `[B, C, H, W]` of bytes."""
     layers: list[Layer]
-    """Records of the layers, as of `policy_distill.student.layers`."""
+    """Records of the layers, as of `policy_distill.student.operations`."""
     tensors: Mapping[str, np.ndarray]
     """The arrays that the layers name."""
     head: Head

@@ -18,7 +18,7 @@ from policy_distill.student.check import check_read_back, check_student
 from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
 from policy_distill.student.record import StudentRecord
-from policy_distill.student.sampling import draw, params_of, require_spread
+from policy_distill.student.sampling import draw, params_of
 from policy_distill.student.spaces import make_space
 
 if TYPE_CHECKING:
@@ -162,7 +162,6 @@ class Student:
         """
         from policy_distill.training.policy import StudentPolicy
 
-        require_spread(self.record)
         return StudentPolicy.from_record(self.record)
 
     def to_sb3(self, env: Any) -> PPO:

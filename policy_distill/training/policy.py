@@ -12,17 +12,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from policy_distill.errors import RequestError
 from policy_distill.families.table import make_family
 from policy_distill.interfaces import ActionDistribution, Teacher
-from policy_distill.networks.scale import Scale
 from policy_distill.networks.table import describe_layers, make_network
 from policy_distill.student.actions import ActionMap
+from policy_distill.student.engines.torch_layers import Scale
+from policy_distill.student.engines.torch_module import modules_of
 from policy_distill.student.features import Featurizer, Normalizer, dump_normalizer, load_normalizer
 from policy_distill.student.head import Head
 from policy_distill.student.masks import takes_masks
 from policy_distill.student.pixels import images_for, images_of, is_image, largest
 from policy_distill.student.record import StudentRecord, sizes_of
+from policy_distill.student.sampling import require_spread
 from policy_distill.student.spaces import describe_space
 
 
@@ -110,26 +111,27 @@ def size_of(teacher: Teacher, network: str, activation: str, observation_space: 
 
 
 class StudentPolicy(nn.Module):
-    """A trainable student. `forward` takes raw observations, `params` features that were made before."""
+    """A trainable student: `forward` takes raw observations, `params` features. Its network is new unless given."""
 
-    def __init__(self, spec: StudentSpec, generator: torch.Generator) -> None:
+    def __init__(self, spec: StudentSpec, generator: torch.Generator, network: nn.Sequential | None = None) -> None:
         super().__init__()
         self.spec = spec
         images = images_for(spec.observation_space, spec.network) if spec.images is None else spec.images
         self.featurizer = Featurizer(spec.observation_space, spec.normalizer, images)
-        network = make_network(spec.network, spec.activation)
-        self.network = network.build(self.featurizer.shape, spec.n_outputs, generator)
-        if self.featurizer.is_image and not is_image(spec.observation_space):
-            self._scale_by(1.0 / largest(spec.observation_space))
-        if spec.head.kind == "mean" and spec.action_map.kind == "unsquash":
-            # A squashed teacher's action never leaves [-1, 1]; neither may the student's.
-            self.network.append(nn.Tanh())
+        self.network = self._build(generator) if network is None else network
         self.log_std = nn.Parameter(torch.zeros(spec.n_outputs)) if spec.log_std == "vector" else None
 
-    def _scale_by(self, factor: float) -> None:
-        first = self.network[0]
-        assert isinstance(first, Scale), "networks of images begin so"
-        first.factor = factor
+    def _build(self, generator: torch.Generator) -> nn.Sequential:
+        spec = self.spec
+        network = make_network(spec.network, spec.activation).build(self.featurizer.shape, spec.n_outputs, generator)
+        if self.featurizer.is_image and not is_image(spec.observation_space):
+            first = network[0]
+            assert isinstance(first, Scale), "networks of images begin so"
+            first.factor = 1.0 / largest(spec.observation_space)
+        if spec.head.kind == "mean" and spec.action_map.kind == "unsquash":
+            # A squashed teacher's action never leaves [-1, 1]; neither may the student's.
+            network.append(nn.Tanh())
+        return network
 
     def forward(self, obs: Any) -> torch.Tensor:
         """Return distribution parameters `[B, P]` for a batch of raw observations (arrays or tensors)."""
@@ -183,12 +185,13 @@ class StudentPolicy(nn.Module):
 
     @classmethod
     def from_record(cls, record: StudentRecord) -> StudentPolicy:
-        """Rebuild a trainable student from what its file holds.
+        """Rebuild a trainable student from what its file holds: its layers, with an output for every logit.
 
         Raises:
-            RequestError: where its layers are not those that its specification makes.
+            RequestError: for a student without log σ, a layer that cannot be trained, or an unknown family.
         """
-        tensors, metadata = record.tensors, record.metadata
+        require_spread(record)
+        metadata = record.metadata
         architecture, distribution = metadata["architecture"], metadata["distribution"]
         spec = StudentSpec(
             network=architecture["spec"],
@@ -202,13 +205,15 @@ class StudentPolicy(nn.Module):
             takes_action_masks=metadata.get("takes_action_masks", False),
             images=images_of(metadata),
         )
-        policy = cls(spec, torch.Generator())
-        if policy.featurizer.is_image:
-            policy._scale_by(architecture["layers"][0]["factor"])
-        if describe_layers(policy.network, policy.featurizer.shape) != architecture["layers"]:
-            raise RequestError(f"expected the layers of {spec.network!r} in the student's file, found others")
-        policy.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})
+        policy = cls(spec, torch.Generator(), nn.Sequential(*modules_of(record.plan.layers, _with_all_logits(record))))
+        if policy.log_std is not None:
+            policy.log_std.data.copy_(torch.from_numpy(record.tensors["log_std"]))
         return policy
+
+
+def _with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:
+    head, last = record.plan.head, [layer for layer in record.plan.layers if "weight" in layer][-1]
+    return {**record.tensors, **{last[key]: head.all_rows(record.tensors[last[key]]) for key in ("weight", "bias")}}
 
 
 def _numpy(value: Any) -> np.ndarray:

@@ -131,7 +131,7 @@ def old_student(space, network="linear", **parts):
     )
     policy = StudentPolicy(spec, torch.Generator().manual_seed(3))
     if policy.featurizer.is_image:
-        policy._scale_by(1.0 / 255.0)
+        policy.network[0].factor = 1.0 / 255.0
     student = Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
     metadata = {key: value for key, value in copy.deepcopy(student.metadata).items() if key != "images"}
     return Student(student.tensors, metadata)

@@ -71,8 +71,8 @@ def mode_layers(plan: Plan, layers: list[Dense]) -> list[Dense]:
     """
     *hidden, last = layers
     matrix = last.matrix[: plan.head.n_modes]
-    if plan.is_choice and plan.head.reference:
-        matrix = np.vstack([np.zeros((1, matrix.shape[1])), matrix])
+    if plan.is_choice:
+        matrix = plan.head.all_rows(matrix)
     return [*hidden, Dense(matrix, last.activation)]
 
 

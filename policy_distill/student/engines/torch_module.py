@@ -5,6 +5,7 @@ In: a `Plan`. Out: an `nn.Module` from the raw tensors of an observation's parts
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch import nn
 
 from policy_distill.student.features import Part
 from policy_distill.student.head import MASKED
+from policy_distill.student.operations.operation import Layer, Tensors
+from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 
@@ -67,7 +70,7 @@ class ActingModule(nn.Module):
         if self.is_image:
             self.last = not channels_first(featurizer.parts[0].shape)
         self.parts = nn.ModuleList(PartFeatures(part) for part in featurizer.parts)
-        self.network = nn.Sequential(*(_module(layer, plan) for layer in plan.layers))
+        self.network = nn.Sequential(*modules_of(plan.layers, plan.tensors))
         head = plan.head
         self.head, self.kind = head.kind, action_map.kind
         self.n_modes, self.reference = head.n_modes, head.reference
@@ -119,32 +122,14 @@ def input_tensors(plan: Plan, obs: Any) -> list[torch.Tensor]:
     return [torch.as_tensor(np.ascontiguousarray(array)) for array in arrays]
 
 
-class _Scale(nn.Module):
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.to(torch.float32) * self.factor
-
-
-def _module(layer: Any, plan: Plan) -> nn.Module:
-    op = layer["op"]
-    if op in ("linear", "conv2d"):
-        weight, bias = (torch.from_numpy(np.array(plan.tensors[layer[key]])) for key in ("weight", "bias"))
-        sizes = weight.shape
-        module: nn.Module
-        if op == "linear":
-            module = nn.utils.skip_init(nn.Linear, sizes[1], sizes[0])
-        else:
-            module = nn.utils.skip_init(nn.Conv2d, sizes[1], sizes[0], tuple(sizes[2:]), layer["stride"])
-        module.load_state_dict({"weight": weight, "bias": bias})
-        return module
-    if op == "scale":
-        return _Scale(layer["factor"])
-    simple: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "flatten": nn.Flatten}
-    return simple[op]()
-
-
 def _bound(bound: np.ndarray | None) -> torch.Tensor:
     return torch.zeros(0) if bound is None else torch.from_numpy(np.array(bound))
+
+
+def modules_of(layers: Sequence[Layer], tensors: Tensors) -> list[nn.Module]:
+    """Return a trainable module for each layer, with copies of its arrays.
+
+    Raises:
+        RequestError: for an operation that has no form in torch.
+    """
+    return [find_operation(layer["op"]).form("torch", "torch")(layer, tensors) for layer in layers]

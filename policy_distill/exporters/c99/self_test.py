@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.exporters.c_parts import array
+from policy_distill.exporters.c99.parts import array
 from policy_distill.exporters.parity import TOLERANCE, Reference, action_span, under_masks
 from policy_distill.exporters.quantize import TWIN_DIFFERENCE
 from policy_distill.exporters.states import take

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policy_distill.exporters import c_parts
+from policy_distill.student.operations.tanh import TANH_NEAR
 from policy_distill.student.plan import Plan
 
 if TYPE_CHECKING:
-    from policy_distill.exporters.c_source import Source
+    from policy_distill.exporters.c99.source import Source
 
 ARGMAX = """\
 static int argmax(const float *x, int n) {
@@ -29,7 +29,7 @@ def action_lines(plan: Plan, source: Source, x: str) -> list[str]:
     n, action_map = plan.head.n_modes, plan.action_map
     value = f"{x}[k]"
     if plan.head.kind == "tanh":
-        source.use(c_parts.TANH)
+        source.use(TANH_NEAR)
         value = f"tanh_near({value})"
     if action_map.kind == "none":
         return [f"for (int k = 0; k < {n}; k++) action[k] = {value};"]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
-from policy_distill.exporters.c_features import FeatureCode
-from policy_distill.exporters.c_parts import comment
+from policy_distill.exporters.c99.features import FeatureCode
+from policy_distill.exporters.c99.parts import comment
 from policy_distill.student.plan import Plan
 
 HEADER = """\
