@@ -9,6 +9,7 @@ from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Normalizer
+from policy_distill.student.runtime import Student
 from policy_distill.student.spaces import describe_space
 from policy_distill.teachers.network import box_map, discrete_family
 from policy_distill.training.policy import StudentPolicy, StudentSpec
@@ -96,7 +97,7 @@ def make_student(kind, seed=0):
         for parameter in policy.parameters():
             # Of the size that trained weights have; the last layer starts near zero.
             parameter.add_(torch.randn(parameter.shape, generator=noise) / max(1, parameter[0].numel()) ** 0.5)
-    return policy.to_student({"env_id": "Test-v0", "env_wrappers": []})
+    return Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
 
 
 def sample_observations(kind, count=64, seed=0):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from policy_distill.student.file import FORMAT_VERSION
-from policy_distill.student.runtime import load_student
+from policy_distill.student.runtime import Student, load_student
 from tests.doubles import cartpole_teacher, pendulum_teacher
 from tests.training.test_policy import make_policy, observations
 
@@ -39,7 +39,9 @@ def test_every_format_version_has_its_files():
 def main() -> None:
     """Write the students of the current format."""
     for kind, make in TEACHERS.items():
-        student = make_policy(make(), "mlp:8,4", "relu" if kind == "discrete" else "tanh").to_student({"seed": 0})
+        student = Student.of(
+            make_policy(make(), "mlp:8,4", "relu" if kind == "discrete" else "tanh").to_record({"seed": 0})
+        )
         obs = observations(make(), 20)
         values = {"observations": obs.tolist(), "n_params": student.n_params}
         values["params"] = student.distribution_params(obs).tolist()

@@ -123,6 +123,6 @@ def fidelity_on_own_states(
         sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
     taught = sample.params
     own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(sample.obs), np.float32))
-    dense = teacher.family.name != "deterministic"
+    dense = teacher.family.has_density
     kl = float(teacher.family.kl(taught, own).mean()) if dense else float("nan")
     return Fidelity(agreement(teacher.family, teacher.action_map, taught, own), kl)

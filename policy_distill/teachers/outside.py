@@ -83,7 +83,7 @@ class OutsideTeacher(BaseTeacher):
         self.scales_images = scales_images(said(source, "policy").get("policy"))
         vars(self).update(said(source, *MAY_SAY))
         samples = said(source, "samples").get("samples", not self.acts_greedily)
-        self.samples = bool(samples) and self.family.name != "deterministic"
+        self.samples = bool(samples) and self.family.has_density
         self.takes_action_masks = takes_masks(source)
 
     @property
