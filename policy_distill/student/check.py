@@ -57,6 +57,7 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
     features = _feature_shape(record["observation_space"], images_of(record))
     require(shape == features, "the network takes other features than are observed")
     for layer in architecture["layers"]:
+        require(isinstance(layer["op"], str), "a layer of a kind without a name")
         operation = find_operation(layer["op"])
         require(("weight" in layer) == operation.has_weights, "a layer with weights that it has not")
         shape = operation.shape(layer, tensors, shape)

@@ -5,6 +5,7 @@ In: what was trained or read. Out: a `StudentRecord`, from which students act, t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,6 +34,13 @@ class StudentRecord:
     def takes_action_masks(self) -> bool:
         """True where its environment rules out actions, and the teacher was told of it."""
         return bool(self.metadata.get("takes_action_masks", False))
+
+
+def format_of(metadata: Mapping[str, Any]) -> int:
+    """Return the oldest version of the file's format that says all that a student is: 2 for what was slimmed."""
+    architecture, head = metadata["architecture"], metadata.get("head", {})
+    newer = head.get("reference", False) or architecture["log_std"] == "dropped"
+    return 2 if newer or any(layer["op"] == "select" for layer in architecture["layers"]) else 1
 
 
 def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from policy_distill.student.check import check_read_back, check_student
 from policy_distill.student.described import Described
 from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
-from policy_distill.student.record import StudentRecord
+from policy_distill.student.record import StudentRecord, format_of
 from policy_distill.student.sampling import draw, params_of
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ class Student(Described):
         """
         act = Student(self.tensors, self.metadata, "numpy").act
         space = self.metadata["observation_space"]
-        write_sealed(path, self.tensors, self.metadata, lambda new: check_read_back(new, load_student, act, space))
+        record = {**self.metadata, "format_version": format_of(self.metadata)}
+        write_sealed(path, self.tensors, record, lambda new: check_read_back(new, load_student, act, space))
         return Path(path)
 
     def torch(self) -> nn.Module:

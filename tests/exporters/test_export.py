@@ -371,7 +371,7 @@ def test_of_a_student_that_takes_masks_every_format_takes_them_too(kind, name, t
     assert found.parity.masked_agreement == 1.0
     run = load_exporter(name).open_artefact(student, path)
     obs = sample_observations(kind, 8)
-    masks = np.random.default_rng(5).random((8, student.plan.n_outputs)) < 0.4
+    masks = np.random.default_rng(5).random((8, student.plan.head.n_scores)) < 0.4
     expected, _ = student.predict(obs, deterministic=True, action_masks=masks)
     assert np.array_equal(run(obs, masks), expected)
     assert not np.array_equal(run(obs), run(obs, masks)), "masks change what is done"

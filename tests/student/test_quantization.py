@@ -27,6 +27,9 @@ KINDS = [
     ("dict", "multi_discrete", "mlp:8,8", "tanh"),
     ("image_last", "gaussian", "cnn:4,4", "relu"),
     ("image_first", "offset", "mlp:8", "tanh"),
+    ("vector", "discrete", "mlp:16,8", "tanh", "slim"),
+    ("doubles", "multi_discrete", "mlp:8", "relu", "slim"),
+    ("matrix", "gaussian_head", "mlp:16", "tanh", "slim"),
 ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from policy_distill.errors import RequestError
 from policy_distill.student.operations.conv2d import CONV2D
 from policy_distill.student.operations.flatten import FLATTEN
@@ -19,14 +17,12 @@ from policy_distill.system.plugins import load_plugin
 OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT)}
 
 
-def find_operation(name: Any) -> Operation:
+def find_operation(name: str) -> Operation:
     """Return the operation of that name: ours, or of an installed package.
 
     Raises:
         RequestError: for an unknown one.
     """
-    if not isinstance(name, str):
-        raise RequestError(f"expected the name of an operation, found a {type(name).__name__}")
     if name in OPERATIONS:
         return OPERATIONS[name]
     found = load_plugin(GROUP, name)
