@@ -1,0 +1,107 @@
+"""Forward and backward pass of many small networks at once, written out in NumPy.
+
+In: one batch of features for all. Out: every member's outputs, and the slope of its parameters.
+
+The first layer of all is one product. A later one is a product for each member, made by one batched call for a group of
+one width: a single product with a block-diagonal matrix costs more, and would let a member whose numbers are not finite
+spoil all others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from policy_distill.training.population_layout import Blocks, Layout
+
+ONE = np.float32(1.0)
+
+
+class PopulationPass:
+    """Storage for one batch size, and what is computed in it; units are rows, the batch is last."""
+
+    def __init__(self, layout: Layout, n: int, squashed: bool) -> None:
+        """Make room for batches of `n`; `squashed` members end in tanh."""
+        sizes = layout.sizes
+        self.n, self._layout, self._squashed = n, layout, squashed
+        self._inputs = np.ones((sizes.n_features + 1, n), np.float32)
+        self._units, self._slopes = ([np.empty((height, n), np.float32) for height in layout.heights] for _ in range(2))
+        self._outputs = np.empty((len(layout.order), sizes.n_params, n), np.float32)
+        self._means = self._outputs[:, : sizes.n_outputs]
+        self._unit_parts, self._slope_parts = self._parts(self._units), self._parts(self._slopes)
+
+    def forward(self, blocks: Blocks, features: np.ndarray) -> np.ndarray:
+        """Return the distribution parameters `[K, P, B]` of features `[B, D]`, in the order of the layout."""
+        layout, n_outputs = self._layout, self._layout.sizes.n_outputs
+        self._inputs[:-1] = features.T
+        np.matmul(blocks.first, self._inputs, out=self._units[0])
+        for level, units in enumerate(self._units):
+            if level:
+                units += blocks.biases[level - 1]
+            self._bend(level)
+            for group, parts, weights in zip(layout.groups, self._unit_parts, blocks.weights, strict=True):
+                if level < len(weights):
+                    last = level + 1 == len(weights)
+                    _product(weights[level], parts[level], self._means[group.columns] if last else parts[level + 1])
+        self._means[: layout.n_deep] += blocks.output_biases
+        self._means[layout.n_deep :] = self._units[0][layout.n_bent[0] :].reshape(-1, n_outputs, self.n)
+        if self._squashed:
+            np.tanh(self._means, out=self._means)
+        self._outputs[:, n_outputs:] = blocks.log_std
+        return self._outputs
+
+    def backward(self, blocks: Blocks, slope: np.ndarray, slopes: Blocks) -> None:
+        """Write the slopes of the parameters, summed over the batch, for those of the outputs, `[K, P, B]`.
+
+        What `forward` left is used up, and `slope` too.
+        """
+        layout, n_outputs = self._layout, self._layout.sizes.n_outputs
+        slope[:, n_outputs:].sum(axis=2, keepdims=True, out=slopes.log_std)
+        slope = slope[:, :n_outputs]
+        if self._squashed:
+            slope *= _of_tanh(self._means)
+        slope[: layout.n_deep].sum(axis=2, keepdims=True, out=slopes.output_biases)
+        self._slopes[0][layout.n_bent[0] :] = slope[layout.n_deep :].reshape(-1, self.n)
+        for level in reversed(range(len(self._units))):
+            for index, (group, weights) in enumerate(zip(layout.groups, blocks.weights, strict=True)):
+                if level < len(weights):
+                    parts = self._slope_parts[index]
+                    above = slope[group.columns] if level + 1 == len(weights) else parts[level + 1]
+                    units = self._unit_parts[index][level]
+                    np.matmul(above, units.transpose(0, 2, 1), out=slopes.weights[index][level])
+                    _product(weights[level].transpose(0, 2, 1), above, parts[level])
+            self._unbend(level)
+            if level:
+                self._slopes[level].sum(axis=1, keepdims=True, out=slopes.biases[level - 1])
+        np.matmul(self._slopes[0], self._inputs.T, out=slopes.first)
+
+    def _bend(self, level: int) -> None:
+        units, n_tanh, n_bent = self._units[level], self._layout.n_tanh[level], self._layout.n_bent[level]
+        np.tanh(units[:n_tanh], out=units[:n_tanh])
+        np.maximum(units[n_tanh:n_bent], 0.0, out=units[n_tanh:n_bent])
+
+    def _unbend(self, level: int) -> None:
+        units, slope = self._units[level], self._slopes[level]
+        n_tanh, n_bent = self._layout.n_tanh[level], self._layout.n_bent[level]
+        slope[:n_tanh] *= _of_tanh(units[:n_tanh])
+        slope[n_tanh:n_bent] *= units[n_tanh:n_bent] > 0
+
+    def _parts(self, levels: list[np.ndarray]) -> list[list[np.ndarray]]:
+        """Return each group's part of each hidden level, `[R, units, B]`."""
+        return [
+            [
+                rows[own].reshape(len(group.members), width, self.n)
+                for rows, own, width in zip(levels, group.rows, group.widths, strict=False)
+            ]
+            for group in self._layout.groups
+        ]
+
+
+def _of_tanh(units: np.ndarray) -> np.ndarray:
+    """Return 1 - tanh², in the storage of tanh: it is not needed again."""
+    np.multiply(units, units, out=units)
+    return np.subtract(ONE, units, out=units)
+
+
+def _product(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+    """Multiply batches of matrices; where the inner length is 1, BLAS has nothing to do and is slow at it."""
+    (np.multiply if right.shape[1] == 1 else np.matmul)(left, right, out=out)
