@@ -24,29 +24,11 @@ Gradient = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 def gradient_of(loss: Loss, family: ActionDistribution) -> Gradient:
     """Return value and gradient of `loss` for a family: the closed form where there is one, else by autograd."""
-    return _closed_form(loss, family) or _through_autograd(loss, family)
+    return closed_form(loss, family) or _through_autograd(loss, family)
 
 
-def gradient_for_many(loss: Loss, family: ActionDistribution) -> Gradient:
-    """Return value and gradient of `loss` for K students at once: from `[P, B]` and `[P, K, B]` to `[K, B]` and slopes.
-
-    The teacher's part is computed once for all of them where there is a closed form.
-    """
-    closed = _closed_form(loss, family)
-    if closed is not None:
-        return lambda teacher, students: closed(teacher[:, None], students)
-    gradient = _through_autograd(loss, family)
-
-    def flattened(teacher: np.ndarray, students: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        n_params = len(students)
-        repeated = np.broadcast_to(teacher[:, None], students.shape).reshape(n_params, -1)
-        values, slope = gradient(repeated, students.reshape(n_params, -1))
-        return values.reshape(students.shape[1:]), slope.reshape(students.shape)
-
-    return flattened
-
-
-def _closed_form(loss: Loss, family: ActionDistribution) -> Gradient | None:
+def closed_form(loss: Loss, family: ActionDistribution) -> Gradient | None:
+    """Return value and gradient where they are written out here. All work elementwise or over the first dimension."""
     if loss is forward_kl and family.name in FORWARD_KL:
         return FORWARD_KL[family.name](family)
     return _squared_error if loss is mse and family.name == "deterministic" else None

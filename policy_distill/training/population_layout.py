@@ -1,6 +1,6 @@
 """Where the parameters of many small networks lie in one flat vector.
 
-In: the shapes of the members. Out: blocks for products of matrices, and the place of each number in a member's own order.
+In: the members' shapes. Out: blocks for products of matrices, and the place of each number in a member's own order.
 
 Members with the same widths and activation are a group, so that one batched product serves them all; groups with tanh
 come first, then those with ReLU, then members without a hidden layer, so that each activation is one call a level.
@@ -15,7 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-ACTIVATIONS = ("tanh", "relu")
+ACTIVATIONS = ("tanh", "relu", "")
+"""In the order of their rows; networks without a hidden layer have none."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,9 @@ class Member:
     widths: tuple[int, ...]
     """Units of each hidden layer; empty for a linear policy."""
     activation: str
-    """`tanh` or `relu`; means nothing without a hidden layer."""
+    """One of `ACTIVATIONS`."""
     start: int
     """Its parameters lie as in `DenseStep`: layer by layer, the bias a column, log σ last."""
-
-    @property
-    def depth(self) -> int:
-        """Hidden layers."""
-        return len(self.widths)
 
 
 @dataclass(frozen=True)
@@ -71,6 +67,12 @@ class Group:
     rows: tuple[slice, ...]
     """Their units among all units of each level; a linear member's outputs are rows of the first level."""
 
+    def part(self, level: int, rank: int) -> slice:
+        """Return the rows of one member."""
+        rows, n = self.rows[level], len(self.members)
+        height = (rows.stop - rows.start) // n
+        return slice(rows.start + rank * height, rows.start + (rank + 1) * height)
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -83,9 +85,9 @@ class Blocks:
     biases: list[np.ndarray]
     """`[H, 1]` of the hidden layers of each later level."""
     output_biases: np.ndarray
-    """`[K, O, 1]` of the members with a hidden layer, which come first."""
+    """`[O, K, 1]` of the members with a hidden layer, which come first."""
     log_std: np.ndarray
-    """`[K, n_log_std, 1]`."""
+    """`[n_log_std, K, 1]`."""
 
 
 class Layout:
@@ -132,8 +134,8 @@ class Layout:
                 for g in self.groups
             ],
             biases=[take(height, 1) for height in self.heights[1:]],
-            output_biases=take(self.n_deep, sizes.n_outputs, 1),
-            log_std=take(n_members, sizes.n_log_std, 1),
+            output_biases=take(sizes.n_outputs, self.n_deep, 1),
+            log_std=take(sizes.n_log_std, n_members, 1),
         )
 
     def _places(self, members: Sequence[Member]) -> np.ndarray:
@@ -141,36 +143,35 @@ class Layout:
         blocks = self.blocks(places)
         for group, weights in zip(self.groups, blocks.weights, strict=True):
             for rank, number in enumerate(group.members):
-                column = group.columns.start + rank
-                start = members[number].start
+                start, column = members[number].start, group.columns.start + rank
                 for level, shape in enumerate(self.sizes.shapes(group.widths)):
                     own = np.arange(start, start + math.prod(shape)).reshape(shape)
                     start += own.size
-                    rows = None if level >= len(group.rows) else _part(group.rows[level], rank, len(group.members))
                     if level == 0:
-                        blocks.first[rows] = own
+                        blocks.first[group.part(0, rank)] = own
                         continue
                     weights[level - 1][rank] = own[:, :-1]
-                    biases = blocks.output_biases[column] if rows is None else blocks.biases[level - 1][rows]
-                    biases[:] = own[:, -1:]
-                blocks.log_std[column, :, 0] = np.arange(start, start + self.sizes.n_log_std)
+                    if level < len(group.widths):
+                        blocks.biases[level - 1][group.part(level, rank)] = own[:, -1:]
+                    else:
+                        blocks.output_biases[:, column] = own[:, -1:]
+                blocks.log_std[:, column, 0] = np.arange(start, start + self.sizes.n_log_std)
         return places
 
 
 def _groups(sizes: Sizes, members: Sequence[Member], active: Sequence[int]) -> list[Group]:
-    alike: dict[tuple[int, str, tuple[int, ...]], list[int]] = {}
+    alike: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for number in sorted(active):
         member = members[number]
-        rank = ACTIVATIONS.index(member.activation) if member.widths else len(ACTIVATIONS)
-        alike.setdefault((rank, "" if rank == 2 else member.activation, member.widths), []).append(number)
-    groups, column, tops = [], 0, [0] * max(1, *(members[number].depth for number in active))
-    for (_, activation, widths), numbers in sorted(alike.items()):
+        alike.setdefault((ACTIVATIONS.index(member.activation), member.widths), []).append(number)
+    groups, column, tops = [], 0, [0] * max(1, *(len(widths) for _, widths in alike))
+    for (kind, widths), numbers in sorted(alike.items()):
         rows = []
         for level, width in enumerate(widths or (sizes.n_outputs,)):
             rows.append(slice(tops[level], tops[level] + width * len(numbers)))
             tops[level] = rows[-1].stop
         columns = slice(column, column + len(numbers))
-        groups.append(Group(widths, activation, tuple(numbers), columns, tuple(rows)))
+        groups.append(Group(widths, ACTIVATIONS[kind], tuple(numbers), columns, tuple(rows)))
         column = columns.stop
     return groups
 
@@ -178,9 +179,3 @@ def _groups(sizes: Sizes, members: Sequence[Member], active: Sequence[int]) -> l
 def _end(groups: Sequence[Group], level: int) -> int:
     """Return the row after the last of these groups."""
     return max((group.rows[level].stop for group in groups if level < len(group.rows)), default=0)
-
-
-def _part(rows: slice, rank: int, n: int) -> slice:
-    """Return the rows of one of `n` members that share `rows` evenly."""
-    height = (rows.stop - rows.start) // n
-    return slice(rows.start + rank * height, rows.start + (rank + 1) * height)

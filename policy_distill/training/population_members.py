@@ -30,7 +30,9 @@ def common_sizes(students: Sequence[StudentPolicy]) -> tuple[Sizes, bool]:
         raise ValueError("expected students of linear layers, tanh and ReLU on the CPU; others learn by `AutogradStep`")
     found = {(*_sizes(student), student.spec.family.name, str(student.spec.family.config())) for student in students}
     if len(found) > 1:
-        raise ValueError(f"expected students with the same features, outputs and family, found {sorted(found)}")
+        raise ValueError(
+            f"expected students with the same features, outputs and family, found {sorted(found, key=str)}"
+        )
     sizes, squashed = _sizes(students[0])
     return sizes, squashed
 

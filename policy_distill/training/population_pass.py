@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policy_distill.training.population_layout import Blocks, Layout
+from policy_distill.training.population_layout import Blocks, Group, Layout
 
 ONE = np.float32(1.0)
 
@@ -25,12 +25,12 @@ class PopulationPass:
         self.n, self._layout, self._squashed = n, layout, squashed
         self._inputs = np.ones((sizes.n_features + 1, n), np.float32)
         self._units, self._slopes = ([np.empty((height, n), np.float32) for height in layout.heights] for _ in range(2))
-        self._outputs = np.empty((len(layout.order), sizes.n_params, n), np.float32)
-        self._means = self._outputs[:, : sizes.n_outputs]
+        self._outputs = np.empty((sizes.n_params, len(layout.order), n), np.float32)
+        self._means = self._outputs[: sizes.n_outputs]
         self._unit_parts, self._slope_parts = self._parts(self._units), self._parts(self._slopes)
 
     def forward(self, blocks: Blocks, features: np.ndarray) -> np.ndarray:
-        """Return the distribution parameters `[K, P, B]` of features `[B, D]`, in the order of the layout."""
+        """Return the distribution parameters `[P, K, B]` of features `[B, D]`, in the order of the layout."""
         layout, n_outputs = self._layout, self._layout.sizes.n_outputs
         self._inputs[:-1] = features.T
         np.matmul(blocks.first, self._inputs, out=self._units[0])
@@ -40,32 +40,33 @@ class PopulationPass:
             self._bend(level)
             for group, parts, weights in zip(layout.groups, self._unit_parts, blocks.weights, strict=True):
                 if level < len(weights):
-                    last = level + 1 == len(weights)
-                    _product(weights[level], parts[level], self._means[group.columns] if last else parts[level + 1])
-        self._means[: layout.n_deep] += blocks.output_biases
-        self._means[layout.n_deep :] = self._units[0][layout.n_bent[0] :].reshape(-1, n_outputs, self.n)
+                    above = _of(group, self._means) if level + 1 == len(weights) else parts[level + 1]
+                    _product(weights[level], parts[level], above)
+        self._means[:, : layout.n_deep] += blocks.output_biases
+        linear = self._units[0][layout.n_bent[0] :].reshape(-1, n_outputs, self.n)
+        self._means[:, layout.n_deep :] = linear.transpose(1, 0, 2)
         if self._squashed:
             np.tanh(self._means, out=self._means)
-        self._outputs[:, n_outputs:] = blocks.log_std
+        self._outputs[n_outputs:] = blocks.log_std
         return self._outputs
 
     def backward(self, blocks: Blocks, slope: np.ndarray, slopes: Blocks) -> None:
-        """Write the slopes of the parameters, summed over the batch, for those of the outputs, `[K, P, B]`.
+        """Write the slopes of the parameters, summed over the batch, for those of the outputs, `[P, K, B]`.
 
         What `forward` left is used up, and `slope` too.
         """
         layout, n_outputs = self._layout, self._layout.sizes.n_outputs
-        slope[:, n_outputs:].sum(axis=2, keepdims=True, out=slopes.log_std)
-        slope = slope[:, :n_outputs]
+        slope[n_outputs:].sum(axis=2, keepdims=True, out=slopes.log_std)
+        slope = slope[:n_outputs]
         if self._squashed:
             slope *= _of_tanh(self._means)
-        slope[: layout.n_deep].sum(axis=2, keepdims=True, out=slopes.output_biases)
-        self._slopes[0][layout.n_bent[0] :] = slope[layout.n_deep :].reshape(-1, self.n)
+        slope[:, : layout.n_deep].sum(axis=2, keepdims=True, out=slopes.output_biases)
+        self._slopes[0][layout.n_bent[0] :] = slope[:, layout.n_deep :].transpose(1, 0, 2).reshape(-1, self.n)
         for level in reversed(range(len(self._units))):
             for index, (group, weights) in enumerate(zip(layout.groups, blocks.weights, strict=True)):
                 if level < len(weights):
                     parts = self._slope_parts[index]
-                    above = slope[group.columns] if level + 1 == len(weights) else parts[level + 1]
+                    above = _of(group, slope) if level + 1 == len(weights) else parts[level + 1]
                     units = self._unit_parts[index][level]
                     np.matmul(above, units.transpose(0, 2, 1), out=slopes.weights[index][level])
                     _product(weights[level].transpose(0, 2, 1), above, parts[level])
@@ -94,6 +95,11 @@ class PopulationPass:
             ]
             for group in self._layout.groups
         ]
+
+
+def _of(group: Group, outputs: np.ndarray) -> np.ndarray:
+    """Return a group's part of outputs `[P, K, B]`, as `[R, P, B]`."""
+    return outputs[:, group.columns].transpose(1, 0, 2)
 
 
 def _of_tanh(units: np.ndarray) -> np.ndarray:

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from policy_distill.interfaces import Loss
-from policy_distill.losses.gradients import gradient_for_many
+from policy_distill.losses.gradients_for_many import gradient_for_many
 from policy_distill.training.adam import VECTORS
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.population_adam import PopulationAdam
-from policy_distill.training.population_layout import Layout
+from policy_distill.training.population_layout import Blocks, Layout
 from policy_distill.training.population_members import common_sizes, members_of, read_weights, write_weights
 from policy_distill.training.population_pass import PopulationPass
 
@@ -27,6 +27,13 @@ ACTIVE = -1
 
 class PopulationStep:
     """Members bear the numbers 0..K-1 in the order in which they are given, and keep them when others are dropped."""
+
+    _layout: Layout | None
+    _passes: PopulationPass | None
+    _adam: PopulationAdam
+    _slope: np.ndarray
+    _weights: Blocks
+    _slopes: Blocks
 
     def __init__(
         self,
@@ -53,7 +60,10 @@ class PopulationStep:
         self._rate_scales = np.ones(len(students)) if rate_scales is None else np.array(rate_scales, np.float64)
         weights = np.concatenate([read_weights(student) for student in students])
         # All members one after another, in an order that does not depend on who takes part.
-        self._kept = {name: np.zeros_like(weights) for name in VECTORS} | {"weights": weights, "average": weights.copy()}
+        self._kept = {name: np.zeros_like(weights) for name in VECTORS} | {
+            "weights": weights,
+            "average": weights.copy(),
+        }
         self._stopped = np.full(len(students), ACTIVE)
         self._diverged = np.zeros(len(students), bool)
         self.n_steps = 0
@@ -70,7 +80,7 @@ class PopulationStep:
         return {number: int(self._stopped[number]) for number in np.flatnonzero(self._diverged).tolist()}
 
     def step(self, features: torch.Tensor, teacher_params: torch.Tensor, rate: float) -> tuple[np.ndarray, np.ndarray]:
-        """Make one step on features `[B, D]` and labels `[B, P]`; return mean losses and norms of gradients, `[K]` each.
+        """Make one step on features `[B, D]` and labels `[B, P]`; return mean losses and gradients' norms, `[K]` each.
 
         Both are NaN for members that were dropped before. A member whose loss or gradient is not finite keeps the
         weights that it has, and is dropped.
@@ -79,8 +89,10 @@ class PopulationStep:
         if self._layout is None:
             return losses, norms
         order, slope = self._layout.order, self._slope
-        losses[order] = self._differentiate(features.numpy(), teacher_params.numpy())
-        norms[order] = self._adam.norms(slope)
+        # What is not finite is told from the others below, member by member.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            losses[order] = self._differentiate(features.numpy(), teacher_params.numpy())
+            norms[order] = self._adam.norms(slope)
         finite = np.isfinite(losses[order]) & np.isfinite(norms[order])
         if not finite.all():
             lost = order[~finite]
@@ -95,12 +107,15 @@ class PopulationStep:
         return losses, norms
 
     def losses(self, features: torch.Tensor, teacher_params: torch.Tensor) -> np.ndarray:
-        """Return the mean loss `[K]` of the averaged weights on features `[B, D]` and labels `[B, P]`; NaN if dropped."""
+        """Return the mean loss `[K]` of the averaged weights on features `[B, D]` and labels `[B, P]`.
+
+        It is NaN for members that were dropped.
+        """
         losses = np.full(len(self._members), np.nan)
         if self._layout is not None:
             passes = PopulationPass(self._layout, len(features), self._squashed)
             outputs = passes.forward(self._layout.blocks(self._adam.average), features.numpy())
-            values, _ = self._gradient(_columns(teacher_params.numpy()), np.moveaxis(outputs, 1, 0))
+            values, _ = self._gradient(_columns(teacher_params.numpy()), outputs)
             losses[self._layout.order] = values.mean(axis=1)
         return losses
 
@@ -145,8 +160,8 @@ class PopulationStep:
         if self._passes is None or self._passes.n != len(features):
             self._passes = PopulationPass(self._layout, len(features), self._squashed)
         outputs = self._passes.forward(self._weights, features)
-        values, slope = self._gradient(_columns(teacher_params), np.moveaxis(outputs, 1, 0))
-        self._passes.backward(self._weights, np.moveaxis(slope, 1, 0), self._slopes)
+        values, slope = self._gradient(_columns(teacher_params), outputs)
+        self._passes.backward(self._weights, slope, self._slopes)
         self._slope *= np.float32(1.0 / len(features))
         return values.mean(axis=1)
 
