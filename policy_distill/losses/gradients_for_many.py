@@ -16,6 +16,8 @@ from policy_distill.interfaces import ActionDistribution, Loss
 from policy_distill.losses.gradients import Gradient, closed_form, gradient_of
 from policy_distill.losses.kl import forward_kl
 
+ONE = np.float32(1.0)
+
 
 def gradient_for_many(loss: Loss, family: ActionDistribution) -> Gradient:
     """Return value and gradient of `loss` for many students of a family."""
@@ -44,14 +46,12 @@ def _softmax_kl(teacher: np.ndarray, students: np.ndarray) -> tuple[np.ndarray, 
     log_p = shifted - np.log(np.exp(shifted).sum(axis=0))
     p = np.exp(log_p)
     logits = students - students.max(axis=0)
-    slope = np.exp(logits)
+    values = (p * np.maximum(log_p, LEAST)).sum(axis=0) - np.einsum("pb,pkb->kb", p, logits)
+    slope = np.exp(logits, out=logits)
     total = slope.sum(axis=0)
-    slope /= total
+    values += np.log(total)
+    slope *= np.divide(ONE, total, out=total)
     slope -= p[:, None]
-    logits *= p[:, None]
-    values = np.log(total, out=total)
-    values += (p * np.maximum(log_p, LEAST)).sum(axis=0)
-    values -= logits.sum(axis=0)
     return values, slope
 
 

@@ -9,6 +9,8 @@ spoil all others.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from policy_distill.training.population_layout import Blocks, Group, Layout
@@ -16,32 +18,48 @@ from policy_distill.training.population_layout import Blocks, Group, Layout
 ONE = np.float32(1.0)
 
 
+@dataclass(frozen=True)
+class Link:
+    """One layer of a group after its first, as views of weights and storage."""
+
+    weight: np.ndarray
+    """`[R, out, in]`."""
+    below: np.ndarray
+    """`[R, in, B]`: its inputs."""
+    above: np.ndarray
+    """`[R, out, B]`: its outputs, before any bias."""
+    slope_below: np.ndarray
+    """`[R, in, B]`: what becomes of the slope of its inputs."""
+    columns: slice
+    """The group's place among the members."""
+    slope_above: np.ndarray | None
+    """`[R, out, B]`: the slope of its outputs; None where they are those of the network."""
+
+
 class PopulationPass:
     """Storage for one batch size, and what is computed in it; units are rows, the batch is last."""
 
-    def __init__(self, layout: Layout, n: int, squashed: bool) -> None:
-        """Make room for batches of `n`; `squashed` members end in tanh."""
+    def __init__(self, layout: Layout, blocks: Blocks, n: int, squashed: bool) -> None:
+        """Make room for batches of `n` through weights `blocks`; `squashed` members end in tanh."""
         sizes = layout.sizes
-        self.n, self._layout, self._squashed = n, layout, squashed
-        self._inputs = np.ones((sizes.n_features + 1, n), np.float32)
+        self.n, self._layout, self._blocks, self._squashed = n, layout, blocks, squashed
+        self._inputs = np.ones((n, sizes.n_features + 1), np.float32)
         self._units, self._slopes = ([np.empty((height, n), np.float32) for height in layout.heights] for _ in range(2))
         self._outputs = np.empty((sizes.n_params, len(layout.order), n), np.float32)
         self._means = self._outputs[: sizes.n_outputs]
-        self._unit_parts, self._slope_parts = self._parts(self._units), self._parts(self._slopes)
+        self._links = [self._links_from(level) for level in range(len(layout.heights))]
 
-    def forward(self, blocks: Blocks, features: np.ndarray) -> np.ndarray:
+    def forward(self, features: np.ndarray) -> np.ndarray:
         """Return the distribution parameters `[P, K, B]` of features `[B, D]`, in the order of the layout."""
-        layout, n_outputs = self._layout, self._layout.sizes.n_outputs
-        self._inputs[:-1] = features.T
-        np.matmul(blocks.first, self._inputs, out=self._units[0])
+        layout, blocks, n_outputs = self._layout, self._blocks, self._layout.sizes.n_outputs
+        self._inputs[:, :-1] = features
+        np.matmul(blocks.first, self._inputs.T, out=self._units[0])
         for level, units in enumerate(self._units):
             if level:
                 units += blocks.biases[level - 1]
             self._bend(level)
-            for group, parts, weights in zip(layout.groups, self._unit_parts, blocks.weights, strict=True):
-                if level < len(weights):
-                    above = _of(group, self._means) if level + 1 == len(weights) else parts[level + 1]
-                    _product(weights[level], parts[level], above)
+            for _, link in self._links[level]:
+                _product(link.weight, link.below, link.above)
         self._means[:, : layout.n_deep] += blocks.output_biases
         linear = self._units[0][layout.n_bent[0] :].reshape(-1, n_outputs, self.n)
         self._means[:, layout.n_deep :] = linear.transpose(1, 0, 2)
@@ -50,10 +68,10 @@ class PopulationPass:
         self._outputs[n_outputs:] = blocks.log_std
         return self._outputs
 
-    def backward(self, blocks: Blocks, slope: np.ndarray, slopes: Blocks) -> None:
+    def backward(self, slope: np.ndarray, slopes: Blocks) -> None:
         """Write the slopes of the parameters, summed over the batch, for those of the outputs, `[P, K, B]`.
 
-        What `forward` left is used up, and `slope` too.
+        What `forward` left in the units is used up, and `slope` too.
         """
         layout, n_outputs = self._layout, self._layout.sizes.n_outputs
         slope[n_outputs:].sum(axis=2, keepdims=True, out=slopes.log_std)
@@ -63,17 +81,14 @@ class PopulationPass:
         slope[:, : layout.n_deep].sum(axis=2, keepdims=True, out=slopes.output_biases)
         self._slopes[0][layout.n_bent[0] :] = slope[:, layout.n_deep :].transpose(1, 0, 2).reshape(-1, self.n)
         for level in reversed(range(len(self._units))):
-            for index, (group, weights) in enumerate(zip(layout.groups, blocks.weights, strict=True)):
-                if level < len(weights):
-                    parts = self._slope_parts[index]
-                    above = _of(group, slope) if level + 1 == len(weights) else parts[level + 1]
-                    units = self._unit_parts[index][level]
-                    np.matmul(above, units.transpose(0, 2, 1), out=slopes.weights[index][level])
-                    _product(weights[level].transpose(0, 2, 1), above, parts[level])
+            for index, link in self._links[level]:
+                above = _of(link.columns, slope) if link.slope_above is None else link.slope_above
+                np.matmul(above, link.below.transpose(0, 2, 1), out=slopes.weights[index][level])
+                _product(link.weight.transpose(0, 2, 1), above, link.slope_below)
             self._unbend(level)
             if level:
                 self._slopes[level].sum(axis=1, keepdims=True, out=slopes.biases[level - 1])
-        np.matmul(self._slopes[0], self._inputs.T, out=slopes.first)
+        np.matmul(self._slopes[0], self._inputs, out=slopes.first)
 
     def _bend(self, level: int) -> None:
         units, n_tanh, n_bent = self._units[level], self._layout.n_tanh[level], self._layout.n_bent[level]
@@ -86,20 +101,32 @@ class PopulationPass:
         slope[:n_tanh] *= _of_tanh(units[:n_tanh])
         slope[n_tanh:n_bent] *= units[n_tanh:n_bent] > 0
 
-    def _parts(self, levels: list[np.ndarray]) -> list[list[np.ndarray]]:
-        """Return each group's part of each hidden level, `[R, units, B]`."""
-        return [
-            [
-                rows[own].reshape(len(group.members), width, self.n)
-                for rows, own, width in zip(levels, group.rows, group.widths, strict=False)
-            ]
-            for group in self._layout.groups
-        ]
+    def _links_from(self, level: int) -> list[tuple[int, Link]]:
+        """Return the layers that read the units of a level, each with the place of its group."""
+        found = []
+        for index, (group, weights) in enumerate(zip(self._layout.groups, self._blocks.weights, strict=True)):
+            if level >= len(weights):
+                continue
+            below, slope_below = (self._part(rows[level], group, level) for rows in (self._units, self._slopes))
+            if level + 1 == len(weights):
+                above = _of(group.columns, self._means)
+                link = Link(weights[level], below, above, slope_below, group.columns, None)
+            else:
+                above, slope_above = (
+                    self._part(rows[level + 1], group, level + 1) for rows in (self._units, self._slopes)
+                )
+                link = Link(weights[level], below, above, slope_below, group.columns, slope_above)
+            found.append((index, link))
+        return found
+
+    def _part(self, rows: np.ndarray, group: Group, level: int) -> np.ndarray:
+        """Return a group's part of a level, `[R, units, B]`."""
+        return rows[group.rows[level]].reshape(len(group.members), -1, self.n)
 
 
-def _of(group: Group, outputs: np.ndarray) -> np.ndarray:
+def _of(columns: slice, outputs: np.ndarray) -> np.ndarray:
     """Return a group's part of outputs `[P, K, B]`, as `[R, P, B]`."""
-    return outputs[:, group.columns].transpose(1, 0, 2)
+    return outputs[:, columns].transpose(1, 0, 2)
 
 
 def _of_tanh(units: np.ndarray) -> np.ndarray:

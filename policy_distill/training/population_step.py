@@ -113,8 +113,10 @@ class PopulationStep:
         """
         losses = np.full(len(self._members), np.nan)
         if self._layout is not None:
-            passes = PopulationPass(self._layout, len(features), self._squashed)
-            outputs = passes.forward(self._layout.blocks(self._adam.average), features.numpy())
+            passes = PopulationPass(
+                self._layout, self._layout.blocks(self._adam.average), len(features), self._squashed
+            )
+            outputs = passes.forward(features.numpy())
             values, _ = self._gradient(_columns(teacher_params.numpy()), outputs)
             losses[self._layout.order] = values.mean(axis=1)
         return losses
@@ -158,10 +160,10 @@ class PopulationStep:
         """Return the mean losses in the layout's order, and leave their slope in `_slope`."""
         assert self._layout is not None
         if self._passes is None or self._passes.n != len(features):
-            self._passes = PopulationPass(self._layout, len(features), self._squashed)
-        outputs = self._passes.forward(self._weights, features)
+            self._passes = PopulationPass(self._layout, self._weights, len(features), self._squashed)
+        outputs = self._passes.forward(features)
         values, slope = self._gradient(_columns(teacher_params), outputs)
-        self._passes.backward(self._weights, slope, self._slopes)
+        self._passes.backward(slope, self._slopes)
         self._slope *= np.float32(1.0 / len(features))
         return values.mean(axis=1)
 

@@ -14,8 +14,8 @@ NETWORKS = [
     *[("mlp:2", "relu"), ("linear", "tanh"), ("mlp:1", "tanh"), ("mlp:3,2", "relu"), ("mlp:2", "tanh")],
     *[("mlp:2", "relu"), ("mlp:4,1", "tanh"), ("linear", "relu"), ("mlp:9", "tanh"), ("mlp:3,2", "relu")],
 ]
-# Sums of float32 in another order differ by some 1e-7 of their size, and 20 steps do not make more of that: 2.4e-7 at most
-# was found. Adam's steps are of the size of the rate, 0.01, whatever the gradient's, so a wrong one shows.
+# Sums of float32 in another order differ by some 1e-7 of their size, and 20 steps do not make more of that: 2.4e-7 was
+# the most. Adam's steps are of the size of the rate, 0.01, whatever the gradient's, so a wrong one shows.
 TOLERANCE = 1e-5
 
 
