@@ -34,23 +34,23 @@ class PopulationAdam:
         """Return the four vectors themselves, by name."""
         return {name: getattr(self, name) for name in VECTORS}
 
-    def norms(self, slope: np.ndarray) -> np.ndarray:
+    def norms(self, gradient: np.ndarray) -> np.ndarray:
         """Return the norm `[K]` of each member's part of a gradient `[n]`."""
-        np.multiply(slope, slope, out=self._scratch)
+        np.multiply(gradient, gradient, out=self._scratch)
         return np.sqrt(np.bincount(self._owners, self._scratch, self._n_members))
 
-    def step(self, slope: np.ndarray, norms: np.ndarray, rate: float) -> None:
-        """Go one step down `slope` `[n]`, which has these finite norms and is clipped in place."""
+    def step(self, gradient: np.ndarray, norms: np.ndarray, rate: float) -> None:
+        """Go one step down `gradient` `[n]`, which has these finite norms and is clipped in place."""
         self.n_steps += 1
         scratch, (beta, gamma) = self._scratch, BETAS
         if (norms > self.max_grad_norm).any():
             shares = np.minimum(1.0, self.max_grad_norm / np.maximum(norms, EPSILON)).astype(np.float32)
-            slope *= np.take(shares, self._owners, out=scratch)
+            gradient *= np.take(shares, self._owners, out=scratch)
         self.first *= np.float32(beta)
-        np.multiply(slope, np.float32(1 - beta), out=scratch)
+        np.multiply(gradient, np.float32(1 - beta), out=scratch)
         self.first += scratch
         self.second *= np.float32(gamma)
-        np.multiply(slope, slope, out=scratch)
+        np.multiply(gradient, gradient, out=scratch)
         scratch *= np.float32(1 - gamma)
         self.second += scratch
         np.sqrt(self.second, out=scratch)

@@ -1,6 +1,6 @@
 """Forward and backward pass of many small networks at once, written out in NumPy.
 
-In: one batch of features for all. Out: every member's outputs, and the slope of its parameters.
+In: one batch of features for all. Out: every member's outputs, and the gradient of its parameters.
 
 The first layer of all is one product. A later one is a product for each member, made by one batched call for a group of
 one width: a single product with a block-diagonal matrix costs more, and would let a member whose numbers are not finite
@@ -28,12 +28,12 @@ class Link:
     """`[R, in, B]`: its inputs."""
     above: np.ndarray
     """`[R, out, B]`: its outputs, before any bias."""
-    slope_below: np.ndarray
-    """`[R, in, B]`: what becomes of the slope of its inputs."""
+    gradient_below: np.ndarray
+    """`[R, in, B]`: what becomes of the gradient of its inputs."""
     columns: slice
     """The group's place among the members."""
-    slope_above: np.ndarray | None
-    """`[R, out, B]`: the slope of its outputs; None where they are those of the network."""
+    gradient_above: np.ndarray | None
+    """`[R, out, B]`: the gradient of its outputs; None where they are those of the network."""
 
 
 class PopulationPass:
@@ -44,7 +44,7 @@ class PopulationPass:
         sizes = layout.sizes
         self.n, self._layout, self._blocks, self._squashed = n, layout, blocks, squashed
         self._inputs = np.ones((n, sizes.n_features + 1), np.float32)
-        self._units, self._slopes = ([np.empty((height, n), np.float32) for height in layout.heights] for _ in range(2))
+        self._units, self._gradients = ([np.empty((rows, n), np.float32) for rows in layout.heights] for _ in range(2))
         self._outputs = np.empty((sizes.n_params, len(layout.order), n), np.float32)
         self._means = self._outputs[: sizes.n_outputs]
         self._links = [self._links_from(level) for level in range(len(layout.heights))]
@@ -68,27 +68,27 @@ class PopulationPass:
         self._outputs[n_outputs:] = blocks.log_std
         return self._outputs
 
-    def backward(self, slope: np.ndarray, slopes: Blocks) -> None:
-        """Write the slopes of the parameters, summed over the batch, for those of the outputs, `[P, K, B]`.
+    def backward(self, gradient: np.ndarray, gradients: Blocks) -> None:
+        """Write the gradient of the parameters, summed over the batch, that follows from the outputs' `[P, K, B]`.
 
-        What `forward` left in the units is used up, and `slope` too.
+        What `forward` left in the units is used up, and `gradient` too.
         """
         layout, n_outputs = self._layout, self._layout.sizes.n_outputs
-        slope[n_outputs:].sum(axis=2, keepdims=True, out=slopes.log_std)
-        slope = slope[:n_outputs]
+        gradient[n_outputs:].sum(axis=2, keepdims=True, out=gradients.log_std)
+        gradient = gradient[:n_outputs]
         if self._squashed:
-            slope *= _of_tanh(self._means)
-        slope[:, : layout.n_deep].sum(axis=2, keepdims=True, out=slopes.output_biases)
-        self._slopes[0][layout.n_bent[0] :] = slope[:, layout.n_deep :].transpose(1, 0, 2).reshape(-1, self.n)
+            gradient *= _of_tanh(self._means)
+        gradient[:, : layout.n_deep].sum(axis=2, keepdims=True, out=gradients.output_biases)
+        self._gradients[0][layout.n_bent[0] :] = gradient[:, layout.n_deep :].transpose(1, 0, 2).reshape(-1, self.n)
         for level in reversed(range(len(self._units))):
             for index, link in self._links[level]:
-                above = _of(link.columns, slope) if link.slope_above is None else link.slope_above
-                np.matmul(above, link.below.transpose(0, 2, 1), out=slopes.weights[index][level])
-                _product(link.weight.transpose(0, 2, 1), above, link.slope_below)
+                above = _of(link.columns, gradient) if link.gradient_above is None else link.gradient_above
+                np.matmul(above, link.below.transpose(0, 2, 1), out=gradients.weights[index][level])
+                _product(link.weight.transpose(0, 2, 1), above, link.gradient_below)
             self._unbend(level)
             if level:
-                self._slopes[level].sum(axis=1, keepdims=True, out=slopes.biases[level - 1])
-        np.matmul(self._slopes[0], self._inputs, out=slopes.first)
+                self._gradients[level].sum(axis=1, keepdims=True, out=gradients.biases[level - 1])
+        np.matmul(self._gradients[0], self._inputs, out=gradients.first)
 
     def _bend(self, level: int) -> None:
         units, n_tanh, n_bent = self._units[level], self._layout.n_tanh[level], self._layout.n_bent[level]
@@ -96,10 +96,10 @@ class PopulationPass:
         np.maximum(units[n_tanh:n_bent], 0.0, out=units[n_tanh:n_bent])
 
     def _unbend(self, level: int) -> None:
-        units, slope = self._units[level], self._slopes[level]
+        units, gradient = self._units[level], self._gradients[level]
         n_tanh, n_bent = self._layout.n_tanh[level], self._layout.n_bent[level]
-        slope[:n_tanh] *= _of_tanh(units[:n_tanh])
-        slope[n_tanh:n_bent] *= units[n_tanh:n_bent] > 0
+        gradient[:n_tanh] *= _of_tanh(units[:n_tanh])
+        gradient[n_tanh:n_bent] *= units[n_tanh:n_bent] > 0
 
     def _links_from(self, level: int) -> list[tuple[int, Link]]:
         """Return the layers that read the units of a level, each with the place of its group."""
@@ -107,15 +107,15 @@ class PopulationPass:
         for index, (group, weights) in enumerate(zip(self._layout.groups, self._blocks.weights, strict=True)):
             if level >= len(weights):
                 continue
-            below, slope_below = (self._part(rows[level], group, level) for rows in (self._units, self._slopes))
+            below, gradient_below = (self._part(rows[level], group, level) for rows in (self._units, self._gradients))
             if level + 1 == len(weights):
                 above = _of(group.columns, self._means)
-                link = Link(weights[level], below, above, slope_below, group.columns, None)
+                link = Link(weights[level], below, above, gradient_below, group.columns, None)
             else:
-                above, slope_above = (
-                    self._part(rows[level + 1], group, level + 1) for rows in (self._units, self._slopes)
+                above, gradient_above = (
+                    self._part(rows[level + 1], group, level + 1) for rows in (self._units, self._gradients)
                 )
-                link = Link(weights[level], below, above, slope_below, group.columns, slope_above)
+                link = Link(weights[level], below, above, gradient_below, group.columns, gradient_above)
             found.append((index, link))
         return found
 

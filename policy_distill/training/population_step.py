@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import torch
 
 from policy_distill.interfaces import Loss
 from policy_distill.losses.gradients_for_many import gradient_for_many
 from policy_distill.training.adam import VECTORS
+from policy_distill.training.buffer import Batch
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.population_adam import PopulationAdam
 from policy_distill.training.population_layout import Blocks, Layout
@@ -31,9 +31,9 @@ class PopulationStep:
     _layout: Layout | None
     _passes: PopulationPass | None
     _adam: PopulationAdam
-    _slope: np.ndarray
+    _flat_gradient: np.ndarray
     _weights: Blocks
-    _slopes: Blocks
+    _gradients: Blocks
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class PopulationStep:
         """
         self._sizes, self._squashed = common_sizes(students)
         self._members = members_of(students, self._sizes)
-        self._gradient = gradient_for_many(loss, students[0].spec.family)
+        self._loss_gradient = gradient_for_many(loss, students[0].spec.family)
         self._max_grad_norm = max_grad_norm
         self._rate_scales = np.ones(len(students)) if rate_scales is None else np.array(rate_scales, np.float64)
         weights = np.concatenate([read_weights(student) for student in students])
@@ -79,8 +79,8 @@ class PopulationStep:
         """Numbers of the members whose loss or gradient was not finite, and after how many steps that was."""
         return {number: int(self._stopped[number]) for number in np.flatnonzero(self._diverged).tolist()}
 
-    def step(self, features: torch.Tensor, teacher_params: torch.Tensor, rate: float) -> tuple[np.ndarray, np.ndarray]:
-        """Make one step on features `[B, D]` and labels `[B, P]`; return mean losses and gradients' norms, `[K]` each.
+    def step(self, batch: Batch, rate: float) -> tuple[np.ndarray, np.ndarray]:
+        """Make one step on a minibatch; return mean losses and gradients' norms, `[K]` each.
 
         Both are NaN for members that were dropped before. A member whose loss or gradient is not finite keeps the
         weights that it has, and is dropped.
@@ -88,36 +88,32 @@ class PopulationStep:
         losses, norms = np.full((2, len(self._members)), np.nan)
         if self._layout is None:
             return losses, norms
-        order, slope = self._layout.order, self._slope
+        order, gradient = self._layout.order, self._flat_gradient
         # What is not finite is told from the others below, member by member.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            losses[order] = self._differentiate(features.numpy(), teacher_params.numpy())
-            norms[order] = self._adam.norms(slope)
+            losses[order] = self._differentiate(batch)
+            norms[order] = self._adam.norms(gradient)
         finite = np.isfinite(losses[order]) & np.isfinite(norms[order])
         if not finite.all():
             lost = order[~finite]
             self._diverged[lost] = True
             everywhere = np.zeros_like(self._kept["weights"])
-            everywhere[self._layout.places] = slope
+            everywhere[self._layout.places] = gradient
             self.drop(lost)
-            slope = everywhere[self._layout.places] if self._layout else slope
+            gradient = everywhere[self._layout.places] if self._layout else gradient
         if self._layout is not None:
-            self._adam.step(slope, norms[self._layout.order], rate)
+            self._adam.step(gradient, norms[self._layout.order], rate)
             self.n_steps += 1
         return losses, norms
 
-    def losses(self, features: torch.Tensor, teacher_params: torch.Tensor) -> np.ndarray:
-        """Return the mean loss `[K]` of the averaged weights on features `[B, D]` and labels `[B, P]`.
-
-        It is NaN for members that were dropped.
-        """
+    def losses(self, batch: Batch) -> np.ndarray:
+        """Return the mean loss `[K]` of the averaged weights on labelled states; NaN for members that were dropped."""
         losses = np.full(len(self._members), np.nan)
         if self._layout is not None:
-            passes = PopulationPass(
-                self._layout, self._layout.blocks(self._adam.average), len(features), self._squashed
-            )
-            outputs = passes.forward(features.numpy())
-            values, _ = self._gradient(_columns(teacher_params.numpy()), outputs)
+            averaged = self._layout.blocks(self._adam.average)
+            passes = PopulationPass(self._layout, averaged, len(batch.features), self._squashed)
+            outputs = passes.forward(batch.features.numpy())
+            values, _ = self._loss_gradient(_labels(batch), outputs)
             losses[self._layout.order] = values.mean(axis=1)
         return losses
 
@@ -156,15 +152,16 @@ class PopulationStep:
         self.n_steps = int(state["n_steps"])
         self._arrange()
 
-    def _differentiate(self, features: np.ndarray, teacher_params: np.ndarray) -> np.ndarray:
-        """Return the mean losses in the layout's order, and leave their slope in `_slope`."""
+    def _differentiate(self, batch: Batch) -> np.ndarray:
+        """Return the mean losses in the layout's order, and leave their gradient in `_flat_gradient`."""
         assert self._layout is not None
-        if self._passes is None or self._passes.n != len(features):
-            self._passes = PopulationPass(self._layout, self._weights, len(features), self._squashed)
-        outputs = self._passes.forward(features)
-        values, slope = self._gradient(_columns(teacher_params), outputs)
-        self._passes.backward(slope, self._slopes)
-        self._slope *= np.float32(1.0 / len(features))
+        n = len(batch.features)
+        if self._passes is None or self._passes.n != n:
+            self._passes = PopulationPass(self._layout, self._weights, n, self._squashed)
+        outputs = self._passes.forward(batch.features.numpy())
+        values, gradient = self._loss_gradient(_labels(batch), outputs)
+        self._passes.backward(gradient, self._gradients)
+        self._flat_gradient *= np.float32(1.0 / n)
         return values.mean(axis=1)
 
     def _keep(self) -> None:
@@ -184,9 +181,11 @@ class PopulationStep:
         self._adam.n_steps = self.n_steps
         for name, vector in self._adam.vectors().items():
             vector[:] = self._kept[name][self._layout.places]
-        self._slope = np.zeros(self._layout.n, np.float32)
-        self._weights, self._slopes = (self._layout.blocks(flat) for flat in (self._adam.weights, self._slope))
+        self._flat_gradient = np.zeros(self._layout.n, np.float32)
+        self._weights, self._gradients = (
+            self._layout.blocks(flat) for flat in (self._adam.weights, self._flat_gradient)
+        )
 
 
-def _columns(labels: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(labels.T)
+def _labels(batch: Batch) -> np.ndarray:
+    return np.ascontiguousarray(batch.teacher_params.numpy().T)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch
 from policy_distill.errors import RequestError
 from policy_distill.losses.table import LOSSES, choose_loss, default_loss, make_loss
 from policy_distill.training.adam import VECTORS
+from policy_distill.training.buffer import Batch
 from policy_distill.training.dense_step import DenseStep
 from policy_distill.training.population_step import PopulationStep
 from tests.training.test_trainer import EXAMPLES, make_student, params
@@ -35,7 +38,7 @@ def log_std_of(family):
 
 
 def batch(family, update, n=64):
-    return torch.randn(n, 3, generator=torch.Generator().manual_seed(update)), params(family, n, seed=update)
+    return Batch(torch.randn(n, 3, generator=torch.Generator().manual_seed(update)), params(family, n, seed=update))
 
 
 def assert_same_students(population, alone, students):
@@ -64,9 +67,9 @@ def test_each_member_goes_where_a_step_of_its_own_goes(family, loss_name):
     population = PopulationStep(students, loss, 0.5)
     alone = [DenseStep(student, loss, 0.5) for student in students]
     for update in range(20):
-        features, labels = batch(family, update)
-        losses, norms = population.step(features, labels, 0.01)
-        expected = np.array([one.step(features, labels, 0.01) for one in alone])
+        states = batch(family, update)
+        losses, norms = population.step(states, 0.01)
+        expected = np.array([one.step(states, 0.01) for one in alone])
         assert np.stack([losses, norms], axis=1) == pytest.approx(expected, rel=1e-4, abs=1e-5)
     assert_same_students(population, alone, students)
 
@@ -81,12 +84,12 @@ def test_those_that_stay_go_on_as_if_the_others_had_never_been(name):
     for update in range(15):
         if update in gone:
             population.drop(gone[update])
-        features, labels = batch(family, update)
-        losses, norms = population.step(features, labels, 0.01)
+        states = batch(family, update)
+        losses, norms = population.step(states, 0.01)
         active = list(population.active)
         assert np.array_equal(np.flatnonzero(np.isfinite(losses) & np.isfinite(norms)), active)
         for number in active:
-            alone[number].step(features, labels, 0.01)
+            alone[number].step(states, 0.01)
     assert population.active == (2, 5, 6, 9)
     assert population.diverged == {}
     assert_same_students(population, alone, students)
@@ -97,8 +100,8 @@ def test_after_the_last_one_is_dropped_nothing_happens():
     population = PopulationStep(students, make_loss("forward_kl"), 1.0)
     population.drop([0, 1])
     before = population.state()
-    losses, norms = population.step(*batch(family, 0), 0.01)
-    assert np.isnan([losses, norms, population.losses(*batch(family, 0))]).all()
+    losses, norms = population.step(batch(family, 0), 0.01)
+    assert np.isnan([losses, norms, population.losses(batch(family, 0))]).all()
     assert all(np.array_equal(array, before[name]) for name, array in population.state().items())
 
 
@@ -112,13 +115,13 @@ def test_one_that_diverges_keeps_its_weights_and_harms_nobody(name):
     population = PopulationStep(students, loss, 1.0, rates)
     alone = [DenseStep(student, loss, 1.0) for student in students]
     for update in range(6):
-        features, labels = batch(family, update)
-        losses, _ = population.step(features, labels, 0.01)
+        states = batch(family, update)
+        losses, _ = population.step(states, 0.01)
         if update == 0:
             assert np.isfinite(losses).all()
             first = population.state()
         for number in population.active:
-            alone[number].step(features, labels, 0.01)
+            alone[number].step(states, 0.01)
     lost = population.diverged
     assert set(lost) <= {5, 6, 7}
     assert 7 in lost, "a linear student of such weights has no finite loss"
@@ -136,8 +139,8 @@ def test_labels_that_are_not_finite_end_all_of_them_before_any_step():
     family, students = EXAMPLES["categorical"], make_students(EXAMPLES["categorical"])
     population = PopulationStep(students, make_loss("forward_kl"), 1.0)
     before = population.state()
-    features, labels = batch(family, 0)
-    losses, _ = population.step(features, torch.full_like(labels, torch.nan), 0.01)
+    states = batch(family, 0)
+    losses, _ = population.step(replace(states, teacher_params=torch.full((64, 4), torch.nan)), 0.01)
     assert np.isnan(losses).all()
     assert population.active == ()
     assert population.diverged == dict.fromkeys(range(len(students)), 0)
@@ -148,12 +151,12 @@ def test_a_restored_population_goes_on_as_the_first_one_would_have():
     family, loss = EXAMPLES["diagonal_gaussian"], make_loss("forward_kl")
     one, other = (PopulationStep(make_students(family, "vector"), loss, 1.0) for _ in range(2))
     for update in range(4):
-        one.step(*batch(family, update), 0.01)
+        one.step(batch(family, update), 0.01)
         if update == 1:
             one.drop([2, 6])
     saved = one.state()
     for update in range(4, 7):
-        one.step(*batch(family, update), 0.01)
+        one.step(batch(family, update), 0.01)
     expected = one.state()
     one.drop([0, 1])
     # One that has gone on and dropped others comes back to them too.
@@ -161,7 +164,7 @@ def test_a_restored_population_goes_on_as_the_first_one_would_have():
         population.restore(saved)
         assert population.active == (0, 1, 3, 4, 5, 7, 8, 9)
         for update in range(4, 7):
-            population.step(*batch(family, update), 0.01)
+            population.step(batch(family, update), 0.01)
         for name, array in population.state().items():
             assert np.array_equal(array, expected[name]), name
 
@@ -179,10 +182,10 @@ def test_the_rates_of_members_are_their_own():
     population = PopulationStep(students, loss, 1.0, scales)
     alone = [DenseStep(student, loss, 1.0) for student in students]
     for update in range(5):
-        features, labels = batch(family, update)
-        population.step(features, labels, 0.01)
+        states = batch(family, update)
+        population.step(states, 0.01)
         for one, scale in zip(alone, scales, strict=True):
-            one.step(features, labels, 0.01 * scale)
+            one.step(states, 0.01 * scale)
     assert_same_students(population, alone, students)
 
 
@@ -191,15 +194,15 @@ def test_losses_are_those_of_the_students_that_it_writes(family):
     students, loss = make_students(family, log_std_of(family)), make_loss(default_loss(family))
     population = PopulationStep(students, loss, 1.0)
     for update in range(5):
-        population.step(*batch(family, update), 0.01)
+        population.step(batch(family, update), 0.01)
     population.drop([4])
-    features, labels = batch(family, 99, n=37)
-    found = population.losses(features, labels)
+    states = batch(family, 99, n=37)
+    found = population.losses(states)
     assert np.isnan(found[4])
     for number in population.active:
         population.write(number, students[number])
         with torch.no_grad():
-            expected = loss(family, labels, students[number].params(features)).mean()
+            expected = loss(family, states.teacher_params, students[number].params(states.features)).mean()
         assert found[number] == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
 
 
@@ -210,9 +213,9 @@ def test_students_that_bound_their_actions_by_tanh_learn_together():
         student.network.append(torch.nn.Tanh())
     population, alone = PopulationStep(students, loss, 1.0), [DenseStep(student, loss, 1.0) for student in students]
     for update in range(10):
-        features, labels = batch(family, update)
+        states = batch(family, update)
         for stepper in (population, *alone):
-            stepper.step(features, labels, 0.01)
+            stepper.step(states, 0.01)
     assert_same_students(population, alone, students)
 
 
