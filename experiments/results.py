@@ -18,7 +18,7 @@ from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError, one_line
-from policy_distill.evaluation.training_seeds import across_seeds
+from policy_distill.evaluation.proof.training_seeds import across_seeds
 from policy_distill.report.grouping import left_out
 from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
 from policy_distill.report.suite_charts import Cell, cells, overall

@@ -16,9 +16,9 @@ from policy_distill.commands.distill import summary
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.spent import choose_seed
 from policy_distill.evaluation.robustness import compare_under
-from policy_distill.evaluation.spent import choose_seed
 from policy_distill.run.checkpoint_files import newest_first
 from policy_distill.system.progress import Progress
 from policy_distill.teachers.files.zip_file import find_zip

@@ -15,10 +15,10 @@ from policy_distill import load_student, load_teacher
 from policy_distill.environments.choice import env_of, for_policy
 from policy_distill.errors import one_line
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.paired_returns import PairedReturns
-from policy_distill.evaluation.plan import ProofPlan
-from policy_distill.evaluation.spent import spent_by_student, spent_by_teacher
-from policy_distill.evaluation.training_seeds import AcrossSeeds, SeedGroup, across_seeds
+from policy_distill.evaluation.proof.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.spent import spent_by_student, spent_by_teacher
+from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGroup, across_seeds
 from policy_distill.report.suite_charts import Cell
 from policy_distill.seeds import PROOF, Span, fresh_start
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.episodes import Evaluation
-from policy_distill.evaluation.kept import retention
 from policy_distill.evaluation.paired import Comparison
-from policy_distill.evaluation.scale import Scale
+from policy_distill.evaluation.proof.kept import retention
+from policy_distill.evaluation.proof.scale import Scale
 
 
 def write_run(path, *, env_id="Lander-v3", student="mlp:8", seed=0, n_episodes=60, n_rows=30, loss=0.02, **config):

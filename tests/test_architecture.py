@@ -28,7 +28,10 @@ MOST_FILES = 25
 """Entries of one folder."""
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - NOT_EXPERIMENTS
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
-PACKAGES = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")}
+# `interfaces` answers for its modules as long as some import it by its old name.
+PACKAGES = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")} - {
+    "policy_distill.interfaces"
+}
 # Methods of a student that need torch: imported inside, so that acting does not pay for it.
 LATE = {
     ("policy_distill.student.runtime", "policy_distill.training.policy"),

@@ -17,7 +17,7 @@ import numpy as np
 from policy_distill.collection.replay import EpisodeLog
 from policy_distill.environments.faults import Misbehaviour, check_observations
 from policy_distill.environments.open import Environments
-from policy_distill.interfaces import Actor
+from policy_distill.interfaces.policies import Actor
 from policy_distill.seeds import training_seed
 from policy_distill.system.interrupts import stop_if_requested
 from policy_distill.system.nested import equal, merged, room_for, take, write

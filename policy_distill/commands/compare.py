@@ -87,7 +87,7 @@ class Compare:
         from policy_distill.commands.comparison_files import check_place
         from policy_distill.commands.policies import load_named, say_applied
         from policy_distill.errors import RequestError
-        from policy_distill.evaluation.spent import choose_seed
+        from policy_distill.evaluation.proof.spent import choose_seed
         from policy_distill.tracking.evaluation import evaluation_row
 
         if not self.student:
@@ -154,7 +154,7 @@ class Compare:
 
     def _plain(self, teacher: Any, student: Any, env: Any, seed: int) -> Any:
         from policy_distill.evaluation.paired import compare_policies
-        from policy_distill.evaluation.plan import ProofPlan
+        from policy_distill.evaluation.proof.plan import ProofPlan
         from policy_distill.system.progress import Progress
 
         cap, batch = self.episodes, None
@@ -167,7 +167,7 @@ class Compare:
 
     def _acting(self) -> dict[str, Any]:
         """Return how teacher and student act, as `ProofPlan` takes it."""
-        from policy_distill.evaluation.plan import N_SAMPLED
+        from policy_distill.evaluation.proof.plan import N_SAMPLED
 
         return {"stochastic": self.stochastic, "n_sampled": N_SAMPLED if self.sampled_teacher else 0}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.commands.output import interval_text, table
-from policy_distill.evaluation.headline import assumption_words, headline, verdict_words
+from policy_distill.evaluation.proof.headline import assumption_words, headline, verdict_words
 from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.system.wording import digits, next_step, said_beside
 
@@ -29,8 +29,8 @@ def comparison_record(found: Any) -> dict[str, Any]:
 
 def aggregated(found: list[Any]) -> Any:
     """Return the `AcrossSeeds` of the `Comparison`s of several training seeds."""
-    from policy_distill.evaluation.paired_returns import PairedReturns
-    from policy_distill.evaluation.training_seeds import SeedGroup, across_seeds
+    from policy_distill.evaluation.proof.paired_returns import PairedReturns
+    from policy_distill.evaluation.proof.training_seeds import SeedGroup, across_seeds
 
     returns = [(one.student.returns, one.teacher.returns, one.random.returns, one.teacher.seed) for one in found]
     return across_seeds([SeedGroup(found[0].teacher.env_id, tuple(PairedReturns(*one) for one in returns))])

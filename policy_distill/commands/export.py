@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from policy_distill.commands.output import Output, interval_text
-from policy_distill.evaluation.headline import headline
+from policy_distill.evaluation.proof.headline import headline
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def find_env(
     Raises:
         RequestError: where neither the policy nor what lies beside it names an environment that can be made.
     """
-    from policy_distill.environments.choice import adapted, choose_version, recorded_in
+    from policy_distill.environments.choice import adapted, recorded_in
     from policy_distill.environments.names import parse_kwargs, to_env, with_packages, working_folder_on_path
 
     working_folder_on_path()
@@ -50,22 +50,35 @@ def find_env(
         chosen = to_env(recorded)
         notes.append(f"environment: {recorded.text}")
     elif chosen is None:
-        known = str(with_packages(_environment_in(path, policy), gym_packages))
-        if ":" in known:
-            with_packages(None, [known.partition(":")[0]])
-        packages = " ".join(_packages_in(path, policy)) or "pkg"
-        try:
-            chosen, words = choose_version(known, policy, given)
-        except RequestError as error:
-            raise RequestError(
-                f"expected --env: {path} names no environment that is registered here ({error}); where a package "
-                f"registers it, name that too: --env pkg:Id, or --gym-packages {packages}"
-            ) from None
-        notes.append(f"environment: {chosen}" + (f" ({'; '.join(words)})" if words else ""))
+        chosen, note = _found_in(path, policy, gym_packages, given)
+        notes.append(note)
     chosen, more = adapted(chosen, policy, given)
     for note in [*notes, *more]:
         print(one_line(note), file=sys.stderr)
     return chosen
+
+
+def _found_in(path: Path, policy: Any, gym_packages: Sequence[str], env_kwargs: dict[str, Any]) -> tuple[Any, str]:
+    """Return the environment that the files beside a policy name, in a version that is there, and a notice of it.
+
+    Raises:
+        RequestError: where they name none that is registered here.
+    """
+    from policy_distill.environments.choice import choose_version
+    from policy_distill.environments.names import with_packages
+
+    known = str(with_packages(_environment_in(path, policy), gym_packages))
+    if ":" in known:
+        with_packages(None, [known.partition(":")[0]])
+    packages = " ".join(_packages_in(path, policy)) or "pkg"
+    try:
+        chosen, words = choose_version(known, policy, env_kwargs)
+    except RequestError as error:
+        raise RequestError(
+            f"expected --env: {path} names no environment that is registered here ({error}); where a package "
+            f"registers it, name that too: --env pkg:Id, or --gym-packages {packages}"
+        ) from None
+    return chosen, f"environment: {chosen}" + (f" ({'; '.join(words)})" if words else "")
 
 
 def load_named(path: Path, env_kwargs: Sequence[str], **options: Any) -> Policy:

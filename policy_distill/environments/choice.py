@@ -19,7 +19,7 @@ from policy_distill.environments.names import to_env, with_kwargs
 from policy_distill.environments.open import Environments, is_recipe
 from policy_distill.environments.wrappers import missing_in, own_frame_skip
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 
 LOG = logging.getLogger("policy_distill")
 

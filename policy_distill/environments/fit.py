@@ -15,7 +15,7 @@ from policy_distill.environments.names import with_kwargs
 from policy_distill.environments.open import Environments, open_environments
 from policy_distill.environments.spaces import sizes_of, subspaces
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.student.pixels import is_image
 from policy_distill.student.spaces import describe_space
 

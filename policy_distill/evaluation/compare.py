@@ -17,12 +17,12 @@ from policy_distill.environments.choice import for_policy, recorded_in, say_wher
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.evaluation.evaluate import open_for
 from policy_distill.evaluation.fidelity import Fidelity, agreement, as_taught
-from policy_distill.evaluation.kept import Retention
 from policy_distill.evaluation.paired import Comparison, compare_policies
-from policy_distill.evaluation.plan import N_ENVS, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.proof.kept import Retention
+from policy_distill.evaluation.proof.plan import N_ENVS, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.proof.spent import choose_seed
+from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.robustness import compare_under
-from policy_distill.evaluation.spent import choose_seed
-from policy_distill.evaluation.verdict import MARGIN
 from policy_distill.interfaces import Teacher
 from policy_distill.student.runtime import Student
 from policy_distill.teachers.sources import as_policy

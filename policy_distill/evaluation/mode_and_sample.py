@@ -1,7 +1,7 @@
 """The teacher as it is: by sampling, beside the mode that everything else is measured by, on the same episodes.
 
 In: an evaluation of each, and what one episode may lose at most. Out: their difference, with a lower bound that holds
-at 95%: the bets of `betting.py`, which rare and large falls do not deceive.
+at 95%: the bets of `proof/betting.py`, which rare and large falls do not deceive.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.evaluation.betting import log_capital
 from policy_distill.evaluation.episodes import Evaluation
+from policy_distill.evaluation.proof.betting import log_capital
 from policy_distill.evaluation.statistics import json_number
 
 ALPHA = 0.05

@@ -6,7 +6,7 @@ In: a teacher, an environment and a plan. Out: evaluations, and the scale of the
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 from policy_distill.collection.actors import RandomPolicy
 from policy_distill.collection.sampling import sampled
@@ -15,10 +15,11 @@ from policy_distill.environments.limit import say_cut
 from policy_distill.environments.open import Environments, is_recipe
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.watch import step_limit
-from policy_distill.evaluation.episodes import Evaluation, OnStep, run_episodes
+from policy_distill.evaluation.episodes import Evaluation, run_episodes
 from policy_distill.evaluation.evaluate import open_for
-from policy_distill.evaluation.plan import ProofPlan
-from policy_distill.evaluation.scale import Scale
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.scale import Scale
+from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces import Policy
 from policy_distill.seeds import scale_start
 from policy_distill.system.background import Background, has_idle_core
@@ -29,8 +30,18 @@ REFERENCES = ("teacher", "random")
 SAMPLED = "teacher_sampled"
 """The teacher by sampling."""
 
-Found = tuple[Scale, list[Evaluation], list[Evaluation], Evaluation | None]
-"""The scale, what teacher and random policy scored up to each look, and the teacher by sampling."""
+
+class Found(NamedTuple):
+    """What is known of a comparison without its student."""
+
+    scale: Scale
+    """From episodes of their own."""
+    teacher: list[Evaluation]
+    """What the teacher scored up to each look."""
+    random: list[Evaluation]
+    """What the random policy scored up to each look."""
+    sampled: Evaluation | None
+    """The teacher by sampling; None where that was not asked for, or is the same."""
 
 
 class Player:
@@ -103,7 +114,7 @@ class Player:
         return RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=masked, rewindable=rewindable)
 
 
-class Reference:
+class ReferenceRuns:
     """Teacher and random policy on the episodes of a proof, run beside whatever else happens where a core is idle.
 
     It scales the proof, and runs as many of its episodes as certify a student that equals its teacher.
@@ -122,8 +133,7 @@ class Reference:
     def result(self, on_episode: OnStep | None = None) -> Found:
         """Return what was found; errors as of `evaluate`."""
         found = self._background.result(on_episode)
-        _, teacher, random, _ = found
-        for one in (*teacher, *random):
+        for one in (*found.teacher, *found.random):
             # What another process says is heard by nobody.
             say_cut(one.env_id, one.n_cut, one.lengths)
         return found
@@ -145,4 +155,4 @@ class Reference:
                 [player.play(who, plan.seed + done, look - done) for done, look in plan.steps() if look <= wanted]
                 for who in REFERENCES
             )
-            return scale, teacher, random, player.play_sampled(sum(part.n_episodes for part in teacher))
+            return Found(scale, teacher, random, player.play_sampled(sum(part.n_episodes for part in teacher)))

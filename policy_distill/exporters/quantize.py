@@ -13,7 +13,7 @@ import numpy as np
 from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.exporters.parity import Reference, action_span, reference_of
 from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, Run

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from policy_distill.evaluation.headline import headline
+from policy_distill.evaluation.proof.headline import headline
 from policy_distill.report.marks import RANDOM, STUDENT, TEACHER, ZOOM, Chart, layered, number, single, tooltip, who
 from policy_distill.report.phases import phases
 from policy_distill.report.read_run import MAX_EPISODES, Run, thinned

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.evaluation.headline import headline
-from policy_distill.evaluation.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.headline import headline
+from policy_distill.evaluation.proof.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGroup, across_seeds, range_over
 from policy_distill.evaluation.statistics import iqm, json_number
-from policy_distill.evaluation.training_seeds import AcrossSeeds, SeedGroup, across_seeds, range_over
 from policy_distill.report.grouping import grouped, is_defined
 from policy_distill.report.marks import RANDOM, TEACHER, Chart, layered, number, tooltip
 from policy_distill.report.read_run import Run

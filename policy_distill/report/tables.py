@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from policy_distill.evaluation.headline import headline
+from policy_distill.evaluation.proof.headline import headline
 from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
 from policy_distill.report.perturbed import HEADER, perturbed_rows

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.headline import assumption_words, headline, verdict_words
-from policy_distill.evaluation.training_seeds import AcrossSeeds
+from policy_distill.evaluation.proof.headline import assumption_words, headline, verdict_words
+from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again
 from policy_distill.report.grouping import left_out

@@ -56,17 +56,17 @@ class Keeper:
             resume_newest(folder, session, selection, identity, lambda: interrupts.stop_if_requested(where))
         self.folder, self.session, self.selection, self.identity = folder, session, selection, identity
         self.interrupts = interrupts
-        interrupts.saved = folder is not None and session.env_steps > 0
-        self._steps, self._time = session.env_steps, time.monotonic()
+        interrupts.saved = folder is not None and session.stream.env_steps > 0
+        self._steps, self._time = session.stream.env_steps, time.monotonic()
         self._said = False
         """True once it was said what a resumed run would begin anew."""
 
     def due(self, *, stopping: bool) -> bool:
         """Say whether one is to be written now; `stopping` where the run is about to stop."""
         config, session = self.session.config, self.session
-        by_steps = 0 < config.checkpoint_every <= session.env_steps - self._steps
+        by_steps = 0 < config.checkpoint_every <= session.stream.env_steps - self._steps
         by_time = 0.0 < 60.0 * config.checkpoint_minutes <= time.monotonic() - self._time
-        return self.folder is not None and (by_steps or by_time or session.done or stopping)
+        return self.folder is not None and (by_steps or by_time or session.stream.done or stopping)
 
     def save(self) -> None:
         """Write one."""
@@ -75,7 +75,7 @@ class Keeper:
         if begins_anew and not self._said:
             LOG.warning("in a run that is resumed from this checkpoint %s, and from there on it differs", begins_anew)
             self._said = True
-        self.interrupts.saved, self._steps, self._time = True, self.session.env_steps, time.monotonic()
+        self.interrupts.saved, self._steps, self._time = True, self.session.stream.env_steps, time.monotonic()
 
 
 def save_checkpoint(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> str:
@@ -86,7 +86,7 @@ def save_checkpoint(folder: Path, session: Session, selection: Selection, identi
     """
     tensors, record = state_of(session, selection)
     record |= {"identity": _whole(identity, session), "tracker": noted(folder.parent)}
-    write_checkpoint(folder, session.env_steps, session.config.keep_checkpoints, tensors, {"checkpoint": record})
+    write_checkpoint(folder, session.stream.env_steps, session.config.keep_checkpoints, tensors, {"checkpoint": record})
     return str(record["begins_anew"])
 
 
@@ -119,7 +119,7 @@ def resume_newest(
             set_aside(path)
             broken = broken or error
             continue
-        _say_restarts(session, session.collector.go_on(observations, on_step))
+        _say_restarts(session, session.stream.source.go_on(observations, on_step))
         return
     raise RequestError(f"expected a checkpoint that is whole in {folder}: {broken}; start anew with --overwrite")
 
@@ -152,16 +152,16 @@ def _say_restarts(session: Session, failed: dict[int, str]) -> None:
         LOG.warning(
             "%s: %d of %d environments could not be brought back to where they were, and start a new episode (%s); "
             "from here on the run differs from one that was not interrupted",
-            session.envs.env_id,
+            session.stream.envs.env_id,
             len(failed),
-            session.envs.n_envs,
+            session.stream.envs.n_envs,
             "; ".join(reasons[:MAX_NAMED]),
         )
 
 
 def _whole(identity: dict[str, Any], session: Session) -> dict[str, Any]:
     """Return an identity with all that tells the teacher from another, as JSON gives it back."""
-    found: dict[str, Any] = json.loads(json.dumps({**identity, "made_with": fingerprint(session.teacher)}))
+    found: dict[str, Any] = json.loads(json.dumps({**identity, "made_with": fingerprint(session.stream.teacher)}))
     return found
 
 

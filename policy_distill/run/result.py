@@ -12,10 +12,10 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.fidelity import Fidelity
-from policy_distill.evaluation.headline import fall_metrics, retention_metrics
-from policy_distill.evaluation.kept import Retention
 from policy_distill.evaluation.paired import Comparison
-from policy_distill.evaluation.scale import Scale, clearly_gains
+from policy_distill.evaluation.proof.headline import fall_metrics, retention_metrics
+from policy_distill.evaluation.proof.kept import Retention
+from policy_distill.evaluation.proof.scale import Scale, clearly_gains
 from policy_distill.evaluation.statistics import json_number
 from policy_distill.interfaces import Teacher
 from policy_distill.student.runtime import Student

@@ -48,19 +48,12 @@ def unpack(structure: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
     return structure["value"]
 
 
-def same(one: Any, other: Any) -> bool:
-    """Say whether two nested values of arrays are equal bit for bit."""
-    return _flat(one, contents=True) == _flat(other, contents=True)
-
-
 def alike(one: Any, other: Any) -> bool:
     """Say whether two nested values of arrays are equal in structure, shapes and dtypes."""
-    return _flat(one, contents=False) == _flat(other, contents=False)
+    return _form(one) == _form(other)
 
 
-def _flat(value: Any, *, contents: bool) -> Any:
+def _form(value: Any) -> Any:
     arrays: dict[str, np.ndarray] = {}
     structure = pack("", value, arrays)
-    return structure, {
-        name: (array.dtype, array.shape, array.tobytes() if contents else b"") for name, array in arrays.items()
-    }
+    return structure, {name: (array.dtype, array.shape) for name, array in arrays.items()}

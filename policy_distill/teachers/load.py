@@ -15,7 +15,7 @@ from policy_distill.environments.choice import adapted
 from policy_distill.environments.fit import check_fit
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.system.device import check_device
 from policy_distill.system.generators import global_generators_kept
 from policy_distill.teachers.ensemble import EnsembleTeacher

@@ -14,7 +14,7 @@ import torch
 
 from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Labels, Policy, Teacher
+from policy_distill.interfaces.policies import Labels, Policy, Teacher
 from policy_distill.student.masks import takes_masks
 from policy_distill.student.runtime import Student
 from policy_distill.teachers.base import BaseTeacher

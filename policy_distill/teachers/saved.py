@@ -12,7 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS, find_algorithm
 from policy_distill.teachers.files.gym_names import gym_names
 from policy_distill.teachers.files.needed_statistics import statistics_of

@@ -10,7 +10,8 @@ import torch
 from gymnasium import Space, spaces
 
 from policy_distill.families.deterministic import Deterministic
-from policy_distill.interfaces import ActionDistribution, Labels
+from policy_distill.interfaces.policies import Labels
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.masks import takes_masks
 from policy_distill.system.interrupts import stop_if_requested

@@ -11,7 +11,7 @@ from typing import Any
 
 from policy_distill.environments.open import normalization_of
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.interfaces.policies import Policy, Teacher
 from policy_distill.student.file import is_student_file
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.teachers.outside import policy_from, said, teacher_from

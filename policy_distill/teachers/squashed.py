@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from policy_distill.families.squashed_gaussian import SquashedGaussian
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.base import Exploration
 from policy_distill.teachers.network import NetworkTeacher, box_map
 from policy_distill.teachers.observing import Normalizers

@@ -27,7 +27,7 @@ from policy_distill.environments.identity import identify
 from policy_distill.environments.names import with_kwargs
 from policy_distill.environments.open import is_recipe, open_environments
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Tracker
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.seeds import TEACHER_CHECKS
 from policy_distill.student.file import write_atomically
 

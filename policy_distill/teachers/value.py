@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from policy_distill.families.categorical import Categorical
-from policy_distill.interfaces import Labels, Teacher
+from policy_distill.interfaces.policies import Labels, Teacher
 from policy_distill.teachers.network import NetworkTeacher, discrete_family
 from policy_distill.teachers.observing import Normalizers, label_in_chunks
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.headline import fall_metrics, retention_metrics
+from policy_distill.evaluation.proof.headline import fall_metrics, retention_metrics
 from policy_distill.tracking.table import tracker_maker, with_jsonl
 
 FOLDER = Path("evaluations")

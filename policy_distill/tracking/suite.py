@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.headline import headline, ranks
-from policy_distill.evaluation.paired_returns import PairedReturns
-from policy_distill.evaluation.training_seeds import AcrossSeeds, SeedGroup, across_seeds
+from policy_distill.evaluation.proof.headline import headline, ranks
+from policy_distill.evaluation.proof.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGroup, across_seeds
 from policy_distill.system.files import read_json_object
 from policy_distill.tracking.wandb_run import student_row
 from policy_distill.tracking.wandb_start import start

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.headline import headline
+from policy_distill.evaluation.proof.headline import headline
 from policy_distill.teachers.files.companions import companions_of
 from policy_distill.tracking.metrics import STEP, check_names
 from policy_distill.tracking.worker import Worker, environment

@@ -11,7 +11,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.evaluation.compare import compare
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 
 

@@ -9,7 +9,7 @@ from experiments.results import Results, main
 from experiments.second_block import judged_again, overlap
 from experiments.seed_simulations import group, runs_drawn_anew, world
 from policy_distill import distill, load_teacher
-from policy_distill.evaluation.training_seeds import across_seeds
+from policy_distill.evaluation.proof.training_seeds import across_seeds
 from policy_distill.report.read_run import find_runs
 from policy_distill.report.suite_charts import cells
 from tests.run_folders import write_run

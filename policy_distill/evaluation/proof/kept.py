@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from policy_distill.evaluation.betting import rejected_up_to
-from policy_distill.evaluation.falls import Falls, count_falls
-from policy_distill.evaluation.scale import RESOLUTION, Scale
+from policy_distill.evaluation.proof.betting import rejected_up_to
+from policy_distill.evaluation.proof.falls import Falls, count_falls
+from policy_distill.evaluation.proof.scale import RESOLUTION, Scale
+from policy_distill.evaluation.proof.verdict import ALPHA, MARGIN, Verdict, judge
 from policy_distill.evaluation.statistics import bootstrap, iqm, json_number
-from policy_distill.evaluation.verdict import ALPHA, MARGIN, Verdict, judge
 
 
 @dataclass(frozen=True)

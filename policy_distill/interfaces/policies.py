@@ -1,14 +1,13 @@
-"""Every contract of the package on one page.
+"""Contracts of who acts and who labels.
 
-Sizes: `B` samples, `P` distribution parameters, `A` action dimensions, `T` steps, `N` environments.
-Observations are raw (as the environment gives them) everywhere; normalisation lives inside teacher and student.
+Sizes: `B` samples, `P` distribution parameters, `A` action dimensions, `T` steps, `N` environments. Observations are
+raw (as the environment gives them) everywhere; normalisation lives inside teacher and student.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from gymnasium import Space
 
+    from policy_distill.interfaces.students import ActionDistribution
     from policy_distill.student.actions import ActionMap
     from policy_distill.student.features import Normalizer
 
@@ -24,70 +24,6 @@ Observation = Any
 
 State = Any
 """A policy's recurrent state; None for feed-forward policies."""
-
-
-class ActionDistribution(Protocol):
-    """A family of action distributions: stateless, parameters in, one number per sample out.
-
-    `params` is always one tensor `[B, P]`. Actions are those of the policy *before* post-processing: an index for a
-    categorical, the unclipped vector `[B, A]` for a Gaussian, the squashed vector in (-1, 1) for a squashed Gaussian.
-    """
-
-    @property
-    def name(self) -> str:
-        """The key of this family in the table of families."""
-        ...
-
-    @property
-    def n_params(self) -> int:
-        """`P`, the number of distribution parameters."""
-        ...
-
-    def log_prob(self, params: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
-        """Return `[B]` log-probabilities (discrete) or log-densities (continuous), in nats."""
-        ...
-
-    def entropy(self, params: torch.Tensor) -> torch.Tensor:
-        """Return `[B]` entropies in nats."""
-        ...
-
-    def mode(self, params: torch.Tensor) -> torch.Tensor:
-        """Return the deterministic action: `[B]` indices or `[B, A]`."""
-        ...
-
-    def sample(self, params: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Draw one action per row."""
-        ...
-
-    def kl(self, p_params: torch.Tensor, q_params: torch.Tensor) -> torch.Tensor:
-        """Return `[B]` values of KL(p ‖ q) in nats, non-negative, 0 for equal parameters."""
-        ...
-
-    def config(self) -> dict[str, Any]:
-        """Return the keyword arguments that rebuild this family, as JSON values."""
-        ...
-
-
-class Loss(Protocol):
-    """A divergence between teacher and student: `[B]`, non-negative, 0 for equal distributions."""
-
-    def __call__(
-        self, family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
-    ) -> torch.Tensor:
-        """Return one value per sample, `[B]`; the training step takes the mean."""
-        ...
-
-
-class Network(Protocol):
-    """Builds the trainable body of a student and says what it is made of."""
-
-    def build(self, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator) -> torch.nn.Sequential:
-        """Return a freshly initialised `nn.Sequential` of the layers that `policy_distill.student.layers` knows."""
-        ...
-
-    def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
-        """Return how many parameters `build` would make."""
-        ...
 
 
 class Actor(Protocol):
@@ -180,6 +116,7 @@ class Labels(NamedTuple):
     """The discounted return that the teacher expects, float32 `[T, N]`; None where it does not say."""
 
 
+@runtime_checkable
 class Teacher(Policy, Protocol):
     """A policy that can say which distribution it acts from. Nothing in it changes when it is used.
 
@@ -256,24 +193,4 @@ class Teacher(Policy, Protocol):
         Features `[N, F]` of the states, and the deviations `[F, A]` of the noise's weights; None where noise is
         independent in every step.
         """
-        ...
-
-
-class Tracker(Protocol):
-    """A sink of metrics. Only `log` must do something."""
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record `metrics` (names of the form `stage/quantity`) at `step` environment steps."""
-        ...
-
-    def summary(self, values: Mapping[str, Any]) -> None:
-        """Record the final values of a run."""
-        ...
-
-    def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
-        """Record a file (`kind` is "student", "teacher" or "video") with its metadata."""
-        ...
-
-    def close(self) -> None:
-        """Flush and finish; called once, also after an error."""
         ...

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.betting import ROUNDING, episodes_needed, log_capital
-from policy_distill.evaluation.scale import Scale, clearly_gains
+from policy_distill.evaluation.proof.betting import ROUNDING, episodes_needed, log_capital
+from policy_distill.evaluation.proof.scale import Scale, clearly_gains
 
 MARGIN = 0.05
 """The share of the teacher's gain over random that a non-inferior student may lose."""
@@ -114,33 +114,45 @@ def judge(
     check_share("alpha", alpha)
     scale = scale or Scale(teacher, random)
     x = student - (1 - margin) * teacher - margin * random
-    outcome: Outcome = "undecided"
-    beyond, p_value = None, 1.0
     # On both: the scale is looked at once, however often one looks at the proof.
-    if not (clearly_gains(scale.teacher, scale.random) and clearly_gains(teacher, random)):
-        outcome = "undefined"
-    else:
-        worst = int(x.argmin())
-        if x[worst] < -scale.stake * (1 + ROUNDING):
-            beyond = Beyond(worst, float(-x[worst] / scale.gain))
-        up, down = log_capital(x / scale.stake), log_capital(-x / scale.stake)
-        p_value = min(1.0, math.exp(-max(up, 0.0))) if beyond is None else 1.0
-        if up >= -math.log(alpha) and beyond is None:
-            outcome = "non-inferior"
-        elif down >= -math.log(alpha) and x.max() <= scale.stake * (1 + ROUNDING):
-            outcome = "inferior"
+    defined = clearly_gains(scale.teacher, scale.random) and clearly_gains(teacher, random)
+    found = _bet(x, scale, alpha) if defined else _Bets("undefined")
     return Verdict(
-        outcome=outcome,
+        outcome=found.outcome,
         margin=margin,
         margin_return=margin * scale.gain if scale.gain > 0 else math.nan,
         alpha=alpha,
-        p_value=p_value,
+        p_value=found.p_value,
         floor=scale.floor,
         declared=scale.worst_loss is not None,
         n_episodes=len(x),
         n_looks=n_looks,
-        beyond=beyond,
+        beyond=found.beyond,
     )
+
+
+class _Bets(NamedTuple):
+    """What the two bets come to."""
+
+    outcome: Outcome
+    p_value: float = 1.0
+    beyond: Beyond | None = None
+
+
+def _bet(x: np.ndarray, scale: Scale, alpha: float) -> _Bets:
+    """Bet on both sides of 0 with `x` `[n]`, in units of the return, of which none is assumed beyond the scale's stake.
+
+    An episode that lost more leaves `non-inferior` out, one that won more `inferior`.
+    """
+    up, down = log_capital(x / scale.stake), log_capital(-x / scale.stake)
+    most, worst = scale.stake * (1 + ROUNDING), int(x.argmin())
+    beyond = Beyond(worst, float(-x[worst] / scale.gain)) if x[worst] < -most else None
+    outcome: Outcome = "undecided"
+    if up >= -math.log(alpha) and beyond is None:
+        outcome = "non-inferior"
+    elif down >= -math.log(alpha) and x.max() <= most:
+        outcome = "inferior"
+    return _Bets(outcome, min(1.0, math.exp(-max(up, 0.0))) if beyond is None else 1.0, beyond)
 
 
 def episodes_for_equal(scale: Scale, margin: float = MARGIN, alpha: float = ALPHA) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.evaluation.scale import RESOLUTION, normal_score
+from policy_distill.evaluation.proof.scale import RESOLUTION, normal_score
 from policy_distill.evaluation.statistics import iqm
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from policy_distill.evaluation.betting import (
+from policy_distill.evaluation.proof.betting import (
     SHARES,
     WEIGHTS,
     episodes_needed,

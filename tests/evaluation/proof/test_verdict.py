@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.kept import retention
-from policy_distill.evaluation.plan import ProofPlan
-from policy_distill.evaluation.scale import Scale, check_worst_loss, normal_score
-from policy_distill.evaluation.verdict import episodes_for_equal, judge
+from policy_distill.evaluation.proof.kept import retention
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.scale import Scale, check_worst_loss, normal_score
+from policy_distill.evaluation.proof.verdict import episodes_for_equal, judge
 
 FULL, NONE = np.full(100, 500.0), np.full(100, 20.0)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.scale import N_EPISODES, Scale, check_worst_loss
-from policy_distill.evaluation.verdict import MARGIN, check_share, episodes_for_equal
+from policy_distill.evaluation.proof.scale import N_EPISODES, Scale, check_worst_loss
+from policy_distill.evaluation.proof.verdict import MARGIN, check_share, episodes_for_equal
 from policy_distill.seeds import LIMIT
 
 N_ENVS = 16

@@ -17,7 +17,7 @@ from experiments.seed_simulations import (
     simulated,
     world,
 )
-from policy_distill.evaluation.training_seeds import SeedGroup, across_seeds
+from policy_distill.evaluation.proof.training_seeds import SeedGroup, across_seeds
 
 
 def least(n):

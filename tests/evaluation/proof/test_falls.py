@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from policy_distill.evaluation.falls import ALPHA, Falls, count_falls, rate_high_at_any_stop
+from policy_distill.evaluation.proof.falls import ALPHA, Falls, count_falls, rate_high_at_any_stop
 
 
 def test_none_of_a_hundred_is_said_with_what_it_rules_out():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from policy_distill.evaluation.spent import choose_seed, spent_by_student, spent_by_teacher
+from policy_distill.evaluation.proof.spent import choose_seed, spent_by_student, spent_by_teacher
 from policy_distill.seeds import PROOF, TEACHER_CHECKS, TEACHERS
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from policy_distill.evaluation.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.paired_returns import PairedReturns
 
 
 def test_what_is_kept_is_the_share_of_the_gain():

@@ -1,6 +1,6 @@
 import pytest
 
-from policy_distill.evaluation.headline import assumption_words, headline, ranks, verdict_words
+from policy_distill.evaluation.proof.headline import assumption_words, headline, ranks, verdict_words
 from policy_distill.system.wording import next_step
 
 VERDICT = {

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from policy_distill.evaluation.paired_returns import PairedReturns
-from policy_distill.evaluation.scale import GAIN_ALPHA
+from policy_distill.evaluation.proof.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.scale import GAIN_ALPHA
 from policy_distill.evaluation.statistics import iqm, json_number
 
 UNSEEN = 3.0

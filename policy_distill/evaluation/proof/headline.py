@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from policy_distill.evaluation.falls import fall_line
+from policy_distill.evaluation.proof.falls import fall_line
 from policy_distill.system.wording import digits
 
 ORDER = {"inferior": 0, "undecided": 1, "non-inferior": 2}
