@@ -16,11 +16,12 @@ from gymnasium.envs.registration import EnvSpec
 from policy_distill.environments.faults import EnvFaults, Misbehaviour, reason_of
 from policy_distill.environments.identity import EnvIdentity, identify, identify_made
 from policy_distill.environments.listed import EnvironmentList
-from policy_distill.environments.make import make_env
+from policy_distill.environments.make import make_env, makes_environments
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.wrappers import WrapperSpec, apply_wrappers, missing_in, names_of
 from policy_distill.errors import RequestError
 from policy_distill.system.blame import blamed
+from policy_distill.system.foreign import asked, held_by
 
 ALONE = (
     "where only one instance may exist: --n-envs 1 (and --n-eval-envs 1), or hand one over from Python: "
@@ -100,11 +101,11 @@ def open_environments(
         known_as = identify_made(env, beside=names_of(wrappers))
         return EnvironmentList([env], owned=False, restarts=restarts, identity=known_as)
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
-    members = vars(env).get("envs") if hasattr(env, "__dict__") else None
+    members = held_by(env).get("envs")
     if isinstance(members, list | tuple) and members and all(isinstance(member, gymnasium.Env) for member in members):
         known_as = identify_made(members[0], beside=names_of(wrappers))
         return EnvironmentList(list(members), owned=False, restarts=restarts, identity=known_as)
-    if hasattr(env, "step_async") or isinstance(env, gymnasium.vector.VectorEnv):
+    if asked(env, "step_async") is not None or isinstance(env, gymnasium.vector.VectorEnv):
         from policy_distill.environments.vectors import adapt
 
         return adapt(env, names_of(wrappers))
@@ -127,7 +128,7 @@ def open_environments(
 
 def is_recipe(env: Any) -> bool:
     """Say whether `env` tells how environments are made; else it is an environment of the caller's."""
-    return isinstance(env, str | EnvSpec | type) or (callable(env) and not hasattr(env, "step"))
+    return isinstance(env, str | EnvSpec) or makes_environments(env)
 
 
 def without_normalization(env: Any) -> Any:
@@ -147,7 +148,7 @@ def without_normalization(env: Any) -> Any:
 
 def normalization_of(env: Any) -> Any:
     """Return the `VecNormalize` in a vector environment's chain of wrappers; None where there is none."""
-    while "venv" in getattr(env, "__dict__", ()):
+    while "venv" in held_by(env):
         if _normalizes(env):
             return env
         env = env.venv
@@ -197,7 +198,7 @@ def _name(env: Any) -> str:
     """Return what to call an environment that is not there yet."""
     if isinstance(env, str):
         return env
-    return env.id if isinstance(env, EnvSpec) else f"the environment of {getattr(env, '__name__', type(env).__name__)}"
+    return env.id if isinstance(env, EnvSpec) else f"the environment of {asked(env, '__name__', type(env).__name__)}"
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:

@@ -18,6 +18,7 @@ from policy_distill.environments.identity import EnvIdentity, identify
 from policy_distill.environments.running_statistics import check_vector
 from policy_distill.environments.usable_keys import without_unusable
 from policy_distill.environments.watch import culprit_of
+from policy_distill.system.foreign import asked
 
 HARMLESS = {"VecNormalize", "VecMonitor", "VecTransposeImage", "VecCheckNan", "RecordEpisodeStatistics"}
 """Wrappers of vectors that leave the task as it is: what they do to observations, a student does inside."""
@@ -31,10 +32,13 @@ class Sb3Environments:
 
     def __init__(self, vec_env: Any, beside: Sequence[str] = ()) -> None:
         self.vec_env = vec_env
+        # A `VecNormalize`, or what wraps one.
+        self._raw_rewards = asked(vec_env, "get_original_reward")
+        self._normalized = asked(vec_env, "normalize_obs") is not None
         self.n_envs = vec_env.num_envs
         self.observation_space = without_unusable(vec_env.observation_space, type(vec_env).__name__)
         self.action_space = vec_env.action_space
-        spec = getattr(vec_env, "get_attr", lambda _: [None])("spec")[0]
+        spec = vec_env.get_attr("spec")[0] if asked(vec_env, "get_attr") is not None else None
         self.env_id, self.max_episode_steps = _spec_id(spec, vec_env), _limit(spec)
         self.identity = _identity(spec, vec_env, beside)
         self.statistics = check_vector(vec_env, self.env_id)
@@ -59,8 +63,8 @@ class Sb3Environments:
         with _named(self, self.vec_env):
             obs, rewards, dones, infos = self.vec_env.step(actions)
         self.obs = self._checked(obs)
-        if hasattr(self.vec_env, "get_original_reward"):
-            rewards = self.vec_env.get_original_reward()
+        if self._raw_rewards is not None:
+            rewards = self._raw_rewards()
         truncated = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])
         return rewards.astype(np.float64), dones & ~truncated, dones & truncated
 
@@ -70,7 +74,7 @@ class Sb3Environments:
 
     def _checked(self, obs: Any) -> Any:
         try:
-            return _checked(obs, self.observation_space, self.n_envs, hasattr(self.vec_env, "normalize_obs"))
+            return _checked(obs, self.observation_space, self.n_envs, self._normalized)
         except Misbehaviour as fault:
             self.faults.stop(None, fault)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -99,5 +99,5 @@ def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
     data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=FOR_TRAINING)
     name = find_algorithm(data or {}, algo, str(path))
     algorithm = ALGORITHMS[name]
-    cls = getattr(import_module(algorithm.package), algorithm.cls)
+    cls = resolve_name(f"{algorithm.package}:{algorithm.cls}")
     return cls.load(path, device="cpu", custom_objects=FOR_TRAINING), name
