@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from policy_distill.run.checkpoint import Keeper
-from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.system.interrupts import Interrupted, Interrupts
 from policy_distill.system.nested import write
@@ -45,9 +44,9 @@ class Standpoint:
 
 @contextmanager
 def kept_where_stopped(
-    session: Session, keeper: Keeper, tracker: FanOut, interrupts: Interrupts, point: Standpoint | None = None
+    keeper: Keeper, tracker: FanOut, interrupts: Interrupts, point: Standpoint | None = None
 ) -> Iterator[None]:
-    """Within, a stop writes a checkpoint first: of where the session stands, or of `point`, to which it goes back.
+    """Within, a stop writes a checkpoint first: of where the run stands, or of `point`, to which it goes back.
 
     Raises:
         Interrupted: where it was asked for; it says whether there is a checkpoint.
@@ -57,8 +56,9 @@ def kept_where_stopped(
     except Interrupted:
         if point is not None:
             point.go_back()
-        if session.has_student and keeper.due(stopping=True):
+        stream = keeper.run.stream
+        if keeper.run.begun and keeper.due(stopping=True):
             tracker.sync()
             keeper.save()
-        interrupts.stop_if_requested(f"at {session.stream.env_steps} of {session.config.timesteps} steps")
+        interrupts.stop_if_requested(f"at {stream.env_steps} of {stream.config.timesteps} steps")
         raise
