@@ -54,5 +54,5 @@ def _wrappers(env: Any) -> Iterator[Any]:
         yield env
         held = held_by(env)
         members = held.get("envs")
-        inner = next((held[name] for name in ("vec_env", "vector_env", "venv", "env") if name in held), None)
+        inner = next((held[name] for name in ("vector", "venv", "env") if name in held), None)
         env = inner if inner is not None else (members[0] if members else None)

@@ -7,10 +7,9 @@ be restarted from a seed of its own. What cannot be taken apart is adapted in `v
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from policy_distill.environments.faults import EnvFaults, Misbehaviour, reason_of
@@ -20,6 +19,7 @@ from policy_distill.environments.make import make_env, makes_environments
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.wrappers import WrapperSpec, apply_wrappers, missing_in, names_of
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.system.blame import blamed
 from policy_distill.system.foreign import asked, held_by
 
@@ -29,51 +29,6 @@ ALONE = (
 )
 """What to do where a second environment cannot be made beside the first."""
 ADVICE = f"mend the environment, or the arguments that it is given; {ALONE}"
-
-
-class Environments(Protocol):
-    """`N` environments side by side."""
-
-    n_envs: int
-    env_id: str
-    identity: EnvIdentity
-    """What is known of them, beside the wrappers of whoever acts."""
-    max_episode_steps: int | None
-    """Steps after which the specification ends an episode; None where nothing says."""
-    statistics: list[dict[str, Any]]
-    """Frozen statistics that wrappers normalise observations by, as JSON values, innermost first."""
-    observation_space: gymnasium.Space[Any]
-    action_space: gymnasium.Space[Any]
-    owned: bool
-    """True where the environments were made here; False for the caller's own."""
-    resets_itself: bool
-    """True where an ended episode is followed by the next without a call of `reset`."""
-    restarting: np.ndarray
-    """bool `[N]`: the next step of this environment only restarts it, whatever the action."""
-    obs: Any
-    """The current raw observations `[N, ...]`, or a dict of such; overwritten by every step."""
-    faults: EnvFaults
-    """Where the episodes stand, and what is done about an environment that fails."""
-
-    def reset(self, index: int, seed: int) -> None:
-        """Start a new episode in one environment."""
-        ...
-
-    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Step all (or the active) environments; return rewards, terminated, truncated, each `[N]`."""
-        ...
-
-    def restart(self, index: int, error: Exception) -> None:
-        """Put a new environment in place of one that failed, to be reset; raise `RunFault` where that may not be."""
-        ...
-
-    def action_masks(self) -> np.ndarray:
-        """Return which actions are allowed now, bool `[N, A]`, as sb3-contrib's `action_masks` says it."""
-        ...
-
-    def close(self) -> None:
-        """Close what was opened here."""
-        ...
 
 
 def open_environments(

@@ -9,7 +9,11 @@ from policy_distill.interfaces.policies import Observation as Observation
 from policy_distill.interfaces.policies import Policy as Policy
 from policy_distill.interfaces.policies import State as State
 from policy_distill.interfaces.policies import Teacher as Teacher
+from policy_distill.interfaces.stages import FeatureStore as FeatureStore
+from policy_distill.interfaces.stages import Stepper as Stepper
 from policy_distill.interfaces.stages import Tracker as Tracker
+from policy_distill.interfaces.stepping import Environments as Environments
+from policy_distill.interfaces.stepping import Source as Source
 from policy_distill.interfaces.students import ActionDistribution as ActionDistribution
 from policy_distill.interfaces.students import Loss as Loss
 from policy_distill.interfaces.students import Network as Network

@@ -3,8 +3,8 @@ import pytest
 
 from policy_distill.collection import replay as episodes_state
 from policy_distill.collection.actors import RandomPolicy
+from policy_distill.collection.collector import Collector
 from policy_distill.collection.replay import EpisodeLog
-from policy_distill.collection.rollout import Collector
 from policy_distill.environments.open import open_environments
 from policy_distill.system.nested import equal
 from policy_distill.system.packing import alike, pack, unpack

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from policy_distill.evaluation.evaluate import evaluate
-from policy_distill.interfaces import Labels, Policy, Teacher
+from policy_distill.interfaces.policies import Labels, Policy, Teacher
 from policy_distill.run.distill import distill
 from policy_distill.teachers.base import BaseTeacher
 from policy_distill.teachers.load import load_teacher
