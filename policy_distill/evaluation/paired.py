@@ -20,7 +20,7 @@ from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.evaluation.proof.verdict import Verdict, judge
 from policy_distill.evaluation.reference import REFERENCES, Found, Player, ReferenceRuns
 from policy_distill.evaluation.side_by_side import OnStep
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.system.wording import sampled_warning
 
 LOG = logging.getLogger("policy_distill")

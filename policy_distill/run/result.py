@@ -17,7 +17,7 @@ from policy_distill.evaluation.proof.headline import fall_metrics, retention_met
 from policy_distill.evaluation.proof.kept import Retention
 from policy_distill.evaluation.proof.scale import Scale, clearly_gains
 from policy_distill.evaluation.statistics import json_number
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
 
 
