@@ -194,7 +194,7 @@ def _finish(
     )
     if folder:
         student.save(folder.student)
-        folder.write_json("evaluation.json", record)
+        folder.write_json("evaluation.json", record.to_json())
     seconds = comparison.seconds if comparison else {}
     return DistillResult(
         student, comparison, record, session.config, {**session.seconds, **seconds}, folder.path if folder else None
