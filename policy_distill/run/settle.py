@@ -56,9 +56,9 @@ def open_fitting(
 
 def sizes_of(session: Session) -> tuple[int, Footprint]:
     """Return the parameters of the student's network, and what the buffer takes, once it is known that both fit."""
-    config, envs, teacher = session.config, session.envs, session.teacher
-    n_params = size_of(teacher, session.network, config.activation, session.observed_space())
+    config, envs, teacher = session.config, session.stream.envs, session.stream.teacher
+    n_params = size_of(teacher, session.network, config.activation, session.stream.observation_space)
     n_labels = teacher.family.n_params
     return n_params, check_memory(
-        config, envs.n_envs, envs.observation_space, n_labels, frames_of(envs), session.images
+        config, envs.n_envs, envs.observation_space, n_labels, frames_of(envs), session.stream.images
     )

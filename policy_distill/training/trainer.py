@@ -60,9 +60,9 @@ class Trainer:
         minibatches = buffer.minibatches(n_updates, self.config.batch_size, generator)
         before, after = progress
         measured = []
-        for update, (features, teacher_params) in enumerate(minibatches):
+        for update, batch in enumerate(minibatches):
             rate = scale * learning_rate(self.config, before + (after - before) * update / n_updates)
-            measured.append(self.stepper.step(features, teacher_params, rate))
+            measured.append(self.stepper.step(batch, rate))
         loss, norm = (sum(float(value) for value in values) / n_updates for values in zip(*measured, strict=True))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise Divergence(

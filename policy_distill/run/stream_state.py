@@ -1,0 +1,136 @@
+"""All that a stream's next rollout depends on, as arrays and JSON values, and back.
+
+In: a stream between two rollouts. Out: the same, in a stream that was just opened; generators need no place in it,
+since their seeds are functions of the iteration (`training/schedule.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from policy_distill.run.stream import Stream
+from policy_distill.student.features import dump_normalizer, load_normalizer
+from policy_distill.student.spaces import describe_space
+from policy_distill.system.packing import alike, pack, unpack
+from policy_distill.training.learner import named
+
+LOG = logging.getLogger("policy_distill")
+Saved = tuple[dict[str, np.ndarray], dict[str, Any]]
+"""Arrays, and JSON values."""
+
+
+def stream_state(stream: Stream) -> Saved:
+    """Return all that the rest of a stream depends on."""
+    source = stream.source
+    tensors = {f"buffer.{name}": array for name, array in stream.buffer.state().items()}
+    tensors["collector.n_episodes"] = source.n_episodes
+    tensors["collector.running"] = source.running
+    tensors["collector.starts"] = source.starts
+    tensors["collector.returns"] = np.array(source.returns, dtype=np.float64)
+    if source.log is not None:
+        tensors |= {f"log.{name}": array for name, array in source.log.arrays().items()}
+    record = {
+        "env_steps": stream.env_steps,
+        "seconds": stream.watch.seconds,
+        "wall_seconds": stream.watch.wall_seconds,
+        "normalizer": dump_normalizer(stream.normalizer),
+        "buffer_next": stream.buffer.next,
+        "calibration": getattr(stream.teacher, "calibration", None),
+        "env_restarts": stream.restarts.n_here,
+        "obs": pack("obs", stream.envs.obs, tensors),
+        "states": {
+            name: _pack_state(f"state.{name}", value, tensors)
+            for name, value in (("actor", source.state), ("teacher", stream.label_state))
+        },
+    }
+    record["begins_anew"] = _begins_anew(stream, record["states"])
+    return tensors, record
+
+
+def _begins_anew(stream: Stream, states: dict[str, Any]) -> str:
+    """Return in words what a run that goes on from here cannot bring back; empty where that is nothing."""
+    lost = stream.source.lost()
+    parts = ["a recurrent state begins anew"] if None in states.values() else []
+    if lost:
+        reasons = "; ".join(sorted(set(lost.values())))
+        parts.append(f"{len(lost)} of {stream.envs.n_envs} environments start a new episode ({reasons})")
+    return " and ".join(parts)
+
+
+def _pack_state(name: str, value: Any, tensors: dict[str, np.ndarray]) -> dict[str, Any] | None:
+    """Return the structure of a recurrent state; None for one of a kind of its own, as a policy may have."""
+    found: dict[str, np.ndarray] = {}
+    try:
+        structure: dict[str, Any] = pack(name, value, found)
+    except TypeError:
+        return None
+    tensors.update(found)
+    return structure
+
+
+def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
+    """Give a stream what `stream_state` returned; return the observations that its environments are to go back to.
+
+    Raises:
+        ValueError: where that is of another stream.
+    """
+    obs, source = unpack(record["obs"], tensors), stream.source
+    if source.log is not None:
+        if not alike(obs, stream.envs.obs):
+            raise ValueError("its observations are of another environment")
+        source.log.restore(named(tensors, "log."))
+    stream.open(load_normalizer(record["normalizer"], describe_space(stream.envs.observation_space)))
+    stream.buffer.restore(named(tensors, "buffer."), count_of(record, "buffer_next"))
+    if record["calibration"] is not None:
+        stream.teacher = stream.teacher.with_calibration(record["calibration"])  # type: ignore[attr-defined]
+    _restore_episodes(stream, tensors)
+    states = {name: unpack(value, tensors) for name, value in record["states"].items() if value is not None}
+    if len(states) < len(record["states"]):
+        LOG.warning("a recurrent state has no form in a checkpoint: it begins anew, and the run differs from there on")
+    source.state, stream.label_state = states.get("actor"), states.get("teacher")
+    stream.restarts.go_on(count_of(record, "env_restarts"))
+    watch = stream.watch
+    watch.seconds = {stage: _seconds(record["seconds"][stage]) for stage in watch.seconds}
+    source.env_seconds = watch.seconds["environment"]
+    watch.began = time.perf_counter() - _seconds(record["wall_seconds"])
+    stream.env_steps = count_of(record, "env_steps")
+    return obs
+
+
+def _restore_episodes(stream: Stream, tensors: dict[str, np.ndarray]) -> None:
+    """Take over where the running episodes stand, and the returns of those that ended."""
+    source = stream.source
+    for name, now in (("n_episodes", source.n_episodes), ("running", source.running), ("starts", source.starts)):
+        saved = tensors[f"collector.{name}"]
+        if not alike(saved, now) or ((saved < 0).any() and name == "n_episodes"):
+            raise ValueError(f"{name} are of other environments")
+        now[:] = saved
+    returns = tensors["collector.returns"]
+    if returns.ndim != 1 or not np.isfinite(returns).all():
+        raise ValueError("returns are no list of numbers")
+    source.returns.clear()
+    source.returns.extend(returns.tolist())
+
+
+def count_of(record: dict[str, Any], name: str) -> int:
+    """Return a number of steps or other events.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    value = record[name]
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(f"{name} is no count")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    """Return a time that has passed."""
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError("a time is not finite")
+    return float(value)
