@@ -13,6 +13,7 @@ from typing import Any
 
 from policy_distill.tracking import wandb_run
 from policy_distill.tracking.attempts import bring_back, earlier, remember, supersede
+from policy_distill.tracking.base import TrackerOptions
 from policy_distill.tracking.metrics import STEP
 from policy_distill.tracking.wandb_run import WandbTracker, folders
 from policy_distill.tracking.worker import Worker, environment
@@ -80,6 +81,16 @@ def _names(out: Path, project: str | None, group: str | None, tags: tuple[str, .
         # Absolute: the service of an earlier run in this process may stand in another folder.
         "dir": str(out.resolve()),
     }
+
+
+def start_offline(out: Path, config: dict[str, Any], options: TrackerOptions) -> WandbTracker | None:
+    """Start a run that needs no account; WANDB_MODE overrides that."""
+    return start("offline", out, config=config, **vars(options))
+
+
+def start_online(out: Path, config: dict[str, Any], options: TrackerOptions) -> WandbTracker | None:
+    """Start a run on W&B's server, or an offline one where there is no key or no answer."""
+    return start("online", out, config=config, **vars(options))
 
 
 def resolve_mode(mode: str) -> str:
