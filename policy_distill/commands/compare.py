@@ -141,13 +141,13 @@ class Compare:
         """Compare one student, by itself or under perturbations too; return the comparison and what is said of it."""
         from policy_distill.evaluation.compare import fidelity_on_own_states
         from policy_distill.evaluation.statistics import json_number
-        from policy_distill.interfaces import Teacher
         from policy_distill.student.runtime import Student
+        from policy_distill.teachers.base import BaseTeacher
 
         under = {} if self.perturb is None else self._perturbed(teacher, student, env, seed)
         found = under["none"] if under else self._plain(teacher, student, env, seed)
         fidelity = None
-        if isinstance(teacher, Teacher) and isinstance(student, Student):
+        if isinstance(teacher, BaseTeacher) and isinstance(student, Student):
             own = fidelity_on_own_states(teacher, student, env, self.seed or 0, self.n_envs)
             fidelity = FidelityRecord(json_number(own.agreement), json_number(own.kl))
         perturbed = {name: one.record() for name, one in under.items()} or None

@@ -126,7 +126,8 @@ def run_episodes(
 
 def join(parts: Sequence[Evaluation]) -> Evaluation:
     """Return evaluations of one policy on seeds that follow each other as one."""
-    returns, lengths = (np.concatenate([getattr(part, name) for part in parts]) for name in ("returns", "lengths"))
+    returns = np.concatenate([part.returns for part in parts])
+    lengths = np.concatenate([part.lengths for part in parts])
     known = [part.phases for part in parts if part.phases is not None]
     phases = np.concatenate(known) if len(known) == len(parts) else None
     seconds = sum(part.wall_seconds for part in parts)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.environments.open import without_normalization
-from policy_distill.interfaces import Teacher, Tracker
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.video import try_video
 from policy_distill.run.folder import RunFolder
 from policy_distill.run.result import DistillResult, final_metrics, latency_us

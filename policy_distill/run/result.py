@@ -26,7 +26,7 @@ from policy_distill.evaluation.records import (
     SizeRatios,
 )
 from policy_distill.evaluation.statistics import json_number
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
 
 

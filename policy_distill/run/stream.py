@@ -13,16 +13,16 @@ import torch
 from gymnasium import spaces
 
 from policy_distill.collection.actors import check_labels
-from policy_distill.collection.rollout import Collector, Rollout
+from policy_distill.collection.collector import Collector
+from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.fit import check_keys
 from policy_distill.environments.frame_stack import frames_of
-from policy_distill.environments.open import Environments
 from policy_distill.environments.restarts import Restarts
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
-from policy_distill.student.masks import takes_masks
 from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
@@ -34,8 +34,13 @@ from policy_distill.training.stores import make_store
 class Stream:
     """Collects and labels; what it holds changes with every rollout."""
 
-    def __init__(self, teacher: Teacher, envs: Environments, config: DistillConfig, network: str) -> None:
-        """Open a stream for students of `network`: whether bytes are pixels is a question of that."""
+    def __init__(
+        self, teacher: Teacher, envs: Environments, config: DistillConfig, network: str, source: Source | None = None
+    ) -> None:
+        """Open a stream for students of `network`: whether bytes are pixels is a question of that.
+
+        `source` steps the environments; by itself a `Collector` does, in this process.
+        """
         check_keys(config.observation_keys, envs)
         self.teacher = teacher
         self.envs = envs
@@ -44,11 +49,11 @@ class Stream:
         """What students see: the environment's observations, or some keys of them."""
         self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
         """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
-        self.source = Collector(envs, config.seed)
+        self.source: Source = Collector(envs, config.seed) if source is None else source
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
         self.watch = Stopwatch()
         self.env_steps = 0
-        self.masked = takes_masks(teacher)
+        self.masked = teacher.takes_action_masks
         """True where the environments are asked which actions are allowed."""
         self.label_state: Any = None
         """What a recurrent teacher that labels carries from rollout to rollout."""
@@ -83,7 +88,7 @@ class Stream:
         assert self._opened is not None, "the first rollout opens the buffer"
         return self._opened[1]
 
-    def collect(self, actor: Policy, teacher_share: float, *, greedy: bool) -> Rollout:
+    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool) -> Rollout:
         """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's."""
         with self.watch.timed("collect"):
             left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
@@ -96,9 +101,9 @@ class Stream:
     def label(self, rollout: Rollout) -> torch.Tensor:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
         with self.watch.timed("label"):
-            if not self.is_open and hasattr(self.teacher, "calibrated"):
+            if not self.is_open:
                 self.teacher = self.teacher.calibrated(rollout.obs)
-            params, self.label_state = self.teacher.label(
+            params, self.label_state, _ = self.teacher.label(
                 rollout.obs, rollout.episode_starts, self.label_state, rollout.action_masks
             )
             check_labels(params)

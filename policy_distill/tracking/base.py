@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Tracker
+from policy_distill.interfaces.stages import Tracker
+from policy_distill.system.foreign import asked
 
 
 class BaseTracker:
@@ -79,11 +80,11 @@ class _Handed(BaseTracker):
     """A caller's object, of which only `log` is sure to be there."""
 
     def __init__(self, one: Any) -> None:
-        if not callable(getattr(one, "log", None)):
+        if not callable(asked(one, "log")):
             raise RequestError(f"expected a tracker with log(metrics, step), found {type(one).__name__}; give it one")
         self._one = one
-        self.wants_gradients = bool(getattr(one, "wants_gradients", False))
-        self.wants_history = bool(getattr(one, "wants_history", False))
+        self.wants_gradients = bool(asked(one, "wants_gradients"))
+        self.wants_history = bool(asked(one, "wants_history"))
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self._one.log(metrics, step)
@@ -104,6 +105,6 @@ class _Handed(BaseTracker):
         self._told("close")
 
     def _told(self, name: str, *arguments: Any) -> None:
-        method = getattr(self._one, name, None)
+        method = asked(self._one, name)
         if method is not None:
             method(*arguments)

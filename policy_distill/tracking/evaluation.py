@@ -15,6 +15,7 @@ from typing import Any
 
 from policy_distill.evaluation.proof.headline import proof_metrics
 from policy_distill.evaluation.records import ComparisonRecord
+from policy_distill.interfaces.policies import Policy
 from policy_distill.tracking.table import tracker_maker, with_jsonl
 
 Row = tuple[int, dict[str, float]]
@@ -57,7 +58,7 @@ def track_evaluation(
     return folder
 
 
-def evaluation_row(policy: Any, mean: float | None, *, who: str) -> Row:
+def evaluation_row(policy: Policy, mean: float | None, *, who: str) -> Row:
     """Return the row of one evaluated policy.
 
     Args:
@@ -65,19 +66,19 @@ def evaluation_row(policy: Any, mean: float | None, *, who: str) -> Row:
         mean: its mean return.
         who: `student` or `teacher`: what `policy` is.
     """
-    return _row(policy, {f"eval/{who}_return": mean, f"model/{who}_params": getattr(policy, "n_params", None)})
+    return _row(policy, {f"eval/{who}_return": mean, f"model/{who}_params": policy.n_params})
 
 
-def comparison_row(student: Any, record: ComparisonRecord) -> Row:
+def comparison_row(student: Policy, record: ComparisonRecord) -> Row:
     """Return the row of a student that was compared with its teacher."""
     played = {"student": record.student, "teacher": record.teacher, "random": record.random}
     returns = {f"eval/{name}_return": one.returns.mean for name, one in played.items() if one is not None}
-    sizes = {"model/student_params": getattr(student, "n_params", None)}
+    sizes = {"model/student_params": student.n_params}
     return _row(student, {**returns, **proof_metrics(record), **sizes})
 
 
-def _row(policy: Any, values: Mapping[str, float | None]) -> Row:
-    provenance = (getattr(policy, "metadata", None) or {}).get("provenance") or {}
+def _row(policy: Policy, values: Mapping[str, float | None]) -> Row:
+    provenance = policy.metadata.get("provenance") or {}
     metrics = {name: float(value) for name, value in values.items() if value is not None}
     return int(provenance.get("env_steps") or 0), metrics
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Tracker
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.system.plugins import load_plugin, names_in
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.tracking import trackio_run, wandb_start

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from policy_distill.system.foreign import asked
 from policy_distill.tracking import wandb_run
 from policy_distill.tracking.attempts import bring_back, earlier, remember, supersede
 from policy_distill.tracking.base import TrackerOptions
@@ -134,13 +135,13 @@ def _init(
                 LOG.warning("W&B could not start %s (%s: %s)", attempt, type(error).__name__, words)
                 continue
             remember(folder, attempt, job, run)
-            return run, attempt == "online", dict(run.summary) if getattr(run, "resumed", False) else None
+            return run, attempt == "online", dict(run.summary) if asked(run, "resumed") else None
     return None
 
 
 def _own_identity(wandb: Any) -> dict[str, Any]:
     """Return an id where W&B would take one that is in use: WANDB_RUN_ID is that of the run which is open already."""
-    taken = getattr(wandb, "run", None) is not None and os.environ.get("WANDB_RUN_ID")
+    taken = asked(wandb, "run") is not None and os.environ.get("WANDB_RUN_ID")
     # Letters and digits, as W&B's own.
     return {"id": secrets.token_hex(4)} if taken else {}
 
@@ -154,5 +155,5 @@ def _settings(wandb: Any) -> Any:
     values: dict[str, Any] = {"console": "off", "silent": True, "init_timeout": INIT_SECONDS}
     # Without this a server that died in the middle holds the process at its end, for hours.
     bounded = {"finish_timeout": wandb_run.FINISH_SECONDS, "finish_timeout_raises": True}
-    known = getattr(wandb.Settings, "model_fields", {})
+    known = asked(wandb.Settings, "model_fields", {})
     return wandb.Settings(**values, **{name: value for name, value in bounded.items() if name in known})

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from policy_distill.config import DistillConfig
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.students import Loss
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.policy import StudentPolicy, StudentSpec
@@ -42,7 +42,7 @@ class GradientLearner:
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now."""
-        return self.policy.to_student(provenance or {}, retention)
+        return Student.of(self.policy.to_record(provenance or {}, retention))
 
     def weights(self) -> Weights:
         """Return a copy of the student's weights."""
