@@ -113,6 +113,14 @@ def test_no_module_imports_from_outside():
             assert target.split(".")[0] not in {"envs", "experiments", "tests"}, f"{name} imports {target}"
 
 
+def test_what_judges_returns_runs_no_episode():
+    room = "policy_distill.evaluation"
+    for name in modules():
+        if name.startswith(f"{room}.proof."):
+            used = {target for target in targets(name) if target.startswith(room)}
+            assert all(target.startswith((f"{room}.proof.", f"{room}.statistics")) for target in used), name
+
+
 def test_names_come_from_the_module_that_defines_them():
     for name, path in modules().items():
         for node in ast.walk(ast.parse(path.read_text())):

@@ -29,7 +29,7 @@ MakeTracker = Callable[[Path, dict[str, Any]], Tracker | None]
 TRACKERS: dict[str, Starter] = {
     "offline": wandb_start.start_offline,
     "online": wandb_start.start_online,
-    "trackio": trackio_run.start,
+    "trackio": trackio_run.start_trackio,
 }
 GROUP = "policy_distill.trackers"
 """Where installed packages offer others."""

@@ -33,7 +33,7 @@ RUN_FILE = "trackio.json"
 
 
 class TrackioTracker(BaseTracker):
-    """One trackio run. Use `start` to make one; files stay in the run folder, and the last row has the final values."""
+    """One trackio run. Use `start_trackio` to make one; files stay in the run folder, the last row has final values."""
 
     wants_history = True
     """A resumed distillation must tell this run what came before."""
@@ -59,7 +59,7 @@ class TrackioTracker(BaseTracker):
         self._worker.close(WAIT_SECONDS)
 
 
-def start(out: Path, config: dict[str, Any], options: TrackerOptions) -> TrackioTracker | None:
+def start_trackio(out: Path, config: dict[str, Any], options: TrackerOptions) -> TrackioTracker | None:
     """Start a run, or return None with a warning where trackio is missing or fails.
 
     Args:
