@@ -88,10 +88,26 @@ class Stepper(Protocol):
 
 
 class Tracker(Protocol):
-    """A sink of metrics. Only `log` must do something."""
+    """A sink of metrics. Only `log` must do something: `tracking/base.py` has a base class with the rest.
+
+    What a user hands over may have `log` alone; it is given the others where it comes in.
+    """
+
+    wants_gradients: bool
+    """True where `histograms` is to be told the gradients of every iteration."""
+    wants_history: bool
+    """True where a resumed run is to tell `log` first what came before: the sink has begun anew."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Record `metrics` (names of the form `stage/quantity`) at `step` environment steps."""
+        ...
+
+    def histograms(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
+        """Record the distribution of each array's values."""
+        ...
+
+    def sync(self) -> None:
+        """Put what was logged where it survives the process: a checkpoint that relies on it comes next."""
         ...
 
     def summary(self, values: Mapping[str, Any]) -> None:
