@@ -15,7 +15,7 @@ from gymnasium.spaces import Discrete, MultiBinary
 from gymnasium.vector.utils import batch_space
 
 from policy_distill.collection.policy_defaults import PolicyDefaults
-from policy_distill.environments.spaces import sizes_of, start_of
+from policy_distill.environments.spaces import choices_of, start_of
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.system.nested import with_axis
@@ -122,7 +122,7 @@ class RandomPolicy(PolicyDefaults):
                 return scores.argmax(axis=1) + int(self._single.start), state
             # One choice after another; a bit is a choice between two.
             bits = isinstance(self._single, MultiBinary)
-            sizes = np.full(self._single.shape or (), 2) if bits else sizes_of(self._single)
+            sizes = np.full(self._single.shape or (), 2) if bits else choices_of(self._single)
             heads = np.split(scores, np.cumsum(sizes)[:-1], axis=1)
             chosen = np.stack([head.argmax(axis=1) for head in heads], axis=1)
             return chosen + start_of(self._single), state

@@ -8,13 +8,13 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Teacher
-from policy_distill.teachers.deterministic import make_ars, make_deterministic
 from policy_distill.teachers.files.stand_ins import reference_of
-from policy_distill.teachers.maskable import make_maskable
-from policy_distill.teachers.on_policy import make_on_policy
-from policy_distill.teachers.recurrent import make_recurrent
-from policy_distill.teachers.squashed import make_squashed
-from policy_distill.teachers.value import make_value
+from policy_distill.teachers.kinds.deterministic import make_ars, make_deterministic
+from policy_distill.teachers.kinds.maskable import make_maskable
+from policy_distill.teachers.kinds.on_policy import make_on_policy
+from policy_distill.teachers.kinds.recurrent import make_recurrent
+from policy_distill.teachers.kinds.squashed import make_squashed
+from policy_distill.teachers.kinds.value import make_value
 
 
 @dataclass(frozen=True)

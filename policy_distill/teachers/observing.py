@@ -59,6 +59,6 @@ def to_tensor(policy: BasePolicy, obs: Any) -> Any:
     return policy.obs_to_tensor(obs)[0]
 
 
-def count(parameters: list[torch.Tensor]) -> tuple[int, int]:
+def count_parameters(parameters: list[torch.Tensor]) -> tuple[int, int]:
     """Return the number and the bytes of parameters."""
     return sum(p.numel() for p in parameters), sum(p.numel() * p.element_size() for p in parameters)

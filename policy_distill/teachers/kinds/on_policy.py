@@ -12,7 +12,7 @@ from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.system.foreign import asked
 from policy_distill.teachers.base import Exploration
-from policy_distill.teachers.network import NetworkTeacher, family_of
+from policy_distill.teachers.kinds.network import NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers
 
 

@@ -11,7 +11,7 @@ from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.system.foreign import asked
 from policy_distill.teachers.base import Exploration
-from policy_distill.teachers.network import NetworkTeacher, box_map
+from policy_distill.teachers.kinds.network import NetworkTeacher, box_map
 from policy_distill.teachers.observing import Normalizers
 
 

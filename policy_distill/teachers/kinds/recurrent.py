@@ -12,15 +12,15 @@ import torch
 
 from policy_distill.interfaces.policies import Labels, Teacher
 from policy_distill.teachers.base import Exploration
-from policy_distill.teachers.network import NetworkTeacher, family_of
-from policy_distill.teachers.observing import Normalizers, batch_major
-from policy_distill.teachers.on_policy import (
+from policy_distill.teachers.kinds.network import NetworkTeacher, family_of
+from policy_distill.teachers.kinds.on_policy import (
     actor_parameters,
     distribution_params,
     exploration_of,
     gaussian_of,
     uses_gsde,
 )
+from policy_distill.teachers.observing import Normalizers, batch_major
 
 
 class RecurrentTeacher(NetworkTeacher):
