@@ -99,7 +99,7 @@ class SampledTeacher(PolicyDefaults):
 
     def _draw(self, params: torch.Tensor, one_step: Any, episode_start: np.ndarray, state: Any) -> torch.Tensor:
         family, generators = self.teacher.family, self._generators.begin(episode_start)
-        if family.name not in ("diagonal_gaussian", "squashed_gaussian"):
+        if not family.has_log_std:
             rows = zip(params.split(1), generators, strict=True)
             return torch.cat([torch.as_tensor(family.sample(row, generator)) for row, generator in rows])
         mean, log_std = params.chunk(2, dim=-1)
@@ -110,7 +110,7 @@ class SampledTeacher(PolicyDefaults):
         else:
             features, spread = correlated
             noise = self._state_dependent(features, spread, episode_start, generators)
-        return torch.tanh(mean + noise) if family.name == "squashed_gaussian" else mean + noise
+        return torch.tanh(mean + noise) if family.head.kind == "tanh" else mean + noise
 
     def _state_dependent(
         self,

@@ -17,6 +17,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
+from policy_distill.student.runtime import Student
 from policy_distill.training.policy import StudentPolicy
 
 CHUNK_NUMBERS = 2**22
@@ -38,7 +39,7 @@ def fidelity_in_episodes(
     teacher: Teacher, student: StudentPolicy, envs: Environments, seed: int, n_states: int, *, masked: bool
 ) -> Fidelity:
     """Let the student act in fresh episodes, and compare on states drawn from the whole of them."""
-    sample = sample_states(envs, seed, student.to_student({}), n_states, masked=masked, teacher=teacher)
+    sample = sample_states(envs, seed, Student.of(student.to_record({})), n_states, masked=masked, teacher=teacher)
     return measure_fidelity(teacher, student, torch.from_numpy(student.featurizer(sample.obs)), sample.params)
 
 
@@ -51,7 +52,7 @@ def measure_fidelity(
     device = next(student.parameters()).device
     parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
     student_params = torch.cat([student.params(part.to(device)).cpu() for part in parts])
-    dense = family.name != "deterministic"
+    dense = family.has_density
     kl = family.kl(teacher_params, student_params).mean() if dense else math.nan
     return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))
 

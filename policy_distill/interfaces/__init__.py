@@ -15,5 +15,9 @@ from policy_distill.interfaces.stages import Tracker as Tracker
 from policy_distill.interfaces.stepping import Environments as Environments
 from policy_distill.interfaces.stepping import Source as Source
 from policy_distill.interfaces.students import ActionDistribution as ActionDistribution
+from policy_distill.interfaces.students import Engine as Engine
+from policy_distill.interfaces.students import Exporter as Exporter
+from policy_distill.interfaces.students import Gradient as Gradient
 from policy_distill.interfaces.students import Loss as Loss
 from policy_distill.interfaces.students import Network as Network
+from policy_distill.interfaces.students import Run as Run

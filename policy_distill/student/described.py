@@ -31,7 +31,7 @@ class Described:
     @property
     def samples(self) -> bool:
         """True where it has a distribution to sample from."""
-        return self.plan.family != "deterministic"
+        return self.plan.samples
 
     @property
     def env_wrappers(self) -> list[dict[str, Any]]:

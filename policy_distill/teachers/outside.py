@@ -78,7 +78,7 @@ class OutsideTeacher(BaseTeacher):
         self.scales_images = scales_images(asked(source, "policy"))
         vars(self).update(said(source, *MAY_SAY))
         samples = asked(source, "samples", not self.acts_greedily)
-        self.samples = bool(samples) and self.family.name != "deterministic"
+        self.samples = bool(samples) and self.family.has_density
         self.takes_action_masks = takes_masks(source)
 
     @property
