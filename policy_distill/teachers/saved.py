@@ -13,7 +13,7 @@ from stable_baselines3.common.save_util import load_from_zip_file
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Teacher
-from policy_distill.teachers.algorithms import ALGORITHMS, find_algorithm
+from policy_distill.teachers.algorithms import algorithm_named, find_algorithm
 from policy_distill.teachers.files.gym_names import gym_names
 from policy_distill.teachers.files.needed_statistics import statistics_of
 from policy_distill.teachers.files.old_agents import as_it_acted, modern, wrappers_of_old
@@ -98,6 +98,6 @@ def _vouched(path: Path, load: Callable[[Path], Any]) -> Any:
 def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
     data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=FOR_TRAINING)
     name = find_algorithm(data or {}, algo, str(path))
-    algorithm = ALGORITHMS[name]
+    algorithm = algorithm_named(name)
     cls = resolve_name(f"{algorithm.package}:{algorithm.cls}")
     return cls.load(path, device="cpu", custom_objects=FOR_TRAINING), name
