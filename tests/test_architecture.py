@@ -30,10 +30,7 @@ MOST_FILES = 25
 """Entries of one folder."""
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - NOT_EXPERIMENTS
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
-# `interfaces` answers for its modules as long as some import it by its old name.
-PACKAGES = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")} - {
-    "policy_distill.interfaces"
-}
+PACKAGES = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")}
 # Methods of a student that need torch: imported inside, so that acting does not pay for it. They hand over the
 # student's record, so there are no cycles of files.
 LATE = {

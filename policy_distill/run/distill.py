@@ -179,6 +179,6 @@ class _Run:
         )
         if self.folder:
             student.save(self.folder.student)
-            self.folder.write_json("evaluation.json", record)
+            self.folder.write_json("evaluation.json", record.to_json())
         seconds = {**stream.watch.seconds, **(comparison.seconds if comparison else {})}
         return DistillResult(student, comparison, record, config, seconds, self.folder.path if self.folder else None)

@@ -22,7 +22,7 @@ CODE = '''
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from policy_distill.interfaces import Labels
+from policy_distill.interfaces.policies import Labels
 from policy_distill.teachers.algorithms import Algorithm
 from policy_distill.teachers.kinds.network import NetworkTeacher, discrete_family
 from policy_distill.teachers.kinds.on_policy import actor_parameters, distribution_params
