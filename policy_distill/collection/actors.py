@@ -53,7 +53,8 @@ class TeacherActor:
             with_axis(observation), episode_start[None], state, with_axis(action_masks)
         )
         check_labels(params)
-        family = self.teacher.family
+        # Where the generator is, and actions are needed.
+        family, params = self.teacher.family, params.cpu()
         greedy = deterministic or self.teacher.acts_greedily
         actions = family.mode(params[0]) if greedy else family.sample(params[0], self._generator)
         return self.teacher.action_map.execute(actions.numpy()), state

@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from policy_distill.environments.perturbations.actions import action_masks, is_allowed, other_action
 from policy_distill.errors import RequestError
+from policy_distill.system.nested import map_arrays
 
 NOISE = 0x6E6F6973
 """Mixed into an episode's seed, so that noise and environment do not draw the same numbers."""
@@ -145,7 +146,7 @@ class Delay(Perturbation):
 
 
 def _copy(obs: Any) -> Any:
-    return {key: np.array(value) for key, value in obs.items()} if isinstance(obs, dict) else np.array(obs)
+    return map_arrays(np.array, obs)
 
 
 PERTURBATIONS: dict[str, Callable[[gymnasium.Env[Any, Any], float, Any, SeedKey], gymnasium.Env[Any, Any]]] = {

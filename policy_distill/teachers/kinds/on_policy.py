@@ -47,7 +47,7 @@ def uses_gsde(policy: Any) -> bool:
 
 def exploration_of(distribution: Any, log_std: torch.Tensor) -> Exploration:
     """Return what the noise of a gSDE distribution is made of in the states that it was last asked for."""
-    return distribution._latent_sde.detach().cpu(), distribution.get_std(log_std).detach().cpu()
+    return distribution._latent_sde.detach(), distribution.get_std(log_std).detach()
 
 
 def distribution_params(distribution: Any) -> torch.Tensor:

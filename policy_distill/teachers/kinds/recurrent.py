@@ -34,7 +34,7 @@ class RecurrentTeacher(NetworkTeacher):
         n_steps, n_envs = episode_starts.shape
         distribution, state = self._through_time(obs, episode_starts, state)
         params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
-        return Labels(params.to(torch.float32).cpu().contiguous(), state)
+        return Labels(params.to(torch.float32).contiguous(), state)
 
     @torch.no_grad()
     def exploration(self, obs: Any, episode_starts: np.ndarray, state: Any = None) -> Exploration | None:
