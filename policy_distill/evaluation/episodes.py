@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from policy_distill.environments.limit import limit_of, say_cut
-from policy_distill.environments.open import Environments
 from policy_distill.evaluation.policy_records import ReturnsRecord
 from policy_distill.evaluation.side_by_side import OnStep, SideBySide
 from policy_distill.evaluation.statistics import interval, iqm, json_number, worst
 from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.system.records import dump
 from policy_distill.system.threads import threads_for
 
