@@ -38,7 +38,7 @@ from policy_distill.errors import RequestError
 from policy_distill.report.write import write_report
 from policy_distill.run.distill import distill
 from policy_distill.student.file import KEY, read_sealed, write_sealed
-from policy_distill.student.runtime import load_student
+from policy_distill.student.runtime import Student, load_student
 from policy_distill.teachers.files.pickled_spaces import make_space
 from policy_distill.teachers.files.safe_load import safe_unpickle
 from policy_distill.teachers.files.vecnormalize import load_normalizer
@@ -225,7 +225,7 @@ class Readers:
         model.save(agent)
         normalised = VecNormalize(DummyVecEnv([Corridor]))
         normalised.save(str(self.folder / "seed.pkl"))
-        make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"}).save(student)
+        Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"})).save(student)
         write_sealed(self.folder / "seed.ckpt", {"a": np.zeros(3, np.float32)}, {"checkpoint": {"iteration": 3}})
         policy = io.BytesIO()
         model.policy.save(policy)

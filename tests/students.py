@@ -9,6 +9,8 @@ from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Normalizer
+from policy_distill.student.runtime import Student
+from policy_distill.student.slim import slim
 from policy_distill.student.spaces import describe_space
 from policy_distill.teachers.network import box_map, discrete_family
 from policy_distill.training.policy import StudentPolicy, StudentSpec
@@ -52,6 +54,7 @@ OBSERVATIONS = {
     ),
 }
 # (observations, actions, network, activation): each observation and each action once, networks and activations in turn.
+# "slim" are some as they are deployed; one that observes a vector does not look at its second feature.
 KINDS = [
     *[("vector", action, "mlp:16,8", "tanh") for action in ACTIONS],
     *[(obs, "discrete", "mlp:8", "relu") for obs in OBSERVATIONS if obs != "vector"],
@@ -63,6 +66,14 @@ KINDS = [
     ("image_last", "multi_discrete", "cnn:4", "tanh"),
     ("dict", "squashed", "mlp:8,8", "tanh"),
     ("board", "discrete", "cnn:4", "relu"),
+    ("vector", "discrete", "mlp:16,8", "tanh", "slim"),
+    ("unnormalized", "offset", "linear", "tanh", "slim"),
+    ("doubles", "multi_discrete", "mlp:8", "relu", "slim"),
+    ("vector", "gaussian", "mlp:16,8", "tanh", "slim"),
+    ("matrix", "gaussian_head", "linear", "tanh", "slim"),
+    ("vector", "squashed", "mlp:8", "relu", "slim"),
+    ("dict", "discrete", "mlp:8", "tanh", "slim"),
+    ("image_last", "multi_discrete", "cnn:4", "tanh", "slim"),
 ]
 
 
@@ -71,7 +82,13 @@ def name_of(kind):
 
 
 def make_student(kind, seed=0):
-    obs, action, network, activation = kind
+    """Return a student of that kind, as it is deployed where it says so."""
+    return slim(make_whole(kind, seed)) if "slim" in kind else make_whole(kind, seed)
+
+
+def make_whole(kind, seed=0):
+    """Return a student of that kind as it was trained."""
+    obs, action, network, activation, *form = kind
     space, continuous, log_std = ACTIONS[action]
     if continuous is None:
         family, action_map = discrete_family(space)
@@ -96,7 +113,9 @@ def make_student(kind, seed=0):
         for parameter in policy.parameters():
             # Of the size that trained weights have; the last layer starts near zero.
             parameter.add_(torch.randn(parameter.shape, generator=noise) / max(1, parameter[0].numel()) ** 0.5)
-    return policy.to_student({"env_id": "Test-v0", "env_wrappers": []})
+    if form and len(policy.network[0].state_dict()) == 2:
+        policy.network[0].weight.data[:, 1] = 0.0
+    return Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
 
 
 def sample_observations(kind, count=64, seed=0):

@@ -12,9 +12,11 @@ PACKAGE = ROOT / "policy_distill"
 # Each room may import its own files and rooms of this rank or of those before it. A file at the top is a room.
 ORDER = [
     ["errors", "version", "interfaces", "seeds"],
-    ["config", "system", "families", "networks"],
-    ["losses", "student"],
-    ["environments", "training"],
+    ["config", "system"],
+    ["student"],
+    ["families", "networks"],
+    ["losses", "environments"],
+    ["training"],
     ["collection"],
     ["teachers"],
     ["evaluation"],
@@ -29,10 +31,11 @@ MOST_FILES = 25
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - NOT_EXPERIMENTS
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")}
-# Methods of a student that need torch: imported inside, so that acting does not pay for it.
+# Methods of a student that need torch: imported inside, so that acting does not pay for it. They hand over the
+# student's record, so there are no cycles of files.
 LATE = {
     ("policy_distill.student.runtime", "policy_distill.training.policy"),
-    ("policy_distill.student.runtime", "policy_distill.exporters.sb3"),
+    ("policy_distill.student.runtime", "policy_distill.exporters.sb3_model"),
 }
 
 
@@ -65,7 +68,7 @@ def test_every_module_has_its_place_in_the_order():
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"policy_distill.__init__"}))
 def test_a_module_imports_only_what_stands_before_it(name):
-    for target in targets(name):
+    for target in targets(name, LATE):
         assert RANK[stage(target)] <= RANK[stage(name)], f"{name} imports {target}"
 
 
@@ -74,7 +77,7 @@ def test_there_are_no_cycles(of):
     graph = {of(name): set() for name in modules() if stage(name) not in ("", "__init__")}
     for name in modules():
         if of(name) in graph:
-            graph[of(name)] |= {of(target) for target in targets(name)} - {of(name)}
+            graph[of(name)] |= {of(target) for target in targets(name, LATE if of is stage else ())} - {of(name)}
     done, open_ = set(), []
 
     def visit(node):
@@ -89,11 +92,11 @@ def test_there_are_no_cycles(of):
         visit(node)
 
 
-def targets(name):
-    """Return the modules of the package that one imports, late imports included but for those of `LATE`."""
+def targets(name, allowed=()):
+    """Return the modules of the package that one imports, late imports included but for those that are allowed."""
     known = modules()
     found = {target for target in imports(known[name]) if target in known and target != name}
-    return {target for target in found if (name, target) not in LATE}
+    return {target for target in found if (name, target) not in allowed}
 
 
 def test_no_folder_is_a_heap():

@@ -7,7 +7,7 @@ import pytest
 
 from policy_distill.cli import main
 from policy_distill.errors import RequestError
-from policy_distill.student.runtime import load_student
+from policy_distill.student.runtime import Student, load_student
 from policy_distill.teachers.load import load_teacher
 from tests.doubles import cartpole_teacher
 from tests.training.test_policy import make_policy
@@ -20,7 +20,9 @@ def files(tmp_path_factory):
     from stable_baselines3 import PPO
 
     folder = tmp_path_factory.mktemp("files")
-    make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"}).save(folder / "student.safetensors")
+    Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"})).save(
+        folder / "student.safetensors"
+    )
     PPO("MlpPolicy", "CartPole-v1", n_steps=8, batch_size=8, device="cpu", policy_kwargs={"net_arch": [4]}).save(
         folder / "agent.zip"
     )

@@ -47,7 +47,7 @@ def sb3_contender(student: Student) -> tuple[Contender, Any] | None:
     """Return SB3's own policy with as many and as wide layers as the student, and its model; None where it has none."""
     from stable_baselines3 import PPO
 
-    from policy_distill.exporters.sb3 import Spaces, to_sb3
+    from policy_distill.exporters.sb3_model import Spaces, to_sb3
     from policy_distill.exporters.sb3_policy import ACTIVATIONS
 
     plan = student.plan
@@ -56,9 +56,9 @@ def sb3_contender(student: Student) -> tuple[Contender, Any] | None:
             widths = [len(plan.tensors[layer["bias"]]) for layer in plan.layers if layer["op"] == "linear"][:-1]
             activation = ACTIVATIONS[student.metadata["architecture"]["activation"]]
             options = {"net_arch": widths, "activation_fn": activation}
-            model = PPO("MlpPolicy", Spaces(student), device="cpu", policy_kwargs=options)
+            model = PPO("MlpPolicy", Spaces(student.record), device="cpu", policy_kwargs=options)
         else:
-            model = to_sb3(student, Spaces(student))
+            model = to_sb3(student.record, Spaces(student.record))
     except (RequestError, AssertionError) as error:
         # SB3 refuses some spaces, such as actions without bounds; then there is nothing to compare with.
         print(f"no SB3 policy of the student's size: {error}", file=sys.stderr)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -132,8 +131,3 @@ class EpisodeLog:
             over = active & (terminated | truncated)
             ended[over] = step + 1 - self.begun[over]
         return ended
-
-
-def row(obs: Any, index: int) -> Any:
-    """Return the observation of one environment from those of all."""
-    return {key: row(value, index) for key, value in obs.items()} if isinstance(obs, dict) else obs[index]

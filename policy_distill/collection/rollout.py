@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.collection.replay import EpisodeLog, row
+from policy_distill.collection.replay import EpisodeLog
 from policy_distill.environments.faults import Misbehaviour, check_observations
 from policy_distill.environments.open import Environments
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces import Actor
 from policy_distill.seeds import training_seed
 from policy_distill.system.interrupts import stop_if_requested
-from policy_distill.system.packing import same
+from policy_distill.system.nested import equal, merged, room_for, take, write
 
 EpisodeSeed = Callable[[int, int, int], int]
 """From a seed, an environment's index and the number of an episode in it, to what the episode starts from."""
@@ -45,9 +45,7 @@ class Rollout:
     @property
     def flat_obs(self) -> Any:
         """Observations `[T * N, ...]`, or a dict of such."""
-        if isinstance(self.obs, dict):
-            return {key: value.reshape(-1, *value.shape[2:]) for key, value in self.obs.items()}
-        return self.obs.reshape(-1, *self.obs.shape[2:])
+        return merged(self.obs)
 
 
 class Collector:
@@ -87,7 +85,7 @@ class Collector:
         self.begun = True
 
     def collect(
-        self, actor: Policy, n_steps: int, deterministic: bool, teacher_share: float, *, masked: bool = False
+        self, actor: Actor, n_steps: int, deterministic: bool, teacher_share: float, *, masked: bool = False
     ) -> Rollout:
         """Let `actor` act for `n_steps` in each environment; `masked` asks these for their action masks.
 
@@ -99,7 +97,7 @@ class Collector:
             self.begin()
         if self.log is not None:
             self.log.trim()
-        obs = _allocate(self.envs.obs, n_steps)
+        obs = room_for(self.envs.obs, n_steps)
         episode_starts = np.empty((n_steps, self.envs.n_envs), dtype=bool)
         masks: list[np.ndarray] = []
         for step in range(n_steps):
@@ -108,7 +106,7 @@ class Collector:
             while (failed := check_observations(self.envs, f"at step {step} of the rollout")) is not None:
                 self.running[failed], self.starts[failed] = 0.0, True
                 self._reset(failed)
-            _store(obs, step, self.envs.obs)
+            write(obs, step, self.envs.obs)
             episode_starts[step] = self.starts
             options = {}
             if masked:
@@ -160,7 +158,7 @@ class Collector:
         for index in range(self.envs.n_envs):
             if index in failed:
                 pass
-            elif not same(row(self.envs.obs, index), row(obs, index)):
+            elif not equal(take(self.envs.obs, index), take(obs, index)):
                 failed[index] = "the same seed and actions led to another observation"
             elif returns[index] != self.running[index]:
                 failed[index] = "the same seed and actions led to another return"
@@ -175,17 +173,3 @@ class Collector:
             self.log.began(index, seed)
         self.envs.reset(index, seed)
         self.n_episodes[index] += 1
-
-
-def _allocate(obs: Any, n_steps: int) -> Any:
-    if isinstance(obs, dict):
-        return {key: _allocate(value, n_steps) for key, value in obs.items()}
-    return np.empty((n_steps, *obs.shape), dtype=obs.dtype)
-
-
-def _store(storage: Any, step: int, obs: Any) -> None:
-    if isinstance(storage, dict):
-        for key, value in storage.items():
-            value[step] = obs[key]
-    else:
-        storage[step] = obs

@@ -135,8 +135,8 @@ class Compare:
     def _record(self, teacher: Any, student: Any, env: Any, seed: int) -> tuple[Any, dict[str, Any]]:
         from policy_distill.evaluation.compare import fidelity_on_own_states
         from policy_distill.evaluation.statistics import json_number
-        from policy_distill.interfaces import Teacher
         from policy_distill.student.runtime import Student
+        from policy_distill.teachers.base import BaseTeacher
 
         under = {}
         if self.perturb is not None:
@@ -145,7 +145,7 @@ class Compare:
         else:
             found = self._plain(teacher, student, env, seed)
         record = {**comparison_record(found), "deterministic": not self.stochastic}
-        if isinstance(teacher, Teacher) and isinstance(student, Student):
+        if isinstance(teacher, BaseTeacher) and isinstance(student, Student):
             fidelity = fidelity_on_own_states(teacher, student, env, self.seed or 0, self.n_envs)
             record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
         if under:

@@ -91,7 +91,7 @@ def load_named(path: Path, env_kwargs: Sequence[str], **options: Any) -> Policy:
 def say_applied(policy: Any) -> None:
     """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
     # A student's statistics are part of it, and need not be VecNormalize's.
-    if hasattr(policy, "label") and getattr(policy, "normalizer", None) is not None:
+    if not policy.metadata and policy.normalizer is not None:
         name = policy.provenance.get("vecnormalize")
         print(one_line(f"observations normalised by the statistics of {name or 'VecNormalize'}"), file=sys.stderr)
     if policy.env_wrappers:
@@ -106,7 +106,7 @@ def _spec_text(spec: dict[str, Any]) -> str:
 
 
 def _environment_in(path: Path, policy: Any) -> str:
-    if hasattr(policy, "metadata"):
+    if policy.metadata:
         # A student of a version that recorded the id alone.
         return str(policy.metadata["provenance"].get("env_id"))
     from policy_distill.teachers.files.zip_file import find_zip
@@ -117,7 +117,7 @@ def _environment_in(path: Path, policy: Any) -> str:
 
 def _packages_in(path: Path, policy: Any) -> list[str]:
     """Return the packages that an agent's configuration names, which register its environment."""
-    if hasattr(policy, "metadata"):
+    if policy.metadata:
         return []
     from policy_distill.teachers.files.zip_file import find_zip
     from policy_distill.teachers.files.zoo_config import packages_of

@@ -24,7 +24,6 @@ from policy_distill.evaluation.proof.spent import choose_seed
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.robustness import compare_under
 from policy_distill.interfaces import Teacher
-from policy_distill.student.masks import takes_masks
 from policy_distill.student.runtime import Student
 from policy_distill.teachers.sources import as_policy
 
@@ -119,11 +118,14 @@ def fidelity_on_own_states(
     The labels are those that the student learnt from: of a teacher of action values, at the temperature in its record.
     """
     teacher = as_taught(teacher, student.metadata.get("provenance"))
-    masked = takes_masks(teacher)
+    masked = teacher.takes_action_masks
     with closing(open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers)) as envs:
         sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
     taught = sample.params
-    own = torch.from_numpy(np.ascontiguousarray(student.distribution_params(sample.obs), np.float32))
-    dense = teacher.family.name != "deterministic"
+    by_mode = student.plan.log_std == "dropped"
+    # Of a student without log σ its means, from which alone the mode is found.
+    found = student.network_outputs(sample.obs) if by_mode else student.distribution_params(sample.obs)
+    own = torch.from_numpy(np.ascontiguousarray(found, np.float32))
+    dense = teacher.family.has_density and not by_mode
     kl = float(teacher.family.kl(taught, own).mean()) if dense else float("nan")
     return Fidelity(agreement(teacher.family, teacher.action_map, taught, own), kl)

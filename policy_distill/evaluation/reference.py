@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 from policy_distill.collection.actors import RandomPolicy
-from policy_distill.collection.sampling import has_distribution, sampled
+from policy_distill.collection.sampling import sampled
 from policy_distill.environments.fit import check_fit
 from policy_distill.environments.limit import say_cut
 from policy_distill.environments.open import Environments, is_recipe
@@ -22,7 +22,6 @@ from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces import Policy
 from policy_distill.seeds import scale_start
-from policy_distill.student.masks import takes_masks
 from policy_distill.system.background import Background, has_idle_core
 
 REFERENCES = ("teacher", "random")
@@ -87,7 +86,7 @@ class Player:
         None where the plan does not ask for it, or the teacher has no distribution.
         """
         plan, n_episodes = self._plan, min(self._plan.n_sampled, n_by_mode)
-        if n_episodes == 0 or plan.stochastic or not has_distribution(self._policies["teacher"]):
+        if n_episodes == 0 or plan.stochastic or not self._policies["teacher"].samples:
             return None
         self._policies[SAMPLED] = self._policies["teacher"]
         return self.play(SAMPLED, plan.seed, n_episodes)
@@ -110,7 +109,7 @@ class Player:
         return sampled(policy, seed) if who == SAMPLED or self._plan.stochastic else policy
 
     def _random(self, envs: Environments, seed: int) -> RandomPolicy:
-        masked = takes_masks(self._policies["teacher"])
+        masked = self._policies["teacher"].takes_action_masks
         rewindable = self._restarts is not None and self._restarts.allowed > 0
         return RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=masked, rewindable=rewindable)
 

@@ -39,7 +39,7 @@ def compare_under(
     """Compare without and under each condition, on the same episode seeds; see `compare`."""
     env = without_normalization(env)
     conditions = [UNPERTURBED, *parse_conditions(perturb)]
-    wrappers = list(getattr(teacher, "env_wrappers", ()))
+    wrappers = list(teacher.env_wrappers)
     for condition in conditions:
         condition.check_arguments(env)
     noisy = any(name == "obs-noise" for condition in conditions for name, _ in condition.wrappers)

@@ -14,7 +14,6 @@ from policy_distill.environments.limit import are_paired
 from policy_distill.environments.open import Environments
 from policy_distill.evaluation.trace import N_PHASES, Trace
 from policy_distill.interfaces import Policy
-from policy_distill.student.masks import takes_masks
 from policy_distill.system.interrupts import stop_if_requested
 
 OnStep = Callable[[int], None]
@@ -63,7 +62,7 @@ class SideBySide:
             RunFault: where an environment fails and no restart is left.
             Interrupted: within a step, where a run was asked to stop.
         """
-        state, starts, masked = None, np.ones(self._envs.n_envs, dtype=bool), takes_masks(self._policy)
+        state, starts, masked = None, np.ones(self._envs.n_envs, dtype=bool), self._policy.takes_action_masks
         while self.n_done < len(self.returns):
             stop_if_requested("while episodes were run")
             options = {"action_masks": self._envs.action_masks()} if masked else {}
@@ -125,7 +124,6 @@ class SideBySide:
                 episode = int(self._episodes[index])
                 again[index] = True
                 self.returns[episode], self.lengths[episode] = 0.0, 0
-                if hasattr(self._policy, "again"):
-                    self._policy.again(index)
+                self._policy.again(index)
                 envs.reset(index, self._seed + episode)
         return again

@@ -18,19 +18,19 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError, RunFault
-from policy_distill.exporters.c_self_test import CTYPES, raw_rows, self_test
-from policy_distill.exporters.c_source import write_program
+from policy_distill.exporters.c99.program import write_program
+from policy_distill.exporters.c99.self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.parity import Reference
-from policy_distill.exporters.table import Run
+from policy_distill.interfaces import Run
 from policy_distill.student.quantization import QuantizedLayer
-from policy_distill.student.runtime import Student
+from policy_distill.student.record import StudentRecord
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror")
 CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 
 
 def write(
-    student: Student,
+    student: StudentRecord,
     path: Path,
     record: Mapping[str, Any],
     reference: Reference,
@@ -67,7 +67,7 @@ def run_self_test(path: Path) -> None:
         _call([f"{folder}/t"])
 
 
-def open_artefact(student: Student, path: Path) -> Run:
+def open_artefact(student: StudentRecord, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions, as the compiled code gives them."""
     plan = student.plan
     library = load_compiled(path)
@@ -126,7 +126,7 @@ def _sections(path: Path) -> dict[str, Any]:
     return {"cortex_m4": {"text": int(text), "data": int(data), "bss": int(bss)}}
 
 
-def _about(student: Student, quantized: bool) -> str:
+def _about(student: StudentRecord, quantized: bool) -> str:
     provenance, architecture = student.metadata["provenance"], student.metadata["architecture"]
     weights = "int8" if quantized else "float"
     return (

@@ -30,7 +30,8 @@ from policy_distill.exporters.quantize import (
     quantize_student,
     twin_reference,
 )
-from policy_distill.exporters.table import FORMATS, Exporter, Run, find_format, load_exporter
+from policy_distill.exporters.table import FORMATS, find_format, load_exporter
+from policy_distill.interfaces import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.version import __version__
 
@@ -113,7 +114,7 @@ def export(
     path, student = Path(path), load_student(student) if isinstance(student, str | Path) else student
     check_target(path, found, overwrite)
     _check_request(student, format, quantize, n_states, episodes)
-    made_as = {"input_dtype": choose_input_dtype(student, format, input_dtype)}
+    made_as = {"input_dtype": choose_input_dtype(student.record, format, input_dtype)}
     plain = Student(student.tensors, student.metadata, "numpy")
     env = for_policy(env, plain, env_kwargs) if env is not None else with_kwargs(states.own_env(plain), env_kwargs)
     visited, source = states.collect_states(plain, env, n_states, seed)
@@ -125,13 +126,15 @@ def export(
     exporter, loss = load_exporter(format), None
     with tempfile.TemporaryDirectory() as folder:
         draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
-        exporter.write(plain, draft, made_as | make_record(plain, format, None, None), expected, layers)
-        run = exporter.open_artefact(plain, draft)
+        exporter.write(plain.record, draft, made_as | make_record(plain, format, None, None), expected, layers)
+        run = exporter.open_artefact(plain.record, draft)
         parity = _check(plain, format, expected, run, source, quantized=layers is not None)
         if layers is not None:
             measured = {"method": str(quantize), "env": env, "n_episodes": episodes, "seed": seed}
             loss = loss_report(plain, layers, reference, run, **measured)
-        facts = exporter.write(plain, final, made_as | make_record(plain, format, parity, loss), expected, layers)
+        facts = exporter.write(
+            plain.record, final, made_as | make_record(plain, format, parity, loss), expected, layers
+        )
         _read_back(exporter, plain, final, expected, run)
         move(final, path)
     return ExportResult(path, format, size_of(path), parity, facts, loss)
@@ -140,7 +143,7 @@ def export(
 def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:
     """Open what is handed over, its record included, and act: it must do what the draft did that was checked."""
     obs = states.take(expected.obs, slice(0, N_READ_BACK))
-    if not np.array_equal(exporter.open_artefact(student, path)(obs), run(obs)):
+    if not np.array_equal(exporter.open_artefact(student.record, path)(obs), run(obs)):
         raise RunFault("the artefact acts otherwise once its record is in it; nothing was written")
     if (path / "policy_test.c").exists():
         run_self_test(path)
@@ -153,7 +156,7 @@ def _in_eight_bits(
     # Calibrated on other episodes than those that the loss is measured on.
     calibration, _ = states.collect_states(student, env, n_states, seed + 1)
     layers = quantize_student(student, calibration, method, seed)
-    return layers, twin_reference(student, layers, reference)
+    return layers, twin_reference(student.record, layers, reference)
 
 
 def _check_request(student: Student, format: str, quantize: str | None, n_states: int, episodes: int) -> None:
@@ -170,7 +173,7 @@ def _check(student: Student, format: str, expected: Reference, run: Run, source:
     parity = _compare(student, expected, run(expected.obs), source, quantized)
     checked = [parity]
     if student.takes_action_masks and FORMATS[format].masks:
-        masked = under_masks(student, expected, MASK_SEED)
+        masked = under_masks(student.record, expected, MASK_SEED)
         checked.append(_compare(student, masked, run(masked.obs, masked.masks), source, quantized))
         parity = replace(parity, masked_agreement=checked[-1].agreement)
     for one in checked:
@@ -184,8 +187,8 @@ def _check(student: Student, format: str, expected: Reference, run: Run, source:
 
 
 def _compare(student: Student, expected: Reference, actions: np.ndarray, source: str, quantized: bool) -> Parity:
-    parity = compare_actions(student, expected, np.asarray(actions), source)
-    return replace(parity, passed=acts_as_twin(student, expected, actions)) if quantized else parity
+    parity = compare_actions(student.record, expected, np.asarray(actions), source)
+    return replace(parity, passed=acts_as_twin(student.record, expected, actions)) if quantized else parity
 
 
 def make_record(

@@ -11,12 +11,12 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.student.engines.perceptron import FOLD_LIMIT
 from policy_distill.student.features import Part
-from policy_distill.student.runtime import Student
+from policy_distill.student.record import StudentRecord
 
 DTYPES = ("float32", "float64")
 
 
-def choose_input_dtype(student: Student, format: str, asked: str | None) -> str | None:
+def choose_input_dtype(student: StudentRecord, format: str, asked: str | None) -> str | None:
     """Return the dtype of inputs whose space has float64; None for a format that takes what it is given.
 
     Raises:

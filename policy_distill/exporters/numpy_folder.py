@@ -6,6 +6,7 @@ In: a student. Out: the folder, and its actions as its own file gives them.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,18 +14,20 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.errors import RequestError
 from policy_distill.exporters import standalone
 from policy_distill.exporters.parity import Reference
-from policy_distill.exporters.table import Run
+from policy_distill.interfaces import Run
 from policy_distill.student.features import Part
+from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 from policy_distill.student.quantization import QuantizedLayer
-from policy_distill.student.runtime import Student
+from policy_distill.student.record import StudentRecord
 
 
 def write(
-    student: Student,
+    student: StudentRecord,
     path: Path,
     record: Mapping[str, Any],
     reference: Reference,
@@ -33,13 +36,29 @@ def write(
     """Write the folder."""
     plan = student.plan
     path.mkdir()
-    (path / "policy.py").write_text(Path(standalone.__file__).read_text())
+    (path / "policy.py").write_text(_source(plan))
     (path / "policy.json").write_text(json.dumps({**_description(plan), "record": record}, indent=2) + "\n")
     np.savez(path / "weights.npz", allow_pickle=False, **_arrays(plan))
     return {}
 
 
-def open_artefact(student: Student, path: Path) -> Run:
+def _source(plan: Plan) -> str:
+    """Return the one Python file: the policy, and the operations that it needs.
+
+    Raises:
+        RequestError: for an operation whose source is not at hand.
+    """
+    sources = [Path(standalone.__file__).read_text()]
+    for name in dict.fromkeys(layer["op"] for layer in plan.layers):
+        function = find_operation(name).numpy
+        try:
+            sources.append(inspect.getsource(function) + f'\n\nOPERATIONS["{name}"] = {function.__name__}\n')
+        except (OSError, TypeError):
+            raise RequestError(f"the operation {name!r} has no form for numpy: its source is not at hand") from None
+    return "\n\n".join(sources)
+
+
+def open_artefact(student: StudentRecord, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions."""
     spec = importlib.util.spec_from_file_location("exported_policy", path / "policy.py")
     assert spec is not None and spec.loader is not None
@@ -56,10 +75,8 @@ def _description(plan: Plan) -> dict[str, Any]:
         "channels_first": featurizer.is_image and channels_first(featurizer.parts[0].shape),
         "parts": [_part(part, f"obs{index}") for index, part in enumerate(featurizer.parts)],
         "layers": [dict(layer) for layer in plan.layers],
-        "head": {
-            "family": plan.family,
-            "nvec": plan.family_config.get("nvec"),
-            "n_modes": plan.n_modes,
+        "head": {**plan.head.to_json(), "n_modes": plan.head.n_modes, "places": plan.head.places.tolist()},
+        "action": {
             "kind": action_map.kind,
             "shape": list(action_map.shape),
             "dtype": action_map.dtype,

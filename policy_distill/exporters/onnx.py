@@ -15,16 +15,16 @@ from onnx import helper
 
 from policy_distill.exporters.onnx_int8 import add_quantized
 from policy_distill.exporters.parity import Reference
-from policy_distill.exporters.table import Run
+from policy_distill.interfaces import Run
 from policy_distill.student.engines.onnx_engine import open_session
 from policy_distill.student.engines.onnx_graph import build_model, feed
 from policy_distill.student.engines.onnx_output import MASKS
 from policy_distill.student.quantization import QuantizedLayer
-from policy_distill.student.runtime import Student
+from policy_distill.student.record import StudentRecord
 
 
 def write(
-    student: Student,
+    student: StudentRecord,
     path: Path,
     record: Mapping[str, Any],
     reference: Reference,
@@ -39,11 +39,11 @@ def write(
     return {"opset": model.opset_import[0].version, "input_dtypes": sorted(types - {"bool"})}
 
 
-def open_artefact(student: Student, path: Path) -> Run:
+def open_artefact(student: StudentRecord, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions."""
     session = open_session(path.read_bytes())
     single = not any(given.type == "tensor(double)" for given in session.get_inputs())
-    everything = np.ones((1, student.plan.n_outputs), bool)
+    everything = np.ones((1, student.plan.head.n_scores), bool)
 
     def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
         masks = everything if action_masks is None else action_masks

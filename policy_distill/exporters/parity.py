@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.exporters.states import count, take
-from policy_distill.student.actions import rule_out
+from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 
 TOLERANCE = 1e-5
@@ -28,14 +28,14 @@ class Reference:
     """Raw observations `[B, ...]`, or a dict of such."""
     actions: np.ndarray
     """Executed deterministic actions `[B, *shape]`."""
-    outputs: np.ndarray
-    """The network's outputs `[B, n_outputs]`."""
+    scores: np.ndarray
+    """What the actions are chosen by, `[B, n_scores]`: all logits, or means."""
     margins: np.ndarray
     """`[B]`: distance of the best logit from the next, relative to their size; infinite for continuous actions."""
     n_visited: int
     """The first states, which the student visits; the others are hostile."""
     masks: np.ndarray | None = None
-    """Bool `[B, n_outputs]`, the actions that are allowed; None where all are."""
+    """Bool `[B, n_scores]`, the actions that are allowed; None where all are."""
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,25 @@ def make_reference(student: Student, obs: Any, n_visited: int) -> Reference:
     outputs = student.network_outputs(obs)
     finite = np.isfinite(outputs).all(axis=1)
     kept = np.flatnonzero(finite)
-    return reference_of(student, take(obs, kept), outputs[kept], int(finite[:n_visited].sum()))
+    scores = student.plan.head.scores(outputs[kept])
+    return reference_of(student.record, take(obs, kept), scores, int(finite[:n_visited].sum()))
 
 
-def reference_of(student: Student, obs: Any, outputs: np.ndarray, n_visited: int) -> Reference:
-    """Return what follows from the network's `outputs` `[B, n_outputs]`."""
-    return Reference(obs, student.plan.actions(outputs), outputs, logit_margins(student, outputs), n_visited)
+def reference_of(student: StudentRecord, obs: Any, scores: np.ndarray, n_visited: int) -> Reference:
+    """Return what follows from `scores` `[B, n_scores]`, as the student's head chooses by them."""
+    head, action_map = student.plan.head, student.plan.action_map
+    return Reference(obs, action_map.execute(head.mode(scores)), scores, logit_margins(student, scores), n_visited)
 
 
-def under_masks(student: Student, reference: Reference, seed: int) -> Reference:
+def under_masks(student: StudentRecord, reference: Reference, seed: int) -> Reference:
     """Return what the student does on the same states with each action ruled out in half of them, the last in all."""
-    masks = np.random.default_rng(seed).random(reference.outputs.shape) < 0.5
+    masks = np.random.default_rng(seed).random(reference.scores.shape) < 0.5
     masks[-1] = False
-    outputs = rule_out(student.plan.family, reference.outputs, masks)
-    return replace(reference_of(student, reference.obs, outputs, reference.n_visited), masks=masks)
+    scores = student.plan.head.rule_out(reference.scores, masks)
+    return replace(reference_of(student, reference.obs, scores, reference.n_visited), masks=masks)
 
 
-def compare_actions(student: Student, reference: Reference, actions: np.ndarray, states: str) -> Parity:
+def compare_actions(student: StudentRecord, reference: Reference, actions: np.ndarray, states: str) -> Parity:
     """Return the parity of an artefact's `actions` `[B, *shape]` with the reference."""
     n = count(reference.obs)
     discrete = student.plan.action_map.kind == "index"
@@ -107,7 +109,7 @@ def compare_actions(student: Student, reference: Reference, actions: np.ndarray,
     )
 
 
-def action_span(student: Student, actions: np.ndarray) -> np.ndarray:
+def action_span(student: StudentRecord, actions: np.ndarray) -> np.ndarray:
     """Return the range of each action dimension, `[A]`: its bounds, or without these what the student uses."""
     action_map, flat = student.plan.action_map, actions.reshape(len(actions), -1)
     used = np.maximum(np.ptp(flat, axis=0).astype(np.float64), 1e-6)
@@ -118,15 +120,14 @@ def action_span(student: Student, actions: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(span), span, used)
 
 
-def logit_margins(student: Student, outputs: np.ndarray) -> np.ndarray:
+def logit_margins(student: StudentRecord, scores: np.ndarray) -> np.ndarray:
     """Return how far the best logit is from the next in each row, `[B]`; see `Reference`."""
-    family, config = student.plan.family, student.plan.family_config
-    if family == "bernoulli":
-        return np.abs(outputs).min(axis=1)
-    if family not in ("categorical", "multi_categorical"):
-        return np.full(len(outputs), np.inf)
-    heads = np.split(outputs, np.cumsum(config.get("nvec", [outputs.shape[1]]))[:-1], axis=1)
-    return np.min([_margin(head) for head in heads], axis=0)
+    head = student.plan.head
+    if head.kind == "threshold":
+        return np.abs(scores).min(axis=1)
+    if not head.is_discrete:
+        return np.full(len(scores), np.inf)
+    return np.min([_margin(choice) for choice in head.split(scores)], axis=0)
 
 
 def _margin(logits: np.ndarray) -> np.ndarray:

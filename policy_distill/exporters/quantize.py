@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.exporters.parity import Reference, action_span, reference_of
 from policy_distill.exporters.states import count
-from policy_distill.exporters.table import FORMATS, Run
+from policy_distill.exporters.table import FORMATS
+from policy_distill.interfaces import Run
 from policy_distill.student.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
+from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 
 METHODS = ("int8", "int8-trained")
@@ -57,19 +60,19 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
     # Training may have nothing to mend, and then only adds noise.
     expected = plan.actions(outputs)
     kept = [
-        _agreement(student, expected, plan.actions(compile_quantized(plan, layers)(features)), len(expected))
+        _agreement(student.record, expected, plan.actions(compile_quantized(plan, layers)(features)), len(expected))
         for layers in (rounded, trained)
     ]
     return trained if kept[1] > kept[0] else rounded
 
 
-def twin_reference(student: Student, layers: Layers, reference: Reference) -> Reference:
+def twin_reference(student: StudentRecord, layers: Layers, reference: Reference) -> Reference:
     """Return what the NumPy twin of an eight-bit artefact does on the states of `reference`."""
     outputs = compile_quantized(student.plan, layers)(student.plan.featurizer(reference.obs))
-    return reference_of(student, reference.obs, outputs, reference.n_visited)
+    return reference_of(student, reference.obs, student.plan.head.scores(outputs), reference.n_visited)
 
 
-def acts_as_twin(student: Student, twin: Reference, actions: np.ndarray) -> bool:
+def acts_as_twin(student: StudentRecord, twin: Reference, actions: np.ndarray) -> bool:
     """Say whether an artefact computes what its twin does, on the visited states."""
     return _agreement(student, twin.actions, actions, twin.n_visited) >= (
         TWIN_AGREEMENT if student.plan.action_map.kind == "index" else 1.0 - TWIN_DIFFERENCE
@@ -98,14 +101,14 @@ def loss_report(
         kept |= {"float_return": found.teacher.mean, "int8_return": found.student.mean}
     return {
         "method": method,
-        "agreement": _agreement(student, reference.actions, run(reference.obs), reference.n_visited),
+        "agreement": _agreement(student.record, reference.actions, run(reference.obs), reference.n_visited),
         "return_kept": kept,
         "bytes": n_bytes(layers),
         "float_bytes": student.metadata["architecture"]["n_bytes"],
     }
 
 
-def _agreement(student: Student, expected: np.ndarray, actions: np.ndarray, n: int) -> float:
+def _agreement(student: StudentRecord, expected: np.ndarray, actions: np.ndarray, n: int) -> float:
     """Return the share of equal actions among the first `n`, or 1 less the mean difference as a share of the range."""
     expected, actions = expected[:n].reshape(n, -1), actions[:n].reshape(n, -1)
     if student.plan.action_map.kind == "index":
@@ -114,7 +117,7 @@ def _agreement(student: Student, expected: np.ndarray, actions: np.ndarray, n: i
     return float(1.0 - difference.mean())
 
 
-class _Running:
+class _Running(PolicyDefaults):
     """An artefact as a policy."""
 
     def __init__(self, student: Student, run: Run) -> None:

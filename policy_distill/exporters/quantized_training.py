@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from policy_distill.student.operations.table import find_operation
 from policy_distill.student.plan import Plan
 from policy_distill.student.quantization import QuantizedLayer, quantize_plan
 
@@ -33,15 +34,16 @@ def train_through_quantizer(
     names = {layer[key] for layer in plan.layers for key in ("weight", "bias") if key in layer}
     optimizer = torch.optim.Adam([tensors[name] for name in names], lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    x, target = torch.from_numpy(features), torch.from_numpy(outputs[:, : plan.n_modes])
-    target = target - target.mean(dim=1, keepdim=True) if plan.family == "categorical" else target
+    x, target = torch.from_numpy(features), torch.from_numpy(outputs[:, : plan.head.n_modes])
+    # A constant added to all logits changes nothing.
+    free = plan.is_choice and not plan.head.reference
+    target = target - target.mean(dim=1, keepdim=True) if free else target
     scale = target.std(dim=0).mean().clamp_min(1e-6)
     quantized = quantize_plan(plan, features)
     for _ in range(steps):
         rows = torch.randint(len(x), (BATCH,), generator=generator)
-        found = _forward(plan, tensors, quantized, x[rows])[:, : plan.n_modes]
-        # A constant added to all logits changes nothing.
-        found = found - found.mean(dim=1, keepdim=True) if plan.family == "categorical" else found
+        found = _forward(plan, tensors, quantized, x[rows])[:, : plan.head.n_modes]
+        found = found - found.mean(dim=1, keepdim=True) if free else found
         loss = ((found - target[rows]) / scale).square().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -66,12 +68,8 @@ def _forward(
                 x = torch.nn.functional.linear(x, weight, bias)
             else:
                 x = torch.nn.functional.conv2d(x, weight, bias, layer["stride"])
-        elif op == "scale":
-            x = x.to(torch.float32) * layer["factor"]
         else:
-            x = {"tanh": torch.tanh, "relu": torch.relu, "flatten": torch.flatten}[op](
-                *((x,) if op != "flatten" else (x, 1))
-            )
+            x = find_operation(op).form("torch", "training")(layer, {})(x)
     return x
 
 

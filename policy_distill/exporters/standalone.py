@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+OPERATIONS: dict[str, Any] = {}
+"""What makes a layer's function of its record and the arrays; those that are needed stand at the end of the file."""
+
 
 class Policy:
     """Raw observations in, executed deterministic actions out; normalisation and post-processing are inside."""
@@ -26,10 +29,11 @@ class Policy:
         folder = Path(folder) if folder is not None else Path(__file__).resolve().parent
         self.record: dict[str, Any] = json.loads((folder / "policy.json").read_text())
         self.parts: list[dict[str, Any]] = self.record["parts"]
-        self.layers: list[dict[str, Any]] = self.record["layers"]
         self.head: dict[str, Any] = self.record["head"]
+        self.action: dict[str, Any] = self.record["action"]
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files}
+        self.layers = [OPERATIONS[layer["op"]](layer, self.arrays) for layer in self.record["layers"]]
 
     def act(self, obs: Any, action_masks: Any = None) -> Any:
         """Return the executed action for one raw observation."""
@@ -41,18 +45,18 @@ class Policy:
 
         `action_masks`, bool `[B, P]` or `[P]` for all alike, has True for each discrete action that is allowed.
         """
-        outputs = self.outputs(obs)
+        scores = self._scores(self.outputs(obs))
         if action_masks is not None:
-            if self.head["kind"] != "index":
+            if self.action["kind"] != "index":
                 raise ValueError("expected no action_masks for continuous actions, which cannot be ruled out")
-            outputs = np.where(np.asarray(action_masks, bool), outputs, np.float32(-1e8))
-        return self._execute(self._mode(outputs))
+            scores = np.where(np.asarray(action_masks, bool), scores, np.float32(-1e8))
+        return self._execute(self._mode(scores))
 
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs `[B, P]`: logits, or means and then log sigma where the network gives it."""
         x = self._features(obs)
         for layer in self.layers:
-            x = self._apply(layer, x)
+            x = layer(x)
         return x
 
     def _features(self, obs: Any) -> np.ndarray:
@@ -76,43 +80,28 @@ class Policy:
                 flat = np.clip(flat, -part["clip"], part["clip"])
         return flat.astype(np.float32) * np.float32(part["factor"])
 
-    def _apply(self, layer: dict[str, Any], x: np.ndarray) -> np.ndarray:
-        op = layer["op"]
-        if op == "tanh":
-            return np.tanh(x)
-        if op == "relu":
-            return np.maximum(x, np.float32(0))
-        if op == "scale":
-            return x.astype(np.float32) * np.float32(layer["factor"])
-        if op == "flatten":
-            return x.reshape(len(x), -1)
-        weight, bias = self.arrays[layer["weight"]], self.arrays[layer["bias"]]
-        if op == "linear":
-            return x @ weight.T + bias
-        stride, size = layer["stride"], weight.shape[2:]
-        views = np.lib.stride_tricks.sliding_window_view(x, size, axis=(2, 3))[:, :, ::stride, ::stride]
-        return np.einsum("bcxyhw,ochw->boxy", views, weight, optimize=True) + bias[:, None, None]
+    def _scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Return what the action is chosen by: all logits, those of 0 included that are no outputs, or means."""
+        modes = outputs[:, : self.head["n_modes"]]
+        return np.pad(modes, ((0, 0), (1, 0)))[:, self.head["places"]] if self.head["reference"] else modes
 
-    def _mode(self, outputs: np.ndarray) -> np.ndarray:
-        family = self.head["family"]
-        if family == "categorical":
-            return outputs.argmax(axis=1)
-        if family == "multi_categorical":
-            ends = np.cumsum(self.head["nvec"])[:-1]
-            return np.stack([head.argmax(axis=1) for head in np.split(outputs, ends, axis=1)], axis=1)
-        if family == "bernoulli":
-            return (outputs > 0).astype(np.int64)
-        mean = outputs[:, : self.head["n_modes"]]
-        return np.tanh(mean) if family == "squashed_gaussian" else mean
+    def _mode(self, scores: np.ndarray) -> np.ndarray:
+        kind = self.head["kind"]
+        if kind == "argmax":
+            choices = np.split(scores, np.cumsum(self.head["sizes"])[:-1], axis=1)
+            return np.stack([choice.argmax(axis=1) for choice in choices], axis=1)
+        if kind == "threshold":
+            return (scores > 0).astype(np.int64)
+        return np.tanh(scores) if kind == "tanh" else scores
 
     def _execute(self, mode: np.ndarray) -> np.ndarray:
-        head = self.head
-        if head["kind"] == "index":
-            mode = mode + np.asarray(head["start"])
-        shaped = mode.reshape(len(mode), *head["shape"])
-        if head["kind"] == "clip":
+        action = self.action
+        if action["kind"] == "index":
+            mode = mode + np.asarray(action["start"]).reshape(-1)
+        shaped = mode.reshape(len(mode), *action["shape"])
+        if action["kind"] == "clip":
             shaped = np.clip(shaped, self.arrays["action.low"], self.arrays["action.high"])
-        elif head["kind"] == "unsquash":
+        elif action["kind"] == "unsquash":
             low, high = self.arrays["action.low"], self.arrays["action.high"]
             shaped = low + 0.5 * (shaped + np.float32(1)) * (high - low)
-        return shaped.astype(head["dtype"])
+        return shaped.astype(action["dtype"])

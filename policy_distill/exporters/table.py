@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.exporters.parity import Reference
-from policy_distill.student.quantization import QuantizedLayer
-from policy_distill.student.runtime import Student
-
-
-class Run(Protocol):
-    """An artefact that was opened."""
-
-    def __call__(self, obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
-        """Return executed actions for raw observations `[B, ...]`; masks are bool `[B, A]`, if the format has them."""
-        ...
-
-
-class Exporter(Protocol):
-    """A module that writes one format and runs what it wrote."""
-
-    def write(
-        self,
-        student: Student,
-        path: Path,
-        record: Mapping[str, Any],
-        reference: Reference,
-        quantized: Mapping[int, QuantizedLayer] | None = None,
-    ) -> dict[str, Any]:
-        """Write the artefact to `path`, which does not exist, with `record` as its metadata; return facts about it."""
-        ...
-
-    def open_artefact(self, student: Student, path: Path) -> Run:
-        """Return the function from a batch of raw observations to the executed actions of what lies at `path`."""
-        ...
+from policy_distill.interfaces import Exporter
 
 
 @dataclass(frozen=True)

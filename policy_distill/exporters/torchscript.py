@@ -16,10 +16,10 @@ import torch
 
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.states import take
-from policy_distill.exporters.table import Run
+from policy_distill.interfaces import Run
 from policy_distill.student.engines.torch_module import ActingModule, input_tensors
 from policy_distill.student.quantization import QuantizedLayer
-from policy_distill.student.runtime import Student
+from policy_distill.student.record import StudentRecord
 
 RECORD = "policy_distill.json"
 
@@ -37,7 +37,7 @@ class _ActionOnly(torch.nn.Module):
 
 
 def write(
-    student: Student,
+    student: StudentRecord,
     path: Path,
     record: Mapping[str, Any],
     reference: Reference,
@@ -50,7 +50,7 @@ def write(
     example = tuple(input_tensors(student.plan, take(reference.obs, slice(0, 2))))
     inputs: dict[str, Any] = {"forward": example}
     if student.takes_action_masks:
-        inputs["act_masked"] = (torch.ones(len(example[0]), student.plan.n_outputs, dtype=torch.bool), *example)
+        inputs["act_masked"] = (torch.ones(len(example[0]), student.plan.head.n_scores, dtype=torch.bool), *example)
     module = _ActionOnly(ActingModule(student.plan)).eval().requires_grad_(False)
     with warnings.catch_warnings():
         # Torch advises torch.export; libtorch hosts, who are meant here, load TorchScript.
@@ -61,7 +61,7 @@ def write(
     return {"inputs": [part.key or "obs" for part in student.plan.featurizer.parts]}
 
 
-def open_artefact(student: Student, path: Path) -> Run:
+def open_artefact(student: StudentRecord, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 LOG_STD_RANGE = (-5.0, 2.0)
@@ -42,3 +43,22 @@ def kl(p_params: torch.Tensor, q_params: torch.Tensor) -> torch.Tensor:
     distance = (p_mean - q_mean) * (-q_log_std).exp()
     # expm1 keeps the small difference of exp(2r) - 1 - 2r that decides near equality.
     return 0.5 * (torch.expm1(2 * ratio) - 2 * ratio + distance**2).sum(dim=-1)
+
+
+def kl_gradient(teacher: np.ndarray, student: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return forward KL `[B]` and its gradient for parameters `[2A, B]`, in NumPy."""
+    dim = len(student) // 2
+    low, high = LOG_STD_RANGE
+    log_std = np.clip(student[dim:], low, high)
+    ratio = np.clip(teacher[dim:], low, high) - log_std
+    precision = np.exp(-log_std)
+    distance = (student[:dim] - teacher[:dim]) * precision
+    growth = np.expm1(2 * ratio)
+    squared = distance * distance
+    values = 0.5 * (growth - 2 * ratio + squared).sum(axis=0)
+    gradient = np.empty_like(student)
+    np.multiply(distance, precision, out=gradient[:dim])
+    np.negative(growth + squared, out=gradient[dim:])
+    # Beyond its range log σ no longer matters.
+    gradient[dim:] *= log_std == student[dim:]
+    return values, gradient

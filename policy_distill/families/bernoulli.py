@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import logsigmoid, softplus
+
+from policy_distill.interfaces import Gradient
+from policy_distill.student.head import Head
 
 
 @dataclass(frozen=True)
@@ -17,11 +21,19 @@ class Bernoulli:
     """Number of bits."""
 
     name = "bernoulli"
+    has_density = True
+    has_log_std = False
+    default_loss = "forward_kl"
 
     @property
     def n_params(self) -> int:
         """One logit for each bit."""
         return self.n
+
+    @property
+    def head(self) -> Head:
+        """Bits that are 1 above 0."""
+        return Head("threshold", (self.n,))
 
     def log_prob(self, params: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         """Return `[B]` log-probabilities of `actions` `[B, n]`, each 0 or 1."""
@@ -45,6 +57,18 @@ class Bernoulli:
         zeros = (-p_params).sigmoid() * (logsigmoid(-p_params) - logsigmoid(-q_params))
         return (ones + zeros).sum(dim=-1)
 
+    def kl_gradient(self) -> Gradient:
+        """Return forward KL and its gradient in closed form."""
+        return _kl_gradient
+
     def config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this family."""
         return {"n": self.n}
+
+
+def _kl_gradient(teacher: np.ndarray, student: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    p = np.exp(-np.logaddexp(0, -teacher))
+    # log σ(x) = -softplus(-x), and log(1 - σ(x)) = -softplus(x).
+    ones = np.logaddexp(0, -student) - np.logaddexp(0, -teacher)
+    zeros = np.logaddexp(0, student) - np.logaddexp(0, teacher)
+    return (p * ones + (1 - p) * zeros).sum(axis=0), np.exp(-np.logaddexp(0, -student)) - p

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import log_softmax
+
+from policy_distill.interfaces import Gradient
+from policy_distill.student.head import Head
 
 
 @dataclass(frozen=True)
@@ -17,11 +21,19 @@ class Categorical:
     """Number of actions."""
 
     name = "categorical"
+    has_density = True
+    has_log_std = False
+    default_loss = "forward_kl"
 
     @property
     def n_params(self) -> int:
         """One logit for each action."""
         return self.n
+
+    @property
+    def head(self) -> Head:
+        """One choice."""
+        return Head("argmax", (self.n,))
 
     def log_prob(self, params: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         """Return `[B]` log-probabilities of `actions` `[B]`."""
@@ -45,6 +57,10 @@ class Categorical:
         log_p, log_q = log_softmax(p_params, dim=-1), log_softmax(q_params, dim=-1)
         return _expect(log_p, log_p - log_q)
 
+    def kl_gradient(self) -> Gradient:
+        """Return forward KL and its gradient in closed form."""
+        return softmax_kl
+
     def config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this family."""
         return {"n": self.n}
@@ -57,3 +73,17 @@ LEAST = -1e8
 def _expect(log_p: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     p = log_p.exp()
     return torch.where(p > 0, p * values.clamp(LEAST, -LEAST), torch.zeros_like(p)).sum(dim=-1)
+
+
+def softmax_kl(teacher: np.ndarray, student: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return forward KL `[B]` and its gradient `[n, B]` for logits `[n, B]`, in NumPy."""
+    log_p, log_q = _log_softmax(teacher), _log_softmax(student)
+    p = np.exp(log_p)
+    # An action that the teacher never takes adds nothing, also where its log-probability is minus infinity.
+    values = (p * np.maximum(log_p, LEAST)).sum(axis=0) - (p * np.maximum(log_q, LEAST)).sum(axis=0)
+    return values, np.exp(log_q) - p
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=0)
+    return shifted - np.log(np.exp(shifted).sum(axis=0))

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 import torch
 
 from policy_distill.errors import RequestError
+from policy_distill.interfaces import Gradient
+from policy_distill.student.head import Head
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,19 @@ class Deterministic:
     """Action dimensions `A`."""
 
     name = "deterministic"
+    has_density = False
+    has_log_std = False
+    default_loss = "mse"
 
     @property
     def n_params(self) -> int:
         """One for each dimension."""
         return self.dim
+
+    @property
+    def head(self) -> Head:
+        """The action itself."""
+        return Head("mean", (self.dim,))
 
     def log_prob(self, params: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         """Raise: there is no density."""
@@ -43,6 +53,10 @@ class Deterministic:
     def kl(self, p_params: torch.Tensor, q_params: torch.Tensor) -> torch.Tensor:
         """Raise: there is no density."""
         self._refuse("KL divergence")
+
+    def kl_gradient(self) -> Gradient | None:
+        """Return None: there is no density."""
+        return None
 
     def config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this family."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
-from policy_distill.families.categorical import Categorical
+from policy_distill.families.categorical import Categorical, softmax_kl
+from policy_distill.interfaces import Gradient
+from policy_distill.student.head import Head
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,19 @@ class MultiCategorical:
     """Actions of each head."""
 
     name = "multi_categorical"
+    has_density = True
+    has_log_std = False
+    default_loss = "forward_kl"
 
     @property
     def n_params(self) -> int:
         """One logit for each action of each head."""
         return sum(self.nvec)
+
+    @property
+    def head(self) -> Head:
+        """One choice for each head."""
+        return Head("argmax", self.nvec)
 
     def log_prob(self, params: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         """Return `[B]` log-probabilities of `actions` `[B, heads]`."""
@@ -48,6 +60,10 @@ class MultiCategorical:
         parts = zip(self._heads(), self._split(p_params), self._split(q_params), strict=True)
         return torch.stack([head.kl(p, q) for head, p, q in parts]).sum(dim=0)
 
+    def kl_gradient(self) -> Gradient:
+        """Return forward KL and its gradient in closed form."""
+        return _each_kl(self.nvec)
+
     def config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this family."""
         return {"nvec": list(self.nvec)}
@@ -57,3 +73,14 @@ class MultiCategorical:
 
     def _split(self, params: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return params.split(list(self.nvec), dim=-1)
+
+
+def _each_kl(nvec: Sequence[int]) -> Gradient:
+    ends = np.cumsum(nvec)[:-1]
+
+    def each(teacher: np.ndarray, student: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pairs = zip(np.split(teacher, ends), np.split(student, ends), strict=True)
+        values, gradients = zip(*(softmax_kl(p, q) for p, q in pairs), strict=True)
+        return np.sum(values, axis=0), np.concatenate(gradients)
+
+    return each

@@ -10,6 +10,8 @@ import torch
 from torch.nn.functional import softplus
 
 from policy_distill.families import _gaussian
+from policy_distill.interfaces import Gradient
+from policy_distill.student.head import Head
 
 INSIDE = 1.0 - 1e-6
 """Actions are held within this of the bounds before atanh."""
@@ -23,11 +25,19 @@ class SquashedGaussian:
     """Action dimensions `A`."""
 
     name = "squashed_gaussian"
+    has_density = True
+    has_log_std = True
+    default_loss = "forward_kl"
 
     @property
     def n_params(self) -> int:
         """A mean and a log σ of the base Gaussian for each dimension."""
         return 2 * self.dim
+
+    @property
+    def head(self) -> Head:
+        """Means that are squashed, then log σ."""
+        return Head("tanh", (self.dim,), extra=self.dim)
 
     def log_prob(self, params: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         """Return `[B]` log-densities of squashed `actions` `[B, A]`."""
@@ -51,6 +61,10 @@ class SquashedGaussian:
     def kl(self, p_params: torch.Tensor, q_params: torch.Tensor) -> torch.Tensor:
         """Return KL(p ‖ q), `[B]`: that of the base Gaussians, exactly, since tanh is a bijection."""
         return _gaussian.kl(p_params, q_params)
+
+    def kl_gradient(self) -> Gradient:
+        """Return forward KL and its gradient in closed form: those of the base Gaussians."""
+        return _gaussian.kl_gradient
 
     def config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this family."""

@@ -7,8 +7,6 @@ import torch
 from policy_distill.errors import RequestError
 from policy_distill.interfaces import ActionDistribution
 
-DISCRETE = ("categorical", "multi_categorical", "bernoulli")
-
 
 def detached(teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
     """Return the teacher's parameters without gradient.
@@ -23,11 +21,9 @@ def detached(teacher_params: torch.Tensor, student_params: torch.Tensor) -> torc
 
 def heads(family: ActionDistribution, params: torch.Tensor) -> list[torch.Tensor]:
     """Return the logits `[B, n]` of each independent choice of a discrete family; a bit is a choice of two."""
-    if family.name == "multi_categorical":
-        return list(params.split(list(family.config()["nvec"]), dim=-1))
-    if family.name == "bernoulli":
+    if family.head.kind == "threshold":
         return [torch.stack([torch.zeros_like(bit), bit], dim=-1) for bit in params.unbind(dim=-1)]
-    return [params]
+    return list(params.split(list(family.head.sizes), dim=-1))
 
 
 def require_discrete(family: ActionDistribution, what: str, instead: str) -> None:
@@ -36,5 +32,5 @@ def require_discrete(family: ActionDistribution, what: str, instead: str) -> Non
     Raises:
         RequestError: naming what to use instead.
     """
-    if family.name not in DISCRETE:
+    if not family.head.is_discrete:
         raise RequestError(f"{what} has no closed form for the family {family.name}; use {instead}")

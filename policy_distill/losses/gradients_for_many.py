@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from policy_distill.families.categorical import LEAST
-from policy_distill.interfaces import ActionDistribution, Loss
-from policy_distill.losses.gradients import Gradient, closed_form, gradient_of
+from policy_distill.interfaces import ActionDistribution, Gradient, Loss
+from policy_distill.losses.gradients import closed_form, gradient_of
 from policy_distill.losses.kl import forward_kl
 
 ONE = np.float32(1.0)
@@ -34,8 +34,8 @@ def _flattened(gradient: Gradient) -> Gradient:
 
     def flattened(teacher: np.ndarray, students: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         repeated = np.broadcast_to(teacher[:, None], students.shape).reshape(len(students), -1)
-        values, slope = gradient(repeated, students.reshape(len(students), -1))
-        return values.reshape(students.shape[1:]), slope.reshape(students.shape)
+        values, found = gradient(repeated, students.reshape(len(students), -1))
+        return values.reshape(students.shape[1:]), found.reshape(students.shape)
 
     return flattened
 
@@ -47,12 +47,12 @@ def _softmax_kl(teacher: np.ndarray, students: np.ndarray) -> tuple[np.ndarray, 
     p = np.exp(log_p)
     logits = students - students.max(axis=0)
     values = (p * np.maximum(log_p, LEAST)).sum(axis=0) - np.einsum("pb,pkb->kb", p, logits)
-    slope = np.exp(logits, out=logits)
-    total = slope.sum(axis=0)
+    gradient = np.exp(logits, out=logits)
+    total = gradient.sum(axis=0)
     values += np.log(total)
-    slope *= np.divide(ONE, total, out=total)
-    slope -= p[:, None]
-    return values, slope
+    gradient *= np.divide(ONE, total, out=total)
+    gradient -= p[:, None]
+    return values, gradient
 
 
 def _heads_kl(nvec: Sequence[int]) -> Gradient:
@@ -60,8 +60,8 @@ def _heads_kl(nvec: Sequence[int]) -> Gradient:
 
     def gradient(teacher: np.ndarray, students: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pairs = zip(np.split(teacher, ends), np.split(students, ends), strict=True)
-        values, slopes = zip(*(_softmax_kl(p, q) for p, q in pairs), strict=True)
-        return np.sum(values, axis=0), np.concatenate(slopes)
+        values, gradients = zip(*(_softmax_kl(p, q) for p, q in pairs), strict=True)
+        return np.sum(values, axis=0), np.concatenate(gradients)
 
     return gradient
 
@@ -70,20 +70,20 @@ def _bits_kl(teacher: np.ndarray, students: np.ndarray) -> tuple[np.ndarray, np.
     # Σ p (log p - log q) over a bit and its opposite = softplus(x) - p x - entropy(p), with x the student's logit.
     growth, p = _softplus(teacher)
     entropy = growth - p * teacher
-    values, slope = _softplus(students)
+    values, gradient = _softplus(students)
     values -= p[:, None] * students
     values -= entropy[:, None]
-    slope -= p[:, None]
-    return values.sum(axis=0), slope
+    gradient -= p[:, None]
+    return values.sum(axis=0), gradient
 
 
 def _softplus(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return log(1 + exp x) and its slope, the sigmoid; several times as fast as `logaddexp`."""
+    """Return log(1 + exp x) and its gradient, the sigmoid; several times as fast as `logaddexp`."""
     small = np.exp(-np.abs(x))
     whole = 1.0 + small
-    slope = np.where(x > 0, np.float32(1.0), small)
-    slope /= whole
-    return np.maximum(x, 0.0) + np.log(whole), slope
+    gradient = np.where(x > 0, np.float32(1.0), small)
+    gradient /= whole
+    return np.maximum(x, 0.0) + np.log(whole), gradient
 
 
 FORWARD_KL: dict[str, Callable[[ActionDistribution], Gradient]] = {

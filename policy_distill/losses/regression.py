@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import huber_loss
 
 from policy_distill.interfaces import ActionDistribution
-from policy_distill.losses._shapes import DISCRETE, detached, heads
+from policy_distill.losses._shapes import detached, heads
 
 
 def mse(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
@@ -25,7 +25,7 @@ def _targets(
     family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     teacher_params = detached(teacher_params, student_params)
-    if family.name not in DISCRETE:
+    if not family.head.is_discrete:
         return family.mode(teacher_params), family.mode(student_params)
     taught, chosen = (
         torch.cat([logits.softmax(dim=-1) for logits in heads(family, params)], dim=-1)

@@ -69,4 +69,4 @@ def choose_loss(name: str, family: ActionDistribution) -> Loss:
 
 def default_loss(family: ActionDistribution) -> str:
     """Return the loss that fits a family best."""
-    return "mse" if family.name == "deterministic" else "forward_kl"
+    return family.default_loss

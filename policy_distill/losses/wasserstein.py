@@ -13,9 +13,10 @@ from policy_distill.losses._shapes import detached
 def wasserstein(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
     """Return ‖Δμ‖² + ‖Δσ‖², `[B]`."""
     teacher_params = detached(teacher_params, student_params)
-    if family.name == "deterministic":
+    plain = family.head.kind == "mean"
+    if plain and not family.head.extra:
         return ((teacher_params - student_params) ** 2).sum(dim=-1)
-    if family.name != "diagonal_gaussian":
+    if not (plain and family.has_log_std):
         raise RequestError(
             f"the Wasserstein distance has no closed form for the family {family.name}; use forward_kl, or mse"
         )

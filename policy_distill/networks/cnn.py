@@ -10,7 +10,7 @@ from torch import nn
 
 from policy_distill.errors import RequestError
 from policy_distill.networks.mlp import ACTIVATIONS, GAINS, make_linear
-from policy_distill.networks.scale import Scale
+from policy_distill.student.engines.torch_layers import Scale
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from policy_distill.networks.scale import Scale
+from policy_distill.student.engines.torch_layers import Scale
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2)}

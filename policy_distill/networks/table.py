@@ -11,7 +11,7 @@ from policy_distill.errors import RequestError
 from policy_distill.interfaces import Network
 from policy_distill.networks.cnn import CNN
 from policy_distill.networks.mlp import MLP
-from policy_distill.networks.scale import Scale
+from policy_distill.student.engines.torch_layers import OwnLayer
 
 KINDS = {
     "mlp": "mlp:32,32 (hidden layers of 32 and 32 units)",
@@ -54,8 +54,8 @@ def _describe(name: str, module: nn.Module, output_shape: tuple[int, ...]) -> di
         return {"op": "linear", **weights}
     if isinstance(module, nn.Conv2d):
         return {"op": "conv2d", **weights, "stride": module.stride[0], "output_shape": list(output_shape)}
-    if isinstance(module, Scale):
-        return {"op": "scale", "factor": module.factor}
+    if isinstance(module, OwnLayer):
+        return module.record(f"network.{name}.")
     simple: dict[type[nn.Module], str] = {nn.Tanh: "tanh", nn.ReLU: "relu", nn.Flatten: "flatten"}
     return {"op": simple[type(module)]}
 

@@ -31,6 +31,7 @@ from policy_distill.run.session import Session
 from policy_distill.run.settle import open_fitting, settle, sizes_of
 from policy_distill.run.sinks import open_sinks
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
+from policy_distill.run.state import SessionState
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
@@ -117,7 +118,8 @@ class _Run:
         self.folder = place.open(request_of(session.stream.teacher), scope)
         self.selection = Selection(session, without_normalization(env))
         checkpoints = self.folder.checkpoints if self.folder else None
-        self.keeper = Keeper(checkpoints, session, self.selection, identity, interrupts=interrupts, resume=place.resume)
+        state = SessionState(session, self.selection)
+        self.keeper = Keeper(checkpoints, state, identity, interrupts=interrupts, resume=place.resume)
 
     @property
     def resumed_at(self) -> int:
@@ -127,7 +129,7 @@ class _Run:
     def iterate(self, tracker: FanOut, bar: Progress) -> None:
         """Run iterations until all data is collected: the algorithm."""
         session, stream, selection = self.session, self.session.stream, self.selection
-        kept = partial(kept_where_stopped, session, self.keeper, tracker, self.interrupts)
+        kept = partial(kept_where_stopped, self.keeper, tracker, self.interrupts)
         while not stream.done or selection.owed:
             # A run that was stopped while a student was judged owes that judgement, and begins with it.
             metrics, owed = selection.owed or {}, bool(selection.owed)

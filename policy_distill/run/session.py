@@ -15,7 +15,7 @@ from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.open import Environments
 from policy_distill.evaluation.fidelity import Fidelity, fidelity_in_episodes, measure_fidelity
-from policy_distill.interfaces import Loss, Policy, Teacher
+from policy_distill.interfaces import Actor, Loss, Teacher
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
@@ -51,7 +51,7 @@ class Session:
         """True once the first rollout made one."""
         return self._learner is not None
 
-    def actor(self) -> tuple[Policy, float]:
+    def actor(self) -> tuple[Actor, float]:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
         seed = seed_of(self.config, self.iteration, "act")
         teacher = TeacherActor(self.stream.teacher, seed)

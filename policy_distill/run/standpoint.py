@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from policy_distill.run.checkpoint import Keeper
-from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.system.interrupts import Interrupted, Interrupts
 from policy_distill.tracking.table import FanOut
@@ -45,9 +44,9 @@ class Standpoint:
 
 @contextmanager
 def kept_where_stopped(
-    session: Session, keeper: Keeper, tracker: FanOut, interrupts: Interrupts, point: Standpoint | None = None
+    keeper: Keeper, tracker: FanOut, interrupts: Interrupts, point: Standpoint | None = None
 ) -> Iterator[None]:
-    """Within, a stop writes a checkpoint first: of where the session stands, or of `point`, to which it goes back.
+    """Within, a stop writes a checkpoint first: of where the run stands, or of `point`, to which it goes back.
 
     Raises:
         Interrupted: where it was asked for; it says whether there is a checkpoint.
@@ -57,10 +56,11 @@ def kept_where_stopped(
     except Interrupted:
         if point is not None:
             point.go_back()
-        if session.has_student and keeper.due(stopping=True):
+        stream = keeper.run.stream
+        if keeper.run.begun and keeper.due(stopping=True):
             tracker.sync()
             keeper.save()
-        interrupts.stop_if_requested(f"at {session.stream.env_steps} of {session.config.timesteps} steps")
+        interrupts.stop_if_requested(f"at {stream.env_steps} of {stream.config.timesteps} steps")
         raise
 
 

@@ -12,47 +12,65 @@ import torch
 
 from policy_distill.run.selection import Candidate, Selection
 from policy_distill.run.session import Session
+from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved, count_of, restore_stream, stream_state
 from policy_distill.system.packing import alike
 from policy_distill.training.learner import named
 
 
-def state_of(session: Session, selection: Selection) -> Saved:
-    """Return all that the rest of a run depends on: arrays, and JSON values."""
-    tensors, record = stream_state(session.stream)
-    tensors |= session.learner.state()
-    best = selection.best
-    if best is not None:
-        tensors |= {f"best.{name}": value.cpu().numpy() for name, value in best.weights.items()}
-        tensors["selection.returns"] = best.returns
-    return tensors, {
-        **record,
-        "best_env_steps": best.env_steps if best else None,
-        "owed": selection.owed,
-        "iteration": session.iteration,
-        "recoveries": session.learner.trainer.recovery.n,
-    }
+class SessionState:
+    """A session with its selection, as checkpoints see them."""
 
+    def __init__(self, session: Session, selection: Selection) -> None:
+        self._session = session
+        self._selection = selection
 
-def restore(session: Session, selection: Selection, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
-    """Give a session what `state_of` returned; return the observations.
+    @property
+    def stream(self) -> Stream:
+        """Where its states come from."""
+        return self._session.stream
 
-    Raises:
-        ValueError: where that is of another run.
-    """
-    obs = restore_stream(session.stream, tensors, record)
-    session.create_student(session.stream.normalizer)
-    session.learner.restore(tensors)
-    session.learner.trainer.recovery.n = count_of(record, "recoveries")
-    selection.best, selection.owed = None, _metrics(record.get("owed"))
-    if record["best_env_steps"] is not None:
-        weights = {name: torch.from_numpy(array.copy()) for name, array in named(tensors, "best.").items()}
-        if not alike(weights, session.learner.weights()):
-            raise ValueError("its best student is of another network")
-        returns = np.array(tensors["selection.returns"])
-        selection.best = Candidate(count_of(record, "best_env_steps"), weights, returns)
-    session.iteration = count_of(record, "iteration")
-    return obs
+    @property
+    def begun(self) -> bool:
+        """True once there is a student to keep."""
+        return self._session.has_student
+
+    def state(self) -> Saved:
+        """Return all that the rest of a run depends on: arrays, and JSON values."""
+        session, best = self._session, self._selection.best
+        tensors, record = stream_state(session.stream)
+        tensors |= session.learner.state()
+        if best is not None:
+            tensors |= {f"best.{name}": value.cpu().numpy() for name, value in best.weights.items()}
+            tensors["selection.returns"] = best.returns
+        return tensors, {
+            **record,
+            "best_env_steps": best.env_steps if best else None,
+            "owed": self._selection.owed,
+            "iteration": session.iteration,
+            "recoveries": session.learner.trainer.recovery.n,
+        }
+
+    def restore(self, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
+        """Take what `state` returned; return the observations that the environments are to go back to.
+
+        Raises:
+            ValueError: where that is of another run.
+        """
+        session, selection = self._session, self._selection
+        obs = restore_stream(session.stream, tensors, record)
+        session.create_student(session.stream.normalizer)
+        session.learner.restore(tensors)
+        session.learner.trainer.recovery.n = count_of(record, "recoveries")
+        selection.best, selection.owed = None, _metrics(record.get("owed"))
+        if record["best_env_steps"] is not None:
+            weights = {name: torch.from_numpy(array.copy()) for name, array in named(tensors, "best.").items()}
+            if not alike(weights, session.learner.weights()):
+                raise ValueError("its best student is of another network")
+            returns = np.array(tensors["selection.returns"])
+            selection.best = Candidate(count_of(record, "best_env_steps"), weights, returns)
+        session.iteration = count_of(record, "iteration")
+        return obs
 
 
 def _metrics(values: Any) -> dict[str, float] | None:

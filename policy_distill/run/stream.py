@@ -19,10 +19,9 @@ from policy_distill.environments.fit import check_keys
 from policy_distill.environments.frame_stack import frames_of
 from policy_distill.environments.open import Environments
 from policy_distill.environments.restarts import Restarts
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.interfaces import Actor, Teacher
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
-from policy_distill.student.masks import takes_masks
 from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
@@ -48,7 +47,7 @@ class Stream:
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
         self.watch = Stopwatch()
         self.env_steps = 0
-        self.masked = takes_masks(teacher)
+        self.masked = teacher.takes_action_masks
         """True where the environments are asked which actions are allowed."""
         self.label_state: Any = None
         """What a recurrent teacher that labels carries from rollout to rollout."""
@@ -83,7 +82,7 @@ class Stream:
         assert self._opened is not None, "the first rollout opens the buffer"
         return self._opened[1]
 
-    def collect(self, actor: Policy, teacher_share: float, *, greedy: bool) -> Rollout:
+    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool) -> Rollout:
         """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's."""
         with self.watch.timed("collect"):
             left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
@@ -96,9 +95,9 @@ class Stream:
     def label(self, rollout: Rollout) -> torch.Tensor:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
         with self.watch.timed("label"):
-            if not self.is_open and hasattr(self.teacher, "calibrated"):
+            if not self.is_open:
                 self.teacher = self.teacher.calibrated(rollout.obs)
-            params, self.label_state = self.teacher.label(
+            params, self.label_state, _ = self.teacher.label(
                 rollout.obs, rollout.episode_starts, self.label_state, rollout.action_masks
             )
             check_labels(params)

@@ -40,7 +40,7 @@ def stream_state(stream: Stream) -> Saved:
         "wall_seconds": stream.watch.wall_seconds,
         "normalizer": dump_normalizer(stream.normalizer),
         "buffer_next": stream.buffer.next,
-        "calibration": getattr(stream.teacher, "calibration", None),
+        "calibration": stream.teacher.calibration,
         "env_restarts": stream.restarts.n_here,
         "obs": pack("obs", stream.envs.obs, tensors),
         "states": {
@@ -87,7 +87,7 @@ def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[
     stream.open(load_normalizer(record["normalizer"], describe_space(stream.envs.observation_space)))
     stream.buffer.restore(named(tensors, "buffer."), count_of(record, "buffer_next"))
     if record["calibration"] is not None:
-        stream.teacher = stream.teacher.with_calibration(record["calibration"])  # type: ignore[attr-defined]
+        stream.teacher = stream.teacher.with_calibration(record["calibration"])
     _restore_episodes(stream, tensors)
     states = {name: unpack(value, tensors) for name, value in record["states"].items() if value is not None}
     if len(states) < len(record["states"]):

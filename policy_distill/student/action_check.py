@@ -1,4 +1,4 @@
-"""Checks that a file's spaces, distribution and executed actions fit each other. NumPy alone.
+"""Checks that a file's spaces, head and executed actions fit each other. NumPy alone.
 
 In: parts of a student's record, which may hold anything. Out: nothing, or an error.
 """
@@ -6,11 +6,13 @@ In: parts of a student's record, which may hold anything. Out: nothing, or an er
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from policy_distill.student.actions import KINDS
+from policy_distill.student.actions import KINDS as ACTION_KINDS
+from policy_distill.student.head import BUILT_IN, KINDS, SPREAD, Head, head_of_family, read_head
 from policy_distill.student.spaces import space_shape
 
 MAX_SIZE = 2**24
@@ -19,15 +21,8 @@ DTYPES = frozenset("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float
 
 
 Shape = tuple[int, ...]
-GAUSSIAN = {"deterministic": 1, "diagonal_gaussian": 2, "squashed_gaussian": 2}
-"""Parameters for each number of a continuous action, by family."""
-CHOOSING = {
-    "Discrete": ("categorical",),
-    "MultiDiscrete": ("multi_categorical",),
-    # Where bits can be ruled out, each is a choice between two.
-    "MultiBinary": ("bernoulli", "multi_categorical"),
-}
-"""Families that choose the actions of a space."""
+STD = (None, "vector", "head", "dropped")
+"""Where log σ comes from: nowhere, a vector for all states, the network's outputs; or it was not kept."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -92,34 +87,52 @@ def size_of(space: Any) -> int:
     return np.size(space["nvec"]) if kind == "MultiDiscrete" else 1
 
 
-def n_outputs_of(distribution: Any) -> int:
-    """Return the parameters of a family as a file names it."""
+def check_head(record: Any) -> Head:
+    """Check what a record says of its outputs, and return it.
+
+    Of a family that files have always named, it must be the head that this family has.
+    """
+    distribution, log_std = record["distribution"], record["architecture"]["log_std"]
     family, config = distribution["family"], distribution["config"]
-    if family == "multi_categorical":
-        return sum(whole_numbers(config["nvec"]))
-    (size,) = whole_numbers([config["n" if family in ("categorical", "bernoulli") else "dim"]])
-    return size * {"categorical": 1, "bernoulli": 1, **GAUSSIAN}[family]
+    require(isinstance(family, str) and isinstance(config, dict), "a distribution of an unknown form")
+    require(log_std in STD, "an unknown log σ")
+    require("head" in record or family in BUILT_IN, f"a distribution of the unknown family {family[:40]!r}")
+    head = read_head(record)
+    _check_own(head)
+    require(head.extra == 0 or log_std not in ("vector", "dropped"), "log σ among the outputs and elsewhere")
+    require(log_std not in ("vector", "dropped") or not head.is_discrete, "a log σ of what is chosen")
+    if family in BUILT_IN:
+        require(log_std not in ("vector", "dropped") or family in SPREAD, "a log σ of what is no Gaussian")
+        own = head_of_family(family, config, log_std)
+        require(replace(head, reference=False) == own, "outputs of another distribution than its own")
+    else:
+        require(isinstance(distribution.get("package", ""), str), "a package without a name")
+    return head
 
 
-def check_actions(values: Any, space: Any, distribution: Any) -> None:
-    """Check that a family's actions become those of a space."""
+def _check_own(head: Head) -> None:
+    sizes = head.sizes
+    require(head.kind in KINDS and isinstance(head.reference, bool), "outputs of an unknown meaning")
+    require(all(type(size) is int and 1 <= size <= MAX_SIZE for size in sizes), "a size is out of range")
+    require(1 <= len(sizes) and sum(sizes) <= MAX_SIZE, "outputs without a size, or too many")
+    require(head.kind == "argmax" or len(sizes) == 1, "several sizes of one thing")
+    require(type(head.extra) is int and 0 <= head.extra <= MAX_SIZE, "outputs without a number")
+    require(not head.reference or (head.kind == "argmax" and min(sizes) > 1), "no option to refer to")
+
+
+def check_actions(values: Any, space: Any, head: Head) -> None:
+    """Check that a head's actions become those of a space."""
     shape, kind, dtype = whole_numbers(values["shape"]), values["kind"], values["dtype"]
-    require(kind in KINDS and dtype in DTYPES, "actions of an unknown kind or dtype")
+    require(kind in ACTION_KINDS and dtype in DTYPES, "actions of an unknown kind or dtype")
     require(shape == space_shape(space), "actions of another shape than their space")
     require((kind == "index") == (space["type"] != "Box"), "actions of another kind than their space")
-    family, config = distribution["family"], distribution["config"]
-    require(
-        family in CHOOSING.get(space["type"], (family,)) and (family in GAUSSIAN) == (kind != "index"), "no such action"
-    )
+    require(head.is_discrete == (kind == "index"), "no such action")
     if kind == "index":
         require(np.dtype(dtype).kind in "iu", "choices that are no whole numbers")
-        require(
-            np.array_equal(np.ravel(config["nvec" if family == "multi_categorical" else "n"]), _choices(space, family)),
-            "a distribution over other choices than its space has",
-        )
+        require(head.sizes in _choices(space, head.kind), "a distribution over other choices than its space has")
         require(np.array_equal(_spread(values["start"], shape), _spread(space.get("start", 0), shape)), "another start")
     else:
-        require(config["dim"] == size_of(space) and dtype == space["dtype"], "a distribution of other actions")
+        require(head.sizes == (size_of(space),) and dtype == space["dtype"], "a distribution of other actions")
     for name in ("low", "high"):
         bound = values[name]
         require((bound is None) == (kind in ("index", "none")), "bounds of actions are missing, or have no use")
@@ -129,11 +142,14 @@ def check_actions(values: Any, space: Any, distribution: Any) -> None:
     _check_start(values["start"], shape)
 
 
-def _choices(space: Any, family: str) -> np.ndarray:
-    """Return the numbers of choices of a space of discrete actions, as its family is made with them."""
-    if space["type"] == "MultiBinary" and family == "multi_categorical":
-        return np.full(size_of(space), 2)
-    return np.ravel(space["nvec"] if space["type"] == "MultiDiscrete" else space["n"])
+def _choices(space: Any, kind: str) -> tuple[Shape, ...]:
+    """Return the sizes that a head of that kind may have in a space of discrete actions."""
+    if space["type"] == "MultiBinary":
+        # Where bits can be ruled out, each is a choice between two.
+        return ((size_of(space),),) if kind == "threshold" else ((2,) * size_of(space),)
+    if kind == "threshold":
+        return ()
+    return (tuple(np.ravel(space["nvec"] if space["type"] == "MultiDiscrete" else space["n"]).tolist()),)
 
 
 def _spread(start: Any, shape: Shape) -> np.ndarray:

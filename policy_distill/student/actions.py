@@ -1,4 +1,4 @@
-"""Actions on their way out of a policy: from a family's action to what the environment executes. NumPy alone."""
+"""Actions on their way out of a policy: from a head's action to what the environment executes. NumPy alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 
 KINDS = ("index", "clip", "unsquash", "none")
-MASKED = np.float32(-1e8)
-"""Logit of an action that is ruled out."""
 
 
 @dataclass(frozen=True)
@@ -84,58 +82,3 @@ class ActionMap:
         return cls(
             values["kind"], shape, values["dtype"], start=tuple(start) if isinstance(start, list) else start, **bound
         )
-
-
-def most_likely(family: str, config: dict[str, Any], params: np.ndarray) -> np.ndarray:
-    """Return the deterministic action of each row of `params` `[B, P]`, or of the means alone for a Gaussian.
-
-    The NumPy twin of `ActionDistribution.mode`.
-    """
-    if family == "categorical":
-        return params.argmax(axis=1)
-    if family == "multi_categorical":
-        return np.stack([head.argmax(axis=1) for head in _heads(config, params)], axis=1)
-    if family == "bernoulli":
-        return (params > 0).astype(np.int64)
-    if family in ("diagonal_gaussian", "squashed_gaussian"):
-        mean = params[:, : config["dim"]]
-        return mean if family == "diagonal_gaussian" else np.tanh(mean)
-    return params
-
-
-def rule_out(family: str, params: np.ndarray, masks: Any) -> np.ndarray:
-    """Return `params` `[B, P]` of a discrete family with the actions ruled out that `masks` `[B, P]` or `[P]` forbid.
-
-    Raises:
-        ValueError: for a family of continuous actions, or masks of another shape.
-    """
-    if family not in ("categorical", "multi_categorical", "bernoulli"):
-        raise ValueError("expected no action_masks for continuous actions, which cannot be ruled out")
-    allowed = np.asarray(masks, dtype=bool)
-    if allowed.size not in (params.size, params.shape[1]):
-        raise ValueError(f"expected action_masks of shape {params.shape}, found shape {allowed.shape}")
-    return np.where(allowed.reshape(-1, params.shape[1]), params, MASKED)
-
-
-def sample(family: str, config: dict[str, Any], params: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw one action for each row of `params` `[B, P]`; the NumPy twin of `ActionDistribution.sample`."""
-    if family == "categorical":
-        return _sample_categorical(params, rng)
-    if family == "multi_categorical":
-        return np.stack([_sample_categorical(head, rng) for head in _heads(config, params)], axis=1)
-    if family == "bernoulli":
-        return (params > rng.logistic(size=params.shape)).astype(np.int64)
-    if family in ("diagonal_gaussian", "squashed_gaussian"):
-        mean, log_std = params[:, : config["dim"]], params[:, config["dim"] :]
-        drawn = mean + np.exp(log_std) * rng.standard_normal(mean.shape, dtype=np.float32)
-        return drawn if family == "diagonal_gaussian" else np.tanh(drawn)
-    return params
-
-
-def _sample_categorical(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    # The Gumbel-max trick: one argmax, no cumulative sums, and safe for any size of logits.
-    return (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
-
-
-def _heads(config: dict[str, Any], params: np.ndarray) -> list[np.ndarray]:
-    return np.split(params, np.cumsum(config["nvec"])[:-1], axis=1)

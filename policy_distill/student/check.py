@@ -20,21 +20,18 @@ from policy_distill.errors import RunFault, one_line
 from policy_distill.student.action_check import (
     Shape,
     check_actions,
+    check_head,
     check_space,
-    n_outputs_of,
     require,
     size_of,
     whole_numbers,
 )
-from policy_distill.student.layers import OPS, count_macs
+from policy_distill.student.layers import count_macs
+from policy_distill.student.operations.table import OPERATIONS, find_operation
 from policy_distill.student.pixels import check_images, images_of
 from policy_distill.student.spaces import example_of
 
-MAX_PATCHES = 2**28
-"""Numbers in the patches that a convolution takes out of one image."""
 SIZES = ("n_params", "n_bytes", "macs")
-STD = (None, "vector", "head")
-"""Where a Gaussian student's log σ comes from."""
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -49,23 +46,22 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
     _check_weights(tensors)
     check_space(record["observation_space"], nested=True)
     check_space(record["action_space"], nested=False)
-    check_actions(record["action_post_processing"], record["action_space"], record["distribution"])
+    head = check_head(record)
+    check_actions(record["action_post_processing"], record["action_space"], head)
     architecture = record["architecture"]
-    n_outputs = n_outputs_of(record["distribution"])
-    require(architecture["activation"] in OPS and architecture["log_std"] in STD, "an unknown activation or log σ")
+    require(architecture["activation"] in OPERATIONS, "an unknown activation")
     if architecture["log_std"] == "vector":
-        require(record["distribution"]["family"].endswith("gaussian"), "a log σ of what is no Gaussian")
-        n_outputs //= 2
-        require(tensors["log_std"].shape == (n_outputs,), "log σ has another shape than the actions")
+        require(tensors["log_std"].shape == (head.n_modes,), "log σ has another shape than the actions")
     shape = whole_numbers(architecture["input_shape"])
     check_images(record)
     features = _feature_shape(record["observation_space"], images_of(record))
     require(shape == features, "the network takes other features than are observed")
     for layer in architecture["layers"]:
-        require(layer["op"] in OPS, f"a layer of the unknown kind {str(layer['op'])[:40]!r}")
-        require(("weight" in layer) == (layer["op"] in ("linear", "conv2d")), "a layer with weights that it has not")
-        shape = SHAPES[layer["op"]](layer, tensors, shape)
-    require(shape == (n_outputs,), f"the network has outputs {shape}, its distribution needs {n_outputs}")
+        require(isinstance(layer["op"], str), "a layer of a kind without a name")
+        operation = find_operation(layer["op"])
+        require(("weight" in layer) == operation.has_weights, "a layer with weights that it has not")
+        shape = operation.shape(layer, tensors, shape)
+    require(shape == (head.n_outputs,), f"the network has outputs {shape}, its head needs {head.n_outputs}")
     _check_specification(architecture["spec"], sum(array.size for array in tensors.values()))
     sizes = [sum(array.size for array in tensors.values()), sum(array.nbytes for array in tensors.values())]
     sizes.append(count_macs(architecture["layers"], tensors))
@@ -149,37 +145,3 @@ def _check_words(record: Mapping[str, Any]) -> None:
     require(isinstance(provenance, dict) and isinstance(wrappers, list), "a provenance of an unknown form")
     for spec in wrappers:
         require(isinstance(spec["name"], str) and isinstance(spec["kwargs"], dict), "a wrapper of an unknown form")
-
-
-def _linear(layer: Any, tensors: Tensors, shape: Shape) -> Shape:
-    weight, bias = tensors[layer["weight"]], tensors[layer["bias"]]
-    n_out = weight.shape[0]
-    require(weight.shape == (n_out, *shape) and bias.shape == (n_out,), "a linear layer does not fit what it takes")
-    return (n_out,)
-
-
-def _conv2d(layer: Any, tensors: Tensors, shape: Shape) -> Shape:
-    weight, bias, stride = tensors[layer["weight"]], tensors[layer["bias"]], layer["stride"]
-    require(len(shape) == 3 and weight.ndim == 4 and type(stride) is int and stride >= 1, "a convolution of no image")
-    n_out, n_in, *kernel = weight.shape
-    rows, columns = ((size - width) // stride + 1 for size, width in zip(shape[1:], kernel, strict=True))
-    require(n_in == shape[0] and bias.shape == (n_out,) and min(rows, columns, *kernel) > 0, "a convolution too large")
-    require(rows * columns * math.prod((n_in, *kernel)) <= MAX_PATCHES, "a convolution of too many patches")
-    require(list(layer["output_shape"]) == [n_out, rows, columns], "an image of another shape than its convolution's")
-    return (n_out, rows, columns)
-
-
-def _scale(layer: Any, tensors: Tensors, shape: Shape) -> Shape:
-    require(isinstance(layer["factor"], float) and math.isfinite(layer["factor"]), "a factor that is no number")
-    return shape
-
-
-SHAPES: dict[str, Callable[[Any, Tensors, Shape], Shape]] = {
-    "linear": _linear,
-    "conv2d": _conv2d,
-    "scale": _scale,
-    "tanh": lambda layer, tensors, shape: shape,
-    "relu": lambda layer, tensors, shape: shape,
-    "flatten": lambda layer, tensors, shape: (math.prod(shape),),
-}
-"""What each op of `layers.OPS` makes of a shape; it raises where they do not fit."""

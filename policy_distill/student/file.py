@@ -21,7 +21,8 @@ from policy_distill.errors import RequestError
 from policy_distill.system.files import open_plain
 
 KEY = "policy_distill"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest that is read. A student is written in the oldest that says all of it, as of `record.format_of`."""
 MAX_HEADER = 2**23
 """Bytes of a header: a student's record has kilobytes, or megabytes where each pixel has bounds of its own."""
 MAX_STUDENT = 2**29
@@ -37,7 +38,7 @@ def write_sealed(
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Write arrays and metadata with a checksum, whole or not at all; `check` as of `write_atomically`."""
-    record = {"format_version": FORMAT_VERSION, **{key: value for key, value in metadata.items() if key != "sha256"}}
+    record = {"format_version": 1, **{key: value for key, value in metadata.items() if key != "sha256"}}
     text = json.dumps(record)
     sealed = f'{text[:-1]}{SEAL}{_digest(tensors, text)}"}}'
     if len(sealed) > MAX_HEADER // 2:
@@ -164,9 +165,9 @@ def _record(path: Path, header: dict[str, Any], n_bytes: int) -> tuple[str, dict
     except (KeyError, TypeError, ValueError, RecursionError):
         raise RequestError(f"{path} is a safetensors file but not a student: it has no {KEY!r} record") from None
     version = record.get("format_version") if isinstance(record, dict) else None
-    if type(version) is not int or version != FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise RequestError(
-            f"{path} has student format {str(version)[:40]}, this version reads {FORMAT_VERSION}; upgrade"
+            f"{path} has student format {str(version)[:40]}, this version reads 1 to {FORMAT_VERSION}; upgrade"
         )
     try:
         declared = max((part["data_offsets"][1] for name, part in header.items() if name != "__metadata__"), default=0)

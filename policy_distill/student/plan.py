@@ -11,30 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.student.actions import ActionMap, most_likely
+from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Featurizer, Normalizer, load_normalizer
-from policy_distill.student.layers import Layer
+from policy_distill.student.head import Head, read_head
+from policy_distill.student.operations.operation import Layer
 from policy_distill.student.pixels import images_of
-
-GAUSSIANS = ("diagonal_gaussian", "squashed_gaussian")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A student's computation: raw observations → features → layers → the family's mode → the executed action."""
+    """A student's computation: raw observations → features → layers → the head's mode → the executed action."""
 
     featurizer: Featurizer
     """From raw observations to features `[B, D]`, or images `[B, C, H, W]` of bytes."""
     layers: list[Layer]
-    """Records of the layers, as of `policy_distill.student.layers`."""
+    """Records of the layers, as of `policy_distill.student.operations`."""
     tensors: Mapping[str, np.ndarray]
     """The arrays that the layers name."""
-    family: str
-    """Name of the distribution family."""
-    family_config: dict[str, Any]
-    """What the family is made with."""
+    head: Head
+    """What the outputs mean."""
+    log_std: str | None
+    """Where log σ comes from: `vector`, `head`, `dropped` (kept by no one), or None for what has none."""
     action_map: ActionMap
-    """From the family's action to the executed one."""
+    """From the head's action to the executed one."""
 
     @property
     def normalizer(self) -> Normalizer | dict[str, Normalizer] | None:
@@ -42,15 +41,19 @@ class Plan:
         return self.featurizer.normalizer
 
     @property
-    def n_modes(self) -> int:
-        """The first outputs of the network, from which alone the deterministic action follows: log σ plays no part."""
-        return int(self.family_config["dim"]) if self.family in GAUSSIANS else self.n_outputs
-
-    @property
     def n_outputs(self) -> int:
         """Outputs of the network: logits, means, or means and then log σ."""
-        last = next(layer for layer in reversed(self.layers) if "weight" in layer)
-        return len(self.tensors[last["bias"]])
+        return self.head.n_outputs
+
+    @property
+    def is_choice(self) -> bool:
+        """True where the action is one index, as of a Discrete space."""
+        return self.head.kind == "argmax" and len(self.head.sizes) == 1 and self.action_map.shape == ()
+
+    @property
+    def samples(self) -> bool:
+        """True where there is something to draw from: an action without spread is always the same."""
+        return self.head.is_discrete or self.head.extra > 0 or self.log_std == "vector"
 
     @property
     def n_weights(self) -> int:
@@ -65,7 +68,7 @@ class Plan:
 
     def actions(self, outputs: np.ndarray) -> np.ndarray:
         """Return the executed deterministic actions `[B, *shape]` for outputs of the network `[B, n_outputs]`."""
-        return self.action_map.execute(most_likely(self.family, self.family_config, outputs))
+        return self.action_map.execute(self.head.mode(self.head.scores(outputs)))
 
 
 def read_plan(tensors: Mapping[str, np.ndarray], metadata: dict[str, Any]) -> Plan:
@@ -81,7 +84,7 @@ def read_plan(tensors: Mapping[str, np.ndarray], metadata: dict[str, Any]) -> Pl
         ),
         layers=metadata["architecture"]["layers"],
         tensors=tensors,
-        family=metadata["distribution"]["family"],
-        family_config=metadata["distribution"]["config"],
+        head=read_head(metadata),
+        log_std=metadata["architecture"]["log_std"],
         action_map=ActionMap.from_json(metadata["action_post_processing"]),
     )

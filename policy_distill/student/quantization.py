@@ -15,7 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.student.layers import OPS, Function
+from policy_distill.errors import RequestError
+from policy_distill.student.layers import chain
+from policy_distill.student.operations.operation import Function
+from policy_distill.student.operations.table import find_operation
 from policy_distill.student.plan import Plan
 
 BALANCE = 0.75
@@ -69,11 +72,13 @@ def quantize_plan(
     for place, layer in enumerate(plan.layers):
         if "weight" in layer:
             weight, bias = tensors[layer["weight"]], tensors[layer["bias"]]
-            scale = balance(x, weight) if place == 0 and weight.ndim == 2 else None
+            _require_form(layer["op"])
+            first = all(before["op"] == "select" for before in plan.layers[:place])
+            scale = balance(x, weight) if first and weight.ndim == 2 else None
             scaled = x if scale is None else x * scale
             found[place] = quantize_layer(weight, bias, float(scaled.min()), float(scaled.max()), scale)
         # An op may overwrite its input.
-        x = OPS[layer["op"]](layer, tensors)(np.array(x))
+        x = find_operation(layer["op"]).numpy(layer, tensors)(np.array(x))
     return found
 
 
@@ -111,14 +116,12 @@ def quantize_layer(
 
 def compile_quantized(plan: Plan, quantized: Mapping[int, QuantizedLayer]) -> Function:
     """Return the function from features to outputs that the int8 artefacts compute."""
-    functions = [_function(layer, plan, quantized.get(place)) for place, layer in enumerate(plan.layers)]
+    return chain([_function(layer, plan, quantized.get(place)) for place, layer in enumerate(plan.layers)])
 
-    def forward(x: np.ndarray) -> np.ndarray:
-        for function in functions:
-            x = function(x)
-        return x
 
-    return forward
+def _require_form(op: str) -> None:
+    if op not in ("linear", "conv2d"):
+        raise RequestError(f"the operation {op!r} has no form for weights in eight bits; leave out --quantize")
 
 
 def n_bytes(quantized: Mapping[int, QuantizedLayer]) -> int:
@@ -129,11 +132,12 @@ def n_bytes(quantized: Mapping[int, QuantizedLayer]) -> int:
 
 def _function(layer: Mapping[str, Any], plan: Plan, quantized: QuantizedLayer | None) -> Function:
     if quantized is None:
-        return OPS[layer["op"]](layer, plan.tensors)
+        return find_operation(layer["op"]).numpy(layer, plan.tensors)
     # float32 holds whole sums up to 2^24 exactly; float64 holds all that can occur.
     names = {"weight": "weight", "bias": "bias"}
     zeros = np.zeros(len(quantized.bias))
-    product = OPS[layer["op"]]({**layer, **names}, {"weight": quantized.weight.astype(np.float64), "bias": zeros})
+    counted = {"weight": quantized.weight.astype(np.float64), "bias": zeros}
+    product = find_operation(layer["op"]).numpy({**layer, **names}, counted)
     spread = (-1, 1, 1) if layer["op"] == "conv2d" else (-1,)
     step, bias = quantized.output_step.reshape(spread), quantized.bias.reshape(spread)
     return lambda x: product(quantized.quantize(x).astype(np.float64)).astype(np.float32) * step + bias

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.student.actions import most_likely, rule_out, sample
+from policy_distill.interfaces import Engine
 from policy_distill.student.check import check_read_back, check_student
-from policy_distill.student.engines.table import RUNTIMES, Engine, make_engine
+from policy_distill.student.described import Described
+from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
-from policy_distill.student.plan import read_plan
-from policy_distill.student.spaces import make_space
+from policy_distill.student.record import StudentRecord, format_of
+from policy_distill.student.sampling import draw, params_of
 
 if TYPE_CHECKING:
-    from gymnasium import Space
     from stable_baselines3 import PPO
     from torch import nn
 
 
-class Student:
+class Student(Described):
     """A policy that answers SB3's `predict` on raw observations: normalisation and post-processing are inside.
 
     Threads may share it. Sampling draws from one generator, which `seed` sets; which thread gets which draw is open.
@@ -36,44 +36,23 @@ class Student:
         self.tensors = tensors
         """The parameters, by name."""
         self.metadata = metadata
-        """The file's JSON record: architecture, spaces, normalisation, provenance, retention."""
         self.runtime = runtime
         """What computes the actions: a key of `policy_distill.student.engines.table.ENGINES`, or `auto`."""
-        self.plan = read_plan(tensors, metadata)
+        self.record = StudentRecord(tensors, metadata)
+        self.plan = self.record.plan
         """What it computes, as exporters read it."""
         self.normalizer: Any = self.plan.normalizer
         """The observation statistics applied inside; None where there are none."""
-        self._log_std = tensors.get("log_std")
         self._seed = 0
+
+    @classmethod
+    def of(cls, record: StudentRecord, runtime: str = "auto") -> Student:
+        """Return the student that a record describes."""
+        return cls(record.tensors, record.metadata, runtime)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled as arrays and a record, without buffers; sampling starts again from the seed."""
         return _rebuild, (self.tensors, self.metadata, self.runtime, self._seed)
-
-    @property
-    def takes_action_masks(self) -> bool:
-        """True where its environment rules out actions, and the teacher was told of it."""
-        return bool(self.metadata.get("takes_action_masks", False))
-
-    @property
-    def env_wrappers(self) -> list[dict[str, Any]]:
-        """Wrappers that its environment needs, innermost first."""
-        return list(self.metadata["provenance"].get("env_wrappers", []))
-
-    @property
-    def n_params(self) -> int:
-        """Parameters, log σ included."""
-        return int(self.metadata["architecture"]["n_params"])
-
-    @cached_property
-    def observation_space(self) -> Space[Any]:
-        """The Gymnasium space of raw observations."""
-        return make_space(self.metadata["observation_space"])
-
-    @cached_property
-    def action_space(self) -> Space[Any]:
-        """The Gymnasium space of executed actions."""
-        return make_space(self.metadata["action_space"])
 
     def seed(self, seed: int) -> None:
         """Restart the generator that sampled actions are drawn from."""
@@ -109,11 +88,10 @@ class Student:
     def act(self) -> Callable[[Any], Any]:
         """`act(obs)` returns the executed deterministic action for one raw observation: the control loop's call.
 
-        It refuses what is not one observation of the space's shape, and does not look at the values: of vectors it
-        compares one length.
+        It does not look at the values, and of vectors compares one length.
 
         Raises:
-            ValueError: for an observation of another shape, a batch of one included.
+            ValueError: for what is not one observation of the space's shape, a batch of one included.
         """
         return self._engine.make_act()
 
@@ -127,15 +105,16 @@ class Student:
         return make_engine(self.runtime, self.plan)
 
     def network_outputs(self, obs: Any) -> np.ndarray:
-        """Return the network's outputs `[B, n_outputs]` for a batch of raw observations: all but a fixed log σ."""
+        """Return the network's outputs `[B, n_outputs]` for a batch of raw observations, as its head takes them."""
         return self._engine.outputs(obs)
 
     def distribution_params(self, obs: Any) -> np.ndarray:
-        """Return the distribution parameters `[B, P]` for a batch of raw observations `[B, ...]`."""
-        outputs = self.network_outputs(obs)
-        if self._log_std is None:
-            return outputs
-        return np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)], axis=1)
+        """Return the distribution parameters `[B, P]` for a batch of raw observations `[B, ...]`.
+
+        Raises:
+            RequestError: for a student without log σ.
+        """
+        return params_of(self.record, self.network_outputs(obs))
 
     def save(self, path: str | Path) -> Path:
         """Write the student to one file and return its path.
@@ -145,14 +124,19 @@ class Student:
         """
         act = Student(self.tensors, self.metadata, "numpy").act
         space = self.metadata["observation_space"]
-        write_sealed(path, self.tensors, self.metadata, lambda new: check_read_back(new, load_student, act, space))
+        record = {**self.metadata, "format_version": format_of(self.metadata)}
+        write_sealed(path, self.tensors, record, lambda new: check_read_back(new, load_student, act, space))
         return Path(path)
 
     def torch(self) -> nn.Module:
-        """Return the student as a trainable `nn.Module` from raw observations to distribution parameters."""
+        """Return the student as a trainable `nn.Module` from raw observations to distribution parameters.
+
+        Raises:
+            RequestError: for a student without log σ, or with layers that cannot be trained.
+        """
         from policy_distill.training.policy import StudentPolicy
 
-        return StudentPolicy.from_file(self.tensors, self.metadata)
+        return StudentPolicy.from_record(self.record)
 
     def to_sb3(self, env: Any) -> PPO:
         """Return a Stable-Baselines3 PPO model in `env` that starts as this student and can train on.
@@ -160,20 +144,18 @@ class Student:
         Raises:
             RequestError: for a student of images, Dict or discrete observations.
         """
-        from policy_distill.exporters.sb3 import to_sb3
+        from policy_distill.exporters.sb3_model import to_sb3
 
-        return to_sb3(self, env)
+        return to_sb3(self.record, env)
 
     def _choose(self, obs: Any, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
-        family, config = self.plan.family, self.plan.family_config
+        head, outputs = self.plan.head, self._engine.outputs(obs)
+        scores = head.scores(outputs)
         if action_masks is not None:
-            params = rule_out(family, self.distribution_params(obs), action_masks)
-        else:
-            # The mode of every family is found from the network's own outputs; log σ plays no part in it.
-            params = self._engine.outputs(obs) if deterministic else self.distribution_params(obs)
+            scores = head.rule_out(scores, action_masks)
         if deterministic:
-            return most_likely(family, config, params)
-        return sample(family, config, params, self._rng)
+            return head.mode(scores)
+        return draw(self.record, scores, outputs, self._rng)
 
 
 def _rebuild(tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str, seed: int) -> Student:
@@ -206,7 +188,5 @@ def load_student(path: str | Path, runtime: str = "auto") -> Student:
         raise
     except Exception as error:
         # A record may hold anything at all under the names that are looked for.
-        reason = f"{type(error).__name__}: {str(error)[:120]}"
-        raise RequestError(
-            f"{path} is not a whole student file: {reason} while reading its record; write it again"
-        ) from None
+        reason = f"{type(error).__name__}: {str(error)[:120]} while reading its record"
+        raise RequestError(f"{path} is not a whole student file: {reason}; write it again") from None

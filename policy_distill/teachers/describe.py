@@ -50,6 +50,6 @@ def _world(path: Path, teacher: Teacher) -> dict[str, Any]:
     return {
         "env_id": environment_of(path),
         "env_wrappers": teacher.env_wrappers,
-        "env_kwargs": getattr(teacher, "env_kwargs", {}),
+        "env_kwargs": dict(teacher.env_kwargs),
         "gym_packages": packages_of(path),
     }

@@ -47,9 +47,7 @@ def make_teacher(
         provenance["vecnormalize"] = Path(statistics).name
     if env_kwargs:
         provenance["env_kwargs"] = env_kwargs
-    teacher: Any = ALGORITHMS[algorithm].make(policy, normalizer, provenance)
-    teacher.env_kwargs = env_kwargs
-    return teacher
+    return ALGORITHMS[algorithm].make(policy, normalizer, provenance)
 
 
 def kind_of_policy(algorithm: str, request: Request, alone: bool) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from stable_baselines3.common import distributions as sb3
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import Exploration, NetworkTeacher, family_of
+from policy_distill.teachers.base import Exploration
+from policy_distill.teachers.network import NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers
 
 

@@ -9,7 +9,8 @@ import torch
 
 from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import Exploration, NetworkTeacher, box_map
+from policy_distill.teachers.base import Exploration
+from policy_distill.teachers.network import NetworkTeacher, box_map
 from policy_distill.teachers.observing import Normalizers
 
 

@@ -67,9 +67,9 @@ def evaluation_row(policy: Any, record: Mapping[str, Any], *, who: str) -> tuple
         **{f"eval/{name}_return": record[name]["mean"] for name in ("student", "teacher", "random") if name in record},
         **retention_metrics(kept),
         **fall_metrics(record),
-        f"model/{who}_params": getattr(policy, "n_params", None),
+        f"model/{who}_params": policy.n_params,
     }
-    provenance = (getattr(policy, "metadata", None) or {}).get("provenance") or {}
+    provenance = policy.metadata.get("provenance") or {}
     metrics = {name: float(value) for name, value in values.items() if value is not None}
     return int(provenance.get("env_steps") or 0), metrics
 

@@ -42,7 +42,7 @@ class GradientLearner:
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now."""
-        return self.policy.to_student(provenance or {}, retention)
+        return Student.of(self.policy.to_record(provenance or {}, retention))
 
     def weights(self) -> Weights:
         """Return a copy of the student's weights."""

@@ -5,27 +5,25 @@ In: a specification and what the teacher is like. Out: distribution parameters `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from policy_distill.errors import RequestError
 from policy_distill.families.table import make_family
 from policy_distill.interfaces import ActionDistribution, Teacher
-from policy_distill.networks.scale import Scale
 from policy_distill.networks.table import describe_layers, make_network
 from policy_distill.student.actions import ActionMap
+from policy_distill.student.engines.torch_layers import Scale
+from policy_distill.student.engines.torch_module import modules_of
 from policy_distill.student.features import Featurizer, Normalizer, dump_normalizer, load_normalizer
-from policy_distill.student.layers import count_macs
-from policy_distill.student.masks import takes_masks
+from policy_distill.student.head import Head
 from policy_distill.student.pixels import images_for, images_of, is_image, largest
-from policy_distill.student.runtime import Student
+from policy_distill.student.record import StudentRecord, sizes_of
+from policy_distill.student.sampling import require_spread
 from policy_distill.student.spaces import describe_space
-
-GAUSSIANS = ("diagonal_gaussian", "squashed_gaussian")
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,14 @@ class StudentSpec:
     """Keys of pixels, as of `pixels.images_for`, which None asks."""
 
     @property
+    def head(self) -> Head:
+        """What the network's outputs mean."""
+        return replace(self.family.head, extra=0) if self.log_std == "vector" else self.family.head
+
+    @property
     def n_outputs(self) -> int:
         """Outputs of the network."""
-        return self.family.n_params // 2 if self.log_std == "vector" else self.family.n_params
+        return self.head.n_outputs
 
     @classmethod
     def like(
@@ -73,7 +76,7 @@ class StudentSpec:
         dimensions, or be only some keys of a Dict.
         """
         log_std, space = None, observation_space or teacher.observation_space
-        if teacher.family.name in GAUSSIANS:
+        if teacher.family.has_log_std:
             log_std = "head" if teacher.state_dependent_std else "vector"
         return cls(
             network=network,
@@ -84,15 +87,14 @@ class StudentSpec:
             action_space=describe_space(teacher.action_space),
             action_map=teacher.action_map,
             normalizer=normalizer,
-            takes_action_masks=takes_masks(teacher),
+            takes_action_masks=teacher.takes_action_masks,
             images=images_like(teacher, network, space),
         )
 
 
 def images_like(teacher: Teacher, network: str, observation_space: Any) -> tuple[str, ...]:
     """Return the keys whose bytes a student of that network takes as pixels, as its teacher does where it says so."""
-    scaled = getattr(getattr(teacher, "policy", None), "normalize_images", True)
-    return images_for(describe_space(observation_space), network, scaled=bool(scaled))
+    return images_for(describe_space(observation_space), network, scaled=teacher.scales_images)
 
 
 def size_of(teacher: Teacher, network: str, activation: str, observation_space: Any) -> int:
@@ -107,26 +109,27 @@ def size_of(teacher: Teacher, network: str, activation: str, observation_space: 
 
 
 class StudentPolicy(nn.Module):
-    """A trainable student. `forward` takes raw observations, `params` features that were made before."""
+    """A trainable student: `forward` takes raw observations, `params` features. Its network is new unless given."""
 
-    def __init__(self, spec: StudentSpec, generator: torch.Generator) -> None:
+    def __init__(self, spec: StudentSpec, generator: torch.Generator, network: nn.Sequential | None = None) -> None:
         super().__init__()
         self.spec = spec
         images = images_for(spec.observation_space, spec.network) if spec.images is None else spec.images
         self.featurizer = Featurizer(spec.observation_space, spec.normalizer, images)
-        network = make_network(spec.network, spec.activation)
-        self.network = network.build(self.featurizer.shape, spec.n_outputs, generator)
-        if self.featurizer.is_image and not is_image(spec.observation_space):
-            self._scale_by(1.0 / largest(spec.observation_space))
-        if spec.family.name == "deterministic" and spec.action_map.kind == "unsquash":
-            # A squashed teacher's action never leaves [-1, 1]; neither may the student's.
-            self.network.append(nn.Tanh())
+        self.network = self._build(generator) if network is None else network
         self.log_std = nn.Parameter(torch.zeros(spec.n_outputs)) if spec.log_std == "vector" else None
 
-    def _scale_by(self, factor: float) -> None:
-        first = self.network[0]
-        assert isinstance(first, Scale), "networks of images begin so"
-        first.factor = factor
+    def _build(self, generator: torch.Generator) -> nn.Sequential:
+        spec = self.spec
+        network = make_network(spec.network, spec.activation).build(self.featurizer.shape, spec.n_outputs, generator)
+        if self.featurizer.is_image and not is_image(spec.observation_space):
+            first = network[0]
+            assert isinstance(first, Scale), "networks of images begin so"
+            first.factor = 1.0 / largest(spec.observation_space)
+        if spec.head.kind == "mean" and spec.action_map.kind == "unsquash":
+            # A squashed teacher's action never leaves [-1, 1]; neither may the student's.
+            network.append(nn.Tanh())
+        return network
 
     def forward(self, obs: Any) -> torch.Tensor:
         """Return distribution parameters `[B, P]` for a batch of raw observations (arrays or tensors)."""
@@ -151,24 +154,22 @@ class StudentPolicy(nn.Module):
         """Return copies of the parameters by name, float32."""
         return {name: _numpy(value).copy() for name, value in self.state_dict().items()}
 
-    def to_student(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> Student:
-        """Return the NumPy student with the weights as they are now."""
+    def to_record(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> StudentRecord:
+        """Return what the student's file will hold, with the weights as they are now."""
         tensors, spec = self.tensors(), self.spec
         layers = describe_layers(self.network, self.featurizer.shape)
-        n_params = sum(array.size for array in tensors.values())
         architecture = {
             "spec": spec.network,
             "activation": spec.activation,
             "input_shape": list(self.featurizer.shape),
             "layers": layers,
             "log_std": spec.log_std,
-            "n_params": n_params,
-            "n_bytes": sum(array.nbytes for array in tensors.values()),
-            "macs": count_macs(layers, tensors),
+            **sizes_of(layers, tensors),
         }
         metadata = {
             "architecture": architecture,
             "distribution": {"family": spec.family.name, "config": spec.family.config()},
+            "head": spec.head.to_json(),
             "observation_space": spec.observation_space,
             "action_space": spec.action_space,
             "observation_normalization": dump_normalizer(spec.normalizer),
@@ -178,15 +179,17 @@ class StudentPolicy(nn.Module):
             "provenance": provenance,
             "retention": retention,
         }
-        return Student(tensors, metadata)
+        return StudentRecord(tensors, metadata)
 
     @classmethod
-    def from_file(cls, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> StudentPolicy:
-        """Rebuild a trainable student from what a student file holds.
+    def from_record(cls, record: StudentRecord) -> StudentPolicy:
+        """Rebuild a trainable student from what its file holds: its layers, with an output for every logit.
 
         Raises:
-            RequestError: where its layers are not those that its specification makes.
+            RequestError: for a student without log σ, a layer that cannot be trained, or an unknown family.
         """
+        require_spread(record)
+        metadata = record.metadata
         architecture, distribution = metadata["architecture"], metadata["distribution"]
         spec = StudentSpec(
             network=architecture["spec"],
@@ -200,13 +203,15 @@ class StudentPolicy(nn.Module):
             takes_action_masks=metadata.get("takes_action_masks", False),
             images=images_of(metadata),
         )
-        policy = cls(spec, torch.Generator())
-        if policy.featurizer.is_image:
-            policy._scale_by(architecture["layers"][0]["factor"])
-        if describe_layers(policy.network, policy.featurizer.shape) != architecture["layers"]:
-            raise RequestError(f"expected the layers of {spec.network!r} in the student's file, found others")
-        policy.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})
+        policy = cls(spec, torch.Generator(), nn.Sequential(*modules_of(record.plan.layers, _with_all_logits(record))))
+        if policy.log_std is not None:
+            policy.log_std.data.copy_(torch.from_numpy(record.tensors["log_std"]))
         return policy
+
+
+def _with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:
+    head, last = record.plan.head, [layer for layer in record.plan.layers if "weight" in layer][-1]
+    return {**record.tensors, **{last[key]: head.all_rows(record.tensors[last[key]]) for key in ("weight", "bias")}}
 
 
 def _numpy(value: Any) -> np.ndarray:

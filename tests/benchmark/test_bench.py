@@ -7,6 +7,7 @@ from policy_distill.benchmark.cold_start import sb3_start, student_start
 from policy_distill.benchmark.contenders import sb3_contender, student_contenders
 from policy_distill.benchmark.timing import time_in_turn
 from policy_distill.cli import main
+from policy_distill.student.runtime import Student
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import cartpole_teacher
 from tests.students import KINDS, make_student, name_of, one_of, sample_observations
@@ -58,7 +59,9 @@ def test_a_new_process_is_timed_and_its_memory_read(tmp_path):
 
 
 def test_the_command_prints_one_record_draws_and_logs_the_latency(teacher, tmp_path, capfd):  # noqa: F811
-    path = make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"}).save(tmp_path / "student.safetensors")
+    path = Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"})).save(
+        tmp_path / "student.safetensors"
+    )
     (tmp_path / "metrics.jsonl").write_text(
         '{"time/env_steps": 512, "train/loss": 0.5}\n{"time/env_steps": 512, "eval/retention": 0.9}\n'
     )

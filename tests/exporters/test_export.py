@@ -20,6 +20,7 @@ from policy_distill.exporters.export import export
 from policy_distill.exporters.parity import compare_actions, make_reference
 from policy_distill.exporters.states import hostile_states
 from policy_distill.exporters.table import FORMATS, load_exporter
+from policy_distill.student.runtime import Student
 from tests.doubles import Corridor, cartpole_teacher
 from tests.students import KINDS, OBSERVATIONS, make_student, name_of, sample_observations
 from tests.training.test_policy import make_policy
@@ -58,11 +59,11 @@ def test_every_student_in_every_format_acts_as_the_student(kind, name, tmp_path)
 
 
 def test_the_states_come_from_the_environment_that_the_student_was_made_in(tmp_path):
-    student = make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"})
+    student = Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"}))
     found = export(student, tmp_path / "a.onnx", "onnx", n_states=64)
     assert found.parity.states == "CartPole-v1"
     assert export(student, tmp_path / "b.onnx", "onnx", n_states=64, env=Corridor4).parity.states == "Corridor4"
-    unknown = make_policy(cartpole_teacher()).to_student({"env_id": "Nowhere-v0"})
+    unknown = Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "Nowhere-v0"}))
     assert export(unknown, tmp_path / "c.onnx", "onnx", n_states=64).parity.states == "sampled"
     with pytest.raises(RequestError, match="Nowhere-v0"):
         export(student, tmp_path / "d.onnx", "onnx", env="Nowhere-v0")
@@ -282,7 +283,9 @@ def test_the_numpy_folder_acts_without_this_package(tmp_path):
 
 
 def test_the_command_exports_and_says_what_it_checked(tmp_path, capfd):
-    path = make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"}).save(tmp_path / "s.safetensors")
+    path = Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"})).save(
+        tmp_path / "s.safetensors"
+    )
     arguments = ["export", str(path), "--format", "c", "--out", str(tmp_path / "policy"), "--states", "100"]
     assert main([*arguments, "--json"]) == 0
     record = json.loads(capfd.readouterr().out)
@@ -296,7 +299,7 @@ def test_the_command_exports_and_says_what_it_checked(tmp_path, capfd):
 
 
 def test_the_ppo_zip_is_evaluated_and_trained_on(tmp_path):
-    student = make_policy(cartpole_teacher()).to_student({"env_id": "CartPole-v1"})
+    student = Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"}))
     export(student, tmp_path / "student.zip", "sb3", n_states=64)
     model = PPO.load(tmp_path / "student.zip", env=gymnasium.make("CartPole-v1"), device="cpu", n_steps=32)
     returns = evaluate_policy(model, model.get_env(), n_eval_episodes=3, return_episode_rewards=True)[0]
@@ -368,7 +371,7 @@ def test_of_a_student_that_takes_masks_every_format_takes_them_too(kind, name, t
     assert found.parity.masked_agreement == 1.0
     run = load_exporter(name).open_artefact(student, path)
     obs = sample_observations(kind, 8)
-    masks = np.random.default_rng(5).random((8, student.plan.n_outputs)) < 0.4
+    masks = np.random.default_rng(5).random((8, student.plan.head.n_scores)) < 0.4
     expected, _ = student.predict(obs, deterministic=True, action_masks=masks)
     assert np.array_equal(run(obs, masks), expected)
     assert not np.array_equal(run(obs), run(obs, masks)), "masks change what is done"

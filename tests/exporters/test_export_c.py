@@ -9,7 +9,7 @@ import pytest
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.exporters.c import STRICT, compiler, run_self_test
-from policy_distill.exporters.c_parts import number
+from policy_distill.exporters.c99.parts import number
 from policy_distill.exporters.export import export
 from policy_distill.run.distill import distill
 from policy_distill.student.runtime import Student

@@ -9,6 +9,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from policy_distill.errors import RequestError
 from policy_distill.exporters.export import export
 from policy_distill.exporters.sb3 import Spaces
+from policy_distill.student.runtime import Student
 from policy_distill.teachers.load import load_teacher
 from tests.doubles import cartpole_teacher, pendulum_teacher
 from tests.students import KINDS, make_student, sample_observations
@@ -22,7 +23,7 @@ from tests.training.test_policy import make_policy, observations
 def test_a_ppo_model_starts_as_the_student(make, network, activation, tmp_path):
     teacher = make()
     policy = make_policy(teacher, network, activation)
-    student = policy.to_student({})
+    student = Student.of(policy.to_record({}))
     env_id = "CartPole-v1" if make is cartpole_teacher else "Pendulum-v1"
     model = student.to_sb3(env_id)
     obs = observations(teacher)
@@ -39,7 +40,7 @@ def test_a_ppo_model_starts_as_the_student(make, network, activation, tmp_path):
 
 
 def test_a_ppo_model_trains_on_and_is_evaluated():
-    model = make_policy(cartpole_teacher()).to_student({}).to_sb3("CartPole-v1")
+    model = Student.of(make_policy(cartpole_teacher()).to_record({})).to_sb3("CartPole-v1")
     before = model.policy.action_net.weight.detach().clone()
     model.learn(64)
     assert not torch.equal(model.policy.action_net.weight, before)
@@ -111,7 +112,7 @@ def test_an_exported_student_with_other_than_plain_values_is_refused(change, tmp
 
 
 def test_an_environment_that_normalises_is_refused_since_the_student_does(tmp_path):
-    student = make_policy(cartpole_teacher()).to_student({})
+    student = Student.of(make_policy(cartpole_teacher()).to_record({}))
     vec_env = VecNormalize(DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]))
     with pytest.raises(RequestError, match=r"student normalises itself, found a VecNormalize: hand over env\.venv"):
         student.to_sb3(vec_env)

@@ -16,6 +16,7 @@ from policy_distill.run.checkpoint import load_checkpoint
 from policy_distill.run.distill import distill
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
+from policy_distill.run.state import SessionState
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import load_student
 from policy_distill.system.interrupts import Interrupted
@@ -188,8 +189,7 @@ def test_a_checkpoint_restores_everything_that_training_reads(tmp_path):
         )
         load_checkpoint(
             tmp_path / "run" / "checkpoint" / "step-000000001024.safetensors",
-            session,
-            Selection(session, None),
+            SessionState(session, Selection(session, None)),
             identity,
         )
         session.learner.trainer.fit(session.stream.buffer, 5, (0.5, 0.6), torch.Generator().manual_seed(0))

@@ -9,6 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.preprocessing import is_image_space
 
 from policy_distill.families.categorical import Categorical
+from policy_distill.interfaces import Labels
 from policy_distill.run.distill import distill
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.pixels import images_for, images_of, is_image
@@ -58,7 +59,7 @@ class Referee(FormulaTeacher):
         board = torch.from_numpy(np.asarray(obs, np.float32))
         rows, columns = board.sum(-1) @ place, board.sum(-2) @ place
         down, right = (8.0 * (x[..., 1] - x[..., 0] - 0.5) for x in (rows, columns))
-        return torch.stack([-down - right, -down + right, down - right, down + right], dim=-1), None
+        return Labels(torch.stack([-down - right, -down + right, down - right, down + right], dim=-1))
 
 
 def returns(env, student="mlp:32,32", seed=0, **settings):
@@ -88,7 +89,7 @@ def test_a_cnn_takes_a_board_and_divides_it_by_its_own_largest_value(tmp_path):
     obs = np.stack([Board(high=2).reset(seed=seed)[0] for seed in range(20)])
     expected = found.student.distribution_params(obs)
     assert np.array_equal(again.distribution_params(obs), expected)
-    trainable = StudentPolicy.from_file(again.tensors, again.metadata)
+    trainable = StudentPolicy.from_record(again.record)
     assert np.allclose(trainable(obs).detach().numpy(), expected, atol=1e-5)
 
 
@@ -131,8 +132,8 @@ def old_student(space, network="linear", **parts):
     )
     policy = StudentPolicy(spec, torch.Generator().manual_seed(3))
     if policy.featurizer.is_image:
-        policy._scale_by(1.0 / 255.0)
-    student = policy.to_student({"env_id": "Test-v0", "env_wrappers": []})
+        policy.network[0].factor = 1.0 / 255.0
+    student = Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
     metadata = {key: value for key, value in copy.deepcopy(student.metadata).items() if key != "images"}
     return Student(student.tensors, metadata)
 
@@ -148,7 +149,7 @@ def test_a_student_of_an_earlier_version_acts_as_it_did(tmp_path):
     assert "images" not in again.metadata
     for one in (student, again):
         assert np.allclose(one.distribution_params(obs), expected, atol=1e-6)
-    trainable = StudentPolicy.from_file(again.tensors, again.metadata)
+    trainable = StudentPolicy.from_record(again.record)
     assert np.allclose(trainable(obs).detach().numpy(), expected, atol=1e-6)
     both = old_student(spaces.Dict(board=board))
     weight, bias = (both.tensors[f"network.0.{name}"] for name in ("weight", "bias"))

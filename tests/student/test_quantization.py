@@ -14,6 +14,7 @@ from policy_distill.exporters.quantized_training import train_through_quantizer
 from policy_distill.exporters.table import load_exporter
 from policy_distill.student.engines.onnx_engine import open_session
 from policy_distill.student.quantization import compile_quantized, n_bytes, quantize_layer, quantize_plan
+from policy_distill.student.runtime import Student
 from tests.doubles import cartpole_teacher
 from tests.students import make_student, name_of, sample_observations
 from tests.training.test_policy import make_policy
@@ -26,6 +27,9 @@ KINDS = [
     ("dict", "multi_discrete", "mlp:8,8", "tanh"),
     ("image_last", "gaussian", "cnn:4,4", "relu"),
     ("image_first", "offset", "mlp:8", "tanh"),
+    ("vector", "discrete", "mlp:16,8", "tanh", "slim"),
+    ("doubles", "multi_discrete", "mlp:8", "relu", "slim"),
+    ("matrix", "gaussian_head", "mlp:16", "tanh", "slim"),
 ]
 
 
@@ -107,9 +111,9 @@ def test_training_through_the_rounding_brings_a_network_nearer_to_what_it_should
 
         def error(tensors, plan=plan, features=features, outputs=outputs):
             difference = compile_quantized(plan, quantize_plan(plan, features, tensors))(features) - outputs
-            difference = difference[:, : plan.n_modes]
+            difference = difference[:, : plan.head.n_modes]
             # A constant added to all logits changes nothing.
-            shift = difference.mean(axis=1, keepdims=True) if plan.family == "categorical" else 0.0
+            shift = difference.mean(axis=1, keepdims=True) if plan.is_choice else 0.0
             return (difference - shift).std()
 
         off = replace(plan, tensors=spoilt)
@@ -129,8 +133,8 @@ def test_training_through_the_rounding_is_kept_only_where_it_agrees_better(seed,
 
 
 def test_what_eight_bits_cost_is_reported_with_an_interval(tmp_path, capfd):
-    path = (
-        make_policy(cartpole_teacher(), "mlp:8").to_student({"env_id": "CartPole-v1"}).save(tmp_path / "s.safetensors")
+    path = Student.of(make_policy(cartpole_teacher(), "mlp:8").to_record({"env_id": "CartPole-v1"})).save(
+        tmp_path / "s.safetensors"
     )
     arguments = ["export", str(path), "--format", "c", "--quantize", "int8", "--states", "200", "--episodes", "5"]
     assert main([*arguments, "--out", str(tmp_path / "policy"), "--json"]) == 0

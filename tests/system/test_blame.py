@@ -13,6 +13,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.evaluation.compare import compare
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.run.distill import distill
+from policy_distill.student.runtime import Student
 from policy_distill.system.blame import HOME, _is_foreign, blamed, culprit, described
 from policy_distill.training.policy import StudentPolicy, StudentSpec
 from tests.doubles import Corridor, corridor_teacher
@@ -69,7 +70,7 @@ def test_a_constructor_that_leaves_the_process_is_named_too():
 def test_the_command_line_says_it_in_one_line_and_shows_all_where_it_is_asked(broken_id, tmp_path, capfd, monkeypatch):
     env = Corridor()
     spec = StudentSpec.like(corridor_teacher(), "linear", "tanh", None, env.observation_space)
-    student = StudentPolicy(spec, torch.Generator()).to_student({"env_id": "X-v0", "env_wrappers": []})
+    student = Student.of(StudentPolicy(spec, torch.Generator()).to_record({"env_id": "X-v0", "env_wrappers": []}))
     path = student.save(tmp_path / "student.safetensors")
     assert main(["evaluate", str(path), "--env", broken_id]) == 2
     assert "Traceback" not in capfd.readouterr().err
@@ -176,7 +177,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.fixture
 def student(tmp_path):
     spec = StudentSpec.like(corridor_teacher(), "linear", "tanh", None, Corridor().observation_space)
-    made = StudentPolicy(spec, torch.Generator()).to_student({"env_id": "Loud-v0", "env_wrappers": []})
+    made = Student.of(StudentPolicy(spec, torch.Generator()).to_record({"env_id": "Loud-v0", "env_wrappers": []}))
     return made.save(tmp_path / "student.safetensors")
 
 

@@ -15,7 +15,7 @@ from policy_distill.errors import RequestError
 from policy_distill.networks.table import make_network
 from policy_distill.student.features import Normalizer
 from policy_distill.student.file import write_sealed
-from policy_distill.student.runtime import load_student
+from policy_distill.student.runtime import Student, load_student
 from policy_distill.training.policy import StudentPolicy, StudentSpec
 from tests.doubles import cartpole_teacher, pendulum_teacher
 
@@ -46,7 +46,7 @@ def observations(teacher, count=200):
 def test_the_numpy_student_acts_as_the_torch_student(tmp_path, kind, network, activation, normalized):
     teacher = TEACHERS[kind]()
     policy = make_policy(teacher, network, activation, normalized)
-    student = load_student(policy.to_student({}).save(tmp_path / "student.safetensors"))
+    student = load_student(Student.of(policy.to_record({})).save(tmp_path / "student.safetensors"))
     obs = observations(teacher)
     with torch.no_grad():
         expected = policy(obs)
@@ -62,7 +62,7 @@ def test_the_numpy_student_acts_as_the_torch_student(tmp_path, kind, network, ac
 @pytest.mark.parametrize("kind", TEACHERS)
 def test_sampled_actions_follow_the_distribution_and_their_seed(kind):
     teacher = TEACHERS[kind]()
-    student = make_policy(teacher).to_student({})
+    student = Student.of(make_policy(teacher).to_record({}))
     obs = np.repeat(observations(teacher, 1) * 0.2, 20_000, axis=0)
     student.seed(3)
     actions, _ = student.predict(obs)
@@ -81,7 +81,7 @@ def test_sampled_actions_follow_the_distribution_and_their_seed(kind):
 
 
 def test_a_student_answers_predict_for_one_observation_and_for_a_batch():
-    student = make_policy(cartpole_teacher()).to_student({})
+    student = Student.of(make_policy(cartpole_teacher()).to_record({}))
     one, _ = student.predict(np.zeros(4), deterministic=True)
     several, _ = student.predict(np.zeros((3, 4)), deterministic=True)
     assert one.shape == ()
@@ -92,27 +92,32 @@ def test_a_student_answers_predict_for_one_observation_and_for_a_batch():
 
 
 def test_sb3_accepts_a_loaded_student(tmp_path):
-    student = load_student(make_policy(cartpole_teacher()).to_student({}).save(tmp_path / "student.safetensors"))
+    student = load_student(
+        Student.of(make_policy(cartpole_teacher()).to_record({})).save(tmp_path / "student.safetensors")
+    )
     vec_env = make_vec_env("CartPole-v1", 2, env_kwargs={"render_mode": None})
     mean, _ = evaluate_policy(student, vec_env, n_eval_episodes=4)
     assert mean >= 8
 
 
 def test_parameters_bytes_and_multiplications_are_counted_by_hand():
-    discrete = make_policy(cartpole_teacher(), "mlp:8").to_student({}).metadata["architecture"]
+    discrete = Student.of(make_policy(cartpole_teacher(), "mlp:8").to_record({})).metadata["architecture"]
     assert (discrete["n_params"], discrete["macs"]) == (4 * 8 + 8 + 8 * 2 + 2, 4 * 8 + 8 * 2)
     assert discrete["n_bytes"] == 4 * discrete["n_params"]
-    continuous = make_policy(pendulum_teacher(), "linear").to_student({}).metadata["architecture"]
+    continuous = Student.of(make_policy(pendulum_teacher(), "linear").to_record({})).metadata["architecture"]
     assert (continuous["n_params"], continuous["macs"]) == (3 + 1 + 1, 3)
 
 
 def test_the_same_student_gives_the_same_bytes(tmp_path):
-    paths = [make_policy(cartpole_teacher()).to_student({"seed": 0}).save(tmp_path / f"{i}.safetensors") for i in "ab"]
+    paths = [
+        Student.of(make_policy(cartpole_teacher()).to_record({"seed": 0})).save(tmp_path / f"{i}.safetensors")
+        for i in "ab"
+    ]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_acting_imports_neither_torch_nor_sb3_nor_gymnasium(tmp_path):
-    path = make_policy(cartpole_teacher()).to_student({}).save(tmp_path / "student.safetensors")
+    path = Student.of(make_policy(cartpole_teacher()).to_record({})).save(tmp_path / "student.safetensors")
     code = (
         "import sys, numpy, policy_distill; "
         f"student = policy_distill.load_student({str(path)!r}); student.act(numpy.zeros(4)); "
@@ -132,7 +137,7 @@ def test_without_gymnasium_the_spaces_say_so_and_the_file_is_not_blamed(good, mo
 
 @pytest.fixture
 def good(tmp_path):
-    return make_policy(cartpole_teacher()).to_student({}).save(tmp_path / "student.safetensors")
+    return Student.of(make_policy(cartpole_teacher()).to_record({})).save(tmp_path / "student.safetensors")
 
 
 def test_every_altered_byte_is_noticed(good):

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
+from policy_distill.interfaces import Policy
 from policy_distill.seeds import PROOF, TEACHERS, Span, fresh_start
 
 LOG = logging.getLogger("policy_distill")
 
 
-def choose_seed(seed: int | None, n_episodes: int, teacher: Any, *students: Any) -> int:
+def choose_seed(seed: int | None, n_episodes: int, teacher: Policy, *students: Policy) -> int:
     """Return where a comparison begins: at `seed`, or where None is told at the first block that nothing has used.
 
     A seed that was told is taken as it is; where the past of one of them has used it, that is said.
@@ -33,12 +34,13 @@ def choose_seed(seed: int | None, n_episodes: int, teacher: Any, *students: Any)
     return seed
 
 
-def spent_by_teacher(teacher: Any) -> list[Span]:
+def spent_by_teacher(teacher: Policy) -> list[Span]:
     """Return the seeds that its environments may have started from in training, where it says its own seed.
 
     Of an ensemble those of all its members.
     """
-    return _of_training(getattr(teacher, "provenance", None))
+    # What a student says is of its own training.
+    return [] if teacher.metadata else _of_training(teacher.provenance)
 
 
 def _of_training(provenance: Any) -> list[Span]:
@@ -56,9 +58,9 @@ def _say_met(seed: int, n_episodes: int, spans: list[Span], what: str) -> None:
             LOG.warning("episodes %d to %d %s; leave the seed out for fresh ones", first, end - 1, what)
 
 
-def spent_by_student(student: Any) -> list[Span]:
+def spent_by_student(student: Policy) -> list[Span]:
     """Return the seeds that its record says are spent."""
-    provenance = (getattr(student, "metadata", None) or {}).get("provenance") or {}
+    provenance = student.metadata.get("provenance") or {}
     spans = provenance.get("spent_seeds")
     if spans is None:
         # Students from before that record: their settings say what their proof looked at.

@@ -17,17 +17,17 @@ clip = getattr(getattr(np, "_core", None) or getattr(np, "core"), "umath").clip 
 
 
 def is_squashed(plan: Plan) -> bool:
-    """Say whether tanh comes after the last linear layer, by the family or as a layer."""
-    return plan.family == "squashed_gaussian" or plan.layers[-1]["op"] == "tanh"
+    """Say whether tanh comes after the last linear layer, by the head or as a layer."""
+    return plan.head.kind == "tanh" or plan.layers[-1]["op"] == "tanh"
 
 
 def make_finish(plan: Plan, out: np.ndarray, *, squashed: bool) -> Callable[[], Any]:
     """Return what makes the executed action, as a new object, of what stands in `out` then.
 
-    `out` has the outputs of the last linear layer that the mode depends on; tanh comes next where `squashed`.
+    `out` has what the last of `perceptron.mode_layers` gives; tanh comes next where `squashed`.
     """
     action_map = plan.action_map
-    if plan.family == "categorical":
+    if plan.is_choice:
         # Scalars cannot be changed, so the same ones can be handed out again.
         table, argmax = action_scalars(plan), out.argmax
         return lambda: table[argmax()]
@@ -66,5 +66,5 @@ def _unsquasher(
 
 
 def action_scalars(plan: Plan) -> list[Any]:
-    """Return the executed action of each index of a categorical student."""
-    return list(plan.action_map.execute(np.arange(plan.n_outputs)))
+    """Return the executed action of each option of a choice."""
+    return list(plan.action_map.execute(np.arange(plan.head.n_scores)))

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.interfaces import State
 from policy_distill.student.engines.finish import action_scalars, is_squashed, make_finish
 from policy_distill.student.engines.numpy_engine import NumpyEngine, lend
-from policy_distill.student.engines.perceptron import dense_layers
+from policy_distill.student.engines.perceptron import Dense, dense_layers, mode_layers
 from policy_distill.student.engines.single import batch_of_one
 from policy_distill.student.features import Normalizer
 from policy_distill.student.plan import Plan
@@ -45,6 +46,10 @@ class NativeEngine:
         self._plan = plan
         self.outputs = NumpyEngine(plan).outputs
 
+    def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
+        """Return `outputs` and the state, of which a feed-forward network has none."""
+        return self.outputs(obs), state
+
     def make_act(self) -> Callable[[Any], Any]:
         """Return the function from one raw observation to its executed deterministic action."""
         # A raw head ends in Python, where another thread may come in between; each call then needs its own outputs.
@@ -55,16 +60,18 @@ class NativeEngine:
         action_map, squashed = plan.action_map, is_squashed(plan)
         head = _head(plan)
         target = np.zeros(action_map.shape, action_map.dtype) if head in ("clip", "unsquash") else None
-        outputs = np.zeros(plan.n_modes, np.float32)
+        dense = mode_layers(plan, dense_layers(plan))
+        n_modes = len(dense[-1].matrix)
+        outputs = np.zeros(n_modes, np.float32)
         act: Callable[[Any], Any] = native.Perceptron(
             shape=tuple(plan.featurizer.parts[0].shape),
             statistics=_statistics(plan),
-            layers=_layers(plan, native.LANES),
-            n_modes=plan.n_modes,
+            layers=_layers(dense, native.LANES),
+            n_modes=n_modes,
             head=HEADS[head],
             squash=int(squashed and head != "raw"),
-            low=_bound(action_map.low, plan.n_modes, -np.inf),
-            high=_bound(action_map.high, plan.n_modes, np.inf),
+            low=_bound(action_map.low, n_modes, -np.inf),
+            high=_bound(action_map.high, n_modes, np.inf),
             target=outputs if target is None else target,
             actions=tuple(action_scalars(plan)) if head == "index" else None,
             convert=_converter(plan),
@@ -75,7 +82,7 @@ class NativeEngine:
 
 def _head(plan: Plan) -> str:
     """Return the key of `HEADS`: what the extension does itself, or raw."""
-    if plan.family == "categorical":
+    if plan.is_choice:
         return "index"
     kind, dtype = plan.action_map.kind, plan.action_map.dtype
     return kind if kind in ("clip", "unsquash") and dtype in FLOATS else "raw"
@@ -93,10 +100,9 @@ def _statistics(plan: Plan) -> tuple[bytes, bytes, float] | None:
     )
 
 
-def _layers(plan: Plan, lanes: int) -> tuple[tuple[int, int, int, bytes, bytes], ...]:
+def _layers(dense: list[Dense], lanes: int) -> tuple[tuple[int, int, int, bytes, bytes], ...]:
     """Return the layers as the extension reads them: weights as `[out / lanes, in, lanes]`, padded with zeros."""
     records = []
-    dense = dense_layers(plan)
     for layer in dense:
         # What comes after the last one belongs to the head.
         activation = ACTIVATIONS[layer.activation] if layer is not dense[-1] else 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.interfaces import State
 from policy_distill.student.engines.perceptron import BatchForward, make_act
 from policy_distill.student.engines.single import batch_of_one
 from policy_distill.student.layers import compile_layers
@@ -32,6 +33,10 @@ class NumpyEngine:
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
         return self._forward(obs)
+
+    def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
+        """Return `outputs` and the state, of which a feed-forward network has none."""
+        return self.outputs(obs), state
 
     def make_act(self) -> Act:
         """Return the function from one raw observation to its executed deterministic action."""

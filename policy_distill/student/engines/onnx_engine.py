@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from policy_distill.interfaces import State
 from policy_distill.student.engines.onnx_graph import build_model, feed
 from policy_distill.student.engines.single import batch_of_one, refusal
 from policy_distill.student.plan import Plan
@@ -44,6 +45,10 @@ class OnnxEngine:
     def _run(self, obs: Any) -> np.ndarray:
         outputs: np.ndarray = self._session.run(["outputs"], feed(self._plan, obs))[0]
         return outputs
+
+    def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
+        """Return `outputs` and the state, of which a feed-forward network has none."""
+        return self.outputs(obs), state
 
     def make_act(self) -> Callable[[Any], Any]:
         """Return the function from one raw observation to its executed deterministic action."""

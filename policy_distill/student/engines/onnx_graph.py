@@ -17,6 +17,8 @@ from policy_distill.student.engines.onnx_builder import Graph, tensor_type
 from policy_distill.student.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
 from policy_distill.student.engines.perceptron import fold, foldable
 from policy_distill.student.features import Part
+from policy_distill.student.operations.operation import Layer, Tensors
+from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 
@@ -55,15 +57,16 @@ def build_model(
         x = _folded(graph, plan, single)
     else:
         x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
-        add_linear = add_linear or _linear(plan)
         for place, layer in enumerate(plan.layers):
-            x = add_linear(graph, x, layer, place) if "weight" in layer else _simple(graph, x, layer)
-    names = name_outputs(graph, plan, x, named)
-    mode_of = next(iter(names))
+            if add_linear is not None and "weight" in layer:
+                x = add_linear(graph, x, layer, place)
+            else:
+                x = _add(graph, x, layer, plan.tensors)
+    mode_of, names = name_outputs(graph, plan, x, named)
     if masked:
         mode_of = add_masks(graph, mode_of)
         # A row for each observation, or one for all.
-        inputs.append(helper.make_tensor_value_info(MASKS, TensorProto.BOOL, ["masks", plan.n_outputs]))
+        inputs.append(helper.make_tensor_value_info(MASKS, TensorProto.BOOL, ["masks", plan.head.n_scores]))
     add_execution(graph, plan, add_mode(graph, plan, mode_of))
     action_map = plan.action_map
     outputs = [
@@ -112,7 +115,7 @@ def _folded(graph: Graph, plan: Plan, single: bool) -> str:
     for layer in layers:
         weight, bias = layer.matrix[:, :-1], layer.matrix[:, -1]
         x = graph.add("Gemm", x, graph.constant(weight, np.float32), graph.constant(bias, np.float32), transB=1)
-        x = _simple(graph, x, {"op": layer.activation}) if layer.activation else x
+        x = _add(graph, x, {"op": layer.activation}, {}) if layer.activation else x
     return x
 
 
@@ -156,18 +159,6 @@ def _one_hot(graph: Graph, x: str, part: Part) -> str:
     return graph.cast(graph.add("Equal", spread, graph.constant(values + starts[heads], np.int64)), np.float32)
 
 
-def _linear(plan: Plan) -> AddLinear:
-    def add(graph: Graph, x: str, layer: Mapping[str, Any], place: int) -> str:
-        weight = graph.constant(plan.tensors[layer["weight"]], np.float32, layer["weight"])
-        bias = graph.constant(plan.tensors[layer["bias"]], np.float32, layer["bias"])
-        if layer["op"] == "conv2d":
-            return graph.add("Conv", x, weight, bias, strides=[layer["stride"]] * 2)
-        return graph.add("Gemm", x, weight, bias, transB=1)
-
-    return add
-
-
-def _simple(graph: Graph, x: str, layer: Mapping[str, Any]) -> str:
-    if layer["op"] == "scale":
-        return graph.add("Mul", graph.cast(x, np.float32), graph.constant(layer["factor"], np.float32))
-    return graph.add({"tanh": "Tanh", "relu": "Relu", "flatten": "Flatten"}[layer["op"]], x)
+def _add(graph: Graph, x: str, layer: Layer, tensors: Tensors) -> str:
+    added: str = find_operation(layer["op"]).form("onnx", "ONNX")(graph, x, layer, tensors)
+    return added

@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import numpy as np
 
-from policy_distill.student.actions import MASKED
 from policy_distill.student.engines.onnx_builder import Graph
-from policy_distill.student.plan import GAUSSIANS, Plan
+from policy_distill.student.head import MASKED
+from policy_distill.student.plan import Plan
 
 MASKS = "action_masks"
 """The input that allows actions."""
-OUTPUTS = ("action", "logits", "mean", "log_std", "outputs", MASKS)
+EXTRA = "log_std"
+OUTPUTS = ("action", "logits", "mean", EXTRA, "outputs", MASKS)
 """What outputs of a graph may be called, and that input."""
 
 
-def name_outputs(graph: Graph, plan: Plan, x: str, named: bool) -> dict[str, int]:
-    """Name the network's outputs; return their sizes by name, what the mode follows from first."""
+def name_outputs(graph: Graph, plan: Plan, x: str, named: bool) -> tuple[str, dict[str, int]]:
+    """Name the network's outputs; return what the mode follows from, and the sizes of the outputs by name."""
+    head = plan.head
     if not named:
         graph.rename(x, "outputs")
-        return {"outputs": plan.n_outputs}
-    if plan.family not in GAUSSIANS:
-        name = "mean" if plan.family == "deterministic" else "logits"
-        graph.rename(x, name)
-        return {name: plan.n_outputs}
-    if plan.n_outputs > plan.n_modes:
-        graph.columns(x, 0, plan.n_modes, "mean")
-        graph.columns(x, plan.n_modes, plan.n_outputs, "log_std")
+        modes = graph.columns("outputs", 0, head.n_modes) if head.extra else "outputs"
+        return _all_scores(graph, plan, modes), {"outputs": head.n_outputs}
+    name = "logits" if head.is_discrete else "mean"
+    sizes = {name: head.n_scores}
+    if head.extra:
+        graph.columns(x, head.n_modes, head.n_outputs, EXTRA)
+        sizes[EXTRA] = head.extra
+        graph.rename(_all_scores(graph, plan, graph.columns(x, 0, head.n_modes)), name)
     else:
-        graph.rename(x, "mean")
+        graph.rename(_all_scores(graph, plan, x), name)
+    if plan.log_std == "vector":
         # One vector for all states: as many rows as there are observations, as the other outputs have.
         log_std = graph.constant(plan.tensors["log_std"], np.float32)
-        graph.add("Add", graph.add("Mul", "mean", graph.constant(0, np.float32)), log_std, output="log_std")
-    return {"mean": plan.n_modes, "log_std": plan.n_modes}
+        graph.add("Add", graph.add("Mul", name, graph.constant(0, np.float32)), log_std, output=EXTRA)
+        sizes[EXTRA] = head.n_modes
+    return name, sizes
+
+
+def _all_scores(graph: Graph, plan: Plan, x: str) -> str:
+    """Add the logits of 0 that are no outputs of the network."""
+    if not plan.head.reference:
+        return x
+    after_zero = graph.add("Pad", x, graph.constant([0, 1, 0, 0], np.int64))
+    return graph.add("Gather", after_zero, graph.constant(plan.head.places, np.int64), axis=1)
 
 
 def add_masks(graph: Graph, x: str) -> str:
@@ -43,18 +55,17 @@ def add_masks(graph: Graph, x: str) -> str:
 
 
 def add_mode(graph: Graph, plan: Plan, x: str) -> str:
-    """Add what finds the mode of the distribution in the outputs called `x`."""
-    if plan.family == "categorical":
-        return graph.add("ArgMax", x, axis=1, keepdims=0)
-    if plan.family == "multi_categorical":
-        ends = np.cumsum(plan.family_config["nvec"])
-        heads = [graph.columns(x, end - n, end) for n, end in zip(plan.family_config["nvec"], ends, strict=True)]
-        return graph.add("Concat", *(graph.add("ArgMax", head, axis=1, keepdims=1) for head in heads), axis=1)
-    if plan.family == "bernoulli":
+    """Add what finds the mode in the scores called `x`."""
+    head = plan.head
+    if head.kind == "argmax":
+        if plan.is_choice:
+            return graph.add("ArgMax", x, axis=1, keepdims=0)
+        ends = np.cumsum(head.sizes)
+        choices = [graph.columns(x, end - n, end) for n, end in zip(head.sizes, ends, strict=True)]
+        return graph.add("Concat", *(graph.add("ArgMax", choice, axis=1, keepdims=1) for choice in choices), axis=1)
+    if head.kind == "threshold":
         return graph.cast(graph.add("Greater", x, graph.constant(0, np.float32)), np.int64)
-    if x == "outputs" and plan.n_outputs > plan.n_modes:
-        x = graph.columns(x, 0, plan.n_modes)
-    return graph.add("Tanh", x) if plan.family == "squashed_gaussian" else x
+    return graph.add("Tanh", x) if head.kind == "tanh" else x
 
 
 def add_execution(graph: Graph, plan: Plan, x: str) -> None:

@@ -64,6 +64,18 @@ def dense_layers(plan: Plan) -> list[Dense]:
     return found
 
 
+def mode_layers(plan: Plan, layers: list[Dense]) -> list[Dense]:
+    """Return layers of which the last gives no more than the deterministic action follows from.
+
+    Of one choice these are all its logits: where the first is 0 and no output, a row of zeros gives it.
+    """
+    *hidden, last = layers
+    matrix = last.matrix[: plan.head.n_modes]
+    if plan.is_choice:
+        matrix = plan.head.all_rows(matrix)
+    return [*hidden, Dense(matrix, last.activation)]
+
+
 def foldable(plan: Plan) -> bool:
     """Say whether normalisation may go into float32 weights."""
     normalizer = plan.normalizer
@@ -75,7 +87,7 @@ def foldable(plan: Plan) -> bool:
 def make_act(plan: Plan) -> Callable[[Any], Any]:
     """Return the function from one raw observation to its executed deterministic action; it owns its buffers."""
     layers, low, high = fold(plan)
-    layers[-1] = Dense(layers[-1].matrix[: plan.n_modes], layers[-1].activation)
+    layers = mode_layers(plan, layers)
     part = plan.featurizer.parts[0]
     single = foldable(plan) and part.dtype != np.float64
     dtype = np.float32 if single else np.float64

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Protocol
-
-import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.interfaces import Engine
 from policy_distill.student.engines.native_engine import is_built
 from policy_distill.student.engines.numpy_engine import NumpyEngine
 from policy_distill.student.plan import Plan
-
-
-class Engine(Protocol):
-    """Computes a plan; all engines give the same actions, up to rounding."""
-
-    name: str
-
-    def outputs(self, obs: Any) -> np.ndarray:
-        """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
-        ...
-
-    def make_act(self) -> Callable[[Any], Any]:
-        """Return the function from one raw observation to its executed deterministic action."""
-        ...
-
 
 # Named and not imported: acting must not pay for the libraries of other engines.
 ENGINES = {
@@ -85,5 +67,5 @@ class AutoEngine:
         self._batch: Engine = make_engine("onnx", plan) if convolves and is_available("onnx") else NumpyEngine(plan)
         native = plan.is_perceptron and is_available("native")
         self._single: Engine = make_engine("native", plan) if native else self._batch
-        self.outputs = self._batch.outputs
+        self.outputs, self.step = self._batch.outputs, self._batch.step
         self.make_act = self._single.make_act

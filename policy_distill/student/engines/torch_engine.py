@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.interfaces import State
 from policy_distill.student.engines.numpy_engine import one_of_a_batch
 from policy_distill.student.engines.torch_module import ActingModule, input_tensors
 from policy_distill.student.plan import Plan
@@ -27,6 +28,10 @@ class TorchEngine:
         """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
         outputs: np.ndarray = self._module(*input_tensors(self._plan, obs))[1].numpy()
         return outputs
+
+    def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
+        """Return `outputs` and the state, of which a feed-forward network has none."""
+        return self.outputs(obs), state
 
     def make_act(self) -> Callable[[Any], Any]:
         """Return the function from one raw observation to its executed deterministic action."""

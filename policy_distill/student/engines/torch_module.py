@@ -5,14 +5,17 @@ In: a `Plan`. Out: an `nn.Module` from the raw tensors of an observation's parts
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from policy_distill.student.actions import MASKED
 from policy_distill.student.features import Part
+from policy_distill.student.head import MASKED
+from policy_distill.student.operations.operation import Layer, Tensors
+from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 
@@ -58,6 +61,7 @@ class ActingModule(nn.Module):
     low: torch.Tensor
     high: torch.Tensor
     start: torch.Tensor
+    places: torch.Tensor
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -66,20 +70,25 @@ class ActingModule(nn.Module):
         if self.is_image:
             self.last = not channels_first(featurizer.parts[0].shape)
         self.parts = nn.ModuleList(PartFeatures(part) for part in featurizer.parts)
-        self.network = nn.Sequential(*(_module(layer, plan) for layer in plan.layers))
-        self.family, self.kind = plan.family, action_map.kind
-        self.n_modes = plan.n_modes
-        self.nvec = [int(n) for n in plan.family_config.get("nvec", [])]
+        self.network = nn.Sequential(*modules_of(plan.layers, plan.tensors))
+        head = plan.head
+        self.head, self.kind = head.kind, action_map.kind
+        self.n_modes, self.reference = head.n_modes, head.reference
+        self.sizes = [int(n) for n in head.sizes]
         self.shape = [int(n) for n in action_map.shape]
         self.dtype = getattr(torch, action_map.dtype)
         self.register_buffer("low", _bound(action_map.low))
         self.register_buffer("high", _bound(action_map.high))
+        self.register_buffer("places", torch.from_numpy(head.places))
         self.register_buffer("start", torch.as_tensor(np.asarray(action_map.start, dtype=np.int64)))
 
     def forward(self, *obs: torch.Tensor, masks: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return executed actions and the network's outputs `[B, n_outputs]`; `masks` bool of these allow actions."""
+        """Return executed actions and outputs `[B, n_outputs]`; `masks`, bool `[B, n_scores]`, allow actions."""
         outputs = self.network(self._features(obs))
-        allowed = outputs if masks is None else outputs.masked_fill(~masks, float(MASKED))
+        scores = outputs[:, : self.n_modes]
+        if self.reference:
+            scores = nn.functional.pad(scores, (1, 0)).index_select(1, self.places)
+        allowed = scores if masks is None else scores.masked_fill(~masks, float(MASKED))
         return self._execute(self._mode(allowed)), outputs
 
     def _features(self, obs: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -87,15 +96,13 @@ class ActingModule(nn.Module):
             return obs[0].movedim(-1, 1) if self.last else obs[0]
         return torch.cat([part(one) for part, one in zip(self.parts, obs, strict=True)], dim=1)
 
-    def _mode(self, outputs: torch.Tensor) -> torch.Tensor:
-        if self.family == "categorical":
-            return outputs.argmax(dim=1)
-        if self.family == "multi_categorical":
-            return torch.stack([head.argmax(dim=1) for head in outputs.split(self.nvec, dim=1)], dim=1)
-        if self.family == "bernoulli":
-            return (outputs > 0).to(torch.int64)
-        mean = outputs[:, : self.n_modes]
-        return torch.tanh(mean) if self.family == "squashed_gaussian" else mean
+    def _mode(self, scores: torch.Tensor) -> torch.Tensor:
+        if self.head == "argmax":
+            chosen = [choice.argmax(dim=1) for choice in scores.split(self.sizes, dim=1)]
+            return chosen[0] if len(chosen) == 1 else torch.stack(chosen, dim=1)
+        if self.head == "threshold":
+            return (scores > 0).to(torch.int64)
+        return torch.tanh(scores) if self.head == "tanh" else scores
 
     def _execute(self, mode: torch.Tensor) -> torch.Tensor:
         if self.kind == "index":
@@ -115,32 +122,14 @@ def input_tensors(plan: Plan, obs: Any) -> list[torch.Tensor]:
     return [torch.as_tensor(np.ascontiguousarray(array)) for array in arrays]
 
 
-class _Scale(nn.Module):
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.to(torch.float32) * self.factor
-
-
-def _module(layer: Any, plan: Plan) -> nn.Module:
-    op = layer["op"]
-    if op in ("linear", "conv2d"):
-        weight, bias = (torch.from_numpy(np.array(plan.tensors[layer[key]])) for key in ("weight", "bias"))
-        sizes = weight.shape
-        module: nn.Module
-        if op == "linear":
-            module = nn.utils.skip_init(nn.Linear, sizes[1], sizes[0])
-        else:
-            module = nn.utils.skip_init(nn.Conv2d, sizes[1], sizes[0], tuple(sizes[2:]), layer["stride"])
-        module.load_state_dict({"weight": weight, "bias": bias})
-        return module
-    if op == "scale":
-        return _Scale(layer["factor"])
-    simple: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "flatten": nn.Flatten}
-    return simple[op]()
-
-
 def _bound(bound: np.ndarray | None) -> torch.Tensor:
     return torch.zeros(0) if bound is None else torch.from_numpy(np.array(bound))
+
+
+def modules_of(layers: Sequence[Layer], tensors: Tensors) -> list[nn.Module]:
+    """Return a trainable module for each layer, with copies of its arrays.
+
+    Raises:
+        RequestError: for an operation that has no form in torch.
+    """
+    return [find_operation(layer["op"]).form("torch", "torch")(layer, tensors) for layer in layers]

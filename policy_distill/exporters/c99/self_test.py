@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.exporters.c_parts import array
+from policy_distill.exporters.c99.parts import array
 from policy_distill.exporters.parity import TOLERANCE, Reference, action_span, under_masks
 from policy_distill.exporters.quantize import TWIN_DIFFERENCE
 from policy_distill.exporters.states import take
 from policy_distill.student.plan import Plan
-from policy_distill.student.runtime import Student
+from policy_distill.student.record import StudentRecord
 
 N_RECORDED = 32
 """Observations that the self-test holds, and with masks as many again."""
@@ -55,7 +55,7 @@ LOOP = """\
 
 
 def self_test(
-    student: Student, reference: Reference, obs_type: str, action_type: str, *, quantized: bool = False
+    student: StudentRecord, reference: Reference, obs_type: str, action_type: str, *, quantized: bool = False
 ) -> str:
     """Return the program; where actions may be ruled out it tries that too."""
     plan = student.plan

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policy_distill.exporters.c_parts import comment, number
+from policy_distill.exporters.c99.parts import comment, number
 from policy_distill.exporters.input_dtype import is_far
 from policy_distill.student.features import Part
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 
 if TYPE_CHECKING:
-    from policy_distill.exporters.c_source import Source
+    from policy_distill.exporters.c99.source import Source
 
 
 @dataclass(frozen=True)

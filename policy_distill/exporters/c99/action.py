@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policy_distill.exporters import c_parts
+from policy_distill.student.operations.tanh import TANH_NEAR
 from policy_distill.student.plan import Plan
 
 if TYPE_CHECKING:
-    from policy_distill.exporters.c_source import Source
+    from policy_distill.exporters.c99.source import Source
 
 ARGMAX = """\
 static int argmax(const float *x, int n) {
@@ -23,13 +23,13 @@ static int argmax(const float *x, int n) {
 
 
 def action_lines(plan: Plan, source: Source, x: str) -> list[str]:
-    """Return the code that writes `action` from the outputs in buffer `x`."""
+    """Return the code that writes `action` from the scores in buffer `x`."""
     if plan.action_map.kind == "index":
         return _discrete_lines(plan, source, x)
-    n, action_map = plan.n_modes, plan.action_map
+    n, action_map = plan.head.n_modes, plan.action_map
     value = f"{x}[k]"
-    if plan.family == "squashed_gaussian":
-        source.use(c_parts.TANH)
+    if plan.head.kind == "tanh":
+        source.use(TANH_NEAR)
         value = f"tanh_near({value})"
     if action_map.kind == "none":
         return [f"for (int k = 0; k < {n}; k++) action[k] = {value};"]
@@ -48,12 +48,23 @@ def action_lines(plan: Plan, source: Source, x: str) -> list[str]:
     return [*lines, "}"]
 
 
+def all_scores_lines(plan: Plan, x: str, y: str) -> list[str]:
+    """Return the code that copies outputs from buffer `x` to `y`, logits of 0 put in that are no outputs."""
+    lines, n_before = [], 0
+    for choice, size in enumerate(plan.head.sizes):
+        lines.append(f"{y}[{n_before}] = 0.0f;")
+        shift = f"{n_before - choice - 1}"
+        lines.append(f"for (int k = 1; k < {size}; k++) {y}[{n_before} + k] = {x}[{shift} + k];")
+        n_before += size
+    return lines
+
+
 def _discrete_lines(plan: Plan, source: Source, x: str) -> list[str]:
     starts = np.broadcast_to(np.ravel(plan.action_map.start), (max(1, int(np.prod(plan.action_map.shape))),))
-    if plan.family == "bernoulli":
-        return [f"for (int k = 0; k < {plan.n_outputs}; k++) action[k] = {x}[k] > 0.0f;"]
+    if plan.head.kind == "threshold":
+        return [f"for (int k = 0; k < {plan.head.n_scores}; k++) action[k] = {x}[k] > 0.0f;"]
     source.use(ARGMAX)
-    sizes = plan.family_config.get("nvec", [plan.n_outputs])
+    sizes = plan.head.sizes
     begins = np.cumsum([0, *sizes[:-1]])
     return [
         f"action[{k}] = {f'{start} + ' if start else ''}argmax({x} + {begin}, {size});"

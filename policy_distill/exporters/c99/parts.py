@@ -1,4 +1,4 @@
-"""The pieces of C that a student may need, and how numbers are written in C.
+"""The pieces of C that a student in eight bits needs, and how numbers are written in C.
 
 In: arrays and names. Out: C99 text.
 """
@@ -9,63 +9,6 @@ from typing import Any
 
 import numpy as np
 
-TANH = """\
-/* tanh by a rational function, right to 4e-7 everywhere. */
-static float tanh_near(float x) {
-    float u, p, q, y;
-    x = x > 9.01f ? 9.01f : x;
-    x = x < -9.01f ? -9.01f : x;
-    u = x * x;
-    p = (((1.3336955e-08f * u + 2.0596359e-05f) * u + 0.0034948166f) * u + 0.13380377f) * u + 1.0f;
-    q = (((7.769329e-07f * u + 0.0003284372f) * u + 0.025874048f) * u + 0.46713692f) * u + 1.0f;
-    y = x * p / q;
-    return y > 1.0f ? 1.0f : (y < -1.0f ? -1.0f : y);
-}
-"""
-TANH_LAYER = """\
-static void tanh_layer(float *y, int n) {
-    for (int k = 0; k < n; k++) y[k] = tanh_near(y[k]);
-}
-"""
-RELU_LAYER = """\
-static void relu_layer(float *y, int n) {
-    for (int k = 0; k < n; k++) y[k] = y[k] < 0.0f ? 0.0f : y[k];
-}
-"""
-DENSE = """\
-/* y = x w + b; w is [n_in][n_out]. Four inputs at a time spare loads and stores of y. */
-static void dense(const float *restrict w, const float *restrict b, const float *restrict x, float *restrict y,
-                  int n_in, int n_out) {
-    int i = 0;
-    for (int k = 0; k < n_out; k++) y[k] = b[k];
-    for (; i + 4 <= n_in; i += 4, w += 4 * n_out) {
-        const float p = x[i], q = x[i + 1], r = x[i + 2], s = x[i + 3];
-        for (int k = 0; k < n_out; k++)
-            y[k] += p * w[k] + q * w[n_out + k] + r * w[2 * n_out + k] + s * w[3 * n_out + k];
-    }
-    for (; i < n_in; i++, w += n_out)
-        for (int k = 0; k < n_out; k++) y[k] += x[i] * w[k];
-}
-"""
-CONV = """\
-/* w is [n_out][n_in][height][width], images are [channel][row][column]. */
-static void conv(const float *w, const float *b, const float *x, float *y, int n_in, int rows, int columns, int n_out,
-                 int height, int width, int stride) {
-    const int out_rows = (rows - height) / stride + 1, out_columns = (columns - width) / stride + 1;
-    for (int o = 0; o < n_out; o++, w += n_in * height * width)
-        for (int r = 0; r < out_rows; r++)
-            for (int c = 0; c < out_columns; c++) {
-                const float *v = w;
-                float sum = b[o];
-                for (int i = 0; i < n_in; i++)
-                    for (int dr = 0; dr < height; dr++) {
-                        const float *line = x + (i * rows + r * stride + dr) * columns + c * stride;
-                        for (int dc = 0; dc < width; dc++) sum += line[dc] * *v++;
-                    }
-                *y++ = sum;
-            }
-}
-"""
 COUNT = """\
 /* A number of steps, rounded, shifted and held in a byte; what is no number counts as a large one. */
 static signed char count_steps(float v, int zero) {

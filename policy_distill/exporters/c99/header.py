@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
-from policy_distill.exporters.c_features import FeatureCode
-from policy_distill.exporters.c_parts import comment
+from policy_distill.exporters.c99.features import FeatureCode
+from policy_distill.exporters.c99.parts import comment
 from policy_distill.student.plan import Plan
 
 HEADER = """\
@@ -58,15 +58,15 @@ void policy_act_masked(const policy_obs obs[POLICY_N_OBS], const uint8_t mask[PO
 def header_text(plan: Plan, about: str, features: FeatureCode, *, masked: bool) -> str:
     """Return `policy.h`."""
     shape = plan.action_map.shape
-    outputs = {"diagonal_gaussian": "means", "squashed_gaussian": "means before tanh", "deterministic": "action"}
-    extra = ", then log sigma" if plan.n_outputs > plan.n_modes else ""
+    outputs = {"mean": "means", "tanh": "means before tanh"}
+    extra = ", then log sigma" if plan.head.extra else ""
     return HEADER.format(
         about=comment(about),
         n_obs=features.n_obs,
         obs_about=features.about,
         n_actions=math.prod(shape),
-        n_outputs=plan.n_outputs,
-        outputs_about=outputs.get(plan.family, "logits") + extra,
+        n_outputs=plan.head.n_scores + plan.head.extra,
+        outputs_about=outputs.get(plan.head.kind, "logits") + extra,
         obs_type=features.obs_type,
         action_type=action_type(plan),
         masked=MASKED_HEADER if masked else "",

@@ -1,0 +1,51 @@
+"""A student's layers in C: in floats as their operations say, or in eight bits.
+
+In: a layer and where it stands. Out: lines, functions and constants in a `Source`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from policy_distill.errors import RequestError
+from policy_distill.exporters.c99 import parts
+from policy_distill.exporters.c99.source import Call, Source
+from policy_distill.student.operations.conv2d import sizes_in_c
+from policy_distill.student.operations.table import find_operation
+from policy_distill.student.quantization import QuantizedLayer
+
+
+def add_layer(source: Source, call: Call, quantized: QuantizedLayer | None) -> bool:
+    """Add one layer; return whether its output is in the other buffer.
+
+    Raises:
+        RequestError: for an operation that has no form in C.
+    """
+    if quantized is not None:
+        return _add_quantized(source, call, quantized)
+    moved: bool = find_operation(call.layer["op"]).form("c", "C")(source, call)
+    return moved
+
+
+def _add_quantized(source: Source, call: Call, quantized: QuantizedLayer) -> bool:
+    n_out, n_in = quantized.weight.shape[:2]
+    kind, function, sizes = "dense", parts.DENSE_INT8, f"{n_in}, {n_out}"
+    if call.layer["op"] == "conv2d":
+        kind, function, sizes = "conv", parts.CONV_INT8, sizes_in_c(call)
+    elif call.layer["op"] != "linear":
+        raise RequestError(f"the operation {call.layer['op']!r} has no form for C in eight bits; leave out --quantize")
+    place, each = call.place, quantized.input_scale is not None
+    source.use(parts.COUNT)
+    source.use(parts.QUANTIZE_EACH if each else parts.QUANTIZE)
+    source.use(function)
+    bias = source.constant(f"bias_{place}", quantized.bias)
+    name = source.constant(f"weight_{place}", quantized.weight, "signed char")
+    step = source.constant(f"step_{place}", quantized.output_step)
+    per_step = quantized.per_step
+    counted = source.constant(f"per_step_{place}", per_step) if each else source.number(float(per_step))
+    size, count = math.prod(call.shape), "quantize_each" if each else "quantize"
+    source.body += [
+        f"{count}({call.x}, q, {size}, {counted}, {quantized.input_zero});",
+        f"{kind}_int8({name}, {step}, {bias}, q, {call.y}, {sizes});",
+    ]
+    return True

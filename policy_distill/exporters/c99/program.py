@@ -1,0 +1,102 @@
+"""A student as C99: one header and one source, without allocation and without any library.
+
+In: a `Plan`, and its int8 form where asked for. Out: the texts, and the bytes of flash and RAM that they take.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from policy_distill.exporters.c99.action import action_lines, all_scores_lines
+from policy_distill.exporters.c99.features import feature_code
+from policy_distill.exporters.c99.header import action_type, header_text
+from policy_distill.exporters.c99.layers import add_layer
+from policy_distill.exporters.c99.parts import number
+from policy_distill.exporters.c99.source import Call, Source
+from policy_distill.student.head import MASKED
+from policy_distill.student.layers import output_shapes
+from policy_distill.student.plan import Plan
+from policy_distill.student.quantization import QuantizedLayer
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the exporter writes."""
+
+    header: str
+    source: str
+    flash_bytes: int
+    """Of the constants; code comes on top."""
+    ram_bytes: int
+    """Of the static buffers."""
+    obs_type: str
+    action_type: str
+
+
+def write_program(
+    plan: Plan, about: str, quantized: Mapping[int, QuantizedLayer] | None = None, *, masked: bool = False
+) -> Program:
+    """Return the program; `quantized` has the int8 form of each layer with weights, by its place.
+
+    With `masked` it has `policy_act_masked` too.
+    """
+    source = Source()
+    features = feature_code(plan, source)
+    shapes = [plan.featurizer.shape, *output_shapes(plan.layers, plan.tensors, plan.featurizer.shape)]
+    largest = max([plan.head.n_scores, *(math.prod(shape) for shape in shapes)])
+    source.body += features.lines
+    current, other = "a", "b"
+    for place, layer in enumerate(plan.layers):
+        call = Call(layer, plan.tensors, place, shapes[place], current, other)
+        moved = add_layer(source, call, (quantized or {}).get(place))
+        current, other = (other, current) if moved else (current, other)
+    if plan.head.reference:
+        source.body += all_scores_lines(plan, current, other)
+        current, other = other, current
+    source.body.append(f"outputs = {current};")
+    source.action = action_lines(plan, source, current)
+    if masked:
+        ruled_out = number(MASKED)
+        pick = f"for (int k = 0; k < {plan.head.n_scores}; k++) {other}[k] = mask[k] ? {current}[k] : {ruled_out};"
+        source.masked_action = [pick, *action_lines(plan, source, other)]
+    ram = 2 * 4 * largest + (largest if quantized else 0)
+    return Program(
+        header=header_text(plan, about, features, masked=masked),
+        source=_assemble(source, largest, bool(quantized)),
+        flash_bytes=source.flash_bytes,
+        ram_bytes=ram,
+        obs_type=features.obs_type,
+        action_type=action_type(plan),
+    )
+
+
+def _assemble(source: Source, largest: int, quantized: bool) -> str:
+    buffers = f"static float a[{largest}], b[{largest}];\n"
+    if quantized:
+        buffers += f"static signed char q[{largest}];\n"
+    obs, action = "const policy_obs obs[POLICY_N_OBS]", "policy_action action[POLICY_N_ACTIONS]"
+    acting = [_function(f"void policy_act({obs}, {action})", [*source.body, *source.action])]
+    if source.masked_action:
+        masked = f"void policy_act_masked({obs}, const uint8_t mask[POLICY_N_OUTPUTS], {action})"
+        acting = [
+            _function(f"static void compute({obs})", source.body),
+            _function(f"void policy_act({obs}, {action})", ["compute(obs);", *source.action]),
+            _function(masked, ["compute(obs);", *source.masked_action]),
+        ]
+    return "\n".join(
+        [
+            '#include "policy.h"\n',
+            *source.constants,
+            buffers + "static const float *outputs = a;\n",
+            *source.functions,
+            "/* The policy has no memory, so there is nothing to reset. */\nvoid policy_reset(void) {}\n",
+            "const float *policy_outputs(void) { return outputs; }\n",
+            *acting,
+        ]
+    )
+
+
+def _function(head: str, lines: list[str]) -> str:
+    return "\n".join([f"{head} {{", *(f"    {line}" for line in lines), "}\n"])

@@ -1,0 +1,69 @@
+"""What an operation is: one kind of layer, in every form that engines and exporters ask for.
+
+In: a layer's record, such as {"op": "linear", "weight": "0.weight", "bias": "0.bias"}, and the named arrays. Out: a
+function, a module, a node, lines of C. NumPy alone until another form is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from policy_distill.errors import RequestError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from policy_distill.exporters.c99.source import Call, Source
+    from policy_distill.student.engines.onnx_builder import Graph
+
+Layer = Mapping[str, Any]
+Tensors = Mapping[str, np.ndarray]
+Function = Callable[[np.ndarray], np.ndarray]
+Shape = tuple[int, ...]
+
+
+def _no_macs(layer: Layer, tensors: Tensors) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of layer. A form that is None cannot be had, and whoever needs it says so."""
+
+    name: str
+    """What records call it by, under `op`."""
+    numpy: Callable[[Layer, Tensors], Function]
+    """The function from float32 `[B, ...]` to `[B, ...]`, which may overwrite its input. Written with `np` alone, since
+    its source is copied into folders that act without this package."""
+    shape: Callable[[Layer, Tensors, Shape], Shape]
+    """What becomes of a shape; ValueError, KeyError, TypeError or IndexError where record, arrays and it do not fit."""
+    has_weights: bool = False
+    """True for one whose record names arrays, its `weight` and `bias`."""
+    macs: Callable[[Layer, Tensors], int] = _no_macs
+    """Multiply-accumulates of one observation; biases and activations are not counted."""
+    torch: Callable[[Layer, Tensors], nn.Module] | None = None
+    """A trainable module with the arrays in it."""
+    onnx: Callable[[Graph, str, Layer, Tensors], str] | None = None
+    """Adds nodes to a graph after the node of that name, and returns the last one's name."""
+    c: Callable[[Source, Call], bool] | None = None
+    """Adds lines of C to a source; returns True where the result is in the other buffer."""
+
+    def form(self, name: str, format: str) -> Any:
+        """Return a form by its field's name; `format` is what it is needed for, in words.
+
+        Raises:
+            RequestError: where it has no such form, naming operation and format.
+        """
+        found = {"torch": self.torch, "onnx": self.onnx, "c": self.c}[name]
+        if found is None:
+            raise RequestError(f"the operation {self.name!r} has no form for {format}; use the runtime or format numpy")
+        return found
+
+
+def same_shape(layer: Layer, tensors: Tensors, shape: Shape) -> Shape:
+    """Return the shape as it is, as of an activation."""
+    return shape

@@ -1,0 +1,52 @@
+"""What a student is, as its file holds it: arrays and a record. NumPy alone.
+
+In: what was trained or read. Out: a `StudentRecord`, from which students act, train on and are exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from policy_distill.student.layers import count_macs
+from policy_distill.student.plan import Plan, read_plan
+
+
+@dataclass(frozen=True, eq=False)
+class StudentRecord:
+    """Arrays and metadata that belong together; neither is to be changed."""
+
+    tensors: dict[str, np.ndarray]
+    """The parameters, float32, by name."""
+    metadata: dict[str, Any]
+    """The file's JSON record: architecture, spaces, head, normalisation, provenance, retention."""
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What it computes."""
+        return read_plan(self.tensors, self.metadata)
+
+    @property
+    def takes_action_masks(self) -> bool:
+        """True where its environment rules out actions, and the teacher was told of it."""
+        return bool(self.metadata.get("takes_action_masks", False))
+
+
+def format_of(metadata: Mapping[str, Any]) -> int:
+    """Return the oldest version of the file's format that says all that a student is: 2 for what was slimmed."""
+    architecture, head = metadata["architecture"], metadata.get("head", {})
+    newer = head.get("reference", False) or architecture["log_std"] == "dropped"
+    return 2 if newer or any(layer["op"] == "select" for layer in architecture["layers"]) else 1
+
+
+def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> dict[str, int]:
+    """Return what a record's architecture says of a student's size: parameters, bytes, multiply-accumulates."""
+    return {
+        "n_params": sum(array.size for array in tensors.values()),
+        "n_bytes": sum(array.nbytes for array in tensors.values()),
+        "macs": count_macs(layers, tensors),
+    }
