@@ -49,7 +49,7 @@ def train_low_bit(
     """
     if not is_dense(student) or method not in BITS:
         raise ValueError(f"expected a dense student and a method of {', '.join(BITS)}, found {method!r}")
-    plan = student.to_student({}).plan
+    plan = student.to_record({}).plan
     rounded = quantize_plan(plan, states.features.numpy())
     bits = {place: BITS[method] if index else 8 for index, place in enumerate(rounded)}
     layers = {place: _Rounded(plan, place, one, LIMITS[bits[place]]) for place, one in rounded.items()}

@@ -23,7 +23,7 @@ def states_of(student, n=1000):
 
 def loss_of(student, layers, states, loss):
     """Return the mean loss of what the layers compute in NumPy, as an artefact does."""
-    outputs = compile_quantized(student.to_student({}).plan, layers.layers)(states.features.numpy())
+    outputs = compile_quantized(student.to_record({}).plan, layers.layers)(states.features.numpy())
     params = torch.from_numpy(outputs.astype(np.float32))
     if student.log_std is not None:
         params = torch.cat([params, student.log_std.detach().expand_as(params)], dim=1)
