@@ -1,4 +1,4 @@
-"""Weights of four bits, or of the three values -1, 0 and 1: how they are packed, and what they take. NumPy alone.
+"""Weights of four bits, or of the three values -1, 0 and 1: how they are packed. NumPy alone.
 
 In: whole numbers. Out: bytes, and back. The layers are those of `quantization`, with fewer values for a weight; the
 first one and all inputs keep eight bits, as in Kresse et al. 2025 (arXiv 2511.07046).
@@ -6,12 +6,7 @@ first one and all inputs keep eight bits, as in Kresse et al. 2025 (arXiv 2511.0
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
-
-from policy_distill.student.quantization import QuantizedLayer
 
 BITS = {"int4": 4, "ternary": 2}
 """Bits of a weight after the first layer, by the name of the method."""
@@ -19,36 +14,11 @@ LIMITS = {8: 127, 4: 7, 2: 1}
 """The largest size of a weight, in counts, by its bits."""
 
 
-@dataclass(frozen=True)
-class LowBitLayers:
-    """A network whose layers have weights of eight, four or two bits."""
-
-    layers: Mapping[int, QuantizedLayer]
-    """By their place in the plan; `compile_quantized` makes a function of them."""
-    bits: Mapping[int, int]
-    """A key of `LIMITS` for each."""
-
-    def __post_init__(self) -> None:
-        for place, layer in self.layers.items():
-            most = int(np.abs(layer.weight.astype(np.int16)).max())
-            if most > LIMITS[self.bits[place]]:
-                raise ValueError(f"layer {place} has weights of {most} counts, too large for {self.bits[place]} bits")
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of packed weights, biases and steps: what an artefact holds."""
-        total = 0
-        for place, layer in self.layers.items():
-            total += len(pack(layer.weight, self.bits[place])) + layer.bias.nbytes + layer.output_step.nbytes
-            total += 0 if layer.input_scale is None else layer.input_scale.nbytes
-        return total
-
-
 def pack(counts: np.ndarray, bits: int) -> np.ndarray:
     """Return whole numbers, row after row, in uint8: the first lies in the lowest bits, as two's complement.
 
     Raises:
-        ValueError: for bits that do not divide a byte, or numbers that do not fit.
+        ValueError: for bits that are no key of `LIMITS`, or numbers that do not fit.
     """
     if bits not in LIMITS:
         raise ValueError(f"expected {', '.join(map(str, LIMITS))} bits, found {bits}")

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from policy_distill.student.low_bit import LIMITS, LowBitLayers, pack, unpack
-from policy_distill.student.quantization import quantize_layer
+from policy_distill.student.low_bit import LIMITS, pack, unpack
+from policy_distill.student.quantization import n_bytes, quantize_layer
 
 
 def test_numbers_are_packed_as_by_hand():
@@ -28,23 +28,16 @@ def test_numbers_that_do_not_fit_are_refused():
             pack(np.array(counts), bits)
 
 
-def layers_of(*shapes):
-    rng = np.random.default_rng(0)
-    found = {}
-    for place, shape in enumerate(shapes):
-        layer = quantize_layer(rng.normal(size=shape).astype(np.float32), np.zeros(shape[0], np.float32), -1.0, 1.0)
-        found[2 * place] = replace(layer, weight=np.sign(layer.weight)) if place else layer
-    return found
-
-
 def test_bytes_are_those_of_packed_weights_biases_and_steps():
-    layers = LowBitLayers(layers_of((5, 3), (2, 5)), {0: 8, 2: 2})
-    # 15 weights in bytes, 10 in two bits, and two floats for each of 7 outputs.
-    assert layers.n_bytes == 15 + 3 + 7 * 8
-    scaled = {**layers.layers, 0: replace(layers.layers[0], input_scale=np.ones(3, np.float32))}
-    assert LowBitLayers(scaled, {0: 8, 2: 2}).n_bytes == layers.n_bytes + 3 * 4
-
-
-def test_weights_beyond_their_bits_are_refused():
-    with pytest.raises(ValueError, match="layer 0 has weights of 127 counts, too large for 4 bits"):
-        LowBitLayers(layers_of((5, 3)), {0: 4})
+    rng = np.random.default_rng(0)
+    shapes = ((5, 3), (3, 5))
+    first, second = (
+        quantize_layer(rng.normal(size=shape).astype(np.float32), np.zeros(shape[0], np.float32), -1.0, 1.0)
+        for shape in shapes
+    )
+    packed = replace(second, weight=np.sign(second.weight), bits=2)
+    # 15 weights in bytes, 15 in two bits, and two floats for each of 8 outputs.
+    assert n_bytes({0: first, 2: packed}) == 15 + 4 + 8 * 8
+    assert len(pack(packed.weight, 2)) == 4
+    scaled = replace(first, input_scale=np.ones(3, np.float32))
+    assert n_bytes({0: scaled, 2: packed}) == 15 + 4 + 8 * 8 + 3 * 4

@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from policy_distill.errors import RequestError
 from policy_distill.losses.table import default_loss, make_loss
 from policy_distill.student.low_bit import BITS, LIMITS
 from policy_distill.student.quantization import compile_quantized
 from policy_distill.training import low_bit
 from policy_distill.training.buffer import Batch
-from policy_distill.training.low_bit import best_steps, train_low_bit
+from policy_distill.training.low_bit import best_steps, train_low_bit, train_plan
+from tests.students import make_student, sample_observations
 from tests.training.test_pruning import trained
 from tests.training.test_trainer import EXAMPLES
 
@@ -23,7 +25,7 @@ def states_of(student, n=1000):
 
 def loss_of(student, layers, states, loss):
     """Return the mean loss of what the layers compute in NumPy, as an artefact does."""
-    outputs = compile_quantized(student.to_record({}).plan, layers.layers)(states.features.numpy())
+    outputs = compile_quantized(student.to_record({}).plan, layers)(states.features.numpy())
     params = torch.from_numpy(outputs.astype(np.float32))
     if student.log_std is not None:
         params = torch.cat([params, student.log_std.detach().expand_as(params)], dim=1)
@@ -47,28 +49,28 @@ def test_training_through_the_rounding_mends_what_it_breaks(name, method):
 def test_all_but_the_first_layer_have_few_values(method):
     student = trained("mlp:16,8", "relu")
     found = train_low_bit(student, states_of(student), make_loss("forward_kl"), method, steps=20)
-    assert found.bits == {0: 8, 2: BITS[method], 4: BITS[method]}
-    for place, layer in found.layers.items():
+    assert {place: layer.bits for place, layer in found.items()} == {0: 8, 2: BITS[method], 4: BITS[method]}
+    for layer in found.values():
         assert layer.weight.dtype == np.int8
-        assert np.abs(layer.weight.astype(int)).max() == LIMITS[found.bits[place]]
+        assert np.abs(layer.weight.astype(int)).max() == LIMITS[layer.bits]
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_what_was_trained_is_what_the_whole_numbers_compute(activation, monkeypatch):
     student, seen = trained("mlp:16,8", activation), []
-    states, forward = states_of(student, 64), low_bit._params
+    states, forward = states_of(student, 64), low_bit._forward
 
-    def remembered(student, plan, layers, x):
+    def remembered(plan, layers, x):
         seen.append((plan, layers))
-        return forward(student, plan, layers, x)
+        return forward(plan, layers, x)
 
-    monkeypatch.setattr(low_bit, "_params", remembered)
+    monkeypatch.setattr(low_bit, "_forward", remembered)
     found = train_low_bit(student, states, make_loss("forward_kl"), "int4", steps=30)
     plan, layers = seen[-1]
     with torch.no_grad():
-        expected = forward(student, plan, layers, states.features).numpy()
+        expected = forward(plan, layers, states.features).numpy()
     # An activation half way between two counts may be rounded to either, as tanh is that torch and NumPy compute.
-    outputs = compile_quantized(plan, found.layers)(states.features.numpy())
+    outputs = compile_quantized(plan, found)(states.features.numpy())
     assert np.quantile(np.abs(outputs - expected), 0.8) < 1e-5
 
 
@@ -76,8 +78,8 @@ def test_the_same_seed_gives_the_same_layers():
     student = trained("mlp:4")
     states, loss = states_of(student), make_loss("forward_kl")
     one, other, third = (train_low_bit(student, states, loss, "ternary", steps=50, seed=seed) for seed in (1, 1, 2))
-    assert all(np.array_equal(one.layers[place].bias, other.layers[place].bias) for place in one.layers)
-    assert any(not np.array_equal(one.layers[place].bias, third.layers[place].bias) for place in one.layers)
+    assert all(np.array_equal(one[place].bias, other[place].bias) for place in one)
+    assert any(not np.array_equal(one[place].bias, third[place].bias) for place in one)
 
 
 def test_the_best_step_is_found_where_it_can_be_told():
@@ -90,9 +92,9 @@ def test_the_best_step_is_found_where_it_can_be_told():
 
 def test_what_cannot_be_trained_is_refused():
     student = trained("mlp:4")
-    states, loss = states_of(student), make_loss("forward_kl")
-    with pytest.raises(ValueError, match="int4, ternary, found 'int3'"):
-        train_low_bit(student, states, loss, "int3")
-    student.network.insert(0, torch.nn.Flatten())
-    with pytest.raises(ValueError, match="a dense student"):
-        train_low_bit(student, states, loss, "int4")
+    with pytest.raises(RequestError, match="int4, ternary, found 'int3'"):
+        train_low_bit(student, states_of(student), make_loss("forward_kl"), "int3")
+    image = make_student(("image_last", "gaussian", "cnn:4,4", "relu"))
+    features = image.plan.featurizer(sample_observations(("image_last",), 8))
+    with pytest.raises(RequestError, match="'conv2d' has no form for weights of few bits"):
+        train_plan(image.plan, features, lambda outputs, rows: outputs.sum(), "int4")
