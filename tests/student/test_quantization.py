@@ -15,6 +15,7 @@ from policy_distill.exporters.table import load_exporter
 from policy_distill.student.engines.onnx_engine import open_session
 from policy_distill.student.quantization import compile_quantized, n_bytes, quantize_layer, quantize_plan
 from policy_distill.student.runtime import Student
+from policy_distill.student.slim import slim
 from policy_distill.training import low_bit
 from tests.doubles import cartpole_teacher
 from tests.students import make_student, name_of, sample_observations
@@ -90,6 +91,14 @@ def test_packed_weights_in_c_compute_what_numpy_computes(kind, method, tmp_path,
     assert found.quantization["bytes"] < eight.quantization["bytes"]
     assert found.facts["flash_bytes"] < eight.facts["flash_bytes"]
     assert found.quantization["agreement"] > 0.5
+
+
+def test_a_slim_student_is_packed_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(low_bit, "STEPS", 300)
+    student = slim(make_student(("vector", "discrete", "mlp:16,8", "tanh")))
+    found = export(student, tmp_path / "policy", "c", quantize="int4", n_states=256)
+    assert found.parity.agreement > 0.99
+    assert found.quantization["agreement"] > 0.8
 
 
 def test_eight_bit_onnx_answers_alike_at_every_batch_size(tmp_path):
