@@ -8,7 +8,7 @@ import torch
 
 from policy_distill.families.categorical import Categorical
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
-from policy_distill.interfaces import Labels
+from policy_distill.interfaces.policies import Labels
 from policy_distill.student.actions import ActionMap
 from policy_distill.teachers.base import BaseTeacher
 

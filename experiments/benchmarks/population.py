@@ -37,7 +37,7 @@ from policy_distill.cli import guarded
 from policy_distill.commands.output import table
 from policy_distill.families.categorical import Categorical
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.losses.kl import forward_kl
 from policy_distill.student.actions import ActionMap
 from policy_distill.system.threads import threads_for

@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.environments.spaces import sizes_of, start_of
 from policy_distill.errors import RunFault
-from policy_distill.interfaces import Actor, Teacher
+from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.system.nested import with_axis
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from policy_distill.environments.open import Environments
+from policy_distill.interfaces.stepping import Environments
 
 MAX_BYTES = 2**28
 """Actions remembered at most, in bytes."""

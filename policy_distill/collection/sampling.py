@@ -20,7 +20,7 @@ import torch
 from gymnasium import Space
 
 from policy_distill.collection.policy_defaults import PolicyDefaults
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.interfaces.policies import Policy, Teacher
 from policy_distill.seeds import purpose_seed
 from policy_distill.student.runtime import Student
 from policy_distill.system.generators import LentGenerators

@@ -69,13 +69,13 @@ class Evaluate:
         limits: dict[str, Any] = {"max_episode_steps": self.max_episode_steps, "n_envs": self.n_envs}
         found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limits)
         record = self._record(found)
-        Output(self.json).show(record, _rows(found, record))
+        Output(self.json).show(record, _rows(found))
         if self.tracking.track != "disabled":
             from policy_distill.student.runtime import Student
             from policy_distill.tracking.evaluation import evaluation_row
 
             who = "student" if isinstance(policy, Student) else "teacher"
-            self.tracking.log(self.policy, record, [evaluation_row(policy, record, who=who)])
+            self.tracking.log(self.policy, record, [evaluation_row(policy, found.mean, who=who)])
         return 0
 
     def _record(self, found: Evaluation) -> dict[str, Any]:
@@ -96,15 +96,16 @@ class Evaluate:
         }
 
 
-def _rows(found: Evaluation, record: dict[str, Any]) -> list[tuple[str, Any]]:
+def _rows(found: Evaluation) -> list[tuple[str, Any]]:
     """Return what is printed for people."""
+    record = found.record()
     return [
         ("environment", found.env_id),
         ("episodes", found.n_episodes),
         ("return, mean ± std", f"{digits(found.mean)} ± {digits(found.std)}"),
         ("return, IQM [95%]", interval_text(record)),
-        ("return, median", digits(record["median"])),
-        ("return, worst 5%", digits(record["worst5"])),
+        ("return, median", digits(record.median)),
+        ("return, worst 5%", digits(record.worst5)),
         ("return, min to max", f"{digits(found.returns.min())} to {digits(found.returns.max())}"),
         ("seconds", f"{found.wall_seconds:.1f}"),
     ]

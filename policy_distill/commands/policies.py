@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy_distill.errors import RequestError, one_line
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.teachers.sources import load_policy
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ from policy_distill.environments.fit import fitting_versions
 from policy_distill.environments.identity import EnvIdentity, identify, identity_from, named_spec
 from policy_distill.environments.make import is_registered, spec_of, version_of, versions_of
 from policy_distill.environments.names import to_env, with_kwargs
-from policy_distill.environments.open import Environments, is_recipe
+from policy_distill.environments.open import is_recipe
 from policy_distill.environments.wrappers import missing_in, own_frame_skip
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 
 LOG = logging.getLogger("policy_distill")
 

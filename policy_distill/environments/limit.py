@@ -9,8 +9,8 @@ import copy
 
 import numpy as np
 
-from policy_distill.environments.open import Environments
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.seeds import PROBE
 from policy_distill.system.nested import equal, take
 from policy_distill.system.notices import say_once

@@ -23,7 +23,7 @@ from policy_distill.evaluation.proof.plan import N_ENVS, N_SAMPLED, ProofPlan
 from policy_distill.evaluation.proof.spent import choose_seed
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.robustness import compare_under
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
 from policy_distill.teachers.sources import as_policy
 

@@ -15,9 +15,11 @@ import numpy as np
 
 from policy_distill.environments.limit import limit_of, say_cut
 from policy_distill.environments.open import Environments
+from policy_distill.evaluation.policy_records import ReturnsRecord
 from policy_distill.evaluation.side_by_side import OnStep, SideBySide
 from policy_distill.evaluation.statistics import interval, iqm, json_number, worst
 from policy_distill.interfaces import Policy
+from policy_distill.system.records import dump
 from policy_distill.system.threads import threads_for
 
 
@@ -68,19 +70,22 @@ class Evaluation:
         """95% bootstrap interval of the interquartile mean."""
         return interval(self.returns, self.seed)
 
+    def record(self) -> ReturnsRecord:
+        """Return what files say of the returns; NaN becomes None."""
+        return ReturnsRecord(
+            mean=self.mean,
+            std=self.std,
+            iqm=self.iqm,
+            ci95=[json_number(x) for x in self.ci95],
+            median=float(np.median(self.returns)),
+            worst5=worst(self.returns),
+            n_cut=self.n_cut or None,
+            phases=None if self.phases is None else self.phases.mean(axis=0).tolist(),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the statistics of the returns as JSON values."""
-        phases = {} if self.phases is None else {"phases": self.phases.mean(axis=0).tolist()}
-        return {
-            "mean": self.mean,
-            "std": self.std,
-            "iqm": self.iqm,
-            "ci95": [json_number(x) for x in self.ci95],
-            "median": float(np.median(self.returns)),
-            "worst5": worst(self.returns),
-            **({"n_cut": self.n_cut} if self.n_cut else {}),
-            **phases,
-        }
+        return dump(self.record())
 
 
 def run_episodes(

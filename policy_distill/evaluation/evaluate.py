@@ -12,11 +12,12 @@ from typing import Any
 from policy_distill.collection.sampling import sampled
 from policy_distill.environments.choice import for_policy, say_where_other
 from policy_distill.environments.fit import check_fit
-from policy_distill.environments.open import Environments, open_environments, without_normalization
+from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.episodes import Evaluation, run_episodes
 from policy_distill.evaluation.proof.plan import N_ENVS, check_counts
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.teachers.sources import as_policy
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from policy_distill.collection.state_sample import sample_states
-from policy_distill.environments.open import Environments
-from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stepping import Environments
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.runtime import Student
 from policy_distill.training.policy import StudentPolicy

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from policy_distill.evaluation.episodes import Evaluation
+from policy_distill.evaluation.policy_records import DifferenceRecord, SampledRecord
 from policy_distill.evaluation.proof.betting import log_capital
 from policy_distill.evaluation.statistics import json_number
 
@@ -38,20 +38,15 @@ class ModeAndSample:
         """True where sampling is better than the mode by more than its error."""
         return self.low > 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values: the returns by sampling, the steps that they took, and the difference."""
-        return {
-            **self.sampled.to_json(),
-            "n_episodes": self.sampled.n_episodes,
-            "seed": self.sampled.seed,
-            "env_steps": int(self.sampled.lengths.sum()),
-            "difference": {
-                "mean": self.difference,
-                "low": json_number(self.low),
-                "better": self.is_better,
-                "n_episodes": self.n_episodes,
-            },
-        }
+    def record(self) -> SampledRecord:
+        """Return what files say of it: the returns by sampling, the steps that they took, and the difference."""
+        return SampledRecord(
+            returns=self.sampled.record(),
+            n_episodes=self.sampled.n_episodes,
+            seed=self.sampled.seed,
+            env_steps=int(self.sampled.lengths.sum()),
+            difference=DifferenceRecord(self.difference, json_number(self.low), self.is_better, self.n_episodes),
+        )
 
 
 def mode_and_sample(mode: Evaluation, sampled: Evaluation, stake: float) -> ModeAndSample:

@@ -14,14 +14,15 @@ from typing import Any
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.episodes import Evaluation, join
 from policy_distill.evaluation.mode_and_sample import ModeAndSample, mode_and_sample
+from policy_distill.evaluation.policy_records import PolicyRecord
 from policy_distill.evaluation.proof.kept import Retention, retention
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.evaluation.proof.verdict import Verdict, judge
+from policy_distill.evaluation.records import ComparisonRecord
 from policy_distill.evaluation.reference import REFERENCES, Found, Player, ReferenceRuns
 from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces import Policy
-from policy_distill.system.wording import sampled_warning
 
 LOG = logging.getLogger("policy_distill")
 
@@ -54,6 +55,23 @@ class Comparison:
     def paired(self) -> bool:
         """True where episode i is the same one for all three."""
         return self.teacher.paired and self.student.paired and self.random.paired
+
+    def record(self) -> ComparisonRecord:
+        """Return what files say of it, without the sizes of the policies."""
+        return ComparisonRecord(
+            env_id=self.teacher.env_id,
+            seed=self.teacher.seed,
+            n_episodes=self.teacher.n_episodes,
+            paired=self.paired,
+            teacher=PolicyRecord(self.teacher.record()),
+            student=PolicyRecord(self.student.record()),
+            random=PolicyRecord(self.random.record()),
+            retention=self.retention.record(),
+            verdict=self.retention.verdict.record(),
+            falls=self.retention.falls_record(),
+            teacher_sampled=self.teacher_sampled.record() if self.teacher_sampled else None,
+            scale=self.scale.record(),
+        )
 
 
 def compare_policies(
@@ -168,7 +186,7 @@ class _Looks:
 def _with_sampled(found: Comparison, mode: Evaluation, by_sampling: Evaluation) -> Comparison:
     """Return the comparison with the teacher by sampling beside its mode; where that is better, say so."""
     beside = mode_and_sample(mode, by_sampling, found.scale.stake)
-    warning = sampled_warning({"teacher_sampled": beside.to_json()})
+    warning = beside.record().warning()
     if warning:
         LOG.warning("%s: %s", by_sampling.env_id, warning)
     return replace(found, teacher_sampled=beside)

@@ -12,7 +12,7 @@ from policy_distill.collection.actors import RandomPolicy
 from policy_distill.collection.sampling import sampled
 from policy_distill.environments.fit import check_fit
 from policy_distill.environments.limit import say_cut
-from policy_distill.environments.open import Environments, is_recipe
+from policy_distill.environments.open import is_recipe
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.watch import step_limit
 from policy_distill.evaluation.episodes import Evaluation, run_episodes
@@ -20,7 +20,8 @@ from policy_distill.evaluation.evaluate import open_for
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.evaluation.side_by_side import OnStep
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.seeds import scale_start
 from policy_distill.system.background import Background, has_idle_core
 

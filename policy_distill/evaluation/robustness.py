@@ -14,7 +14,7 @@ from policy_distill.evaluation.observation_units import measure_units
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import N_ENVS, ProofPlan
 from policy_distill.evaluation.proof.verdict import MARGIN
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.system.blame import blamed
 
 UNPERTURBED = Condition("none", (), ())

@@ -11,9 +11,9 @@ import numpy as np
 
 from policy_distill.environments.faults import check_observations, check_return
 from policy_distill.environments.limit import are_paired
-from policy_distill.environments.open import Environments
 from policy_distill.evaluation.trace import N_PHASES, Trace
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.system.interrupts import stop_if_requested
 
 OnStep = Callable[[int], None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from policy_distill.interfaces import ActionDistribution, Gradient, Loss
+from policy_distill.interfaces.students import ActionDistribution, Gradient, Loss
 from policy_distill.losses.kl import forward_kl
 from policy_distill.losses.regression import mse
 

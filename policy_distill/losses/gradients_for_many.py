@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from policy_distill.families.categorical import LEAST
-from policy_distill.interfaces import ActionDistribution, Gradient, Loss
+from policy_distill.interfaces.students import ActionDistribution, Gradient, Loss
 from policy_distill.losses.gradients import closed_form, gradient_of
 from policy_distill.losses.kl import forward_kl
 

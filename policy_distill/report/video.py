@@ -16,7 +16,7 @@ import numpy as np
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.perturbations.conditions import Condition
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.seeds import VIDEO
 from policy_distill.system.blame import described
 from policy_distill.system.interrupts import stop_if_requested

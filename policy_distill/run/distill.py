@@ -17,7 +17,7 @@ from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.open import without_normalization
 from policy_distill.environments.watch import step_limit
 from policy_distill.evaluation.reference import ReferenceRuns
-from policy_distill.interfaces import Tracker
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
 from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.handover import hand_over
@@ -179,6 +179,6 @@ class _Run:
         )
         if self.folder:
             student.save(self.folder.student)
-            self.folder.write_json("evaluation.json", record)
+            self.folder.write_json("evaluation.json", record.to_json())
         seconds = {**stream.watch.seconds, **(comparison.seconds if comparison else {})}
         return DistillResult(student, comparison, record, config, seconds, self.folder.path if self.folder else None)

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from policy_distill.config import DistillConfig
-from policy_distill.environments.open import Environments
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.student.features import dump_normalizer
 
 LIBRARIES = ("policy-distill", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")

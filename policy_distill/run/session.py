@@ -13,9 +13,10 @@ import torch
 from policy_distill.collection.actors import MixedActor, TeacherActor
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
-from policy_distill.environments.open import Environments
 from policy_distill.evaluation.fidelity import Fidelity, fidelity_in_episodes, measure_fidelity
-from policy_distill.interfaces import Actor, Loss, Teacher
+from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.interfaces.stepping import Environments
+from policy_distill.interfaces.students import Loss
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer

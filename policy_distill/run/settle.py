@@ -15,8 +15,10 @@ from policy_distill.environments.choice import for_policy, say_where_other
 from policy_distill.environments.fit import check_fit
 from policy_distill.environments.frame_stack import frames_of
 from policy_distill.environments.listed import EnvironmentList
-from policy_distill.environments.open import Environments, is_recipe, open_environments, without_normalization
-from policy_distill.interfaces import Loss, Teacher
+from policy_distill.environments.open import is_recipe, open_environments, without_normalization
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stepping import Environments
+from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
 from policy_distill.networks.table import make_network
 from policy_distill.run.session import Session

@@ -5,10 +5,8 @@ In: a stream, and what keeps its checkpoints. Out: the stream as it was before a
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.stream import Stream
@@ -20,26 +18,16 @@ class Standpoint:
     """What a rollout changes, apart from the environments themselves: a resumed run brings those back."""
 
     def __init__(self, stream: Stream) -> None:
-        source = stream.source
         self._stream = stream
         self._env_steps, self._n_restarts = stream.env_steps, stream.restarts.n_here
-        self._obs = copy.deepcopy(stream.envs.obs)
-        self._counts = source.n_episodes.copy(), source.running.copy(), source.starts.copy()
-        self._returns = source.returns.copy()
-        self._state = source.state
-        self._log = None if source.log is None else source.log.mark()
+        self._mark = stream.source.mark()
 
     def go_back(self) -> None:
         """Take the stream back to here."""
-        stream, source = self._stream, self._stream.source
+        stream = self._stream
         stream.env_steps = self._env_steps
         stream.restarts.go_on(self._n_restarts)
-        _write(stream.envs.obs, self._obs)
-        source.n_episodes, source.running, source.starts = self._counts
-        source.returns = self._returns
-        source.state = self._state
-        if source.log is not None and self._log is not None:
-            source.log.go_back(self._log)
+        stream.source.go_back(self._mark)
 
 
 @contextmanager
@@ -62,11 +50,3 @@ def kept_where_stopped(
             keeper.save()
         interrupts.stop_if_requested(f"at {stream.env_steps} of {stream.config.timesteps} steps")
         raise
-
-
-def _write(storage: Any, values: Any) -> None:
-    if isinstance(storage, dict):
-        for key, value in storage.items():
-            _write(value, values[key])
-    elif storage is not None and values is not None:
-        storage[...] = values

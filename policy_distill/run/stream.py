@@ -13,13 +13,14 @@ import torch
 from gymnasium import spaces
 
 from policy_distill.collection.actors import check_labels
-from policy_distill.collection.rollout import Collector, Rollout
+from policy_distill.collection.collector import Collector
+from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.fit import check_keys
 from policy_distill.environments.frame_stack import frames_of
-from policy_distill.environments.open import Environments
 from policy_distill.environments.restarts import Restarts
-from policy_distill.interfaces import Actor, Teacher
+from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
@@ -33,8 +34,13 @@ from policy_distill.training.stores import make_store
 class Stream:
     """Collects and labels; what it holds changes with every rollout."""
 
-    def __init__(self, teacher: Teacher, envs: Environments, config: DistillConfig, network: str) -> None:
-        """Open a stream for students of `network`: whether bytes are pixels is a question of that."""
+    def __init__(
+        self, teacher: Teacher, envs: Environments, config: DistillConfig, network: str, source: Source | None = None
+    ) -> None:
+        """Open a stream for students of `network`: whether bytes are pixels is a question of that.
+
+        `source` steps the environments; by itself a `Collector` does, in this process.
+        """
         check_keys(config.observation_keys, envs)
         self.teacher = teacher
         self.envs = envs
@@ -43,7 +49,7 @@ class Stream:
         """What students see: the environment's observations, or some keys of them."""
         self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
         """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
-        self.source = Collector(envs, config.seed)
+        self.source: Source = Collector(envs, config.seed) if source is None else source
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
         self.watch = Stopwatch()
         self.env_steps = 0

@@ -16,7 +16,7 @@ import numpy as np
 from policy_distill.run.stream import Stream
 from policy_distill.student.features import dump_normalizer, load_normalizer
 from policy_distill.student.spaces import describe_space
-from policy_distill.system.packing import alike, pack, unpack
+from policy_distill.system.packing import pack_or_none, unpack
 from policy_distill.training.learner import named
 
 LOG = logging.getLogger("policy_distill")
@@ -26,14 +26,8 @@ Saved = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 def stream_state(stream: Stream) -> Saved:
     """Return all that the rest of a stream depends on."""
-    source = stream.source
-    tensors = {f"buffer.{name}": array for name, array in stream.buffer.state().items()}
-    tensors["collector.n_episodes"] = source.n_episodes
-    tensors["collector.running"] = source.running
-    tensors["collector.starts"] = source.starts
-    tensors["collector.returns"] = np.array(source.returns, dtype=np.float64)
-    if source.log is not None:
-        tensors |= {f"log.{name}": array for name, array in source.log.arrays().items()}
+    tensors, source = stream.source.state()
+    tensors |= {f"buffer.{name}": array for name, array in stream.buffer.state().items()}
     record = {
         "env_steps": stream.env_steps,
         "seconds": stream.watch.seconds,
@@ -42,10 +36,10 @@ def stream_state(stream: Stream) -> Saved:
         "buffer_next": stream.buffer.next,
         "calibration": stream.teacher.calibration,
         "env_restarts": stream.restarts.n_here,
-        "obs": pack("obs", stream.envs.obs, tensors),
+        "obs": source["obs"],
         "states": {
-            name: _pack_state(f"state.{name}", value, tensors)
-            for name, value in (("actor", source.state), ("teacher", stream.label_state))
+            "actor": source["actor"],
+            "teacher": pack_or_none("state.teacher", stream.label_state, tensors),
         },
     }
     record["begins_anew"] = _begins_anew(stream, record["states"])
@@ -62,37 +56,22 @@ def _begins_anew(stream: Stream, states: dict[str, Any]) -> str:
     return " and ".join(parts)
 
 
-def _pack_state(name: str, value: Any, tensors: dict[str, np.ndarray]) -> dict[str, Any] | None:
-    """Return the structure of a recurrent state; None for one of a kind of its own, as a policy may have."""
-    found: dict[str, np.ndarray] = {}
-    try:
-        structure: dict[str, Any] = pack(name, value, found)
-    except TypeError:
-        return None
-    tensors.update(found)
-    return structure
-
-
 def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
     """Give a stream what `stream_state` returned; return the observations that its environments are to go back to.
 
     Raises:
         ValueError: where that is of another stream.
     """
-    obs, source = unpack(record["obs"], tensors), stream.source
-    if source.log is not None:
-        if not alike(obs, stream.envs.obs):
-            raise ValueError("its observations are of another environment")
-        source.log.restore(named(tensors, "log."))
+    source, states = stream.source, record["states"]
+    obs = source.restore(tensors, {"obs": record["obs"], "actor": states.get("actor")})
     stream.open(load_normalizer(record["normalizer"], describe_space(stream.envs.observation_space)))
     stream.buffer.restore(named(tensors, "buffer."), count_of(record, "buffer_next"))
     if record["calibration"] is not None:
         stream.teacher = stream.teacher.with_calibration(record["calibration"])
-    _restore_episodes(stream, tensors)
-    states = {name: unpack(value, tensors) for name, value in record["states"].items() if value is not None}
-    if len(states) < len(record["states"]):
+    if None in states.values():
         LOG.warning("a recurrent state has no form in a checkpoint: it begins anew, and the run differs from there on")
-    source.state, stream.label_state = states.get("actor"), states.get("teacher")
+    of_teacher = states.get("teacher")
+    stream.label_state = None if of_teacher is None else unpack(of_teacher, tensors)
     stream.restarts.go_on(count_of(record, "env_restarts"))
     watch = stream.watch
     watch.seconds = {stage: _seconds(record["seconds"][stage]) for stage in watch.seconds}
@@ -100,21 +79,6 @@ def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[
     watch.began = time.perf_counter() - _seconds(record["wall_seconds"])
     stream.env_steps = count_of(record, "env_steps")
     return obs
-
-
-def _restore_episodes(stream: Stream, tensors: dict[str, np.ndarray]) -> None:
-    """Take over where the running episodes stand, and the returns of those that ended."""
-    source = stream.source
-    for name, now in (("n_episodes", source.n_episodes), ("running", source.running), ("starts", source.starts)):
-        saved = tensors[f"collector.{name}"]
-        if not alike(saved, now) or ((saved < 0).any() and name == "n_episodes"):
-            raise ValueError(f"{name} are of other environments")
-        now[:] = saved
-    returns = tensors["collector.returns"]
-    if returns.ndim != 1 or not np.isfinite(returns).all():
-        raise ValueError("returns are no list of numbers")
-    source.returns.clear()
-    source.returns.extend(returns.tolist())
 
 
 def count_of(record: dict[str, Any], name: str) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Engine
+from policy_distill.interfaces.students import Engine
 from policy_distill.student.check import check_read_back, check_student
 from policy_distill.student.described import Described
 from policy_distill.student.engines.table import RUNTIMES, make_engine

@@ -14,7 +14,7 @@ import torch
 from gymnasium import spaces
 from threadpoolctl import threadpool_limits
 
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 
 WIDE = 500_000
 """Parameters from which a network is worth several threads."""

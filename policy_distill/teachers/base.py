@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from policy_distill.collection.policy_defaults import PolicyDefaults
-from policy_distill.interfaces import ActionDistribution, Labels, Teacher
+from policy_distill.interfaces.policies import Labels, Teacher
+from policy_distill.interfaces.students import ActionDistribution
 
 if TYPE_CHECKING:
     from policy_distill.student.actions import ActionMap

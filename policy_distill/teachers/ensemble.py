@@ -13,7 +13,7 @@ from torch.nn.functional import log_softmax
 
 from policy_distill.environments.spaces import subspaces
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Labels, Teacher
+from policy_distill.interfaces.policies import Labels, Teacher
 from policy_distill.system.nested import first_of, with_axis
 from policy_distill.teachers.base import BaseTeacher
 

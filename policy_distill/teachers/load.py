@@ -15,13 +15,14 @@ from policy_distill.environments.choice import adapted
 from policy_distill.environments.fit import check_fit
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.system.device import check_device
+from policy_distill.system.foreign import said
 from policy_distill.system.generators import global_generators_kept
 from policy_distill.teachers.ensemble import EnsembleTeacher
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.teachers.live import teacher_of_model, teacher_of_policy
-from policy_distill.teachers.outside import said, teacher_from
+from policy_distill.teachers.outside import teacher_from
 from policy_distill.teachers.request import Request
 from policy_distill.teachers.saved import teacher_of_file
 from policy_distill.teachers.scripted import ScriptedTeacher

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS
 from policy_distill.teachers.files.frame_statistics import normalizer_and_wrappers
 from policy_distill.teachers.request import Request

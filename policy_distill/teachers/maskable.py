@@ -13,7 +13,7 @@ import torch
 from policy_distill.errors import RequestError
 from policy_distill.families.bernoulli import Bernoulli
 from policy_distill.families.multi_categorical import MultiCategorical
-from policy_distill.interfaces import Labels, Teacher
+from policy_distill.interfaces.policies import Labels, Teacher
 from policy_distill.teachers.network import NetworkTeacher, discrete_family
 from policy_distill.teachers.observing import Normalizers, batch_major
 from policy_distill.teachers.on_policy import actor_parameters, distribution_params

@@ -13,7 +13,8 @@ from policy_distill.errors import RequestError
 from policy_distill.families.bernoulli import Bernoulli
 from policy_distill.families.categorical import Categorical
 from policy_distill.families.multi_categorical import MultiCategorical
-from policy_distill.interfaces import ActionDistribution, Labels
+from policy_distill.interfaces.policies import Labels
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
 from policy_distill.system.nested import take
 from policy_distill.teachers.base import BaseTeacher, Exploration

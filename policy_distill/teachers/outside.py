@@ -6,17 +6,18 @@ the defaults. Nobody behind here asks what is there.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from policy_distill.collection.policy_defaults import PolicyDefaults
+from policy_distill.collection.policy_defaults import NOTHING, PolicyDefaults
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Labels, Policy, Teacher
-from policy_distill.student.masks import takes_masks
+from policy_distill.interfaces.policies import Labels, Policy, Teacher
 from policy_distill.student.runtime import Student
+from policy_distill.system.foreign import asked, said
 from policy_distill.teachers.base import BaseTeacher
 
 OWN = ("label", "family", "action_map")
@@ -35,18 +36,12 @@ OF_A_POLICY = ("action_space", "again", "env_kwargs", "env_wrappers", "metadata"
 """What may be known of an object with `predict`; `provenance` too."""
 
 
-def said(source: Any, *names: str) -> dict[str, Any]:
-    """Return those of these attributes that an object has, None not counted."""
-    found = {name: getattr(source, name, None) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def missing_of(source: Any) -> list[str]:
     """Return what an object lacks that is meant to be a `Teacher`; nothing for any other object.
 
     Taken for a script, its distributions would be lost without a word.
     """
-    return sorted(name for name in NEEDED if not hasattr(source, name)) if said(source, *OWN) else []
+    return sorted(name for name in NEEDED if asked(source, name, NOTHING) is NOTHING) if said(source, *OWN) else []
 
 
 def teacher_from(source: Any) -> Teacher | None:
@@ -79,17 +74,17 @@ class OutsideTeacher(BaseTeacher):
 
     def __init__(self, source: Any) -> None:
         self.source = source
-        vars(self).update({name: getattr(source, name) for name in NEEDED if name not in ("label", "predict")})
-        self.scales_images = scales_images(said(source, "policy").get("policy"))
+        vars(self).update({name: asked(source, name) for name in NEEDED if name not in ("label", "predict")})
+        self.scales_images = scales_images(asked(source, "policy"))
         vars(self).update(said(source, *MAY_SAY))
-        samples = said(source, "samples").get("samples", not self.acts_greedily)
+        samples = asked(source, "samples", not self.acts_greedily)
         self.samples = bool(samples) and self.family.has_density
         self.takes_action_masks = takes_masks(source)
 
     @property
     def calibration(self) -> Any:
         """What the object says."""
-        return said(self.source, "calibration").get("calibration")
+        return asked(self.source, "calibration")
 
     def calibrated(self, obs: Any) -> OutsideTeacher:
         """Return the object's calibrated copy, or itself where it calibrates nothing."""
@@ -101,7 +96,7 @@ class OutsideTeacher(BaseTeacher):
 
     def weights(self) -> Mapping[str, torch.Tensor] | None:
         """Return the weights of its `policy`, where that is a network."""
-        return weights_of(said(self.source, "policy").get("policy"))
+        return weights_of(asked(self.source, "policy"))
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
@@ -116,8 +111,8 @@ class OutsideTeacher(BaseTeacher):
         return found
 
     def _copy(self, method: str, argument: Any) -> OutsideTeacher:
-        own = said(self.source, method)
-        return OutsideTeacher(own[method](argument)) if own else self
+        own = asked(self.source, method)
+        return self if own is None else OutsideTeacher(own(argument))
 
 
 class OutsidePolicy(PolicyDefaults):
@@ -134,10 +129,19 @@ class OutsidePolicy(PolicyDefaults):
 
 def weights_of(network: Any) -> Mapping[str, torch.Tensor] | None:
     """Return the weights of a torch module; None for what is none."""
-    own = said(network, "state_dict")
-    return own["state_dict"]() if own else None
+    state_dict = asked(network, "state_dict")
+    return None if state_dict is None else state_dict()
 
 
 def scales_images(network: Any) -> bool:
     """Say whether a network divides bytes of images by 255, as SB3's do unless they say otherwise."""
-    return bool(said(network, "normalize_images").get("normalize_images", True))
+    return bool(asked(network, "normalize_images", True))
+
+
+def takes_masks(source: Any) -> bool:
+    """Say whether an object takes action masks: by its own word, else by the arguments of its `predict`.
+
+    One that does not say is not taken for one that does not: sb3-contrib's MaskablePPO as it is says nothing either.
+    """
+    told = asked(source, "takes_action_masks")
+    return "action_masks" in inspect.signature(source.predict).parameters if told is None else bool(told)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.interfaces import Labels, Teacher
+from policy_distill.interfaces.policies import Labels, Teacher
 from policy_distill.teachers.base import Exploration
 from policy_distill.teachers.network import NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers, batch_major

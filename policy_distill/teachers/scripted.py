@@ -10,15 +10,15 @@ import torch
 from gymnasium import Space, spaces
 
 from policy_distill.families.deterministic import Deterministic
-from policy_distill.interfaces import ActionDistribution, Labels
+from policy_distill.interfaces.policies import Labels
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.masks import takes_masks
 from policy_distill.system.interrupts import stop_if_requested
 from policy_distill.system.nested import take
 from policy_distill.teachers.base import BaseTeacher
 from policy_distill.teachers.network import discrete_family
 from policy_distill.teachers.observing import batch_major
-from policy_distill.teachers.outside import scales_images, weights_of
+from policy_distill.teachers.outside import scales_images, takes_masks, weights_of
 
 CERTAIN = 8.0
 """Logit of the action that was chosen, against 0 for the others: 0.9997 to 0.0003 for a choice of two."""

@@ -11,10 +11,11 @@ from typing import Any
 
 from policy_distill.environments.open import normalization_of
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.interfaces.policies import Policy, Teacher
 from policy_distill.student.file import is_student_file
 from policy_distill.student.runtime import Student, load_student
-from policy_distill.teachers.outside import policy_from, said, teacher_from
+from policy_distill.system.foreign import said
+from policy_distill.teachers.outside import policy_from, teacher_from
 
 
 def as_teacher(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None) -> Teacher:

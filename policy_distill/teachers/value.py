@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from policy_distill.families.categorical import Categorical
-from policy_distill.interfaces import Labels, Teacher
+from policy_distill.interfaces.policies import Labels, Teacher
+from policy_distill.system.foreign import asked
 from policy_distill.teachers.network import NetworkTeacher, discrete_family
 from policy_distill.teachers.observing import Normalizers, label_in_chunks
 
@@ -70,7 +71,7 @@ class ValueTeacher(NetworkTeacher):
 
 def make_value(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for a DQN or QR-DQN policy."""
-    quantile_net = getattr(policy, "quantile_net", None)
+    quantile_net = asked(policy, "quantile_net")
     network = policy.q_net if quantile_net is None else quantile_net
     family_and_map = discrete_family(policy.action_space)
     assert family_and_map is not None, "SB3 makes these for Discrete actions alone"

@@ -10,7 +10,7 @@ import copy
 import numpy as np
 import torch
 
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.students import Loss
 from policy_distill.training.adam import share_of_newest
 from policy_distill.training.buffer import Batch
 from policy_distill.training.policy import StudentPolicy

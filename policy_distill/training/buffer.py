@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from policy_distill.training.stores import FeatureStore
+from policy_distill.interfaces.stages import FeatureStore
 
 GATHERED_BYTES = 2**22
 """Minibatches fetched at once hold about so many bytes."""

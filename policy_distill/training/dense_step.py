@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from torch import nn
 
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.students import Loss
 from policy_distill.losses.gradients import gradient_of
 from policy_distill.training.adam import Adam
 from policy_distill.training.buffer import Batch

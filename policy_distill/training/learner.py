@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from policy_distill.config import DistillConfig
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.students import Loss
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.policy import StudentPolicy, StudentSpec

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.students import Loss
 from policy_distill.student.low_bit import BITS, LIMITS
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.plan import Plan

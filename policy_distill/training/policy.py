@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from policy_distill.families.table import make_family
-from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.networks.table import describe_layers, make_network
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.engines.torch_layers import Scale

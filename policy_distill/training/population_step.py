@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.students import Loss
 from policy_distill.losses.gradients_for_many import gradient_for_many
 from policy_distill.training.adam import VECTORS
 from policy_distill.training.buffer import Batch

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.students import Loss
 from policy_distill.training.buffer import Batch
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.policy import StudentPolicy

@@ -8,7 +8,7 @@ from policy_distill.collection.state_sample import sample_states
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.evaluation.compare import fidelity_on_own_states
 from policy_distill.exporters.states import collect_states
-from policy_distill.interfaces import Labels
+from policy_distill.interfaces.policies import Labels
 from tests.doubles import Corridor, FormulaTeacher, corridor_teacher
 
 

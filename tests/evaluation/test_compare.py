@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from policy_distill.cli import main
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.compare import compare, fidelity_on_own_states
 from policy_distill.evaluation.evaluate import evaluate
@@ -16,7 +17,7 @@ from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
 
 
-class Careless:
+class Careless(PolicyDefaults):
     """The teacher, but for the share of episodes in which it does nothing right."""
 
     def __init__(self, teacher, share, seed=0):

@@ -62,8 +62,8 @@ def test_students_whose_teacher_or_episodes_are_not_found_are_named(suite, tmp_p
     write_run(tmp_path / "run")
     (cell,) = cells(find_runs(tmp_path).runs)
     run = cell.runs[0]
-    known = {**run.config, "teacher": other[0].runs[0].config["teacher"]}
-    run = dataclasses.replace(run, config=known, evaluation={**run.evaluation, "episodes": {}})
+    settings = dataclasses.replace(run.settings, teacher=other[0].runs[0].settings.teacher)
+    run = dataclasses.replace(run, settings=settings, evaluation=dataclasses.replace(run.evaluation, episodes=None))
     assert judged_again([dataclasses.replace(cell, runs=[run])], (suite,)) == []
     assert "its proof has no episodes" in capsys.readouterr().err
 

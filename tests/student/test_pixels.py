@@ -9,7 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.preprocessing import is_image_space
 
 from policy_distill.families.categorical import Categorical
-from policy_distill.interfaces import Labels
+from policy_distill.interfaces.policies import Labels
 from policy_distill.run.distill import distill
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.pixels import images_for, images_of, is_image

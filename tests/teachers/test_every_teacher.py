@@ -17,6 +17,7 @@ from policy_distill.cli import main
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.exporters.export import export
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.run.distill import distill
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.teachers.describe import describe_zip
@@ -145,7 +146,10 @@ def test_every_kind_goes_from_a_zip_to_a_student_that_acts_alone(case, tmp_path)
     obs = _stack([make_env(case)().observation_space.sample() for _ in range(12)])
     starts = np.zeros((3, 4), bool)
     grid = _map(obs, lambda value: value.reshape(3, 4, *value.shape[1:]))
-    params = teacher.label(grid, starts).params
+    assert isinstance(teacher, Teacher)
+    labels = teacher.label(grid, starts)
+    params = labels.params
+    assert labels.value is None
     assert params.shape == (3, 4, teacher.family.n_params)
     assert torch.isfinite(params).all()
     assert not params.requires_grad

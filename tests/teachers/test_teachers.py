@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import evaluate
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.describe import describe_zip
 from policy_distill.teachers.load import load_teacher
 from policy_distill.teachers.train import train_teacher

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincinv
 
+from policy_distill.evaluation.proof.records import FallsRecord
+
 ALPHA = 0.05
 """Chance that the bound lies below the true rate, at most."""
 
@@ -54,9 +56,9 @@ class Falls:
         """Return the line that is shown everywhere."""
         return fall_line(self.n, self.n_episodes, self.rate_high)
 
-    def to_json(self) -> dict[str, float]:
-        """Return JSON values."""
-        return {"n": self.n, "n_episodes": self.n_episodes, "rate": self.rate, "rate_high": self.rate_high}
+    def record(self) -> FallsRecord:
+        """Return what files say of it."""
+        return FallsRecord(self.n, self.n_episodes, self.rate, self.rate_high)
 
 
 def count_falls(returns: np.ndarray, line: float, *, may_stop: bool = False) -> Falls:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from policy_distill.evaluation.proof.betting import rejected_up_to
 from policy_distill.evaluation.proof.falls import Falls, count_falls
+from policy_distill.evaluation.proof.records import BothFalls, RetentionRecord
 from policy_distill.evaluation.proof.scale import RESOLUTION, Scale
 from policy_distill.evaluation.proof.verdict import ALPHA, MARGIN, Verdict, judge
 from policy_distill.evaluation.statistics import bootstrap, iqm, json_number
+from policy_distill.system.records import dump
 
 
 @dataclass(frozen=True)
@@ -50,21 +53,29 @@ class Retention:
             f"verdict={self.verdict.outcome}, falls={self.falls.n}, n_episodes={self.n_episodes})"
         )
 
-    def to_json(self) -> dict[str, object]:
-        """Return JSON values; NaN becomes null."""
-        return {
-            "mean": json_number(self.mean),
-            "mean_low": json_number(self.mean_low),
-            "mean_ci95": [json_number(x) for x in self.mean_ci95],
-            "iqm": json_number(self.iqm),
-            "ci95": [json_number(x) for x in self.ci95],
-            "n_episodes": self.n_episodes,
-            "verdict": self.verdict.to_json(),
-        }
+    def record(self) -> RetentionRecord:
+        """Return what files say of it, without the falls; NaN becomes None."""
+        return RetentionRecord(
+            mean=json_number(self.mean),
+            mean_low=json_number(self.mean_low),
+            mean_ci95=[json_number(x) for x in self.mean_ci95],
+            iqm=json_number(self.iqm),
+            ci95=[json_number(x) for x in self.ci95],
+            n_episodes=self.n_episodes,
+            verdict=self.verdict.record(),
+        )
 
-    def falls_json(self) -> dict[str, object]:
+    def falls_record(self) -> BothFalls:
+        """Return what files say of the falls of teacher and student."""
+        return BothFalls(self.teacher_falls.record(), self.falls.record())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values, without the falls; NaN becomes null."""
+        return dump(self.record())
+
+    def falls_json(self) -> dict[str, Any]:
         """Return the falls of teacher and student as JSON values."""
-        return {"teacher": self.teacher_falls.to_json(), "student": self.falls.to_json()}
+        return dump(self.falls_record())
 
 
 def retention(

@@ -1,14 +1,12 @@
 """The returns that a proof rests on: of student, teacher and a random policy on the same episodes.
 
-In: arrays `[n]`, or the content of an `evaluation.json`. Out: a `PairedReturns`, with what the student keeps in it.
+In: arrays `[n]`. Out: a `PairedReturns`, with what the student keeps in it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -67,17 +65,3 @@ class PairedReturns:
     def losses(self, kept: float) -> np.ndarray:
         """Return `[n]`: by how much each episode differs from one that keeps the share `kept`, in gains."""
         return ((self.student - self.random) - kept * (self.teacher - self.random)) / self.gain
-
-    @classmethod
-    def of_record(cls, evaluation: Mapping[str, Any]) -> PairedReturns | None:
-        """Return what the content of an `evaluation.json` holds; None where there are no pairs of numbers in it."""
-        if evaluation.get("paired") is False:
-            return None
-        episodes = evaluation.get("episodes") or {}
-        names = ("student", "teacher", "random")
-        student, teacher, random = (np.array(episodes.get(name) or (), np.float64) for name in names)
-        if not len(student) == len(teacher) == len(random) > 0:
-            return None
-        if not all(np.isfinite(x).all() for x in (student, teacher, random)):
-            return None
-        return cls(student, teacher, random, int(evaluation.get("seed") or 0))

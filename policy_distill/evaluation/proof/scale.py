@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri, stdtr
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.proof.records import ScaleRecord
 
 WORSE = 1.1
 """By default no episode is assumed to lose more than so many times what the worst random episode loses."""
@@ -64,11 +64,17 @@ class Scale:
         """The return below which an episode is a fall: it lost more than half of the gain."""
         return float(self.teacher.mean()) - FALL * self.gain
 
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        known = {"teacher": float(self.teacher.mean()), "random": float(self.random.mean())}
-        known |= {"worst_random": float(self.random.min()), "gain": self.gain, "fall_line": self.fall_line}
-        return {**known, "n_episodes": len(self.teacher), "declared": self.worst_loss is not None}
+    def record(self) -> ScaleRecord:
+        """Return what files say of it."""
+        return ScaleRecord(
+            teacher=float(self.teacher.mean()),
+            random=float(self.random.mean()),
+            worst_random=float(self.random.min()),
+            gain=self.gain,
+            fall_line=self.fall_line,
+            n_episodes=len(self.teacher),
+            declared=self.worst_loss is not None,
+        )
 
 
 def check_worst_loss(value: float | None, margin: float = 0.0) -> None:

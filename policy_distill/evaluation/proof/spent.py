@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.seeds import PROOF, TEACHERS, Span, fresh_start
 
 LOG = logging.getLogger("policy_distill")

@@ -20,7 +20,10 @@ import numpy as np
 
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.proof.betting import ROUNDING, episodes_needed, log_capital
+from policy_distill.evaluation.proof.records import BeyondRecord, VerdictRecord
 from policy_distill.evaluation.proof.scale import Scale, clearly_gains
+from policy_distill.evaluation.statistics import json_number
+from policy_distill.system.records import dump
 
 MARGIN = 0.05
 """The share of the teacher's gain over random that a non-inferior student may lose."""
@@ -71,19 +74,24 @@ class Verdict:
         """True where more episodes change nothing."""
         return self.outcome in ("non-inferior", "inferior")
 
+    def record(self) -> VerdictRecord:
+        """Return what files say of it; NaN becomes None."""
+        return VerdictRecord(
+            outcome=self.outcome,
+            margin=self.margin,
+            alpha=self.alpha,
+            p_value=json_number(self.p_value),
+            floor=json_number(self.floor),
+            margin_return=json_number(self.margin_return),
+            declared=self.declared,
+            n_episodes=self.n_episodes,
+            n_looks=self.n_looks,
+            beyond=None if self.beyond is None else BeyondRecord(self.beyond.episode, self.beyond.loss),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; NaN becomes null."""
-        numbers = {"p_value": self.p_value, "floor": self.floor, "margin_return": self.margin_return}
-        return {
-            "outcome": self.outcome,
-            "margin": self.margin,
-            "alpha": self.alpha,
-            **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
-            "declared": self.declared,
-            "n_episodes": self.n_episodes,
-            "n_looks": self.n_looks,
-            "beyond": None if self.beyond is None else {"episode": self.beyond.episode, "loss": self.beyond.loss},
-        }
+        return dump(self.record())
 
 
 def judge(

@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
-from policy_distill.evaluation.proof.headline import assumption_words, headline, ranks, verdict_words
-from policy_distill.system.wording import next_step
+from policy_distill.evaluation.proof.headline import headline, ranks
+from policy_distill.evaluation.proof.records import BeyondRecord, VerdictRecord
+from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
+from policy_distill.evaluation.records import EvaluationRecord
+from policy_distill.system.records import load
 
 VERDICT = {
     "outcome": "non-inferior",
@@ -20,15 +25,23 @@ FALLS = {
 }
 
 
+WHOLE = load(VerdictRecord, VERDICT, "verdict")
+
+
+def of(values):
+    return EvaluationRecord.from_json(values)
+
+
 def record(mean=0.99, low=0.96, iqm=1.0, chosen=0.98, **verdict):
     kept = {"mean": mean, "mean_low": low, "iqm": iqm, "ci95": [0.99, 1.01], "verdict": {**VERDICT, **verdict}}
-    return {"retention": kept, "falls": FALLS, "selection": {"return": 470.0, "retention": chosen}}
+    return of({"retention": kept, "falls": FALLS, "selection": {"return": 470.0, "retention": chosen}})
 
 
 def old(iqm=1.0, mean=0.99, outcome="non-inferior"):
     """What versions before bounds, falls and selection figures wrote."""
     verdict = {"outcome": outcome, "margin": 0.05, "alpha": 0.05, "p_value": 0.01, "n_episodes": 100, "n_looks": 1}
-    return {"retention": {"iqm": iqm, "ci95": [0.99, 1.0], "mean": mean, "mean_ci95": [0.9, 1.0], "verdict": verdict}}
+    kept = {"iqm": iqm, "ci95": [0.99, 1.0], "mean": mean, "mean_ci95": [0.9, 1.0], "verdict": verdict}
+    return of({"retention": kept})
 
 
 def test_the_mean_and_its_bound_stand_first():
@@ -42,13 +55,13 @@ def test_the_mean_and_its_bound_stand_first():
 def test_a_record_of_an_earlier_version_says_what_it_knows():
     first = headline(old())
     assert (first.text(), first.low, first.falls, first.chosen_by) == ("0.990", None, None, None)
-    assert headline({"retention": {"mean": 0.5}}).text() == "0.500"
+    assert headline(of({"retention": {"mean": 0.5}})).text() == "0.500"
 
 
 @pytest.mark.parametrize("evaluation", [{}, {"retention": None, "falls": None, "selection": None}])
 def test_without_a_proof_nothing_is_said(evaluation):
-    assert headline(evaluation).text() == "not measured"
-    assert headline(evaluation).falls is None
+    assert headline(of(evaluation)).text() == "not measured"
+    assert headline(of(evaluation)).falls is None
 
 
 def test_what_is_undefined_has_no_share_whatever_the_record_says():
@@ -79,17 +92,17 @@ def test_without_selection_figures_the_verdict_ranks_first_then_the_mean_and_nev
 
 
 def test_a_verdict_says_its_margin_in_both_units_and_what_it_assumes():
-    assert verdict_words(VERDICT) == (
+    assert verdict_words(WHOLE) == (
         "non-inferior: as good as the teacher up to 5% of its gain, 24.00 of the return (one-sided, 5%), 80 episodes "
         "in 2 looks"
     )
     worst = "no episode loses more than 1.10 gains"
-    assert assumption_words(VERDICT) == f"{worst} (a tenth more than the worst random one)"
-    assert assumption_words({**VERDICT, "declared": True}) == f"{worst} (as declared)"
+    assert assumption_words(WHOLE) == f"{worst} (a tenth more than the worst random one)"
+    assert assumption_words(replace(WHOLE, declared=True)) == f"{worst} (as declared)"
 
 
 def test_an_episode_beyond_the_floor_is_named_with_what_to_do():
-    verdict = {**VERDICT, "outcome": "undecided", "beyond": {"episode": 17, "loss": 2.0}}
+    verdict = replace(WHOLE, outcome="undecided", beyond=BeyondRecord(17, 2.0))
     assert assumption_words(verdict, first_seed=1_000_000) == (
         "episode 17 (seed 1000017) lost 2.00 gains, more than the 1.10 that were assumed at most; compare on fresh "
         "episodes with what one may lose declared, such as --worst-loss 3"
@@ -97,14 +110,33 @@ def test_an_episode_beyond_the_floor_is_named_with_what_to_do():
 
 
 def test_inferior_rests_on_what_an_episode_may_win_and_not_on_what_one_lost():
-    verdict = {**VERDICT, "outcome": "inferior", "beyond": {"episode": 17, "loss": 2.0}}
+    verdict = replace(WHOLE, outcome="inferior", beyond=BeyondRecord(17, 2.0))
     assert assumption_words(verdict) == "no episode wins more than 1.10 gains against the teacher's"
     assert "train for more steps" in next_step(verdict)
 
 
 def test_the_verdict_of_an_earlier_version_is_said_without_what_it_did_not_assume():
-    words = verdict_words(old()["retention"]["verdict"])
+    words = verdict_words(old().retention.verdict)
     assert words == "non-inferior: as good as the teacher up to 5% of its gain (one-sided, 5%), 100 episodes"
-    assert assumption_words(old()["retention"]["verdict"]) == ""
-    undefined = {**VERDICT, "outcome": "undefined", "margin_return": None, "floor": None}
+    assert assumption_words(old().retention.verdict) == ""
+    undefined = replace(WHOLE, outcome="undefined", margin_return=None, floor=None)
     assert verdict_words(undefined).startswith("undefined: the teacher's mean return is not clearly above random's, 80")
+
+
+def test_a_verdict_that_is_not_complete_is_not_put_in_words():
+    assert verdict_words(VerdictRecord()) == verdict_words(replace(WHOLE, alpha=None)) == ""
+
+
+def test_every_outcome_that_leaves_something_to_do_names_it():
+    steps = {outcome: next_step(VerdictRecord(outcome=outcome)) for outcome in ("inferior", "undecided", "undefined")}
+    assert "--timesteps" in steps["inferior"] and "--student" in steps["inferior"]
+    assert "--until-certain" in steps["undecided"] and "--max-episodes" in steps["undecided"]
+    assert steps["undefined"]
+    assert next_step(WHOLE) == ""
+    beyond = VerdictRecord(outcome="undecided", beyond=BeyondRecord(3, 2.0))
+    assert next_step(beyond) == "", "the verdict says it itself"
+
+
+def test_episodes_that_are_no_pairs_are_called_so():
+    assert "not paired" in pairing(False)
+    assert pairing(True) == pairing(None) == ""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
+from policy_distill.evaluation.records import EvaluationRecord
 
 
 def test_what_is_kept_is_the_share_of_the_gain():
@@ -37,7 +38,7 @@ def test_the_gains_score_says_how_clear_it_is():
 
 def test_a_record_gives_its_episodes():
     record = {"seed": 7, "episodes": {"teacher": [3.0, 4.0], "student": [1, 2], "random": [0, 0.5]}}
-    found = PairedReturns.of_record(record)
+    found = EvaluationRecord.from_json(record).paired_returns()
     assert (found.student.tolist(), found.teacher.tolist(), found.random.tolist()) == ([1, 2], [3, 4], [0, 0.5])
     assert found.first_seed == 7
 
@@ -47,13 +48,13 @@ def test_a_record_gives_its_episodes():
     [None, {}, {"teacher": [1.0], "student": [1.0]}, {"teacher": [1.0, 2.0], "student": [1.0], "random": [0.0]}],
 )
 def test_a_record_without_paired_episodes_gives_none(episodes):
-    assert PairedReturns.of_record({"seed": 0, "episodes": episodes}) is None
+    assert EvaluationRecord.from_json({"seed": 0, "episodes": episodes}).paired_returns() is None
 
 
 def test_episodes_that_environments_began_by_themselves_are_no_pairs():
     record = {"seed": 0, "episodes": {name: [1.0, 2.0] for name in ("teacher", "student", "random")}}
-    assert PairedReturns.of_record({**record, "paired": False}) is None
-    assert PairedReturns.of_record({**record, "paired": True}) is not None
+    assert EvaluationRecord.from_json({**record, "paired": False}).paired_returns() is None
+    assert EvaluationRecord.from_json({**record, "paired": True}).paired_returns() is not None
 
 
 def test_returns_that_are_not_paired_or_not_finite_are_refused():

@@ -1,19 +1,23 @@
 import logging
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.evaluation.proof.spent import choose_seed, spent_by_student, spent_by_teacher
 from policy_distill.seeds import PROOF, TEACHER_CHECKS, TEACHERS
 
 
 def teacher(**provenance):
-    return SimpleNamespace(provenance=provenance)
+    one = PolicyDefaults()
+    one.provenance = provenance
+    return one
 
 
 def student(**provenance):
-    return SimpleNamespace(metadata={"provenance": provenance})
+    one = teacher(**provenance)
+    one.metadata = {"provenance": provenance}
+    return one
 
 
 def test_by_itself_a_comparison_takes_the_first_block_that_nothing_has_used():
