@@ -30,7 +30,7 @@ from policy_distill.exporters.quantize import (
     quantize_student,
     twin_reference,
 )
-from policy_distill.exporters.table import FORMATS, find_format, load_exporter
+from policy_distill.exporters.table import find_format, load_exporter
 from policy_distill.interfaces import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.version import __version__
@@ -50,7 +50,7 @@ class ExportResult:
     path: Path
     """The file or folder."""
     format: str
-    """A key of `policy_distill.exporters.table.FORMATS`."""
+    """As of `policy_distill.exporters.table.find_format`."""
     n_bytes: int
     """Its size on disk."""
     parity: Parity
@@ -172,7 +172,7 @@ def _check(student: Student, format: str, expected: Reference, run: Run, source:
     """Compare an artefact with what it should do, under action masks too where both know them."""
     parity = _compare(student, expected, run(expected.obs), source, quantized)
     checked = [parity]
-    if student.takes_action_masks and FORMATS[format].masks:
+    if student.takes_action_masks and find_format(format).masks:
         masked = under_masks(student.record, expected, MASK_SEED)
         checked.append(_compare(student, masked, run(masked.obs, masked.masks), source, quantized))
         parity = replace(parity, masked_agreement=checked[-1].agreement)
