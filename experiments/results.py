@@ -18,10 +18,10 @@ from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError, one_line
-from policy_distill.evaluation.training_seeds import across_seeds
+from policy_distill.evaluation.proof.training_seeds import across_seeds
 from policy_distill.report.grouping import left_out
-from policy_distill.report.read_run import Found, Run, Unreadable, find_runs
-from policy_distill.report.suite_charts import Cell, cells, overall
+from policy_distill.report.read_run import Found, RunRecord, Unreadable, find_runs
+from policy_distill.report.suite_charts import Cell, cells, compression_of, n_params_of, overall
 from policy_distill.student.file import write_atomically
 from policy_distill.system.wording import times_fewer
 
@@ -73,7 +73,7 @@ def markdown(
     found: list[Cell], too_few: int, unreadable: list[Unreadable], min_seeds: int, notes: Sequence[str] = ()
 ) -> str:
     """Return the content of RESULTS.md."""
-    episodes = sorted({run.evaluation.get("n_episodes", 0) for cell in found for run in cell.runs})
+    episodes = sorted({run.proof.n_episodes or 0 for cell in found for run in cell.runs})
     lines = [
         "# Results",
         "",
@@ -122,7 +122,7 @@ def two_blocks(judged: list[TwoBlocks]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def results_table(runs: list[Run]) -> str:
+def results_table(runs: list[RunRecord]) -> str:
     """Return the table of a suite as text for a terminal."""
     return table([_row(cell) for cell in cells(runs)], (*HEADER, *COSTS))
 
@@ -135,9 +135,8 @@ def _row(cell: Cell) -> tuple[Any, ...]:
         else (kept.text(), f"{kept.iqm:.3f}" if math.isfinite(kept.iqm) else "undefined")
     )
     verdicts = f"{cell.outcomes.count('non-inferior')} of {len(cell.runs)}"
-    ratio = cell.mean("compression", "params")
-    values = [_whole(cell.mean("student", "n_params")), times_fewer(ratio)]
-    costs = [_whole(cell.mean("env_steps")), _whole(cell.mean("wall_seconds"))]
+    values = [_whole(cell.mean(n_params_of)), times_fewer(cell.mean(compression_of))]
+    costs = [_whole(cell.mean(lambda one: one.env_steps)), _whole(cell.mean(lambda one: one.wall_seconds))]
     return (cell.env_id, cell.teacher, cell.student, len(cell.runs), *numbers, verdicts, cell.falls, *values, *costs)
 
 

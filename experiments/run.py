@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from policy_distill import DistillConfig, distill, load_student, load_teacher, train_teacher
 from policy_distill.commands.comparison_files import add_perturbed
-from policy_distill.commands.comparison_tables import comparison_record, perturbation_rows
+from policy_distill.commands.comparison_tables import perturbation_rows
 from policy_distill.commands.distill import summary
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.spent import choose_seed
 from policy_distill.evaluation.robustness import compare_under
-from policy_distill.evaluation.spent import choose_seed
 from policy_distill.run.checkpoint_files import newest_first
 from policy_distill.system.progress import Progress
 from policy_distill.teachers.files.zip_file import find_zip
@@ -81,7 +81,7 @@ def run(experiment: Experiment, config: DistillConfig, env: ModuleType) -> None:
             overwrite=experiment.overwrite or (experiment.resume and not begun),
             progress=True,
         )
-        print(f"\n{summary(result.evaluation, result.seconds, folder, teacher_seconds)}\n")
+        print(f"\n{summary(result.record, result.seconds, folder, teacher_seconds)}\n")
     if experiment.perturb:
         _perturb(teacher, out / f"seed-{experiment.seeds[0]}", config, env)
 
@@ -125,7 +125,7 @@ def _perturb(teacher: Any, folder: Path, config: DistillConfig, env: ModuleType)
     found = compare_under(teacher, student, env.ENV_ID, env.PERTURB, n_episodes, seed)
     for variant in env.VARIANTS:
         found[variant] = compare_policies(teacher, student, variant, ProofPlan(n_episodes, seed))
-    records = {name: comparison_record(comparison) for name, comparison in found.items()}
+    records = {name: comparison.record() for name, comparison in found.items()}
     add_perturbed(folder, records)
     print(table(*perturbation_rows(records)))
 

@@ -15,10 +15,10 @@ from policy_distill import load_student, load_teacher
 from policy_distill.environments.choice import env_of, for_policy
 from policy_distill.errors import one_line
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.paired_returns import PairedReturns
-from policy_distill.evaluation.plan import ProofPlan
-from policy_distill.evaluation.spent import spent_by_student, spent_by_teacher
-from policy_distill.evaluation.training_seeds import AcrossSeeds, SeedGroup, across_seeds
+from policy_distill.evaluation.proof.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.spent import spent_by_student, spent_by_teacher
+from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGroup, across_seeds
 from policy_distill.report.suite_charts import Cell
 from policy_distill.seeds import PROOF, Span, fresh_start
 
@@ -45,8 +45,8 @@ def judged_again(found: list[Cell], teachers: tuple[Path, ...]) -> list[TwoBlock
     }
     done = []
     for cell in found:
-        path = zips.get(cell.runs[0].config.get("teacher", {}).get("sha256"))
-        first = [PairedReturns.of_record(run.evaluation) for run in cell.runs]
+        path = zips.get(teacher.sha256 or "") if (teacher := cell.runs[0].settings.teacher) else None
+        first = [run.proof.paired_returns() for run in cell.runs]
         if path is None or None in first:
             why = f"expected its teacher {cell.teacher} in {', '.join(map(str, teachers))}, found no such file"
             why = "its proof has no episodes" if path else why
@@ -76,7 +76,7 @@ def _second(cell: Cell, teacher_zip: Path, proofs: tuple[PairedReturns, ...]) ->
     start = fresh_start(PROOF, n_episodes, [*spent, *spent_by_teacher(teacher)])
     judged = []
     for run, student in zip(cell.runs, students, strict=True):
-        longest = run.config.get("config", {}).get("max_episode_steps")
+        longest = (run.settings.config or {}).get("max_episode_steps")
         plan = ProofPlan(n_episodes, start, max_episode_steps=longest)
         again = compare_policies(teacher, student, for_policy(env, teacher, None, student), plan)
         judged.append(PairedReturns(again.student.returns, again.teacher.returns, again.random.returns, start))

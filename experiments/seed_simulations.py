@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.evaluation.paired_returns import PairedReturns
-from policy_distill.evaluation.training_seeds import AcrossSeeds, SeedGroup, across_seeds
+from policy_distill.evaluation.proof.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGroup, across_seeds
 
 SIZES = ((1, 3), (1, 5), (9, 3))
 """Environments and training seeds of each."""

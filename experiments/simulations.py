@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.simulated_returns import AT_THE_MARGIN, Case, Returns, falls
-from policy_distill.evaluation.betting import ROUNDING, log_capital_path
-from policy_distill.evaluation.falls import Falls, count_falls, rate_high
-from policy_distill.evaluation.kept import mean_kept
-from policy_distill.evaluation.plan import BATCH, MAX_EPISODES
-from policy_distill.evaluation.scale import N_EPISODES, Scale
+from policy_distill.evaluation.proof.betting import ROUNDING, log_capital_path
+from policy_distill.evaluation.proof.falls import Falls, count_falls, rate_high
+from policy_distill.evaluation.proof.kept import mean_kept
+from policy_distill.evaluation.proof.plan import BATCH, MAX_EPISODES
+from policy_distill.evaluation.proof.scale import N_EPISODES, Scale
+from policy_distill.evaluation.proof.verdict import ALPHA, MARGIN, Verdict, judge
 from policy_distill.evaluation.statistics import interval, iqm
-from policy_distill.evaluation.verdict import ALPHA, MARGIN, Verdict, judge
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,14 @@ import torch
 
 from policy_distill.families.categorical import Categorical
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
+from policy_distill.interfaces.policies import Labels
 from policy_distill.student.actions import ActionMap
+from policy_distill.teachers.base import BaseTeacher
 
 
-class FormulaTeacher:
+class FormulaTeacher(BaseTeacher):
     """A linear teacher: logits or mean are `obs @ weight`."""
 
-    normalizer = None
-    state_dependent_std = False
-    env_wrappers = ()
     n_params = 1000
     n_bytes = 4000
 
@@ -39,15 +38,15 @@ class FormulaTeacher:
         self.n_labels += 1
         if self.family.name == "diagonal_gaussian":
             outputs = torch.cat([outputs, torch.full_like(outputs, self.log_std)], dim=-1)
-        return outputs, None
+        return Labels(outputs)
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> Any:
         obs = np.asarray(observation)
         single = obs.ndim == len(self.observation_space.shape)
-        params, _ = self.label(obs[None, None] if single else obs[None], np.zeros((1, 1), bool))
-        actions = self.action_map.execute(self.family.mode(params[0]).numpy())
+        labels = self.label(obs[None, None] if single else obs[None], np.zeros((1, 1), bool))
+        actions = self.action_map.execute(self.family.mode(labels.params[0]).numpy())
         return (actions[0] if single else actions), state
 
 

@@ -54,7 +54,7 @@ MARKED = [
     (student_file.os, "replace", "between write and rename"),
     (Session, "progress_metrics", "logging"),
     (loop, "prove", "proving"),
-    (loop, "_finish", "writing the result"),
+    (loop, "evaluation_record", "writing the result"),
 ]
 HELD = {"between write and rename": 0.005}
 """Seconds that a stage is made longer, where it would be over before a kill arrives."""

@@ -6,9 +6,10 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.episodes import Evaluation
-from policy_distill.evaluation.kept import retention
 from policy_distill.evaluation.paired import Comparison
-from policy_distill.evaluation.scale import Scale
+from policy_distill.evaluation.proof.kept import retention
+from policy_distill.evaluation.proof.scale import Scale
+from policy_distill.system.records import dump
 
 
 def write_run(path, *, env_id="Lander-v3", student="mlp:8", seed=0, n_episodes=60, n_rows=30, loss=0.02, **config):
@@ -58,7 +59,7 @@ def evaluation_of(rng, n_episodes, loss, env_id):
         "teacher": {**runs["teacher"].to_json(), "n_params": 5000, "n_bytes": 20_000},
         "retention": found.retention.to_json(),
         "falls": found.retention.falls_json(),
-        "scale": scale.to_json(),
+        "scale": dump(scale.record()),
         "selection": {"return": returns["student"][:10].mean(), "retention": 1 - loss, "n_episodes": 10},
         "agreement": 0.97,
         "kl": 0.01,

@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import policy_distill
 from policy_distill.cli import main
-from policy_distill.evaluation.kept import retention
+from policy_distill.evaluation.proof.kept import retention
 from policy_distill.run.distill import distill
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import Corridor, cartpole_teacher

@@ -94,10 +94,10 @@ def distill_stepwise(teacher: Any, task: Task, timesteps: int, seed: int) -> Ite
     config = DistillConfig(timesteps=timesteps, seed=seed)
     with closing(open_environments(task.env_id, config.n_envs, teacher.env_wrappers)) as envs:
         session = Session(teacher, envs, task.student, choose_loss(config.loss, teacher.family), config)
-        while not session.done:
+        while not session.stream.done:
             rollout = session.collect()
             session.learn(rollout, session.label(rollout))
-            yield session.env_steps, session.student()
+            yield session.stream.env_steps, session.student()
 
 
 def curve(students: Iterator[tuple[int, Any]], envs: Any, n_episodes: int) -> list[dict[str, float]]:

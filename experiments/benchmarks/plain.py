@@ -56,7 +56,7 @@ def distill_plainly(
         for step in range(128):
             seen[step] = obs
             obs, *_ = envs.step(student.predict(obs, generator=generator)[0])
-        params, _ = teacher.label(seen, np.zeros((128, n_envs), bool))
+        params = teacher.label(seen, np.zeros((128, n_envs), bool)).params
         x = torch.cat([x, torch.from_numpy(student.normalize(seen.reshape(-1, *obs.shape[1:])))])[-KEPT:]
         y = torch.cat([y, params.reshape(-1, family.n_params)])[-KEPT:]
         for _ in range(4 * n_envs * 128 // 256):

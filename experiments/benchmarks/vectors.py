@@ -18,7 +18,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from policy_distill.cli import guarded
-from policy_distill.collection.rollout import Collector
+from policy_distill.collection.collector import Collector
 from policy_distill.commands.output import table
 from policy_distill.environments.make import make_env
 from policy_distill.environments.open import open_environments

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import Space
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Discrete, MultiBinary
 from gymnasium.vector.utils import batch_space
 
+from policy_distill.collection.policy_defaults import PolicyDefaults
+from policy_distill.environments.spaces import sizes_of, start_of
 from policy_distill.errors import RunFault
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.system.nested import with_axis
 
 
 def check_labels(params: torch.Tensor) -> None:
@@ -45,14 +48,13 @@ class TeacherActor:
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions `[N, ...]` for raw observations `[N, ...]`."""
-        one_step = {k: v[None] for k, v in observation.items()} if isinstance(observation, dict) else observation[None]
         assert episode_start is not None
-        params, state = self.teacher.label(
-            one_step, episode_start[None], state, None if action_masks is None else action_masks[None]
+        params, state, _ = self.teacher.label(
+            with_axis(observation), episode_start[None], state, with_axis(action_masks)
         )
         check_labels(params)
         family = self.teacher.family
-        greedy = deterministic or getattr(self.teacher, "acts_greedily", False)
+        greedy = deterministic or self.teacher.acts_greedily
         actions = family.mode(params[0]) if greedy else family.sample(params[0], self._generator)
         return self.teacher.action_map.execute(actions.numpy()), state
 
@@ -60,7 +62,7 @@ class TeacherActor:
 class MixedActor:
     """The teacher chooses each action with probability `teacher_share`, else the student (DAgger's β)."""
 
-    def __init__(self, teacher: Policy, student: Policy, teacher_share: float, rng: np.random.Generator) -> None:
+    def __init__(self, teacher: Actor, student: Actor, teacher_share: float, rng: np.random.Generator) -> None:
         self.teacher = teacher
         self.student = student
         self.teacher_share = teacher_share
@@ -82,7 +84,7 @@ class MixedActor:
         return actions, state
 
 
-class RandomPolicy:
+class RandomPolicy(PolicyDefaults):
     """Uniformly random actions, the zero of the retention scale."""
 
     def __init__(
@@ -119,10 +121,11 @@ class RandomPolicy:
             if isinstance(self._single, Discrete):
                 return scores.argmax(axis=1) + int(self._single.start), state
             # One choice after another; a bit is a choice between two.
-            sizes = getattr(self._single, "nvec", np.full(self._single.shape or (), 2))
+            bits = isinstance(self._single, MultiBinary)
+            sizes = np.full(self._single.shape or (), 2) if bits else sizes_of(self._single)
             heads = np.split(scores, np.cumsum(sizes)[:-1], axis=1)
             chosen = np.stack([head.argmax(axis=1) for head in heads], axis=1)
-            return chosen + np.asarray(getattr(self._single, "start", 0)), state
+            return chosen + start_of(self._single), state
         return drawn, state
 
     def again(self, index: int) -> None:

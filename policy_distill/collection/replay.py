@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from policy_distill.environments.open import Environments
+from policy_distill.interfaces.stepping import Environments
 
 MAX_BYTES = 2**28
 """Actions remembered at most, in bytes."""
@@ -132,8 +131,3 @@ class EpisodeLog:
             over = active & (terminated | truncated)
             ended[over] = step + 1 - self.begun[over]
         return ended
-
-
-def row(obs: Any, index: int) -> Any:
-    """Return the observation of one environment from those of all."""
-    return {key: row(value, index) for key, value in obs.items()} if isinstance(obs, dict) else obs[index]

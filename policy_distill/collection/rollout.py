@@ -1,32 +1,21 @@
-"""Collects rollouts: one policy acts in all environments, nobody labels yet.
+"""What a source of states returns: steps gathered by one policy, nobody has labelled them yet.
 
-In: environments and whoever acts. Out: a `Rollout` of raw observations `[T, N, ...]`, to be labelled in one batch.
+In: columns by name. Out: a `Rollout`.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from policy_distill.collection.replay import EpisodeLog, row
-from policy_distill.environments.faults import Misbehaviour, check_observations
-from policy_distill.environments.open import Environments
-from policy_distill.interfaces import Policy
-from policy_distill.seeds import training_seed
-from policy_distill.system.interrupts import stop_if_requested
-from policy_distill.system.packing import same
+from policy_distill.interfaces.stepping import Environments
+from policy_distill.system.nested import map_arrays, merged, room_for, write
 
-EpisodeSeed = Callable[[int, int, int], int]
-"""From a seed, an environment's index and the number of an episode in it, to what the episode starts from."""
-
-RETURN_WINDOW = 100
-"""Episodes over which the collected return is averaged, as in SB3's logs."""
+COLUMNS = ("actions", "rewards", "terminated", "truncated", "terminal_obs")
+"""What a rollout holds where it is asked for, beside what it always does."""
 
 
 @dataclass(frozen=True)
@@ -41,151 +30,57 @@ class Rollout:
     """bool `[T, N, A]`, where the environments have them."""
     teacher_share: float
     """Share of the actions that the teacher chose."""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for, of these:
+
+    - `actions` `[T, N, ...]`, as they were executed;
+    - `rewards` float64 `[T, N]`, raw;
+    - `terminated`, `truncated` bool `[T, N]`: how the step ended its episode, where it did; an episode that a fault cut
+      short between two steps ends by neither, and `episode_starts` alone tells;
+    - `terminal_obs` `[T, N, ...]`, or a dict of such: what was seen last of an episode that ended at this step, zeros
+      elsewhere. `obs` has what follows, of the next episode.
+    """
 
     @property
     def flat_obs(self) -> Any:
         """Observations `[T * N, ...]`, or a dict of such."""
-        if isinstance(self.obs, dict):
-            return {key: value.reshape(-1, *value.shape[2:]) for key, value in self.obs.items()}
-        return self.obs.reshape(-1, *self.obs.shape[2:])
+        return merged(self.obs)
 
 
-class Collector:
-    """Steps the environments and remembers where their episodes stand between rollouts.
+class Recorder:
+    """Fills the columns that were asked for, step by step; none cost nothing."""
 
-    Episode k of environment i starts from a seed that is a function of (seed, i, k) alone: `seed_of` them.
-    """
-
-    def __init__(self, envs: Environments, seed: int, seed_of: EpisodeSeed = training_seed) -> None:
-        self.envs = envs
-        self.seed = seed
-        self.seed_of = seed_of
-        self.n_episodes = np.zeros(envs.n_envs, dtype=np.int64)
-        """Episodes begun in each environment."""
-        self.returns: deque[float] = deque(maxlen=RETURN_WINDOW)
-        """Returns of the last episodes that ended."""
-        self.env_seconds = 0.0
-        """Time spent in the environments themselves."""
-        self.running = np.zeros(envs.n_envs)
-        """Returns of the running episodes so far."""
-        self.starts = np.ones(envs.n_envs, dtype=bool)
-        """True where the current observation is an episode's first."""
-        self.state: Any = None
-        """What the policy that acts carries from step to step."""
-        self.log = None if envs.resets_itself else EpisodeLog(envs.n_envs)
-        """What running episodes are brought back from; None where the environments start episodes by themselves."""
-        self.begun = False
-        """True once all environments are in an episode."""
-
-    def begin(self) -> None:
-        """Start an episode in every environment."""
-        for index in range(self.envs.n_envs):
-            self._reset(index)
-        self.running[:] = 0.0
-        self.starts[:] = True
-        self.state = None
-        self.begun = True
-
-    def collect(
-        self, actor: Policy, n_steps: int, deterministic: bool, teacher_share: float, *, masked: bool = False
-    ) -> Rollout:
-        """Let `actor` act for `n_steps` in each environment; `masked` asks these for their action masks.
+    def __init__(self, names: Sequence[str], n_steps: int, envs: Environments) -> None:
+        """Make room.
 
         Raises:
-            RunFault: where an observation is not finite.
-            Interrupted: within a step, where a run was asked to stop.
+            ValueError: for an unknown column.
         """
-        if not self.begun:
-            self.begin()
-        if self.log is not None:
-            self.log.trim()
-        obs = _allocate(self.envs.obs, n_steps)
-        episode_starts = np.empty((n_steps, self.envs.n_envs), dtype=bool)
-        masks: list[np.ndarray] = []
-        for step in range(n_steps):
-            stop_if_requested("while states were collected")
-            # Before anybody acts on it: a policy given NaN fails in ways that hide the cause.
-            while (failed := check_observations(self.envs, f"at step {step} of the rollout")) is not None:
-                self.running[failed], self.starts[failed] = 0.0, True
-                self._reset(failed)
-            _store(obs, step, self.envs.obs)
-            episode_starts[step] = self.starts
-            options = {}
-            if masked:
-                masks.append(self.envs.action_masks())
-                options = {"action_masks": masks[-1]}
-            actions, self.state = actor.predict(self.envs.obs, self.state, self.starts, deterministic, **options)
-            if self.log is not None:
-                self.log.took(actions)
-            self._advance(actions)
-        return Rollout(obs, episode_starts, np.stack(masks) if masked else None, teacher_share)
+        if unknown := [name for name in names if name not in COLUMNS]:
+            raise ValueError(f"expected columns among {', '.join(COLUMNS)}, found {', '.join(unknown)}")
+        self.columns: dict[str, Any] = {}
+        self._names = names
+        self._n_steps = n_steps
+        self._envs = envs
 
-    def _advance(self, actions: np.ndarray) -> None:
-        began = time.perf_counter()
-        rewards, terminated, truncated = self.envs.step(actions)
-        self.running += rewards
-        self.starts = terminated | truncated
-        # Mostly nobody has ended, and a list says so sooner than an array.
-        for index in np.flatnonzero(self.starts).tolist() if True in self.starts.tolist() else ():
-            if math.isfinite(self.running[index]):
-                self.returns.append(float(self.running[index]))
+    def took(self, step: int, actions: np.ndarray, outcome: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """Note actions `[N, ...]` and what they led to, before any environment begins its next episode."""
+        if not self._names:
+            return
+        values = dict(zip(COLUMNS, (actions, *outcome), strict=False))
+        for name in self._names:
+            if name == "terminal_obs":
+                self._ended(step, outcome[1] | outcome[2])
             else:
-                self.envs.restart(
-                    index, Misbehaviour(index, f"the rewards of its episode sum to {self.running[index]}")
-                )
-            self.running[index] = 0.0
-            if not self.envs.resets_itself:
-                self._reset(index)
-        self.env_seconds += time.perf_counter() - began
+                write(self._room(name, values[name]), step, values[name])
 
-    def lost(self) -> dict[int, str]:
-        """Return, for each environment whose running episode is known to end with this process, why."""
-        if self.log is None:
-            return dict.fromkeys(range(self.envs.n_envs), "the vector starts its episodes by itself")
-        return self.log.forgotten()
+    def _ended(self, step: int, ended: np.ndarray) -> None:
+        room = self._room("terminal_obs", self._envs.obs)
+        map_arrays(lambda array: array[step].fill(0), room)
+        for index in np.flatnonzero(ended).tolist():
+            write(room, (step, index), self._envs.terminal_obs(index))
 
-    def go_on(self, obs: Any, on_step: Callable[[], None] | None = None) -> dict[int, str]:
-        """Bring the environments back to where `obs` `[N, ...]` were seen; all else here is already as it was then.
-
-        Episodes that cannot be brought back restart. `on_step` is called before each step.
-
-        Returns:
-            For each environment whose episode restarts, why.
-        """
-        if self.log is None:
-            self.begin()
-            return self.lost()
-        self.begun = True
-        returns, failed = self.log.replay(self.envs, on_step)
-        for index in range(self.envs.n_envs):
-            if index in failed:
-                pass
-            elif not same(row(self.envs.obs, index), row(obs, index)):
-                failed[index] = "the same seed and actions led to another observation"
-            elif returns[index] != self.running[index]:
-                failed[index] = "the same seed and actions led to another return"
-        for index in failed:
-            self.running[index], self.starts[index] = 0.0, True
-            self._reset(index)
-        return failed
-
-    def _reset(self, index: int) -> None:
-        seed = self.seed_of(self.seed, index, int(self.n_episodes[index]))
-        if self.log is not None:
-            self.log.began(index, seed)
-        self.envs.reset(index, seed)
-        self.n_episodes[index] += 1
-
-
-def _allocate(obs: Any, n_steps: int) -> Any:
-    if isinstance(obs, dict):
-        return {key: _allocate(value, n_steps) for key, value in obs.items()}
-    return np.empty((n_steps, *obs.shape), dtype=obs.dtype)
-
-
-def _store(storage: Any, step: int, obs: Any) -> None:
-    if isinstance(storage, dict):
-        for key, value in storage.items():
-            value[step] = obs[key]
-    else:
-        storage[step] = obs
+    def _room(self, name: str, value: Any) -> Any:
+        if name not in self.columns:
+            self.columns[name] = room_for(value, self._n_steps)
+        return self.columns[name]

@@ -13,28 +13,18 @@ import copy
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from gymnasium import Space
 
-from policy_distill.interfaces import Policy
+from policy_distill.collection.policy_defaults import PolicyDefaults
+from policy_distill.interfaces.policies import Policy, Teacher
 from policy_distill.seeds import purpose_seed
 from policy_distill.student.runtime import Student
 from policy_distill.system.generators import LentGenerators
-
-
-def has_distribution(policy: Any) -> bool:
-    """Say whether a policy has a distribution of its own to sample from.
-
-    Not so where SB3 acts alike with `deterministic=False` (TD3, DDPG, ARS, DQN, QR-DQN), and where only actions are
-    known, as of a script.
-    """
-    if isinstance(policy, Student):
-        return policy.plan.samples
-    samples = getattr(policy, "samples", not getattr(policy, "acts_greedily", False))
-    return bool(samples and hasattr(policy, "label") and policy.family.has_density)
+from policy_distill.system.nested import with_axis
 
 
 def sampled(policy: Policy, seed: int) -> Policy:
@@ -48,7 +38,8 @@ def sampled(policy: Policy, seed: int) -> Policy:
         student = copy.copy(policy)
         student.seed(mixed)
         return student
-    return SampledTeacher(policy, mixed) if has_distribution(policy) else SampledObject(policy, mixed)
+    # What has a distribution and is no student is a teacher.
+    return SampledTeacher(cast(Teacher, policy), mixed) if policy.samples else SampledObject(policy, mixed)
 
 
 class EpisodeGenerators:
@@ -76,13 +67,13 @@ class EpisodeGenerators:
         self._again.add(index)
 
 
-class SampledTeacher:
+class SampledTeacher(PolicyDefaults):
     """A teacher that draws each action from its distribution, whose σ is taken as it is."""
 
-    def __init__(self, teacher: Any, seed: int) -> None:
+    def __init__(self, teacher: Teacher, seed: int) -> None:
         self.teacher = teacher
         self.n_params, self.observation_space = teacher.n_params, teacher.observation_space
-        self.takes_action_masks = bool(getattr(teacher, "takes_action_masks", False))
+        self.takes_action_masks = teacher.takes_action_masks
         self._generators = EpisodeGenerators(seed)
         self._matrices: torch.Tensor | None = None
         """gSDE's noise of the running episodes, `[N, F, A]`."""
@@ -97,11 +88,10 @@ class SampledTeacher:
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions `[N, ...]` for raw observations `[N, ...]`, sampled whatever `deterministic` says."""
         assert episode_start is not None
-        one_step = {k: v[None] for k, v in observation.items()} if isinstance(observation, dict) else observation[None]
-        masks = None if action_masks is None else action_masks[None]
-        params, next_state = self.teacher.label(one_step, episode_start[None], state, masks)
-        actions = self._draw(params[0], one_step, episode_start, state)
-        return self.teacher.action_map.execute(actions.numpy()), next_state
+        one_step = with_axis(observation)
+        labels = self.teacher.label(one_step, episode_start[None], state, with_axis(action_masks))
+        actions = self._draw(labels.params[0], one_step, episode_start, state)
+        return self.teacher.action_map.execute(actions.numpy()), labels.state
 
     def again(self, index: int) -> None:
         """Draw again what the last episode of environment `index` drew."""
@@ -113,8 +103,7 @@ class SampledTeacher:
             rows = zip(params.split(1), generators, strict=True)
             return torch.cat([torch.as_tensor(family.sample(row, generator)) for row, generator in rows])
         mean, log_std = params.chunk(2, dim=-1)
-        explore = getattr(self.teacher, "exploration", None)
-        correlated = explore(one_step, episode_start[None], state) if explore else None
+        correlated = self.teacher.exploration(one_step, episode_start[None], state)
         if correlated is None:
             drawn = [torch.randn(mean.shape[1:], generator=generator) for generator in generators]
             noise = log_std.exp() * torch.stack(drawn)
@@ -138,14 +127,13 @@ class SampledTeacher:
         return torch.bmm(features[:, None], self._matrices)[:, 0]
 
 
-class SampledObject:
+class SampledObject(PolicyDefaults):
     """Any object with `predict`, which is lent generators while it is asked."""
 
-    def __init__(self, policy: Any, seed: int) -> None:
-        generators, space = LentGenerators(seed), getattr(policy, "action_space", None)
-        self.n_params = getattr(policy, "n_params", 0)
-        self.observation_space = getattr(policy, "observation_space", None)
-        self.takes_action_masks = getattr(policy, "takes_action_masks", None)
+    def __init__(self, policy: Policy, seed: int) -> None:
+        generators, space = LentGenerators(seed), policy.action_space
+        self.n_params, self.observation_space = policy.n_params, policy.observation_space
+        self.takes_action_masks = policy.takes_action_masks
         of_space = np.random.default_rng(seed)
 
         # With the object's own signature, by which others see what it takes.

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.collection.rollout import Collector, Rollout
-from policy_distill.environments.open import Environments
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.collection.collector import Collector
+from policy_distill.collection.rollout import Rollout
+from policy_distill.interfaces.policies import Actor, Labels, Teacher
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.seeds import measured_seed, purpose_seed
+from policy_distill.system.nested import map_arrays, take, with_axis, write
 
 MAX_STEPS = 50_000
 """Steps at most, of all environments together: of longer episodes the steps before that are drawn from."""
@@ -42,7 +44,7 @@ class StateSample:
 def sample_states(
     envs: Environments,
     seed: int,
-    actor: Policy,
+    actor: Actor,
     n_states: int,
     *,
     masked: bool = False,
@@ -75,13 +77,13 @@ def sample_states(
 
 
 def _sample(
-    envs: Environments, seed: int, actor: Policy, n_states: int, masked: bool, teacher: Teacher | None, max_steps: int
+    envs: Environments, seed: int, actor: Actor, n_states: int, masked: bool, teacher: Teacher | None, max_steps: int
 ) -> StateSample:
     collector, quota = Collector(envs, seed, measured_seed), -(-n_states // envs.n_envs)
     most = max(max_steps // envs.n_envs, quota)
     chunk = -(-quota // N_CHUNKS)
     reservoir = _Reservoir(n_states, np.random.default_rng(purpose_seed(seed, "states")))
-    labels = _Labels(teacher)
+    labels = _Asked(teacher)
     n_done, closed = 0, np.zeros(envs.n_envs, dtype=bool)
     while n_done < most and not closed.all():
         rollout = collector.collect(actor, min(chunk, most - n_done), True, 0.0, masked=masked)
@@ -97,7 +99,7 @@ def _sample(
     return StateSample(obs, masks, params, reservoir.n_seen)
 
 
-class _Labels:
+class _Asked:
     """Asks a teacher for its labels: along the episodes where it has a memory, else once, for what was drawn."""
 
     def __init__(self, teacher: Teacher | None) -> None:
@@ -108,11 +110,14 @@ class _Labels:
     def along(self, rollout: Rollout) -> torch.Tensor | None:
         """Return the labels `[T * N, P]` of the next part of the episodes; None for a teacher without a memory."""
         if self._remembers is None:
-            _, state = self._label(_head(rollout.obs), rollout.episode_starts[:1], _head(rollout.action_masks))
-            self._remembers = _is_memory(state)
+            first = slice(1)
+            labels = self._label(
+                take(rollout.obs, first), rollout.episode_starts[first], take(rollout.action_masks, first)
+            )
+            self._remembers = _is_memory(labels.state)
         if not self._remembers:
             return None
-        params, self._state = self._label(rollout.obs, rollout.episode_starts, rollout.action_masks)
+        params, self._state, _ = self._label(rollout.obs, rollout.episode_starts, rollout.action_masks)
         return params.reshape(-1, params.shape[-1])
 
     def of(self, obs: Any, masks: np.ndarray | None, n_states: int) -> torch.Tensor:
@@ -120,11 +125,9 @@ class _Labels:
         if self._teacher is None:
             return torch.empty((n_states, 0))
         # Each state as the first of an episode of its own, side by side.
-        one_step = {key: value[None] for key, value in obs.items()} if isinstance(obs, dict) else obs[None]
-        params, _ = self._label(one_step, np.ones((1, n_states), dtype=bool), None if masks is None else masks[None])
-        return params[0]
+        return self._label(with_axis(obs), np.ones((1, n_states), dtype=bool), with_axis(masks)).params[0]
 
-    def _label(self, obs: Any, episode_starts: np.ndarray, masks: np.ndarray | None) -> tuple[torch.Tensor, Any]:
+    def _label(self, obs: Any, episode_starts: np.ndarray, masks: np.ndarray | None) -> Labels:
         assert self._teacher is not None
         return self._teacher.label(obs, episode_starts, self._state, masks)
 
@@ -155,19 +158,12 @@ class _Reservoir:
             self._kept = [_room(values, self._capacity) for values in flat]
         to, of = (np.fromiter(numbers, np.int64, len(chosen)) for numbers in (chosen, chosen.values()))
         for kept_values, values in zip(self._kept, flat, strict=True):
-            _put(kept_values, to, values, of)
+            write(kept_values, to, take(values, of))
 
     def content(self) -> list[Any]:
         """Return observations, masks and labels of the sample; None for what there is not."""
         assert self._kept is not None, "the first step is always kept"
-        return [_head(values, min(self.n_seen, self._capacity)) for values in self._kept]
-
-
-def _head(values: Any, n: int = 1) -> Any:
-    """Return the first `n` rows of an array, or of each of a dict."""
-    if isinstance(values, dict):
-        return {key: value[:n] for key, value in values.items()}
-    return None if values is None else values[:n]
+        return [take(values, slice(min(self.n_seen, self._capacity))) for values in self._kept]
 
 
 def _is_memory(state: Any) -> bool:
@@ -176,20 +172,10 @@ def _is_memory(state: Any) -> bool:
 
 
 def _room(values: Any, n: int) -> Any:
-    """Return an array or tensor `[n, ...]` for rows such as those of `values` `[B, ...]`, or a dict of such."""
-    if isinstance(values, dict):
-        return {key: _room(value, n) for key, value in values.items()}
-    if isinstance(values, torch.Tensor):
-        return values.new_empty((n, *values.shape[1:]))
-    return None if values is None else np.empty((n, *values.shape[1:]), dtype=values.dtype)
+    """Return arrays or tensors `[n, ...]` for rows such as those of `values` `[B, ...]`."""
 
+    def room(array: Any) -> Any:
+        shape = (n, *array.shape[1:])
+        return array.new_empty(shape) if isinstance(array, torch.Tensor) else np.empty(shape, dtype=array.dtype)
 
-def _put(kept: Any, to: np.ndarray, values: Any, of: np.ndarray) -> None:
-    """Write the rows `of` of `values` into the rows `to` of `kept`."""
-    if isinstance(kept, dict):
-        for key, value in kept.items():
-            _put(value, to, values[key], of)
-    elif isinstance(kept, torch.Tensor):
-        kept[torch.from_numpy(to)] = values[torch.from_numpy(of)]
-    elif kept is not None:
-        kept[to] = values[of]
+    return map_arrays(room, values)

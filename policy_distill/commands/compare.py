@@ -6,14 +6,18 @@ import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.comparison_tables import aggregated, comparison_record, tables
+from policy_distill.commands.comparison_tables import aggregated, tables
 from policy_distill.commands.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
+from policy_distill.evaluation.records import ComparedRecord, FidelityRecord, StudentsRecord
 from policy_distill.system.answers import answer
+
+if TYPE_CHECKING:
+    from policy_distill.evaluation.paired import Comparison
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,8 @@ class Compare:
         from policy_distill.commands.comparison_files import check_place
         from policy_distill.commands.policies import load_named, say_applied
         from policy_distill.errors import RequestError
-        from policy_distill.evaluation.spent import choose_seed
-        from policy_distill.tracking.evaluation import evaluation_row
+        from policy_distill.evaluation.proof.spent import choose_seed
+        from policy_distill.tracking.evaluation import comparison_row
 
         if not self.student:
             raise RequestError("expected a student file after the teacher, found none")
@@ -105,18 +109,16 @@ class Compare:
         seed = choose_seed(self.seed, longest, teacher, *students)
         records, rows, found = [], [], []
         for path, student in zip(self.student, students, strict=True):
-            comparison, record = self._record(teacher, student, env, seed)
-            parts = tables(record)
+            comparison, record = self._compared(path, teacher, student, env, seed)
             found.append(comparison)
-            records.append({**record, "student_file": str(path)})
-            rows.append(evaluation_row(student, record, who="student"))
+            records.append(record)
+            rows.append(comparison_row(student, record.comparison))
             if not self.json:
-                answer("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *parts]) + "\n")
-        total = aggregated(found) if len(found) > 1 else None
-        record = _together(records, total) if total else records[0]
-        self._show(record, total)
-        self._write(record)
-        self.tracking.log(self.student[0], record, rows)
+                answer("\n\n".join([*([str(path)] if len(self.student) > 1 else []), *tables(record)]) + "\n")
+        together = StudentsRecord(tuple(records), aggregated(found)) if len(found) > 1 else None
+        self._show(together or records[0])
+        self._write(together or records[0])
+        self.tracking.log(self.student[0], (together or records[0]).to_json(), rows)
         return 0
 
     def _env(self, teacher: Any, students: list[Any]) -> Any:
@@ -132,29 +134,27 @@ class Compare:
                 print(said, file=sys.stderr)
         return env
 
-    def _record(self, teacher: Any, student: Any, env: Any, seed: int) -> tuple[Any, dict[str, Any]]:
+    def _compared(
+        self, path: Path, teacher: Any, student: Any, env: Any, seed: int
+    ) -> tuple[Comparison, ComparedRecord]:
+        """Compare one student, by itself or under perturbations too; return the comparison and what is said of it."""
         from policy_distill.evaluation.compare import fidelity_on_own_states
         from policy_distill.evaluation.statistics import json_number
-        from policy_distill.interfaces import Teacher
         from policy_distill.student.runtime import Student
+        from policy_distill.teachers.base import BaseTeacher
 
-        under = {}
-        if self.perturb is not None:
-            under = self._perturbed(teacher, student, env, seed)
-            found = under["none"]
-        else:
-            found = self._plain(teacher, student, env, seed)
-        record = {**comparison_record(found), "deterministic": not self.stochastic}
-        if isinstance(teacher, Teacher) and isinstance(student, Student):
-            fidelity = fidelity_on_own_states(teacher, student, env, self.seed or 0, self.n_envs)
-            record |= {"agreement": json_number(fidelity.agreement), "kl": json_number(fidelity.kl)}
-        if under:
-            record["perturbed"] = {name: comparison_record(one) for name, one in under.items()}
-        return found, record
+        under = {} if self.perturb is None else self._perturbed(teacher, student, env, seed)
+        found = under["none"] if under else self._plain(teacher, student, env, seed)
+        fidelity = None
+        if isinstance(teacher, BaseTeacher) and isinstance(student, Student):
+            own = fidelity_on_own_states(teacher, student, env, self.seed or 0, self.n_envs)
+            fidelity = FidelityRecord(json_number(own.agreement), json_number(own.kl))
+        perturbed = {name: one.record() for name, one in under.items()} or None
+        return found, ComparedRecord(found.record(), not self.stochastic, fidelity, perturbed, str(path))
 
-    def _plain(self, teacher: Any, student: Any, env: Any, seed: int) -> Any:
+    def _plain(self, teacher: Any, student: Any, env: Any, seed: int) -> Comparison:
         from policy_distill.evaluation.paired import compare_policies
-        from policy_distill.evaluation.plan import ProofPlan
+        from policy_distill.evaluation.proof.plan import ProofPlan
         from policy_distill.system.progress import Progress
 
         cap, batch = self.episodes, None
@@ -167,11 +167,11 @@ class Compare:
 
     def _acting(self) -> dict[str, Any]:
         """Return how teacher and student act, as `ProofPlan` takes it."""
-        from policy_distill.evaluation.plan import N_SAMPLED
+        from policy_distill.evaluation.proof.plan import N_SAMPLED
 
         return {"stochastic": self.stochastic, "n_sampled": N_SAMPLED if self.sampled_teacher else 0}
 
-    def _perturbed(self, teacher: Any, student: Any, env: Any, seed: int) -> dict[str, Any]:
+    def _perturbed(self, teacher: Any, student: Any, env: Any, seed: int) -> dict[str, Comparison]:
         from policy_distill.environments.perturbations.conditions import parse_conditions
         from policy_distill.evaluation.robustness import compare_under
         from policy_distill.system.progress import Progress
@@ -194,22 +194,18 @@ class Compare:
                 n_envs=self.n_envs,
             )
 
-    def _show(self, record: dict[str, Any], total: Any) -> None:
+    def _show(self, record: ComparedRecord | StudentsRecord) -> None:
         """Print the JSON object, or what several students come to together."""
         if self.json:
-            Output(True).show(record, [])
-        elif total:
+            Output(True).show(record.to_json(), [])
+        elif isinstance(record, StudentsRecord):
+            total = record.aggregate
             iqm = "undefined" if math.isnan(total.iqm) else f"{total.iqm:.3f}"
             answer(table([("retention over students, mean [95%]", total.text()), ("IQM", iqm)]))
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, record: ComparedRecord | StudentsRecord) -> None:
         if self.out is None:
             return
         from policy_distill.commands.comparison_files import write_comparison
 
         print(f"written to {write_comparison(self.out, self.student, record)}", file=sys.stderr)
-
-
-def _together(records: list[dict[str, Any]], total: Any) -> dict[str, Any]:
-    shared = {key: records[0][key] for key in ("env_id", "seed", "teacher")}
-    return {**shared, "students": records, "aggregate": total.to_json()}

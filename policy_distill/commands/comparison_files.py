@@ -6,13 +6,14 @@ In: records as they are printed. Out: files. A run folder's `perturbed.json` is 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.records import ComparedRecord, ComparisonRecord, StudentsRecord
 from policy_distill.report.write import try_report
 from policy_distill.student.file import write_atomically
+from policy_distill.system.records import dump
 
 COMPARISON = "comparison.json"
 PERTURBED = "perturbed.json"
@@ -40,19 +41,20 @@ def check_place(out: Path, students: Sequence[Path], *, perturb: bool, overwrite
         )
 
 
-def write_comparison(out: Path, students: Sequence[Path], record: dict[str, Any]) -> Path:
+def write_comparison(out: Path, students: Sequence[Path], record: ComparedRecord | StudentsRecord) -> Path:
     """Write a comparison as `comparison.json` and return its path; the run folder's page gets its perturbations."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / COMPARISON
-    write_atomically(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
-    if "perturbed" in record and _is_own(out, students):
-        add_perturbed(out, record["perturbed"])
+    write_atomically(path, (json.dumps(record.to_json(), indent=2, allow_nan=False) + "\n").encode())
+    if isinstance(record, ComparedRecord) and record.perturbed is not None and _is_own(out, students):
+        add_perturbed(out, record.perturbed)
     return path
 
 
-def add_perturbed(run_folder: Path, records: dict[str, Any]) -> None:
+def add_perturbed(run_folder: Path, records: Mapping[str, ComparisonRecord]) -> None:
     """Write the comparisons under perturbations into a run folder, and its page anew."""
-    write_atomically(run_folder / PERTURBED, (json.dumps(records, indent=2, allow_nan=False) + "\n").encode())
+    values = {name: dump(one) for name, one in records.items()}
+    write_atomically(run_folder / PERTURBED, (json.dumps(values, indent=2, allow_nan=False) + "\n").encode())
     try_report(run_folder)
 
 

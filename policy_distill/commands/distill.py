@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from policy_distill.commands.comparison_tables import proof_lines
+from policy_distill.commands.comparison_tables import proof_lines, said_beside, undefined_or
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
+from policy_distill.evaluation.policy_records import PolicyRecord
+from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
 from policy_distill.system.wording import compression_text, digits
@@ -133,29 +135,27 @@ class Distill:
         )
         Output(self.json).show(result.evaluation, [])
         if not self.json:
-            answer(summary(result.evaluation, result.seconds, self.out))
+            answer(summary(result.record, result.seconds, self.out))
         return 0
 
 
 def summary(
-    record: dict[str, Any], seconds: dict[str, float], out: Path | None, teacher_seconds: float | None = None
+    record: EvaluationRecord, seconds: dict[str, float], out: Path | None, teacher_seconds: float | None = None
 ) -> str:
     """Return the tables that end a run: returns, what was kept, sizes, where the time went, where the files are."""
-    teacher, student = record["teacher"], record["student"]
-    rows: list[tuple[Any, ...]] = [
-        (name, interval_text(record[name]) if "iqm" in record[name] else "not measured", *_sizes(record[name]))
-        for name in ("teacher", "student", "random")
-    ]
-    worst = ", ".join(
-        f"{name} {digits(record[name]['worst5'])}" for name in ("teacher", "student") if "iqm" in record[name]
-    )
+    played = {"teacher": record.teacher, "student": record.student, "random": record.random}
+    policies = {name: one or PolicyRecord() for name, one in played.items()}
+    rows = [(name, _interval(one), *_sizes(one)) for name, one in policies.items()]
+    worst = {name: policies[name].returns.worst5 for name in ("teacher", "student")}
+    proof = said_beside(record.paired, record.teacher_sampled)
+    fidelity, sizes = record.fidelity or FidelityRecord(), [policies[name].n_params or 0 for name in worst]
     lines: list[tuple[Any, ...]] = [
-        *(proof_lines(record) if record["retention"] else [("retention", "not measured")]),
-        *([("worst 5%", worst)] if worst else []),
-        ("agreement", f"{record['agreement']:.4f}" if record["agreement"] is not None else "undefined"),
-        ("KL, nats", f"{record['kl']:.4f}" if record["kl"] is not None else "undefined"),
-        ("compression", compression_text(teacher["n_params"], student["n_params"])),
-        ("environment steps", record["env_steps"]),
+        *([*proof_lines(record, record.seed), *proof] if record.retention else [("retention", "not measured")]),
+        ("worst 5%", ", ".join(f"{name} {digits(value)}" for name, value in worst.items() if value is not None)),
+        ("agreement", undefined_or(fidelity.agreement)),
+        ("KL, nats", undefined_or(fidelity.kl)),
+        ("compression", compression_text(*sizes)),
+        ("environment steps", record.env_steps),
     ]
     stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}
     names = {
@@ -168,8 +168,8 @@ def summary(
     }
     stages |= {name: seconds[stage] for stage, name in names.items() if stage in seconds}
     times: list[tuple[Any, ...]] = [(f"seconds {name}", f"{value:.1f}") for name, value in stages.items()]
-    title = (f"{record['env_id']}, {record['n_episodes']} episodes", "return IQM [95%]", "parameters", "bytes")
-    parts = [table(rows, title), table([*lines, *times])]
+    title = (f"{record.env_id}, {record.n_episodes} episodes", "return IQM [95%]", "parameters", "bytes")
+    parts = [table(rows, title), table([*(line for line in lines if line[1] != ""), *times])]
     if out:
         names_of_files = ("student.safetensors", "evaluation.json", "metrics.jsonl", "report.html", "wandb")
         parts.append("\n".join(one_line(str(out / name)) for name in names_of_files if (out / name).exists()))
@@ -182,5 +182,9 @@ def resume_command() -> str:
     return shlex.join(["policy-distill", *arguments, *(() if "--resume" in arguments else ("--resume",))])
 
 
-def _sizes(record: dict[str, Any]) -> tuple[Any, ...]:
-    return (record["n_params"], record["n_bytes"]) if "n_params" in record else ("", "")
+def _interval(policy: PolicyRecord) -> str:
+    return "not measured" if policy.returns.iqm is None else interval_text(policy.returns)
+
+
+def _sizes(policy: PolicyRecord) -> tuple[Any, ...]:
+    return ("", "") if policy.n_params is None else (policy.n_params, policy.n_bytes)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from policy_distill.commands.output import Output, interval_text
 from policy_distill.commands.tracking_options import Tracking
+from policy_distill.system.wording import digits
+
+if TYPE_CHECKING:
+    from policy_distill.evaluation.episodes import Evaluation
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,6 @@ class Evaluate:
         """Evaluate and print."""
         from policy_distill.commands.policies import find_env, load_named, say_applied
         from policy_distill.evaluation.evaluate import evaluate
-        from policy_distill.system.wording import digits
 
         wrappers = self.wrapper or None
         options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "trust": self.trust, "wrappers": wrappers}
@@ -65,7 +68,19 @@ class Evaluate:
         say_applied(policy)
         limits: dict[str, Any] = {"max_episode_steps": self.max_episode_steps, "n_envs": self.n_envs}
         found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limits)
-        record = {
+        record = self._record(found)
+        Output(self.json).show(record, _rows(found))
+        if self.tracking.track != "disabled":
+            from policy_distill.student.runtime import Student
+            from policy_distill.tracking.evaluation import evaluation_row
+
+            who = "student" if isinstance(policy, Student) else "teacher"
+            self.tracking.log(self.policy, record, [evaluation_row(policy, found.mean, who=who)])
+        return 0
+
+    def _record(self, found: Evaluation) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
             "policy": str(self.policy),
             "env_id": found.env_id,
             "seed": self.seed,
@@ -79,21 +94,18 @@ class Evaluate:
             "lengths": found.lengths.tolist(),
             "wall_seconds": found.wall_seconds,
         }
-        rows = [
-            ("environment", found.env_id),
-            ("episodes", found.n_episodes),
-            ("return, mean ± std", f"{digits(found.mean)} ± {digits(found.std)}"),
-            ("return, IQM [95%]", interval_text(record)),
-            ("return, median", digits(record["median"])),
-            ("return, worst 5%", digits(record["worst5"])),
-            ("return, min to max", f"{digits(found.returns.min())} to {digits(found.returns.max())}"),
-            ("seconds", f"{found.wall_seconds:.1f}"),
-        ]
-        Output(self.json).show(record, rows)
-        if self.tracking.track != "disabled":
-            from policy_distill.student.runtime import Student
-            from policy_distill.tracking.evaluation import evaluation_row
 
-            who = "student" if isinstance(policy, Student) else "teacher"
-            self.tracking.log(self.policy, record, [evaluation_row(policy, record, who=who)])
-        return 0
+
+def _rows(found: Evaluation) -> list[tuple[str, Any]]:
+    """Return what is printed for people."""
+    record = found.record()
+    return [
+        ("environment", found.env_id),
+        ("episodes", found.n_episodes),
+        ("return, mean ± std", f"{digits(found.mean)} ± {digits(found.std)}"),
+        ("return, IQM [95%]", interval_text(record)),
+        ("return, median", digits(record.median)),
+        ("return, worst 5%", digits(record.worst5)),
+        ("return, min to max", f"{digits(found.returns.min())} to {digits(found.returns.max())}"),
+        ("seconds", f"{found.wall_seconds:.1f}"),
+    ]

@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from policy_distill.commands.output import Output, interval_text
-from policy_distill.evaluation.headline import headline
+from policy_distill.evaluation.proof.headline import headline
+from policy_distill.evaluation.proof.records import RetentionRecord
+from policy_distill.evaluation.records import EvaluationRecord
+from policy_distill.system.records import load
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,9 @@ def _rows(record: dict[str, Any]) -> Any:
         yield ("agreement with the float student", f"{loss['agreement']:.2%}")
         yield ("bytes, int8 and float", f"{loss['bytes']:,} and {loss['float_bytes']:,}")
         if loss["return_kept"] is not None:
-            yield ("return kept, mean", headline({"retention": loss["return_kept"]}).text())
-            yield ("return kept, IQM [95%]", interval_text(loss["return_kept"], 3))
+            kept = load(RetentionRecord, loss["return_kept"], "the return kept")
+            yield ("return kept, mean", headline(EvaluationRecord(retention=kept)).text())
+            yield ("return kept, IQM [95%]", interval_text(kept, 3))
         if loss["agreement"] < 0.99 and loss["method"] == "int8":
             yield ("next", "try --quantize int8-trained")
     for key in ("flash_bytes", "ram_bytes", "opset", "inputs", "input_dtypes", "cortex_m4"):

@@ -72,15 +72,18 @@ def _proof(record: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a student's proof says, as after its run; nothing where its record is of another form."""
     from policy_distill.commands.comparison_tables import proof_lines
     from policy_distill.errors import RequestError
-    from policy_distill.report.shapes import FALLS, RETENTION, checked
+    from policy_distill.evaluation.proof.records import BothFalls, RetentionRecord
+    from policy_distill.evaluation.records import EvaluationRecord
+    from policy_distill.system.records import load
 
     kept = record.get("retention") or {}
     try:
-        known = checked(kept, {**RETENTION, "falls": FALLS}, "retention")
+        known = load(RetentionRecord, kept, "retention")
+        falls = load(BothFalls, kept.get("falls") or {}, "retention, falls")
     except RequestError:
         return []
-    complete = {"outcome", "margin", "alpha", "n_episodes"} <= set(known.get("verdict") or {})
-    return proof_lines({"retention": known, "falls": known.get("falls")}) if complete else []
+    complete = known.verdict is not None and known.verdict.complete
+    return proof_lines(EvaluationRecord(retention=known, falls=falls)) if complete else []
 
 
 def _rows(record: dict[str, Any], prefix: str = "") -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 from policy_distill.errors import RequestError, one_line
 from policy_distill.system.answers import answer
@@ -49,17 +49,29 @@ def widths(text: str) -> tuple[int, ...]:
         raise RequestError(f"expected widths such as 256,256, found {text!r}") from None
 
 
-def interval_text(record: dict[str, Any], decimals: int | None = None) -> str:
-    """Return `iqm [low, high]` of a record with `iqm` and `ci95`; undefined values are named so.
+class WithInterval(Protocol):
+    """A record with an interquartile mean and its interval."""
+
+    @property
+    def iqm(self) -> float | None:
+        """The mean; None where it is undefined."""
+
+    @property
+    def ci95(self) -> Sequence[float | None] | None:
+        """Its ends; None where they are not known."""
+
+
+def interval_text(record: WithInterval, decimals: int | None = None) -> str:
+    """Return `iqm [low, high]` of a record; undefined values are named so.
 
     Numbers have four significant digits, or so many `decimals`.
     """
-    if record.get("iqm") is None:
+    if record.iqm is None:
         return "undefined (the teacher gains nothing over random)"
-    low, high = record["ci95"]
+    low, high = record.ci95 or (None, None)
     text = digits if decimals is None else f"{{:.{decimals}f}}".format
-    bounds = "" if low is None else f" [{text(low)}, {text(high)}]"
-    return f"{text(record['iqm'])}{bounds}"
+    bounds = "" if low is None or high is None else f" [{text(low)}, {text(high)}]"
+    return f"{text(record.iqm)}{bounds}"
 
 
 def _text(cell: Any) -> str:

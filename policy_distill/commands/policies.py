@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy_distill.errors import RequestError, one_line
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.teachers.sources import load_policy
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def find_env(
     Raises:
         RequestError: where neither the policy nor what lies beside it names an environment that can be made.
     """
-    from policy_distill.environments.choice import adapted, choose_version, recorded_in
+    from policy_distill.environments.choice import adapted, recorded_in
     from policy_distill.environments.names import parse_kwargs, to_env, with_packages, working_folder_on_path
 
     working_folder_on_path()
@@ -50,22 +50,35 @@ def find_env(
         chosen = to_env(recorded)
         notes.append(f"environment: {recorded.text}")
     elif chosen is None:
-        known = str(with_packages(_environment_in(path, policy), gym_packages))
-        if ":" in known:
-            with_packages(None, [known.partition(":")[0]])
-        packages = " ".join(_packages_in(path, policy)) or "pkg"
-        try:
-            chosen, words = choose_version(known, policy, given)
-        except RequestError as error:
-            raise RequestError(
-                f"expected --env: {path} names no environment that is registered here ({error}); where a package "
-                f"registers it, name that too: --env pkg:Id, or --gym-packages {packages}"
-            ) from None
-        notes.append(f"environment: {chosen}" + (f" ({'; '.join(words)})" if words else ""))
+        chosen, note = _found_in(path, policy, gym_packages, given)
+        notes.append(note)
     chosen, more = adapted(chosen, policy, given)
     for note in [*notes, *more]:
         print(one_line(note), file=sys.stderr)
     return chosen
+
+
+def _found_in(path: Path, policy: Any, gym_packages: Sequence[str], env_kwargs: dict[str, Any]) -> tuple[Any, str]:
+    """Return the environment that the files beside a policy name, in a version that is there, and a notice of it.
+
+    Raises:
+        RequestError: where they name none that is registered here.
+    """
+    from policy_distill.environments.choice import choose_version
+    from policy_distill.environments.names import with_packages
+
+    known = str(with_packages(_environment_in(path, policy), gym_packages))
+    if ":" in known:
+        with_packages(None, [known.partition(":")[0]])
+    packages = " ".join(_packages_in(path, policy)) or "pkg"
+    try:
+        chosen, words = choose_version(known, policy, env_kwargs)
+    except RequestError as error:
+        raise RequestError(
+            f"expected --env: {path} names no environment that is registered here ({error}); where a package "
+            f"registers it, name that too: --env pkg:Id, or --gym-packages {packages}"
+        ) from None
+    return chosen, f"environment: {chosen}" + (f" ({'; '.join(words)})" if words else "")
 
 
 def load_named(path: Path, env_kwargs: Sequence[str], **options: Any) -> Policy:
@@ -78,7 +91,7 @@ def load_named(path: Path, env_kwargs: Sequence[str], **options: Any) -> Policy:
 def say_applied(policy: Any) -> None:
     """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
     # A student's statistics are part of it, and need not be VecNormalize's.
-    if hasattr(policy, "label") and getattr(policy, "normalizer", None) is not None:
+    if not policy.metadata and policy.normalizer is not None:
         name = policy.provenance.get("vecnormalize")
         print(one_line(f"observations normalised by the statistics of {name or 'VecNormalize'}"), file=sys.stderr)
     if policy.env_wrappers:
@@ -93,7 +106,7 @@ def _spec_text(spec: dict[str, Any]) -> str:
 
 
 def _environment_in(path: Path, policy: Any) -> str:
-    if hasattr(policy, "metadata"):
+    if policy.metadata:
         # A student of a version that recorded the id alone.
         return str(policy.metadata["provenance"].get("env_id"))
     from policy_distill.teachers.files.zip_file import find_zip
@@ -104,7 +117,7 @@ def _environment_in(path: Path, policy: Any) -> str:
 
 def _packages_in(path: Path, policy: Any) -> list[str]:
     """Return the packages that an agent's configuration names, which register its environment."""
-    if hasattr(policy, "metadata"):
+    if policy.metadata:
         return []
     from policy_distill.teachers.files.zip_file import find_zip
     from policy_distill.teachers.files.zoo_config import packages_of

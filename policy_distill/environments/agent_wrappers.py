@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from policy_distill.environments.spaces import subspaces
 from policy_distill.errors import RequestError
 
 MAX_HISTORY = 2**24
@@ -82,8 +83,8 @@ class History(gymnasium.Wrapper[Any, Any, Any, Any]):
                 f"expected a history of at least 1 step and {MAX_HISTORY:,} numbers, found {horizon} steps"
             )
         low, high = (
-            np.concatenate([np.tile(getattr(seen, side), horizon), np.tile(getattr(done, side), horizon)])
-            for side in ("low", "high")
+            np.concatenate([np.tile(of_seen, horizon), np.tile(of_done, horizon)])
+            for of_seen, of_done in ((seen.low, done.low), (seen.high, done.high))
         )
         self.observation_space = spaces.Box(low.astype(seen.dtype), high.astype(seen.dtype), dtype=seen.dtype)
         self._seen = np.zeros((horizon, seen.low.size), seen.dtype)
@@ -113,12 +114,13 @@ class GoalBesideObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
-        parts = [getattr(env.observation_space, "spaces", {}).get(key) for key in ("observation", "desired_goal")]
-        if not all(isinstance(part, spaces.Box) for part in parts):
+        keys = subspaces(env.observation_space)
+        parts = [part for key in ("observation", "desired_goal") if isinstance(part := keys.get(key), spaces.Box)]
+        if len(parts) < 2:
             raise RequestError(f"expected a Dict with observation and desired_goal, found {env.observation_space}")
         low, high = (
-            np.concatenate([getattr(part, side) for part in parts], axis=-1, dtype=np.float32, casting="same_kind")
-            for side in ("low", "high")
+            np.concatenate(sides, axis=-1, dtype=np.float32, casting="same_kind")
+            for sides in ([part.low for part in parts], [part.high for part in parts])
         )
         self.observation_space = spaces.Box(low, high, dtype=np.float32)
 

@@ -16,14 +16,18 @@ from policy_distill.environments.fit import fitting_versions
 from policy_distill.environments.identity import EnvIdentity, identify, identity_from, named_spec
 from policy_distill.environments.make import is_registered, spec_of, version_of, versions_of
 from policy_distill.environments.names import to_env, with_kwargs
-from policy_distill.environments.open import Environments, is_recipe
+from policy_distill.environments.open import is_recipe
 from policy_distill.environments.wrappers import missing_in, own_frame_skip
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 
 LOG = logging.getLogger("policy_distill")
 
 
-def for_policy(env: Any, policy: Any, env_kwargs: Mapping[str, Any] | None = None, student: Any = None) -> Any:
+def for_policy(
+    env: Any, policy: Policy, env_kwargs: Mapping[str, Any] | None = None, student: Policy | None = None
+) -> Any:
     """Return an environment with the constructor arguments that a policy was trained with; see `adapted`.
 
     Those that a `student` was distilled with come before its teacher's. What was done is said in the log.
@@ -35,7 +39,7 @@ def for_policy(env: Any, policy: Any, env_kwargs: Mapping[str, Any] | None = Non
     return chosen
 
 
-def adapted(env: Any, policy: Any, env_kwargs: Mapping[str, Any] | None = None) -> tuple[Any, list[str]]:
+def adapted(env: Any, policy: Policy, env_kwargs: Mapping[str, Any] | None = None) -> tuple[Any, list[str]]:
     """Return an environment as a policy knows it, and what was done in words.
 
     An id gets the policy's own constructor arguments. A specification is taken at its word, and so is a callable.
@@ -48,7 +52,7 @@ def adapted(env: Any, policy: Any, env_kwargs: Mapping[str, Any] | None = None) 
     if own:
         notes.append("environment arguments of the policy: " + ", ".join(f"{k}={v!r}" for k, v in own.items()))
     env = with_kwargs(env, {**own, **(env_kwargs or {})})
-    specs = list(getattr(policy, "env_wrappers", ()))
+    specs = list(policy.env_wrappers)
     skips = any(one["name"] == "AtariWrapper" and one["kwargs"].get("frame_skip", 4) != 1 for one in specs)
     if skips and isinstance(env, str | EnvSpec):
         spec = env if isinstance(env, EnvSpec) else spec_of(env)
@@ -62,26 +66,25 @@ def adapted(env: Any, policy: Any, env_kwargs: Mapping[str, Any] | None = None) 
     return env, notes
 
 
-def own_kwargs(policy: Any, env: Any) -> dict[str, Any]:
+def own_kwargs(policy: Policy, env: Any) -> dict[str, Any]:
     """Return the constructor arguments that a policy brings for an environment that is named by its id."""
     if not isinstance(env, str):
         return {}
     recorded = recorded_in(policy)
     if recorded is None:
-        return dict(getattr(policy, "env_kwargs", None) or {})
+        return dict(policy.env_kwargs)
     # A student that is tried in another task has no arguments for that one.
     same = _name(recorded.id) == _name(env)
     return recorded.own_kwargs if same and not recorded.missing else {}
 
 
-def recorded_in(policy: Any) -> EnvIdentity | None:
+def recorded_in(policy: Policy) -> EnvIdentity | None:
     """Return the environment that a student says it was distilled in; None for any other policy and for old files."""
-    metadata = getattr(policy, "metadata", None)
-    provenance = metadata.get("provenance") if isinstance(metadata, dict) else None
+    provenance = policy.metadata.get("provenance")
     return identity_from(provenance.get("env")) if isinstance(provenance, dict) else None
 
 
-def env_of(policy: Any) -> str | EnvSpec | None:
+def env_of(policy: Policy) -> str | EnvSpec | None:
     """Return what the environment that a student was distilled in is made from; None where it says none.
 
     Raises:
@@ -94,7 +97,7 @@ def env_of(policy: Any) -> str | EnvSpec | None:
     return env_id if isinstance(env_id, str) and is_registered(env_id) else None
 
 
-def other_than_recorded(env: Any, policy: Any) -> str:
+def other_than_recorded(env: Any, policy: Policy) -> str:
     """Return in words that `env` is another environment than the one that a student was distilled in; else nothing."""
     recorded = recorded_in(policy)
     if recorded is None or not isinstance(env, str | EnvSpec) or recorded.same_as(identify(env)):
@@ -102,16 +105,15 @@ def other_than_recorded(env: Any, policy: Any) -> str:
     return f"the student was distilled in {recorded.text}, and acts here in {identify(env).text}"
 
 
-def say_where_other(policy: Any, envs: Environments) -> None:
+def say_where_other(policy: Policy, envs: Environments) -> None:
     """Warn of a policy that acts in another world than its own, as far as that can be seen of open environments."""
     for text in (_other_statistics(policy, envs), _other_arguments(policy, envs)):
         if text:
             LOG.warning("%s: %s", envs.env_id, text)
 
 
-def _other_statistics(policy: Any, envs: Environments) -> str:
-    metadata = getattr(policy, "metadata", None) or {}
-    told = (metadata.get("provenance") or {}).get("env_statistics") or []
+def _other_statistics(policy: Policy, envs: Environments) -> str:
+    told = (policy.metadata.get("provenance") or {}).get("env_statistics") or []
     if not told or told == envs.statistics:
         return ""
     found = "others" if envs.statistics else "none"
@@ -122,13 +124,12 @@ def _other_statistics(policy: Any, envs: Environments) -> str:
     )
 
 
-def _other_arguments(policy: Any, envs: Environments) -> str:
+def _other_arguments(policy: Policy, envs: Environments) -> str:
     here, recorded = envs.identity, recorded_in(policy)
     if recorded is not None:
         other = not (recorded.missing or here.missing or recorded.same_as(here))
         return f"the student was distilled in {recorded.text}, and acts here in {here.text}" if other else ""
-    trained: dict[str, Any] = getattr(policy, "env_kwargs", None) or {}
-    differing = {k: v for k, v in trained.items() if k not in here.kwargs or repr(here.kwargs[k]) != repr(v)}
+    differing = {k: v for k, v in policy.env_kwargs.items() if k not in here.kwargs or repr(here.kwargs[k]) != repr(v)}
     if not differing:
         return ""
     wanted = ", ".join(f"{key}={value!r}" for key, value in differing.items())
@@ -137,7 +138,7 @@ def _other_arguments(policy: Any, envs: Environments) -> str:
     return f"the policy was trained with {wanted}, and acts here {f'with {found}' if found else unseen}"
 
 
-def choose_version(known: str, policy: Any, env_kwargs: Mapping[str, Any] | None = None) -> tuple[str, list[str]]:
+def choose_version(known: str, policy: Policy, env_kwargs: Mapping[str, Any] | None = None) -> tuple[str, list[str]]:
     """Return the version that a policy was trained in where it can be made, else the nearest that fits; and words.
 
     Raises:

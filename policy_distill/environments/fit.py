@@ -12,32 +12,34 @@ import numpy as np
 from policy_distill.environments.frame_stack import has_blank_frames
 from policy_distill.environments.make import version_of, versions_of
 from policy_distill.environments.names import with_kwargs
-from policy_distill.environments.open import Environments, open_environments
+from policy_distill.environments.open import open_environments
+from policy_distill.environments.spaces import sizes_of, subspaces
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.student.pixels import is_image
 from policy_distill.student.spaces import describe_space
 
 LOG = logging.getLogger("policy_distill")
 
 
-def check_fit(policy: Any, envs: Environments) -> None:
+def check_fit(policy: Policy, envs: Environments) -> None:
     """Check that a policy's spaces are those of the environments, and what stands before the first of stacked frames.
 
     Raises:
         RequestError: with both spaces, or with what stacks frames as the policy knows it.
     """
-    for name in ("observation_space", "action_space"):
-        expected, found = getattr(policy, name, None), getattr(envs, name)
+    for name, expected, found in _spaces(policy, envs):
         if expected is not None and not _same_kind(expected, found):
             raise RequestError(
-                f"the {name.replace('_', ' ')} of {envs.env_id} does not fit: expected {_brief(expected)} "
+                f"the {name} of {envs.env_id} does not fit: expected {_brief(expected)} "
                 f"as the policy has, found {_brief(found)}; {_advice(policy, envs, expected, found)}"
             )
     _check_frames(policy, envs)
 
 
-def _check_frames(policy: Any, envs: Environments) -> None:
-    stacks = [spec for spec in getattr(policy, "env_wrappers", ()) if "blank" in spec.get("kwargs", {})]
+def _check_frames(policy: Policy, envs: Environments) -> None:
+    stacks = [spec for spec in policy.env_wrappers if "blank" in spec.get("kwargs", {})]
     if stacks and not has_blank_frames(envs):
         n_stack = stacks[-1]["kwargs"].get("n_stack", 4)
         raise RequestError(
@@ -47,13 +49,20 @@ def _check_frames(policy: Any, envs: Environments) -> None:
         )
 
 
-def fits(policy: Any, envs: Environments) -> bool:
+def fits(policy: Policy, envs: Environments) -> bool:
     """Say whether a policy's spaces are those of the environments."""
-    spaces = [(getattr(policy, name, None), getattr(envs, name)) for name in ("observation_space", "action_space")]
-    return all(expected is None or _same_kind(expected, found) for expected, found in spaces)
+    return all(expected is None or _same_kind(expected, found) for _, expected, found in _spaces(policy, envs))
 
 
-def fitting_versions(policy: Any, env_id: str, kwargs: Mapping[str, Any] | None = None) -> list[str]:
+def _spaces(policy: Policy, envs: Environments) -> list[tuple[str, Any, Any]]:
+    """Return the names of both spaces, with the policy's own, None where it does not say, and the environments'."""
+    return [
+        ("observation space", policy.observation_space, envs.observation_space),
+        ("action space", policy.action_space, envs.action_space),
+    ]
+
+
+def fitting_versions(policy: Policy, env_id: str, kwargs: Mapping[str, Any] | None = None) -> list[str]:
     """Return the other versions of an environment that can be made and fit a policy, the nearest first.
 
     The nearest changed least: a Walker of v3 walks in v4, and stumbles in v5.
@@ -62,7 +71,7 @@ def fitting_versions(policy: Any, env_id: str, kwargs: Mapping[str, Any] | None 
     for name in sorted(versions_of(env_id), key=lambda name: abs(version_of(name) - version_of(env_id))):
         try:
             named = with_kwargs(name, kwargs)
-            with closing(open_environments(named, 1, getattr(policy, "env_wrappers", ()))) as envs:
+            with closing(open_environments(named, 1, policy.env_wrappers)) as envs:
                 if fits(policy, envs):
                     found.append(name)
         except Exception as error:
@@ -71,12 +80,12 @@ def fitting_versions(policy: Any, env_id: str, kwargs: Mapping[str, Any] | None 
     return found
 
 
-def _advice(policy: Any, envs: Environments, expected: Any, found: Any) -> str:
+def _advice(policy: Policy, envs: Environments, expected: Any, found: Any) -> str:
     """Return what to do about spaces that do not fit: another version, or the wrapper that pads."""
     versions = fitting_versions(policy, envs.env_id, envs.identity.own_kwargs)
     if versions:
         return f"choose a version that fits: --env {' or '.join(versions)}"
-    shapes = [getattr(space, "shape", None) or () for space in (expected, found)]
+    shapes = [space.shape or () for space in (expected, found)]
     if envs.env_id.startswith("Ant-") and shapes == [(111,), (27,)]:
         return "Ant-v3 ended in 84 zeros: --wrapper PadObservation:size=111"
     if envs.env_id.startswith("Ant-") and shapes[0] == (111,):
@@ -93,7 +102,7 @@ def check_keys(keys: tuple[str, ...], envs: Environments) -> None:
     Raises:
         RequestError: with the keys that there are.
     """
-    known = list(getattr(envs.observation_space, "spaces", ()))
+    known = list(subspaces(envs.observation_space))
     if not set(keys) <= set(known):
         there = ", ".join(known) or "none: it is no Dict"
         raise RequestError(f"expected observation_keys among those of {envs.env_id} ({there}), found {keys}")
@@ -105,11 +114,11 @@ def _same_kind(expected: Any, found: Any) -> bool:
         return False
     if expected.shape != found.shape and not _transposed(expected, found):
         return False
-    if hasattr(expected, "spaces"):
-        same_keys = set(expected.spaces) <= set(found.spaces)
-        return same_keys and all(_same_kind(sub, found.spaces[key]) for key, sub in expected.spaces.items())
-    sizes = [getattr(space, "nvec", getattr(space, "n", 0)) for space in (expected, found)]
-    return np.array_equal(sizes[0], sizes[1])
+    if keys := subspaces(expected):
+        others = subspaces(found)
+        return keys.keys() <= others.keys() and all(_same_kind(sub, others[key]) for key, sub in keys.items())
+    one, other = sizes_of(expected), sizes_of(found)
+    return (one is None and other is None) or np.array_equal(one, other)
 
 
 def _transposed(expected: Any, found: Any) -> bool:
@@ -122,7 +131,7 @@ def _transposed(expected: Any, found: Any) -> bool:
 
 
 def _brief(space: Any) -> str:
-    if hasattr(space, "spaces"):
-        return "Dict(" + ", ".join(f"{key}: {_brief(sub)}" for key, sub in space.spaces.items()) + ")"
-    size = getattr(space, "nvec", getattr(space, "n", None))
+    if keys := subspaces(space):
+        return "Dict(" + ", ".join(f"{key}: {_brief(sub)}" for key, sub in keys.items()) + ")"
+    size = sizes_of(space)
     return f"{type(space).__name__}{tuple(space.shape)}" if size is None else f"{type(space).__name__}({size})"

@@ -11,6 +11,7 @@ from typing import Any
 from gymnasium.wrappers import FrameStackObservation
 
 from policy_distill.environments.wrappers import FrameStack
+from policy_distill.system.foreign import asked, held_by
 
 ATTRIBUTES = ("n_stack", "stack_size", "num_stack")
 """What wrappers that stack frames call their number: SB3 and ours, Gymnasium, and Gym before it."""
@@ -22,12 +23,13 @@ def frames_of(envs: Any) -> int:
     Environments in other processes are looked into where SB3 steps them; Gymnasium's do not answer without harm.
     """
     for wrapper in _wrappers(envs):
-        if "remotes" in getattr(wrapper, "__dict__", {}) and hasattr(wrapper, "env_is_wrapped"):
+        held = held_by(wrapper)
+        if "remotes" in held and asked(wrapper, "env_is_wrapped") is not None:
             return _in_processes(wrapper)
         if "FrameStack" in type(wrapper).__name__:
-            for holder in (wrapper, getattr(wrapper, "stacked_obs", None)):
+            for holder in (held, held_by(held.get("stacked_obs"))):
                 for name in ATTRIBUTES:
-                    found = vars(holder).get(name) if hasattr(holder, "__dict__") else None
+                    found = holder.get(name)
                     if isinstance(found, int) and found > 1:
                         return found
     return 1
@@ -50,7 +52,7 @@ def _wrappers(env: Any) -> Iterator[Any]:
     """Go inwards from environments through what they hold."""
     while env is not None:
         yield env
-        held = vars(env) if hasattr(env, "__dict__") else {}
+        held = held_by(env)
         members = held.get("envs")
-        inner = next((held[name] for name in ("vec_env", "vector_env", "venv", "env") if name in held), None)
+        inner = next((held[name] for name in ("vector", "venv", "env") if name in held), None)
         env = inner if inner is not None else (members[0] if members else None)

@@ -18,6 +18,8 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
+from policy_distill.system.foreign import asked
+
 NOT_OURS = ("render_mode", "num_envs", "vectorization_mode", "vector_kwargs")
 """Arguments that say how an environment is shown or multiplied, not which it is."""
 WATCHING = ("Monitor", "RecordEpisodeStatistics", "RecordVideo", "PassiveEnvChecker", "HumanRendering")
@@ -108,7 +110,7 @@ def identify(env: str | EnvSpec, beside: Sequence[str] = ()) -> EnvIdentity:
         return dataclasses.replace(known, module=package or known.module)
     # All arguments, the registered ones too: a program may have changed those in the registry itself.
     kwargs: dict[str, Any] = {key: value for key, value in env.kwargs.items() if key not in NOT_OURS}
-    module: str | None = getattr(env, "module", None) or _module_of(env)
+    module = _named_module(env) or _module_of(env)
     around = [one for one in env.additional_wrappers if one.name not in (*WATCHING, *beside)]
     wrappers = tuple(dataclasses.asdict(one) for one in around)
     missing = what_is_missing(kwargs, wrappers)
@@ -151,9 +153,13 @@ def identity_from(record: Any) -> EnvIdentity | None:
 
 def named_spec(spec: EnvSpec, kwargs: dict[str, Any], module: str | None = None) -> NamedSpec:
     """Return a copy of a specification with further constructor arguments."""
-    values = {one.name: getattr(spec, one.name) for one in dataclasses.fields(EnvSpec) if one.init}
+    values = {one.name: vars(spec)[one.name] for one in dataclasses.fields(EnvSpec) if one.init}
     values["kwargs"] = copy.deepcopy({**spec.kwargs, **kwargs})
-    return NamedSpec(**values, module=module or getattr(spec, "module", None))
+    return NamedSpec(**values, module=module or _named_module(spec))
+
+
+def _named_module(spec: EnvSpec) -> str | None:
+    return spec.module if isinstance(spec, NamedSpec) else None
 
 
 def _module_of(spec: EnvSpec | None) -> str | None:
@@ -165,7 +171,7 @@ def _module_of(spec: EnvSpec | None) -> str | None:
     if spec is None or spec.entry_point is None:
         return None
     point = spec.entry_point
-    module = point.partition(":")[0] if isinstance(point, str) else getattr(point, "__module__", "")
+    module = point.partition(":")[0] if isinstance(point, str) else asked(point, "__module__", "")
     top = str(module).partition(".")[0]
     if top in ("", "__main__", "gymnasium", "ale_py"):
         return None

@@ -6,15 +6,14 @@ In: environments. Out: the steps that an episode may take, and whether the same 
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 
-from policy_distill.environments.open import Environments
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.seeds import PROBE
+from policy_distill.system.nested import equal, take
 from policy_distill.system.notices import say_once
-from policy_distill.system.packing import same
 
 DEFAULT_STEPS = 27_000
 """Steps of an episode that is judged, where nothing else limits it: the longest game of Atari that Gymnasium plays,
@@ -45,12 +44,12 @@ def is_reproducible(envs: Environments, seed: int = PROBE) -> bool:
             for index in range(envs.n_envs):
                 envs.reset(index, seed - envs.n_envs + index)
             seen.append(copy.deepcopy(envs.obs))
-        return same(*seen)
+        return equal(*seen)
     # Twice in one, which may go on from where it was; and in another, which may have been made otherwise.
     for index in (0, 0, envs.n_envs - 1):
         envs.reset(index, seed)
-        seen.append(copy.deepcopy(_row(envs.obs, index)))
-    return same(seen[0], seen[1]) and same(seen[0], seen[2])
+        seen.append(copy.deepcopy(take(envs.obs, index)))
+    return equal(seen[0], seen[1]) and equal(seen[0], seen[2])
 
 
 def are_paired(envs: Environments, n_episodes: int) -> bool:
@@ -81,7 +80,3 @@ def say_cut(env_id: str, n_cut: int, lengths: np.ndarray) -> None:
             "they had gained by then; --max-episode-steps sets the limit",
             kind="cut",
         )
-
-
-def _row(obs: Any, index: int) -> Any:
-    return {key: _row(value, index) for key, value in obs.items()} if isinstance(obs, dict) else obs[index]

@@ -18,6 +18,7 @@ from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.running_statistics import Settled
 from policy_distill.environments.usable_keys import without_unusable
 from policy_distill.errors import RequestError
+from policy_distill.system.nested import take
 
 
 class EnvironmentList:
@@ -118,6 +119,10 @@ class EnvironmentList:
                 error = again
             finally:
                 self.faults.stepping = False
+
+    def terminal_obs(self, index: int) -> Any:
+        """Return what one environment showed last: its next episode has not begun yet."""
+        return take(self.obs, index)
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`.

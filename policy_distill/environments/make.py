@@ -18,6 +18,7 @@ from gymnasium.error import Error as GymnasiumError
 
 from policy_distill.environments.identity import identify
 from policy_distill.errors import RequestError
+from policy_distill.system.foreign import asked
 
 LOG = logging.getLogger("policy_distill")
 
@@ -93,6 +94,11 @@ def import_package(name: str) -> Any:
         ) from None
 
 
+def makes_environments(env: Any) -> bool:
+    """Say whether `env` is called for an environment, and is none itself."""
+    return isinstance(env, type) or (callable(env) and asked(env, "step") is None)
+
+
 def versions_of(env_id: str) -> list[str]:
     """Return all other versions of an environment that can be made, the newest first."""
     env_id = env_id.rpartition(":")[2]
@@ -107,7 +113,7 @@ def _moved(spec: EnvSpec) -> bool:
     """Say whether an id is registered only to say that its environment has gone."""
     point: Any = spec.entry_point
     # Gymnasium keeps such ids with a function that only raises; all its environments are classes.
-    if isinstance(point, str | type) or not str(getattr(point, "__module__", "")).startswith("gymnasium."):
+    if isinstance(point, str | type) or not str(asked(point, "__module__", "")).startswith("gymnasium."):
         return False
     try:
         point()

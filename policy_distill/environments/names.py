@@ -19,8 +19,9 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
 from policy_distill.environments.identity import EnvIdentity, identify, named_spec
-from policy_distill.environments.make import import_package, is_registered, spec_of
+from policy_distill.environments.make import import_package, is_registered, makes_environments, spec_of
 from policy_distill.errors import RequestError
+from policy_distill.system.foreign import asked
 
 RESERVED = {"render_mode", *inspect.signature(gymnasium.make).parameters}
 """What `gymnasium.make` takes for itself: an environment's constructor never sees it, or draws by it."""
@@ -78,7 +79,7 @@ def with_kwargs(env: Any, kwargs: Mapping[str, Any] | None) -> Any:
         check_own(kwargs)
         spec = env if isinstance(env, EnvSpec) else spec_of(env)
         return named_spec(spec, dict(kwargs), identify(env).module)
-    if isinstance(env, type) or (callable(env) and not hasattr(env, "step")):
+    if makes_environments(env):
         return functools.partial(env, **kwargs)
     raise RequestError(
         f"expected an id, an EnvSpec or a callable to give {', '.join(kwargs)} to, found {type(env).__name__}, which "
@@ -156,7 +157,7 @@ def _wrapper(record: dict[str, Any]) -> WrapperSpec:
     module, _, name = record["entry_point"].partition(":")
     found: Any = import_package(module)
     for part in name.split("."):
-        found = getattr(found, part, None)
+        found = asked(found, part)
     if not (isinstance(found, type) and issubclass(found, gymnasium.Wrapper)):
         raise RequestError(
             f"expected a wrapper of Gymnasium's kind at {record['entry_point']}, found none; name --env, or hand the "

@@ -7,20 +7,21 @@ be restarted from a seed of its own. What cannot be taken apart is adapted in `v
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from policy_distill.environments.faults import EnvFaults, Misbehaviour, reason_of
 from policy_distill.environments.identity import EnvIdentity, identify, identify_made
 from policy_distill.environments.listed import EnvironmentList
-from policy_distill.environments.make import make_env
+from policy_distill.environments.make import make_env, makes_environments
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.wrappers import WrapperSpec, apply_wrappers, missing_in, names_of
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.system.blame import blamed
+from policy_distill.system.foreign import asked, held_by
 
 ALONE = (
     "where only one instance may exist: --n-envs 1 (and --n-eval-envs 1), or hand one over from Python: "
@@ -28,51 +29,6 @@ ALONE = (
 )
 """What to do where a second environment cannot be made beside the first."""
 ADVICE = f"mend the environment, or the arguments that it is given; {ALONE}"
-
-
-class Environments(Protocol):
-    """`N` environments side by side."""
-
-    n_envs: int
-    env_id: str
-    identity: EnvIdentity
-    """What is known of them, beside the wrappers of whoever acts."""
-    max_episode_steps: int | None
-    """Steps after which the specification ends an episode; None where nothing says."""
-    statistics: list[dict[str, Any]]
-    """Frozen statistics that wrappers normalise observations by, as JSON values, innermost first."""
-    observation_space: gymnasium.Space[Any]
-    action_space: gymnasium.Space[Any]
-    owned: bool
-    """True where the environments were made here; False for the caller's own."""
-    resets_itself: bool
-    """True where an ended episode is followed by the next without a call of `reset`."""
-    restarting: np.ndarray
-    """bool `[N]`: the next step of this environment only restarts it, whatever the action."""
-    obs: Any
-    """The current raw observations `[N, ...]`, or a dict of such; overwritten by every step."""
-    faults: EnvFaults
-    """Where the episodes stand, and what is done about an environment that fails."""
-
-    def reset(self, index: int, seed: int) -> None:
-        """Start a new episode in one environment."""
-        ...
-
-    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Step all (or the active) environments; return rewards, terminated, truncated, each `[N]`."""
-        ...
-
-    def restart(self, index: int, error: Exception) -> None:
-        """Put a new environment in place of one that failed, to be reset; raise `RunFault` where that may not be."""
-        ...
-
-    def action_masks(self) -> np.ndarray:
-        """Return which actions are allowed now, bool `[N, A]`, as sb3-contrib's `action_masks` says it."""
-        ...
-
-    def close(self) -> None:
-        """Close what was opened here."""
-        ...
 
 
 def open_environments(
@@ -100,11 +56,11 @@ def open_environments(
         known_as = identify_made(env, beside=names_of(wrappers))
         return EnvironmentList([env], owned=False, restarts=restarts, identity=known_as)
     # Looked up in the object itself: a wrapper passes attributes through, and would be lost if taken apart.
-    members = vars(env).get("envs") if hasattr(env, "__dict__") else None
+    members = held_by(env).get("envs")
     if isinstance(members, list | tuple) and members and all(isinstance(member, gymnasium.Env) for member in members):
         known_as = identify_made(members[0], beside=names_of(wrappers))
         return EnvironmentList(list(members), owned=False, restarts=restarts, identity=known_as)
-    if hasattr(env, "step_async") or isinstance(env, gymnasium.vector.VectorEnv):
+    if asked(env, "step_async") is not None or isinstance(env, gymnasium.vector.VectorEnv):
         from policy_distill.environments.vectors import adapt
 
         return adapt(env, names_of(wrappers))
@@ -127,7 +83,7 @@ def open_environments(
 
 def is_recipe(env: Any) -> bool:
     """Say whether `env` tells how environments are made; else it is an environment of the caller's."""
-    return isinstance(env, str | EnvSpec | type) or (callable(env) and not hasattr(env, "step"))
+    return isinstance(env, str | EnvSpec) or makes_environments(env)
 
 
 def without_normalization(env: Any) -> Any:
@@ -147,7 +103,7 @@ def without_normalization(env: Any) -> Any:
 
 def normalization_of(env: Any) -> Any:
     """Return the `VecNormalize` in a vector environment's chain of wrappers; None where there is none."""
-    while "venv" in getattr(env, "__dict__", ()):
+    while "venv" in held_by(env):
         if _normalizes(env):
             return env
         env = env.venv
@@ -197,7 +153,7 @@ def _name(env: Any) -> str:
     """Return what to call an environment that is not there yet."""
     if isinstance(env, str):
         return env
-    return env.id if isinstance(env, EnvSpec) else f"the environment of {getattr(env, '__name__', type(env).__name__)}"
+    return env.id if isinstance(env, EnvSpec) else f"the environment of {asked(env, '__name__', type(env).__name__)}"
 
 
 def _call(make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:

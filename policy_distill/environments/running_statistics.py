@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.system.foreign import asked
 from policy_distill.system.notices import say_once
 
 SEEN = 1.0
@@ -69,7 +70,7 @@ class Settled:
             self._undo.pop()()
 
     def _freeze(self, wrapper: Any) -> None:
-        if getattr(wrapper, "update_running_mean", False):
+        if asked(wrapper, "update_running_mean"):
             wrapper.update_running_mean = False
             self._undo.append(lambda: setattr(wrapper, "update_running_mean", True))
 
@@ -108,7 +109,7 @@ def check_vector(vector: Any, env_id: str) -> list[dict[str, Any]]:
             raise RequestError(f"{env_id}: {SCALED}")
         elif any(_is(wrapper, name) for name in REWARDS):
             say_once(env_id, f"its rewards are changed by {type(wrapper).__name__}: returns are in its units")
-    if not hasattr(vector, "env_is_wrapped"):
+    if asked(vector, "env_is_wrapped") is None:
         return statistics
     if any(vector.env_is_wrapped(gymnasium.wrappers.NormalizeReward)):
         raise RequestError(f"{env_id}: {SCALED}")
@@ -134,8 +135,8 @@ def _is(wrapper: Any, name: str) -> bool:
 
 def _readable(wrapper: Any, env_id: str) -> dict[str, Any]:
     """Return the statistics of a `NormalizeObservation`."""
-    rms = getattr(wrapper, "obs_rms", None)
-    count = getattr(rms, "count", 0.0)
+    rms = asked(wrapper, "obs_rms")
+    count = asked(rms, "count", 0.0)
     if not count >= SEEN and _untouched(rms):
         raise RequestError(
             f"{env_id}: expected the observation statistics that the teacher was trained with, found "
@@ -143,8 +144,8 @@ def _readable(wrapper: Any, env_id: str) -> dict[str, Any]:
             "sets obs_rms to them"
         )
     assert rms is not None
-    mean, variance = (np.asarray(getattr(rms, name), np.float64) for name in ("mean", "var"))
-    epsilon = float(getattr(wrapper, "epsilon", 1e-8))
+    mean, variance = (np.asarray(moment, np.float64) for moment in (rms.mean, rms.var))
+    epsilon = float(asked(wrapper, "epsilon", 1e-8))
     # Its precision too: in another one, observations would differ in their last bits.
     dtype = str(np.asarray(rms.mean).dtype)
     return {"mean": mean.ravel().tolist(), "variance": variance.ravel().tolist(), "epsilon": epsilon, "dtype": dtype}

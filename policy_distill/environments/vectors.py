@@ -5,6 +5,7 @@ They start new episodes by themselves, so only their first episodes can be given
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -18,30 +19,34 @@ from policy_distill.environments.identity import EnvIdentity, identify
 from policy_distill.environments.running_statistics import check_vector
 from policy_distill.environments.usable_keys import without_unusable
 from policy_distill.environments.watch import culprit_of
+from policy_distill.system.foreign import asked
+from policy_distill.system.nested import take
 
 HARMLESS = {"VecNormalize", "VecMonitor", "VecTransposeImage", "VecCheckNan", "RecordEpisodeStatistics"}
 """Wrappers of vectors that leave the task as it is: what they do to observations, a student does inside."""
 
 
-class Sb3Environments:
-    """An SB3 `VecEnv`, observations and rewards as it gives them."""
+class Vector:
+    """What both kinds have in common: they are stepped and restarted as one, and are the caller's."""
 
     owned = False
     resets_itself = True
 
-    def __init__(self, vec_env: Any, beside: Sequence[str] = ()) -> None:
-        self.vec_env = vec_env
-        self.n_envs = vec_env.num_envs
-        self.observation_space = without_unusable(vec_env.observation_space, type(vec_env).__name__)
-        self.action_space = vec_env.action_space
-        spec = getattr(vec_env, "get_attr", lambda _: [None])("spec")[0]
-        self.env_id, self.max_episode_steps = _spec_id(spec, vec_env), _limit(spec)
-        self.identity = _identity(spec, vec_env, beside)
-        self.statistics = check_vector(vec_env, self.env_id)
-        self._seeds = np.zeros(self.n_envs, dtype=np.int64)
+    def __init__(self, vector: Any, spaces: tuple[Any, Any], spec: Any, beside: Sequence[str]) -> None:
+        """Take a vector with the spaces of one observation and one action, and its specification where it has one."""
+        self.vector = vector
+        self.n_envs = vector.num_envs
+        self.observation_space = without_unusable(spaces[0], type(vector).__name__)
+        self.action_space = spaces[1]
+        self.env_id = spec.id if spec is not None else type(vector).__name__
+        self.max_episode_steps: int | None = spec.max_episode_steps if spec is not None else None
+        self.identity = _identity(spec, vector, beside)
+        self.statistics = check_vector(vector, self.env_id)
         self.restarting = np.zeros(self.n_envs, dtype=bool)
         self.obs: Any = None
         self.faults = EnvFaults(self.env_id, self.n_envs)
+        self._seeds = np.zeros(self.n_envs, dtype=np.int64)
+        self._normalized = False
 
     def reset(self, index: int, seed: int) -> None:
         """Note the seed; the last index restarts all environments, environment i from the first seed + i."""
@@ -49,68 +54,68 @@ class Sb3Environments:
         if index == self.n_envs - 1:
             for other in range(self.n_envs):
                 self.faults.began(other, int(self._seeds[0]) + other)
-            with _named(self, self.vec_env):
-                self.vec_env.seed(int(self._seeds[0]))
-                obs = self.vec_env.reset()
+            with _named(self, self.vector):
+                obs = self._reset_all(int(self._seeds[0]))
             self.obs = self._checked(obs)
-
-    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Step all environments; a vector has no idle members."""
-        with _named(self, self.vec_env):
-            obs, rewards, dones, infos = self.vec_env.step(actions)
-        self.obs = self._checked(obs)
-        if hasattr(self.vec_env, "get_original_reward"):
-            rewards = self.vec_env.get_original_reward()
-        truncated = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos])
-        return rewards.astype(np.float64), dones & ~truncated, dones & truncated
 
     def restart(self, index: int, error: Exception) -> None:
         """Stop the run: nobody but the caller can make an environment of theirs anew; raises RunFault."""
         self.faults.stop(index, error)
 
-    def _checked(self, obs: Any) -> Any:
-        try:
-            return _checked(obs, self.observation_space, self.n_envs, hasattr(self.vec_env, "normalize_obs"))
-        except Misbehaviour as fault:
-            self.faults.stop(None, fault)
-
-    def action_masks(self) -> np.ndarray:
-        """Return which actions are allowed now, bool `[N, A]`."""
-        return np.stack(self.vec_env.env_method("action_masks")).astype(bool)
-
     def close(self) -> None:
         """Leave the vector open: it is the caller's."""
 
+    def _reset_all(self, seed: int) -> Any:
+        raise NotImplementedError
 
-class GymnasiumEnvironments:
+    def _checked(self, obs: Any) -> Any:
+        try:
+            return _checked(obs, self.observation_space, self.n_envs, self._normalized)
+        except Misbehaviour as fault:
+            self.faults.stop(None, fault)
+
+
+class Sb3Environments(Vector):
+    """An SB3 `VecEnv`, observations and rewards as it gives them."""
+
+    def __init__(self, vec_env: Any, beside: Sequence[str] = ()) -> None:
+        spec = vec_env.get_attr("spec")[0] if asked(vec_env, "get_attr") is not None else None
+        super().__init__(vec_env, (vec_env.observation_space, vec_env.action_space), spec, beside)
+        # Of a `VecNormalize`, or of what wraps one.
+        self._raw_rewards = asked(vec_env, "get_original_reward")
+        self._normalized = asked(vec_env, "normalize_obs") is not None
+        self._infos: Any = ()
+
+    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Step all environments; a vector has no idle members."""
+        with _named(self, self.vector):
+            obs, rewards, dones, self._infos = self.vector.step(actions)
+        self.obs = self._checked(obs)
+        if self._raw_rewards is not None:
+            rewards = self._raw_rewards()
+        truncated = np.array([bool(info.get("TimeLimit.truncated", False)) for info in self._infos])
+        return rewards.astype(np.float64), dones & ~truncated, dones & truncated
+
+    def terminal_obs(self, index: int) -> Any:
+        """Return what the vector notes of the end of an episode, as it gives observations."""
+        return self._infos[index]["terminal_observation"]
+
+    def action_masks(self) -> np.ndarray:
+        """Return which actions are allowed now, bool `[N, A]`."""
+        return np.stack(self.vector.env_method("action_masks")).astype(bool)
+
+    def _reset_all(self, seed: int) -> Any:
+        self.vector.seed(seed)
+        return self.vector.reset()
+
+
+class GymnasiumEnvironments(Vector):
     """A Gymnasium `VectorEnv` in any autoreset mode."""
 
-    owned = False
-    resets_itself = True
-
-    def __init__(self, vector_env: gymnasium.vector.VectorEnv[Any, Any, Any], beside: Sequence[str] = ()) -> None:
-        self.vector_env = vector_env
-        self.n_envs = vector_env.num_envs
-        self.observation_space = without_unusable(vector_env.single_observation_space, type(vector_env).__name__)
-        self.action_space = vector_env.single_action_space
-        self.env_id, self.max_episode_steps = _spec_id(vector_env.spec, vector_env), _limit(vector_env.spec)
-        self.identity = _identity(vector_env.spec, vector_env, beside)
-        self.statistics = check_vector(vector_env, self.env_id)
-        self._mode = vector_env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-        self._seeds = np.zeros(self.n_envs, dtype=np.int64)
-        self.restarting = np.zeros(self.n_envs, dtype=bool)
-        self.obs: Any = None
-        self.faults = EnvFaults(self.env_id, self.n_envs)
-
-    def reset(self, index: int, seed: int) -> None:
-        """Note the seed; the last index restarts all environments, environment i from the first seed + i."""
-        self._seeds[index] = seed
-        if index == self.n_envs - 1:
-            for other in range(self.n_envs):
-                self.faults.began(other, int(self._seeds[0]) + other)
-            with _named(self, self.vector_env):
-                obs, _ = self.vector_env.reset(seed=int(self._seeds[0]))
-            self.obs = self._checked(obs)
+    def __init__(self, vector: gymnasium.vector.VectorEnv[Any, Any, Any], beside: Sequence[str] = ()) -> None:
+        super().__init__(vector, (vector.single_observation_space, vector.single_action_space), vector.spec, beside)
+        self._mode = vector.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        self._seen_last: Any = None
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all environments.
@@ -118,31 +123,30 @@ class GymnasiumEnvironments:
         In the mode NEXT_STEP an ended environment spends one step, without reward, on its restart; the state labelled
         there is the episode's last one.
         """
-        with _named(self, self.vector_env):
-            obs, rewards, terminated, truncated, _ = self.vector_env.step(actions)
+        with _named(self, self.vector):
+            obs, rewards, terminated, truncated, infos = self.vector.step(actions)
         ended = terminated | truncated
         self.restarting = ended if self._mode == AutoresetMode.NEXT_STEP else np.zeros_like(ended)
-        if self._mode == AutoresetMode.DISABLED and ended.any():
-            obs, _ = self.vector_env.reset(options={"reset_mask": ended})
+        self._seen_last = obs
+        if self._mode == AutoresetMode.SAME_STEP:
+            self._seen_last = infos.get("final_obs", obs)
+        elif self._mode == AutoresetMode.DISABLED and ended.any():
+            # A vector may write the next observations where these lie.
+            self._seen_last = copy.deepcopy(obs)
+            obs, _ = self.vector.reset(options={"reset_mask": ended})
         self.obs = self._checked(obs)
         return np.asarray(rewards, np.float64), terminated.copy(), truncated.copy()
 
-    def restart(self, index: int, error: Exception) -> None:
-        """Stop the run: nobody but the caller can make an environment of theirs anew; raises RunFault."""
-        self.faults.stop(index, error)
-
-    def _checked(self, obs: Any) -> Any:
-        try:
-            return _checked(obs, self.observation_space, self.n_envs)
-        except Misbehaviour as fault:
-            self.faults.stop(None, fault)
+    def terminal_obs(self, index: int) -> Any:
+        """Return what was seen last of an episode that ended."""
+        return take(self._seen_last, index)
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`."""
-        return np.stack(cast(SyncVectorEnv, self.vector_env).call("action_masks")).astype(bool)
+        return np.stack(cast(SyncVectorEnv, self.vector).call("action_masks")).astype(bool)
 
-    def close(self) -> None:
-        """Leave the vector open: it is the caller's."""
+    def _reset_all(self, seed: int) -> Any:
+        return self.vector.reset(seed=seed)[0]
 
 
 def adapt(env: Any, beside: Sequence[str] = ()) -> Sb3Environments | GymnasiumEnvironments:
@@ -157,7 +161,7 @@ class _named:
 
     __slots__ = ("_envs", "_vector")
 
-    def __init__(self, envs: Sb3Environments | GymnasiumEnvironments, vector: Any) -> None:
+    def __init__(self, envs: Vector, vector: Any) -> None:
         self._envs = envs
         self._vector = vector
 
@@ -199,11 +203,3 @@ def _identity(spec: Any, env: Any, beside: Sequence[str]) -> EnvIdentity:
     changing = sorted(set(wrapped) - HARMLESS - {*beside})
     missing = f"it is a vector in {', '.join(changing)}" if changing and not known.missing else known.missing
     return replace(known, missing=missing)
-
-
-def _spec_id(spec: Any, env: Any) -> str:
-    return spec.id if spec is not None else type(env).__name__
-
-
-def _limit(spec: Any) -> int | None:
-    return spec.max_episode_steps if spec is not None else None

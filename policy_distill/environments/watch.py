@@ -16,8 +16,9 @@ from types import FrameType
 from typing import Any
 
 from policy_distill.environments.faults import ALL, EnvFaults, Misbehaviour, reason_of
+from policy_distill.system.foreign import asked
 
-SIGNAL = getattr(signal, "SIGUSR2", None)
+SIGNAL = signal.Signals.__members__.get("SIGUSR2")
 """Wakes the main thread out of a step that hangs; None where a system has no such signal."""
 
 
@@ -68,11 +69,11 @@ def step_limit(seconds: float) -> Iterator[None]:
 
 def workers_of(vector: Any) -> list[tuple[Any, Any]]:
     """Return process and pipe of each environment in a vector of processes, SB3's or Gymnasium's; else nothing."""
-    while hasattr(vector, "venv"):
-        vector = vector.venv
-    vector = getattr(vector, "unwrapped", vector)
-    pipes = getattr(vector, "remotes", None) or getattr(vector, "parent_pipes", None) or ()
-    return list(zip(getattr(vector, "processes", ()), pipes, strict=False))
+    while (inner := asked(vector, "venv")) is not None:
+        vector = inner
+    vector = asked(vector, "unwrapped", vector)
+    pipes = asked(vector, "remotes") or asked(vector, "parent_pipes") or ()
+    return list(zip(asked(vector, "processes", ()), pipes, strict=False))
 
 
 def culprit_of(vector: Any, error: Exception) -> tuple[int | None, Exception]:

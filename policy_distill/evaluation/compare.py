@@ -17,14 +17,13 @@ from policy_distill.environments.choice import for_policy, recorded_in, say_wher
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.evaluation.evaluate import open_for
 from policy_distill.evaluation.fidelity import Fidelity, agreement, as_taught
-from policy_distill.evaluation.kept import Retention
 from policy_distill.evaluation.paired import Comparison, compare_policies
-from policy_distill.evaluation.plan import N_ENVS, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.proof.kept import Retention
+from policy_distill.evaluation.proof.plan import N_ENVS, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.proof.spent import choose_seed
+from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.robustness import compare_under
-from policy_distill.evaluation.spent import choose_seed
-from policy_distill.evaluation.verdict import MARGIN
-from policy_distill.interfaces import Teacher
-from policy_distill.student.masks import takes_masks
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
 from policy_distill.teachers.sources import as_policy
 
@@ -119,7 +118,7 @@ def fidelity_on_own_states(
     The labels are those that the student learnt from: of a teacher of action values, at the temperature in its record.
     """
     teacher = as_taught(teacher, student.metadata.get("provenance"))
-    masked = takes_masks(teacher)
+    masked = teacher.takes_action_masks
     with closing(open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers)) as envs:
         sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
     taught = sample.params

@@ -12,10 +12,12 @@ from typing import Any
 from policy_distill.collection.sampling import sampled
 from policy_distill.environments.choice import for_policy, say_where_other
 from policy_distill.environments.fit import check_fit
-from policy_distill.environments.open import Environments, open_environments, without_normalization
+from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.episodes import Evaluation, run_episodes
-from policy_distill.evaluation.plan import N_ENVS, check_counts
+from policy_distill.evaluation.proof.plan import N_ENVS, check_counts
+from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.teachers.sources import as_policy
 
 
@@ -61,8 +63,7 @@ def evaluate(
         return run_episodes(actor, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
 
 
-def open_for(policy: Any, env: Any, n_envs: int, restarts: Restarts | None = None) -> Environments:
+def open_for(policy: Policy, env: Any, n_envs: int, restarts: Restarts | None = None) -> Environments:
     """Return environments as a policy needs them: with its wrappers, and raw where it normalises by itself."""
-    takes_raw = hasattr(policy, "label") or hasattr(policy, "distribution_params")
-    wrappers = getattr(policy, "env_wrappers", ())
-    return open_environments(without_normalization(env) if takes_raw else env, n_envs, wrappers, restarts)
+    env = without_normalization(env) if policy.takes_raw else env
+    return open_environments(env, n_envs, policy.env_wrappers, restarts)

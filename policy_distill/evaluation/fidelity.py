@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 
 from policy_distill.collection.state_sample import sample_states
-from policy_distill.environments.open import Environments
-from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stepping import Environments
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.runtime import Student
 from policy_distill.training.policy import StudentPolicy
@@ -51,7 +52,7 @@ def measure_fidelity(
     device = next(student.parameters()).device
     parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
     student_params = torch.cat([student.params(part.to(device)).cpu() for part in parts])
-    dense = family.name != "deterministic"
+    dense = family.has_density
     kl = family.kl(teacher_params, student_params).mean() if dense else math.nan
     return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))
 
@@ -74,9 +75,9 @@ def as_taught(teacher: Teacher, provenance: Any) -> Teacher:
     A τ found in other states would be another teacher's distribution, and a KL to it another number.
     """
     noted = provenance.get("teacher") if isinstance(provenance, dict) else None
-    if not isinstance(noted, dict) or not hasattr(teacher, "with_calibration"):
+    if not isinstance(noted, dict):
         return teacher
-    members = getattr(teacher, "teachers", None)
+    members = list(teacher.members)
     records = noted.get("members", []) if members else [noted]
     pairs = list(zip(members or [teacher], records, strict=False))
     if len(pairs) != len(members or [teacher]) or not all(_is_same(one, record) for one, record in pairs):
@@ -85,7 +86,7 @@ def as_taught(teacher: Teacher, provenance: Any) -> Teacher:
     if all(value is None for value in found):
         # Of a version that did not note it.
         return teacher
-    return cast(Teacher, teacher.with_calibration(found if members else found[0]))
+    return teacher.with_calibration(found if members else found[0])
 
 
 def _is_same(teacher: Teacher, record: Any) -> bool:

@@ -1,19 +1,19 @@
 """The teacher as it is: by sampling, beside the mode that everything else is measured by, on the same episodes.
 
 In: an evaluation of each, and what one episode may lose at most. Out: their difference, with a lower bound that holds
-at 95%: the bets of `betting.py`, which rare and large falls do not deceive.
+at 95%: the bets of `proof/betting.py`, which rare and large falls do not deceive.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from policy_distill.evaluation.betting import log_capital
 from policy_distill.evaluation.episodes import Evaluation
+from policy_distill.evaluation.policy_records import DifferenceRecord, SampledRecord
+from policy_distill.evaluation.proof.betting import log_capital
 from policy_distill.evaluation.statistics import json_number
 
 ALPHA = 0.05
@@ -38,20 +38,15 @@ class ModeAndSample:
         """True where sampling is better than the mode by more than its error."""
         return self.low > 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values: the returns by sampling, the steps that they took, and the difference."""
-        return {
-            **self.sampled.to_json(),
-            "n_episodes": self.sampled.n_episodes,
-            "seed": self.sampled.seed,
-            "env_steps": int(self.sampled.lengths.sum()),
-            "difference": {
-                "mean": self.difference,
-                "low": json_number(self.low),
-                "better": self.is_better,
-                "n_episodes": self.n_episodes,
-            },
-        }
+    def record(self) -> SampledRecord:
+        """Return what files say of it: the returns by sampling, the steps that they took, and the difference."""
+        return SampledRecord(
+            returns=self.sampled.record(),
+            n_episodes=self.sampled.n_episodes,
+            seed=self.sampled.seed,
+            env_steps=int(self.sampled.lengths.sum()),
+            difference=DifferenceRecord(self.difference, json_number(self.low), self.is_better, self.n_episodes),
+        )
 
 
 def mode_and_sample(mode: Evaluation, sampled: Evaluation, stake: float) -> ModeAndSample:

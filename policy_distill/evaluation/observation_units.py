@@ -19,9 +19,8 @@ from policy_distill.collection.actors import RandomPolicy
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.wrappers import WrapperSpec, apply_wrappers
 from policy_distill.evaluation.episodes import run_episodes
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.seeds import PROBE, units_start
-from policy_distill.student.masks import takes_masks
 from policy_distill.student.pixels import is_image
 from policy_distill.student.spaces import describe_space
 
@@ -46,7 +45,7 @@ def measure_units(
     """
     meters = [Meter(make()) for _ in range(N_ENVS)]
     with closing(EnvironmentList([apply_wrappers(meter, list(wrappers)) for meter in meters])) as envs:
-        start, masked = units_start(0), takes_masks(teacher)
+        start, masked = units_start(0), teacher.takes_action_masks
         random_policy = RandomPolicy(envs.action_space, N_ENVS, start, takes_action_masks=masked)
         run_episodes(teacher, envs, N_EPISODES, start, True)
         run_episodes(random_policy, envs, N_EPISODES, start + N_EPISODES, True)

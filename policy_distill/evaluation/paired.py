@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from policy_distill.environments.restarts import Restarts
-from policy_distill.evaluation.episodes import Evaluation, OnStep, join
-from policy_distill.evaluation.kept import Retention, retention
+from policy_distill.evaluation.episodes import Evaluation, join
 from policy_distill.evaluation.mode_and_sample import ModeAndSample, mode_and_sample
-from policy_distill.evaluation.plan import ProofPlan
-from policy_distill.evaluation.reference import REFERENCES, Player, Reference
-from policy_distill.evaluation.scale import Scale
-from policy_distill.evaluation.verdict import Verdict, judge
+from policy_distill.evaluation.policy_records import PolicyRecord
+from policy_distill.evaluation.proof.kept import Retention, retention
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.scale import Scale
+from policy_distill.evaluation.proof.verdict import Verdict, judge
+from policy_distill.evaluation.records import ComparisonRecord
+from policy_distill.evaluation.reference import REFERENCES, Found, Player, ReferenceRuns
+from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces import Policy
-from policy_distill.system.wording import sampled_warning
 
 LOG = logging.getLogger("policy_distill")
 
@@ -54,6 +56,23 @@ class Comparison:
         """True where episode i is the same one for all three."""
         return self.teacher.paired and self.student.paired and self.random.paired
 
+    def record(self) -> ComparisonRecord:
+        """Return what files say of it, without the sizes of the policies."""
+        return ComparisonRecord(
+            env_id=self.teacher.env_id,
+            seed=self.teacher.seed,
+            n_episodes=self.teacher.n_episodes,
+            paired=self.paired,
+            teacher=PolicyRecord(self.teacher.record()),
+            student=PolicyRecord(self.student.record()),
+            random=PolicyRecord(self.random.record()),
+            retention=self.retention.record(),
+            verdict=self.retention.verdict.record(),
+            falls=self.retention.falls_record(),
+            teacher_sampled=self.teacher_sampled.record() if self.teacher_sampled else None,
+            scale=self.scale.record(),
+        )
+
 
 def compare_policies(
     teacher: Policy,
@@ -63,7 +82,7 @@ def compare_policies(
     *,
     on_episode: OnStep | None = None,
     on_look: OnLook | None = None,
-    reference: Reference | None = None,
+    reference: ReferenceRuns | None = None,
     restarts: Restarts | None = None,
 ) -> Comparison:
     """Evaluate teacher, student and a random policy on the same episode seeds, until the verdict is clear.
@@ -85,50 +104,92 @@ def compare_policies(
     player = Player(teacher, env, plan, restarts)
     player.add("student", student)
     player.on_episode = on_episode
-    with closing(reference or Reference(teacher, env, plan, restarts=restarts)) as reference, closing(player):
-        steps = plan.steps()
-        (_, look), n_looks = steps[0], 1
-        runs = {"student": [player.play("student", plan.seed, look)]}
+    with closing(reference or ReferenceRuns(teacher, env, plan, restarts=restarts)) as reference, closing(player):
+        looks = _Looks(plan, player)
+        looks.play_on()
         if plan.n_envs == 1:
             # Where one environment was asked for, the reference may need that one.
             player.close()
         # Only now: it may have been running beside.
-        scale, *known, by_sampling = reference.result(_offset(on_episode, look))
-        runs |= dict(zip(REFERENCES, known, strict=True))
-        player.n_done += 2 * plan.n_scale + sum(part.n_episodes for run in known for part in run)
-        player.n_done += by_sampling.n_episodes if by_sampling else 0
-        while True:
-            student_run, teacher_run, random_run = _seen(runs, n_looks)
-            returns = (student_run.returns, teacher_run.returns, random_run.returns)
-            # The verdict alone: the bootstrap of a whole retention at every look would cost more than the episodes.
-            verdict = judge(*returns, plan.margin, scale=scale, n_looks=n_looks)
-            if on_look:
-                on_look(look, verdict)
-            if n_looks == len(steps) or verdict.decided or (verdict.beyond and look >= ENOUGH):
-                break
-            (done, look), n_looks = steps[n_looks], n_looks + 1
-            for who, parts in runs.items():
-                if len(parts) < n_looks:
-                    parts.append(player.play(who, plan.seed + done, look - done))
-    options: dict[str, Any] = {"scale": scale, "n_looks": n_looks, "may_stop": plan.batch is not None}
-    kept = retention(*returns, plan.seed, plan.margin, **options)
-    found = Comparison(teacher_run, student_run, random_run, kept, scale)
-    return found if by_sampling is None else _with_sampled(found, join(runs["teacher"]), by_sampling)
+        looks.add(reference.result(_offset(on_episode, player.n_done)))
+        while not looks.over(on_look):
+            looks.play_on()
+    return looks.comparison()
+
+
+class _Looks:
+    """A comparison under way: the parts that each policy has played, one for each look, and what they say so far."""
+
+    def __init__(self, plan: ProofPlan, player: Player) -> None:
+        self._plan = plan
+        self._player = player
+        self._steps = plan.steps()
+        self._n = 0
+        """Looks for which the student has played."""
+        self._parts: dict[str, list[Evaluation]] = {"student": []}
+        self._reference: Found | None = None
+
+    def play_on(self) -> None:
+        """Play the episodes up to the next look, of whoever has not played them yet."""
+        done, look = self._steps[self._n]
+        self._n += 1
+        for who, parts in self._parts.items():
+            if len(parts) < self._n:
+                parts.append(self._player.play(who, self._plan.seed + done, look - done))
+
+    def add(self, found: Found) -> None:
+        """Take up what somebody else has played: teacher and random policy, and the scale."""
+        self._reference = found
+        self._parts |= {"teacher": found.teacher, "random": found.random}
+        played = [*found.teacher, *found.random, *([found.sampled] if found.sampled else [])]
+        self._player.n_done += 2 * self._plan.n_scale + sum(part.n_episodes for part in played)
+
+    def over(self, on_look: OnLook | None) -> bool:
+        """Look, and say whether more episodes would change nothing, or there are none left."""
+        student, teacher, random = (run.returns for run in self._seen())
+        look, scale = self._steps[self._n - 1][1], self._found.scale
+        # The verdict alone: the bootstrap of a whole retention at every look would cost more than the episodes.
+        verdict = judge(student, teacher, random, self._plan.margin, scale=scale, n_looks=self._n)
+        if on_look:
+            on_look(look, verdict)
+        hopeless = verdict.beyond is not None and look >= ENOUGH
+        return self._n == len(self._steps) or verdict.decided or hopeless
+
+    def comparison(self) -> Comparison:
+        """Return what was found up to the last look."""
+        plan, scale, sampled = self._plan, self._found.scale, self._found.sampled
+        student, teacher, random = self._seen()
+        kept = retention(
+            student.returns,
+            teacher.returns,
+            random.returns,
+            plan.seed,
+            plan.margin,
+            scale=scale,
+            n_looks=self._n,
+            may_stop=plan.batch is not None,
+        )
+        found = Comparison(teacher, student, random, kept, scale)
+        return found if sampled is None else _with_sampled(found, join(self._parts["teacher"]), sampled)
+
+    @property
+    def _found(self) -> Found:
+        assert self._reference is not None, "the reference comes before the first look"
+        return self._reference
+
+    def _seen(self) -> tuple[Evaluation, Evaluation, Evaluation]:
+        """Return the episodes of student, teacher and random policy up to the last look."""
+        student, teacher, random = (join(self._parts[who][: self._n]) for who in ("student", *REFERENCES))
+        return student, teacher, random
 
 
 def _with_sampled(found: Comparison, mode: Evaluation, by_sampling: Evaluation) -> Comparison:
     """Return the comparison with the teacher by sampling beside its mode; where that is better, say so."""
     beside = mode_and_sample(mode, by_sampling, found.scale.stake)
-    warning = sampled_warning({"teacher_sampled": beside.to_json()})
+    warning = beside.record().warning()
     if warning:
         LOG.warning("%s: %s", by_sampling.env_id, warning)
     return replace(found, teacher_sampled=beside)
-
-
-def _seen(runs: dict[str, list[Evaluation]], n_looks: int) -> tuple[Evaluation, Evaluation, Evaluation]:
-    """Return the episodes of student, teacher and random policy up to a look."""
-    student, teacher, random = (join(runs[who][:n_looks]) for who in ("student", *REFERENCES))
-    return student, teacher, random
 
 
 def _offset(on_episode: OnStep | None, done_before: int) -> OnStep | None:

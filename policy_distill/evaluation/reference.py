@@ -6,22 +6,23 @@ In: a teacher, an environment and a plan. Out: evaluations, and the scale of the
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 from policy_distill.collection.actors import RandomPolicy
-from policy_distill.collection.sampling import has_distribution, sampled
+from policy_distill.collection.sampling import sampled
 from policy_distill.environments.fit import check_fit
 from policy_distill.environments.limit import say_cut
-from policy_distill.environments.open import Environments, is_recipe
+from policy_distill.environments.open import is_recipe
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.watch import step_limit
-from policy_distill.evaluation.episodes import Evaluation, OnStep, run_episodes
+from policy_distill.evaluation.episodes import Evaluation, run_episodes
 from policy_distill.evaluation.evaluate import open_for
-from policy_distill.evaluation.plan import ProofPlan
-from policy_distill.evaluation.scale import Scale
-from policy_distill.interfaces import Policy
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.scale import Scale
+from policy_distill.evaluation.side_by_side import OnStep
+from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.seeds import scale_start
-from policy_distill.student.masks import takes_masks
 from policy_distill.system.background import Background, has_idle_core
 
 REFERENCES = ("teacher", "random")
@@ -30,8 +31,18 @@ REFERENCES = ("teacher", "random")
 SAMPLED = "teacher_sampled"
 """The teacher by sampling."""
 
-Found = tuple[Scale, list[Evaluation], list[Evaluation], Evaluation | None]
-"""The scale, what teacher and random policy scored up to each look, and the teacher by sampling."""
+
+class Found(NamedTuple):
+    """What is known of a comparison without its student."""
+
+    scale: Scale
+    """From episodes of their own."""
+    teacher: list[Evaluation]
+    """What the teacher scored up to each look."""
+    random: list[Evaluation]
+    """What the random policy scored up to each look."""
+    sampled: Evaluation | None
+    """The teacher by sampling; None where that was not asked for, or is the same."""
 
 
 class Player:
@@ -76,7 +87,7 @@ class Player:
         None where the plan does not ask for it, or the teacher has no distribution.
         """
         plan, n_episodes = self._plan, min(self._plan.n_sampled, n_by_mode)
-        if n_episodes == 0 or plan.stochastic or not has_distribution(self._policies["teacher"]):
+        if n_episodes == 0 or plan.stochastic or not self._policies["teacher"].samples:
             return None
         self._policies[SAMPLED] = self._policies["teacher"]
         return self.play(SAMPLED, plan.seed, n_episodes)
@@ -99,12 +110,12 @@ class Player:
         return sampled(policy, seed) if who == SAMPLED or self._plan.stochastic else policy
 
     def _random(self, envs: Environments, seed: int) -> RandomPolicy:
-        masked = takes_masks(self._policies["teacher"])
+        masked = self._policies["teacher"].takes_action_masks
         rewindable = self._restarts is not None and self._restarts.allowed > 0
         return RandomPolicy(envs.action_space, envs.n_envs, seed, takes_action_masks=masked, rewindable=rewindable)
 
 
-class Reference:
+class ReferenceRuns:
     """Teacher and random policy on the episodes of a proof, run beside whatever else happens where a core is idle.
 
     It scales the proof, and runs as many of its episodes as certify a student that equals its teacher.
@@ -123,8 +134,7 @@ class Reference:
     def result(self, on_episode: OnStep | None = None) -> Found:
         """Return what was found; errors as of `evaluate`."""
         found = self._background.result(on_episode)
-        _, teacher, random, _ = found
-        for one in (*teacher, *random):
+        for one in (*found.teacher, *found.random):
             # What another process says is heard by nobody.
             say_cut(one.env_id, one.n_cut, one.lengths)
         return found
@@ -146,4 +156,4 @@ class Reference:
                 [player.play(who, plan.seed + done, look - done) for done, look in plan.steps() if look <= wanted]
                 for who in REFERENCES
             )
-            return scale, teacher, random, player.play_sampled(sum(part.n_episodes for part in teacher))
+            return Found(scale, teacher, random, player.play_sampled(sum(part.n_episodes for part in teacher)))

@@ -12,9 +12,9 @@ from policy_distill.environments.open import without_normalization
 from policy_distill.environments.perturbations.conditions import Condition, parse_conditions
 from policy_distill.evaluation.observation_units import measure_units
 from policy_distill.evaluation.paired import Comparison, compare_policies
-from policy_distill.evaluation.plan import N_ENVS, ProofPlan
-from policy_distill.evaluation.verdict import MARGIN
-from policy_distill.interfaces import Policy
+from policy_distill.evaluation.proof.plan import N_ENVS, ProofPlan
+from policy_distill.evaluation.proof.verdict import MARGIN
+from policy_distill.interfaces.policies import Policy
 from policy_distill.system.blame import blamed
 
 UNPERTURBED = Condition("none", (), ())
@@ -39,7 +39,7 @@ def compare_under(
     """Compare without and under each condition, on the same episode seeds; see `compare`."""
     env = without_normalization(env)
     conditions = [UNPERTURBED, *parse_conditions(perturb)]
-    wrappers = list(getattr(teacher, "env_wrappers", ()))
+    wrappers = list(teacher.env_wrappers)
     for condition in conditions:
         condition.check_arguments(env)
     noisy = any(name == "obs-noise" for condition in conditions for name, _ in condition.wrappers)

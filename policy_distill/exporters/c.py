@@ -21,7 +21,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters.c99.program import write_program
 from policy_distill.exporters.c99.self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.parity import Reference
-from policy_distill.interfaces import Run
+from policy_distill.interfaces.students import Run
 from policy_distill.student.quantization import QuantizedLayer
 from policy_distill.student.record import StudentRecord
 

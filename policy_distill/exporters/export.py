@@ -31,7 +31,7 @@ from policy_distill.exporters.quantize import (
     twin_reference,
 )
 from policy_distill.exporters.table import find_format, load_exporter
-from policy_distill.interfaces import Exporter, Run
+from policy_distill.interfaces.students import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.version import __version__
 

@@ -17,7 +17,7 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.exporters import standalone
 from policy_distill.exporters.parity import Reference
-from policy_distill.interfaces import Run
+from policy_distill.interfaces.students import Run
 from policy_distill.student.features import Part
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first

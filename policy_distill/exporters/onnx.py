@@ -15,7 +15,7 @@ from onnx import helper
 
 from policy_distill.exporters.onnx_int8 import add_quantized
 from policy_distill.exporters.parity import Reference
-from policy_distill.interfaces import Run
+from policy_distill.interfaces.students import Run
 from policy_distill.student.engines.onnx_engine import open_session
 from policy_distill.student.engines.onnx_graph import build_model, feed
 from policy_distill.student.engines.onnx_output import MASKS

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.exporters.parity import Reference, action_span, reference_of
 from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, find_format
-from policy_distill.interfaces import Run
+from policy_distill.interfaces.students import Run
 from policy_distill.student.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
@@ -116,7 +117,7 @@ def _agreement(student: StudentRecord, expected: np.ndarray, actions: np.ndarray
     return float(1.0 - difference.mean())
 
 
-class _Running:
+class _Running(PolicyDefaults):
     """An artefact as a policy."""
 
     def __init__(self, student: Student, run: Run) -> None:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Exporter
+from policy_distill.interfaces.students import Exporter
 from policy_distill.system.plugins import EXPORTERS as GROUP
 from policy_distill.system.plugins import choices, load_plugin
 

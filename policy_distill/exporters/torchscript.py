@@ -16,7 +16,7 @@ import torch
 
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.states import take
-from policy_distill.interfaces import Run
+from policy_distill.interfaces.students import Run
 from policy_distill.student.engines.torch_module import ActingModule, input_tensors
 from policy_distill.student.quantization import QuantizedLayer
 from policy_distill.student.record import StudentRecord

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import log_softmax
 
-from policy_distill.interfaces import Gradient
+from policy_distill.interfaces.students import Gradient
 from policy_distill.student.head import Head
 
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import torch
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Gradient
+from policy_distill.interfaces.students import Gradient
 from policy_distill.student.head import Head
 
 

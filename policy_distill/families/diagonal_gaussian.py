@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from policy_distill.families import _gaussian
-from policy_distill.interfaces import Gradient
+from policy_distill.interfaces.students import Gradient
 from policy_distill.student.head import Head
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from policy_distill.families.categorical import Categorical, softmax_kl
-from policy_distill.interfaces import Gradient
+from policy_distill.interfaces.students import Gradient
 from policy_distill.student.head import Head
 
 

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import softplus
 
 from policy_distill.families import _gaussian
-from policy_distill.interfaces import Gradient
+from policy_distill.interfaces.students import Gradient
 from policy_distill.student.head import Head
 
 INSIDE = 1.0 - 1e-6

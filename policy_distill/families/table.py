@@ -12,7 +12,7 @@ from policy_distill.families.deterministic import Deterministic
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.multi_categorical import MultiCategorical
 from policy_distill.families.squashed_gaussian import SquashedGaussian
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.system.plugins import FAMILIES as GROUP
 from policy_distill.system.plugins import choices, load_plugin, package_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution
 
 
 def detached(teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:

@@ -10,20 +10,22 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from policy_distill.interfaces import ActionDistribution, Gradient, Loss
+from policy_distill.interfaces.students import ActionDistribution, Gradient, Loss
 from policy_distill.losses.kl import forward_kl
 from policy_distill.losses.regression import mse
 
 
 def gradient_of(loss: Loss, family: ActionDistribution) -> Gradient:
     """Return value and gradient of `loss` for a family: the closed form where there is one, else by autograd."""
-    closed = None
+    return closed_form(loss, family) or _through_autograd(loss, family)
+
+
+def closed_form(loss: Loss, family: ActionDistribution) -> Gradient | None:
+    """Return value and gradient where they are written out; all work elementwise or over the first dimension."""
     if loss is forward_kl:
-        closed = family.kl_gradient()
-    elif loss is mse and family.head.kind == "mean" and not family.head.extra:
-        # The parameters are the action.
-        closed = _squared_error
-    return closed or _through_autograd(loss, family)
+        return family.kl_gradient()
+    # The parameters are the action.
+    return _squared_error if loss is mse and family.head.kind == "mean" and not family.head.extra else None
 
 
 def _through_autograd(loss: Loss, family: ActionDistribution) -> Gradient:

@@ -10,7 +10,7 @@ from torch.nn.functional import log_softmax
 
 from policy_distill.errors import RequestError
 from policy_distill.families.categorical import Categorical
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.losses._shapes import detached, heads, require_discrete
 
 

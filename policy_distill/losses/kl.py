@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.losses._shapes import detached
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.losses._shapes import detached
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import huber_loss
 
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.losses._shapes import detached, heads
 
 

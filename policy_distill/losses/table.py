@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import ActionDistribution, Loss
+from policy_distill.interfaces.students import ActionDistribution, Loss
 from policy_distill.losses.jensen_shannon import JensenShannon
 from policy_distill.losses.kl import forward_kl, jeffreys, reverse_kl
 from policy_distill.losses.likelihood import SampledNLL, nll

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.losses._shapes import detached, require_discrete
 
 

@@ -6,7 +6,7 @@ import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.families import _gaussian
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.losses._shapes import detached
 
 

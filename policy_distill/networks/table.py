@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Network
+from policy_distill.interfaces.students import Network
 from policy_distill.networks.cnn import CNN
 from policy_distill.networks.mlp import MLP
 from policy_distill.student.engines.torch_layers import OwnLayer

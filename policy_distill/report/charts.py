@@ -1,36 +1,41 @@
 """The charts of one run, as Vega-Lite specifications: plain JSON, drawn by the page.
 
-In: a `Run`. Out: `Chart`s. Data goes in under fixed field names, so that nothing of a run's metadata is an expression.
+In: a `RunRecord`. Out: `Chart`s. Data goes in under fixed field names, so that nothing of a run's metadata is an
+expression.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from policy_distill.evaluation.headline import headline
+from policy_distill.evaluation.policy_records import returns_of
+from policy_distill.evaluation.proof.headline import headline
+from policy_distill.evaluation.proof.records import RetentionRecord
+from policy_distill.evaluation.proof.verdict import MARGIN
+from policy_distill.evaluation.records import EpisodesRecord
 from policy_distill.report.marks import RANDOM, STUDENT, TEACHER, ZOOM, Chart, layered, number, single, tooltip, who
 from policy_distill.report.phases import phases
-from policy_distill.report.read_run import MAX_EPISODES, Run, thinned
+from policy_distill.report.read_run import MAX_EPISODES, RunRecord, thinned
 from policy_distill.system.wording import compression_text
 
 
-def run_charts(run: Run) -> list[Chart]:
+def run_charts(run: RunRecord) -> list[Chart]:
     """Return what there is to draw of a run."""
     makers = (retention_interval, learning_curve, per_episode, phases, agreement, divergence, sizes, times)
     return [chart for chart in (maker(run) for maker in makers) if chart is not None]
 
 
-def retention_interval(run: Run) -> Chart | None:
+def retention_interval(run: RunRecord) -> Chart | None:
     """Draw the retention's interval against the bar that the verdict sets."""
-    kept, first = run.evaluation.get("retention") or {}, headline(run.evaluation)
+    kept, first = run.proof.retention or RetentionRecord(), headline(run.proof)
     if first.mean is None:
         return None
-    low, high = kept.get("mean_ci95") or (None, None)
+    low, high = kept.mean_ci95 or (None, None)
     rows = [{"what": "mean", "kept": first.mean, "low": low, "high": high}]
     if first.iqm is not None:
         # Without its interval: falls that were not seen do not widen it.
         rows.append({"what": "IQM", "kept": first.iqm, "low": first.iqm, "high": first.iqm})
-    margin = (kept.get("verdict") or {}).get("margin", 0.05)
+    margin = MARGIN if kept.verdict is None or kept.verdict.margin is None else kept.verdict.margin
     bars = [{"at": 1.0, "bar": "the teacher"}, {"at": 1 - margin, "bar": f"the bar, {margin:.0%} below"}]
     layers = [
         {
@@ -67,7 +72,7 @@ def retention_interval(run: Run) -> Chart | None:
     return Chart("Retention", note, layered(layers, rows, height=110))
 
 
-def learning_curve(run: Run) -> Chart | None:
+def learning_curve(run: RunRecord) -> Chart | None:
     """Draw the student's return while it learns, and the bands of teacher and random policy."""
     # Earlier versions logged what they judged under the proof's name.
     judged = "eval/selection_return" if run.curve("eval/selection_return") else "eval/student_return"
@@ -78,7 +83,8 @@ def learning_curve(run: Run) -> Chart | None:
     ]
     if not points:
         return None
-    bands = [_band(name, run.evaluation[name]) for name in ("teacher", "random") if _measured(run, name)]
+    known = {"teacher": returns_of(run.proof.teacher), "random": returns_of(run.proof.random)}
+    bands = [_band(name, one.mean, one.std or 0.0) for name, one in known.items() if one.mean is not None]
     layers: list[dict[str, Any]] = [
         {
             "data": {"values": bands},
@@ -108,13 +114,13 @@ def learning_curve(run: Run) -> Chart | None:
     return Chart("Learning curve", note, layered(layers, points, height=260, zoom=True))
 
 
-def per_episode(run: Run) -> Chart | None:
+def per_episode(run: RunRecord) -> Chart | None:
     """Draw each episode's return of the student against the teacher's from the same seed."""
-    episodes = run.evaluation.get("episodes") or {}
-    pairs = list(zip(episodes.get("teacher", []), episodes.get("student", []), strict=False))
+    episodes = run.proof.episodes or EpisodesRecord()
+    pairs = list(zip(episodes.teacher or (), episodes.student or (), strict=False))
     if not pairs:
         return None
-    first = run.evaluation.get("seed", 0)
+    first = run.proof.seed or 0
     rows = [{"seed": first + i, "teacher": t, "student": s} for i, (t, s) in enumerate(pairs)]
     low, high = min(map(min, pairs)), max(map(max, pairs))
     layers: list[dict[str, Any]] = [
@@ -139,25 +145,22 @@ def per_episode(run: Run) -> Chart | None:
     return Chart("Episode by episode", note, layered(layers, thinned(rows, MAX_EPISODES), height=260, zoom=True))
 
 
-def agreement(run: Run) -> Chart | None:
+def agreement(run: RunRecord) -> Chart | None:
     """Draw the agreement of the deterministic actions."""
     note = "On the states of each rollout, before training on them."
     return _line(run, "train/agreement", "Agreement", "share of actions", note)
 
 
-def divergence(run: Run) -> Chart | None:
+def divergence(run: RunRecord) -> Chart | None:
     """Draw the divergence from the teacher."""
     note = "Mean divergence on the states of each rollout, before training on them; the axis is logarithmic."
     return _line(run, "train/kl", "KL", "nats", note, log=True)
 
 
-def sizes(run: Run) -> Chart | None:
+def sizes(run: RunRecord) -> Chart | None:
     """Draw parameters of teacher and student."""
-    rows = [
-        {"who": name, "params": run.evaluation[name].get("n_params"), "bytes": run.evaluation[name].get("n_bytes")}
-        for name in ("teacher", "student")
-        if name in run.evaluation
-    ]
+    known = {"teacher": run.proof.teacher, "student": run.proof.student}
+    rows = [{"who": name, "params": one.n_params, "bytes": one.n_bytes} for name, one in known.items() if one]
     if not rows:
         return None
     encoding = {
@@ -166,12 +169,12 @@ def sizes(run: Run) -> Chart | None:
         "color": {**who("who"), "legend": None},
         "tooltip": tooltip("who", "params", "bytes"),
     }
-    sizes = [(run.evaluation.get(name) or {}).get("n_params") or 0 for name in ("teacher", "student")]
+    sizes = [one.n_params or 0 if one else 0 for one in known.values()]
     note = f"What acting needs; compression {compression_text(*sizes)}."
     return Chart("Size", note, single("bar", encoding, rows, height=90))
 
 
-def times(run: Run) -> Chart | None:
+def times(run: RunRecord) -> Chart | None:
     """Draw where the time went."""
     names = {"collect": "collecting", "label": "labelling", "train": "training"}
     rows: list[dict[str, Any]] = [
@@ -179,7 +182,7 @@ def times(run: Run) -> Chart | None:
         for stage, word in names.items()
         if run.curve(f"time/{stage}_seconds")
     ]
-    wall = run.evaluation.get("wall_seconds")
+    wall = run.proof.wall_seconds
     if not rows or wall is None:
         return None
     rows.append({"stage": "evaluating", "seconds": max(wall - sum(row["seconds"] for row in rows), 0.0)})
@@ -191,7 +194,7 @@ def times(run: Run) -> Chart | None:
     return Chart("Time", f"{wall:,.1f} seconds in all.", single("bar", encoding, rows, height=130))
 
 
-def _line(run: Run, metric: str, title: str, unit: str, note: str, *, log: bool = False) -> Chart | None:
+def _line(run: RunRecord, metric: str, title: str, unit: str, note: str, *, log: bool = False) -> Chart | None:
     rows = [{"steps": x, "value": y} for x, y in run.curve(metric) if y > 0 or not log]
     if not rows:
         return None
@@ -203,10 +206,5 @@ def _line(run: Run, metric: str, title: str, unit: str, note: str, *, log: bool 
     return Chart(title, note, {**single(mark, encoding, rows, height=200), "params": [ZOOM]})
 
 
-def _measured(run: Run, name: str) -> bool:
-    return isinstance(run.evaluation.get(name, {}).get("mean"), int | float)
-
-
-def _band(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    mean, std = values["mean"], values.get("std") or 0.0
+def _band(name: str, mean: float, std: float) -> dict[str, Any]:
     return {"name": name, "mean": mean, "low": mean - std, "high": mean + std}

@@ -1,6 +1,6 @@
 """The command line that makes a run again, from what its settings say of teacher, environment and student.
 
-In: the content of `config.json`. Out: words for a shell, or why there are none: what was handed over from Python has no
+In: the settings of a run. Out: words for a shell, or why there are none: what was handed over from Python has no
 name on a command line.
 """
 
@@ -12,46 +12,45 @@ from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.environments.identity import identity_from
+from policy_distill.tracking.settings import RunSettings, TeacherFacts
 
 
-def make_again(config: dict[str, Any], path: Path) -> tuple[str, str]:
+def make_again(settings: RunSettings, path: Path) -> tuple[str, str]:
     """Return the command that makes the run in `path` again in a folder beside it, and why there is none."""
-    teacher, missing = _teacher(config)
-    environment, lost = _environment(config)
+    teacher, missing = _teacher(settings)
+    environment, lost = _environment(settings)
     if missing or lost:
         return (
             "",
             f"This run was made from Python and has no command line: {' and '.join(filter(None, (missing, lost)))}.",
         )
-    words = ["policy-distill", "distill", *teacher, *environment, "--student", str(config.get("student", ""))]
+    words = ["policy-distill", "distill", *teacher, *environment, "--student", settings.student or ""]
     defaults = DistillConfig().to_json()
-    for key, value in config.get("config", {}).items():
+    for key, value in (settings.config or {}).items():
         if key in defaults and value != defaults[key]:
             words += _option(key, value)
     # The folder of the run itself is in use.
     return shlex.join([*words, "--out", f"{path}-again"]), ""
 
 
-def _teacher(config: dict[str, Any]) -> tuple[list[str], str]:
+def _teacher(settings: RunSettings) -> tuple[list[str], str]:
     """Return the options that load the teacher, as they were given, and what cannot be given so."""
-    request = config.get("request")
-    if not isinstance(request, dict):
+    if settings.request is None:
         # A run of a version that recorded the file's name alone.
-        teacher = config.get("teacher", {})
-        return ["--teacher", str(teacher.get("source") or teacher.get("algorithm"))], ""
-    if request.get("missing"):
-        return [], str(request["missing"])
+        teacher = settings.teacher or TeacherFacts()
+        return ["--teacher", str(teacher.source or teacher.algorithm)], ""
+    if settings.request.get("missing"):
+        return [], str(settings.request["missing"])
     words = []
-    for key, value in request.items():
+    for key, value in settings.request.items():
         words += _option(key, value) if value not in (None, False, []) else []
     return words, ""
 
 
-def _environment(config: dict[str, Any]) -> tuple[list[str], str]:
-    env_id = str(config.get("env_id", "unknown environment"))
-    known = identity_from(config.get("env"))
+def _environment(settings: RunSettings) -> tuple[list[str], str]:
+    known = identity_from(settings.env)
     if known is None:
-        return ["--env", env_id], ""
+        return ["--env", settings.env_id or "unknown environment"], ""
     if known.missing:
         return [], f"its environment is not made from a name ({known.missing})"
     if known.wrappers or known.has_own_limit:

@@ -10,12 +10,11 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 from policy_distill.config import LIMITS
-from policy_distill.report.read_run import Run
+from policy_distill.report.read_run import RunRecord
+from policy_distill.tracking.settings import TeacherFacts
 
 BESIDE = ("seed", *LIMITS)
 """Settings that may differ within a group: the seed, and what changes nothing in a run that goes well."""
-NAMED = ("env_id", "student", "teacher", "config", "library_versions")
-"""Parts of `config.json` that are looked at one by one, or say what a run was made with and not what was asked for."""
 MAX_NAMED = 5
 """Paths and settings that a sentence or a label names at most."""
 
@@ -30,17 +29,17 @@ class Group(NamedTuple):
     teacher: str
     student: str
     """The network; with the settings that tell this group from others of the same three names."""
-    runs: list[Run]
+    runs: list[RunRecord]
     """One for each seed, by their paths."""
-    repeated: list[Run]
+    repeated: list[RunRecord]
     """Further runs with a seed that is among these: the same student once more, and no evidence of its own."""
 
 
-def grouped(runs: list[Run]) -> list[Group]:
+def grouped(runs: list[RunRecord]) -> list[Group]:
     """Group the finished runs among `runs`."""
-    known: dict[Names, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    known: dict[Names, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for run in sorted(runs, key=lambda run: str(run.path)):
-        if run.evaluation:
+        if run.evaluation is not None:
             settings = json.dumps(_settings(run), sort_keys=True, default=str)
             known[run.env_id, run.teacher, run.student][settings].append(run)
     found = []
@@ -54,15 +53,14 @@ def grouped(runs: list[Run]) -> list[Group]:
     return found
 
 
-def is_defined(run: Run) -> bool:
+def is_defined(run: RunRecord) -> bool:
     """Say whether a run's retention means anything: the teacher's gain was told apart from chance."""
-    kept = run.evaluation.get("retention") or {}
+    kept = run.proof.retention
     # The first versions kept no mean.
-    known = kept.get("mean") is not None or kept.get("iqm") is not None
-    return known and (kept.get("verdict") or {}).get("outcome") != "undefined"
+    return kept is not None and (kept.mean, kept.iqm) != (None, None) and kept.outcome != "undefined"
 
 
-def left_out(runs: list[Run]) -> list[str]:
+def left_out(runs: list[RunRecord]) -> list[str]:
     """Return a sentence on each kind of run that no mean of a folder of runs takes in."""
     groups = grouped(runs)
     again = [run for group in groups for run in group.repeated]
@@ -84,12 +82,14 @@ def left_out(runs: list[Run]) -> list[str]:
     return sentences
 
 
-def _settings(run: Run) -> dict[str, Any]:
+def _settings(run: RunRecord) -> dict[str, Any]:
     """Return all that was asked for apart from the seed, flat, by dotted names."""
-    teacher = run.config.get("teacher") or {}
-    asked = {name: value for name, value in (run.config.get("config") or {}).items() if name not in BESIDE}
-    others = {name: value for name, value in run.config.items() if name not in NAMED}
-    return _flat({**asked, **others, "teacher": {key: teacher.get(key) for key in ("sha256", "env_wrappers")}})
+    settings, teacher = run.settings, run.settings.teacher or TeacherFacts()
+    asked = {name: value for name, value in (settings.config or {}).items() if name not in BESIDE}
+    beside = {"env": settings.env, "request": settings.request, **(settings.others or {})}
+    others = {name: value for name, value in beside.items() if value is not None}
+    known = {"sha256": teacher.sha256, "env_wrappers": teacher.env_wrappers}
+    return _flat({**asked, **others, "teacher": known})
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -107,6 +107,6 @@ def _labels(settings: list[dict[str, Any]]) -> list[str]:
     return [f" ({', '.join(part)})" if part else "" for part in parts]
 
 
-def _names(runs: list[Run]) -> str:
+def _names(runs: list[RunRecord]) -> str:
     more = f", and {len(runs) - MAX_NAMED} more" if len(runs) > MAX_NAMED else ""
     return ", ".join(run.name for run in runs[:MAX_NAMED]) + more

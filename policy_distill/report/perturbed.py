@@ -1,13 +1,15 @@
 """The table of perturbations: what each condition leaves of teacher and student.
 
-In: comparisons as JSON values, those of `perturbed.json` or of a comparison just made. Out: rows of text.
+In: the records of comparisons, those of `perturbed.json` or of a comparison just made. Out: rows of text.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from policy_distill.report.shapes import is_number
+from policy_distill.evaluation.policy_records import returns_of
+from policy_distill.evaluation.proof.records import BothFalls, FallsRecord, RetentionRecord
+from policy_distill.evaluation.records import ComparisonRecord
 from policy_distill.system.wording import digits
 
 HEADER = (
@@ -25,43 +27,43 @@ HEADER = (
 )
 
 
-def perturbed_rows(records: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
+def perturbed_rows(records: Mapping[str, ComparisonRecord]) -> list[tuple[str, ...]]:
     """Return a row for each condition; what an earlier version did not measure is left blank."""
     return [_row(name, one) for name, one in records.items()]
 
 
-def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
-    policies = [one.get(who) or {} for who in ("teacher", "student")]
-    kept, falls = one.get("retention") or {}, one.get("falls") or {}
-    outcome = (kept.get("verdict") or {}).get("outcome")
-    # A share of what is not clearly a gain is no number to show, and half of it no line to fall below.
-    shown, falls = ({}, {}) if outcome == "undefined" else (kept, falls)
-    low, high = shown.get("ci95") or (None, None)
-    bounds = f" [{low:.3f}, {high:.3f}]" if is_number(low) and is_number(high) else ""
-    iqm = _share(shown.get("iqm"))
+def _row(name: str, one: ComparisonRecord) -> tuple[str, ...]:
+    returns = [returns_of(policy) for policy in (one.teacher, one.student)]
+    outcome, kept, falls = one.retention.outcome if one.retention else None, one.retention, one.falls
+    if kept is None or outcome == "undefined":
+        # A share of what is not clearly a gain is no number to show, and half of it no line to fall below.
+        kept = RetentionRecord()
+    if falls is None or outcome == "undefined":
+        falls = BothFalls()
+    low, high = kept.ci95 or (None, None)
+    bounds = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
+    iqm = _share(kept.iqm)
     return (
         name,
-        *(_return(policy.get("mean")) for policy in policies),
-        *(_share(shown.get(key)) for key in ("mean", "mean_low")),
-        str(outcome or ""),
-        *(_falls(falls.get(who) or {}) for who in ("teacher", "student")),
-        *(_return(policy.get("worst5")) for policy in policies),
+        *(digits(policy.mean) for policy in returns),
+        _share(kept.mean),
+        _share(kept.mean_low),
+        outcome or "",
+        _falls(falls.teacher),
+        _falls(falls.student),
+        *(digits(policy.worst5) for policy in returns),
         iqm + bounds if iqm else "undefined",
     )
 
 
-def _return(value: Any) -> str:
-    return digits(value) if is_number(value) else ""
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:,.3f}"
 
 
-def _share(value: Any) -> str:
-    return f"{value:,.3f}" if is_number(value) else ""
-
-
-def _falls(one: dict[str, Any]) -> str:
+def _falls(one: FallsRecord | None) -> str:
     """Return a count, of how many, and how large the rate may be: `0 of 100 (< 3.0%)`."""
-    if not is_number(one.get("n")):
+    if one is None or one.n is None:
         return ""
-    of = f" of {one['n_episodes']:.0f}" if is_number(one.get("n_episodes")) else ""
-    high = f" (< {one['rate_high']:.1%})" if is_number(one.get("rate_high")) else ""
-    return f"{one['n']:.0f}{of}{high}"
+    of = "" if one.n_episodes is None else f" of {one.n_episodes:.0f}"
+    high = "" if one.rate_high is None else f" (< {one.rate_high:.1%})"
+    return f"{one.n:.0f}{of}{high}"

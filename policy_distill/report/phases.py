@@ -1,21 +1,20 @@
 """The chart of where in an episode the return is gained.
 
-In: a `Run`. Out: a `Chart`, or None for a run of before this was measured.
+In: a `RunRecord`. Out: a `Chart`, or None for a run of before this was measured.
 """
 
 from __future__ import annotations
 
 from policy_distill.report.marks import Chart, number, single, tooltip, who
-from policy_distill.report.read_run import Run
+from policy_distill.report.read_run import RunRecord
 
 
-def phases(run: Run) -> Chart | None:
+def phases(run: RunRecord) -> Chart | None:
     """Draw where in the episode the return is gained."""
     rows = [
         {"who": name, "tenth": i, "value": value}
-        for name in ("teacher", "student", "random")
-        if isinstance(run.evaluation.get(name), dict)
-        for i, value in enumerate(run.evaluation[name].get("phases") or [], start=1)
+        for name, policy in run.proof.policies.items()
+        for i, value in enumerate(policy.returns.phases or [], start=1)
     ]
     if not rows:
         return None

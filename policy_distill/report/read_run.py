@@ -1,20 +1,24 @@
 """Reads run folders for a report: what a run was asked to do, what it measured, and what it proved.
 
-In: folders. Out: a `Run` each, whose files have the form of `shapes`, or why there is none. Sizes are bounded here.
+In: folders. Out: a `RunRecord` each, or why there is none. Sizes are bounded here.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
 from policy_distill.report.command import make_again
-from policy_distill.report.shapes import COMPARISON, CONFIG, EVALUATION, checked, is_number, read_object
-from policy_distill.system.files import read_plain
+from policy_distill.system.files import MAX_JSON, read_plain
+from policy_distill.system.records import as_object, is_number, load
 from policy_distill.tracking.jsonl import MAX_BYTES, read_metrics
 from policy_distill.tracking.metrics import STEP
+from policy_distill.tracking.settings import RunSettings, TeacherFacts
 
 MAX_ROWS = 400
 """Points of a curve; longer ones are thinned."""
@@ -25,18 +29,18 @@ MAX_VIDEO_BYTES = 2_500_000
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """One run folder."""
 
     path: Path
     """The folder."""
-    config: dict[str, Any]
+    settings: RunSettings
     """`config.json`."""
     metrics: list[dict[str, Any]]
     """Rows of `metrics.jsonl`, thinned."""
-    evaluation: dict[str, Any]
-    """`evaluation.json`; empty where the run did not end."""
-    perturbed: dict[str, Any]
+    evaluation: EvaluationRecord | None
+    """`evaluation.json`; None where the run did not end."""
+    perturbed: Mapping[str, ComparisonRecord]
     """Comparisons under perturbations, by their names; empty where none were made."""
     video: Path | None
     """The video of teacher and student, where there is a small one."""
@@ -49,23 +53,28 @@ class Run:
     @property
     def env_id(self) -> str:
         """The environment."""
-        return str(self.config.get("env_id", "unknown environment"))
+        return self.settings.env_id or "unknown environment"
 
     @property
     def student(self) -> str:
         """The student's network."""
-        return str(self.config.get("student", "unknown student"))
+        return self.settings.student or "unknown student"
 
     @property
     def seed(self) -> Any:
         """The training seed."""
-        return self.config.get("config", {}).get("seed")
+        return self.settings.seed
 
     @property
     def teacher(self) -> str:
         """The teacher, as its file is named."""
-        teacher = self.config.get("teacher", {})
-        return str(teacher.get("source") or teacher.get("algorithm") or "a live model")
+        teacher = self.settings.teacher or TeacherFacts()
+        return teacher.source or teacher.algorithm or "a live model"
+
+    @property
+    def proof(self) -> EvaluationRecord:
+        """What the run proved; nothing where it did not end."""
+        return self.evaluation or NOTHING
 
     def curve(self, name: str) -> list[tuple[float, float]]:
         """Return the points (steps, value) of a metric."""
@@ -73,7 +82,10 @@ class Run:
 
     def command(self) -> str:
         """Return the command line that makes this run again; empty where there is none."""
-        return make_again(self.config, self.path)[0]
+        return make_again(self.settings, self.path)[0]
+
+
+NOTHING = EvaluationRecord()
 
 
 class Unreadable(NamedTuple):
@@ -87,28 +99,28 @@ class Unreadable(NamedTuple):
 class Found(NamedTuple):
     """What lies in a folder of runs."""
 
-    runs: list[Run]
+    runs: list[RunRecord]
     unreadable: list[Unreadable]
 
 
-def read_run(path: Path) -> Run | None:
+def read_run(path: Path) -> RunRecord | None:
     """Return the run in a folder; None where there is none.
 
     Raises:
         RequestError: where a file of the run cannot be read or holds something else, saying which.
     """
-    config = _settings(path)
-    if config is None:
+    settings = _settings(path)
+    if settings is None:
         return None
     video = path / "video.mp4"
     small = video.is_file() and video.stat().st_size <= MAX_VIDEO_BYTES
-    perturbed = read_object(path / "perturbed.json", {})
-    return Run(
+    proof, under = _object(path / "evaluation.json"), _object(path / "perturbed.json")
+    return RunRecord(
         path,
-        config,
+        settings,
         thinned(_rows(path / "metrics.jsonl"), MAX_ROWS),
-        read_object(path / "evaluation.json", EVALUATION),
-        {name: checked(one, COMPARISON, f"perturbed.json, {name}") for name, one in perturbed.items()},
+        EvaluationRecord.from_json(proof) if proof else None,
+        {name: load(ComparisonRecord, one, f"perturbed.json, {name}") for name, one in under.items()},
         video if small else None,
     )
 
@@ -128,19 +140,34 @@ def find_runs(folder: Path) -> Found:
     return found
 
 
-def _settings(path: Path) -> dict[str, Any] | None:
+def _settings(path: Path) -> RunSettings | None:
     """Return the settings of a run; None where the file of that name is nobody's or another program's."""
     if not (path / "config.json").exists():
         return None
     try:
-        config = read_object(path / "config.json", CONFIG)
-        if "env_id" not in config:
+        settings = load(RunSettings, _object(path / "config.json"), "config.json")
+        if settings.env_id is None:
             raise RequestError("config.json: expected the settings of a run with an env_id, found none")
     except RequestError:
         if any((path / name).exists() for name in ("evaluation.json", "metrics.jsonl", "student.safetensors")):
             raise
         return None
-    return config
+    return settings
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """Return a file's JSON object; an empty one where there is no file.
+
+    Raises:
+        RequestError: for a file that cannot be read, is not JSON, or holds no object.
+    """
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(read_plain(path, MAX_JSON, path.name))
+    except (ValueError, RecursionError):
+        raise RequestError(f"{path.name}: expected JSON, found something else") from None
+    return as_object(value, path.name)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -1,23 +1,26 @@
 """The charts and the table of a folder of runs.
 
-In: several `Run`s. Out: the Pareto front of return kept against parameters, all intervals, and what the runs come to.
+In: several `RunRecord`s. Out: the Pareto front of return kept against parameters, all intervals, and what the runs
+come to.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from policy_distill.evaluation.headline import headline
-from policy_distill.evaluation.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.headline import headline
+from policy_distill.evaluation.proof.records import BothFalls, FallsRecord, RetentionRecord
+from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGroup, across_seeds, range_over
+from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.evaluation.statistics import iqm, json_number
-from policy_distill.evaluation.training_seeds import AcrossSeeds, SeedGroup, across_seeds, range_over
 from policy_distill.report.grouping import grouped, is_defined
 from policy_distill.report.marks import RANDOM, TEACHER, Chart, layered, number, tooltip
-from policy_distill.report.read_run import Run
+from policy_distill.report.read_run import RunRecord
 
 
 @dataclass(frozen=True)
@@ -27,41 +30,50 @@ class Cell:
     env_id: str
     teacher: str
     student: str
-    runs: list[Run]
+    runs: list[RunRecord]
     retention: AcrossSeeds | None
     """Over the training seeds, without those where it is undefined; None where there is no other."""
 
     @property
     def outcomes(self) -> list[str | None]:
         """The verdict of each run."""
-        return [headline(run.evaluation).outcome for run in self.runs]
+        return [headline(run.proof).outcome for run in self.runs]
 
     @property
     def falls(self) -> str:
         """Falls in all the proofs, and the highest rate that one of them leaves open; empty where one has no count."""
-        defined = [run.evaluation for run in self.runs if is_defined(run)]
-        found = [(evaluation.get("falls") or {}).get("student") or {} for evaluation in defined]
-        if not found or not all({"n", "n_episodes", "rate_high"} <= set(one) for one in found):
+        both = [run.proof.falls or BothFalls() for run in self.runs if is_defined(run)]
+        found = [one.student or FallsRecord() for one in both]
+        known = [(x.n, x.n_episodes, x.rate_high) for x in found if None not in (x.n, x.n_episodes, x.rate_high)]
+        if not found or len(known) < len(found):
             return ""
-        n, n_episodes = (sum(one[key] for one in found) for key in ("n", "n_episodes"))
-        return f"{n} of {n_episodes}; each seed under {max(one['rate_high'] for one in found):.1%}"
+        n, n_episodes, highs = zip(*known, strict=True)
+        return f"{sum(n)} of {sum(n_episodes)}; each seed under {max(highs):.1%}"
 
     def rank(self) -> float | None:
         """Return the mean of what the runs kept on the episodes that chose them; None where one has no such figure."""
-        chosen = [first.chosen_by for run in self.runs if (first := headline(run.evaluation)).mean is not None]
-        return None if not chosen or None in chosen else float(np.mean(chosen))  # type: ignore[arg-type]
+        return _mean([first.chosen_by for run in self.runs if (first := headline(run.proof)).mean is not None])
 
-    def mean(self, *path: str) -> float | None:
+    def mean(self, number_of: Callable[[EvaluationRecord], float | None]) -> float | None:
         """Return the mean over the runs of a number in their evaluations; None where one lacks it."""
-        values = [_at(run.evaluation, path) for run in self.runs]
-        return float(np.mean(values)) if values and None not in values else None  # type: ignore[arg-type]
+        return _mean([number_of(run.proof) for run in self.runs])
 
 
-def cells(runs: list[Run]) -> list[Cell]:
+def n_params_of(record: EvaluationRecord) -> int | None:
+    """Return the student's parameters."""
+    return record.student.n_params if record.student else None
+
+
+def compression_of(record: EvaluationRecord) -> float | None:
+    """Return the teacher's parameters to one of the student."""
+    return record.compression.params if record.compression else None
+
+
+def cells(runs: list[RunRecord]) -> list[Cell]:
     """Return the groups of finished runs that differ in their seed alone, sorted by environment and size."""
     groups = grouped(runs)
     found = [Cell(one.env_id, one.teacher, one.student, one.runs, _across([one.runs])) for one in groups]
-    return sorted(found, key=lambda cell: (cell.env_id, cell.teacher, cell.mean("student", "n_params") or 0))
+    return sorted(found, key=lambda cell: (cell.env_id, cell.teacher, cell.mean(n_params_of) or 0))
 
 
 def overall(found: list[Cell]) -> AcrossSeeds | None:
@@ -71,7 +83,8 @@ def overall(found: list[Cell]) -> AcrossSeeds | None:
 
 def suite_charts(found: list[Cell]) -> list[Chart]:
     """Return what there is to draw of a suite."""
-    rows = [_row(cell) for cell in found if cell.retention is not None and math.isfinite(cell.retention.mean)]
+    known = [cell for cell in found if cell.retention is not None and math.isfinite(cell.retention.mean)]
+    rows = [_row(cell) for cell in known]
     return [] if not rows else [_pareto(rows), _intervals(rows)]
 
 
@@ -162,7 +175,7 @@ def _row(cell: Cell) -> dict[str, Any]:
         "env": cell.env_id,
         "student": cell.student,
         "label": f"{cell.env_id}  {cell.student}  {cell.teacher}",
-        "params": max(cell.mean("student", "n_params") or 1, 1),
+        "params": max(cell.mean(n_params_of) or 1, 1),
         "kept": cell.retention.mean,
         "low": low,
         "high": high,
@@ -172,24 +185,25 @@ def _row(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _across(groups: list[list[Run]]) -> AcrossSeeds | None:
+def _across(groups: list[list[RunRecord]]) -> AcrossSeeds | None:
     """Return what runs keep over the training seeds of each group, without those of undefined retention.
 
     None where none is left, or one of them says nothing of it.
     """
     groups = [known for runs in groups if (known := [run for run in runs if is_defined(run)])]
-    paired = [[PairedReturns.of_record(run.evaluation) for run in runs] for runs in groups]
+    paired = [[run.proof.paired_returns() for run in runs] for runs in groups]
     proofs = [SeedGroup(runs[0].env_id, tuple(filter(None, one))) for runs, one in zip(groups, paired, strict=True)]
     if proofs and all(len(proof.runs) == len(runs) for proof, runs in zip(proofs, groups, strict=True)):
         return across_seeds(proofs)
-    kept = [[_at(run.evaluation, ("retention", "mean")) for run in runs] for runs in groups]
-    iqms = [_at(run.evaluation, ("retention", "iqm")) for runs in groups for run in runs]
+    retained = [[run.proof.retention or RetentionRecord() for run in runs] for runs in groups]
+    kept = [[one.mean for one in runs] for runs in retained]
+    iqms = [one.iqm for runs in retained for one in runs]
     if not kept or any(None in runs for runs in kept):
         return None
     return range_over([np.array(runs) for runs in kept], math.nan if None in iqms else float(iqm(np.array(iqms))))
 
 
-def _at(values: Any, path: tuple[str, ...]) -> float | None:
-    for name in path:
-        values = values.get(name) if isinstance(values, dict) else None
-    return values if isinstance(values, int | float) and not isinstance(values, bool) else None
+def _mean(values: list[float | None]) -> float | None:
+    """Return the mean of numbers; None where there is none, or one is not known."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None

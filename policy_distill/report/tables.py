@@ -4,39 +4,45 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from policy_distill.evaluation.headline import headline
+from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
+from policy_distill.evaluation.proof.headline import headline
+from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
 from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
 from policy_distill.report.perturbed import HEADER, perturbed_rows
-from policy_distill.report.read_run import Run, Unreadable
-from policy_distill.report.suite_charts import Cell
+from policy_distill.report.read_run import RunRecord, Unreadable
+from policy_distill.report.suite_charts import Cell, compression_of, n_params_of
+from policy_distill.system.records import dump
 from policy_distill.system.wording import digits, times_fewer
 
 MAX_LISTED = 500
 """Rows of a suite's tables."""
 
 
-def returns(evaluation: dict[str, Any]) -> Table:
+def returns(record: EvaluationRecord) -> Table:
     """Return the table of returns and sizes."""
     header = ("policy", "mean", "std", "median", "IQM", "95%", "worst 5%", "parameters", "bytes")
-    rows = []
-    names = {"teacher": "teacher", "teacher_sampled": "teacher by sampling", "student": "student", "random": "random"}
-    for who, name in names.items():
-        one = evaluation.get(who, {})
-        if who == "teacher_sampled" and not one:
-            continue
-        low, high = one.get("ci95", (None, None))
-        bounds = "" if low is None else f"{digits(low)} to {digits(high)}"
-        numbers = [one.get(key, "") for key in ("mean", "std", "median", "iqm")]
-        rows.append((name, *numbers, bounds, *(one.get(key, "") for key in ("worst5", "n_params", "n_bytes"))))
-    return Table("Returns", header, rows)
+    rows = [_returns("teacher", record.teacher)]
+    if record.teacher_sampled is not None:
+        rows.append(_returns("teacher by sampling", PolicyRecord(record.teacher_sampled.returns)))
+    return Table("Returns", header, [*rows, _returns("student", record.student), _returns("random", record.random)])
 
 
-def perturbed(records: dict[str, Any]) -> Table:
+def _returns(name: str, policy: PolicyRecord | None) -> tuple[Any, ...]:
+    one = returns_of(policy)
+    low, high = one.ci95 or (None, None)
+    bounds = "" if low is None else f"{digits(low)} to {digits(high)}"
+    sizes = (policy.n_params, policy.n_bytes) if policy else (None, None)
+    cells = (one.mean, one.std, one.median, one.iqm, bounds, one.worst5, *sizes)
+    return (name, *("" if cell is None else cell for cell in cells))
+
+
+def perturbed(records: Mapping[str, ComparisonRecord]) -> Table:
     """Return the table of perturbations."""
     return Table("Under perturbations", HEADER, perturbed_rows(records))
 
@@ -48,8 +54,8 @@ def students(found: list[Cell]) -> Table:
     for cell in found[:MAX_LISTED]:
         kept = cell.retention
         numbers = ("undefined", "") if kept is None else (kept.text(), kept.iqm if math.isfinite(kept.iqm) else "")
-        sizes = [cell.mean("student", "n_params"), times_fewer(cell.mean("compression", "params"))]
-        costs = [cell.mean("env_steps"), cell.mean("wall_seconds")]
+        sizes = [cell.mean(n_params_of), times_fewer(cell.mean(compression_of))]
+        costs = [cell.mean(lambda one: one.env_steps), cell.mean(lambda one: one.wall_seconds)]
         known = ("" if x is None else x for x in sizes + costs)
         proof = (f"{cell.outcomes.count('non-inferior')} of {len(cell.runs)}", cell.falls)
         rows.append((cell.env_id, cell.teacher, cell.student, _seeds(cell), *numbers, *proof, *known))
@@ -62,12 +68,12 @@ def _seeds(cell: Cell) -> str:
     return f"{len(cell.runs)}{f', {n_undefined} undefined' if n_undefined else ''}"
 
 
-def runs_table(folder: Path, runs: list[Run]) -> Table:
+def runs_table(folder: Path, runs: list[RunRecord]) -> Table:
     """Return the table of a suite's runs, each with a link to its page."""
     rows, links = [], []
     for run in runs[:MAX_LISTED]:
-        first = headline(run.evaluation)
-        kept = first.text() if run.evaluation.get("retention") else ""
+        first = headline(run.proof)
+        kept = first.text() if run.proof.retention else ""
         proof = (kept, first.outcome or "", first.falls or "")
         rows.append((os.path.relpath(run.path, folder), run.env_id, run.student, run.seed, *proof))
         links.append(quote(f"{Path(os.path.relpath(run.path, folder)).as_posix()}/report.html"))
@@ -81,13 +87,15 @@ def unreadable_table(folder: Path, unreadable: list[Unreadable]) -> Table:
     return Table("Unreadable runs", ("run", "reason"), rows)
 
 
-def provenance(run: Run) -> list[tuple[str, Any]]:
+def provenance(run: RunRecord) -> list[tuple[str, Any]]:
     """Return the rows of where a run comes from."""
-    values = {key: run.config.get(key) for key in ("env_id", "env", "student", "teacher", "library_versions")}
-    return flat(values)
+    known = run.settings
+    teacher = None if known.teacher is None else dump(known.teacher)
+    values = {"env_id": known.env_id, "env": known.env, "student": known.student, "teacher": teacher}
+    return flat({**values, "library_versions": known.library_versions})
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Return nested settings as rows with dotted names."""
     rows: list[tuple[str, Any]] = []
     for key, value in list(values.items())[:200]:

@@ -16,9 +16,8 @@ import numpy as np
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.perturbations.conditions import Condition
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.seeds import VIDEO
-from policy_distill.student.masks import takes_masks
 from policy_distill.system.blame import described
 from policy_distill.system.interrupts import stop_if_requested
 
@@ -43,7 +42,7 @@ def record_video(teacher: Policy, student: Policy, env: Any, path: Path, seed: i
         import imageio.v2 as imageio
     except ImportError:
         raise RequestError("a video needs imageio: pip install 'policy-distill[video]'") from None
-    wrappers = list(getattr(teacher, "env_wrappers", ()))
+    wrappers = list(teacher.env_wrappers)
     make = DRAWN.maker(env, wrappers)
     plays = [list(_frames(policy, make, seed)) for policy in (teacher, student)]
     longest = max(map(len, plays))
@@ -77,7 +76,7 @@ def _frames(policy: Policy, make: Any, seed: int) -> Iterator[np.ndarray]:
     with closing(EnvironmentList([env])) as envs:
         envs.reset(0, seed)
         state, start, ended = None, np.ones(1, dtype=bool), False
-        masked = takes_masks(policy)
+        masked = policy.takes_action_masks
         yield _small(env.render())
         for _ in range(MAX_STEPS):
             stop_if_requested("while a video was made")

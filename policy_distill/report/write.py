@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.headline import assumption_words, headline, verdict_words
-from policy_distill.evaluation.training_seeds import AcrossSeeds
+from policy_distill.evaluation.policy_records import returns_of
+from policy_distill.evaluation.proof.headline import headline
+from policy_distill.evaluation.proof.records import VerdictRecord
+from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
+from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
+from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again
 from policy_distill.report.grouping import left_out
 from policy_distill.report.page import Page, Table, render
-from policy_distill.report.read_run import Found, Run, find_runs, read_run
-from policy_distill.report.suite_charts import cells, overall, suite_charts
+from policy_distill.report.read_run import Found, RunRecord, find_runs, read_run
+from policy_distill.report.suite_charts import cells, compression_of, n_params_of, overall, suite_charts
 from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
 from policy_distill.student.file import write_atomically
-from policy_distill.system.wording import next_step, pairing, sampled_warning, times, times_fewer
+from policy_distill.system.wording import times, times_fewer
 
 LOG = logging.getLogger("policy_distill")
 
@@ -70,22 +73,23 @@ def try_report(folder: Path) -> None:
         LOG.warning("report.html could not be written (%s): try policy-distill report %s", error, folder)
 
 
-def run_page(run: Run) -> Page:
+def run_page(run: RunRecord) -> Page:
     """Return the page of one run."""
-    evaluation = run.evaluation
-    notes = _proof_notes(evaluation) if evaluation else ["This run has not ended: what it measured so far."]
-    notes += [f"{text[0].upper()}{text[1:]}." for text in (sampled_warning(evaluation), pairing(evaluation)) if text]
-    command, why_none = make_again(run.config, run.path)
+    proof = run.proof
+    notes = _proof_notes(proof) if run.evaluation else ["This run has not ended: what it measured so far."]
+    beside = (proof.teacher_sampled.warning() if proof.teacher_sampled else "", pairing(proof.paired))
+    notes += [f"{text[0].upper()}{text[1:]}." for text in beside if text]
+    command, why_none = make_again(run.settings, run.path)
     return Page(
         title=f"{run.env_id}: {run.student}",
         subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
-        badge=_badge(evaluation),
-        figures=_figures(evaluation),
+        badge=_badge(proof),
+        figures=_figures(proof) if run.evaluation else [],
         charts=run_charts(run),
         tables=[
-            *([returns(evaluation)] if "mean" in evaluation.get("student", {}) else []),
+            *([] if returns_of(proof.student).mean is None else [returns(proof)]),
             *([perturbed(run.perturbed)] if run.perturbed else []),
-            Table("Settings", (), flat(run.config.get("config", {})), folded=True),
+            Table("Settings", (), flat(run.settings.config or {}), folded=True),
             Table("Provenance", (), provenance(run), folded=True),
         ],
         command=command,
@@ -99,7 +103,7 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
     runs, unreadable = in_folder
     found = cells(runs)
     total = overall(found)
-    unfinished = sum(not run.evaluation for run in runs)
+    unfinished = sum(run.evaluation is None for run in runs)
     figures = [
         (f"{len(runs)}", "runs", f"{len(found)} students"),
         (f"{len({c.env_id for c in found})}", "environments", ""),
@@ -129,39 +133,33 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
     )
 
 
-def _proof_notes(evaluation: dict[str, Any]) -> list[str]:
+def _proof_notes(proof: EvaluationRecord) -> list[str]:
     """Return the verdict in words, what to do next, and the teacher's falls: a student is not to blame for those."""
-    verdict = (evaluation.get("retention") or {}).get("verdict") or {}
-    known = {"outcome", "margin", "alpha", "n_episodes"} <= set(verdict)
-    falls, step = headline(evaluation).teacher_falls, next_step(verdict)
-    words = [verdict_words(verdict)] if known else []
-    words += [f"Assumed: {text}." for text in [assumption_words(verdict, evaluation.get("seed"))] if text]
-    return [*words, *([f"Next: {step}."] if step else []), *([f"The teacher: {falls}."] if falls else [])]
+    verdict = (proof.retention.verdict if proof.retention else None) or VerdictRecord()
+    found = {
+        "": verdict_words(verdict),
+        "Assumed: ": assumption_words(verdict, proof.seed),
+        "Next: ": next_step(verdict),
+        "The teacher: ": headline(proof).teacher_falls,
+    }
+    return [f"{name}{text}{'.' if name else ''}" for name, text in found.items() if text]
 
 
-def _outcome(evaluation: dict[str, Any]) -> str | None:
-    return ((evaluation.get("retention") or {}).get("verdict") or {}).get("outcome")
-
-
-def _badge(evaluation: dict[str, Any]) -> tuple[str, str] | None:
-    outcome = _outcome(evaluation)
+def _badge(proof: EvaluationRecord) -> tuple[str, str] | None:
+    outcome = proof.retention.outcome if proof.retention else None
     return None if outcome is None else (outcome, VERDICTS.get(outcome, "open"))
 
 
-def _figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
-    if not evaluation:
-        return []
-    student = evaluation.get("student", {})
-    found = _proof_figures(evaluation) if evaluation.get("retention") else []
-    ratio = (evaluation.get("compression") or {}).get("params")
+def _figures(proof: EvaluationRecord) -> list[tuple[str, str, str]]:
+    found = _proof_figures(proof) if proof.retention else []
+    ratio, n_params = compression_of(proof), n_params_of(proof) or 0
     if ratio is not None:
-        found.append(_size_figure(ratio, student.get("n_params", 0)))
-    for key, name in (("agreement", "agreement of actions"), ("kl", "KL, nats")):
-        if evaluation.get(key) is not None:
-            found.append((f"{evaluation[key]:.3g}", name, "on the student's own states"))
-    found.append(
-        (f"{evaluation.get('env_steps', 0):,}", "environment steps", f"{evaluation.get('wall_seconds', 0):,.1f} s")
-    )
+        found.append(_size_figure(ratio, n_params))
+    fidelity = proof.fidelity or FidelityRecord()
+    for value, name in ((fidelity.agreement, "agreement of actions"), (fidelity.kl, "KL, nats")):
+        if value is not None:
+            found.append((f"{value:.3g}", name, "on the student's own states"))
+    found.append((f"{proof.env_steps or 0:,}", "environment steps", f"{proof.wall_seconds or 0:,.1f} s"))
     return found
 
 
@@ -183,10 +181,10 @@ def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
     return (times_fewer(ratio), "parameters", f"{what}; the student has {n_params:,}")
 
 
-def _proof_figures(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _proof_figures(proof: EvaluationRecord) -> list[tuple[str, str, str]]:
     """Return the mean retention, the falls, and the IQM after them."""
-    pairs = "episodes" if pairing(evaluation) else "paired episodes"
-    first, n_episodes = headline(evaluation), f"{evaluation.get('n_episodes')} {pairs}"
+    pairs = "episodes" if pairing(proof.paired) else "paired episodes"
+    first, n_episodes = headline(proof), f"{proof.n_episodes} {pairs}"
     if first.mean is None:
         return [("undefined", "return kept", UNDEFINED)]
     bound = "no bound" if first.low is None else f"at least {first.low:.3f} (95%)"

@@ -1,6 +1,6 @@
-"""Checkpoints: a session at the end of an iteration, in one file that holds nothing executable.
+"""Checkpoints: a run at the end of an iteration, in one file that holds nothing executable.
 
-In: a `Session`. Out: a file, and a session that goes on from it as if it had never stopped.
+In: a run. Out: a file, and a run that goes on from it as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from policy_distill.config import FREE
 from policy_distill.errors import RequestError, one_line
 from policy_distill.run.checkpoint_files import newest_first, remove_unfinished, set_aside, write_checkpoint
 from policy_distill.run.provenance import fingerprint
-from policy_distill.run.selection import Selection
-from policy_distill.run.session import Session
-from policy_distill.run.state import restore, state_of
+from policy_distill.run.stream import Stream
+from policy_distill.run.stream_state import Saved
 from policy_distill.student.file import read_sealed
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.tracking.attempts import note_again, noted
@@ -34,70 +35,86 @@ class OtherRun(RequestError):
     """A checkpoint of a run with other settings."""
 
 
+class Resumable(Protocol):
+    """A run that can be saved between two rollouts, and brought back."""
+
+    @property
+    def stream(self) -> Stream:
+        """Where its states come from."""
+        ...
+
+    @property
+    def begun(self) -> bool:
+        """True once there is something to keep."""
+        ...
+
+    def state(self) -> Saved:
+        """Return all that its rest depends on."""
+        ...
+
+    def restore(self, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
+        """Take what `state` returned, in a run that was just opened; return the observations to go back to."""
+        ...
+
+
 class Keeper:
     """Writes a run's checkpoints when they are due: every so many steps or minutes, at the end, and before a stop."""
 
     def __init__(
         self,
         folder: Path | None,
-        session: Session,
-        selection: Selection,
+        run: Resumable,
         identity: dict[str, Any],
         *,
         interrupts: Interrupts,
         resume: bool = False,
     ) -> None:
-        """Write to `folder` (None writes nothing); with `resume`, bring the session to the newest in it first.
+        """Write to `folder` (None writes nothing); with `resume`, bring the run to the newest in it first.
 
         `interrupts` end that too, and are told whether there is a checkpoint.
         """
         if folder is not None and resume:
             where = "while its episodes were brought back"
-            resume_newest(folder, session, selection, identity, lambda: interrupts.stop_if_requested(where))
-        self.folder, self.session, self.selection, self.identity = folder, session, selection, identity
-        self.interrupts = interrupts
-        interrupts.saved = folder is not None and session.env_steps > 0
-        self._steps, self._time = session.env_steps, time.monotonic()
+            resume_newest(folder, run, identity, lambda: interrupts.stop_if_requested(where))
+        self.folder, self.run, self.identity, self.interrupts = folder, run, identity, interrupts
+        interrupts.saved = folder is not None and run.stream.env_steps > 0
+        self._steps, self._time = run.stream.env_steps, time.monotonic()
         self._said = False
         """True once it was said what a resumed run would begin anew."""
 
     def due(self, *, stopping: bool) -> bool:
         """Say whether one is to be written now; `stopping` where the run is about to stop."""
-        config, session = self.session.config, self.session
-        by_steps = 0 < config.checkpoint_every <= session.env_steps - self._steps
+        stream, config = self.run.stream, self.run.stream.config
+        by_steps = 0 < config.checkpoint_every <= stream.env_steps - self._steps
         by_time = 0.0 < 60.0 * config.checkpoint_minutes <= time.monotonic() - self._time
-        return self.folder is not None and (by_steps or by_time or session.done or stopping)
+        return self.folder is not None and (by_steps or by_time or stream.done or stopping)
 
     def save(self) -> None:
         """Write one."""
         assert self.folder is not None
-        begins_anew = save_checkpoint(self.folder, self.session, self.selection, self.identity)
+        begins_anew = save_checkpoint(self.folder, self.run, self.identity)
         if begins_anew and not self._said:
             LOG.warning("in a run that is resumed from this checkpoint %s, and from there on it differs", begins_anew)
             self._said = True
-        self.interrupts.saved, self._steps, self._time = True, self.session.env_steps, time.monotonic()
+        self.interrupts.saved, self._steps, self._time = True, self.run.stream.env_steps, time.monotonic()
 
 
-def save_checkpoint(folder: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> str:
-    """Write the session into a folder; `identity` is what a resumed run must share with this one.
+def save_checkpoint(folder: Path, run: Resumable, identity: dict[str, Any]) -> str:
+    """Write a run into a folder; `identity` is what a resumed run must share with this one.
 
     Returns:
         In words, what a resumed run would have to begin anew; empty where it would be the same run.
     """
-    tensors, record = state_of(session, selection)
-    record |= {"identity": _whole(identity, session), "tracker": noted(folder.parent)}
-    write_checkpoint(folder, session.env_steps, session.config.keep_checkpoints, tensors, {"checkpoint": record})
+    tensors, record = run.state()
+    record |= {"identity": _whole(identity, run.stream), "tracker": noted(folder.parent)}
+    write_checkpoint(folder, run.stream.env_steps, run.stream.config.keep_checkpoints, tensors, {"checkpoint": record})
     return str(record["begins_anew"])
 
 
 def resume_newest(
-    folder: Path,
-    session: Session,
-    selection: Selection,
-    identity: dict[str, Any],
-    on_step: Callable[[], None] | None = None,
+    folder: Path, run: Resumable, identity: dict[str, Any], on_step: Callable[[], None] | None = None
 ) -> None:
-    """Bring a fresh session to the newest checkpoint that is whole, and its environments with it.
+    """Bring a fresh run to the newest checkpoint that is whole, and its environments with it.
 
     `on_step` is called before each step that these take.
 
@@ -111,7 +128,7 @@ def resume_newest(
         return
     for path in paths:
         try:
-            observations = load_checkpoint(path, session, selection, identity)
+            observations = load_checkpoint(path, run, identity)
         except OtherRun:
             raise
         except RequestError as error:
@@ -119,13 +136,13 @@ def resume_newest(
             set_aside(path)
             broken = broken or error
             continue
-        _say_restarts(session, session.collector.go_on(observations, on_step))
+        _say_restarts(run.stream, run.stream.source.go_on(observations, on_step))
         return
     raise RequestError(f"expected a checkpoint that is whole in {folder}: {broken}; start anew with --overwrite")
 
 
-def load_checkpoint(path: Path, session: Session, selection: Selection, identity: dict[str, Any]) -> Any:
-    """Bring a fresh session to where the checkpoint was written, and return the observations that it saw then.
+def load_checkpoint(path: Path, run: Resumable, identity: dict[str, Any]) -> Any:
+    """Bring a fresh run to where the checkpoint was written, and return the observations that it saw then.
 
     Raises:
         RequestError: where the file is broken, or was made with other settings; those that differ are named.
@@ -135,8 +152,8 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
     if record is None:
         raise RequestError(f"expected a checkpoint, found a student file at {path}")
     try:
-        _check_identity(record["identity"], _whole(identity, session))
-        observations = restore(session, selection, tensors, record)
+        _check_identity(record["identity"], _whole(identity, run.stream))
+        observations = run.restore(tensors, record)
         note_again(path.parent.parent, {str(name): str(value) for name, value in record["tracker"].items()})
         return observations
     except OtherRun:
@@ -146,22 +163,22 @@ def load_checkpoint(path: Path, session: Session, selection: Selection, identity
         raise RequestError(f"{path} is not a checkpoint that this version can go on from ({reason})") from None
 
 
-def _say_restarts(session: Session, failed: dict[int, str]) -> None:
+def _say_restarts(stream: Stream, failed: dict[int, str]) -> None:
     if failed:
         reasons = sorted(set(failed.values()))
         LOG.warning(
             "%s: %d of %d environments could not be brought back to where they were, and start a new episode (%s); "
             "from here on the run differs from one that was not interrupted",
-            session.envs.env_id,
+            stream.envs.env_id,
             len(failed),
-            session.envs.n_envs,
+            stream.envs.n_envs,
             "; ".join(reasons[:MAX_NAMED]),
         )
 
 
-def _whole(identity: dict[str, Any], session: Session) -> dict[str, Any]:
+def _whole(identity: dict[str, Any], stream: Stream) -> dict[str, Any]:
     """Return an identity with all that tells the teacher from another, as JSON gives it back."""
-    found: dict[str, Any] = json.loads(json.dumps({**identity, "made_with": fingerprint(session.teacher)}))
+    found: dict[str, Any] = json.loads(json.dumps({**identity, "made_with": fingerprint(stream.teacher)}))
     return found
 
 

@@ -7,24 +7,21 @@ al. 2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015,
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.open import without_normalization
 from policy_distill.environments.watch import step_limit
-from policy_distill.evaluation.paired import Comparison
-from policy_distill.interfaces import Tracker
+from policy_distill.evaluation.reference import ReferenceRuns
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
 from policy_distill.run.checkpoint import Keeper
-from policy_distill.run.folder import RunFolder, open_run_folder
 from policy_distill.run.handover import hand_over
+from policy_distill.run.place import Place
 from policy_distill.run.proof import prove, spent_seeds, start_reference
 from policy_distill.run.provenance import identity_of, provenance_of, request_of
 from policy_distill.run.rescue import keeping_student
@@ -34,6 +31,7 @@ from policy_distill.run.session import Session
 from policy_distill.run.settle import open_fitting, settle, sizes_of
 from policy_distill.run.sinks import open_sinks
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
+from policy_distill.run.state import SessionState
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
@@ -81,121 +79,106 @@ def distill(
     """
     tracker = choose_tracker(tracker, track, out, teacher)
     teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), student, make_config(config, overrides))
-    with (
-        Interrupts(saved=resume and out is not None and RunFolder(Path(out)).resumable) as interrupts,
-        step_limit(config.env_timeout),
-        ExitStack() as scope,
-    ):
+    place = Place(out, resume=resume, overwrite=overwrite)
+    with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
         n_params, footprint = sizes_of(session)
-        identity = identity_of(teacher, envs, student, config)
-        folder, selection, keeper = _take_up(session, env, out, identity, scope, interrupts, resume, overwrite)
+        run = _Run(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
         with (
-            keeping_student(session, selection, folder, identity),
-            start_reference(session, env) as reference,
-            closing(open_sinks(tracker, folder, identity, session.env_steps - bool(selection.owed))) as sinks,
+            keeping_student(session, run.selection, run.folder, run.identity),
+            start_reference(session.stream, env) as reference,
+            closing(open_sinks(tracker, run.folder, run.identity, run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher, n_params=n_params),
         ):
-            _iterate(session, selection, sinks, interrupts, bar, keeper)
-            chosen_by = selection.finish()
-            comparison = prove(session, env, reference, bar, interrupts)
-            result = _finish(session, comparison, chosen_by, identity, folder)
+            run.iterate(sinks, bar)
+            result = run.finish(reference, bar)
             hand_over(result, teacher, env if video else None, sinks)
-    if folder:
-        try_report(folder.path)
+    if run.folder:
+        try_report(run.folder.path)
     return result
 
 
-def _take_up(
-    session: Session,
-    env: Any,
-    out: Any,
-    identity: dict[str, Any],
-    scope: ExitStack,
-    interrupts: Interrupts,
-    resume: bool,
-    overwrite: bool,
-) -> tuple[RunFolder | None, Selection, Keeper]:
-    """Return the run folder, held within `scope`, and who keeps students and checkpoints; the session as it was."""
-    folder = (
-        None if out is None else open_run_folder(out, request_of(session.teacher), resume=resume, overwrite=overwrite)
-    )
-    if folder:
-        scope.callback(folder.close)
-    selection, place = Selection(session, without_normalization(env)), folder.checkpoints if folder else None
-    keeper = Keeper(place, session, selection, identity, interrupts=interrupts, resume=resume)
-    return folder, selection, keeper
+class _Run:
+    """A distillation with what keeps it: its folder, its selection, its checkpoints."""
 
+    def __init__(
+        self,
+        session: Session,
+        env: Any,
+        identity: dict[str, Any],
+        place: Place,
+        interrupts: Interrupts,
+        scope: ExitStack,
+    ) -> None:
+        """Take up the folder, held within `scope`; a run that is resumed is brought back to where it was."""
+        self.session, self.env, self.identity, self.interrupts = session, env, identity, interrupts
+        self.folder = place.open(request_of(session.stream.teacher), scope)
+        self.selection = Selection(session, without_normalization(env))
+        checkpoints = self.folder.checkpoints if self.folder else None
+        state = SessionState(session, self.selection)
+        self.keeper = Keeper(checkpoints, state, identity, interrupts=interrupts, resume=place.resume)
 
-def _iterate(
-    session: Session,
-    selection: Selection,
-    tracker: FanOut,
-    interrupts: Interrupts,
-    bar: Progress,
-    keeper: Keeper,
-) -> None:
-    """Run iterations until all data is collected: the algorithm."""
-    kept = partial(kept_where_stopped, session, keeper, tracker, interrupts)
-    while not session.done or selection.owed:
-        # A run that was stopped while a student was judged owes that judgement, and begins with it.
-        metrics, owed = selection.owed or {}, bool(selection.owed)
-        if not owed:
-            before = session.env_steps
-            with kept(Standpoint(session)):
-                rollout = session.collect()
-                teacher_params = session.label(rollout)
-            metrics = session.learn(rollout, teacher_params) | session.progress_metrics(rollout)
-            selection.owed = metrics if selection.due(before) else None
-        if selection.owed:
-            with kept():
-                metrics = {**metrics, "eval/selection_return": selection.judge(), **session.restart_metrics()}
-            selection.owed = None
-        tracker.log(metrics, session.env_steps)
-        if tracker.wants_gradients and not owed:
-            tracker.histograms(session.gradients(), session.env_steps)
-        bar.update(session.env_steps, metrics)
+    @property
+    def resumed_at(self) -> int:
+        """The step after which metrics are logged: one that a stopped run owes is logged again."""
+        return self.session.stream.env_steps - bool(self.selection.owed)
 
-        if keeper.due(stopping=interrupts.requested):
-            tracker.sync()
-            keeper.save()
-        interrupts.stop_if_requested(f"at {session.env_steps} of {session.config.timesteps} steps")
+    def iterate(self, tracker: FanOut, bar: Progress) -> None:
+        """Run iterations until all data is collected: the algorithm."""
+        session, stream, selection = self.session, self.session.stream, self.selection
+        kept = partial(kept_where_stopped, self.keeper, tracker, self.interrupts)
+        while not stream.done or selection.owed:
+            # A run that was stopped while a student was judged owes that judgement, and begins with it.
+            metrics, owed = selection.owed or {}, bool(selection.owed)
+            if not owed:
+                before = stream.env_steps
+                with kept(Standpoint(stream)):
+                    rollout = session.collect()
+                    teacher_params = session.label(rollout)
+                metrics = session.learn(rollout, teacher_params) | session.progress_metrics(rollout)
+                selection.owed = metrics if selection.due(before) else None
+            if selection.owed:
+                with kept():
+                    metrics = {**metrics, "eval/selection_return": selection.judge(), **stream.restart_metrics()}
+                selection.owed = None
+            tracker.log(metrics, stream.env_steps)
+            if tracker.wants_gradients and not owed:
+                tracker.histograms(session.learner.gradients(), stream.env_steps)
+            bar.update(stream.env_steps, metrics)
 
+            if self.keeper.due(stopping=self.interrupts.requested):
+                tracker.sync()
+                self.keeper.save()
+            self.interrupts.stop_if_requested(f"at {stream.env_steps} of {session.config.timesteps} steps")
 
-def _finish(
-    session: Session,
-    comparison: Comparison | None,
-    chosen_by: np.ndarray | None,
-    identity: dict[str, Any],
-    folder: RunFolder | None,
-) -> DistillResult:
-    """Make the student with its record, and write both to the run folder."""
-    provenance = provenance_of(identity, session.teacher, session.env_steps)
-    provenance["spent_seeds"] = spent_seeds(session.config, comparison) if comparison else []
-    if session.envs.statistics:
-        provenance["env_statistics"] = session.envs.statistics
-    kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
-    student = session.student(provenance, kept)
-    fidelity = session.measure()
-    record = evaluation_record(
-        session.teacher,
-        student,
-        comparison,
-        fidelity,
-        env_id=identity["env_id"],
-        config=session.config,
-        selection_returns=chosen_by,
-        env_steps=session.env_steps,
-        env_restarts=session.restarts.n,
-        wall_seconds=time.perf_counter() - session.began,
-    )
-    if folder:
-        student.save(folder.student)
-        folder.write_json("evaluation.json", record)
-    seconds = comparison.seconds if comparison else {}
-    return DistillResult(
-        student, comparison, record, session.config, {**session.seconds, **seconds}, folder.path if folder else None
-    )
+    def finish(self, reference: ReferenceRuns | None, bar: Progress) -> DistillResult:
+        """Prove the best student, and write it to the run folder with its record."""
+        session, stream, config = self.session, self.session.stream, self.session.config
+        chosen_by = self.selection.finish()
+        comparison = prove(stream, session.student, self.env, reference, bar, self.interrupts)
+        provenance = provenance_of(self.identity, stream.teacher, stream.env_steps)
+        provenance["spent_seeds"] = spent_seeds(config, comparison) if comparison else []
+        if stream.envs.statistics:
+            provenance["env_statistics"] = stream.envs.statistics
+        kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
+        student = session.student(provenance, kept)
+        record = evaluation_record(
+            stream.teacher,
+            student,
+            comparison,
+            session.measure(),
+            env_id=self.identity["env_id"],
+            config=config,
+            selection_returns=chosen_by,
+            env_steps=stream.env_steps,
+            env_restarts=stream.restarts.n,
+            wall_seconds=stream.watch.wall_seconds,
+        )
+        if self.folder:
+            student.save(self.folder.student)
+            self.folder.write_json("evaluation.json", record.to_json())
+        seconds = {**stream.watch.seconds, **(comparison.seconds if comparison else {})}
+        return DistillResult(student, comparison, record, config, seconds, self.folder.path if self.folder else None)

@@ -109,37 +109,45 @@ def open_run_folder(
         raise RequestError("expected --resume or --overwrite, found both; choose one")
     if folder.path.exists() and not folder.path.is_dir():
         raise RequestError(f"expected a folder for --out, found a file at {folder.path}; name another")
-    if resume:
-        if not folder.resumable and not folder.begun:
-            raise RequestError(
-                f"expected a checkpoint to resume in {folder.checkpoints}, found none; start without --resume"
-            )
-        try:
-            lock = FolderLock(folder.path)
-        except OSError as error:
-            raise RequestError(
-                f"the folder {folder.path} cannot be written ({error.strerror}); check its permissions"
-            ) from None
-        remove_unfinished(folder.path)
-        return replace(folder, lock=lock)
-    if folder.path.is_dir() and any(path.name != NAME for path in folder.path.iterdir()):
-        if not overwrite:
-            raise RequestError(
-                f"expected an empty --out, found files in {folder.path}; add --resume or --overwrite, or name another"
-            )
+    lock = _held_again(folder) if resume else _held_empty(folder.path, overwrite=overwrite)
+    return replace(folder, lock=lock)
+
+
+def _held_again(folder: RunFolder) -> FolderLock:
+    """Lock a folder whose run goes on, without what was left half written in it."""
+    if not folder.resumable and not folder.begun:
+        raise RequestError(
+            f"expected a checkpoint to resume in {folder.checkpoints}, found none; start without --resume"
+        )
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder.path, os.W_OK):
-            raise RequestError(f"the folder {folder.path} cannot be written; name another --out")
         lock = FolderLock(folder.path)
     except OSError as error:
-        raise RequestError(f"cannot make the folder {folder.path}: {error.strerror}; name another --out") from None
+        raise RequestError(
+            f"the folder {folder.path} cannot be written ({error.strerror}); check its permissions"
+        ) from None
+    remove_unfinished(folder.path)
+    return lock
+
+
+def _held_empty(path: Path, *, overwrite: bool) -> FolderLock:
+    """Make and lock the folder of a new run, without what an earlier one left there."""
+    if path.is_dir() and any(member.name != NAME for member in path.iterdir()) and not overwrite:
+        raise RequestError(
+            f"expected an empty --out, found files in {path}; add --resume or --overwrite, or name another"
+        )
     try:
-        _clear(folder.path)
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise RequestError(f"the folder {path} cannot be written; name another --out")
+        lock = FolderLock(path)
+    except OSError as error:
+        raise RequestError(f"cannot make the folder {path}: {error.strerror}; name another --out") from None
+    try:
+        _clear(path)
     except OSError as error:
         lock.close()
-        raise RequestError(f"cannot clear the folder {folder.path}: {error.strerror}; name another --out") from None
-    return replace(folder, lock=lock)
+        raise RequestError(f"cannot clear the folder {path}: {error.strerror}; name another --out") from None
+    return lock
 
 
 def _clear(path: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.environments.open import without_normalization
-from policy_distill.interfaces import Teacher, Tracker
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.video import try_video
 from policy_distill.run.folder import RunFolder
 from policy_distill.run.result import DistillResult, final_metrics, latency_us
@@ -23,9 +24,9 @@ def hand_over(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tra
 
 def track_result(result: DistillResult, tracker: Tracker) -> None:
     """Log the proof and the sizes, and hand the student over as an artifact."""
-    record = result.evaluation
-    metrics = {**final_metrics(record), "model/latency_us": latency_us(result.student)}
-    tracker.log(metrics, record["env_steps"])
+    metrics = {**final_metrics(result.record), "model/latency_us": latency_us(result.student)}
+    tracker.log(metrics, result.record.env_steps or 0)
+    record = result.record.to_json()
     tracker.summary(record)
     if result.out:
         metadata = {**record["student"], "retention": record["retention"], "env_id": record["env_id"]}

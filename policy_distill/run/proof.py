@@ -1,45 +1,47 @@
 """The proof at the end of a run: teacher, student and a random policy on episodes that training never saw.
 
-In: a session. Out: a `Comparison`.
+In: a stream, and the student of it. Out: a `Comparison`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.environments.open import without_normalization
 from policy_distill.evaluation.paired import Comparison, compare_policies
-from policy_distill.evaluation.plan import BATCH, N_SAMPLED, ProofPlan
-from policy_distill.evaluation.reference import Reference
-from policy_distill.evaluation.scale import N_EPISODES
-from policy_distill.evaluation.spent import choose_seed, spent_by_teacher
-from policy_distill.run.session import Session
+from policy_distill.evaluation.proof.plan import BATCH, N_SAMPLED, ProofPlan
+from policy_distill.evaluation.proof.scale import N_EPISODES
+from policy_distill.evaluation.proof.spent import choose_seed, spent_by_teacher
+from policy_distill.evaluation.reference import ReferenceRuns
+from policy_distill.run.stream import Stream
 from policy_distill.seeds import PROOF, fresh_start, selection_start
+from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 
 
-def start_reference(session: Session, env: Any) -> AbstractContextManager[Reference | None]:
+def start_reference(stream: Stream, env: Any) -> AbstractContextManager[ReferenceRuns | None]:
     """Start the part of the proof that needs no student: it runs beside the training where a core is idle."""
-    config = session.config
+    config = stream.config
     if config.eval_episodes == 0:
         return nullcontext()
     if config.eval_seed != PROOF:
         # Taken as it is; what it meets is said once.
-        choose_seed(config.eval_seed, config.eval_episodes, session.teacher)
-    limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": session.restarts}
-    return closing(Reference(session.teacher, without_normalization(env), proof_plan(session), **limits))
+        choose_seed(config.eval_seed, config.eval_episodes, stream.teacher)
+    limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": stream.restarts}
+    return closing(ReferenceRuns(stream.teacher, without_normalization(env), proof_plan(stream), **limits))
 
 
-def proof_plan(session: Session) -> ProofPlan:
+def proof_plan(stream: Stream) -> ProofPlan:
     """Return which episodes prove a run's student; those that chose it scale the proof, and prove nothing."""
-    config = session.config
+    config = stream.config
     start = config.eval_seed
     if start == PROOF:
         # A seed of the user's own is taken as it is.
-        start = fresh_start(start, config.eval_episodes, spent_by_teacher(session.teacher))
+        start = fresh_start(start, config.eval_episodes, spent_by_teacher(stream.teacher))
     return ProofPlan(
         config.eval_episodes,
         start,
@@ -61,10 +63,15 @@ def spent_seeds(config: DistillConfig, comparison: Comparison) -> list[list[int]
 
 
 def prove(
-    session: Session, env: Any, reference: Reference | None, bar: Progress, interrupts: Interrupts
+    stream: Stream,
+    student: Callable[[], Student],
+    env: Any,
+    reference: ReferenceRuns | None,
+    bar: Progress,
+    interrupts: Interrupts,
 ) -> Comparison | None:
     """Compare teacher, student and a random policy on paired episode seeds."""
-    config = session.config
+    config = stream.config
     if config.eval_episodes == 0:
         return None
 
@@ -72,14 +79,14 @@ def prove(
         advance(n_done)
         interrupts.stop_if_requested(f"after {n_done} episodes of the proof")
 
-    plan = proof_plan(session)
-    with session.timed("evaluate"), bar.phase("proof", plan.n_played) as advance:
+    plan = proof_plan(stream)
+    with stream.watch.timed("evaluate"), bar.phase("proof", plan.n_played) as advance:
         return compare_policies(
-            session.teacher,
-            session.student(),
+            stream.teacher,
+            student(),
             without_normalization(env),
             plan,
             on_episode=on_episode,
             reference=reference,
-            restarts=session.restarts,
+            restarts=stream.restarts,
         )

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from policy_distill.config import DistillConfig
-from policy_distill.environments.open import Environments
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.student.features import dump_normalizer
 
 LIBRARIES = ("policy-distill", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")
@@ -32,8 +32,7 @@ def identity_of(teacher: Teacher, envs: Environments, student: str, config: Dist
 
 def request_of(teacher: Teacher) -> dict[str, Any]:
     """Return the options of the command line that load a teacher; `missing` says why there are none."""
-    known: dict[str, Any] | None = getattr(teacher, "asked_for", None)
-    return known if known is not None else {"missing": "its teacher is no file"}
+    return teacher.asked_for if teacher.asked_for is not None else {"missing": "its teacher is no file"}
 
 
 def fingerprint(teacher: Teacher) -> dict[str, Any]:
@@ -45,13 +44,13 @@ def fingerprint(teacher: Teacher) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "normalizer": hashlib.sha256(normalizer).hexdigest(),
         "env_wrappers": list(teacher.env_wrappers),
-        "temperature": getattr(teacher, "calibration", None) if getattr(teacher, "fixed", False) else None,
-        "members": [fingerprint(member) for member in getattr(teacher, "teachers", ())],
+        "temperature": teacher.calibration if teacher.fixed else None,
+        "members": [fingerprint(member) for member in teacher.members],
     }
-    policy: Any = getattr(teacher, "policy", None)
-    if not teacher.provenance.get("sha256") and hasattr(policy, "state_dict"):
+    weights = None if teacher.provenance.get("sha256") else teacher.weights()
+    if weights is not None:
         digest = hashlib.sha256()
-        for name, value in policy.state_dict().items():
+        for name, value in weights.items():
             digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
         facts["weights"] = digest.hexdigest()
     return facts

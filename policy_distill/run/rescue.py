@@ -35,19 +35,19 @@ def keeping_student(
         if folder is None:
             raise
         reason = f"the run folder {folder.path} cannot be written ({error.strerror or error})"
-        if session.policy is None:
+        if not session.has_student:
             raise RequestError(f"{reason}; free some space, or name another --out") from error
         kept = _keep(session, selection, folder, identity)
         where = f"was kept at {kept}" if kept else "could not be kept anywhere else either"
         raise RunFault(
-            f"{reason}; the best student of the first {session.env_steps:,} steps {where}. "
+            f"{reason}; the best student of the first {session.stream.env_steps:,} steps {where}. "
             "Free some space and go on with --resume, or name another --out"
         ) from error
 
 
 def _keep(session: Session, selection: Selection, folder: RunFolder, identity: dict[str, Any]) -> Path | None:
     selection.finish()
-    student = session.student(provenance_of(identity, session.teacher, session.env_steps))
+    student = session.student(provenance_of(identity, session.stream.teacher, session.stream.env_steps))
     for place in (Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
         path = _unused(place, folder.path.resolve().name)
         if folder.path.resolve() in path.resolve().parents:

@@ -12,12 +12,21 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.fidelity import Fidelity
-from policy_distill.evaluation.headline import fall_metrics, retention_metrics
-from policy_distill.evaluation.kept import Retention
 from policy_distill.evaluation.paired import Comparison
-from policy_distill.evaluation.scale import Scale, clearly_gains
+from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
+from policy_distill.evaluation.proof.headline import proof_metrics
+from policy_distill.evaluation.proof.kept import Retention
+from policy_distill.evaluation.proof.records import SelectionRecord
+from policy_distill.evaluation.proof.scale import Scale, clearly_gains
+from policy_distill.evaluation.records import (
+    ComparisonRecord,
+    EpisodesRecord,
+    EvaluationRecord,
+    FidelityRecord,
+    SizeRatios,
+)
 from policy_distill.evaluation.statistics import json_number
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
 
 
@@ -29,14 +38,19 @@ class DistillResult:
     """Acts, and saves itself."""
     comparison: Comparison | None
     """Teacher, student and random policy on paired seeds; None where `eval_episodes` is 0."""
-    evaluation: dict[str, Any]
-    """The content of `evaluation.json`."""
+    record: EvaluationRecord
+    """What `evaluation.json` says."""
     config: DistillConfig
     """The settings that it was made with."""
     seconds: dict[str, float]
     """Wall time of collect, label, train and evaluate."""
     out: Path | None
     """The run folder, where one was asked for."""
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """The content of `evaluation.json`, as JSON values."""
+        return self.record.to_json()
 
     @property
     def retention(self) -> Retention | None:
@@ -56,63 +70,52 @@ def evaluation_record(
     env_steps: int,
     env_restarts: int,
     wall_seconds: float,
-) -> dict[str, Any]:
-    """Return the content of `evaluation.json`; without a comparison the returns are left out.
+) -> EvaluationRecord:
+    """Return what `evaluation.json` says; without a comparison the returns are left out.
 
     `selection_returns` `[n]` are those on which the student was chosen.
     """
+    found = comparison.record() if comparison else ComparisonRecord(seed=config.eval_seed, n_episodes=0)
     architecture = student.metadata["architecture"]
-    sizes = {
-        "teacher": {"n_params": teacher.n_params, "n_bytes": teacher.n_bytes},
-        "student": {key: architecture[key] for key in ("n_params", "n_bytes", "macs")},
-        "random": {},
-    }
-    proven = comparison.student if comparison else None
-    record: dict[str, Any] = {
-        "env_id": env_id,
-        "seed": proven.seed if proven else config.eval_seed,
-        "n_episodes": proven.n_episodes if proven else 0,
-    }
-    for name, size in sizes.items():
-        record[name] = {**(getattr(comparison, name).to_json() if comparison else {}), **size}
-    if comparison:
-        record["paired"] = comparison.paired
-    record["retention"] = comparison.retention.to_json() if comparison else None
-    if comparison:
-        record |= {"falls": comparison.retention.falls_json(), "scale": comparison.scale.to_json()}
-        if comparison.teacher_sampled:
-            record["teacher_sampled"] = comparison.teacher_sampled.to_json()
-        record["selection"] = _selection(selection_returns, comparison.scale)
-    record |= {
-        "agreement": json_number(fidelity.agreement),
-        "kl": json_number(fidelity.kl),
-        "compression": {
-            "params": teacher.n_params / max(architecture["n_params"], 1),
-            "bytes": teacher.n_bytes / max(architecture["n_bytes"], 1),
-        },
-        "episodes": _episodes(comparison),
-        "env_steps": env_steps,
-        **({"env_restarts": env_restarts} if config.env_restarts else {}),
-        "wall_seconds": wall_seconds,
-    }
-    return record
+    n_params, n_bytes, macs = (architecture[key] for key in ("n_params", "n_bytes", "macs"))
+    return EvaluationRecord(
+        env_id=env_id,
+        seed=found.seed,
+        n_episodes=found.n_episodes,
+        teacher=PolicyRecord(returns_of(found.teacher), teacher.n_params, teacher.n_bytes),
+        student=PolicyRecord(returns_of(found.student), n_params, n_bytes, macs),
+        random=PolicyRecord(returns_of(found.random)),
+        paired=found.paired,
+        retention=found.retention,
+        falls=found.falls,
+        scale=found.scale,
+        teacher_sampled=found.teacher_sampled,
+        selection=_selection(selection_returns, comparison.scale) if comparison else None,
+        fidelity=FidelityRecord(json_number(fidelity.agreement), json_number(fidelity.kl)),
+        compression=SizeRatios(teacher.n_params / max(n_params, 1), teacher.n_bytes / max(n_bytes, 1)),
+        episodes=_episodes(comparison),
+        env_steps=env_steps,
+        env_restarts=env_restarts if config.env_restarts else None,
+        wall_seconds=wall_seconds,
+    )
 
 
-def _selection(returns: np.ndarray | None, scale: Scale) -> dict[str, Any] | None:
+def _selection(returns: np.ndarray | None, scale: Scale) -> SelectionRecord | None:
     """Return what the student scored where it was chosen, and what share of the teacher's gain there that is."""
     if returns is None:
         return None
     teacher, random = scale.teacher[: len(returns)].mean(), scale.random[: len(returns)].mean()
     gains = teacher > random and clearly_gains(scale.teacher, scale.random)
     kept = (returns.mean() - random) / (teacher - random) if gains else math.nan
-    return {"return": float(returns.mean()), "retention": json_number(float(kept)), "n_episodes": len(returns)}
+    return SelectionRecord(float(returns.mean()), json_number(float(kept)), len(returns))
 
 
-def _episodes(comparison: Comparison | None) -> dict[str, list[float]]:
+def _episodes(comparison: Comparison | None) -> EpisodesRecord:
     """Return the returns of each policy in the order of their seeds."""
     if comparison is None:
-        return {}
-    return {name: getattr(comparison, name).returns.tolist() for name in ("teacher", "student", "random")}
+        return EpisodesRecord()
+    played = (comparison.teacher, comparison.student, comparison.random)
+    return EpisodesRecord(*(one.returns.tolist() for one in played))
 
 
 def latency_us(student: Student, n_calls: int = 200) -> float:
@@ -127,22 +130,23 @@ def latency_us(student: Student, n_calls: int = 200) -> float:
     return float(np.median(seconds)) * 1e6
 
 
-def final_metrics(record: dict[str, Any]) -> dict[str, float]:
-    """Return the metrics of a finished run from the content of `evaluation.json`; what is undefined is left out."""
-    student, teacher, kept = record["student"], record["teacher"], record["retention"] or {}
-    chosen = record.get("selection") or {}
+def final_metrics(record: EvaluationRecord) -> dict[str, float]:
+    """Return the metrics of a finished run; what is undefined is left out."""
+    teacher, student = record.teacher or PolicyRecord(), record.student or PolicyRecord()
+    chosen = record.selection or SelectionRecord()
     values = {
-        **{f"eval/{name}_return": record[name].get("mean") for name in ("student", "teacher", "random")},
-        **retention_metrics(kept),
-        **fall_metrics(record),
-        "eval/selection_return": chosen.get("return"),
-        "eval/selection_retention": chosen.get("retention"),
-        "model/student_params": student["n_params"],
-        "model/teacher_params": teacher["n_params"],
-        "model/compression": record["compression"]["params"],
-        "model/student_bytes": student["n_bytes"],
-        "model/student_macs": student["macs"],
-        "rollout/env_restarts": record.get("env_restarts"),
-        "time/wall_seconds": record["wall_seconds"],
+        "eval/student_return": student.returns.mean,
+        "eval/teacher_return": teacher.returns.mean,
+        "eval/random_return": returns_of(record.random).mean,
+        **proof_metrics(record),
+        "eval/selection_return": chosen.returned,
+        "eval/selection_retention": chosen.retention,
+        "model/student_params": student.n_params,
+        "model/teacher_params": teacher.n_params,
+        "model/compression": record.compression.params if record.compression else None,
+        "model/student_bytes": student.n_bytes,
+        "model/student_macs": student.macs,
+        "rollout/env_restarts": record.env_restarts,
+        "time/wall_seconds": record.wall_seconds,
     }
     return {name: float(value) for name, value in values.items() if value is not None}

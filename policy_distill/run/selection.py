@@ -50,32 +50,32 @@ class Selection:
         config = self.session.config
         if config.select_episodes == 0 or config.eval_episodes == 0:
             return False
-        before, after = (N_CANDIDATES * n // config.timesteps for n in (steps_before, self.session.env_steps))
+        before, after = (N_CANDIDATES * n // config.timesteps for n in (steps_before, self.session.stream.env_steps))
         return after > before
 
     def judge(self) -> float:
         """Evaluate the student as it is now, keep it unless an earlier one was better, and return its mean return."""
         session, config = self.session, self.session.config
         student, n_episodes = session.student(), config.select_episodes
-        n_envs, wrappers = min(n_episodes, config.n_eval_envs), session.teacher.env_wrappers
+        n_envs, wrappers = min(n_episodes, config.n_eval_envs), session.stream.teacher.env_wrappers
         with (
-            session.timed("evaluate"),
-            closing(open_environments(self.env, n_envs, wrappers, session.restarts)) as envs,
+            session.stream.watch.timed("evaluate"),
+            closing(open_environments(self.env, n_envs, wrappers, session.stream.restarts)) as envs,
         ):
             limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
             returns = run_episodes(student, envs, n_episodes, selection_start(config.seed), True, **limit).returns
         if self.best is None or not _clearly_better(self.best.returns, returns):
-            self.best = Candidate(session.env_steps, session.weights(), returns)
+            self.best = Candidate(session.stream.env_steps, session.learner.weights(), returns)
         if not envs.owned:
             # The caller's own environments were borrowed, and stand in the middle of nowhere.
-            session.collector.begin()
+            session.stream.source.begin()
         return float(returns.mean())
 
     def finish(self) -> np.ndarray | None:
         """Give the session the weights of the best student, and return the returns that chose it."""
         if self.best is None:
             return None
-        self.session.set_weights(self.best.weights)
+        self.session.learner.set_weights(self.best.weights)
         return self.best.returns
 
 

@@ -15,8 +15,10 @@ from policy_distill.environments.choice import for_policy, say_where_other
 from policy_distill.environments.fit import check_fit
 from policy_distill.environments.frame_stack import frames_of
 from policy_distill.environments.listed import EnvironmentList
-from policy_distill.environments.open import Environments, is_recipe, open_environments, without_normalization
-from policy_distill.interfaces import Loss, Teacher
+from policy_distill.environments.open import is_recipe, open_environments, without_normalization
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stepping import Environments
+from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
 from policy_distill.networks.table import make_network
 from policy_distill.run.session import Session
@@ -56,9 +58,9 @@ def open_fitting(
 
 def sizes_of(session: Session) -> tuple[int, Footprint]:
     """Return the parameters of the student's network, and what the buffer takes, once it is known that both fit."""
-    config, envs, teacher = session.config, session.envs, session.teacher
-    n_params = size_of(teacher, session.network, config.activation, session.observed_space())
+    config, envs, teacher = session.config, session.stream.envs, session.stream.teacher
+    n_params = size_of(teacher, session.network, config.activation, session.stream.observation_space)
     n_labels = teacher.family.n_params
     return n_params, check_memory(
-        config, envs.n_envs, envs.observation_space, n_labels, frames_of(envs), session.images
+        config, envs.n_envs, envs.observation_space, n_labels, frames_of(envs), session.stream.images
     )

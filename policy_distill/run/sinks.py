@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from policy_distill.interfaces import Tracker
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.run.folder import RunFolder
 from policy_distill.tracking.table import FanOut, MakeTracker, with_jsonl
 

@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Engine
+from policy_distill.interfaces.students import Engine
 from policy_distill.student.check import check_read_back, check_student
+from policy_distill.student.described import Described
 from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
 from policy_distill.student.record import StudentRecord, format_of
 from policy_distill.student.sampling import draw, params_of
-from policy_distill.student.spaces import make_space
 
 if TYPE_CHECKING:
-    from gymnasium import Space
     from stable_baselines3 import PPO
     from torch import nn
 
 
-class Student:
+class Student(Described):
     """A policy that answers SB3's `predict` on raw observations: normalisation and post-processing are inside.
 
     Threads may share it. Sampling draws from one generator, which `seed` sets; which thread gets which draw is open.
@@ -37,7 +36,6 @@ class Student:
         self.tensors = tensors
         """The parameters, by name."""
         self.metadata = metadata
-        """The file's JSON record: architecture, spaces, normalisation, provenance, retention."""
         self.runtime = runtime
         """What computes the actions: a key of `policy_distill.student.engines.table.ENGINES`, or `auto`."""
         self.record = StudentRecord(tensors, metadata)
@@ -55,31 +53,6 @@ class Student:
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled as arrays and a record, without buffers; sampling starts again from the seed."""
         return _rebuild, (self.tensors, self.metadata, self.runtime, self._seed)
-
-    @property
-    def takes_action_masks(self) -> bool:
-        """True where its environment rules out actions, and the teacher was told of it."""
-        return self.record.takes_action_masks
-
-    @property
-    def env_wrappers(self) -> list[dict[str, Any]]:
-        """Wrappers that its environment needs, innermost first."""
-        return list(self.metadata["provenance"].get("env_wrappers", []))
-
-    @property
-    def n_params(self) -> int:
-        """Parameters, log σ included."""
-        return int(self.metadata["architecture"]["n_params"])
-
-    @cached_property
-    def observation_space(self) -> Space[Any]:
-        """The Gymnasium space of raw observations."""
-        return make_space(self.metadata["observation_space"])
-
-    @cached_property
-    def action_space(self) -> Space[Any]:
-        """The Gymnasium space of executed actions."""
-        return make_space(self.metadata["action_space"])
 
     def seed(self, seed: int) -> None:
         """Restart the generator that sampled actions are drawn from."""

@@ -6,6 +6,7 @@ arrays by name, and a structure that says where each belongs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,18 @@ def pack(name: str, value: Any, arrays: dict[str, np.ndarray]) -> Any:
     raise TypeError(f"a {type(value).__name__} has no form in a checkpoint")
 
 
-def unpack(structure: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+def pack_or_none(name: str, value: Any, arrays: dict[str, np.ndarray]) -> dict[str, Any] | None:
+    """Return what `pack` does; None, and no array, for a value of a kind of its own, as a policy's state may be."""
+    found: dict[str, np.ndarray] = {}
+    try:
+        structure: dict[str, Any] = pack(name, value, found)
+    except TypeError:
+        return None
+    arrays.update(found)
+    return structure
+
+
+def unpack(structure: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:
     """Return what `pack` took apart."""
     if "tensor" in structure:
         return torch.from_numpy(arrays[structure["tensor"]].copy()).to(structure["device"])
@@ -48,19 +60,12 @@ def unpack(structure: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
     return structure["value"]
 
 
-def same(one: Any, other: Any) -> bool:
-    """Say whether two nested values of arrays are equal bit for bit."""
-    return _flat(one, contents=True) == _flat(other, contents=True)
-
-
 def alike(one: Any, other: Any) -> bool:
     """Say whether two nested values of arrays are equal in structure, shapes and dtypes."""
-    return _flat(one, contents=False) == _flat(other, contents=False)
+    return _form(one) == _form(other)
 
 
-def _flat(value: Any, *, contents: bool) -> Any:
+def _form(value: Any) -> Any:
     arrays: dict[str, np.ndarray] = {}
     structure = pack("", value, arrays)
-    return structure, {
-        name: (array.dtype, array.shape, array.tobytes() if contents else b"") for name, array in arrays.items()
-    }
+    return structure, {name: (array.dtype, array.shape) for name, array in arrays.items()}

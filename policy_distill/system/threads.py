@@ -11,14 +11,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from threadpoolctl import threadpool_limits
+
+from policy_distill.interfaces.policies import Policy
 
 WIDE = 500_000
 """Parameters from which a network is worth several threads."""
 
 
 @contextmanager
-def threads_for(*policies: Any, n_params: int = 0) -> Iterator[None]:
+def threads_for(*policies: Policy, n_params: int = 0) -> Iterator[None]:
     """Use one thread within, unless one of `policies` sees images or is wide: then leave things as they are.
 
     `n_params` is the size of a network that takes part and is not there yet.
@@ -35,13 +38,13 @@ def threads_for(*policies: Any, n_params: int = 0) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def is_small(policy: Any) -> bool:
+def is_small(policy: Policy) -> bool:
     """Say whether a policy's actions are computed quickest by one thread."""
-    return getattr(policy, "n_params", 0) < WIDE and not _has_planes(getattr(policy, "observation_space", None))
+    return policy.n_params < WIDE and not _has_planes(policy.observation_space)
 
 
 def _has_planes(space: Any) -> bool:
     """Say whether a space has three dimensions or more, of pixels or not: what convolutions are worth threads for."""
-    if hasattr(space, "spaces"):
+    if isinstance(space, spaces.Dict):
         return any(_has_planes(sub) for sub in space.spaces.values())
-    return len(getattr(space, "shape", None) or ()) >= 3
+    return space is not None and len(space.shape or ()) >= 3

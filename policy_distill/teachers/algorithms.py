@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.deterministic import make_ars, make_deterministic
 from policy_distill.teachers.files.stand_ins import reference_of
 from policy_distill.teachers.maskable import make_maskable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.files.needed_statistics import find_statistics
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.teachers.files.zoo_config import environment_of, packages_of
@@ -50,6 +50,6 @@ def _world(path: Path, teacher: Teacher) -> dict[str, Any]:
     return {
         "env_id": environment_of(path),
         "env_wrappers": teacher.env_wrappers,
-        "env_kwargs": getattr(teacher, "env_kwargs", {}),
+        "env_kwargs": dict(teacher.env_kwargs),
         "gym_packages": packages_of(path),
     }

@@ -11,23 +11,24 @@ import numpy as np
 import torch
 from torch.nn.functional import log_softmax
 
-from policy_distill.collection.sampling import has_distribution
+from policy_distill.environments.spaces import subspaces
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Teacher
-from policy_distill.student.masks import takes_masks
+from policy_distill.interfaces.policies import Labels, Teacher
+from policy_distill.system.nested import first_of, with_axis
+from policy_distill.teachers.base import BaseTeacher
 
 FORBIDDEN = -1e8
 """Logit of an action that a mask rules out, as sb3-contrib has it."""
 
 SHARED: dict[str, Callable[[Teacher], Any]] = {
     "actions": lambda teacher: teacher.action_map.to_json(),
-    "observations": lambda teacher: sorted(getattr(teacher.observation_space, "spaces", ())),
+    "observations": lambda teacher: sorted(subspaces(teacher.observation_space)),
     "wrappers": lambda teacher: list(teacher.env_wrappers),
 }
 """What members must have in common, beside their family and the shape of their observations."""
 
 
-class EnsembleTeacher:
+class EnsembleTeacher(BaseTeacher):
     """A mixture for discrete actions (mean probabilities); mean parameters for continuous ones."""
 
     def __init__(self, teachers: list[Teacher]) -> None:
@@ -49,9 +50,11 @@ class EnsembleTeacher:
                         f"expected teachers of one environment, found {name} {of(first)} and {of(other)}; distil them "
                         "one by one"
                     )
-        self.teachers = teachers
-        self.takes_action_masks = any(takes_masks(teacher) for teacher in teachers)
-        self.acts_greedily = all(getattr(teacher, "acts_greedily", False) for teacher in teachers)
+        self.members = teachers
+        self.takes_action_masks = any(teacher.takes_action_masks for teacher in teachers)
+        self.acts_greedily = all(teacher.acts_greedily for teacher in teachers)
+        # Every member needs a distribution of its own.
+        self.samples = all(teacher.samples for teacher in teachers)
         self.observation_space, self.action_space = first.observation_space, first.action_space
         self.family, self.action_map = first.family, first.action_map
         # Teachers with statistics of their own apply them when they label; the student measures its own.
@@ -68,47 +71,41 @@ class EnsembleTeacher:
             "members": [teacher.provenance for teacher in teachers],
         }
 
-    @property
-    def samples(self) -> bool:
-        """True where every member has a distribution of its own to sample from."""
-        return all(has_distribution(teacher) for teacher in self.teachers)
-
     def calibrated(self, obs: Any) -> EnsembleTeacher:
         """Return a copy whose members are calibrated where they need it; see `ValueTeacher.calibrated`."""
-        return self._with([getattr(one, "calibrated", lambda _, one=one: one)(obs) for one in self.teachers])
+        return self._with([one.calibrated(obs) for one in self.members])
 
-    def with_calibration(self, values: list[Any]) -> EnsembleTeacher:
+    def with_calibration(self, value: list[Any]) -> EnsembleTeacher:
         """Return a copy whose members have these calibrations, None for those that need none."""
-        pairs = zip(self.teachers, values, strict=True)
-        return self._with([one if value is None else one.with_calibration(value) for one, value in pairs])  # type: ignore[attr-defined]
+        pairs = zip(self.members, value, strict=True)
+        return self._with([one if own is None else one.with_calibration(own) for one, own in pairs])
 
     @property
     def calibration(self) -> list[Any]:
         """The members' calibrations as JSON values, for a checkpoint."""
-        return [getattr(teacher, "calibration", None) for teacher in self.teachers]
+        return [teacher.calibration for teacher in self.members]
 
     def _with(self, teachers: list[Teacher]) -> EnsembleTeacher:
         one = copy.copy(self)
-        one.teachers = teachers
+        one.members = teachers
         one.provenance = {**self.provenance, "members": [teacher.provenance for teacher in teachers]}
         return one
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
-    ) -> tuple[torch.Tensor, Any]:
+    ) -> Labels:
         """Return what the members say together, `[T, N, P]`; see `Teacher.label`."""
-        states = state or [None] * len(self.teachers)
-        pairs = [
+        states = state or [None] * len(self.members)
+        labels = [
             teacher.label(obs, episode_starts, member_state, action_masks)
-            for teacher, member_state in zip(self.teachers, states, strict=True)
+            for teacher, member_state in zip(self.members, states, strict=True)
         ]
-        stacked = torch.stack([params for params, _ in pairs])
-        together = self._together(stacked)
+        together = self._together(torch.stack([one.params for one in labels]))
         if action_masks is not None:
             # Also those members that take no masks must not lend a forbidden action a share.
             allowed = torch.from_numpy(np.asarray(action_masks, dtype=bool)).reshape(together.shape)
             together = together.masked_fill(~allowed, FORBIDDEN)
-        return together, [member_state for _, member_state in pairs]
+        return Labels(together, [one.state for one in labels])
 
     def predict(
         self,
@@ -120,12 +117,11 @@ class EnsembleTeacher:
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions for one raw observation or a batch, under `action_masks` `[B, A]` where given."""
         single = _is_single(observation, self.observation_space)
-        batch = _with_axis(observation) if single else observation
-        one_step = _with_axis(batch)
-        count = len(next(iter(batch.values())) if isinstance(batch, dict) else batch)
+        batch = with_axis(observation) if single else observation
+        count = len(first_of(batch))
         starts = np.zeros(count, bool) if episode_start is None else np.asarray(episode_start)
         masks = None if action_masks is None else np.asarray(action_masks).reshape(1, count, -1)
-        params, state = self.label(one_step, starts[None], state, masks)
+        params, state, _ = self.label(with_axis(batch), starts[None], state, masks)
         family = self.family
         greedy = deterministic or not self.samples
         chosen = family.mode(params[0]) if greedy else family.sample(params[0], torch.default_generator)
@@ -147,20 +143,13 @@ def _is_single(obs: Any, space: Any) -> bool:
     return np.ndim(obs) == len(space.shape)
 
 
-def _with_axis(obs: Any) -> Any:
-    """Return an array, or a dict of such, with a first axis of 1."""
-    return (
-        {key: np.asarray(value)[None] for key, value in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]
-    )
-
-
 def _one_world(teachers: list[Teacher]) -> dict[str, Any]:
     """Return the constructor arguments of the one environment that all members were trained in.
 
     Raises:
         RequestError: where they were trained in several.
     """
-    worlds = [getattr(teacher, "env_kwargs", {}) for teacher in teachers]
+    worlds = [dict(teacher.env_kwargs) for teacher in teachers]
     for other in worlds[1:]:
         if other != worlds[0]:
             raise RequestError(

@@ -15,15 +15,17 @@ from policy_distill.environments.choice import adapted
 from policy_distill.environments.fit import check_fit
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.system.device import check_device
+from policy_distill.system.foreign import said
 from policy_distill.system.generators import global_generators_kept
 from policy_distill.teachers.ensemble import EnsembleTeacher
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.teachers.live import teacher_of_model, teacher_of_policy
+from policy_distill.teachers.outside import teacher_from
 from policy_distill.teachers.request import Request
 from policy_distill.teachers.saved import teacher_of_file
-from policy_distill.teachers.scripted import ScriptedTeacher, missing_of
+from policy_distill.teachers.scripted import ScriptedTeacher
 from policy_distill.teachers.value import ValueTeacher
 
 
@@ -69,7 +71,7 @@ def load_teacher(
     if temperature is not None:
         teacher = _with_temperature(teacher, temperature)
     if isinstance(source, str | Path):
-        teacher.asked_for = request.to_json(source, temperature)  # type: ignore[attr-defined]
+        teacher.asked_for = request.to_json(source, temperature)
     if env is not None:
         _check(teacher, env, env_kwargs)
     return teacher
@@ -92,14 +94,9 @@ def _open(source: Any, request: Request) -> Teacher:
     if isinstance(source, str | Path):
         with global_generators_kept():
             return teacher_of_file(find_zip(Path(source)), request)
-    if isinstance(source, Teacher):
-        return source
-    if lacking := missing_of(source):
-        raise RequestError(
-            f"expected a teacher as of policy_distill.interfaces.Teacher, found {type(source).__name__} without "
-            f"{', '.join(lacking)}; add what is missing, or hand over an object with predict alone for hard labels"
-        )
-    if hasattr(source, "predict"):
+    if (teacher := teacher_from(source)) is not None:
+        return teacher
+    if said(source, "predict"):
         return _scripted(source, request)
     kind = type(source).__name__
     raise RequestError(f"expected a zip's path, a live Stable-Baselines3 model or an object with predict, found {kind}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS
 from policy_distill.teachers.files.frame_statistics import normalizer_and_wrappers
 from policy_distill.teachers.request import Request
@@ -47,9 +47,7 @@ def make_teacher(
         provenance["vecnormalize"] = Path(statistics).name
     if env_kwargs:
         provenance["env_kwargs"] = env_kwargs
-    teacher: Any = ALGORITHMS[algorithm].make(policy, normalizer, provenance)
-    teacher.env_kwargs = env_kwargs
-    return teacher
+    return ALGORITHMS[algorithm].make(policy, normalizer, provenance)
 
 
 def kind_of_policy(algorithm: str, request: Request, alone: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import torch
 from policy_distill.errors import RequestError
 from policy_distill.families.bernoulli import Bernoulli
 from policy_distill.families.multi_categorical import MultiCategorical
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Labels, Teacher
 from policy_distill.teachers.network import NetworkTeacher, discrete_family
 from policy_distill.teachers.observing import Normalizers, batch_major
 from policy_distill.teachers.on_policy import actor_parameters, distribution_params
@@ -28,13 +28,13 @@ class MaskableTeacher(NetworkTeacher):
     @torch.no_grad()
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
-    ) -> tuple[torch.Tensor, Any]:
+    ) -> Labels:
         """Label a rollout under `action_masks` `[T, N, A]`; without any, all actions are allowed."""
         n_steps, n_envs = episode_starts.shape
         masks = None if action_masks is None else action_masks.swapaxes(0, 1).reshape(n_steps * n_envs, -1)
         distribution = self.policy.get_distribution(self.observe(batch_major(obs)), action_masks=masks)
         params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
-        return params.to(torch.float32).cpu().contiguous(), None
+        return Labels(params.to(torch.float32).cpu().contiguous())
 
     def predict(
         self,

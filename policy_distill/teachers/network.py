@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,16 @@ from policy_distill.errors import RequestError
 from policy_distill.families.bernoulli import Bernoulli
 from policy_distill.families.categorical import Categorical
 from policy_distill.families.multi_categorical import MultiCategorical
-from policy_distill.interfaces import ActionDistribution
+from policy_distill.interfaces.policies import Labels
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
+from policy_distill.system.nested import take
+from policy_distill.teachers.base import BaseTeacher, Exploration
 from policy_distill.teachers.observing import Normalizers, count, label_in_chunks, normalize, to_tensor
 
-Exploration = tuple[torch.Tensor, torch.Tensor]
-"""What gSDE's noise is made of: features `[N, F]` of the states, and the deviations `[F, A]` of the noise's weights."""
 
-
-class NetworkTeacher:
+class NetworkTeacher(BaseTeacher):
     """A policy network with its observation normalisation; the kinds differ in `forward`."""
-
-    samples = True
-    """False where SB3 acts alike with `deterministic=False`."""
 
     def __init__(
         self,
@@ -44,6 +41,8 @@ class NetworkTeacher:
         self.normalizer = normalizer
         self.provenance = provenance
         self.env_wrappers: list[dict[str, Any]] = provenance.get("env_wrappers", [])
+        self.env_kwargs: dict[str, Any] = provenance.get("env_kwargs", {})
+        self.scales_images = bool(policy.normalize_images)
         self.observation_space = policy.observation_space
         self.action_space = policy.action_space
         self.family = family
@@ -55,9 +54,9 @@ class NetworkTeacher:
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
-    ) -> tuple[torch.Tensor, Any]:
+    ) -> Labels:
         """Label a rollout in one batch; see `Teacher.label`."""
-        return label_in_chunks(obs, lambda part: self._forward(self.observe(part))), None
+        return Labels(label_in_chunks(obs, lambda part: self._forward(self.observe(part))))
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
@@ -74,10 +73,12 @@ class NetworkTeacher:
     @torch.no_grad()
     def exploration(self, obs: Any, episode_starts: np.ndarray, state: Any = None) -> Exploration | None:
         """Return gSDE's features and weights for one step, arguments as of `label`; None where noise is independent."""
-        if self._explore is None:
-            return None
-        flat = {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
-        return self._explore(self.observe(flat))
+        return None if self._explore is None else self._explore(self.observe(take(obs, 0)))
+
+    def weights(self) -> Mapping[str, torch.Tensor]:
+        """Return all that its policy holds, the critic too."""
+        weights: dict[str, torch.Tensor] = self.policy.state_dict()
+        return weights
 
     def observe(self, obs: Any) -> Any:
         """Return the policy's tensors for a batch of raw observations."""

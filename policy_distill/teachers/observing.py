@@ -12,6 +12,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 
 from policy_distill.student.features import Normalizer
 from policy_distill.system.interrupts import stop_if_requested
+from policy_distill.system.nested import first_of, map_arrays, merged, take
 
 CHUNK = 16_384
 """States labelled in one forward pass at most; bounds memory, not results."""
@@ -34,21 +35,20 @@ def normalize(obs: Any, normalizer: Normalizers) -> Any:
 @torch.no_grad()
 def label_in_chunks(obs: Any, forward: Callable[[Any], torch.Tensor]) -> torch.Tensor:
     """Apply `forward` to raw observations `[T, N, ...]`, flattened and in chunks; return float32 `[T, N, P]`."""
-    first = next(iter(obs.values())) if isinstance(obs, dict) else obs
+    first, flat = first_of(obs), merged(obs)
     shape = first.shape[:2]
-    flat = _map(obs, lambda value: value.reshape(-1, *value.shape[2:]))
     chunk = max(min(CHUNK, CHUNK_NUMBERS // max(int(np.prod(first.shape[2:])), 1)), 1)
     parts = []
     for start in range(0, shape[0] * shape[1], chunk):
         stop_if_requested("while states were labelled")
-        parts.append(forward(_rows(flat, start, start + chunk)))
+        parts.append(forward(take(flat, slice(start, start + chunk))))
     params = parts[0] if len(parts) == 1 else torch.cat(parts)
     return params.reshape(*shape, -1).to(torch.float32).cpu().contiguous()
 
 
 def batch_major(obs: Any) -> Any:
     """Return observations `[T, N, ...]` as `[N * T, ...]`: all steps of one environment, then of the next."""
-    return _map(obs, lambda value: value.swapaxes(0, 1).reshape(-1, *value.shape[2:]))
+    return map_arrays(lambda value: value.swapaxes(0, 1).reshape(-1, *value.shape[2:]), obs)
 
 
 def to_tensor(policy: BasePolicy, obs: Any) -> Any:
@@ -62,11 +62,3 @@ def to_tensor(policy: BasePolicy, obs: Any) -> Any:
 def count(parameters: list[torch.Tensor]) -> tuple[int, int]:
     """Return the number and the bytes of parameters."""
     return sum(p.numel() for p in parameters), sum(p.numel() * p.element_size() for p in parameters)
-
-
-def _map(obs: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
-    return {key: function(value) for key, value in obs.items()} if isinstance(obs, dict) else function(obs)
-
-
-def _rows(obs: Any, start: int, stop: int) -> Any:
-    return _map(obs, lambda value: value[start:stop])

@@ -9,8 +9,10 @@ from stable_baselines3.common import distributions as sb3
 
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.squashed_gaussian import SquashedGaussian
-from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import Exploration, NetworkTeacher, family_of
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.system.foreign import asked
+from policy_distill.teachers.base import Exploration
+from policy_distill.teachers.network import NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers
 
 
@@ -50,7 +52,7 @@ def exploration_of(distribution: Any, log_std: torch.Tensor) -> Exploration:
 
 def distribution_params(distribution: Any) -> torch.Tensor:
     """Return `[B, P]` parameters, in the layout of our families, of one of SB3's distributions."""
-    inner = getattr(distribution, "distribution", None)
+    inner = asked(distribution, "distribution")
     inner = inner if inner is not None else distribution.distributions
     if isinstance(inner, list):
         return torch.cat([part.logits for part in inner], dim=-1)
@@ -63,5 +65,5 @@ def actor_parameters(policy: Any) -> list[torch.Tensor]:
     """Return what acting needs of an actor-critic policy: extractor, policy layers, action layer, log σ."""
     modules = (policy.pi_features_extractor, policy.mlp_extractor.policy_net, policy.action_net)
     parameters = [parameter for module in modules for parameter in module.parameters()]
-    log_std = getattr(policy, "log_std", None)
+    log_std = asked(policy, "log_std")
     return parameters if log_std is None else [*parameters, log_std]

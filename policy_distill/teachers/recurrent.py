@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import Exploration, NetworkTeacher, family_of
+from policy_distill.interfaces.policies import Labels, Teacher
+from policy_distill.teachers.base import Exploration
+from policy_distill.teachers.network import NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers, batch_major
 from policy_distill.teachers.on_policy import (
     actor_parameters,
@@ -28,12 +29,12 @@ class RecurrentTeacher(NetworkTeacher):
     @torch.no_grad()
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
-    ) -> tuple[torch.Tensor, Any]:
+    ) -> Labels:
         """Label a rollout in one call, through time; `state` is the LSTM's, (h, c), `[layers, N, hidden]` each."""
         n_steps, n_envs = episode_starts.shape
         distribution, state = self._through_time(obs, episode_starts, state)
         params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
-        return params.to(torch.float32).cpu().contiguous(), state
+        return Labels(params.to(torch.float32).cpu().contiguous(), state)
 
     @torch.no_grad()
     def exploration(self, obs: Any, episode_starts: np.ndarray, state: Any = None) -> Exploration | None:

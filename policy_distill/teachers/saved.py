@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.algorithms import ALGORITHMS, find_algorithm
 from policy_distill.teachers.files.gym_names import gym_names
 from policy_distill.teachers.files.needed_statistics import statistics_of
@@ -99,5 +99,5 @@ def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
     data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=FOR_TRAINING)
     name = find_algorithm(data or {}, algo, str(path))
     algorithm = ALGORITHMS[name]
-    cls = getattr(import_module(algorithm.package), algorithm.cls)
+    cls = resolve_name(f"{algorithm.package}:{algorithm.cls}")
     return cls.load(path, device="cpu", custom_objects=FOR_TRAINING), name

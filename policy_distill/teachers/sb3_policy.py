@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from stable_baselines3.common.policies import BasePolicy
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from policy_distill.errors import RequestError
+from policy_distill.system.foreign import asked
 from policy_distill.teachers.files.stand_ins import Inert, reference_of
 from policy_distill.teachers.files.zip_file import SavedAgent
 
@@ -51,7 +53,7 @@ _ACTIVATIONS = (
     "CELU ELU GELU Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid Mish PReLU ReLU ReLU6 SELU SiLU Sigmoid "
     "Softplus Softsign Tanh Tanhshrink"
 )
-ACTIVATIONS = {f"torch.nn.modules.activation.{name}": getattr(torch.nn, name) for name in _ACTIVATIONS.split()}
+ACTIVATIONS = {f"torch.nn.modules.activation.{name}": vars(torch.nn)[name] for name in _ACTIVATIONS.split()}
 ACTIVATIONS["torch.nn.modules.linear.Identity"] = torch.nn.Identity
 
 NOT_FOR_ACTING = ("device", "optimizer_class", "optimizer_kwargs", "sde_net_arch")
@@ -140,7 +142,7 @@ def _policy_class(agent: SavedAgent) -> Any:
     if name not in POLICIES.get(module, "").split():
         raise _not_known(agent, "policy", reference)
     try:
-        return getattr(import_module(module), name)
+        return resolve_name(f"{module}:{name}")
     except ImportError:
         raise RequestError(
             f"{agent.path} needs {module.split('.')[0]}: pip install 'policy-distill[contrib]'"
@@ -192,7 +194,7 @@ def _load_weights(policy: BasePolicy, agent: SavedAgent) -> None:
         missing, unexpected = policy.load_state_dict(weights, strict=False)
         if agent.data.get("use_sde"):
             # After the weights, as SB3 does: `predict` would go on with noise of an untrained spread.
-            getattr(policy, "reset_noise", lambda: None)()
+            asked(policy, "reset_noise", lambda: None)()
     except Exception as error:
         raise RequestError(f"{agent.path}: its weights do not fit its policy ({_line(error)})") from None
     # Before SB3 1.7 a shared extractor was saved once; today it is listed under three names.

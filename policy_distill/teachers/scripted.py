@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import get_annotations, isfunction
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,40 +10,25 @@ import torch
 from gymnasium import Space, spaces
 
 from policy_distill.families.deterministic import Deterministic
-from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.interfaces.policies import Labels
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.masks import takes_masks
 from policy_distill.system.interrupts import stop_if_requested
+from policy_distill.system.nested import take
+from policy_distill.teachers.base import BaseTeacher
 from policy_distill.teachers.network import discrete_family
-from policy_distill.teachers.observing import Normalizers, batch_major
+from policy_distill.teachers.observing import batch_major
+from policy_distill.teachers.outside import scales_images, takes_masks, weights_of
 
 CERTAIN = 8.0
 """Logit of the action that was chosen, against 0 for the others: 0.9997 to 0.0003 for a choice of two."""
 
 
-OWN = ("label", "family", "action_map")
-"""What only a teacher has: whoever wrote one of these meant more than a script."""
-
-
-def missing_of(source: Any) -> list[str]:
-    """Return what an object lacks that is meant to be a `Teacher`; nothing for any other object.
-
-    Taken for a script, its distributions would be lost without a word.
-    """
-    if not any(hasattr(source, name) for name in OWN):
-        return []
-    members = {*get_annotations(Teacher), *(name for name, value in vars(Teacher).items() if isfunction(value))}
-    return sorted(name for name in members if not name.startswith("_") and not hasattr(source, name))
-
-
-class ScriptedTeacher:
+class ScriptedTeacher(BaseTeacher):
     """Asks an object for its actions. One that keeps a state is asked step by step, others once for a rollout."""
 
-    normalizer: Normalizers = None
-    state_dependent_std = False
+    samples = False
     acts_greedily = True
-    n_params = 0
-    n_bytes = 0
 
     def __init__(
         self, policy: Any, observation_space: Space[Any], action_space: Space[Any], wrappers: list[Any]
@@ -53,6 +38,7 @@ class ScriptedTeacher:
         self.action_space = action_space
         self.env_wrappers = wrappers
         self.takes_action_masks = takes_masks(policy)
+        self.scales_images = scales_images(policy)
         self.family, self.action_map = _family(action_space)
         name = type(policy).__name__
         self.provenance: dict[str, Any] = {
@@ -66,11 +52,11 @@ class ScriptedTeacher:
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
-    ) -> tuple[torch.Tensor, Any]:
+    ) -> Labels:
         """Return hard labels `[T, N, P]`; see `Teacher.label`."""
         n_steps, n_envs = episode_starts.shape
         masks = action_masks if self.takes_action_masks else None
-        first, new_state = self.predict(_step(obs, 0), state, episode_starts[0], True, _row(masks, 0))
+        first, new_state = self.predict(take(obs, 0), state, episode_starts[0], True, take(masks, 0))
         if new_state is None:
             flat = None if masks is None else batch_major(masks)
             actions, _ = self.predict(batch_major(obs), None, np.zeros(n_steps * n_envs, bool), True, flat)
@@ -79,11 +65,11 @@ class ScriptedTeacher:
             taken, state = [first], new_state
             for step in range(1, n_steps):
                 stop_if_requested("while states were labelled")
-                actions, state = self.predict(_step(obs, step), state, episode_starts[step], True, _row(masks, step))
+                actions, state = self.predict(take(obs, step), state, episode_starts[step], True, take(masks, step))
                 taken.append(actions)
             chosen = np.stack(taken)
         params = self._params(chosen.reshape(n_steps * n_envs, -1))
-        return params.reshape(n_steps, n_envs, -1), state if new_state is not None else None
+        return Labels(params.reshape(n_steps, n_envs, -1), state if new_state is not None else None)
 
     def predict(
         self,
@@ -110,11 +96,15 @@ class ScriptedTeacher:
             # Not made for batches; one that fails on single observations too fails below.
             pass
         singles = []
-        for index in range(n_batch):
+        for row in range(n_batch):
             stop_if_requested("while states were labelled")
-            told = {"action_masks": _row(action_masks, index)} if self.takes_action_masks else {}
-            singles.append(self.policy.predict(_step(observation, index), None, None, deterministic, **told)[0])
+            told = {"action_masks": take(action_masks, row)} if self.takes_action_masks else {}
+            singles.append(self.policy.predict(take(observation, row), None, None, deterministic, **told)[0])
         return np.asarray(singles, dtype=self.action_space.dtype), None
+
+    def weights(self) -> Mapping[str, torch.Tensor] | None:
+        """Return the object's weights, where it is a network."""
+        return weights_of(self.policy)
 
     def _params(self, actions: np.ndarray) -> torch.Tensor:
         """Return parameters `[B, P]` for executed actions `[B, A]`."""
@@ -155,12 +145,3 @@ def _count(obs: Any, space: Space[Any]) -> int | None:
         key, sub = next(iter(space.spaces.items()))
         return _count(obs[key], sub)
     return None if np.shape(obs) == space.shape else len(obs)
-
-
-def _row(masks: np.ndarray | None, index: int) -> np.ndarray | None:
-    return None if masks is None else masks[index]
-
-
-def _step(obs: Any, step: int) -> Any:
-    """Return one entry along the first axis of an array, or of every array of a dict."""
-    return {key: value[step] for key, value in obs.items()} if isinstance(obs, dict) else obs[step]

@@ -11,9 +11,11 @@ from typing import Any
 
 from policy_distill.environments.open import normalization_of
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Policy, Teacher
+from policy_distill.interfaces.policies import Policy, Teacher
 from policy_distill.student.file import is_student_file
 from policy_distill.student.runtime import Student, load_student
+from policy_distill.system.foreign import said
+from policy_distill.teachers.outside import policy_from, teacher_from
 
 
 def as_teacher(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None) -> Teacher:
@@ -24,8 +26,7 @@ def as_teacher(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = Non
     Raises:
         RequestError: as of `load_teacher`, and for a student.
     """
-    if hasattr(source, "label"):
-        teacher: Teacher = source
+    if (teacher := teacher_from(source)) is not None:
         return teacher
     if isinstance(source, Student) or (isinstance(source, str | Path) and is_student_file(in_run_folder(source))):
         raise RequestError("expected a teacher, found a student; name the teacher's zip, or hand over its model")
@@ -33,7 +34,7 @@ def as_teacher(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = Non
 
 
 def as_policy(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None) -> Policy:
-    """Return what acts: a student for the path of one, a teacher for the path of a zip, what has `predict` as it is.
+    """Return what acts: a student for the path of one, a teacher for the path of a zip, what has `predict` as a policy.
 
     `env_kwargs` go before those in an agent's files.
 
@@ -46,17 +47,16 @@ def as_policy(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None
     if isinstance(source, list | tuple) or _is_normalized(source):
         # Its statistics come with it, so that what it is given may be raw, and stay as they are.
         return _load_teacher(source, env, env_kwargs=env_kwargs)
-    if hasattr(source, "get_vec_normalize_env") and normalization_of(env) is None:
+    if _is_model(source) and normalization_of(env) is None:
         from policy_distill.teachers.files.needed_statistics import check_model
 
         check_model(source)
-    if not hasattr(source, "predict"):
+    if not said(source, "predict"):
         raise RequestError(
             "expected a teacher, a student, the path of one, or an object with predict, found "
             f"{type(source).__name__}; open a zip with load_teacher, a student with load_student"
         )
-    policy: Policy = source
-    return policy
+    return policy_from(source)
 
 
 def load_policy(path: str | Path, env: Any = None, **options: Any) -> Policy:
@@ -77,7 +77,12 @@ def in_run_folder(path: str | Path) -> Path:
 
 def _is_normalized(model: Any) -> bool:
     """Say whether a live SB3 model was trained on observations that its own environment normalises."""
-    return hasattr(model, "get_vec_normalize_env") and model.get_vec_normalize_env() is not None
+    return _is_model(model) and model.get_vec_normalize_env() is not None
+
+
+def _is_model(source: Any) -> bool:
+    # By what it has: Stable-Baselines3 need not be imported to know that something else is none of its models.
+    return bool(said(source, "get_vec_normalize_env"))
 
 
 def _load_teacher(source: Any, env: Any, **options: Any) -> Teacher:

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from policy_distill.families.squashed_gaussian import SquashedGaussian
-from policy_distill.interfaces import Teacher
-from policy_distill.teachers.network import Exploration, NetworkTeacher, box_map
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.system.foreign import asked
+from policy_distill.teachers.base import Exploration
+from policy_distill.teachers.network import NetworkTeacher, box_map
 from policy_distill.teachers.observing import Normalizers
 
 
@@ -37,5 +39,5 @@ def make_squashed(policy: Any, normalizer: Normalizers, provenance: dict[str, An
         forward=forward,
         parameters=actor.parameters(),
         state_dependent_std=True,
-        explore=explore if getattr(actor, "use_sde", False) else None,
+        explore=explore if asked(actor, "use_sde") else None,
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import stable_baselines3
 import yaml
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
+from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback, StopTrainingOnRewardThreshold
 from stable_baselines3.common.env_util import make_vec_env
@@ -27,11 +27,11 @@ from policy_distill.environments.identity import identify
 from policy_distill.environments.names import with_kwargs
 from policy_distill.environments.open import is_recipe, open_environments
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Tracker
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.seeds import TEACHER_CHECKS
 from policy_distill.student.file import write_atomically
 
-ALGORITHMS = {name.lower(): getattr(stable_baselines3, name) for name in ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")}
+ALGORITHMS: dict[str, Any] = {cls.__name__.lower(): cls for cls in (PPO, A2C, DQN, SAC, TD3, DDPG)}
 N_STOP_EPISODES = 20
 """Episodes in each look at whether training may stop."""
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from policy_distill.families.categorical import Categorical
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Labels, Teacher
+from policy_distill.system.foreign import asked
 from policy_distill.teachers.network import NetworkTeacher, discrete_family
 from policy_distill.teachers.observing import Normalizers, label_in_chunks
 
@@ -33,9 +34,6 @@ class ValueTeacher(NetworkTeacher):
 
     temperature: float | None = None
     """τ, in units of return; None until calibrated."""
-
-    fixed = False
-    """τ was chosen by hand, and data does not change it."""
 
     def calibrated(self, obs: Any) -> ValueTeacher:
         """Return a copy with τ from raw observations `[T, N, ...]`, noted in its provenance; one by hand stays."""
@@ -64,16 +62,16 @@ class ValueTeacher(NetworkTeacher):
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
-    ) -> tuple[torch.Tensor, Any]:
+    ) -> Labels:
         """Return logits Q / τ, shifted so that the best is 0, `[T, N, n]`; see `Teacher.label`."""
-        values, _ = super().label(obs, episode_starts, state, action_masks)
+        values = super().label(obs, episode_starts, state, action_masks).params
         temperature = self.temperature or _temperature(values.reshape(-1, values.shape[-1]))
-        return (values - values.max(dim=-1, keepdim=True).values) / temperature, None
+        return Labels((values - values.max(dim=-1, keepdim=True).values) / temperature)
 
 
 def make_value(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for a DQN or QR-DQN policy."""
-    quantile_net = getattr(policy, "quantile_net", None)
+    quantile_net = asked(policy, "quantile_net")
     network = policy.q_net if quantile_net is None else quantile_net
     family_and_map = discrete_family(policy.action_space)
     assert family_and_map is not None, "SB3 makes these for Discrete actions alone"

@@ -13,8 +13,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.headline import fall_metrics, retention_metrics
+from policy_distill.evaluation.proof.headline import proof_metrics
+from policy_distill.evaluation.records import ComparisonRecord
+from policy_distill.interfaces.policies import Policy
 from policy_distill.tracking.table import tracker_maker, with_jsonl
+
+Row = tuple[int, dict[str, float]]
+"""Environment steps that a policy was trained for, and its metrics."""
 
 FOLDER = Path("evaluations")
 """Where the folders of evaluations lie, below the working directory."""
@@ -53,23 +58,27 @@ def track_evaluation(
     return folder
 
 
-def evaluation_row(policy: Any, record: Mapping[str, Any], *, who: str) -> tuple[int, dict[str, float]]:
-    """Return the step and the metrics of one evaluated policy, or of a comparison where `record` holds one.
+def evaluation_row(policy: Policy, mean: float | None, *, who: str) -> Row:
+    """Return the row of one evaluated policy.
 
     Args:
         policy: a student, a teacher, or what else was evaluated.
-        record: with `mean`, or with `teacher`, `student`, `random` and `retention`.
+        mean: its mean return.
         who: `student` or `teacher`: what `policy` is.
     """
-    kept = record.get("retention") or {}
-    values = {
-        f"eval/{who}_return": record.get("mean"),
-        **{f"eval/{name}_return": record[name]["mean"] for name in ("student", "teacher", "random") if name in record},
-        **retention_metrics(kept),
-        **fall_metrics(record),
-        f"model/{who}_params": getattr(policy, "n_params", None),
-    }
-    provenance = (getattr(policy, "metadata", None) or {}).get("provenance") or {}
+    return _row(policy, {f"eval/{who}_return": mean, f"model/{who}_params": policy.n_params})
+
+
+def comparison_row(student: Policy, record: ComparisonRecord) -> Row:
+    """Return the row of a student that was compared with its teacher."""
+    played = {"student": record.student, "teacher": record.teacher, "random": record.random}
+    returns = {f"eval/{name}_return": one.returns.mean for name, one in played.items() if one is not None}
+    sizes = {"model/student_params": student.n_params}
+    return _row(student, {**returns, **proof_metrics(record), **sizes})
+
+
+def _row(policy: Policy, values: Mapping[str, float | None]) -> Row:
+    provenance = policy.metadata.get("provenance") or {}
     metrics = {name: float(value) for name, value in values.items() if value is not None}
     return int(provenance.get("env_steps") or 0), metrics
 

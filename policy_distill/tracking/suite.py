@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.headline import headline, ranks
-from policy_distill.evaluation.paired_returns import PairedReturns
-from policy_distill.evaluation.training_seeds import AcrossSeeds, SeedGroup, across_seeds
+from policy_distill.errors import RequestError
+from policy_distill.evaluation.proof.headline import headline, ranks
+from policy_distill.evaluation.proof.paired_returns import PairedReturns
+from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGroup, across_seeds
+from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.system.files import read_json_object
-from policy_distill.tracking.wandb_run import student_row
+from policy_distill.system.records import load
+from policy_distill.tracking.settings import RunSettings
+from policy_distill.tracking.student_row import student_row
 from policy_distill.tracking.wandb_start import start
 
-PROOF = ("retention", "falls", "selection")
-"""Of `evaluation.json`, what goes with the best student."""
+LOG = logging.getLogger("policy_distill")
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,14 @@ class Finished:
     """A run that has its proof."""
 
     path: Path
-    config: dict[str, Any]
-    evaluation: dict[str, Any]
+    settings: RunSettings
+    evaluation: EvaluationRecord
+
+    @property
+    def proof(self) -> dict[str, Any]:
+        """What goes with the best student, as JSON values."""
+        values = self.evaluation.to_json()
+        return {name: values[name] for name in ("retention", "falls", "selection") if name in values}
 
 
 def track_suite(mode: str, out: Path, folders: list[Path]) -> None:
@@ -42,11 +52,10 @@ def track_suite(mode: str, out: Path, folders: list[Path]) -> None:
     tracker = start(mode, out, config={"suite": out.resolve().name}, job_type="evaluate") if runs else None
     if tracker is not None:
         with closing(tracker):
-            rows = [student_row(run.config, run.evaluation) for run in runs]
+            rows = [student_row(run.settings, run.evaluation) for run in runs]
             tracker.students(rows)
             for run in best(runs):
-                proof = {name: run.evaluation[name] for name in PROOF if name in run.evaluation}
-                tracker.best(run.path / "student.safetensors", run.config, proof)
+                tracker.best(run.path / "student.safetensors", run.settings, run.proof)
             kept = [mean for run in runs if (mean := headline(run.evaluation).mean) is not None]
             known = {"n_runs": len(rows), "retention_min": min(kept, default=None)}
             tracker.summary(known if (total := overall(runs)) is None else {**known, "retention": total.to_json()})
@@ -59,7 +68,7 @@ def best(runs: list[Finished]) -> list[Finished]:
     """
     groups: dict[tuple[Any, Any], list[Finished]] = defaultdict(list)
     for run in runs:
-        groups[run.config.get("env_id"), run.config.get("student")].append(run)
+        groups[run.settings.env_id, run.settings.student].append(run)
     chosen = []
     for group in groups.values():
         figures = ranks([headline(run.evaluation) for run in group])
@@ -75,11 +84,18 @@ def overall(runs: list[Finished]) -> AcrossSeeds | None:
     groups: dict[tuple[Any, Any], list[PairedReturns]] = defaultdict(list)
     # As in a report: what is undefined ranks nowhere, and costs the other training seeds nothing.
     for run in (run for run in runs if headline(run.evaluation).mean is not None):
-        if (returns := PairedReturns.of_record(run.evaluation)) is not None:
-            groups[run.config.get("env_id"), run.config.get("student")].append(returns)
+        if (returns := run.evaluation.paired_returns()) is not None:
+            groups[run.settings.env_id, run.settings.student].append(returns)
     return across_seeds([SeedGroup(str(key[0]), tuple(one)) for key, one in groups.items()]) if groups else None
 
 
 def _read(folder: Path) -> Finished | None:
+    """Return the run in a folder; None where it has not ended, and with a warning where it cannot be read."""
     config, evaluation = (read_json_object(folder / name) for name in ("config.json", "evaluation.json"))
-    return Finished(folder, config, evaluation) if config and evaluation else None
+    if not config or not evaluation:
+        return None
+    try:
+        return Finished(folder, load(RunSettings, config, "config.json"), EvaluationRecord.from_json(evaluation))
+    except RequestError as error:
+        LOG.warning("the run in %s cannot be read. %s", folder, error)
+        return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Tracker
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import STEP

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from policy_distill.interfaces import Tracker
+from policy_distill.interfaces.stages import Tracker
 from policy_distill.tracking.table import tracker_maker, with_jsonl
 
 

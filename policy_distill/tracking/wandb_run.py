@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.headline import headline
+from policy_distill.evaluation.records import EvaluationRecord
+from policy_distill.system.records import dump
 from policy_distill.teachers.files.companions import companions_of
 from policy_distill.tracking.metrics import STEP, check_names
+from policy_distill.tracking.settings import RunSettings
+from policy_distill.tracking.student_row import COLUMNS, StudentRow, student_row
 from policy_distill.tracking.worker import Worker, environment
 
 FINISH_SECONDS = 60
@@ -25,12 +28,6 @@ GRACE_SECONDS = 5
 
 MAX_NAME = 128
 """Characters of an artifact's name."""
-
-STUDENT_COLUMNS = (
-    *("env_id", "student", "seed", "params", "bytes", "compression"),
-    *("retention", "low", "verdict", "falls", "selection", "iqm", "return"),
-)
-"""Columns of the table of students: retention is the mean, low its lower bound, selection what chose the student."""
 
 
 class WandbTracker:
@@ -52,7 +49,7 @@ class WandbTracker:
         """Take a run that was started; `known` is the summary of one that is resumed, so far."""
         self._online = online
         self._run = run
-        self._config = config
+        self._settings = RunSettings.of(config)
         self._wandb = wandb
         self._worker = worker
         self._folders = folders(data_folder)
@@ -98,14 +95,13 @@ class WandbTracker:
         short = {name: value for name, value in values.items() if name != "episodes"}
         self._worker.submit("summary", lambda: self._run.summary.update(short))
         if "retention" in values and "compression" in values:
-            self.students([student_row(self._config, self._record)])
+            self.students([student_row(self._settings, EvaluationRecord.from_json(self._record))])
 
-    def students(self, rows: Sequence[Sequence[Any]]) -> None:
+    def students(self, rows: Sequence[StudentRow]) -> None:
         """Log the table of students, and the chart of return kept against parameters."""
-        rows = [list(row) for row in rows]
 
         def log() -> None:
-            table = self._wandb.Table(columns=list(STUDENT_COLUMNS), data=rows)
+            table = self._wandb.Table(columns=list(COLUMNS), data=[list(row) for row in rows])
             chart = self._wandb.plot.scatter(table, "params", "retention", title="Return kept against parameters")
             self._run.log({"students": table, "pareto": chart})
 
@@ -119,8 +115,8 @@ class WandbTracker:
         metadata = dict(metadata)
         self._worker.submit("artifact", lambda: self._log_artifact(path, kind, metadata))
 
-    def best(self, path: Path, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-        """Give the alias `best` to a student that a run of the settings `config` logged.
+    def best(self, path: Path, settings: RunSettings, metadata: Mapping[str, Any]) -> None:
+        """Give the alias `best` to a student that a run of these settings logged.
 
         A file that is logged again is the same version for W&B, which then has one more alias, and its artifact's other
         versions no longer have it.
@@ -128,7 +124,7 @@ class WandbTracker:
 
         def log() -> None:
             with environment(self._folders):
-                self._log_file(path, "student", config, metadata, "best")
+                self._log_file(path, "student", settings, metadata, "best")
 
         self._worker.submit("best", log)
 
@@ -145,18 +141,15 @@ class WandbTracker:
     def _log_artifact(self, path: Path, kind: str, metadata: dict[str, Any]) -> None:
         # What is staged on the way to the log must lie in the run folder, or a copied folder has lost its model.
         with environment(self._folders):
-            config = self._config
             if kind == "teacher":
                 self._run.log_artifact(self._teacher_artifact(path, metadata))
                 return
             if kind == "student" and self._teacher is not None:
                 metadata["teacher"] = self._use_teacher(self._teacher)
-            self._log_file(path, kind, config, metadata, "latest")
+            self._log_file(path, kind, self._settings, metadata, "latest")
 
-    def _log_file(
-        self, path: Path, kind: str, config: Mapping[str, Any], metadata: Mapping[str, Any], alias: str
-    ) -> None:
-        name = artifact_name(kind, config.get("env_id"), config.get("student"))
+    def _log_file(self, path: Path, kind: str, settings: RunSettings, metadata: Mapping[str, Any], alias: str) -> None:
+        name = artifact_name(kind, settings.env_id, settings.student)
         artifact = self._wandb.Artifact(name, type=kind, metadata=dict(metadata))
         artifact.add_file(str(path))
         self._run.log_artifact(artifact, aliases=[alias])
@@ -164,7 +157,7 @@ class WandbTracker:
     def _teacher_artifact(self, path: Path, metadata: Mapping[str, Any]) -> Any:
         """Return a teacher as an artifact: the same whether its training logs it or a distillation uses it."""
         digest = str(metadata.get("sha256") or "")[:12]
-        name = artifact_name("teacher", self._config.get("env_id"), digest)
+        name = artifact_name("teacher", self._settings.env_id, digest)
         artifact = self._wandb.Artifact(name, type="teacher", metadata=dict(metadata))
         artifact.add_file(str(path))
         for beside in companions_of(path):
@@ -173,8 +166,8 @@ class WandbTracker:
 
     def _use_teacher(self, path: Path) -> str:
         """Record the teacher as what this run used, and return its artifact's name."""
-        facts = dict(self._config.get("teacher") or {})
-        metadata = {**facts, "env_id": self._config.get("env_id"), **(self._record.get("teacher") or {})}
+        facts = dump(self._settings.teacher) if self._settings.teacher else {}
+        metadata = {**facts, "env_id": self._settings.env_id, **(self._record.get("teacher") or {})}
         artifact = self._teacher_artifact(path, metadata)
         # Once logged online its name has a version.
         name = str(artifact.name)
@@ -197,12 +190,3 @@ def artifact_name(kind: str, *parts: Any) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", "-".join([kind, *(str(part) for part in parts if part)]))[:MAX_NAME].strip(
         "-"
     )
-
-
-def student_row(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[Any]:
-    """Return the row of `STUDENT_COLUMNS` for a run's settings and the content of its `evaluation.json`."""
-    student, first = record.get("student") or {}, headline(record)
-    seed = (config.get("config") or {}).get("seed")
-    sizes = [student.get("n_params"), student.get("n_bytes"), (record.get("compression") or {}).get("params")]
-    proof = [first.mean, first.low, first.outcome, first.falls, first.chosen_by, first.iqm, student.get("mean")]
-    return [config.get("env_id"), config.get("student"), seed, *sizes, *proof]

@@ -59,16 +59,7 @@ def start(
         return None
     folder = out / "wandb"
     folder.mkdir(parents=True, exist_ok=True)
-    arguments: dict[str, Any] = {
-        "project": project or os.environ.get("WANDB_PROJECT") or DEFAULT_PROJECT,
-        "group": group or os.environ.get("WANDB_RUN_GROUP") or out.resolve().name,
-        "job_type": job_type,
-        "tags": tags or tuple(filter(None, os.environ.get("WANDB_TAGS", "").split(","))),
-        "config": config,
-        # Absolute: the service of an earlier run in this process may stand in another folder.
-        "dir": str(out.resolve()),
-        "name": os.environ.get("WANDB_NAME") or f"{out.resolve().name}",
-    }
+    arguments = {"config": config, "job_type": job_type, **_names(out, project, group, tags)}
     worker = Worker("W&B")
     started = worker.ask("start", lambda: _init(wandb, mode, arguments, folder), _patience(mode))
     if started is None:
@@ -76,6 +67,19 @@ def start(
         return None
     run, online, known = started
     return WandbTracker(run, wandb, worker, folder, config, teacher, online=online, gradients=gradients, known=known)
+
+
+def _names(out: Path, project: str | None, group: str | None, tags: tuple[str, ...]) -> dict[str, Any]:
+    """Return where a run stands and its names: as asked for, else as the environment says, else its folder's."""
+    said, name = os.environ.get, out.resolve().name
+    return {
+        "project": project or said("WANDB_PROJECT") or DEFAULT_PROJECT,
+        "group": group or said("WANDB_RUN_GROUP") or name,
+        "tags": tags or tuple(filter(None, said("WANDB_TAGS", "").split(","))),
+        "name": said("WANDB_NAME") or name,
+        # Absolute: the service of an earlier run in this process may stand in another folder.
+        "dir": str(out.resolve()),
+    }
 
 
 def resolve_mode(mode: str) -> str:

@@ -54,20 +54,20 @@ class Adam:
             getattr(self, name)[:] = state[name]
         self.n_steps = int(state["n_steps"])
 
-    def step(self, slope: np.ndarray, rate: float) -> float:
-        """Go one step down `slope`, clipped in place; return its norm before. Where that is not finite, do nothing."""
-        norm = math.sqrt(slope @ slope)
+    def step(self, gradient: np.ndarray, rate: float) -> float:
+        """Go one step down `gradient`, clipped in place; return its norm before. What is not finite does nothing."""
+        norm = math.sqrt(gradient @ gradient)
         if not math.isfinite(norm):
             return norm
         self.n_steps += 1
         if norm > self.max_grad_norm:
-            slope *= np.float32(self.max_grad_norm / norm)
+            gradient *= np.float32(self.max_grad_norm / norm)
         (beta, gamma), scratch = BETAS, self._scratch
         self.first *= np.float32(beta)
-        np.multiply(slope, np.float32(1 - beta), out=scratch)
+        np.multiply(gradient, np.float32(1 - beta), out=scratch)
         self.first += scratch
         self.second *= np.float32(gamma)
-        np.multiply(slope, slope, out=scratch)
+        np.multiply(gradient, gradient, out=scratch)
         scratch *= np.float32(1 - gamma)
         self.second += scratch
         np.sqrt(self.second, out=scratch)

@@ -10,8 +10,9 @@ import copy
 import numpy as np
 import torch
 
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.students import Loss
 from policy_distill.training.adam import share_of_newest
+from policy_distill.training.buffer import Batch
 from policy_distill.training.policy import StudentPolicy
 
 VALUES = ("weights", "average")
@@ -84,13 +85,11 @@ class AutogradStep:
         if found != shapes or any(state[name].dtype != np.float32 for name in shapes) or int(state["n_steps"]) < 0:
             raise ValueError("the optimiser's state is of another student")
 
-    def step(
-        self, features: torch.Tensor, teacher_params: torch.Tensor, rate: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Make one step on features `[B, D]` and labels `[B, P]`; return the mean loss and the gradient's norm."""
+    def step(self, batch: Batch, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Make one step on a minibatch; return the mean loss and the gradient's norm."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self.loss(self.trained.spec.family, teacher_params, self.trained.params(features)).mean()
+        loss = self.loss(self.trained.spec.family, batch.teacher_params, self.trained.params(batch.features)).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)

@@ -1,47 +1,79 @@
 """A ring of labelled states: features and full teacher distributions.
 
-In: labelled rollouts. Out: minibatches drawn uniformly, with replacement.
+In: labelled rollouts. Out: minibatches of rows drawn uniformly, with replacement, or windows of consecutive states.
 
-    features        a FeatureStore  as their layout says: numbers, bytes, or frames in common
-    teacher_params  [capacity, P]   float32
+    features        a FeatureStore   as their layout says: numbers, bytes, or frames in common
+    teacher_params  [capacity, P]    float32
+    columns         [capacity, ...]  whatever else a learner asked for, by name
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from policy_distill.training.stores import FeatureStore
+from policy_distill.interfaces.stages import FeatureStore
 
 GATHERED_BYTES = 2**22
 """Minibatches fetched at once hold about so many bytes."""
+
+Shapes = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+"""Shape of one state's value and its type, by the name of a column."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Labelled states: rows `[B, ...]`, or windows `[L, B, ...]` of consecutive ones."""
+
+    features: torch.Tensor
+    """`[B, D]`, or images `[B, C, H, W]`."""
+    teacher_params: torch.Tensor
+    """`[B, P]`."""
+    columns: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """What else was asked for, by name, `[B, ...]`."""
 
 
 class Buffer:
     """A ring of labelled states: once full, the oldest give way."""
 
-    def __init__(self, features: FeatureStore, n_params: int) -> None:
+    def __init__(self, features: FeatureStore, n_params: int, stride: int = 1, columns: Shapes | None = None) -> None:
+        """Make room; consecutive states of one environment are put `stride` rows apart."""
         self.features = features
         self.capacity = features.capacity
-        self.teacher_params = torch.empty((self.capacity, n_params), device=features.device)
+        self.stride = stride
+        self.columns = {"teacher_params": torch.empty((self.capacity, n_params), device=features.device)}
+        for name, (shape, dtype) in (columns or {}).items():
+            self.columns[name] = torch.empty((self.capacity, *shape), device=features.device, dtype=dtype)
         self.size = 0
         self.next = 0
 
     @property
+    def teacher_params(self) -> torch.Tensor:
+        """The labels, `[capacity, P]`."""
+        return self.columns["teacher_params"]
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of the storage."""
-        return self.features.n_bytes + self.teacher_params.nbytes
+        return self.features.n_bytes + sum(column.nbytes for column in self.columns.values())
 
-    def add(self, features: torch.Tensor, teacher_params: torch.Tensor) -> None:
-        """Store `[B, D]` features with their `[B, P]` labels; of more than fit, the last ones stay."""
-        features, teacher_params = features[-self.capacity :], teacher_params[-self.capacity :]
+    def add(
+        self, features: torch.Tensor, teacher_params: torch.Tensor, columns: Mapping[str, torch.Tensor] | None = None
+    ) -> None:
+        """Store `[B, D]` features with their `[B, P]` labels; of more than fit, the last ones stay.
+
+        Of further `columns` those are kept that the buffer was made with.
+        """
+        features = features[-self.capacity :]
         count = len(features)
         rows = (torch.arange(count) + self.next) % self.capacity
         self.features.put(rows, features)
-        device = self.teacher_params.device
-        self.teacher_params[rows.to(device)] = teacher_params.to(device)
+        values = {**(columns or {}), "teacher_params": teacher_params}
+        for name, column in self.columns.items():
+            column[rows.to(column.device)] = values[name][-self.capacity :].to(column.device)
         self.next = (self.next + count) % self.capacity
         self.size = min(self.size + count, self.capacity)
 
@@ -50,22 +82,41 @@ class Buffer:
         self.features.clear()
         self.size = self.next = 0
 
-    def minibatches(
-        self, n: int, batch_size: int, generator: torch.Generator
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Draw `n` minibatches: features `[batch_size, D]` and labels `[batch_size, P]`."""
+    def minibatches(self, n: int, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Draw `n` minibatches of `batch_size` states each."""
         rows = torch.randint(self.size, (n, batch_size), generator=generator)
-        row_bytes = self.features.row_bytes + self.teacher_params[:1].nbytes
+        row_bytes = self.features.row_bytes + sum(column[:1].nbytes for column in self.columns.values())
         # Many small minibatches are fetched in one go, large ones (images) one by one.
         for part in rows.split(max(1, GATHERED_BYTES // (batch_size * row_bytes))):
-            flat = part.flatten()
-            arrays = (self.features.get(flat), self.teacher_params[flat.to(self.teacher_params.device)])
-            yield from zip(*(array.unflatten(0, part.shape).unbind() for array in arrays), strict=True)
+            yield from _unbound(self._get(part))
+
+    def sequences(self, n: int, batch_size: int, length: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Draw `n` minibatches of windows `[length, batch_size, ...]`: states of one environment, one after another.
+
+        A window may hold the end of one episode and the beginning of the next, which the column `episode_starts` tells.
+
+        Raises:
+            ValueError: where fewer states than one window follow each other.
+        """
+        reach = (length - 1) * self.stride
+        if self.size <= reach:
+            raise ValueError(f"expected windows of at most {self.size // self.stride} states, found {length}")
+        oldest = self.next if self.size == self.capacity else 0
+        steps = self.stride * torch.arange(length)[:, None]
+        for _ in range(n):
+            first = torch.randint(self.size - reach, (1, batch_size), generator=generator)
+            yield self._get((oldest + first + steps) % self.capacity)
+
+    def _get(self, rows: torch.Tensor) -> Batch:
+        flat = rows.flatten()
+        features = self.features.get(flat).unflatten(0, rows.shape)
+        found = {name: c[flat.to(c.device)].unflatten(0, rows.shape) for name, c in self.columns.items()}
+        return Batch(features, found.pop("teacher_params"), found)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all states as arrays."""
-        labels = self.teacher_params[: self.size].cpu().numpy()
-        return {**self.features.arrays(self.size), "teacher_params": labels}
+        columns = {name: column[: self.size].cpu().numpy() for name, column in self.columns.items()}
+        return {**self.features.arrays(self.size), **columns}
 
     def restore(self, arrays: dict[str, np.ndarray], next_row: int) -> None:
         """Take what `state` returned, into an empty buffer; `next_row` is where the next state goes.
@@ -73,8 +124,18 @@ class Buffer:
         Raises:
             ValueError: where they are of another buffer.
         """
-        size, labels = self.features.restore(arrays, next_row), torch.from_numpy(np.array(arrays["teacher_params"]))
-        if labels.shape != (size, self.teacher_params.shape[1]):
-            raise ValueError(f"{size} states and labels of shape {tuple(labels.shape)} are of different buffers")
-        self.teacher_params[:size] = labels.to(self.teacher_params.device)
+        size = self.features.restore(arrays, next_row)
+        for name, column in self.columns.items():
+            values = torch.from_numpy(np.array(arrays[name]))
+            if values.shape != (size, *column.shape[1:]):
+                raise ValueError(f"{size} states and {name} of shape {tuple(values.shape)} are of different buffers")
+            column[:size] = values.to(column.device)
         self.size, self.next = size, next_row % self.capacity
+
+
+def _unbound(batch: Batch) -> Iterator[Batch]:
+    """Yield the batches that lie behind one another in `[n, B, ...]`."""
+    names = list(batch.columns)
+    tensors = (batch.features, batch.teacher_params, *batch.columns.values())
+    for features, params, *rest in zip(*(tensor.unbind() for tensor in tensors), strict=True):
+        yield Batch(features, params, dict(zip(names, rest, strict=True)))

@@ -10,12 +10,12 @@ import math
 from itertools import pairwise
 
 import numpy as np
-import torch
 from torch import nn
 
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.students import Loss
 from policy_distill.losses.gradients import gradient_of
 from policy_distill.training.adam import Adam
+from policy_distill.training.buffer import Batch
 from policy_distill.training.policy import StudentPolicy
 
 ONE = np.float32(1.0)
@@ -41,10 +41,10 @@ class DenseStep:
         self._n_log_std = 0 if student.log_std is None else student.log_std.numel()
         n_params = sum(math.prod(shape) for shape in self._shapes) + self._n_log_std
         self.adam = Adam(n_params, max_grad_norm)
-        self._slope = np.zeros(n_params, np.float32)
+        self._flat_gradient = np.zeros(n_params, np.float32)
         self._weights, self._log_std = self._views(self.adam.weights)
-        self._slopes, self._log_std_slope = self._views(self._slope)
-        self._gradient = gradient_of(loss, student.spec.family)
+        self._gradients, self._log_std_gradient = self._views(self._flat_gradient)
+        self._loss_gradient = gradient_of(loss, student.spec.family)
         self._layers: list[np.ndarray] = []
         self._names = [name for name, module in student.network.named_children() if isinstance(module, nn.Linear)]
         self.read(student)
@@ -64,7 +64,7 @@ class DenseStep:
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Return the last step's gradient, after clipping, by the names of the weights."""
-        return {name: array.copy() for name, array in self._named(self._slope).items()}
+        return {name: array.copy() for name, array in self._named(self._flat_gradient).items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything that the next step depends on."""
@@ -74,15 +74,15 @@ class DenseStep:
         """Go on from what `state` returned."""
         self.adam.restore(state)
 
-    def step(self, features: torch.Tensor, teacher_params: torch.Tensor, rate: float) -> tuple[float, float]:
-        """Make one step on features `[B, D]` and labels `[B, P]`; return the mean loss and the gradient's norm."""
-        outputs = self._forward(features.numpy())
+    def step(self, batch: Batch, rate: float) -> tuple[float, float]:
+        """Make one step on a minibatch; return the mean loss and the gradient's norm."""
+        outputs = self._forward(batch.features.numpy())
         if self._n_log_std:
             outputs = np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)])
-        values, slope = self._gradient(np.ascontiguousarray(teacher_params.numpy().T), outputs)
-        slope *= np.float32(1.0 / len(features))
-        self._backward(slope)
-        return float(values.mean()), self.adam.step(self._slope, rate)
+        values, gradient = self._loss_gradient(np.ascontiguousarray(batch.teacher_params.numpy().T), outputs)
+        gradient *= np.float32(1.0 / len(batch.features))
+        self._backward(gradient)
+        return float(values.mean()), self.adam.step(self._flat_gradient, rate)
 
     def _forward(self, features: np.ndarray) -> np.ndarray:
         if not self._layers or self._layers[0].shape[1] != len(features):
@@ -97,22 +97,22 @@ class DenseStep:
                 np.maximum(out, 0.0, out=out)
         return out
 
-    def _backward(self, slope: np.ndarray) -> None:
+    def _backward(self, gradient: np.ndarray) -> None:
         if self._n_log_std:
-            slope, rest = slope[: -self._n_log_std], slope[-self._n_log_std :]
-            rest.sum(axis=1, keepdims=True, out=self._log_std_slope)
+            gradient, rest = gradient[: -self._n_log_std], gradient[-self._n_log_std :]
+            rest.sum(axis=1, keepdims=True, out=self._log_std_gradient)
         for index in reversed(range(len(self._weights))):
-            out = self._layers[index + 1][: len(slope)]
+            out = self._layers[index + 1][: len(gradient)]
             if self._activations[index] is nn.Tanh:
                 # The activations are not needed again, so their storage takes 1 - tanh².
                 np.multiply(out, out, out=out)
                 np.subtract(ONE, out, out=out)
-                slope *= out
+                gradient *= out
             elif self._activations[index] is nn.ReLU:
-                slope *= out > 0
-            np.matmul(slope, self._layers[index].T, out=self._slopes[index])
+                gradient *= out > 0
+            np.matmul(gradient, self._layers[index].T, out=self._gradients[index])
             if index:
-                slope = self._weights[index][:, :-1].T @ slope
+                gradient = self._weights[index][:, :-1].T @ gradient
 
     def _allocate(self, n: int) -> None:
         """Make storage for a batch of `n`: a row of ones under each layer's units stands for the bias."""

@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 from policy_distill.families.table import describe_family, make_family
-from policy_distill.interfaces import ActionDistribution, Teacher
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.networks.table import describe_layers, make_network
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.engines.torch_layers import Scale
 from policy_distill.student.engines.torch_module import modules_of
 from policy_distill.student.features import Featurizer, Normalizer, dump_normalizer, load_normalizer
 from policy_distill.student.head import Head
-from policy_distill.student.masks import takes_masks
 from policy_distill.student.pixels import images_for, images_of, is_image, largest
 from policy_distill.student.record import StudentRecord, sizes_of
 from policy_distill.student.sampling import require_spread
@@ -88,15 +88,14 @@ class StudentSpec:
             action_space=describe_space(teacher.action_space),
             action_map=teacher.action_map,
             normalizer=normalizer,
-            takes_action_masks=takes_masks(teacher),
+            takes_action_masks=teacher.takes_action_masks,
             images=images_like(teacher, network, space),
         )
 
 
 def images_like(teacher: Teacher, network: str, observation_space: Any) -> tuple[str, ...]:
     """Return the keys whose bytes a student of that network takes as pixels, as its teacher does where it says so."""
-    scaled = getattr(getattr(teacher, "policy", None), "normalize_images", True)
-    return images_for(describe_space(observation_space), network, scaled=bool(scaled))
+    return images_for(describe_space(observation_space), network, scaled=teacher.scales_images)
 
 
 def size_of(teacher: Teacher, network: str, activation: str, observation_space: Any) -> int:

@@ -6,6 +6,7 @@ In: settings and how far the run is. Out: numbers; nothing here remembers anythi
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from policy_distill.config import DistillConfig
 from policy_distill.seeds import purpose_seed
@@ -16,6 +17,20 @@ FINAL_RATE = 0.01
 FIRST_SHARE, LAST_SHARE = 1.75, 0.25
 """Gradient steps after a rollout at the start and at the end, as a share of their mean over the run: many passes help
 while states are few, and late ones change little at a low rate."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a run is when a rollout has just been stored."""
+
+    before: float
+    """Share of all data collected before the rollout, in [0, 1]."""
+    after: float
+    """The same with it; the learning rate falls from the one to the other."""
+    n_new: int
+    """States that it brought."""
+    seed: int
+    """Of the generator that draws minibatches."""
 
 
 def learning_rate(config: DistillConfig, progress: float) -> float:

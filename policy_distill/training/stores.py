@@ -9,55 +9,16 @@ In: features by their rows. Out: the same features, bit for bit, of any rows.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 
+from policy_distill.interfaces.stages import FeatureStore
 from policy_distill.student.features import Featurizer
 from policy_distill.training.feature_layout import layout_of
 from policy_distill.training.shared_frames import SharedFrames
 
 PIXEL = torch.tensor(np.float32(1 / 255))
 """What `Featurizer` multiplies pixels with."""
-
-
-class FeatureStore(Protocol):
-    """Features of up to `capacity` states."""
-
-    capacity: int
-    device: str
-    row_bytes: int
-    """Bytes of one state's features as `get` returns them."""
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of the storage."""
-        ...
-
-    def put(self, rows: torch.Tensor, features: torch.Tensor) -> None:
-        """Store features `[B, ...]` in rows `[B]`, int64 on the CPU, in place of what was there."""
-        ...
-
-    def get(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the features `[B, ...]` of rows `[B]`, int64 on the CPU, on the store's device."""
-        ...
-
-    def clear(self) -> None:
-        """Forget everything."""
-        ...
-
-    def arrays(self, size: int) -> dict[str, np.ndarray]:
-        """Return the first `size` rows as arrays, no larger than they lie here."""
-        ...
-
-    def restore(self, arrays: dict[str, np.ndarray], next_row: int) -> int:
-        """Take what `arrays` returned into an empty store, and return how many states they are.
-
-        Raises:
-            ValueError: where they are of another store.
-        """
-        ...
 
 
 class Rows:

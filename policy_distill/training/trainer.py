@@ -10,7 +10,8 @@ import math
 import torch
 
 from policy_distill.config import DistillConfig
-from policy_distill.interfaces import Loss
+from policy_distill.interfaces.stages import Stepper
+from policy_distill.interfaces.students import Loss
 from policy_distill.losses.likelihood import SampledNLL
 from policy_distill.seeds import purpose_seed
 from policy_distill.training.autograd_step import AutogradStep
@@ -28,9 +29,7 @@ class Trainer:
         self.student = student
         self.loss = loss
         self.config = config
-        self.stepper: DenseStep | AutogradStep = (DenseStep if is_dense(student) else AutogradStep)(
-            student, loss, config.max_grad_norm
-        )
+        self.stepper: Stepper = (DenseStep if is_dense(student) else AutogradStep)(student, loss, config.max_grad_norm)
         self.recovery = Recovery(config.max_recoveries)
 
     def fit(
@@ -60,9 +59,9 @@ class Trainer:
         minibatches = buffer.minibatches(n_updates, self.config.batch_size, generator)
         before, after = progress
         measured = []
-        for update, (features, teacher_params) in enumerate(minibatches):
+        for update, batch in enumerate(minibatches):
             rate = scale * learning_rate(self.config, before + (after - before) * update / n_updates)
-            measured.append(self.stepper.step(features, teacher_params, rate))
+            measured.append(self.stepper.step(batch, rate))
         loss, norm = (sum(float(value) for value in values) / n_updates for values in zip(*measured, strict=True))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise Divergence(

@@ -4,7 +4,7 @@ import torch
 from gymnasium import spaces
 
 from policy_distill.collection.actors import MixedActor, RandomPolicy, TeacherActor
-from policy_distill.collection.rollout import Collector
+from policy_distill.collection.collector import Collector
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.open import open_environments
 from policy_distill.errors import RunFault

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from policy_distill.collection.sampling import has_distribution, sampled
+from policy_distill.collection.sampling import sampled
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.run.distill import distill
 from policy_distill.teachers.load import load_teacher
+from policy_distill.teachers.sources import as_policy
 from tests.doubles import cartpole_teacher
 from tests.teachers.test_every_teacher import QUICK, make_env, make_model
 
@@ -185,9 +186,9 @@ def test_an_object_that_draws_from_global_generators_is_lent_others():
 )
 def test_who_has_a_distribution_to_sample_from(name, action, expected):
     model = make_model((name, action, "vector", {}))
-    assert has_distribution(load_teacher(model)) is expected
+    assert load_teacher(model).samples is expected
     both = load_teacher([model, model])
-    assert has_distribution(both) is expected
+    assert both.samples is expected
     if not expected:
         obs = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
         given = (obs, None, np.ones(64, bool))
@@ -196,5 +197,5 @@ def test_who_has_a_distribution_to_sample_from(name, action, expected):
 
 
 def test_a_script_has_no_distribution_of_its_own():
-    assert not has_distribution(load_teacher(Dice(), env="CartPole-v1"))
-    assert not has_distribution(Dice())
+    assert not load_teacher(Dice(), env="CartPole-v1").samples
+    assert not as_policy(Dice(), "CartPole-v1").samples

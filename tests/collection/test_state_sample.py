@@ -8,6 +8,7 @@ from policy_distill.collection.state_sample import sample_states
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.evaluation.compare import fidelity_on_own_states
 from policy_distill.exporters.states import collect_states
+from policy_distill.interfaces.policies import Labels
 from tests.doubles import Corridor, FormulaTeacher, corridor_teacher
 
 
@@ -49,7 +50,7 @@ class Remembering(FormulaTeacher):
             count = np.where(episode_starts[step], 0, count)
             logits[step, np.arange(n_envs), count % 2] = 5.0
             count = count + 1
-        return logits, count
+        return Labels(logits, count)
 
 
 class Always:

@@ -6,6 +6,7 @@ import pytest
 from gymnasium import spaces
 
 from policy_distill import compare, distill, evaluate, load_teacher
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.commands.policies import find_env
 from policy_distill.environments.choice import adapted, choose_version
 from policy_distill.environments.fit import check_fit
@@ -45,7 +46,7 @@ def versions():
         gymnasium.registry.pop(f"Reach-v{version}")
 
 
-class Agent:
+class Agent(PolicyDefaults):
     """A policy with its spaces, wrappers and constructor arguments."""
 
     def __init__(self, size=3, env_kwargs=None, env_wrappers=()):

@@ -15,7 +15,7 @@ from policy_distill.evaluation import trace as episode_trace
 from policy_distill.evaluation.compare import compare
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.trace import N_PHASES, Trace
 from policy_distill.run.distill import distill
 from policy_distill.system import notices

@@ -17,7 +17,7 @@ from policy_distill.errors import RunFault
 from policy_distill.evaluation.episodes import run_episodes
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.run.distill import distill
 from policy_distill.seeds import SELECTION, measured_seed, training_seed
 from policy_distill.tracking.jsonl import read_metrics

@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 
 from policy_distill.cli import main
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.compare import compare, fidelity_on_own_states
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.verdict import episodes_for_equal
 from policy_distill.evaluation.robustness import compare_under
-from policy_distill.evaluation.verdict import episodes_for_equal
 from policy_distill.run.distill import distill
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
 
 
-class Careless:
+class Careless(PolicyDefaults):
     """The teacher, but for the share of episodes in which it does nothing right."""
 
     def __init__(self, teacher, share, seed=0):

@@ -7,15 +7,16 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.evaluation.compare import compare
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 
 
-class Hasty:
+class Hasty(PolicyDefaults):
     """Pushes the way it moves, and falls soon."""
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False):

@@ -3,7 +3,8 @@ import pytest
 
 from policy_distill.evaluation.episodes import Evaluation
 from policy_distill.evaluation.mode_and_sample import ModeAndSample, mean_at_least, mode_and_sample
-from policy_distill.system.wording import pairing, sampled_teacher, sampled_warning
+from policy_distill.evaluation.policy_records import SampledRecord
+from policy_distill.system.records import dump, load
 
 N_SIMULATED = 2000
 
@@ -76,14 +77,14 @@ def test_the_record_has_returns_cost_and_difference():
     mode, sampled = evaluation([*[1.0] * 80, *[0.0] * 20, 5.0]), evaluation(np.full(100, 1.0))
     found = mode_and_sample(mode, sampled, 1.1)
     assert found.is_better
-    record = found.to_json()
-    assert (record["mean"], record["std"], record["n_episodes"], record["env_steps"]) == (1.0, 0.0, 100, 100)
-    assert record["difference"]["mean"] == pytest.approx(0.2)
-    assert 0 < record["difference"]["low"] < 0.2
-    assert record["difference"]["better"] is True
-    words = sampled_warning({"teacher_sampled": record})
+    record = found.record()
+    values = dump(record)
+    assert (values["mean"], values["std"], values["n_episodes"], values["env_steps"]) == (1.0, 0.0, 100, 100)
+    assert values["difference"]["mean"] == pytest.approx(0.2)
+    assert 0 < values["difference"]["low"] < 0.2
+    assert values["difference"]["better"] is True
     assert all(
-        part in words
+        part in record.warning()
         for part in ("better by sampling", "1.000, +0.2000", "in 100 episodes", "100 steps", "--stochastic")
     )
 
@@ -94,14 +95,17 @@ def test_nothing_is_warned_of_where_sampling_is_no_better():
         mode_and_sample(evaluation(np.ones(50)), evaluation(np.zeros(50)), 1.1),
         ModeAndSample(evaluation([1.0]), 1, 1.0, -np.inf),
     ):
-        record = {"teacher_sampled": found.to_json()}
-        assert sampled_warning(record) == ""
-        assert "against its mode" in sampled_teacher(record)
-    assert record["teacher_sampled"]["difference"]["low"] is None
-    for nothing in ({}, {"teacher_sampled": None}, {"teacher_sampled": {"mean": 1.0, "difference": None}}):
-        assert sampled_warning(nothing) == sampled_teacher(nothing) == ""
+        record = found.record()
+        assert record.warning() == ""
+        assert "against its mode" in record.text()
+    assert dump(record)["difference"]["low"] is None
+    for nothing in ({}, {"mean": 1.0, "difference": None}):
+        record = load(SampledRecord, nothing, "teacher_sampled")
+        assert record.warning() == record.text() == ""
 
 
-def test_episodes_that_are_no_pairs_are_called_so():
-    assert "not paired" in pairing({"paired": False})
-    assert pairing({"paired": True}) == pairing({}) == ""
+def test_what_sampling_is_worth_shows_where_returns_are_small():
+    one = {"mean": 0.955, "n_episodes": 40, "difference": {"mean": 0.0214, "low": 0.0031, "better": True}}
+    assert load(SampledRecord, one, "teacher_sampled").text() == (
+        "0.9550, +0.02140 against its mode in 40 episodes, at least +0.003100 with 95%"
+    )

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.evaluation.observation_units import N_EPISODES, Meter, Spread, measure_units
 from policy_distill.evaluation.robustness import compare_under
 from policy_distill.seeds import PROBE
@@ -37,7 +38,7 @@ class Reach(gymnasium.Env):
         return {"state": vector, "kind": self.t % 2} if self.kind == "dict" else vector
 
 
-class Steady:
+class Steady(PolicyDefaults):
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
         first = next(iter(observation.values())) if isinstance(observation, dict) else observation
         return np.zeros(len(first), np.int64), state

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from policy_distill.evaluation.kept import retention
+from policy_distill.evaluation.proof.kept import retention
 from policy_distill.evaluation.statistics import LEAST, interval, iqm, worst
 
 

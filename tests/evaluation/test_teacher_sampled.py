@@ -14,7 +14,7 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation.compare import compare
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.paired import compare_policies
-from policy_distill.evaluation.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.robustness import compare_under
 from policy_distill.run.distill import distill
 from policy_distill.teachers.load import load_teacher

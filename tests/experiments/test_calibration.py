@@ -16,7 +16,7 @@ from experiments.simulations import (
     proof,
     selection_coverage,
 )
-from policy_distill.evaluation.scale import normal_score
+from policy_distill.evaluation.proof.scale import normal_score
 from policy_distill.evaluation.statistics import iqm
 
 TRIALS = 120

@@ -9,7 +9,7 @@ from experiments.results import Results, main
 from experiments.second_block import judged_again, overlap
 from experiments.seed_simulations import group, runs_drawn_anew, world
 from policy_distill import distill, load_teacher
-from policy_distill.evaluation.training_seeds import across_seeds
+from policy_distill.evaluation.proof.training_seeds import across_seeds
 from policy_distill.report.read_run import find_runs
 from policy_distill.report.suite_charts import cells
 from tests.run_folders import write_run
@@ -62,8 +62,8 @@ def test_students_whose_teacher_or_episodes_are_not_found_are_named(suite, tmp_p
     write_run(tmp_path / "run")
     (cell,) = cells(find_runs(tmp_path).runs)
     run = cell.runs[0]
-    known = {**run.config, "teacher": other[0].runs[0].config["teacher"]}
-    run = dataclasses.replace(run, config=known, evaluation={**run.evaluation, "episodes": {}})
+    settings = dataclasses.replace(run.settings, teacher=other[0].runs[0].settings.teacher)
+    run = dataclasses.replace(run, settings=settings, evaluation=dataclasses.replace(run.evaluation, episodes=None))
     assert judged_again([dataclasses.replace(cell, runs=[run])], (suite,)) == []
     assert "its proof has no episodes" in capsys.readouterr().err
 

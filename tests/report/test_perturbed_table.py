@@ -1,8 +1,10 @@
 import json
 
 from policy_distill.commands.comparison_tables import perturbation_rows
+from policy_distill.evaluation.records import ComparisonRecord
 from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.report.write import write_report
+from policy_distill.system.records import load
 from tests.run_folders import write_run
 
 WHOLE = {
@@ -24,7 +26,7 @@ WHOLE = {
 
 
 def cells(record):
-    (row,) = perturbed_rows({"sticky:0.25": record})
+    (row,) = perturbed_rows({"sticky:0.25": load(ComparisonRecord, record, "sticky:0.25")})
     # Two columns have the same short name, after their teacher's.
     return list(zip(HEADER, row, strict=True))
 
@@ -43,7 +45,8 @@ def test_a_row_has_mean_bound_verdict_and_falls_before_the_iqm():
         ("student", "-90.00"),
         ("retention, IQM [95%]", "1.000 [0.990, 1.010]"),
     ]
-    assert perturbation_rows({"sticky:0.25": WHOLE}) == (perturbed_rows({"sticky:0.25": WHOLE}), HEADER)
+    records = {"sticky:0.25": load(ComparisonRecord, WHOLE, "sticky:0.25")}
+    assert perturbation_rows(records) == (perturbed_rows(records), HEADER)
 
 
 def test_returns_that_are_small_can_be_told_apart():

@@ -10,7 +10,7 @@ from PIL import Image
 
 from policy_distill.cli import main
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.kept import retention
+from policy_distill.evaluation.proof.kept import retention
 from policy_distill.report import library
 from policy_distill.report.charts import learning_curve
 from policy_distill.report.read_run import find_runs, read_run

@@ -16,6 +16,7 @@ from policy_distill.run.checkpoint import load_checkpoint
 from policy_distill.run.distill import distill
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
+from policy_distill.run.state import SessionState
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import load_student
 from policy_distill.system.interrupts import Interrupted
@@ -188,20 +189,17 @@ def test_a_checkpoint_restores_everything_that_training_reads(tmp_path):
         )
         load_checkpoint(
             tmp_path / "run" / "checkpoint" / "step-000000001024.safetensors",
-            session,
-            Selection(session, None),
+            SessionState(session, Selection(session, None)),
             identity,
         )
-        session.trainer.fit(session.buffer, 5, (0.5, 0.6), torch.Generator().manual_seed(0))
+        session.learner.trainer.fit(session.stream.buffer, 5, (0.5, 0.6), torch.Generator().manual_seed(0))
         sessions.append(session)
-    assert sessions[0].env_steps == 1024
-    assert sessions[0].buffer.size == 1024
-    assert all(
-        np.array_equal(a, b)
-        for a, b in zip(sessions[0].policy.tensors().values(), sessions[1].policy.tensors().values(), strict=True)
-    )
+    assert sessions[0].stream.env_steps == 1024
+    assert sessions[0].stream.buffer.size == 1024
+    tensors = [session.learner.policy.tensors().values() for session in sessions]
+    assert all(np.array_equal(a, b) for a, b in zip(*tensors, strict=True))
     done = sum(n_updates(sessions[0].config, 512, progress) for progress in (0.0, 0.5))
-    assert sessions[0].trainer.stepper.state()["n_steps"] == done + 5
+    assert sessions[0].learner.trainer.stepper.state()["n_steps"] == done + 5
 
 
 def test_resuming_with_other_settings_is_refused_by_name(tmp_path):
@@ -230,13 +228,13 @@ def test_training_reaches_the_student_only():
     session = Session(corridor_teacher(), open_environments(Corridor, 2), "mlp:4", forward_kl, DistillConfig(n_steps=8))
     rollout = session.collect()
     labels = session.label(rollout)
-    before = labels.clone(), session.teacher.weight.clone()
+    before = labels.clone(), session.stream.teacher.weight.clone()
     session.learn(rollout, labels)
-    start = session.policy.tensors()
+    start = session.learner.policy.tensors()
     session.learn(rollout, labels)
-    assert any(not np.array_equal(array, start[name]) for name, array in session.policy.tensors().items())
+    assert any(not np.array_equal(array, start[name]) for name, array in session.learner.policy.tensors().items())
     assert torch.equal(labels, before[0])
-    assert torch.equal(session.teacher.weight, before[1])
+    assert torch.equal(session.stream.teacher.weight, before[1])
     assert labels.grad is None
 
 

@@ -4,9 +4,9 @@ import pytest
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.episodes import Evaluation
 from policy_distill.evaluation.fidelity import Fidelity
-from policy_distill.evaluation.kept import retention
 from policy_distill.evaluation.paired import Comparison
-from policy_distill.evaluation.scale import Scale
+from policy_distill.evaluation.proof.kept import retention
+from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.run.distill import distill
 from policy_distill.run.result import evaluation_record, final_metrics
 from tests.doubles import cartpole_teacher

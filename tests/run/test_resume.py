@@ -24,6 +24,7 @@ from policy_distill.run.checkpoint_files import newest_first, set_aside
 from policy_distill.run.distill import distill
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
+from policy_distill.run.state import SessionState
 from policy_distill.seeds import SELECTION
 from policy_distill.student.file import read_sealed, write_sealed
 from policy_distill.student.runtime import load_student
@@ -349,13 +350,13 @@ def test_a_checkpoint_that_lies_under_a_right_checksum_is_refused_in_one_line(tm
     identity = json.loads((tmp_path / "run" / "config.json").read_text())
     envs, config = open_environments("Pendulum-v1", 4), make_config(None, QUICK)
     session = Session(pendulum_teacher(), envs, "mlp:8", forward_kl, config)
-    load_checkpoint(path, session, Selection(session, None), identity)
+    load_checkpoint(path, SessionState(session, Selection(session, None)), identity)
     n_refused = 0
     for arrays, lie in lies:
         write_sealed(path, {**tensors, **arrays}, {"checkpoint": lie})
         session = Session(pendulum_teacher(), envs, "mlp:8", forward_kl, config)
         try:
-            load_checkpoint(path, session, Selection(session, None), identity)
+            load_checkpoint(path, SessionState(session, Selection(session, None)), identity)
         except RequestError as error:
             assert "\n" not in str(error)
             n_refused += 1

@@ -30,10 +30,12 @@ def judged(monkeypatch, scores):
     for number, returns in enumerate(scores):
         found = Evaluation("Corridor", 0, np.array(returns, dtype=float), np.ones(len(returns), dtype=int), 0.0)
         monkeypatch.setattr(module, "run_episodes", lambda *_, found=found, **__: found)
-        session.set_weights({name: torch.full_like(value, number) for name, value in session.weights().items()})
+        session.learner.set_weights(
+            {name: torch.full_like(value, number) for name, value in session.learner.weights().items()}
+        )
         selection.judge()
     selection.finish()
-    return int(session.policy.state_dict()["network.0.bias"][0])
+    return int(session.learner.policy.state_dict()["network.0.bias"][0])
 
 
 def test_a_clearly_better_earlier_student_is_kept(monkeypatch):
@@ -76,7 +78,7 @@ def test_candidates_are_spread_evenly_and_the_last_is_judged(tmp_path):
 def test_without_selection_the_last_student_is_kept(settings):
     session = begun(**settings)
     selection = Selection(session, Corridor)
-    session.env_steps = 160
+    session.stream.env_steps = 160
     assert not selection.due(0)
     selection.finish()
     assert selection.best is None

@@ -8,7 +8,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.run.distill import distill
-from policy_distill.student.masks import takes_masks
 from policy_distill.teachers.load import load_teacher
 from tests.doubles import Corridor, FormulaTeacher, corridor_teacher
 
@@ -50,14 +49,14 @@ MEMBERS = {
 @pytest.mark.parametrize("members", MEMBERS)
 def test_an_ensemble_gives_forbidden_actions_no_share(members):
     teacher = load_teacher(MEMBERS[members]())
-    assert takes_masks(teacher)
+    assert teacher.takes_action_masks
     obs, starts = np.zeros((2, 3, 2), np.float32), np.zeros((2, 3), bool)
     masks = np.ones((2, 3, 3), bool)
     masks[:, :, 0] = False
-    share = teacher.label(obs, starts, None, masks)[0].softmax(dim=-1)
+    share = teacher.label(obs, starts, None, masks).params.softmax(dim=-1)
     assert share[..., 0].max() == 0.0
     assert np.allclose(share.sum(dim=-1), 1.0)
-    assert teacher.label(obs, starts)[0].softmax(dim=-1)[..., 0].min() > 0.1
+    assert teacher.label(obs, starts).params.softmax(dim=-1)[..., 0].min() > 0.1
     actions = [teacher.predict(obs[0], action_masks=masks[0])[0] for _ in range(20)]
     assert np.min(actions) == 1
     assert teacher.predict(obs[0, 0], deterministic=True, action_masks=masks[0, 0])[0] in (1, 2)
@@ -88,7 +87,7 @@ class Careful:
 @pytest.mark.parametrize("single", [True, False])
 def test_a_script_that_takes_masks_is_told_them(single):
     teacher = load_teacher(Careful(single), env=Gate)
-    assert takes_masks(teacher)
+    assert teacher.takes_action_masks
     if single:
         with pytest.raises(AssertionError):
             Careful(True).predict(np.zeros((2, 2)), action_masks=np.ones((2, 3), bool))
@@ -107,9 +106,9 @@ def test_the_members_of_an_ensemble_take_statistics_together_or_each_its_own(tmp
         load_teacher([model(), model()], vecnormalize=["/nonexistent"])
     statistics = VecNormalize(DummyVecEnv([Corridor]), training=False)
     both = load_teacher([model(), model()], vecnormalize=statistics)
-    assert all(member.normalizer is not None for member in both.teachers)
+    assert all(member.normalizer is not None for member in both.members)
     one = load_teacher([model(), model()], vecnormalize=[None, statistics])
-    assert [member.normalizer is None for member in one.teachers] == [True, False]
+    assert [member.normalizer is None for member in one.members] == [True, False]
 
 
 def test_members_in_other_wrappers_or_with_other_actions_are_refused():

@@ -9,6 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.preprocessing import is_image_space
 
 from policy_distill.families.categorical import Categorical
+from policy_distill.interfaces.policies import Labels
 from policy_distill.run.distill import distill
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.pixels import images_for, images_of, is_image
@@ -58,7 +59,7 @@ class Referee(FormulaTeacher):
         board = torch.from_numpy(np.asarray(obs, np.float32))
         rows, columns = board.sum(-1) @ place, board.sum(-2) @ place
         down, right = (8.0 * (x[..., 1] - x[..., 0] - 0.5) for x in (rows, columns))
-        return torch.stack([-down - right, -down + right, down - right, down + right], dim=-1), None
+        return Labels(torch.stack([-down - right, -down + right, down - right, down + right], dim=-1))
 
 
 def returns(env, student="mlp:32,32", seed=0, **settings):

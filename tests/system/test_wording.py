@@ -4,8 +4,9 @@ import math
 import pytest
 
 from policy_distill.commands.distill import summary
+from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.report.write import write_report
-from policy_distill.system.wording import compression_text, digits, next_step, sampled_teacher, signed, times_fewer
+from policy_distill.system.wording import compression_text, digits, signed, times_fewer
 from tests.run_folders import write_run
 
 
@@ -47,18 +48,6 @@ def test_a_student_that_is_not_smaller_is_said_to_be_that(teacher, student, text
     assert times_fewer(teacher / student) == cell
 
 
-def test_every_outcome_that_leaves_something_to_do_names_it():
-    assert "--timesteps" in next_step({"outcome": "inferior"}) and "--student" in next_step({"outcome": "inferior"})
-    assert "--until-certain" in next_step({"outcome": "undecided"}) and "--max-episodes" in next_step(
-        {"outcome": "undecided"}
-    )
-    assert next_step({"outcome": "undefined"})
-    assert next_step({"outcome": "non-inferior"}) == ""
-    assert next_step({"outcome": "undecided", "beyond": {"episode": 3, "loss": 2.0}}) == "", (
-        "the verdict says it itself"
-    )
-
-
 @pytest.mark.parametrize(
     ("outcome", "step"),
     [
@@ -77,7 +66,7 @@ def test_the_tables_and_the_page_of_a_run_say_what_next_and_where_there_is_no_co
     record["random"] |= {"iqm": 0.955, "ci95": [0.951, 0.9621]}
     (path / "evaluation.json").write_text(json.dumps(record))
     seconds = dict.fromkeys(("collect", "environment", "label", "train", "evaluate"), 1.0)
-    text, page = summary(record, seconds, None), write_report(path).read_text()
+    text, page = summary(EvaluationRecord.from_json(record), seconds, None), write_report(path).read_text()
     assert "none: the student is 2.0 x larger than the teacher (40 to 80)" in text
     assert "0.9550 [0.9510, 0.9621]" in text
     assert "0.9510 to 0.9621" in page
@@ -91,10 +80,3 @@ def test_the_tables_and_the_page_of_a_run_say_what_next_and_where_there_is_no_co
 )
 def test_differences_have_a_sign_and_the_digits_of_any_number(value, text):
     assert signed(value) == text
-
-
-def test_what_sampling_is_worth_shows_where_returns_are_small():
-    one = {"mean": 0.955, "n_episodes": 40, "difference": {"mean": 0.0214, "low": 0.0031, "better": True}}
-    assert sampled_teacher({"teacher_sampled": one}) == (
-        "0.9550, +0.02140 against its mode in 40 episodes, at least +0.003100 with 95%"
-    )

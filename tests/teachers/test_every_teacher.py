@@ -17,6 +17,7 @@ from policy_distill.cli import main
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.exporters.export import export
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.run.distill import distill
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.teachers.describe import describe_zip
@@ -145,11 +146,14 @@ def test_every_kind_goes_from_a_zip_to_a_student_that_acts_alone(case, tmp_path)
     obs = _stack([make_env(case)().observation_space.sample() for _ in range(12)])
     starts = np.zeros((3, 4), bool)
     grid = _map(obs, lambda value: value.reshape(3, 4, *value.shape[1:]))
-    params, _ = teacher.label(grid, starts)
+    assert isinstance(teacher, Teacher)
+    labels = teacher.label(grid, starts)
+    params = labels.params
+    assert labels.value is None
     assert params.shape == (3, 4, teacher.family.n_params)
     assert torch.isfinite(params).all()
     assert not params.requires_grad
-    assert torch.equal(params, live.label(grid, starts)[0])
+    assert torch.equal(params, live.label(grid, starts).params)
     if case[0] not in ("ppo_lstm",):
         expected, _ = model.predict(obs, deterministic=True)
         mode = teacher.action_map.execute(teacher.family.mode(params.reshape(12, -1)).numpy())
@@ -185,9 +189,9 @@ def test_a_recurrent_teacher_is_labelled_as_it_acts(tmp_path):
     obs = rng.normal(size=(10, 3, 3)).astype(np.float32)
     starts = rng.random((10, 3)) < 0.3
     starts[0] = True
-    whole, _ = teacher.label(obs, starts)
-    first, state = teacher.label(obs[:4], starts[:4])
-    second, _ = teacher.label(obs[4:], starts[4:], state)
+    whole = teacher.label(obs, starts).params
+    first, state, _ = teacher.label(obs[:4], starts[:4])
+    second = teacher.label(obs[4:], starts[4:], state).params
     assert torch.allclose(torch.cat([first, second]), whole, atol=1e-6)
     state, actions = None, []
     for step in range(10):
@@ -195,7 +199,7 @@ def test_a_recurrent_teacher_is_labelled_as_it_acts(tmp_path):
         actions.append(action)
     mode = teacher.action_map.execute(teacher.family.mode(whole.reshape(30, -1)).numpy())
     assert np.allclose(np.concatenate(actions), mode, atol=1e-5)
-    forgetful, _ = teacher.label(obs, np.ones_like(starts))
+    forgetful = teacher.label(obs, np.ones_like(starts)).params
     assert not torch.allclose(forgetful, whole, atol=1e-4)
 
 
@@ -205,7 +209,7 @@ def test_masked_actions_are_never_taught_and_never_taken():
     masks = np.ones((5, 4, 3), bool)
     masks[:, :, 1] = False
     obs = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
-    params, _ = teacher.label(obs, np.zeros((5, 4), bool), None, masks)
+    params = teacher.label(obs, np.zeros((5, 4), bool), None, masks).params
     assert params.softmax(-1)[..., 1].max() == 0.0
     student = distill(teacher, make_env(case), "mlp:6", **QUICK).student
     assert student.takes_action_masks
@@ -231,7 +235,7 @@ def test_bits_are_masked_as_choices_between_two(tmp_path):
     masks = np.ones((5, 6), bool)
     masks[:, 0] = False
     expected, _ = model.predict(obs, deterministic=True, action_masks=masks)
-    params, _ = teacher.label(obs[:, None], np.zeros((5, 1), bool), None, masks[:, None])
+    params = teacher.label(obs[:, None], np.zeros((5, 1), bool), None, masks[:, None]).params
     assert np.array_equal(teacher.action_map.execute(teacher.family.mode(params[:, 0]).numpy()), expected)
     made = distill(teacher, make, "mlp:6", out=tmp_path / "run", **QUICK).student
     student = load_student(tmp_path / "run" / "student.safetensors")
@@ -262,7 +266,7 @@ def test_choices_count_from_the_spaces_start_however_they_are_asked_for(name, ac
 def test_sampled_gsde_has_the_marginal_deviation():
     teacher = load_teacher(make_model(("sac", "box", "vector", {"use_sde": True})))
     obs = np.random.default_rng(0).normal(size=(1, 3)).astype(np.float32)
-    params, _ = teacher.label(obs[None], np.zeros((1, 1), bool))
+    params = teacher.label(obs[None], np.zeros((1, 1), bool)).params
     actor, tensor = teacher.policy.actor, torch.from_numpy(obs)
     drawn = []
     with torch.no_grad():
@@ -280,7 +284,7 @@ def test_action_values_become_logits_scaled_to_their_gap():
     teacher = load_teacher(make_model(("dqn", "discrete", "vector", {})))
     obs = np.random.default_rng(0).normal(size=(50, 4, 3)).astype(np.float32)
     teacher = teacher.calibrated(obs)
-    params, _ = teacher.label(obs, np.zeros((50, 4), bool))
+    params = teacher.label(obs, np.zeros((50, 4), bool)).params
     with torch.no_grad():
         values = teacher.policy.q_net(torch.from_numpy(obs.reshape(-1, 3)))
     best, second = params.reshape(-1, 3).topk(2).values.unbind(1)
@@ -312,7 +316,7 @@ def test_a_temperature_by_hand_stays_and_one_from_data_survives_a_checkpoint(tmp
 def test_a_quantile_teacher_is_the_mean_over_its_quantiles():
     teacher = load_teacher(make_model(("qrdqn", "discrete", "vector", {})))
     obs = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)
-    params, _ = teacher.label(obs, np.zeros((4, 2), bool))
+    params = teacher.label(obs, np.zeros((4, 2), bool)).params
     with torch.no_grad():
         means = teacher.policy.quantile_net(torch.from_numpy(obs.reshape(-1, 3))).mean(dim=1)
     assert torch.equal(params.reshape(8, 3).argmax(1), means.argmax(1))
@@ -359,8 +363,8 @@ def test_an_ensemble_is_the_mixture_of_its_members(tmp_path):
     models[0].save(tmp_path / "a.zip")
     teacher = load_teacher([tmp_path / "a.zip", models[1]], env=make_env(case))
     obs, starts = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32), np.zeros((4, 2), bool)
-    together = teacher.label(obs, starts)[0].softmax(-1)
-    apart = [load_teacher(model).label(obs, starts)[0].softmax(-1) for model in models]
+    together = teacher.label(obs, starts).params.softmax(-1)
+    apart = [load_teacher(model).label(obs, starts).params.softmax(-1) for model in models]
     assert torch.allclose(together, (apart[0] + apart[1]) / 2, atol=1e-6)
     assert teacher.n_params == 2 * load_teacher(models[0]).n_params
     assert distill(teacher, make_env(case), "mlp:4", **QUICK).student.act(obs[0, 0]) in (0, 1, 2)
@@ -414,7 +418,7 @@ def test_a_script_with_a_memory_is_asked_step_by_step():
     teacher = load_teacher(Alternating(), env=lambda: Any(BOX, spaces.Discrete(2)))
     starts = np.zeros((6, 2), bool)
     starts[3, 1] = True
-    params, state = teacher.label(np.zeros((6, 2, 3), np.float32), starts)
+    params, state, _ = teacher.label(np.zeros((6, 2, 3), np.float32), starts)
     assert params.argmax(-1).T.tolist() == [[0, 1, 0, 1, 0, 1], [0, 1, 0, 0, 1, 0]]
     assert state.tolist() == [5, 2]
 
@@ -502,7 +506,7 @@ def test_a_trusted_file_is_taken_for_what_it_is(tmp_path, name):
     safe, trusted = load_teacher(tmp_path / "agent.zip"), load_teacher(tmp_path / "agent.zip", trust=True)
     assert trusted.provenance["algorithm"] == name
     obs, starts = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32), np.zeros((4, 2), bool)
-    assert torch.equal(trusted.label(obs, starts)[0], safe.label(obs, starts)[0])
+    assert torch.equal(trusted.label(obs, starts).params, safe.label(obs, starts).params)
 
 
 class OwnPolicy(ActorCriticPolicy):

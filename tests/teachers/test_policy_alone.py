@@ -41,7 +41,7 @@ def test_a_policys_file_and_a_live_policy_are_the_models_teacher(tmp_path, kind)
     model.policy.save(tmp_path / "policy.pth")
     whole = load_teacher(model)
     obs, starts = observations(model.observation_space)[:, None].astype(np.float32), np.zeros((50, 1), bool)
-    expected, _ = whole.label(obs, starts)
+    expected = whole.label(obs, starts).params
     for source, options in (
         (model.policy, {}),
         (tmp_path / "policy.pth", {}),
@@ -50,7 +50,7 @@ def test_a_policys_file_and_a_live_policy_are_the_models_teacher(tmp_path, kind)
         teacher = load_teacher(source, **options)
         assert type(teacher) is type(whole)
         assert (teacher.n_params, teacher.n_bytes) == (whole.n_params, whole.n_bytes)
-        assert torch.allclose(teacher.label(obs, starts)[0], expected, atol=1e-6)
+        assert torch.allclose(teacher.label(obs, starts).params, expected, atol=1e-6)
         name = kind.split(" with")[0].split()[-1]
         assert teacher.provenance["algorithm"] == ("actor-critic" if name in SHARED else name)
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import evaluate
-from policy_distill.interfaces import Teacher
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.describe import describe_zip
 from policy_distill.teachers.load import load_teacher
 from policy_distill.teachers.train import train_teacher
@@ -54,10 +54,10 @@ def test_a_saved_teacher_equals_the_live_one_and_sb3_itself(tmp_path, env_id, al
     assert (saved.n_params, saved.n_bytes) == (live.n_params, live.n_bytes)
 
     obs = observations(model.observation_space)
-    params, _ = saved.label(obs.reshape(10, 5, -1), np.zeros((10, 5), bool))
+    params = saved.label(obs.reshape(10, 5, -1), np.zeros((10, 5), bool)).params
     assert params.shape == (10, 5, saved.family.n_params)
     assert not params.requires_grad
-    assert torch.equal(params, live.label(obs.reshape(10, 5, -1), np.zeros((10, 5), bool))[0])
+    assert torch.equal(params, live.label(obs.reshape(10, 5, -1), np.zeros((10, 5), bool)).params)
 
     expected, _ = model.predict(obs, deterministic=True)
     assert np.array_equal(saved.predict(obs, deterministic=True)[0], expected)
@@ -69,7 +69,7 @@ def test_a_saved_teacher_equals_the_live_one_and_sb3_itself(tmp_path, env_id, al
 def test_labels_are_the_distribution_that_sb3_samples_from():
     model = PPO("MlpPolicy", "Pendulum-v1", seed=0, batch_size=16, **SMALL)
     obs = observations(model.observation_space, 20)
-    params, _ = load_teacher(model).label(obs[None], np.zeros((1, 20), bool))
+    params = load_teacher(model).label(obs[None], np.zeros((1, 20), bool)).params
     actions = torch.randn(20, 1)
     theirs = model.policy.get_distribution(model.policy.obs_to_tensor(obs)[0]).log_prob(actions)
     ours = load_teacher(model).family.log_prob(params[0], actions)
@@ -79,9 +79,9 @@ def test_labels_are_the_distribution_that_sb3_samples_from():
 def test_a_large_rollout_is_labelled_in_chunks_with_the_same_result(monkeypatch):
     teacher = load_teacher(PPO("MlpPolicy", "CartPole-v1", seed=0, batch_size=16, **SMALL))
     obs = observations(teacher.observation_space, 60).reshape(20, 3, 4)
-    whole, _ = teacher.label(obs, np.zeros((20, 3), bool))
+    whole = teacher.label(obs, np.zeros((20, 3), bool)).params
     monkeypatch.setattr("policy_distill.teachers.observing.CHUNK", 7)
-    assert torch.allclose(teacher.label(obs, np.zeros((20, 3), bool))[0], whole, atol=1e-6)
+    assert torch.allclose(teacher.label(obs, np.zeros((20, 3), bool)).params, whole, atol=1e-6)
 
 
 def normalized(tmp_path, clip_obs=5.0):
@@ -156,10 +156,10 @@ def test_a_live_model_trains_on_after_it_has_taught(algorithm):
     model = algorithm("MlpPolicy", "Pendulum-v1", seed=0, policy_kwargs={"net_arch": [8]}, device="cpu", **arguments)
     teacher = load_teacher(model)
     obs, starts = observations(model.observation_space, 6).reshape(3, 2, -1), np.zeros((3, 2), bool)
-    before, _ = teacher.label(obs, starts)
+    before = teacher.label(obs, starts).params
     assert all(parameter.requires_grad for parameter in model.policy.parameters())
     model.learn(64)
-    after, _ = teacher.label(obs, starts)
+    after = teacher.label(obs, starts).params
     assert not torch.equal(before, after)
     assert not after.requires_grad
 

@@ -33,9 +33,9 @@ def open_teacher(request, tmp_path):
 def test_a_teacher_is_left_as_it_was_and_a_second_run_finds_what_the_first_would(open_teacher):
     used = open_teacher()
     obs, starts = np.random.default_rng(0).normal(size=(9, 2, 3)).astype(np.float32), np.zeros((9, 2), bool)
-    before = used.label(obs, starts)[0]
+    before = used.label(obs, starts).params
     first = distill(used, make_env(CASE), "mlp:4", **QUICK).student
-    assert np.array_equal(used.label(obs, starts)[0], before)
+    assert np.array_equal(used.label(obs, starts).params, before)
     assert used.calibration in (None, [None, None])
     other = distill(used, make_env(CASE), "mlp:4", **{**QUICK, "seed": 5}).student
     assert tau(other) != tau(first)

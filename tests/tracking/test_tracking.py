@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import logging
@@ -12,14 +13,17 @@ from stable_baselines3 import PPO
 
 from policy_distill.cli import main
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.run.distill import distill
+from policy_distill.system.records import load
 from policy_distill.tracking import wandb_run, wandb_start
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import METRICS
+from policy_distill.tracking.settings import RunSettings
+from policy_distill.tracking.student_row import COLUMNS, student_row
 from policy_distill.tracking.suite import Finished, best, overall, track_suite
 from policy_distill.tracking.sync import offline_runs
 from policy_distill.tracking.table import FanOut, tracker_maker, with_jsonl
-from policy_distill.tracking.wandb_run import STUDENT_COLUMNS, student_row
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
 from tests.wandb_reader import read_run
@@ -464,7 +468,8 @@ def test_of_a_suites_training_seeds_the_best_by_its_selection_has_the_alias(tmp_
 
 
 def finished(folder):
-    return Finished(folder, *(json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json")))
+    config, evaluation = (json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json"))
+    return Finished(folder, load(RunSettings, config, "config.json"), EvaluationRecord.from_json(evaluation))
 
 
 def test_a_worse_student_of_a_useless_teacher_is_never_the_best(tmp_path):
@@ -481,9 +486,17 @@ def test_a_suites_mean_leaves_out_what_is_undefined_and_keeps_the_other_seeds(tm
     useless = finished(judged(tmp_path / "2", 2, verdict=undefined))
     assert overall([*runs, useless]) == overall(runs)
     assert overall([useless]) is None
-    broken = finished(judged(tmp_path / "3", 3))
-    broken.evaluation["episodes"]["student"][0] = None
+    one = finished(judged(tmp_path / "3", 3))
+    broken = dataclasses.replace(one, evaluation=dataclasses.replace(one.evaluation, episodes=None))
     assert overall([*runs, broken]) == overall(runs)
+
+
+def test_a_run_that_cannot_be_read_is_named_and_costs_a_suite_nothing_else(tmp_path, caplog):
+    folders = [write_run(tmp_path / "suite" / f"s{seed}", seed=seed) for seed in range(2)]
+    (folders[1] / "evaluation.json").write_text('{"episodes": {"student": [null]}}')
+    track_suite("offline", tmp_path / "suite", folders)
+    assert read_run(tmp_path / "suite" / "wandb")["summary"]["n_runs"] == 1
+    assert "evaluation.json, episodes, student: expected a list of numbers, found a list" in caplog.text
 
 
 def test_where_no_selection_was_kept_the_verdict_decides_before_the_numbers_and_never_the_iqm(tmp_path):
@@ -507,10 +520,11 @@ def test_a_row_of_the_table_of_students_has_the_mean_its_bound_the_verdict_and_t
         "falls": {"student": {"n": 3, "n_episodes": 100, "rate": 0.03, "rate_high": 0.0757}},
         "selection": {"return": 480.0, "retention": 0.99},
     }
-    row = student_row({"env_id": "CartPole-v1", "student": "mlp:1", "config": {"seed": 4}}, record)
+    settings = RunSettings(env_id="CartPole-v1", student="mlp:1", config={"seed": 4})
+    row = student_row(settings, EvaluationRecord.from_json(record))
     line = "3 of 100 episodes lost more than half of the gain; fewer than 7.6% do (95%)"
     expected = ("CartPole-v1", "mlp:1", 4, 10, 40, 5.0, 0.97, 0.92, "undecided", line, 0.99, 1.0, 470.0)
-    assert dict(zip(STUDENT_COLUMNS, row, strict=True)) == dict(zip(STUDENT_COLUMNS, expected, strict=True))
+    assert dict(zip(COLUMNS, row, strict=True)) == dict(zip(COLUMNS, expected, strict=True))
 
 
 def test_a_tracker_of_ones_own_needs_no_more_than_log(tmp_path):

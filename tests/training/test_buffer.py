@@ -35,7 +35,8 @@ def test_a_full_buffer_forgets_the_oldest_first():
         values = torch.arange(start, start + 3.0).unsqueeze(1)
         buffer.add(values, 10 * values)
     assert buffer.size == 5
-    ((features, labels),) = buffer.minibatches(1, 100, torch.Generator().manual_seed(0))
+    (batch,) = buffer.minibatches(1, 100, torch.Generator().manual_seed(0))
+    features, labels = batch.features, batch.teacher_params
     assert torch.equal(labels, 10 * features)
     assert set(features.flatten().tolist()) == {1, 2, 3, 4, 5}
 
@@ -46,6 +47,51 @@ def test_more_than_fits_keeps_the_last_ones():
     buffer.add(values, values)
     assert sorted(buffer.features.get(torch.arange(3)).flatten().tolist()) == [7, 8, 9]
     assert buffer.n_bytes == 3 * 2 * 4
+
+
+@pytest.mark.parametrize("n_steps", [4, 9, 25])
+def test_windows_are_consecutive_states_of_one_environment(n_steps):
+    # Three environments side by side; a state's feature says which environment and when.
+    buffer = Buffer(Rows(24, (2,)), 1, 3, {"episode_starts": ((), torch.bool)})
+    for start in range(0, n_steps, 2):
+        when, who = torch.meshgrid(torch.arange(start, start + 2.0), torch.arange(3.0), indexing="ij")
+        features = torch.stack([when.flatten(), who.flatten()], dim=1)
+        buffer.add(features, features[:, :1], {"episode_starts": features[:, 0] % 5 == 0})
+    seen = set()
+    for window in buffer.sequences(20, 8, 3, torch.Generator().manual_seed(0)):
+        when, who = window.features.unbind(dim=-1)
+        assert window.features.shape == (3, 8, 2)
+        assert torch.equal(when.diff(dim=0), torch.ones(2, 8))
+        assert torch.equal(who, who[:1].expand(3, 8))
+        assert torch.equal(window.teacher_params[..., 0], when)
+        assert torch.equal(window.columns["episode_starts"], when % 5 == 0)
+        seen |= set(when.flatten().tolist())
+    n_kept = min(8, 2 * -(-n_steps // 2))
+    last = 2 * -(-n_steps // 2)
+    assert seen == set(range(last - n_kept, last))
+
+
+def test_a_window_longer_than_what_is_kept_is_refused():
+    buffer = Buffer(Rows(6, (1,)), 1, 2)
+    buffer.add(torch.zeros(6, 1), torch.zeros(6, 1))
+    with pytest.raises(ValueError, match="windows of at most 3 states, found 4"):
+        next(buffer.sequences(1, 2, 4, torch.Generator()))
+
+
+def test_further_columns_come_with_minibatches_and_are_restored():
+    def make():
+        return Buffer(Rows(10, (1,)), 1, columns={"rewards": ((), torch.float32), "actions": ((2,), torch.int64)})
+
+    buffer, other = make(), make()
+    values = torch.arange(7.0)
+    columns = {"rewards": 3 * values, "actions": torch.stack([values, -values], dim=1).long(), "unasked": values}
+    buffer.add(values[:, None], values[:, None], columns)
+    other.restore(buffer.state(), buffer.next)
+    (one,), (again,) = (b.minibatches(1, 50, torch.Generator().manual_seed(1)) for b in (buffer, other))
+    assert set(one.columns) == {"rewards", "actions"}
+    assert torch.equal(one.columns["rewards"], 3 * one.features[:, 0])
+    assert torch.equal(one.columns["actions"][:, 1], -one.features[:, 0].long())
+    assert all(torch.equal(one.columns[name], again.columns[name]) for name in one.columns)
 
 
 class Stream:
@@ -95,7 +141,9 @@ def test_shared_frames_are_the_images_bit_for_bit(capacity, newest_last, ends):
         whole.minibatches(4, 16, torch.Generator().manual_seed(0)),
         strict=True,
     )
-    assert all(torch.equal(a, b) for one, other in pairs for a, b in zip(one, other, strict=True))
+    for one, other in pairs:
+        assert torch.equal(one.features, other.features)
+        assert torch.equal(one.teacher_params, other.teacher_params)
 
 
 def test_every_frame_is_kept_once():

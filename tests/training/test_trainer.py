@@ -16,7 +16,7 @@ from policy_distill.losses.table import LOSSES, choose_loss, default_loss, make_
 from policy_distill.student.actions import ActionMap
 from policy_distill.training.adam import BETAS, Adam
 from policy_distill.training.autograd_step import AutogradStep
-from policy_distill.training.buffer import Buffer
+from policy_distill.training.buffer import Batch, Buffer
 from policy_distill.training.dense_step import DenseStep, is_dense
 from policy_distill.training.policy import StudentPolicy, StudentSpec
 from policy_distill.training.stores import Rows
@@ -93,7 +93,7 @@ def test_written_out_steps_go_where_autograd_goes(family, network, activation):
     for update in range(30):
         features = torch.randn(64, 3, generator=torch.Generator().manual_seed(update))
         labels = params(family, 64, seed=update)
-        (loss_a, norm_a), (loss_b, norm_b) = (stepper.step(features, labels, 0.01) for stepper in steppers)
+        (loss_a, norm_a), (loss_b, norm_b) = (stepper.step(Batch(features, labels), 0.01) for stepper in steppers)
         assert loss_a == pytest.approx(float(loss_b), rel=1e-3)
         assert norm_a == pytest.approx(float(norm_b), rel=1e-3)
     gradients = [stepper.gradients() for stepper in steppers]
@@ -113,10 +113,10 @@ def test_a_restored_stepper_goes_on_as_the_first_one_would_have(make):
     family, features = Categorical(4), torch.randn(32, 3, generator=torch.Generator().manual_seed(0))
     one, other = (make(make_student(family), make_loss("forward_kl"), 1.0) for _ in range(2))
     for update in range(4):
-        one.step(features, params(family, 32, seed=update), 0.01)
+        one.step(Batch(features, params(family, 32, seed=update)), 0.01)
     other.restore(one.state())
     for stepper in (one, other):
-        stepper.step(features, params(family, 32, seed=9), 0.01)
+        stepper.step(Batch(features, params(family, 32, seed=9)), 0.01)
     for name, array in one.state().items():
         assert np.array_equal(array, other.state()[name]), name
 
@@ -126,7 +126,7 @@ def test_the_student_is_the_average_of_the_last_weights():
     stepper = DenseStep(student, make_loss("forward_kl"), 1.0)
     features, seen = torch.ones(16, 3), []
     for update in range(200):
-        stepper.step(features, params(Categorical(4), 16, seed=update), 0.01)
+        stepper.step(Batch(features, params(Categorical(4), 16, seed=update)), 0.01)
         seen.append(stepper.adam.weights.copy())
     first, last = stepper.adam.average - np.mean(seen[-25:], axis=0), stepper.adam.average - np.mean(seen[:25], axis=0)
     assert np.linalg.norm(first) < 0.2 * np.linalg.norm(last)
@@ -172,16 +172,16 @@ def test_minibatches_are_the_same_however_many_are_fetched_at_once(monkeypatch):
     monkeypatch.setattr("policy_distill.training.buffer.GATHERED_BYTES", 1)
     single = list(buffer.minibatches(7, 16, torch.Generator().manual_seed(0)))
     assert len(whole) == len(single) == 7
-    for (features, labels), (again, labels_again) in zip(whole, single, strict=True):
-        assert torch.equal(features, again)
-        assert torch.equal(labels, labels_again)
+    for one, other in zip(whole, single, strict=True):
+        assert torch.equal(one.features, other.features)
+        assert torch.equal(one.teacher_params, other.teacher_params)
 
 
 def test_an_optimiser_takes_no_state_of_another_student():
     student = make_student(Categorical(4))
     stepper = AutogradStep(student, lambda family, teacher, params: params.square().sum(dim=1), 1.0)
     features = torch.zeros(2, student.featurizer.shape[0])
-    stepper.step(features, torch.zeros(2, 4), 0.001)
+    stepper.step(Batch(features, torch.zeros(2, 4)), 0.001)
     state = {name: array.copy() for name, array in stepper.state().items()}
     stepper.restore(state)
     # PyTorch's fused Adam takes moments of any size, and writes beyond them.

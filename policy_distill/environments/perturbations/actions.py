@@ -11,6 +11,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from policy_distill.environments.spaces import start_of
+
 
 def action_masks(env: gymnasium.Env[Any, Any]) -> np.ndarray | None:
     """Return which actions an environment allows now, bool `[sum of choices]`; None where it rules out none."""
@@ -21,7 +23,7 @@ def action_masks(env: gymnasium.Env[Any, Any]) -> np.ndarray | None:
 
 def other_action(space: Any, action: Any, rng: np.random.Generator, masks: np.ndarray | None = None) -> Any:
     """Draw uniformly among the allowed actions other than `action`; where there is none, return `action`."""
-    start, allowed = _start(space), _choices(space, masks)
+    start, allowed = start_of(space), _choices(space, masks)
     chosen = np.ravel(action) - np.ravel(start)
     alone = [len(choices) == 1 and choices[0] == one for choices, one in zip(allowed, chosen, strict=True)]
     if all(alone) or not all(map(len, allowed)):
@@ -36,13 +38,8 @@ def is_allowed(space: Any, action: Any, masks: np.ndarray | None) -> bool:
     """Say whether an action is allowed."""
     if masks is None:
         return True
-    chosen = np.ravel(action) - np.ravel(_start(space))
+    chosen = np.ravel(action) - np.ravel(start_of(space))
     return all(one in choices for choices, one in zip(_choices(space, masks), chosen, strict=True))
-
-
-def _start(space: Any) -> Any:
-    """Return the number that each choice is counted from."""
-    return np.asarray(getattr(space, "start", 0))
 
 
 def _choices(space: Any, masks: np.ndarray | None) -> list[np.ndarray]:

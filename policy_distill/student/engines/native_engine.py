@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.interfaces import State
+from policy_distill.interfaces.policies import State
 from policy_distill.student.engines.finish import action_scalars, is_squashed, make_finish
 from policy_distill.student.engines.numpy_engine import NumpyEngine, lend
 from policy_distill.student.engines.perceptron import Dense, dense_layers, mode_layers

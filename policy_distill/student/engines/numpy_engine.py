@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.interfaces import State
+from policy_distill.interfaces.policies import State
 from policy_distill.student.engines.perceptron import BatchForward, make_act
 from policy_distill.student.engines.single import batch_of_one
 from policy_distill.student.layers import compile_layers

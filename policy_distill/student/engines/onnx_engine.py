@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from policy_distill.interfaces import State
+from policy_distill.interfaces.policies import State
 from policy_distill.student.engines.onnx_graph import build_model, feed
 from policy_distill.student.engines.single import batch_of_one, refusal
 from policy_distill.student.plan import Plan

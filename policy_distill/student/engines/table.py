@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces import Engine
+from policy_distill.interfaces.students import Engine
 from policy_distill.student.engines.native_engine import is_built
 from policy_distill.student.engines.numpy_engine import NumpyEngine
 from policy_distill.student.plan import Plan

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.interfaces import State
+from policy_distill.interfaces.policies import State
 from policy_distill.student.engines.numpy_engine import one_of_a_batch
 from policy_distill.student.engines.torch_module import ActingModule, input_tensors
 from policy_distill.student.plan import Plan

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from policy_distill.errors import RequestError
+from policy_distill.system.foreign import asked
 from policy_distill.teachers.files.stand_ins import DTYPES, Inert, array_of, plain_dtype
 
 
@@ -76,7 +77,7 @@ def _dtype(value: Any) -> np.dtype[Any]:
     """A dtype may be pickled as itself, as a string, or as a reference to NumPy's scalar type."""
     if isinstance(value, Inert):
         return plain_dtype(value)
-    name = value if isinstance(value, str) else str(getattr(value, "reference", "")).rsplit(".", 1)[-1]
+    name = value if isinstance(value, str) else str(asked(value, "reference", "")).rsplit(".", 1)[-1]
     found = np.dtype(name.removesuffix("_"))
     if found.str[1:] not in DTYPES:
         raise ValueError(f"the dtype {name} is not one of numbers")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -110,6 +110,6 @@ def load_trusted_policy(path: Path) -> Any:
         return found
     reference, arguments = policy_of(found["state_dict"], found["data"], path)
     module, _, name = reference.rpartition(".")
-    policy = getattr(import_module(module), name)(**arguments)
+    policy = resolve_name(f"{module}:{name}")(**arguments)
     policy.load_state_dict(found["state_dict"])
     return policy

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.system.foreign import asked
 
 DTYPES = frozenset("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
 """NumPy dtypes of plain numbers, as pickles write them; no other can be made."""
@@ -89,7 +90,7 @@ def plain_dtype(stand_in: Any) -> np.dtype[Any]:
         ValueError: for any other.
     """
     name = stand_in.args[0] if isinstance(stand_in, Inert) and stand_in.args else None
-    if getattr(stand_in, "reference", None) != "numpy.dtype" or not isinstance(name, str) or name not in DTYPES:
+    if asked(stand_in, "reference") != "numpy.dtype" or not isinstance(name, str) or name not in DTYPES:
         raise ValueError("its dtype is not one of numbers")
     order = stand_in.state[1] if isinstance(stand_in.state, tuple) and len(stand_in.state) > 1 else "="
     return np.dtype(name if order not in ("<", ">") else order + name)

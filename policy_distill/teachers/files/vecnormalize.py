@@ -12,6 +12,7 @@ from gymnasium import Space, spaces
 from policy_distill.errors import RequestError
 from policy_distill.student.features import Normalizer
 from policy_distill.system.files import read_plain
+from policy_distill.system.foreign import held_by
 from policy_distill.teachers.files.gym_names import gym_names
 from policy_distill.teachers.files.safe_load import safe_unpickle
 from policy_distill.teachers.files.stand_ins import Inert, array_of
@@ -40,12 +41,12 @@ def read_statistics(source: Any, trust: bool = False) -> tuple[dict[str, Any], s
     """Return the attributes of a pickled or live `VecNormalize`, and what to call it in errors."""
     if isinstance(source, str | Path):
         return _read(Path(source), trust), str(source)
-    if not hasattr(source, "__dict__"):
+    if not held_by(source):
         raise RequestError(
             f"expected the path of a vecnormalize.pkl, a live VecNormalize, or none for a teacher without; found "
             f"{type(source).__name__}"
         )
-    return vars(source), "the VecNormalize environment"
+    return dict(held_by(source)), "the VecNormalize environment"
 
 
 def make_normalizer(attributes: dict[str, Any], space: Space[Any], place: str) -> Normalizers:
@@ -107,7 +108,7 @@ def _moments(statistics: Any) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(statistics, Inert):
         mean, variance = (array_of(statistics.attributes[key]).astype(np.float64) for key in ("mean", "var"))
     else:
-        mean, variance = (np.array(getattr(statistics, key), dtype=np.float64) for key in ("mean", "var"))
+        mean, variance = (np.array(moment, dtype=np.float64) for moment in (statistics.mean, statistics.var))
     return mean, variance
 
 

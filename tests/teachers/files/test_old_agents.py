@@ -64,8 +64,8 @@ def test_layers_that_policy_and_value_shared_before_1_8(tmp_path, depth, own):
     net_arch = [*shared, *([own] if own is not None else [])]
     rewrite(tmp_path / "old.zip", as_it_was, lambda data: {**data, "policy_kwargs": {"net_arch": net_arch}})
     teacher, obs = load_teacher(tmp_path / "old.zip"), observations(model.observation_space)
-    params, _ = teacher.label(obs[:, None], np.zeros((50, 1), bool))
-    assert torch.equal(params, load_teacher(model).label(obs[:, None], np.zeros((50, 1), bool))[0])
+    params = teacher.label(obs[:, None], np.zeros((50, 1), bool)).params
+    assert torch.equal(params, load_teacher(model).label(obs[:, None], np.zeros((50, 1), bool)).params)
     assert teacher.n_params == load_teacher(model).n_params
 
 

@@ -1,0 +1,27 @@
+"""What a policy says of itself where it has nothing else to say: the defaults of the contract `Policy`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class PolicyDefaults:
+    """Base of policies, except for students, who are there without what collects; see `Policy` for what each means."""
+
+    observation_space: Any = None
+    action_space: Any = None
+    n_params = 0
+    takes_action_masks = False
+    takes_raw = False
+    samples = False
+    env_wrappers: Sequence[dict[str, Any]] = ()
+    env_kwargs: Mapping[str, Any] = NOTHING
+    provenance: Mapping[str, Any] = NOTHING
+    metadata: Mapping[str, Any] = NOTHING
+
+    def again(self, index: int) -> None:
+        """Draw nothing again: it draws nothing, or from where nobody reaches."""

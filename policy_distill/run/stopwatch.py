@@ -1,0 +1,36 @@
+"""Where a run's time goes, stage by stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STAGES = ("collect", "label", "train", "evaluate")
+
+
+class Stopwatch:
+    """Seconds spent in each stage, over all processes that a run took."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        """When the run began, on the clock of this process; earlier by what a resumed run had taken before."""
+        self.seconds = dict.fromkeys((*STAGES, "environment"), 0.0)
+        """Time spent in each stage; `environment` is a part of `collect`."""
+
+    @property
+    def spent(self) -> float:
+        """Seconds in all stages together."""
+        return sum(self.seconds[stage] for stage in STAGES)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self.began
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent within to one of `STAGES`."""
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - began

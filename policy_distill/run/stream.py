@@ -1,0 +1,166 @@
+"""A stream of labelled states: environments that somebody steps, a teacher that labels, a buffer of what was seen.
+
+In: who acts. Out: rollouts, their labels, and the buffer that learners draw from. A stream knows no student: one or
+many learn from it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from gymnasium import spaces
+
+from policy_distill.collection.actors import check_labels
+from policy_distill.collection.collector import Collector
+from policy_distill.collection.rollout import Rollout
+from policy_distill.config import DistillConfig
+from policy_distill.environments.fit import check_keys
+from policy_distill.environments.frame_stack import frames_of
+from policy_distill.environments.restarts import Restarts
+from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.interfaces.stepping import Environments, Source
+from policy_distill.run.stopwatch import Stopwatch
+from policy_distill.student.features import Featurizer, Normalizer
+from policy_distill.student.measuring import measure_normalizer
+from policy_distill.student.spaces import describe_space
+from policy_distill.training.buffer import Buffer
+from policy_distill.training.memory import capacity_of
+from policy_distill.training.policy import images_like
+from policy_distill.training.stores import make_store
+
+
+class Stream:
+    """Collects and labels; what it holds changes with every rollout."""
+
+    def __init__(
+        self, teacher: Teacher, envs: Environments, config: DistillConfig, network: str, source: Source | None = None
+    ) -> None:
+        """Open a stream for students of `network`: whether bytes are pixels is a question of that.
+
+        `source` steps the environments; by itself a `Collector` does, in this process.
+        """
+        check_keys(config.observation_keys, envs)
+        self.teacher = teacher
+        self.envs = envs
+        self.config = config
+        self.observation_space = _observed(envs.observation_space, config.observation_keys)
+        """What students see: the environment's observations, or some keys of them."""
+        self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
+        """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
+        self.source: Source = Collector(envs, config.seed) if source is None else source
+        self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
+        self.watch = Stopwatch()
+        self.env_steps = 0
+        self.masked = teacher.takes_action_masks
+        """True where the environments are asked which actions are allowed."""
+        self.label_state: Any = None
+        """What a recurrent teacher that labels carries from rollout to rollout."""
+        self.normalizer: Normalizer | dict[str, Normalizer] | None = None
+        """The statistics that features are made with, once there is a first rollout."""
+        self._opened: tuple[Featurizer, Buffer] | None = None
+
+    @property
+    def progress(self) -> float:
+        """Share of all data collected so far, in [0, 1]."""
+        return min(self.env_steps / self.config.timesteps, 1.0)
+
+    @property
+    def done(self) -> bool:
+        """True when all data is collected."""
+        return self.env_steps >= self.config.timesteps
+
+    @property
+    def is_open(self) -> bool:
+        """True once there are states to learn from."""
+        return self._opened is not None
+
+    @property
+    def featurizer(self) -> Featurizer:
+        """From raw observations to the features that are stored."""
+        assert self._opened is not None, "the first rollout opens the buffer"
+        return self._opened[0]
+
+    @property
+    def buffer(self) -> Buffer:
+        """All labelled states so far, or as many as fit."""
+        assert self._opened is not None, "the first rollout opens the buffer"
+        return self._opened[1]
+
+    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool) -> Rollout:
+        """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's."""
+        with self.watch.timed("collect"):
+            left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
+            n_steps = min(self.config.n_steps, left)
+            rollout = self.source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked)
+            self.env_steps += rollout.episode_starts.size
+        self.watch.seconds["environment"] = self.source.env_seconds
+        return rollout
+
+    def label(self, rollout: Rollout) -> torch.Tensor:
+        """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
+        with self.watch.timed("label"):
+            if not self.is_open:
+                self.teacher = self.teacher.calibrated(rollout.obs)
+            params, self.label_state, _ = self.teacher.label(
+                rollout.obs, rollout.episode_starts, self.label_state, rollout.action_masks
+            )
+            check_labels(params)
+        return params.reshape(-1, params.shape[-1])
+
+    def features(self, rollout: Rollout) -> torch.Tensor:
+        """Return what students see of a rollout, `[T * N, D]`; the first one says how."""
+        if not self.is_open:
+            self.open(self._statistics(rollout))
+        return torch.from_numpy(self.featurizer(rollout.flat_obs))
+
+    def store(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> None:
+        """Keep a labelled rollout, in place of all before where the settings say so."""
+        if self.config.buffer == "latest":
+            self.buffer.clear()
+        self.buffer.add(features, teacher_params, {"episode_starts": torch.from_numpy(rollout.episode_starts.ravel())})
+
+    def open(self, normalizer: Normalizer | dict[str, Normalizer] | None, columns: tuple[str, ...] = ()) -> None:
+        """Make room for states whose features are made with `normalizer`.
+
+        `columns` are kept beside features and labels; known is `episode_starts`.
+        """
+        config, n_envs, device = self.config, self.envs.n_envs, self.config.device
+        featurizer = Featurizer(describe_space(self.observation_space), normalizer, self.images)
+        store = make_store(featurizer, capacity_of(config, n_envs), n_envs, frames_of(self.envs), device)
+        shapes = {name: ((), torch.bool) for name in columns}
+        self.normalizer = normalizer
+        self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
+
+    def metrics(self) -> dict[str, float]:
+        """Return returns, shares and times."""
+        seconds, spent = self.watch.seconds, self.watch.spent
+        found = {f"time/{stage}_seconds": seconds[stage] for stage in ("collect", "label", "train")}
+        found |= {"time/fps": self.env_steps / spent, "time/wall_seconds": spent}
+        found |= self.restart_metrics()
+        if self.source.returns:
+            found["rollout/student_return"] = sum(self.source.returns) / len(self.source.returns)
+        return found
+
+    def restart_metrics(self) -> dict[str, float]:
+        """Return how many environments were restarted so far."""
+        return {"rollout/env_restarts": self.restarts.n_here} if self.config.env_restarts else {}
+
+    def _statistics(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
+        known, keys = self.teacher.normalizer, self.config.observation_keys
+        if isinstance(known, dict):
+            return {key: value for key, value in known.items() if not keys or key in keys}
+        if known is not None or self.config.normalize == "none":
+            return known
+        # Choices cannot be measured, and pixels need not be.
+        obs, space, images = rollout.flat_obs, self.observation_space, self.images
+        if isinstance(obs, dict):
+            boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
+            return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}
+        measurable = isinstance(space, spaces.Box) and not images
+        return measure_normalizer(obs, space.low, space.high) if measurable else None
+
+
+def _observed(space: Any, keys: tuple[str, ...]) -> Any:
+    return spaces.Dict(OrderedDict((key, space[key]) for key in keys)) if keys else space

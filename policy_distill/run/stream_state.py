@@ -1,0 +1,100 @@
+"""All that a stream's next rollout depends on, as arrays and JSON values, and back.
+
+In: a stream between two rollouts. Out: the same, in a stream that was just opened; generators need no place in it,
+since their seeds are functions of the iteration (`training/schedule.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from policy_distill.run.stream import Stream
+from policy_distill.student.features import dump_normalizer, load_normalizer
+from policy_distill.student.spaces import describe_space
+from policy_distill.system.packing import pack_or_none, unpack
+from policy_distill.training.learner import named
+
+LOG = logging.getLogger("policy_distill")
+Saved = tuple[dict[str, np.ndarray], dict[str, Any]]
+"""Arrays, and JSON values."""
+
+
+def stream_state(stream: Stream) -> Saved:
+    """Return all that the rest of a stream depends on."""
+    tensors, source = stream.source.state()
+    tensors |= {f"buffer.{name}": array for name, array in stream.buffer.state().items()}
+    record = {
+        "env_steps": stream.env_steps,
+        "seconds": stream.watch.seconds,
+        "wall_seconds": stream.watch.wall_seconds,
+        "normalizer": dump_normalizer(stream.normalizer),
+        "buffer_next": stream.buffer.next,
+        "calibration": stream.teacher.calibration,
+        "env_restarts": stream.restarts.n_here,
+        "obs": source["obs"],
+        "states": {
+            "actor": source["actor"],
+            "teacher": pack_or_none("state.teacher", stream.label_state, tensors),
+        },
+    }
+    record["begins_anew"] = _begins_anew(stream, record["states"])
+    return tensors, record
+
+
+def _begins_anew(stream: Stream, states: dict[str, Any]) -> str:
+    """Return in words what a run that goes on from here cannot bring back; empty where that is nothing."""
+    lost = stream.source.lost()
+    parts = ["a recurrent state begins anew"] if None in states.values() else []
+    if lost:
+        reasons = "; ".join(sorted(set(lost.values())))
+        parts.append(f"{len(lost)} of {stream.envs.n_envs} environments start a new episode ({reasons})")
+    return " and ".join(parts)
+
+
+def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
+    """Give a stream what `stream_state` returned; return the observations that its environments are to go back to.
+
+    Raises:
+        ValueError: where that is of another stream.
+    """
+    source, states = stream.source, record["states"]
+    obs = source.restore(tensors, {"obs": record["obs"], "actor": states.get("actor")})
+    stream.open(load_normalizer(record["normalizer"], describe_space(stream.envs.observation_space)))
+    stream.buffer.restore(named(tensors, "buffer."), count_of(record, "buffer_next"))
+    if record["calibration"] is not None:
+        stream.teacher = stream.teacher.with_calibration(record["calibration"])
+    if None in states.values():
+        LOG.warning("a recurrent state has no form in a checkpoint: it begins anew, and the run differs from there on")
+    of_teacher = states.get("teacher")
+    stream.label_state = None if of_teacher is None else unpack(of_teacher, tensors)
+    stream.restarts.go_on(count_of(record, "env_restarts"))
+    watch = stream.watch
+    watch.seconds = {stage: _seconds(record["seconds"][stage]) for stage in watch.seconds}
+    source.env_seconds = watch.seconds["environment"]
+    watch.began = time.perf_counter() - _seconds(record["wall_seconds"])
+    stream.env_steps = count_of(record, "env_steps")
+    return obs
+
+
+def count_of(record: dict[str, Any], name: str) -> int:
+    """Return a number of steps or other events.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    value = record[name]
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(f"{name} is no count")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    """Return a time that has passed."""
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError("a time is not finite")
+    return float(value)

@@ -1,0 +1,78 @@
+"""A student that learns from a buffer of labelled states, whatever kind it is.
+
+In: a buffer, and where a run is. Out: a better student.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy_distill.config import DistillConfig
+from policy_distill.interfaces.students import Loss
+from policy_distill.student.runtime import Student
+from policy_distill.training.buffer import Buffer
+from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.schedule import Moment, n_updates
+from policy_distill.training.trainer import Trainer
+
+Weights = dict[str, torch.Tensor]
+
+
+class GradientLearner:
+    """A network that learns by gradient steps on minibatches."""
+
+    def __init__(
+        self, spec: StudentSpec, loss: Loss, config: DistillConfig, teacher_params: torch.Tensor | None = None
+    ) -> None:
+        """Make the student of `spec` and its optimiser; log σ starts at that of the labels `[B, P]`."""
+        self.config = config
+        self.policy = StudentPolicy(spec, torch.Generator().manual_seed(config.seed)).to(config.device)
+        if teacher_params is not None:
+            self.policy.start_at(teacher_params.to(config.device))
+        self.trainer = Trainer(self.policy, loss, config)
+
+    def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
+        """Learn from all that is stored, a rollout of `moment` being the newest; return what was measured."""
+        generator = torch.Generator().manual_seed(moment.seed)
+        n_steps = n_updates(self.config, moment.n_new, moment.before)
+        return self.trainer.fit(buffer, n_steps, (moment.before, moment.after), generator)
+
+    def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
+        """Return the student that acts, as it is now."""
+        return Student.of(self.policy.to_record(provenance or {}, retention))
+
+    def weights(self) -> Weights:
+        """Return a copy of the student's weights."""
+        return {name: value.detach().clone() for name, value in self.policy.state_dict().items()}
+
+    def set_weights(self, weights: Weights) -> None:
+        """Give the student other weights."""
+        self.policy.load_state_dict(weights)
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return the gradients of the last update, by the names of the weights."""
+        return {f"gradients/{name}": grad for name, grad in self.trainer.stepper.gradients().items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return everything that what it learns next depends on, but for the count of its recoveries."""
+        tensors = {f"student.{name}": array for name, array in self.policy.tensors().items()}
+        return tensors | {f"training.{name}": array for name, array in self.trainer.stepper.state().items()}
+
+    def restore(self, tensors: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` returned.
+
+        Raises:
+            ValueError, RuntimeError: where that is of another student.
+        """
+        self.policy.load_state_dict(
+            {name: torch.from_numpy(array.copy()) for name, array in named(tensors, "student.").items()}
+        )
+        self.trainer.stepper.restore(named(tensors, "training."))
+
+
+def named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
