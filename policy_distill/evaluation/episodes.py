@@ -18,7 +18,7 @@ from policy_distill.environments.open import Environments
 from policy_distill.evaluation.policy_records import ReturnsRecord
 from policy_distill.evaluation.side_by_side import OnStep, SideBySide
 from policy_distill.evaluation.statistics import interval, iqm, json_number, worst
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 from policy_distill.system.records import dump
 from policy_distill.system.threads import threads_for
 

@@ -22,7 +22,7 @@ from policy_distill.evaluation.proof.verdict import Verdict, judge
 from policy_distill.evaluation.records import ComparisonRecord
 from policy_distill.evaluation.reference import REFERENCES, Found, Player, ReferenceRuns
 from policy_distill.evaluation.side_by_side import OnStep
-from policy_distill.interfaces import Policy
+from policy_distill.interfaces.policies import Policy
 
 LOG = logging.getLogger("policy_distill")
 

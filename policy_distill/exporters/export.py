@@ -91,53 +91,67 @@ def export(
     Args:
         student: as of `load_student`, its path, or the `student` of a distillation.
         path: the file, or for c and numpy the folder, to write.
-        format: onnx, c, numpy, torchscript or sb3.
-        quantize: `int8` for weights and activations in eight bits, calibrated on states that the student visits, or
-            `int8-trained`, which trains through the rounding first; onnx and c. Such an artefact is compared with the
-            same arithmetic in NumPy, and what it loses against the float student is reported.
+        format: onnx, c, numpy, torchscript or sb3, or the format of an installed package.
+        quantize: `int8` for weights and activations in eight bits, calibrated on visited states, or `int8-trained`, with
+            training through the rounding first; onnx and c. What that loses against the float student is reported.
         env: where the states come from that it is checked on; by itself the environment that it was distilled in, or,
-            where that is not registered here, states drawn from the observation space.
+            where that is not registered here, the observation space.
         n_states: states that the student visits; hostile ones come on top.
         episodes: episodes that the return of an eight-bit artefact is measured on.
         seed: the episodes' seed.
         overwrite: replace what is at `path`.
-        input_dtype: of onnx, the type of real-valued inputs whose space has float64: `float32`, as by itself where that
-            loses no digits that matter, or `float64`.
+        input_dtype: of onnx, the type of inputs whose space has float64, `float32` or `float64`; see `input_dtype.py`.
         env_kwargs: arguments of the environment's constructor, before those that the student was distilled with.
 
     Raises:
-        RequestError: for an unknown format, one that cannot hold this student, weights that are not finite, or a path
-            that is taken or cannot be written.
+        RequestError: for an unknown format, one that cannot hold this student, or a path that cannot be written.
         RunFault: where the artefact acts otherwise than it should; nothing is written.
     """
-    found = find_format(format)
-    path, student = Path(path), load_student(student) if isinstance(student, str | Path) else student
-    check_target(path, found, overwrite)
+    student = load_student(student) if isinstance(student, str | Path) else student
+    check_target(Path(path), find_format(format), overwrite)
     _check_request(student, format, quantize, n_states, episodes)
-    made_as = {"input_dtype": choose_input_dtype(student.record, format, input_dtype)}
-    plain = Student(student.tensors, student.metadata, "numpy")
-    env = for_policy(env, plain, env_kwargs) if env is not None else with_kwargs(states.own_env(plain), env_kwargs)
-    visited, source = states.collect_states(plain, env, n_states, seed)
-    obs = states.join(visited, states.hostile_states(plain, seed))
-    reference = make_reference(plain, obs, states.count(visited))
-    layers, expected = None, reference
-    if quantize is not None:
-        layers, expected = _in_eight_bits(plain, quantize, reference, env, n_states, seed)
-    exporter, loss = load_exporter(format), None
+    dtype = choose_input_dtype(student.record, format, input_dtype)
+    wanted = _Wanted(format, quantize, {"input_dtype": dtype}, n_states, episodes, seed)
+    return _export(Student(student.tensors, student.metadata, "numpy"), Path(path), wanted, env, env_kwargs)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What was asked for, as of `export`."""
+
+    format: str
+    quantize: str | None
+    made_as: dict[str, Any]
+    n_states: int
+    episodes: int
+    seed: int
+
+
+def _export(
+    student: Student, path: Path, wanted: _Wanted, env: Any, env_kwargs: Mapping[str, Any] | None
+) -> ExportResult:
+    found, exporter = find_format(wanted.format), load_exporter(wanted.format)
+    env = for_policy(env, student, env_kwargs) if env is not None else with_kwargs(states.own_env(student), env_kwargs)
+    visited, source = states.collect_states(student, env, wanted.n_states, wanted.seed)
+    obs = states.join(visited, states.hostile_states(student, wanted.seed))
+    reference = make_reference(student, obs, states.count(visited))
+    layers, expected, loss = None, reference, None
+    if wanted.quantize is not None:
+        layers, expected = _in_eight_bits(student, wanted.quantize, reference, env, wanted.n_states, wanted.seed)
     with tempfile.TemporaryDirectory() as folder:
         draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
-        exporter.write(plain.record, draft, made_as | make_record(plain, format, None, None), expected, layers)
-        run = exporter.open_artefact(plain.record, draft)
-        parity = _check(plain, format, expected, run, source, quantized=layers is not None)
+        record = wanted.made_as | make_record(student, wanted.format, None, None)
+        exporter.write(student.record, draft, record, expected, layers)
+        run = exporter.open_artefact(student.record, draft)
+        parity = _check(student, wanted.format, expected, run, source, quantized=layers is not None)
         if layers is not None:
-            measured = {"method": str(quantize), "env": env, "n_episodes": episodes, "seed": seed}
-            loss = loss_report(plain, layers, reference, run, **measured)
-        facts = exporter.write(
-            plain.record, final, made_as | make_record(plain, format, parity, loss), expected, layers
-        )
-        _read_back(exporter, plain, final, expected, run)
+            measured = {"method": str(wanted.quantize), "env": env, "n_episodes": wanted.episodes, "seed": wanted.seed}
+            loss = loss_report(student, layers, reference, run, **measured)
+        record |= make_record(student, wanted.format, parity, loss)
+        facts = exporter.write(student.record, final, record, expected, layers)
+        _read_back(exporter, student, final, expected, run)
         move(final, path)
-    return ExportResult(path, format, size_of(path), parity, facts, loss)
+    return ExportResult(path, wanted.format, size_of(path), parity, facts, loss)
 
 
 def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:

@@ -48,20 +48,11 @@ def build_model(
     With `single`, inputs whose space has float64 are float32.
     """
     graph = Graph()
-    parts = plan.featurizer.parts
     inputs = [
         helper.make_tensor_value_info(input_name(part), tensor_type(input_dtype(part, single)), ["batch", *part.shape])
-        for part in parts
+        for part in plan.featurizer.parts
     ]
-    if add_linear is None and plan.is_perceptron and foldable(plan):
-        x = _folded(graph, plan, single)
-    else:
-        x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
-        for place, layer in enumerate(plan.layers):
-            if add_linear is not None and "weight" in layer:
-                x = add_linear(graph, x, layer, place)
-            else:
-                x = _add(graph, x, layer, plan.tensors)
+    x = _network(graph, plan, add_linear, single)
     mode_of, names = name_outputs(graph, plan, x, named)
     if masked:
         mode_of = add_masks(graph, mode_of)
@@ -82,6 +73,20 @@ def build_model(
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _network(graph: Graph, plan: Plan, add_linear: AddLinear | None, single: bool) -> str:
+    """Add all from the inputs to the network's outputs; return the name of these."""
+    if add_linear is None and plan.is_perceptron and foldable(plan):
+        return _folded(graph, plan, single)
+    parts = plan.featurizer.parts
+    x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
+    for place, layer in enumerate(plan.layers):
+        if add_linear is not None and "weight" in layer:
+            x = add_linear(graph, x, layer, place)
+        else:
+            x = _add(graph, x, layer, plan.tensors)
+    return x
 
 
 def input_name(part: Part) -> str:
