@@ -92,8 +92,8 @@ def export(
         student: as of `load_student`, its path, or the `student` of a distillation.
         path: the file, or for c and numpy the folder, to write.
         format: onnx, c, numpy, torchscript or sb3, or the format of an installed package.
-        quantize: `int8` for weights and activations in eight bits, calibrated on visited states, or `int8-trained`, with
-            training through the rounding first; onnx and c. What that loses against the float student is reported.
+        quantize: `int8` for weights and activations in eight bits, calibrated on visited states, or `int8-trained`, and
+            trained through the rounding first; onnx and c. What that loses against the float student is reported.
         env: where the states come from that it is checked on; by itself the environment that it was distilled in, or,
             where that is not registered here, the observation space.
         n_states: states that the student visits; hostile ones come on top.
