@@ -18,6 +18,7 @@ from policy_distill.environments.choice import for_policy
 from policy_distill.environments.names import with_kwargs
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
+from policy_distill.exporters.artefact_record import make_record
 from policy_distill.exporters.c import run_self_test
 from policy_distill.exporters.input_dtype import choose_input_dtype
 from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference, under_masks
@@ -33,7 +34,6 @@ from policy_distill.exporters.quantize import (
 from policy_distill.exporters.table import find_format, load_exporter
 from policy_distill.interfaces.students import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
-from policy_distill.version import __version__
 
 N_STATES = 2048
 """Visited states that an artefact is checked on."""
@@ -140,14 +140,14 @@ def _export(
         layers, expected = _in_eight_bits(student, wanted.quantize, reference, env, wanted.n_states, wanted.seed)
     with tempfile.TemporaryDirectory() as folder:
         draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
-        record = wanted.made_as | make_record(student, wanted.format, None, None)
+        record = wanted.made_as | make_record(student.record, wanted.format, None, None)
         exporter.write(student.record, draft, record, expected, layers)
         run = exporter.open_artefact(student.record, draft)
         parity = _check(student, wanted.format, expected, run, source, quantized=layers is not None)
         if layers is not None:
             measured = {"method": str(wanted.quantize), "env": env, "n_episodes": wanted.episodes, "seed": wanted.seed}
             loss = loss_report(student, layers, reference, run, **measured)
-        record |= make_record(student, wanted.format, parity, loss)
+        record |= make_record(student.record, wanted.format, parity, loss)
         facts = exporter.write(student.record, final, record, expected, layers)
         _read_back(exporter, student, final, expected, run)
         move(final, path)
@@ -203,20 +203,3 @@ def _check(student: Student, format: str, expected: Reference, run: Run, source:
 def _compare(student: Student, expected: Reference, actions: np.ndarray, source: str, quantized: bool) -> Parity:
     parity = compare_actions(student.record, expected, np.asarray(actions), source)
     return replace(parity, passed=acts_as_twin(student.record, expected, actions)) if quantized else parity
-
-
-def make_record(
-    student: Student, format: str, parity: Parity | None, quantization: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Return the metadata that an artefact carries."""
-    metadata = student.metadata
-    return {
-        "format": format,
-        "policy_distill": __version__,
-        "student_sha256": metadata.get("sha256"),
-        "parity": None if parity is None else parity.to_json(),
-        "quantization": quantization,
-        **{key: metadata[key] for key in ("observation_space", "action_space", "distribution", "retention")},
-        "observation_normalization": metadata["observation_normalization"] is not None,
-        "provenance": metadata["provenance"],
-    }
