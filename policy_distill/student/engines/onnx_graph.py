@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from policy_distill.student.engines.folding import fold, foldable
 from policy_distill.student.engines.onnx_builder import Graph, tensor_type
 from policy_distill.student.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
-from policy_distill.student.engines.perceptron import fold, foldable
 from policy_distill.student.features import Part
 from policy_distill.student.operations.operation import Layer, Tensors
 from policy_distill.student.operations.table import find_operation
@@ -115,6 +115,8 @@ def _folded(graph: Graph, plan: Plan, single: bool) -> str:
     x = input_name(part)
     x = x if input_dtype(part, single) == np.float32 else graph.cast(x, np.float32)
     x = graph.reshape(x, [-1, part.size]) if len(part.shape) != 1 else x
+    if plan.selected is not None:
+        x = graph.add("Gather", x, graph.constant(plan.selected, np.int64), axis=1)
     if np.isfinite(low).all():
         x = graph.add("Min", graph.add("Max", x, graph.constant(low, np.float32)), graph.constant(high, np.float32))
     for layer in layers:
