@@ -23,6 +23,7 @@ ORDER = [
     ["exporters", "tracking"],
     ["report"],
     ["run"],
+    ["compression"],
     ["benchmark", "commands"],
     ["cli", "__main__"],
 ]
