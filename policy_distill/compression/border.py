@@ -6,21 +6,19 @@ choose. Nothing here steps an environment to learn: students are trained anew on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from policy_distill.collection.state_sample import sample_states
-from policy_distill.compression.candidates import Candidate, deployed
+from policy_distill.compression.candidates import Candidate
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.population import Population, members_for, widths_of
 from policy_distill.compression.race import N_FIRST, SPARE, Race
-from policy_distill.interfaces.students import Loss
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Batch
-from policy_distill.training.policy import StudentSpec
 from policy_distill.training.schedule import Moment, seed_of
 
 LOOKS = (20, 40, 80)
@@ -59,19 +57,8 @@ class Finalist:
 class Border:
     """Looks for the smallest network that keeps enough."""
 
-    def __init__(
-        self,
-        race: Race,
-        size: Callable[[Iterable[str]], list[Candidate]],
-        like: Callable[[str, str], StudentSpec],
-        loss: Loss,
-        say: Callable[[str], None],
-    ) -> None:
-        """`size` makes candidates of networks that were none before."""
+    def __init__(self, race: Race, say: Callable[[str], None]) -> None:
         self._race = race
-        self._size = size
-        self._like = like
-        self._loss = loss
         self._say = say
         self.finalists: dict[str, Finalist] = {}
 
@@ -127,26 +114,28 @@ class Border:
     def _train(self, specs: Sequence[str], round_: int) -> None:
         """Train further starts of networks on the stored states, and judge the best of each."""
         stream = self._race.stream
-        config, known = stream.config, {candidate.spec: candidate for candidate in self._size(specs)}
+        config, known = stream.config, {candidate.spec: candidate for candidate in self._race.kinds.candidates(specs)}
         # Other starts than those of the race.
         first = 1_000 * (round_ + 1)
         members = [replace(one, restart=first + one.restart) for one in members_for(specs, MORE_RESTARTS)]
         with stream.watch.timed("train"):
             labels = stream.buffer.teacher_params[: stream.buffer.size]
-            population = Population(members, self._like, self._loss, config, labels)
+            population = Population(members, self._race.kinds, config, labels)
             for part in range(PASSES):
                 n_new = max(1, config.timesteps // PASSES)
                 seed = seed_of(config, part, f"border {round_}")
                 population.learn(stream.buffer, Moment(part / PASSES, (part + 1) / PASSES, n_new, seed))
         with stream.watch.timed("evaluate"):
-            ranks = population.losses(self._held_out(round_), self._loss)
+            ranks = population.losses(self._held_out(round_))
             for spec in specs:
                 if spec not in known:
                     continue
                 own = [n for n in population.active if members[n].spec == spec]
                 own.sort(key=lambda number: float(ranks[number]))
                 if own:
-                    self._enter(known[spec], [deployed(population.policy(n)) for n in own[: N_BEST + 1]])
+                    self._enter(
+                        known[spec], [self._race.kinds.deployed(population.policy(n)) for n in own[: N_BEST + 1]]
+                    )
 
     def _held_out(self, round_: int) -> Batch:
         """Return labelled states of whole episodes of the best finalist, from which nobody learns."""

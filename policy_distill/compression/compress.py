@@ -5,22 +5,25 @@ In: a teacher, an environment and a bar. Out: a `CompressionResult`, and a run f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from policy_distill.compression.candidates import Candidate, candidates_for, ladder
+from policy_distill.compression.candidates import ladder
 from policy_distill.compression.front import CompressionResult
 from policy_distill.compression.judge import Judge
+from policy_distill.compression.kinds import Kinds
 from policy_distill.compression.limits import Limits
 from policy_distill.compression.race import Race
 from policy_distill.compression.verdict import finish
 from policy_distill.compression.work import Work
 from policy_distill.config import DistillConfig, make_config
+from policy_distill.environments.open import Environments
 from policy_distill.environments.watch import step_limit
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
+from policy_distill.interfaces.students import Loss
 from policy_distill.report.write import try_report
 from policy_distill.run.place import Place
 from policy_distill.run.provenance import identity_of
@@ -32,7 +35,7 @@ from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
 from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.table import MakeTracker, choose_tracker
-from policy_distill.training.policy import StudentSpec, images_like
+from policy_distill.training.policy import images_like
 
 
 def compress(
@@ -88,42 +91,38 @@ def compress(
     limits = Limits(retention, minimize, budget, max_params, max_bytes, keep_std)
     config = limits.within(make_config(config, overrides))
     tracker = choose_tracker(tracker, track, out, teacher)
-    first = students[0] if students else "linear"
-    teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), first, config)
+    teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), (students or ["linear"])[0], config)
     place = Place(out, resume=resume, overwrite=overwrite)
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
-        specs = list(students or ladder(images=bool(images_like(teacher, "cnn:4", envs.observation_space))))
-        stream = Stream(teacher, envs, config, specs[0])
-        like = partial(_like, stream)
-        size = partial(_sized, like, limits)
-        judge = Judge(stream, env, scope)
-        race = Race(stream, size(specs), like, loss, judge, retention)
-        identity = identity_of(teacher, envs, f"compress {minimize} {retention} {' '.join(specs)}", config)
+        race, identity = _race(teacher, envs, env, students, limits, config, loss, scope)
         work = Work(race, env, identity, place, interrupts, scope, say or (lambda line: None))
         with (
-            closing(open_sinks(tracker, work.folder, identity, stream.env_steps)) as sinks,
+            closing(open_sinks(tracker, work.folder, identity, race.stream.env_steps)) as sinks,
             Progress(config.timesteps, description="compressing", enabled=progress) as bar,
             threads_for(teacher, n_params=max(one.n_params for one in race.candidates)),
         ):
             work.iterate(sinks, bar)
-            found = finish(work, limits, size, like, loss, bar, sinks)
+            found = finish(work, limits, bar, sinks)
     if work.folder:
         try_report(work.folder.path)
     return found
 
 
-def _like(stream: Stream, network: str, activation: str) -> StudentSpec:
-    return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, stream.observation_space)
-
-
-def _sized(like: Callable[[str, str], StudentSpec], limits: Limits, specs: Iterable[str]) -> list[Candidate]:
-    return candidates_for(
-        list(specs),
-        like,
-        limits.minimize,
-        keep_std=limits.keep_std,
-        max_params=limits.max_params,
-        max_bytes=limits.max_bytes,
-    )
+def _race(
+    teacher: Teacher,
+    envs: Environments,
+    env: Any,
+    students: Sequence[str] | None,
+    limits: Limits,
+    config: DistillConfig,
+    loss: Loss,
+    scope: ExitStack,
+) -> tuple[Race, dict[str, Any]]:
+    """Return a race that has not begun, and what makes it this one."""
+    specs = list(students or ladder(images=bool(images_like(teacher, "cnn:4", envs.observation_space))))
+    stream = Stream(teacher, envs, config, specs[0])
+    kinds = Kinds(stream, loss, limits)
+    race = Race(stream, kinds, specs, Judge(stream, env, scope), limits.bar)
+    return race, {**identity_of(teacher, envs, " ".join(specs), config), "compress": limits.to_json()}

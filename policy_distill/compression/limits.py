@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from policy_distill.compression.candidates import MINIMIZE
 from policy_distill.config import DistillConfig
@@ -43,6 +44,10 @@ class Limits:
             value = vars(self)[name]
             if value is not None and value < 1:
                 raise RequestError(f"expected --{name.replace('_', '-')} of at least 1, found {value}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
 
     def within(self, config: DistillConfig) -> DistillConfig:
         """Return settings that leave room for choosing.

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from policy_distill.compression.kinds import Kinds
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RunFault
-from policy_distill.interfaces.students import Loss
 from policy_distill.seeds import USERS, purpose_seed
 from policy_distill.training.buffer import Batch, Buffer
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.learner import GradientLearner, named
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.population_step import PopulationStep
 from policy_distill.training.schedule import Moment, learning_rate, n_updates
 
@@ -73,13 +73,13 @@ class Population:
     def __init__(
         self,
         members: Sequence[Member],
-        like: Callable[[str, str], StudentSpec],
-        loss: Loss,
+        kinds: Kinds,
         config: DistillConfig,
         teacher_params: torch.Tensor | None = None,
     ) -> None:
-        """Make the students that `like` describes; log σ starts at that of the labels `[B, P]`."""
+        """Make the students; log σ starts at that of the labels `[B, P]`."""
         self.members = list(members)
+        self._loss = kinds.loss
         self._config = config
         self._policies = []
         self._alone: dict[int, GradientLearner] = {}
@@ -88,7 +88,10 @@ class Population:
         for number, member in enumerate(members):
             seed = purpose_seed(config.seed, member.spec, member.activation, member.restart)
             learner = GradientLearner(
-                like(member.spec, member.activation), loss, replace(config, seed=seed % USERS), teacher_params
+                kinds.spec(member.spec, member.activation),
+                kinds.loss,
+                replace(config, seed=seed % USERS),
+                teacher_params,
             )
             self._policies.append(learner.policy)
             if is_dense(learner.policy) and max(widths_of(member.spec), default=0) <= NARROW:
@@ -97,7 +100,9 @@ class Population:
                 self._alone[number] = learner
         self._together = together
         self._step = (
-            PopulationStep([self._policies[n] for n in together], loss, config.max_grad_norm) if together else None
+            PopulationStep([self._policies[n] for n in together], kinds.loss, config.max_grad_norm)
+            if together
+            else None
         )
 
     @property
@@ -150,7 +155,7 @@ class Population:
                 self.drop([number], "diverged")
 
     @torch.no_grad()
-    def losses(self, batch: Batch, loss: Loss) -> np.ndarray:
+    def losses(self, batch: Batch) -> np.ndarray:
         """Return the mean loss `[K]` of every member on labelled states; NaN for those that are out."""
         found = np.full(len(self.members), np.nan)
         if self._step is not None and self._step.active:
@@ -158,7 +163,7 @@ class Population:
         for number, learner in self._alone.items():
             family, device = learner.policy.spec.family, next(learner.policy.parameters()).device
             outputs = learner.policy.params(batch.features.to(device)).cpu()
-            found[number] = float(loss(family, batch.teacher_params.cpu(), outputs).mean())
+            found[number] = float(self._loss(family, batch.teacher_params.cpu(), outputs).mean())
         return found
 
     def policy(self, number: int) -> StudentPolicy:

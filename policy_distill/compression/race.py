@@ -7,7 +7,7 @@ dropped, and so is what is clearly larger than a student that seems to keep enou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,16 @@ import torch
 
 from policy_distill.collection.actors import TeacherActor
 from policy_distill.collection.rollout import Rollout
-from policy_distill.compression.candidates import Candidate, deployed
+from policy_distill.compression.candidates import Candidate
 from policy_distill.compression.dealt import Dealt
 from policy_distill.compression.judge import Judge, Kept
+from policy_distill.compression.kinds import Kinds
 from policy_distill.compression.population import Population, members_for
 from policy_distill.interfaces.policies import Actor
-from policy_distill.interfaces.students import Loss
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Batch
-from policy_distill.training.policy import StudentSpec
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 
 RUNGS = (0.1, 0.25, 0.5)
@@ -53,14 +52,14 @@ class Race:
     def __init__(
         self,
         stream: Stream,
-        candidates: Sequence[Candidate],
-        like: Callable[[str, str], StudentSpec],
-        loss: Loss,
+        kinds: Kinds,
+        networks: Sequence[str],
         judge: Judge,
         bar: float,
     ) -> None:
         self.stream = stream
-        self.candidates = list(candidates)
+        self.kinds = kinds
+        self.candidates = kinds.candidates(networks)
         """The cheapest first."""
         self.judge = judge
         self.bar = bar
@@ -71,8 +70,6 @@ class Race:
         """Networks that are out, when, and why."""
         self.kept: dict[str, Kept] = {}
         """What each network's best student kept when it was last judged."""
-        self._like = like
-        self._loss = loss
         self._population: Population | None = None
         self.heldout = np.zeros(0)
         """Running mean loss `[K]` on states that the member had not learnt from."""
@@ -101,7 +98,7 @@ class Race:
 
     def student(self, number: int) -> Student:
         """Return a member as it is deployed."""
-        return deployed(self.population.policy(number))
+        return self.kinds.deployed(self.population.policy(number))
 
     def actor(self) -> tuple[Actor, float]:
         """Return who acts next, and the teacher's share: the teacher first, then the best of each network in turns."""
@@ -140,14 +137,14 @@ class Race:
     def create(self, teacher_params: torch.Tensor | None = None) -> None:
         """Make all students; log σ starts at that of the labels `[B, P]`."""
         members = members_for([candidate.spec for candidate in self.candidates])
-        self._population = Population(members, self._like, self._loss, self.stream.config, teacher_params)
+        self._population = Population(members, self.kinds, self.stream.config, teacher_params)
         self.heldout = np.full(len(members), np.nan)
         check_writable(self.student(0))
 
     def _measure(self, batch: Batch) -> None:
         """Measure losses on a part of states that nobody has learnt from."""
         step = max(1, len(batch.features) // BATCH_STATES)
-        found = self.population.losses(Batch(batch.features[::step], batch.teacher_params[::step]), self._loss)
+        found = self.population.losses(Batch(batch.features[::step], batch.teacher_params[::step]))
         known = np.isfinite(self.heldout)
         self.heldout = np.where(known, (1 - MEMORY) * self.heldout + MEMORY * found, found)
 

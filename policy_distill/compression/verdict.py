@@ -5,12 +5,10 @@ In: a race that has collected all its data. Out: a `CompressionResult`, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from policy_distill.compression.border import Border, Finalist
-from policy_distill.compression.candidates import Candidate
 from policy_distill.compression.front import CompressionResult, Point, front_of, save_front
 from policy_distill.compression.limits import Limits
 from policy_distill.compression.sequence import FixedSequence, chain
@@ -18,7 +16,6 @@ from policy_distill.compression.work import Work
 from policy_distill.errors import RunFault
 from policy_distill.evaluation.compare import fidelity_on_own_states
 from policy_distill.evaluation.paired import Comparison
-from policy_distill.interfaces.students import Loss
 from policy_distill.run.handover import track_result
 from policy_distill.run.proof import proof_plan
 from policy_distill.run.provenance import provenance_of
@@ -27,7 +24,6 @@ from policy_distill.seeds import selection_start
 from policy_distill.student.runtime import Student
 from policy_distill.system.progress import Progress
 from policy_distill.tracking.table import FanOut
-from policy_distill.training.policy import StudentSpec
 
 HELP = {
     "inferior": "give it more --timesteps, wider --students, or a lower --retention",
@@ -37,18 +33,10 @@ HELP = {
 """What would help where the winner is not proven."""
 
 
-def finish(
-    work: Work,
-    limits: Limits,
-    size: Callable[[Iterable[str]], list[Candidate]],
-    like: Callable[[str, str], StudentSpec],
-    loss: Loss,
-    bar: Progress,
-    sinks: FanOut,
-) -> CompressionResult:
+def finish(work: Work, limits: Limits, bar: Progress, sinks: FanOut) -> CompressionResult:
     """Search the border, prove what was chosen, and write the files."""
     stream = work.race.stream
-    finalists = Border(work.race, size, like, loss, work.say).search()
+    finalists = Border(work.race, work.say).search()
     if not finalists:
         raise RunFault("every student diverged; lower --learning-rate")
     plan = replace(proof_plan(stream), margin=1 - limits.bar, n_sampled=0)
