@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.environments.open import Environments, open_environments
+from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.episodes import run_episodes
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.scale import N_EPISODES, Scale
 from policy_distill.evaluation.reference import REFERENCES, Player
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.run.stream import Stream
 from policy_distill.seeds import selection_start
 from policy_distill.student.runtime import Student

@@ -7,7 +7,7 @@ import torch
 from policy_distill.collection.actors import TeacherActor
 from policy_distill.collection.sampling import sampled
 from policy_distill.evaluation.compare import fidelity_on_own_states
-from policy_distill.interfaces import Labels
+from policy_distill.interfaces.policies import Labels
 from policy_distill.run.distill import distill
 from policy_distill.teachers.kinds.ensemble import EnsembleTeacher
 from tests.doubles import Corridor, FormulaTeacher, corridor_teacher, pendulum_teacher
