@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from policy_distill.compression.compress import compress as compress
     from policy_distill.config import DistillConfig as DistillConfig
     from policy_distill.evaluation.compare import compare as compare
     from policy_distill.evaluation.evaluate import evaluate as evaluate
@@ -20,6 +21,7 @@ _HOMES = {
     "load_teacher": "policy_distill.teachers.load",
     "train_teacher": "policy_distill.teachers.train",
     "distill": "policy_distill.run.distill",
+    "compress": "policy_distill.compression.compress",
     "DistillConfig": "policy_distill.config",
     "load_student": "policy_distill.student.runtime",
     "evaluate": "policy_distill.evaluation.evaluate",
@@ -28,7 +30,17 @@ _HOMES = {
     "__version__": "policy_distill.version",
 }
 
-__all__ = ["DistillConfig", "compare", "distill", "evaluate", "export", "load_student", "load_teacher", "train_teacher"]
+__all__ = [
+    "DistillConfig",
+    "compare",
+    "compress",
+    "distill",
+    "evaluate",
+    "export",
+    "load_student",
+    "load_teacher",
+    "train_teacher",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from policy_distill.environments.choice import for_policy
 from policy_distill.environments.names import with_kwargs
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
+from policy_distill.exporters.artefact_record import make_record
 from policy_distill.exporters.c import run_self_test
 from policy_distill.exporters.input_dtype import choose_input_dtype
 from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference, under_masks
@@ -30,10 +31,9 @@ from policy_distill.exporters.quantize import (
     quantize_student,
     twin_reference,
 )
-from policy_distill.exporters.table import FORMATS, find_format, load_exporter
+from policy_distill.exporters.table import find_format, load_exporter
 from policy_distill.interfaces.students import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
-from policy_distill.version import __version__
 
 N_STATES = 2048
 """Visited states that an artefact is checked on."""
@@ -50,7 +50,7 @@ class ExportResult:
     path: Path
     """The file or folder."""
     format: str
-    """A key of `policy_distill.exporters.table.FORMATS`."""
+    """As of `policy_distill.exporters.table.find_format`."""
     n_bytes: int
     """Its size on disk."""
     parity: Parity
@@ -91,53 +91,69 @@ def export(
     Args:
         student: as of `load_student`, its path, or the `student` of a distillation.
         path: the file, or for c and numpy the folder, to write.
-        format: onnx, c, numpy, torchscript or sb3.
-        quantize: `int8` for eight bits, calibrated on states that the student visits, or `int8-trained`, trained through
-            the rounding; onnx and c. `int4` and `ternary`, for c alone, are so trained and have fewer bits after the
-            first layer. The artefact is compared with the same arithmetic in NumPy; what it loses is reported.
+        format: onnx, c, numpy, torchscript or sb3, or the format of an installed package.
+        quantize: `int8` for weights and activations in eight bits, calibrated on states that the student visits, or
+            `int8-trained`, which trains through the rounding first; onnx and c. With `int4` and `ternary` the weights
+            after the first layer have four bits or three values; c alone. Such an artefact is compared with the same
+            arithmetic in NumPy, and what it loses against the float student is reported.
         env: where the states come from that it is checked on; by itself the environment that it was distilled in, or,
-            where that is not registered here, states drawn from the observation space.
+            where that is not registered here, the observation space.
         n_states: states that the student visits; hostile ones come on top.
         episodes: episodes that the return of an eight-bit artefact is measured on.
         seed: the episodes' seed.
         overwrite: replace what is at `path`.
-        input_dtype: of onnx, the type of real-valued inputs whose space has float64: `float32`, as by itself where that
-            loses no digits that matter, or `float64`.
+        input_dtype: of onnx, the type of inputs whose space has float64, `float32` or `float64`; see `input_dtype.py`.
         env_kwargs: arguments of the environment's constructor, before those that the student was distilled with.
 
     Raises:
-        RequestError: for an unknown format, one that cannot hold this student, weights that are not finite, or a path
-            that is taken or cannot be written.
+        RequestError: for an unknown format, one that cannot hold this student, or a path that cannot be written.
         RunFault: where the artefact acts otherwise than it should; nothing is written.
     """
-    found = find_format(format)
-    path, student = Path(path), load_student(student) if isinstance(student, str | Path) else student
-    check_target(path, found, overwrite)
+    student = load_student(student) if isinstance(student, str | Path) else student
+    check_target(Path(path), find_format(format), overwrite)
     _check_request(student, format, quantize, n_states, episodes)
-    made_as = {"input_dtype": choose_input_dtype(student.record, format, input_dtype)}
-    plain = Student(student.tensors, student.metadata, "numpy")
-    env = for_policy(env, plain, env_kwargs) if env is not None else with_kwargs(states.own_env(plain), env_kwargs)
-    visited, source = states.collect_states(plain, env, n_states, seed)
-    obs = states.join(visited, states.hostile_states(plain, seed))
-    reference = make_reference(plain, obs, states.count(visited))
-    layers, expected = None, reference
-    if quantize is not None:
-        layers, expected = _in_eight_bits(plain, quantize, reference, env, n_states, seed)
-    exporter, loss = load_exporter(format), None
+    dtype = choose_input_dtype(student.record, format, input_dtype)
+    wanted = _Wanted(format, quantize, {"input_dtype": dtype}, n_states, episodes, seed)
+    return _export(Student(student.tensors, student.metadata, "numpy"), Path(path), wanted, env, env_kwargs)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What was asked for, as of `export`."""
+
+    format: str
+    quantize: str | None
+    made_as: dict[str, Any]
+    n_states: int
+    episodes: int
+    seed: int
+
+
+def _export(
+    student: Student, path: Path, wanted: _Wanted, env: Any, env_kwargs: Mapping[str, Any] | None
+) -> ExportResult:
+    found, exporter = find_format(wanted.format), load_exporter(wanted.format)
+    env = for_policy(env, student, env_kwargs) if env is not None else with_kwargs(states.own_env(student), env_kwargs)
+    visited, source = states.collect_states(student, env, wanted.n_states, wanted.seed)
+    obs = states.join(visited, states.hostile_states(student, wanted.seed))
+    reference = make_reference(student, obs, states.count(visited))
+    layers, expected, loss = None, reference, None
+    if wanted.quantize is not None:
+        layers, expected = _in_eight_bits(student, wanted.quantize, reference, env, wanted.n_states, wanted.seed)
     with tempfile.TemporaryDirectory() as folder:
         draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
-        exporter.write(plain.record, draft, made_as | make_record(plain, format, None, None), expected, layers)
-        run = exporter.open_artefact(plain.record, draft)
-        parity = _check(plain, format, expected, run, source, quantized=layers is not None)
+        record = wanted.made_as | make_record(student.record, wanted.format, None, None)
+        exporter.write(student.record, draft, record, expected, layers)
+        run = exporter.open_artefact(student.record, draft)
+        parity = _check(student, wanted.format, expected, run, source, quantized=layers is not None)
         if layers is not None:
-            measured = {"method": str(quantize), "env": env, "n_episodes": episodes, "seed": seed}
-            loss = loss_report(plain, layers, reference, run, **measured)
-        facts = exporter.write(
-            plain.record, final, made_as | make_record(plain, format, parity, loss), expected, layers
-        )
-        _read_back(exporter, plain, final, expected, run)
+            measured = {"method": str(wanted.quantize), "env": env, "n_episodes": wanted.episodes, "seed": wanted.seed}
+            loss = loss_report(student, layers, reference, run, **measured)
+        record |= make_record(student.record, wanted.format, parity, loss)
+        facts = exporter.write(student.record, final, record, expected, layers)
+        _read_back(exporter, student, final, expected, run)
         move(final, path)
-    return ExportResult(path, format, size_of(path), parity, facts, loss)
+    return ExportResult(path, wanted.format, size_of(path), parity, facts, loss)
 
 
 def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:
@@ -172,7 +188,7 @@ def _check(student: Student, format: str, expected: Reference, run: Run, source:
     """Compare an artefact with what it should do, under action masks too where both know them."""
     parity = _compare(student, expected, run(expected.obs), source, quantized)
     checked = [parity]
-    if student.takes_action_masks and FORMATS[format].masks:
+    if student.takes_action_masks and find_format(format).masks:
         masked = under_masks(student.record, expected, MASK_SEED)
         checked.append(_compare(student, masked, run(masked.obs, masked.masks), source, quantized))
         parity = replace(parity, masked_agreement=checked[-1].agreement)
@@ -189,20 +205,3 @@ def _check(student: Student, format: str, expected: Reference, run: Run, source:
 def _compare(student: Student, expected: Reference, actions: np.ndarray, source: str, quantized: bool) -> Parity:
     parity = compare_actions(student.record, expected, np.asarray(actions), source)
     return replace(parity, passed=acts_as_twin(student.record, expected, actions)) if quantized else parity
-
-
-def make_record(
-    student: Student, format: str, parity: Parity | None, quantization: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Return the metadata that an artefact carries."""
-    metadata = student.metadata
-    return {
-        "format": format,
-        "policy_distill": __version__,
-        "student_sha256": metadata.get("sha256"),
-        "parity": None if parity is None else parity.to_json(),
-        "quantization": quantization,
-        **{key: metadata[key] for key in ("observation_space", "action_space", "distribution", "retention")},
-        "observation_normalization": metadata["observation_normalization"] is not None,
-        "provenance": metadata["provenance"],
-    }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.student.engines.perceptron import FOLD_LIMIT
+from policy_distill.student.engines.folding import FOLD_LIMIT
 from policy_distill.student.features import Part
 from policy_distill.student.record import StudentRecord
 

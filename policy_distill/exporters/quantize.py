@@ -16,7 +16,7 @@ from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.exporters.parity import Reference, action_span, reference_of
 from policy_distill.exporters.states import count
-from policy_distill.exporters.table import FORMATS
+from policy_distill.exporters.table import FORMATS, find_format
 from policy_distill.interfaces.students import Run
 from policy_distill.student.low_bit import BITS
 from policy_distill.student.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
@@ -42,7 +42,7 @@ def check_method(method: str, format: str) -> None:
     """
     if method not in METHODS:
         raise RequestError(f"expected --quantize {', '.join(METHODS)}, found {method!r}")
-    if not FORMATS[format].quantizes:
+    if not find_format(format).quantizes:
         able = ", ".join(name for name, one in FORMATS.items() if one.quantizes)
         raise RequestError(f"expected a format with eight-bit weights ({able}), found {format}; leave out --quantize")
     if method in BITS and not FORMATS[format].packs:

@@ -9,6 +9,8 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Exporter
+from policy_distill.system.plugins import EXPORTERS as GROUP
+from policy_distill.system.plugins import choices, load_plugin
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,20 @@ FORMATS = {
 
 
 def find_format(name: str) -> Format:
-    """Return a format by its name.
+    """Return a format by its name: ours, or of an installed package.
 
     Raises:
         RequestError: for an unknown one, or one whose libraries are missing.
     """
-    if name not in FORMATS:
-        raise RequestError(f"expected a format among {', '.join(FORMATS)}, found {name!r}")
-    missing = [module for module in FORMATS[name].needs if find_spec(module) is None]
+    found: Format | None = FORMATS.get(name) or load_plugin(GROUP, name)
+    if found is None:
+        raise RequestError(f"expected a format among {choices(FORMATS, GROUP)}, found {name!r}")
+    missing = [module for module in found.needs if find_spec(module) is None]
     if missing:
         raise RequestError(
             f"the format {name} needs {', '.join(missing)}, which is missing; pip install {' '.join(missing)}"
         )
-    return FORMATS[name]
+    return found
 
 
 def load_exporter(name: str) -> Exporter:

@@ -13,6 +13,8 @@ from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.multi_categorical import MultiCategorical
 from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces.students import ActionDistribution
+from policy_distill.system.plugins import FAMILIES as GROUP
+from policy_distill.system.plugins import choices, load_plugin, package_of
 
 FAMILIES: dict[str, Callable[..., ActionDistribution]] = {
     Categorical.name: Categorical,
@@ -25,11 +27,23 @@ FAMILIES: dict[str, Callable[..., ActionDistribution]] = {
 
 
 def make_family(name: str, config: dict[str, Any]) -> ActionDistribution:
-    """Return the family that a student file names.
+    """Return the family that a student file names: ours, or of an installed package.
 
     Raises:
-        RequestError: for a name that this version does not know.
+        RequestError: for a name that neither this version nor a package knows.
     """
-    if name not in FAMILIES:
-        raise RequestError(f"expected a distribution family among {', '.join(FAMILIES)}, found {name!r}; upgrade")
-    return FAMILIES[name](**{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()})
+    made = FAMILIES.get(name) or load_plugin(GROUP, name)
+    if made is None:
+        raise RequestError(
+            f"expected a distribution family among {choices(FAMILIES, GROUP)}, found {name!r}; "
+            "install the package that defines it, or upgrade"
+        )
+    found: ActionDistribution = made(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    return found
+
+
+def describe_family(family: ActionDistribution) -> dict[str, Any]:
+    """Return what `make_family` takes, as JSON values, and the package that it comes from where it is not ours."""
+    described = {"family": family.name, "config": family.config()}
+    package = None if family.name in FAMILIES else package_of(GROUP, family.name)
+    return described if package is None else {**described, "package": package}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 
@@ -15,6 +16,8 @@ from policy_distill.losses.likelihood import SampledNLL, nll
 from policy_distill.losses.regression import huber, mse
 from policy_distill.losses.temperature import TemperatureKL
 from policy_distill.losses.wasserstein import wasserstein
+from policy_distill.system.plugins import LOSSES as GROUP
+from policy_distill.system.plugins import choices, load_plugin, names_in
 
 LOSSES: dict[str, Callable[[], Loss]] = {
     "forward_kl": lambda: forward_kl,
@@ -32,26 +35,28 @@ WITH_NUMBER: dict[str, Callable[[float], Loss]] = {"jensen_shannon": JensenShann
 
 
 def make_loss(name: str) -> Loss:
-    """Return the loss of that name.
+    """Return the loss of that name: ours, or of an installed package.
 
     Raises:
         RequestError: for an unknown one, with the nearest, or a number that it cannot take.
     """
     kind, _, number = name.partition(":")
-    if kind not in LOSSES:
-        near = difflib.get_close_matches(kind, LOSSES, n=2, cutoff=0.5)
+    make: Any = LOSSES.get(kind) or load_plugin(GROUP, kind)
+    if make is None:
+        near = difflib.get_close_matches(kind, [*LOSSES, *names_in(GROUP)], n=2, cutoff=0.5)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise RequestError(f"expected a loss among auto, {', '.join(LOSSES)}, found {name!r}{hint}")
+        raise RequestError(f"expected a loss among auto, {choices(LOSSES, GROUP)}, found {name!r}{hint}")
     if not number:
-        return LOSSES[kind]()
+        return cast(Loss, make())
+    # What a package offers takes a number where its function does.
+    with_number = WITH_NUMBER.get(kind) if kind in LOSSES else make
+    if with_number is None:
+        raise RequestError(f"the loss {kind} takes no number, found {name!r}")
     try:
-        return WITH_NUMBER[kind](float(number))
-    except KeyError:
-        raise RequestError(f"the loss {kind} takes no number, found {name!r}") from None
-    except ValueError as error:
-        if isinstance(error, RequestError):
-            raise
+        value = float(number)
+    except ValueError:
         raise RequestError(f"expected a number after {kind}:, found {name!r}") from None
+    return cast(Loss, with_number(value))
 
 
 def choose_loss(name: str, family: ActionDistribution) -> Loss:

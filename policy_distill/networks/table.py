@@ -12,6 +12,8 @@ from policy_distill.interfaces.students import Network
 from policy_distill.networks.cnn import CNN
 from policy_distill.networks.mlp import MLP
 from policy_distill.student.engines.torch_layers import OwnLayer
+from policy_distill.system.plugins import NETWORKS as GROUP
+from policy_distill.system.plugins import load_plugin, names_in
 
 KINDS = {
     "mlp": "mlp:32,32 (hidden layers of 32 and 32 units)",
@@ -22,7 +24,9 @@ MAX_WIDTH = 65_536
 
 
 def make_network(spec: str, activation: str) -> Network:
-    """Return the network that a student specification names.
+    """Return the network that a student specification names: ours, or of an installed package.
+
+    A package offers a function from what stands behind the colon, and the activation, to a `Network`.
 
     Raises:
         RequestError: for an unknown kind or sizes that are not positive whole numbers.
@@ -34,7 +38,13 @@ def make_network(spec: str, activation: str) -> Network:
         return MLP(_widths(spec, sizes), activation)
     if kind == "cnn" and sizes:
         return CNN(_widths(spec, sizes), activation)
-    raise RequestError(f"expected a student such as {'; '.join(KINDS.values())}, found {spec!r}")
+    make = None if kind in KINDS else load_plugin(GROUP, kind)
+    if make is None:
+        raise RequestError(
+            f"expected a student such as {'; '.join([*KINDS.values(), *names_in(GROUP)])}, found {spec!r}"
+        )
+    network: Network = make(sizes, activation)
+    return network
 
 
 def describe_layers(network: nn.Sequential, input_shape: tuple[int, ...]) -> list[dict[str, Any]]:

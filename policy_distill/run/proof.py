@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from policy_distill.config import DistillConfig
@@ -15,6 +16,7 @@ from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import BATCH, N_SAMPLED, ProofPlan
 from policy_distill.evaluation.proof.scale import N_EPISODES
 from policy_distill.evaluation.proof.spent import choose_seed, spent_by_teacher
+from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.stream import Stream
 from policy_distill.seeds import PROOF, fresh_start, selection_start
@@ -23,7 +25,7 @@ from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 
 
-def start_reference(stream: Stream, env: Any) -> AbstractContextManager[ReferenceRuns | None]:
+def start_reference(stream: Stream, env: Any, margin: float = MARGIN) -> AbstractContextManager[ReferenceRuns | None]:
     """Start the part of the proof that needs no student: it runs beside the training where a core is idle."""
     config = stream.config
     if config.eval_episodes == 0:
@@ -32,7 +34,9 @@ def start_reference(stream: Stream, env: Any) -> AbstractContextManager[Referenc
         # Taken as it is; what it meets is said once.
         choose_seed(config.eval_seed, config.eval_episodes, stream.teacher)
     limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": stream.restarts}
-    return closing(ReferenceRuns(stream.teacher, without_normalization(env), proof_plan(stream), **limits))
+    return closing(
+        ReferenceRuns(stream.teacher, without_normalization(env), replace(proof_plan(stream), margin=margin), **limits)
+    )
 
 
 def proof_plan(stream: Stream) -> ProofPlan:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,16 @@ class Plan:
 
     @property
     def is_perceptron(self) -> bool:
-        """True for linear layers and activations on a vector: what every engine can do."""
+        """True for linear layers and activations on a vector, or some of its components: what every engine can do."""
         vector = self.featurizer.space["type"] in ("Box", "MultiBinary") and not self.featurizer.is_image
-        return vector and all(layer["op"] in ("linear", "tanh", "relu") for layer in self.layers)
+        layers = self.layers if self.selected is None else self.layers[1:]
+        return vector and all(layer["op"] in ("linear", "tanh", "relu") for layer in layers)
+
+    @cached_property
+    def selected(self) -> np.ndarray | None:
+        """The components that the first layer selects, int64; None where it looks at all."""
+        first = self.layers[0]
+        return np.asarray(first["columns"], np.int64) if first["op"] == "select" else None
 
     def actions(self, outputs: np.ndarray) -> np.ndarray:
         """Return the executed deterministic actions `[B, *shape]` for outputs of the network `[B, n_outputs]`."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.student.engines.perceptron import FOLD_LIMIT
+from policy_distill.student.engines.folding import FOLD_LIMIT
 from policy_distill.student.features import Normalizer, Part, dump_normalizer
 from policy_distill.student.head import Head
 from policy_distill.student.record import StudentRecord, sizes_of

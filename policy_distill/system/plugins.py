@@ -6,6 +6,7 @@ before a name is asked for that no table of our own has.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from policy_distill.errors import RequestError
@@ -18,11 +19,17 @@ LOSSES = "policy_distill.losses"
 NETWORKS = "policy_distill.networks"
 OPERATIONS = "policy_distill.operations"
 EXPORTERS = "policy_distill.exporters"
+TEACHERS = "policy_distill.teachers"
 
 
 def names_in(group: str) -> list[str]:
     """Return the names that installed packages offer in a group, sorted."""
     return sorted({point.name for point in _points(group)})
+
+
+def choices(own: Iterable[str], group: str) -> str:
+    """Return the names of a table and those that packages add to it, in words, for an error."""
+    return ", ".join([*own, *names_in(group)])
 
 
 def package_of(group: str, name: str) -> str | None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from policy_distill.families.table import make_family
+from policy_distill.families.table import describe_family, make_family
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.networks.table import describe_layers, make_network
@@ -169,7 +169,7 @@ class StudentPolicy(nn.Module):
         }
         metadata = {
             "architecture": architecture,
-            "distribution": {"family": spec.family.name, "config": spec.family.config()},
+            "distribution": describe_family(spec.family),
             "head": spec.head.to_json(),
             "observation_space": spec.observation_space,
             "action_space": spec.action_space,

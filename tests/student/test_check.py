@@ -4,6 +4,9 @@ import copy
 
 import numpy as np
 import pytest
+import torch
+from gymnasium import spaces
+from policy_distill.teachers.network import discrete_family
 
 from policy_distill.commands.info import Info
 from policy_distill.errors import RequestError, RunFault
@@ -13,7 +16,9 @@ from policy_distill.student import runtime
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.file import write_sealed
 from policy_distill.student.runtime import Student, load_student
+from policy_distill.student.slim import slim
 from policy_distill.student.spaces import describe_space, example_of
+from policy_distill.training.policy import StudentPolicy, StudentSpec
 from tests.doubles import Corridor, corridor_teacher
 from tests.students import KINDS, make_student, name_of
 
@@ -168,3 +173,22 @@ def test_a_distillation_that_no_file_could_hold_stops_before_it_has_trained():
     teacher.action_map = ActionMap("index", (), "int64", start=7)
     with pytest.raises(RunFault, match="no file can hold a student for this teacher: another start"):
         distill(teacher, Corridor, "linear", timesteps=10**9, n_envs=2, n_steps=8, buffer_size=100)
+
+
+def test_a_student_of_many_choices_is_saved(tmp_path):
+    space = spaces.MultiDiscrete([2, 3] * 6)
+    family, action_map = discrete_family(space)
+    spec = StudentSpec(
+        network="linear",
+        activation="tanh",
+        family=family,
+        log_std=None,
+        observation_space=describe_space(spaces.Box(-1.0, 1.0, (3,))),
+        action_space=describe_space(space),
+        action_map=action_map,
+        normalizer=None,
+    )
+    student = Student.of(StudentPolicy(spec, torch.Generator().manual_seed(0)).to_record({"env_id": "Test-v0"}))
+    found = load_student(slim(student).save(tmp_path / "student.safetensors"))
+    assert (student.n_params, found.n_params) == (4 * 30, 4 * 18)
+    assert np.array_equal(found.act(np.ones(3, np.float32)), student.act(np.ones(3, np.float32)))

@@ -19,7 +19,7 @@ enum { HEAD_INDEX, HEAD_CLIP, HEAD_UNSQUASH, HEAD_RAW };
 
 typedef struct {
     PyObject_HEAD
-    int n_dims, shape[MAX_DIMS], n_inputs, n_layers, n_modes, head, squash, action_is_double, has_statistics;
+    int n_dims, shape[MAX_DIMS], n_inputs, n_kept, *columns, n_layers, n_modes, head, squash, action_is_double, has_statistics;
     double clip, *mean, *scale;
     float *low, *high;
     Layer *layers;
@@ -33,21 +33,24 @@ typedef struct {
     int has_target;
 } Perceptron;
 
-#define NORMALISE(type)                                                                                               \
-    static void normalise_##type(const Perceptron *self, const type *obs, float *x) {                                 \
+/* Fills x with the components that are looked at, all or some; `place` says where the k-th of them stands in obs. */
+#define NORMALISE(name, type, place)                                                                                  \
+    static void name(const Perceptron *self, const type *obs, float *x) {                                             \
         if (!self->has_statistics) {                                                                                  \
-            for (int i = 0; i < self->n_inputs; i++) x[i] = (float)obs[i];                                            \
+            for (int k = 0; k < self->n_kept; k++) x[k] = (float)obs[place];                                          \
             return;                                                                                                   \
         }                                                                                                             \
         const double clip = self->clip;                                                                               \
-        for (int i = 0; i < self->n_inputs; i++) {                                                                    \
-            double z = ((double)obs[i] - self->mean[i]) * self->scale[i];                                             \
+        for (int k = 0; k < self->n_kept; k++) {                                                                      \
+            double z = ((double)obs[place] - self->mean[place]) * self->scale[place];                                 \
             z = z > clip ? clip : z;                                                                                  \
-            x[i] = (float)(z < -clip ? -clip : z);                                                                    \
+            x[k] = (float)(z < -clip ? -clip : z);                                                                    \
         }                                                                                                             \
     }
-NORMALISE(float)
-NORMALISE(double)
+NORMALISE(normalise_float, float, k)
+NORMALISE(normalise_double, double, k)
+NORMALISE(normalise_some_floats, float, self->columns[k])
+NORMALISE(normalise_some_doubles, double, self->columns[k])
 
 static int has_shape(const Perceptron *self, const Py_buffer *view) {
     if (view->ndim != self->n_dims) return 0;
@@ -66,9 +69,9 @@ static int read_observation(Perceptron *self, PyObject *obs) {
     const char kind = view.format && view.format[0] && !view.format[1] ? view.format[0] : 0;
     int done = 0;
     if (kind == 'f' && has_shape(self, &view))
-        normalise_float(self, view.buf, self->scratch[0]), done = 1;
+        (self->columns ? normalise_some_floats : normalise_float)(self, view.buf, self->scratch[0]), done = 1;
     else if (kind == 'd' && has_shape(self, &view))
-        normalise_double(self, view.buf, self->scratch[0]), done = 1;
+        (self->columns ? normalise_some_doubles : normalise_double)(self, view.buf, self->scratch[0]), done = 1;
     PyBuffer_Release(&view);
     return done;
 }
@@ -131,7 +134,7 @@ static int copy_floats(PyObject *source, Py_ssize_t count, Py_ssize_t size, void
 
 /* Each layer comes as (n_in, n_padded, activation, weight, bias). */
 static int read_layers(Perceptron *self, PyObject *layers) {
-    int widest = (self->n_inputs + LANES - 1) / LANES * LANES, n_in = self->n_inputs;
+    int widest = (self->n_kept + LANES - 1) / LANES * LANES, n_in = self->n_kept;
     self->n_layers = (int)PyTuple_Size(layers);
     self->layers = PyMem_Calloc(self->n_layers ? self->n_layers : 1, sizeof(Layer));
     if (!self->layers) return PyErr_NoMemory(), -1;
@@ -174,6 +177,21 @@ static int read_shape(Perceptron *self, PyObject *shape) {
     return PyErr_Occurred() ? -1 : 0;
 }
 
+/* Which components are looked at, as 32-bit whole numbers; None for all. */
+static int read_columns(Perceptron *self, PyObject *columns) {
+    self->n_kept = self->n_inputs;
+    if (columns == Py_None) return 0;
+    const Py_ssize_t length = PyBytes_Check(columns) ? PyBytes_Size(columns) : 0;
+    if (copy_floats(columns, length / sizeof(int), sizeof(int), (void **)&self->columns) < 0) return -1;
+    self->n_kept = (int)(length / sizeof(int));
+    for (int k = 0; k < self->n_kept; k++)
+        if (self->columns[k] < 0 || self->columns[k] >= self->n_inputs) {
+            PyErr_SetString(PyExc_ValueError, "a component is looked at that an observation does not have");
+            return -1;
+        }
+    return 0;
+}
+
 /* The array that actions are written into lives as long as this object. */
 static int read_head(Perceptron *self, PyObject *low, PyObject *high, PyObject *target) {
     if (self->head == HEAD_INDEX) {
@@ -200,6 +218,7 @@ static void release(Perceptron *self) {
         PyMem_Free(self->layers[n].bias);
     }
     PyMem_Free(self->layers);
+    PyMem_Free(self->columns);
     PyMem_Free(self->mean);
     PyMem_Free(self->scale);
     PyMem_Free(self->low);
@@ -223,12 +242,13 @@ static void dealloc(Perceptron *self) {
 
 static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     static char *names[] = {"shape", "statistics", "layers", "n_modes", "head", "squash", "low", "high",
-                            "target", "actions", "convert", "finish", "portable", NULL};
+                            "target", "actions", "convert", "finish", "portable", "columns", NULL};
     PyObject *shape, *statistics, *layers, *low, *high, *target, *actions, *convert, *finish, *mean, *scale;
+    PyObject *columns = Py_None;
     int n_modes, head, squash, portable = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!iiiSSOOOO|p", names, &PyTuple_Type, &shape,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!iiiSSOOOO|pO", names, &PyTuple_Type, &shape,
                                      &statistics, &PyTuple_Type, &layers, &n_modes, &head, &squash, &low, &high, &target, &actions, &convert,
-                                     &finish, &portable))
+                                     &finish, &portable, &columns))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Perceptron *self = (Perceptron *)allocate(type, 0);
@@ -238,7 +258,7 @@ static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *ke
     Py_INCREF(convert), self->convert = convert;
     Py_INCREF(finish), self->finish = finish;
     self->run = portable ? run_layers_portable : choose_kernel();
-    if (read_shape(self, shape) < 0) goto fail;
+    if (read_shape(self, shape) < 0 || read_columns(self, columns) < 0) goto fail;
     self->has_statistics = statistics != Py_None;
     if (self->has_statistics &&
         (!PyArg_ParseTuple(statistics, "SSd", &mean, &scale, &self->clip) ||

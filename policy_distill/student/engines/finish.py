@@ -24,7 +24,7 @@ def is_squashed(plan: Plan) -> bool:
 def make_finish(plan: Plan, out: np.ndarray, *, squashed: bool) -> Callable[[], Any]:
     """Return what makes the executed action, as a new object, of what stands in `out` then.
 
-    `out` has what the last of `perceptron.mode_layers` gives; tanh comes next where `squashed`.
+    `out` has what the last of `folding.mode_layers` gives; tanh comes next where `squashed`.
     """
     action_map = plan.action_map
     if plan.is_choice:

@@ -14,8 +14,8 @@ import numpy as np
 
 from policy_distill.interfaces.policies import State
 from policy_distill.student.engines.finish import action_scalars, is_squashed, make_finish
+from policy_distill.student.engines.folding import Dense, dense_layers, mode_layers
 from policy_distill.student.engines.numpy_engine import NumpyEngine, lend
-from policy_distill.student.engines.perceptron import Dense, dense_layers, mode_layers
 from policy_distill.student.engines.single import batch_of_one
 from policy_distill.student.features import Normalizer
 from policy_distill.student.plan import Plan
@@ -63,6 +63,7 @@ class NativeEngine:
         dense = mode_layers(plan, dense_layers(plan))
         n_modes = len(dense[-1].matrix)
         outputs = np.zeros(n_modes, np.float32)
+        some = {} if plan.selected is None else {"columns": plan.selected.astype(np.int32).tobytes()}
         act: Callable[[Any], Any] = native.Perceptron(
             shape=tuple(plan.featurizer.parts[0].shape),
             statistics=_statistics(plan),
@@ -76,6 +77,7 @@ class NativeEngine:
             actions=tuple(action_scalars(plan)) if head == "index" else None,
             convert=_converter(plan),
             finish=make_finish(plan, outputs, squashed=squashed) if head == "raw" else None,
+            **some,
         ).act
         return act
 

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from policy_distill.student.engines.folding import fold, foldable
 from policy_distill.student.engines.onnx_builder import Graph, tensor_type
 from policy_distill.student.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
-from policy_distill.student.engines.perceptron import fold, foldable
 from policy_distill.student.features import Part
 from policy_distill.student.operations.operation import Layer, Tensors
 from policy_distill.student.operations.table import find_operation
@@ -48,20 +48,11 @@ def build_model(
     With `single`, inputs whose space has float64 are float32.
     """
     graph = Graph()
-    parts = plan.featurizer.parts
     inputs = [
         helper.make_tensor_value_info(input_name(part), tensor_type(input_dtype(part, single)), ["batch", *part.shape])
-        for part in parts
+        for part in plan.featurizer.parts
     ]
-    if add_linear is None and plan.is_perceptron and foldable(plan):
-        x = _folded(graph, plan, single)
-    else:
-        x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
-        for place, layer in enumerate(plan.layers):
-            if add_linear is not None and "weight" in layer:
-                x = add_linear(graph, x, layer, place)
-            else:
-                x = _add(graph, x, layer, plan.tensors)
+    x = _network(graph, plan, add_linear, single)
     mode_of, names = name_outputs(graph, plan, x, named)
     if masked:
         mode_of = add_masks(graph, mode_of)
@@ -82,6 +73,20 @@ def build_model(
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _network(graph: Graph, plan: Plan, add_linear: AddLinear | None, single: bool) -> str:
+    """Add all from the inputs to the network's outputs; return the name of these."""
+    if add_linear is None and plan.is_perceptron and foldable(plan):
+        return _folded(graph, plan, single)
+    parts = plan.featurizer.parts
+    x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
+    for place, layer in enumerate(plan.layers):
+        if add_linear is not None and "weight" in layer:
+            x = add_linear(graph, x, layer, place)
+        else:
+            x = _add(graph, x, layer, plan.tensors)
+    return x
 
 
 def input_name(part: Part) -> str:
@@ -110,6 +115,8 @@ def _folded(graph: Graph, plan: Plan, single: bool) -> str:
     x = input_name(part)
     x = x if input_dtype(part, single) == np.float32 else graph.cast(x, np.float32)
     x = graph.reshape(x, [-1, part.size]) if len(part.shape) != 1 else x
+    if plan.selected is not None:
+        x = graph.add("Gather", x, graph.constant(plan.selected, np.int64), axis=1)
     if np.isfinite(low).all():
         x = graph.add("Min", graph.add("Max", x, graph.constant(low, np.float32)), graph.constant(high, np.float32))
     for layer in layers:

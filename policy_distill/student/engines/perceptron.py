@@ -1,87 +1,22 @@
 """Perceptrons on vectors in NumPy, with as few calls as there can be: a call costs more than the arithmetic.
 
 In: a `Plan` of linear layers and activations. Out: a function for one observation, and one for batches.
-
-Normalisation, clip((x - m) s, ±c), equals (clip(x, m ± c/s) - m) s: one call clips the raw observation, and s and m go
-into the first layer. In float32 that loses digits where |m| s is large, so there the single way computes in float64 and
-the batch normalises first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from policy_distill.student.engines.finish import clip, is_squashed, make_finish
+from policy_distill.student.engines.folding import Dense, fold, foldable, mode_layers
 from policy_distill.student.engines.single import refusal
-from policy_distill.student.features import Normalizer
 from policy_distill.student.plan import Plan
 
 CHUNK = 512
 """Rows of a batch that go through all layers together: their activations stay in the cache."""
-FOLD_LIMIT = 4.0
-"""Largest |m| s that is folded into float32 weights; it costs two bits of a feature."""
-
-
-@dataclass(frozen=True)
-class Dense:
-    """One linear layer, its bias the last column, and the activation after it."""
-
-    matrix: np.ndarray
-    """`[out, in + 1]`."""
-    activation: str
-    """`tanh`, `relu`, or nothing."""
-
-
-def fold(plan: Plan) -> tuple[list[Dense], np.ndarray, np.ndarray]:
-    """Return layers in float64 that take raw observations, and the bounds `[n]` that these are clipped to before."""
-    layers = dense_layers(plan)
-    normalizer = plan.normalizer
-    n_inputs = layers[0].matrix.shape[1] - 1
-    if normalizer is None:
-        return layers, np.full(n_inputs, -np.inf), np.full(n_inputs, np.inf)
-    assert isinstance(normalizer, Normalizer)
-    mean, scale = normalizer.mean.ravel(), normalizer.scale.ravel()
-    weight, bias = layers[0].matrix[:, :-1], layers[0].matrix[:, -1]
-    scaled = weight * scale
-    first = Dense(np.column_stack([scaled, bias - scaled @ mean]), layers[0].activation)
-    reach = normalizer.clip / scale
-    return [first, *layers[1:]], mean - reach, mean + reach
-
-
-def dense_layers(plan: Plan) -> list[Dense]:
-    """Return the linear layers with their activations, float64."""
-    found: list[Dense] = []
-    for layer in plan.layers:
-        if layer["op"] == "linear":
-            weight, bias = plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]
-            found.append(Dense(np.column_stack([weight, bias]).astype(np.float64), ""))
-        else:
-            found[-1] = Dense(found[-1].matrix, layer["op"])
-    return found
-
-
-def mode_layers(plan: Plan, layers: list[Dense]) -> list[Dense]:
-    """Return layers of which the last gives no more than the deterministic action follows from.
-
-    Of one choice these are all its logits: where the first is 0 and no output, a row of zeros gives it.
-    """
-    *hidden, last = layers
-    matrix = last.matrix[: plan.head.n_modes]
-    if plan.is_choice:
-        matrix = plan.head.all_rows(matrix)
-    return [*hidden, Dense(matrix, last.activation)]
-
-
-def foldable(plan: Plan) -> bool:
-    """Say whether normalisation may go into float32 weights."""
-    normalizer = plan.normalizer
-    if normalizer is None:
-        return True
-    return isinstance(normalizer, Normalizer) and float(np.abs(normalizer.mean * normalizer.scale).max()) <= FOLD_LIMIT
 
 
 def make_act(plan: Plan) -> Callable[[Any], Any]:
@@ -92,8 +27,9 @@ def make_act(plan: Plan) -> Callable[[Any], Any]:
     single = foldable(plan) and part.dtype != np.float64
     dtype = np.float32 if single else np.float64
     x = np.ones(len(low) + 1, dtype)
-    obs_shaped = x[:-1].reshape(part.shape)
-    low, high = (bound.reshape(part.shape).astype(dtype) for bound in (low, high))
+    columns = plan.selected
+    obs_shaped = x[:-1] if columns is not None else x[:-1].reshape(part.shape)
+    low, high = (bound.reshape(obs_shaped.shape).astype(dtype) for bound in (low, high))
     steps = []
     for layer in layers:
         y = np.ones(len(layer.matrix) + 1, dtype)
@@ -106,14 +42,14 @@ def make_act(plan: Plan) -> Callable[[Any], Any]:
     measure: Callable[[Any], Any] = np.shape
     if len(part.shape) == 1:
         measure = len
-    expected = measure(obs_shaped)
+    expected = measure(np.empty(part.shape))
 
     def act(obs: Any) -> Any:
         try:
             # What broadcasts would pass for an observation: a number, or a row of a matrix.
             if measure(obs) != expected:
                 raise ValueError
-            clip(obs, low, high, obs_shaped)
+            clip(obs if columns is None else np.ravel(obs)[columns], low, high, obs_shaped)
         except (TypeError, ValueError):
             raise refusal(plan, obs) from None
         for dot, matrix, y, activate, arguments in hidden:
@@ -146,7 +82,7 @@ class BatchForward:
         self._layers = [Dense(layer.matrix.astype(np.float32), layer.activation) for layer in (first, *layers)]
         kind = np.float64 if plan.featurizer.parts[0].dtype == np.float64 else np.float32
         self._bounds = [np.tile(bound.astype(kind), (CHUNK, 1)) for bound in (low, high)]
-        self._n_inputs, self._n_outputs = len(low), plan.n_outputs
+        self._n_inputs, self._n_outputs, self._columns = len(low), plan.n_outputs, plan.selected
         self._idle: list[_Buffers] = []
 
     @staticmethod
@@ -156,7 +92,8 @@ class BatchForward:
 
     def __call__(self, obs: Any) -> np.ndarray:
         """Return float32 `[B, n_outputs]` for raw observations `[B, ...]`."""
-        rows = np.asarray(obs).reshape(len(obs), self._n_inputs)
+        rows = np.asarray(obs).reshape(len(obs), self._n_inputs if self._columns is None else -1)
+        rows = rows if self._columns is None else rows[:, self._columns]
         outputs = np.empty((len(rows), self._n_outputs), np.float32)
         try:
             buffers = self._idle.pop()

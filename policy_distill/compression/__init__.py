@@ -1,0 +1,1 @@
+"""Which student is the smallest that provably keeps the return."""

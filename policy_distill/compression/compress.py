@@ -1,0 +1,129 @@
+"""Compression from end to end: a race on one stream, a search at its border, and a proof of what was chosen.
+
+In: a teacher, an environment and a bar. Out: a `CompressionResult`, and a run folder where one is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from policy_distill.compression.candidates import Candidate, candidates_for, ladder
+from policy_distill.compression.front import CompressionResult
+from policy_distill.compression.judge import Judge
+from policy_distill.compression.limits import Limits
+from policy_distill.compression.race import Race
+from policy_distill.compression.verdict import finish
+from policy_distill.compression.work import Work
+from policy_distill.config import DistillConfig, make_config
+from policy_distill.environments.watch import step_limit
+from policy_distill.interfaces.stages import Tracker
+from policy_distill.report.write import try_report
+from policy_distill.run.place import Place
+from policy_distill.run.provenance import identity_of
+from policy_distill.run.settle import open_fitting, settle
+from policy_distill.run.sinks import open_sinks
+from policy_distill.run.stream import Stream
+from policy_distill.system.interrupts import Interrupts
+from policy_distill.system.progress import Progress
+from policy_distill.system.threads import threads_for
+from policy_distill.teachers.sources import as_teacher
+from policy_distill.tracking.table import MakeTracker, choose_tracker
+from policy_distill.training.policy import StudentSpec, images_like
+
+
+def compress(
+    teacher: Any,
+    env: Any,
+    retention: float = 0.95,
+    students: Sequence[str] | None = None,
+    minimize: str = "params",
+    *,
+    config: DistillConfig | None = None,
+    budget: int | None = None,
+    max_params: int | None = None,
+    max_bytes: int | None = None,
+    keep_std: bool = False,
+    tracker: Tracker | MakeTracker | None = None,
+    track: str | Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+    env_kwargs: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] | None = None,
+    **overrides: Any,
+) -> CompressionResult:
+    """Find the smallest student that provably keeps a share of the teacher's return.
+
+    Args:
+        teacher: of `load_teacher`, or what it takes: a path, a live SB3 model, an object with `predict`.
+        env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
+        retention: the share of the teacher's gain over a random policy that is to be kept, in (0, 1).
+        students: networks to try; a ladder for the task where None.
+        minimize: `params`, `bytes`, `macs`, `flash` (of the generated C) or `latency` (on this machine).
+        config: settings of the stream; the defaults where None.
+        budget: environment steps of collecting and choosing together, at most; None for what `timesteps` needs.
+        max_params: parameters of the student, at most.
+        max_bytes: bytes of these, at most.
+        keep_std: keep log σ in the deployed students, so that they can act by sampling.
+        tracker: as of `distill`.
+        track: as of `distill`.
+        out: a run folder; None writes nothing.
+        resume: go on from the newest checkpoint in `out`.
+        overwrite: replace the run in `out`.
+        progress: draw a bar on stderr where that is a terminal.
+        env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
+        say: told what was dropped, judged and proven, a line each.
+        **overrides: fields of `DistillConfig`, such as `timesteps` and `seed`.
+
+    Raises:
+        RequestError: for a request that cannot be met, before the first environment step.
+        RunFault: for an environment or a loss that is not finite.
+        Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
+    """
+    limits = Limits(retention, minimize, budget, max_params, max_bytes, keep_std)
+    config = limits.within(make_config(config, overrides))
+    tracker = choose_tracker(tracker, track, out, teacher)
+    first = students[0] if students else "linear"
+    teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), first, config)
+    place = Place(out, resume=resume, overwrite=overwrite)
+    with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
+        envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
+        interrupts.stop_if_requested("before the first step")
+        specs = list(students or ladder(images=bool(images_like(teacher, "cnn:4", envs.observation_space))))
+        stream = Stream(teacher, envs, config, specs[0])
+        like = partial(_like, stream)
+        size = partial(_sized, like, limits)
+        judge = Judge(stream, env, scope)
+        race = Race(stream, size(specs), like, loss, judge, retention)
+        identity = identity_of(teacher, envs, f"compress {minimize} {retention} {' '.join(specs)}", config)
+        work = Work(race, env, identity, place, interrupts, scope, say or (lambda line: None))
+        with (
+            closing(open_sinks(tracker, work.folder, identity, stream.env_steps)) as sinks,
+            Progress(config.timesteps, description="compressing", enabled=progress) as bar,
+            threads_for(teacher, n_params=max(one.n_params for one in race.candidates)),
+        ):
+            work.iterate(sinks, bar)
+            found = finish(work, limits, size, like, loss, bar, sinks)
+    if work.folder:
+        try_report(work.folder.path)
+    return found
+
+
+def _like(stream: Stream, network: str, activation: str) -> StudentSpec:
+    return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, stream.observation_space)
+
+
+def _sized(like: Callable[[str, str], StudentSpec], limits: Limits, specs: Iterable[str]) -> list[Candidate]:
+    return candidates_for(
+        list(specs),
+        like,
+        limits.minimize,
+        keep_std=limits.keep_std,
+        max_params=limits.max_params,
+        max_bytes=limits.max_bytes,
+    )

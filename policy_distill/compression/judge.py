@@ -1,0 +1,129 @@
+"""What students keep on the episodes that choose: teacher, random policy and student from the same seeds.
+
+In: students. Out: estimates with their errors. Nothing here proves anything: what is chosen is proven elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from policy_distill.environments.open import Environments, open_environments
+from policy_distill.evaluation.episodes import run_episodes
+from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.scale import N_EPISODES, Scale
+from policy_distill.evaluation.reference import REFERENCES, Player
+from policy_distill.run.stream import Stream
+from policy_distill.seeds import selection_start
+from policy_distill.student.runtime import Student
+
+SURE = 2.0
+"""Standard errors by which an estimate is clear of the bar."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The share of the teacher's gain that a student keeps, as far as some episodes tell."""
+
+    share: float
+    """Of the mean returns."""
+    error: float
+    """Standard error of the paired difference, as a share of the same gain."""
+    n_episodes: int
+    """Of so many."""
+    n_falls: int
+    """Episodes that lost more than half of the gain."""
+
+    def clears(self, bar: float) -> bool:
+        """Say whether it is clearly at the bar or above."""
+        return self.share - SURE * self.error >= bar
+
+    def misses(self, bar: float) -> bool:
+        """Say whether it is clearly below."""
+        return self.share + SURE * self.error < bar
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"share": self.share, "error": self.error, "n_episodes": self.n_episodes, "n_falls": self.n_falls}
+
+
+class Judge:
+    """Plays the episodes of selection; those of the teacher once for all students."""
+
+    def __init__(self, stream: Stream, env: Any, scope: ExitStack) -> None:
+        self._stream = stream
+        self._env = env
+        self._scope = scope
+        self._envs: Environments | None = None
+        self._seed = selection_start(stream.config.seed)
+        self._played: dict[str, np.ndarray] = {}
+        self.env_steps = 0
+        """Steps that judging took, of all policies."""
+        self.n_most = 0
+        """Episodes of selection that anybody played."""
+
+    @property
+    def scale(self) -> Scale:
+        """What returns are measured by."""
+        teacher, random = (self._reference(who, N_EPISODES) for who in REFERENCES)
+        return Scale(teacher, random, self._stream.config.worst_loss or None)
+
+    def kept(self, student: Student, n_episodes: int) -> Kept:
+        """Return what a student keeps in the first episodes of selection."""
+        scale = self.scale
+        returns = self._play(student, n_episodes)
+        lost = returns - self._reference("teacher", n_episodes)
+        gain = scale.gain if scale.gain > 0 else math.nan
+        error = float(lost.std(ddof=1)) / math.sqrt(n_episodes) if n_episodes > 1 else math.inf
+        falls = int((returns < scale.fall_line).sum())
+        return Kept(1.0 + float(lost.mean()) / gain, error / gain, n_episodes, falls)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what was played."""
+        counts = {"env_steps": np.array(self.env_steps), "n_most": np.array(self.n_most)}
+        return {**counts, **{f"played.{who}": returns for who, returns in self._played.items()}}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` returned."""
+        self.env_steps, self.n_most = int(arrays["env_steps"]), int(arrays["n_most"])
+        self._played = {who: np.array(arrays[f"played.{who}"]) for who in REFERENCES if f"played.{who}" in arrays}
+
+    def _reference(self, who: str, n_episodes: int) -> np.ndarray:
+        """Return the returns of teacher or random policy in the first episodes, played where they are not known."""
+        known = self._played.get(who, np.zeros(0))
+        if len(known) < n_episodes:
+            config = self._stream.config
+            plan = ProofPlan(
+                n_episodes,
+                self._seed,
+                n_envs=min(config.n_eval_envs, n_episodes),
+                max_episode_steps=config.max_episode_steps,
+            )
+            with closing(Player(self._stream.teacher, self._env, plan, self._stream.restarts)) as player:
+                found = player.play(who, self._seed + len(known), n_episodes - len(known))
+            self._note(found.lengths, n_episodes)
+            known = self._played[who] = np.concatenate([known, found.returns])
+        return known[:n_episodes]
+
+    def _play(self, student: Student, n_episodes: int) -> np.ndarray:
+        config, stream = self._stream.config, self._stream
+        if self._envs is None:
+            n_envs = min(config.n_eval_envs, 2 * N_EPISODES)
+            envs = open_environments(self._env, n_envs, stream.teacher.env_wrappers, stream.restarts)
+            self._envs = self._scope.enter_context(closing(envs))
+        limit = config.max_episode_steps
+        found = run_episodes(student, self._envs, n_episodes, self._seed, True, max_episode_steps=limit)
+        if not self._envs.owned:
+            # The caller's own environments were borrowed, and stand in the middle of nowhere.
+            stream.source.begin()
+            self._envs = None
+        self._note(found.lengths, n_episodes)
+        return found.returns
+
+    def _note(self, lengths: np.ndarray, n_episodes: int) -> None:
+        self.env_steps += int(lengths.sum())
+        self.n_most = max(self.n_most, n_episodes)

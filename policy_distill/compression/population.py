@@ -1,0 +1,196 @@
+"""All students of a race, learning from one stream: narrow ones together, in a few matrix products, wide ones alone.
+
+In: a buffer of labelled states. Out: better students. One that diverges is out of the race, and no other is harmed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from policy_distill.config import DistillConfig
+from policy_distill.errors import RunFault
+from policy_distill.interfaces.students import Loss
+from policy_distill.seeds import USERS, purpose_seed
+from policy_distill.training.buffer import Batch, Buffer
+from policy_distill.training.dense_step import is_dense
+from policy_distill.training.learner import GradientLearner, named
+from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.population_step import PopulationStep
+from policy_distill.training.schedule import Moment, learning_rate, n_updates
+
+LOG = logging.getLogger("policy_distill")
+
+NARROW = 16
+"""Units up to which a layer is cheaper within a common product than by itself."""
+
+LOTTERY = 6
+"""Below so many units the start decides which minimum is found, so several are tried."""
+
+RESTARTS = 8
+"""Starts of each activation there."""
+
+ACTIVATIONS = ("tanh", "relu")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One student of a candidate."""
+
+    spec: str
+    """Its network."""
+    activation: str
+    """Between its layers."""
+    restart: int
+    """Which start, from 0."""
+
+
+def members_for(specs: Iterable[str], restarts: int = RESTARTS) -> list[Member]:
+    """Return the members that stand for each network: both activations, and several starts of narrow ones."""
+    found = []
+    for spec in specs:
+        widths = widths_of(spec)
+        hidden = spec.startswith("mlp")
+        n = restarts if hidden and min(widths) < LOTTERY else 1
+        found += [Member(spec, activation, k) for k in range(n) for activation in ACTIVATIONS[: 2 if widths else 1]]
+    return found
+
+
+def widths_of(spec: str) -> tuple[int, ...]:
+    """Return the units of each hidden layer, or the channels of each convolution."""
+    _, _, sizes = spec.partition(":")
+    return tuple(int(size) for size in sizes.split(",")) if sizes else ()
+
+
+class Population:
+    """Members bear the numbers 0..K-1, and keep them when others are dropped."""
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        like: Callable[[str, str], StudentSpec],
+        loss: Loss,
+        config: DistillConfig,
+        teacher_params: torch.Tensor | None = None,
+    ) -> None:
+        """Make the students that `like` describes; log σ starts at that of the labels `[B, P]`."""
+        self.members = list(members)
+        self._config = config
+        self._policies = []
+        self._alone: dict[int, GradientLearner] = {}
+        self._out: dict[int, str] = {}
+        together = []
+        for number, member in enumerate(members):
+            seed = purpose_seed(config.seed, member.spec, member.activation, member.restart)
+            learner = GradientLearner(
+                like(member.spec, member.activation), loss, replace(config, seed=seed % USERS), teacher_params
+            )
+            self._policies.append(learner.policy)
+            if is_dense(learner.policy) and max(widths_of(member.spec), default=0) <= NARROW:
+                together.append(number)
+            else:
+                self._alone[number] = learner
+        self._together = together
+        self._step = (
+            PopulationStep([self._policies[n] for n in together], loss, config.max_grad_norm) if together else None
+        )
+
+    @property
+    def active(self) -> list[int]:
+        """Numbers of the members that still learn."""
+        return [number for number in range(len(self.members)) if number not in self._out]
+
+    @property
+    def out(self) -> dict[int, str]:
+        """Why each other one does not."""
+        return dict(self._out)
+
+    def drop(self, numbers: Iterable[int], why: str) -> None:
+        """Let members learn no more."""
+        leaving = [number for number in numbers if number not in self._out]
+        self._out |= dict.fromkeys(leaving, why)
+        if self._step is not None:
+            self._step.drop(self._together.index(number) for number in leaving if number in self._together)
+        for number in leaving:
+            self._alone.pop(number, None)
+
+    def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
+        """Learn from all that is stored, a rollout of `moment` being the newest; return the mean of the losses."""
+        losses = [*self._learn_together(buffer, moment)]
+        for number, learner in list(self._alone.items()):
+            try:
+                losses.append(learner.learn(buffer, moment)["train/loss"])
+            except RunFault as fault:
+                self._diverge([number], str(fault))
+        return {"train/loss": float(np.mean(losses)) if losses else math.nan}
+
+    def _learn_together(self, buffer: Buffer, moment: Moment) -> list[float]:
+        step, config = self._step, self._config
+        if step is None or not step.active:
+            return []
+        n_steps = n_updates(config, moment.n_new, moment.before)
+        generator = torch.Generator().manual_seed(moment.seed)
+        total = np.zeros(len(self._together))
+        for update, batch in enumerate(buffer.minibatches(n_steps, config.batch_size, generator)):
+            rate = learning_rate(config, moment.before + (moment.after - moment.before) * update / n_steps)
+            losses, _ = step.step(batch, rate)
+            total += losses
+        self._diverge([self._together[place] for place in step.diverged], "its loss or gradient was not finite")
+        return [float(value) for value in total[list(step.active)] / n_steps]
+
+    def _diverge(self, numbers: Iterable[int], why: str) -> None:
+        for number in numbers:
+            if number not in self._out:
+                LOG.warning("%s (%s) is out: %s", self.members[number].spec, self.members[number].activation, why)
+                self.drop([number], "diverged")
+
+    @torch.no_grad()
+    def losses(self, batch: Batch, loss: Loss) -> np.ndarray:
+        """Return the mean loss `[K]` of every member on labelled states; NaN for those that are out."""
+        found = np.full(len(self.members), np.nan)
+        if self._step is not None and self._step.active:
+            found[self._together] = self._step.losses(batch)
+        for number, learner in self._alone.items():
+            family, device = learner.policy.spec.family, next(learner.policy.parameters()).device
+            outputs = learner.policy.params(batch.features.to(device)).cpu()
+            found[number] = float(loss(family, batch.teacher_params.cpu(), outputs).mean())
+        return found
+
+    def policy(self, number: int) -> StudentPolicy:
+        """Return a member with its averaged weights."""
+        if self._step is not None and number in self._together:
+            self._step.write(self._together.index(number), self._policies[number])
+        return self._policies[number]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return everything that what they learn next depends on; who is out is the caller's to keep."""
+        tensors: dict[str, np.ndarray] = {}
+        if self._step is not None:
+            tensors |= {f"population.{name}": array for name, array in self._step.state().items()}
+        for number, learner in self._alone.items():
+            tensors |= {f"member{number}.{name}": array for name, array in learner.state().items()}
+        return tensors
+
+    def restore(self, tensors: dict[str, np.ndarray], out: dict[int, str], recoveries: dict[int, int]) -> None:
+        """Go on from what `state` returned, with those `out` that were.
+
+        Raises:
+            ValueError, RuntimeError: where that is of another population.
+        """
+        self._out = dict(out)
+        if self._step is not None:
+            self._step.restore(named(tensors, "population."))
+        self._alone = {number: learner for number, learner in self._alone.items() if number not in out}
+        for number, learner in self._alone.items():
+            learner.restore(named(tensors, f"member{number}."))
+            learner.trainer.recovery.n = recoveries.get(number, 0)
+
+    @property
+    def recoveries(self) -> dict[int, int]:
+        """How often each that learns alone went back to its last good weights."""
+        return {number: learner.trainer.recovery.n for number, learner in self._alone.items()}

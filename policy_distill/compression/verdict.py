@@ -1,0 +1,164 @@
+"""The end of a compression: finalists, their proof, the winner and its record.
+
+In: a race that has collected all its data. Out: a `CompressionResult`, and the files of the run folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from policy_distill.compression.border import Border, Finalist
+from policy_distill.compression.candidates import Candidate
+from policy_distill.compression.front import CompressionResult, Point, front_of, save_front
+from policy_distill.compression.limits import Limits
+from policy_distill.compression.sequence import FixedSequence, chain
+from policy_distill.compression.work import Work
+from policy_distill.errors import RunFault
+from policy_distill.evaluation.compare import fidelity_on_own_states
+from policy_distill.evaluation.paired import Comparison
+from policy_distill.interfaces.students import Loss
+from policy_distill.run.handover import track_result
+from policy_distill.run.proof import proof_plan
+from policy_distill.run.provenance import provenance_of
+from policy_distill.run.result import DistillResult, evaluation_record
+from policy_distill.seeds import selection_start
+from policy_distill.student.runtime import Student
+from policy_distill.system.progress import Progress
+from policy_distill.tracking.table import FanOut
+from policy_distill.training.policy import StudentSpec
+
+HELP = {
+    "inferior": "give it more --timesteps, wider --students, or a lower --retention",
+    "undecided": "give the proof more --eval-episodes or a --worst-loss, or wider --students",
+    "undefined": "the teacher does not clearly beat a random policy here, so there is no share of its gain to keep",
+}
+"""What would help where the winner is not proven."""
+
+
+def finish(
+    work: Work,
+    limits: Limits,
+    size: Callable[[Iterable[str]], list[Candidate]],
+    like: Callable[[str, str], StudentSpec],
+    loss: Loss,
+    bar: Progress,
+    sinks: FanOut,
+) -> CompressionResult:
+    """Search the border, prove what was chosen, and write the files."""
+    stream = work.race.stream
+    finalists = Border(work.race, size, like, loss, work.say).search()
+    if not finalists:
+        raise RunFault("every student diverged; lower --learning-rate")
+    plan = replace(proof_plan(stream), margin=1 - limits.bar, n_sampled=0)
+    assert work.reference is not None, "nothing is compressed without a proof"
+    tests = FixedSequence(stream.teacher, work.env, plan, work.reference, stream.restarts)
+    order = chain(finalists, limits.bar)
+    with stream.watch.timed("evaluate"), bar.phase("proof", len(order) + 1) as advance:
+
+        def on_test(finalist: Finalist, found: Comparison) -> None:
+            advance(len(tests.found))
+            _say(work, finalist, found)
+
+        passed = tests.run(order, on_test)
+        winner, comparison = _winner(work, tests, order, passed)
+    return _Files(work, limits, finalists, tests, bar).write(winner, comparison, sinks)
+
+
+def _winner(
+    work: Work, tests: FixedSequence, order: list[Finalist], passed: Finalist | None
+) -> tuple[Finalist, Comparison]:
+    """Return the last that passed and passes once more; where none does, the one tested last, with its proof."""
+    upwards = order[: order.index(passed) + 1][::-1] if passed else []
+    for number, finalist in enumerate(upwards):
+        found = tests.again(finalist, number)
+        _say(work, finalist, found, "once more: ")
+        if found.retention.verdict.outcome == "non-inferior":
+            return finalist, found
+    last = upwards[-1] if upwards else order[0]
+    return last, tests.found[last.candidate.spec]
+
+
+def _say(work: Work, finalist: Finalist, found: Comparison, words: str = "") -> None:
+    kept = found.retention
+    work.say(
+        f"{words}{finalist.candidate.spec} keeps {kept.mean:.3f}, at least {kept.mean_low:.3f} (95%), in "
+        f"{kept.n_episodes} episodes: {kept.verdict.outcome}"
+    )
+
+
+class _Files:
+    """Writes down what was found."""
+
+    def __init__(
+        self, work: Work, limits: Limits, finalists: list[Finalist], tests: FixedSequence, bar: Progress
+    ) -> None:
+        self._work, self._limits, self._finalists, self._tests = work, limits, finalists, tests
+        self._stream = work.race.stream
+
+    def write(self, winner: Finalist, comparison: Comparison, sinks: FanOut) -> CompressionResult:
+        """Write student, evaluation and front, and return all of it."""
+        stream, folder = self._stream, self._work.folder
+        found = {**self._tests.found, winner.candidate.spec: comparison}
+        front = [self._described(point) for point in front_of(self._finalists, found)]
+        student = self._named(winner.student, comparison)
+        evaluation = evaluation_record(
+            stream.teacher,
+            student,
+            comparison,
+            fidelity_on_own_states(stream.teacher, student, self._work.env, stream.config.seed),
+            env_id=self._work.identity["env_id"],
+            config=stream.config,
+            selection_returns=None,
+            env_steps=stream.env_steps,
+            env_restarts=stream.restarts.n,
+            wall_seconds=stream.watch.wall_seconds,
+        )
+        record = self._record(winner, comparison, front)
+        out = folder.path if folder else None
+        if folder:
+            student.save(folder.student)
+            folder.write_json("evaluation.json", evaluation.to_json())
+            folder.write_json("compression.json", record)
+            save_front(folder.path, front)
+        result = DistillResult(student, comparison, evaluation, stream.config, dict(stream.watch.seconds), out)
+        track_result(result, sinks)
+        return CompressionResult(student, front, result, record)
+
+    def _record(self, winner: Finalist, comparison: Comparison, front: list[Point]) -> dict[str, Any]:
+        stream, judge = self._stream, self._work.race.judge
+        proven = comparison.retention.verdict.outcome == "non-inferior"
+        seconds = stream.watch.seconds
+        return {
+            "bar": self._limits.bar,
+            "minimize": self._limits.minimize,
+            "winner": winner.candidate.spec,
+            "proven": proven,
+            "verdict": comparison.retention.verdict.outcome,
+            "advice": None if proven else HELP[comparison.retention.verdict.outcome],
+            "front": [point.to_json() for point in front],
+            "dropped": self._work.race.dropped,
+            "teacher": {"n_params": stream.teacher.n_params, "n_bytes": stream.teacher.n_bytes},
+            "env_steps": stream.env_steps + judge.env_steps,
+            "env_steps_of": {"collect": stream.env_steps, "choose": judge.env_steps},
+            "seconds": seconds,
+            "wall_seconds": stream.watch.wall_seconds,
+            # What one student on the same stream would have taken at least: collecting and labelling are for all.
+            "cost_of_one": seconds["collect"] + seconds["label"],
+        }
+
+    def _described(self, point: Point) -> Point:
+        finalist = replace(point.finalist, student=self._named(point.finalist.student, point.comparison))
+        return Point(finalist, point.comparison)
+
+    def _named(self, student: Student, comparison: Comparison | None) -> Student:
+        """Return a student with its origin and its proof in its record."""
+        stream = self._stream
+        provenance = provenance_of(self._work.identity, stream.teacher, stream.env_steps)
+        chosen = selection_start(stream.config.seed)
+        provenance["spent_seeds"] = [[chosen, chosen + self._work.race.judge.n_most], *self._tests.spent]
+        if stream.envs.statistics:
+            provenance["env_statistics"] = stream.envs.statistics
+        kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
+        return Student(student.tensors, {**student.metadata, "provenance": provenance, "retention": kept})

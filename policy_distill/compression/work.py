@@ -1,0 +1,69 @@
+"""A race with what keeps it: its folder and its checkpoints.
+
+In: a race. Out: the same, with all data collected; it stops and goes on anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from policy_distill.compression.race import Race
+from policy_distill.compression.state import RaceState
+from policy_distill.run.checkpoint import Keeper
+from policy_distill.run.place import Place
+from policy_distill.run.proof import start_reference
+from policy_distill.run.provenance import request_of
+from policy_distill.run.standpoint import Standpoint, kept_where_stopped
+from policy_distill.system.interrupts import Interrupts
+from policy_distill.system.progress import Progress
+from policy_distill.tracking.table import FanOut
+
+
+class Work:
+    """A compression under way."""
+
+    def __init__(
+        self,
+        race: Race,
+        env: Any,
+        identity: dict[str, Any],
+        place: Place,
+        interrupts: Interrupts,
+        scope: ExitStack,
+        say: Callable[[str], None],
+    ) -> None:
+        """Take up the folder, held within `scope`; a race that is resumed is brought back to where it was."""
+        self.race, self.env, self.identity, self.interrupts, self.say = race, env, identity, interrupts, say
+        self.folder = place.open(request_of(race.stream.teacher), scope)
+        checkpoints = self.folder.checkpoints if self.folder else None
+        self.keeper = Keeper(checkpoints, RaceState(race), identity, interrupts=interrupts, resume=place.resume)
+        self.reference = scope.enter_context(start_reference(race.stream, env, margin=1 - race.bar))
+
+    def iterate(self, tracker: FanOut, bar: Progress) -> None:
+        """Run iterations until all data is collected."""
+        race, stream = self.race, self.race.stream
+        kept = partial(kept_where_stopped, self.keeper, tracker, self.interrupts)
+        while not stream.done:
+            with kept(Standpoint(stream)):
+                rollout = race.collect()
+                teacher_params = stream.label(rollout)
+            metrics = race.learn(rollout, teacher_params)
+            if race.at_rung:
+                n_before = len(race.dropped)
+                with kept():
+                    race.drop()
+                self._say_dropped(race.dropped[n_before:])
+            tracker.log(metrics, stream.env_steps)
+            bar.update(stream.env_steps, metrics)
+            if self.keeper.due(stopping=self.interrupts.requested):
+                tracker.sync()
+                self.keeper.save()
+            self.interrupts.stop_if_requested(f"at {stream.env_steps} of {stream.config.timesteps} steps")
+
+    def _say_dropped(self, gone: list[dict[str, Any]]) -> None:
+        if gone:
+            specs = ", ".join(one["spec"] for one in gone)
+            self.say(f"{gone[0]['env_steps']:,} steps: {specs} out, since {gone[0]['why']}")

@@ -1,0 +1,26 @@
+"""What an artefact says of itself: the student that it was made of, and how it was checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from policy_distill.exporters.parity import Parity
+from policy_distill.student.record import StudentRecord
+from policy_distill.version import __version__
+
+
+def make_record(
+    student: StudentRecord, format: str, parity: Parity | None, quantization: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return the metadata that an artefact carries."""
+    metadata = student.metadata
+    return {
+        "format": format,
+        "policy_distill": __version__,
+        "student_sha256": metadata.get("sha256"),
+        "parity": None if parity is None else parity.to_json(),
+        "quantization": quantization,
+        **{key: metadata[key] for key in ("observation_space", "action_space", "distribution", "retention")},
+        "observation_normalization": metadata["observation_normalization"] is not None,
+        "provenance": metadata["provenance"],
+    }
