@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -96,40 +97,19 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         """Check every type and range, so that a wrong value fails before the first environment step."""
+        values = vars(self)
         for field in dataclasses.fields(self):
-            kind, value = NUMBERS.get(str(field.type)), getattr(self, field.name)
+            kind, value = NUMBERS.get(str(field.type)), values[field.name]
             if kind and (not isinstance(value, kind) or isinstance(value, bool)):
                 _require(False, field.name, f"a number ({field.type})", value)
         _require(isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher)
         _require(isinstance(self.loss, str), "loss", "a name", self.loss)
         _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
-        for name in (
-            "timesteps",
-            "buffer_size",
-            "n_envs",
-            "n_steps",
-            "n_epochs",
-            "batch_size",
-            "n_eval_envs",
-            "keep_checkpoints",
-        ):
-            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in (
-            "eval_episodes",
-            "select_episodes",
-            "max_episode_steps",
-            "seed",
-            "eval_seed",
-            "worst_loss",
-            *LIMITS,
-        ):
-            _require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
-        for name in ("learning_rate", "max_grad_norm"):
-            _require(0 < getattr(self, name) < float("inf"), name, "more than 0 and finite", getattr(self, name))
-        for name in ("seed", "eval_seed"):
-            _require(getattr(self, name) < USERS, name, "below 2^29", getattr(self, name))
+        for names, fits, words in RANGES:
+            for name in names:
+                _require(fits(values[name]), name, words, values[name])
         for name, choices in CHOICES.items():
-            _require(getattr(self, name) in choices, name, "one of " + ", ".join(choices), getattr(self, name))
+            _require(values[name] in choices, name, "one of " + ", ".join(choices), values[name])
 
     @property
     def rollout_size(self) -> int:
@@ -151,6 +131,16 @@ LIMITS = (
     *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints"),
 )
 """What a run bears with, and how it is kept, as numbers of at least 0."""
+
+COUNTS = ("timesteps", "buffer_size", "n_envs", "n_steps", "n_epochs", "batch_size", "n_eval_envs", "keep_checkpoints")
+NOT_NEGATIVE = ("eval_episodes", "select_episodes", "max_episode_steps", "seed", "eval_seed", "worst_loss", *LIMITS)
+RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (COUNTS, lambda value: value >= 1, "at least 1"),
+    (NOT_NEGATIVE, lambda value: value >= 0, "at least 0"),
+    (("learning_rate", "max_grad_norm"), lambda value: 0 < value < float("inf"), "more than 0 and finite"),
+    (("seed", "eval_seed"), lambda value: value < USERS, "below 2^29"),
+)
+"""Fields, what each must be, and the same in words."""
 
 FREE = (*LIMITS, "sampled_teacher")
 """Settings that change nothing in the student of a run that goes well, so that a resumed one may have others."""

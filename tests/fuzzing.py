@@ -39,9 +39,9 @@ from policy_distill.report.write import write_report
 from policy_distill.run.distill import distill
 from policy_distill.student.file import KEY, read_sealed, write_sealed
 from policy_distill.student.runtime import Student, load_student
-from policy_distill.teachers.files.pickled_spaces import make_space
+from policy_distill.teachers.files.pickled_spaces import read_space
 from policy_distill.teachers.files.safe_load import safe_unpickle
-from policy_distill.teachers.files.vecnormalize import load_normalizer
+from policy_distill.teachers.files.vecnormalize import read_normalizer
 from policy_distill.teachers.files.weights import read_weights
 from policy_distill.teachers.files.zoo_config import env_kwargs_of, environment_of, normalized_by, packages_of
 from policy_distill.teachers.files.zoo_wrappers import wrappers_of
@@ -145,10 +145,10 @@ class Readers:
 
     def read_pickle(self, data):
         found = safe_unpickle(data, "the file")
-        make_space(found, "the file")
+        read_space(found, "the file")
 
     def read_vecnormalize(self, data):
-        load_normalizer(self._write("vecnormalize.pkl", data), Corridor().observation_space)
+        read_normalizer(self._write("vecnormalize.pkl", data), Corridor().observation_space)
 
     def read_teacher(self, data):
         teacher = load_teacher(self._write("agent.zip", data))

@@ -12,7 +12,7 @@ from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
 from policy_distill.student.spaces import describe_space
-from policy_distill.teachers.network import box_map, discrete_family
+from policy_distill.teachers.kinds.network import box_map, discrete_family
 from policy_distill.training.policy import StudentPolicy, StudentSpec
 
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([1.0, 5.0], np.float32))

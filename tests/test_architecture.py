@@ -29,6 +29,8 @@ ORDER = [
 ]
 MOST_FILES = 25
 """Entries of one folder."""
+MOST_LINES = 45
+"""Of a function, from its `def` to its end, without its docstring: what is said of arguments has the room it needs."""
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - NOT_EXPERIMENTS
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")}
@@ -112,6 +114,14 @@ def test_no_module_imports_from_outside():
             assert target.split(".")[0] not in {"envs", "experiments", "tests"}, f"{name} imports {target}"
 
 
+def test_what_judges_returns_runs_no_episode():
+    room = "policy_distill.evaluation"
+    for name in modules():
+        if name.startswith(f"{room}.proof."):
+            used = {target for target in targets(name) if target.startswith(room)}
+            assert all(target.startswith((f"{room}.proof.", f"{room}.statistics")) for target in used), name
+
+
 def test_names_come_from_the_module_that_defines_them():
     for name, path in modules().items():
         for node in ast.walk(ast.parse(path.read_text())):
@@ -126,8 +136,21 @@ def test_files_and_functions_are_small():
             limit = 60 if folder == "envs" or (path.parent.name == "experiments" and path.stem in SCRIPTS) else 220
             assert len(text.splitlines()) <= limit, path
             for node in ast.walk(ast.parse(text)):
-                if isinstance(node, ast.FunctionDef):
-                    assert node.end_lineno - node.lineno < 66, f"{path}: {node.name}"
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    assert lines_of(node) <= MOST_LINES, f"{path}: {node.name}"
+
+
+def lines_of(function):
+    """Return the lines of a function without its docstring."""
+    first = function.body[0]
+    said = 0 if ast.get_docstring(function) is None else first.end_lineno - first.lineno + 1
+    return function.end_lineno - function.lineno + 1 - said
+
+
+def test_lines_are_counted_without_the_docstring_and_with_all_else():
+    text = 'def f(\n    a,\n):\n    """One.\n\n    Two.\n    """\n    # Why.\n    return a\n'
+    assert lines_of(ast.parse(text).body[0]) == 5
+    assert lines_of(ast.parse("def f():\n    return 1\n").body[0]) == 2
 
 
 def test_environments_know_nothing_of_the_library():

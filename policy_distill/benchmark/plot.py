@@ -11,7 +11,7 @@ from typing import Any
 from policy_distill.errors import RequestError
 
 
-def draw(record: dict[str, Any], path: Path) -> None:
+def plot_latencies(record: dict[str, Any], path: Path) -> None:
     """Write the picture; its ending says the format.
 
     Raises:

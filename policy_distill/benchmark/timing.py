@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-Call = Callable[[], Any]
+Timed = Callable[[], Any]
 
 BLOCK_SECONDS = 0.002
 """What is timed as one piece: long against the clock's step, short against what disturbs a machine."""
@@ -28,7 +28,7 @@ class Latency:
     """99th percentile of calls that were timed one by one, less what the clock costs."""
 
 
-def time_in_turn(calls: Mapping[str, Call], rounds: int, singles: int) -> dict[str, Latency]:
+def time_in_turn(calls: Mapping[str, Timed], rounds: int, singles: int) -> dict[str, Latency]:
     """Return the latency of each call; `rounds` blocks and `rounds` times `singles` single calls of each are timed."""
     sizes = {name: _block_size(call) for name, call in calls.items()}
     blocks: dict[str, list[float]] = {name: [] for name in calls}
@@ -46,7 +46,7 @@ def time_in_turn(calls: Mapping[str, Call], rounds: int, singles: int) -> dict[s
     }
 
 
-def _block_size(call: Call) -> int:
+def _block_size(call: Timed) -> int:
     call()
     size = 1
     while _time_block(call, size) * size < BLOCK_SECONDS * 1e9 / 2:
@@ -54,7 +54,7 @@ def _block_size(call: Call) -> int:
     return size
 
 
-def _time_block(call: Call, size: int) -> float:
+def _time_block(call: Timed, size: int) -> float:
     """Return nanoseconds of one call, the mean over `size`."""
     began = perf_counter_ns()
     for _ in range(size):
@@ -62,7 +62,7 @@ def _time_block(call: Call, size: int) -> float:
     return (perf_counter_ns() - began) / size
 
 
-def _time_singly(call: Call, n: int) -> list[int]:
+def _time_singly(call: Timed, n: int) -> list[int]:
     found = []
     for _ in range(n):
         began = perf_counter_ns()

@@ -15,7 +15,7 @@ from gymnasium.spaces import Discrete, MultiBinary
 from gymnasium.vector.utils import batch_space
 
 from policy_distill.collection.policy_defaults import PolicyDefaults
-from policy_distill.environments.spaces import sizes_of, start_of
+from policy_distill.environments.spaces import choices_of, start_of
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.system.nested import with_axis
@@ -53,7 +53,8 @@ class TeacherActor:
             with_axis(observation), episode_start[None], state, with_axis(action_masks)
         )
         check_labels(params)
-        family = self.teacher.family
+        # Where the generator is, and actions are needed.
+        family, params = self.teacher.family, params.cpu()
         greedy = deterministic or self.teacher.acts_greedily
         actions = family.mode(params[0]) if greedy else family.sample(params[0], self._generator)
         return self.teacher.action_map.execute(actions.numpy()), state
@@ -122,7 +123,7 @@ class RandomPolicy(PolicyDefaults):
                 return scores.argmax(axis=1) + int(self._single.start), state
             # One choice after another; a bit is a choice between two.
             bits = isinstance(self._single, MultiBinary)
-            sizes = np.full(self._single.shape or (), 2) if bits else sizes_of(self._single)
+            sizes = np.full(self._single.shape or (), 2) if bits else choices_of(self._single)
             heads = np.split(scores, np.cumsum(sizes)[:-1], axis=1)
             chosen = np.stack([head.argmax(axis=1) for head in heads], axis=1)
             return chosen + start_of(self._single), state

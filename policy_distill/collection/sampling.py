@@ -90,7 +90,7 @@ class SampledTeacher(PolicyDefaults):
         assert episode_start is not None
         one_step = with_axis(observation)
         labels = self.teacher.label(one_step, episode_start[None], state, with_axis(action_masks))
-        actions = self._draw(labels.params[0], one_step, episode_start, state)
+        actions = self._draw(labels.params[0].cpu(), one_step, episode_start, state)
         return self.teacher.action_map.execute(actions.numpy()), labels.state
 
     def again(self, index: int) -> None:
@@ -109,7 +109,7 @@ class SampledTeacher(PolicyDefaults):
             noise = log_std.exp() * torch.stack(drawn)
         else:
             features, spread = correlated
-            noise = self._state_dependent(features, spread, episode_start, generators)
+            noise = self._state_dependent(features.cpu(), spread.cpu(), episode_start, generators)
         return torch.tanh(mean + noise) if family.head.kind == "tanh" else mean + noise
 
     def _state_dependent(

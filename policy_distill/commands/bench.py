@@ -42,7 +42,7 @@ class Bench:
 
     def run(self) -> int:
         """Measure and print; where the student lies in a run folder, its latency goes to the metrics."""
-        from policy_distill.benchmark.plot import draw
+        from policy_distill.benchmark.plot import plot_latencies
         from policy_distill.benchmark.run import run_benchmark
         from policy_distill.teachers.files.zip_file import find_zip
 
@@ -59,7 +59,7 @@ class Bench:
         record = run_benchmark(self.student, teacher, teacher_bytes, rounds=self.rounds, cold_starts=self.cold_starts)
         _log_latency(self.student.parent / "metrics.jsonl", record)
         if self.plot is not None:
-            draw(record, self.plot)
+            plot_latencies(record, self.plot)
             record["plot"] = str(self.plot)
         Output(self.json).show(record, list(_rows(record)), HEADER)
         return 0

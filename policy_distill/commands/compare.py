@@ -94,6 +94,7 @@ class Compare:
         from policy_distill.evaluation.proof.spent import choose_seed
         from policy_distill.tracking.evaluation import comparison_row
 
+        self.tracking.check()
         if not self.student:
             raise RequestError("expected a student file after the teacher, found none")
         if self.perturb is not None and self.until_certain:

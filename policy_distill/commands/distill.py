@@ -6,12 +6,13 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from policy_distill.commands.comparison_tables import proof_lines, said_beside, undefined_or
 from policy_distill.commands.output import Output, interval_text, table
+from policy_distill.commands.tracking_options import TrackName
 from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
 from policy_distill.evaluation.policy_records import PolicyRecord
@@ -54,9 +55,9 @@ class Distill:
     """The teacher's algorithm; auto finds it from the file."""
     trust: bool = False
     """Load the teacher with SB3's own loading, which runs code from the file."""
-    track: Literal["offline", "online", "trackio", "disabled"] = "offline"
+    track: TrackName = "offline"
     """Weights & Biases: offline needs no account; online goes offline without a key. trackio is a dashboard on this
-    machine (extra trackio). metrics.jsonl is always there."""
+    machine (extra trackio). NAME is a tracker of an installed package. metrics.jsonl is always there."""
     project: str | None = None
     """W&B project; WANDB_PROJECT, or policy-distill."""
     group: str | None = None
@@ -100,8 +101,9 @@ class Distill:
         from policy_distill.run.distill import distill
         from policy_distill.teachers.files.zip_file import find_zip
         from policy_distill.teachers.load import load_teacher
-        from policy_distill.tracking.table import tracker_maker
+        from policy_distill.tracking.table import check_track, tracker_maker
 
+        check_track(self.track)
         teacher = load_teacher(
             self.teacher,
             algo=self.algo,

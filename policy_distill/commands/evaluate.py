@@ -60,6 +60,7 @@ class Evaluate:
         from policy_distill.commands.policies import find_env, load_named, say_applied
         from policy_distill.evaluation.evaluate import evaluate
 
+        self.tracking.check()
         wrappers = self.wrapper or None
         options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "trust": self.trust, "wrappers": wrappers}
         policy = load_named(self.policy, self.env_kwargs, **options)

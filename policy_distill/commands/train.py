@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from policy_distill.commands.output import Output, widths
+from policy_distill.commands.tracking_options import TrackName
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Train:
     """Normalise observations and rewards (VecNormalize)."""
     stop_at: float | None = None
     """Stop once the mean return of some evaluation episodes reaches this."""
-    track: Literal["offline", "online", "trackio", "disabled"] = "disabled"
+    track: TrackName = "disabled"
     """Weights & Biases, in `wandb` beside the zip, and `metrics.jsonl` there; the same dashboard as the students'."""
     project: str | None = None
     """W&B project; WANDB_PROJECT, or policy-distill."""

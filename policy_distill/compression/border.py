@@ -6,7 +6,7 @@ choose. Nothing here steps an environment to learn: students are trained anew on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from policy_distill.collection.state_sample import sample_states
 from policy_distill.compression.candidates import Candidate, deployed
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.population import Population, members_for, widths_of
-from policy_distill.compression.race import N_FIRST, Race
+from policy_distill.compression.race import N_FIRST, SPARE, Race
 from policy_distill.interfaces.students import Loss
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Batch
@@ -78,12 +78,9 @@ class Border:
     def search(self) -> list[Finalist]:
         """Return the finalists, the cheapest first."""
         race = self._race
-        clear_misses = 0
-        for candidate in reversed(race.running):
-            students = [race.student(number) for number in race.best(candidate.spec, N_BEST)]
-            clear_misses = clear_misses + 1 if self._enter(candidate, students).misses(race.bar) else 0
-            if clear_misses == 2:
-                break
+        place = race.smallest()
+        for candidate in self._around(race.running, place):
+            self._enter(candidate, [race.student(number) for number in race.best(candidate.spec, N_BEST)])
         tried: set[str] = set()
         for round_ in range(ROUNDS):
             specs = [spec for spec in self._between() if spec not in tried]
@@ -92,6 +89,15 @@ class Border:
             tried |= set(specs)
             self._train(specs, round_)
         return sorted(self.finalists.values(), key=lambda one: (one.candidate.cost, one.candidate.n_params))
+
+    def _around(self, runners: Sequence[Candidate], place: int) -> Iterator[Candidate]:
+        """Yield networks from those a little larger than the border down, until two in a row clearly miss the bar."""
+        n_misses = 0
+        for candidate in reversed(runners[: place + 1 + SPARE]):
+            yield candidate
+            n_misses = n_misses + 1 if self.finalists[candidate.spec].kept.misses(self._race.bar) else 0
+            if n_misses == 2:
+                return
 
     def _enter(self, candidate: Candidate, students: Sequence[Student]) -> Kept:
         """Judge students of one network; the better one stays, unless the network had a better one before."""

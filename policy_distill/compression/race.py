@@ -1,13 +1,14 @@
 """The race: one stream of labelled states, a population that learns from it, and fewer students at every rung.
 
-In: candidates. Out: those that are left when all data is collected. At a quarter and a half of the
-data (successive halving, Jamieson and Talwalkar 2016, arXiv 1502.07943) the starts of a network that follow the teacher
-least are dropped; so is what is larger than a student that clearly clears the bar.
+In: candidates. Out: those that are left when all data is collected. At a tenth, a quarter and a half of it (successive
+halving, Jamieson and Talwalkar 2016, arXiv 1502.07943) the starts of a network that follow the teacher least are
+dropped, and so is what is clearly larger than a student that seems to keep enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,14 +28,17 @@ from policy_distill.training.buffer import Batch
 from policy_distill.training.policy import StudentSpec
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 
-RUNGS = (0.25, 0.5)
+RUNGS = (0.1, 0.25, 0.5)
 """Shares of the data at which students are dropped."""
 
-LEFT = (4, 2)
+LEFT = (4, 2, 2)
 """Starts of each network that go on after each rung."""
 
 N_FIRST = 10
 """Episodes of a first impression."""
+
+SPARE = 2
+"""Networks that stay in the race beyond the smallest that seems to keep enough."""
 
 MEMORY = 0.5
 """Weight of the newest rollout in the running mean of the losses on states that nobody had learnt from yet."""
@@ -63,7 +67,7 @@ class Race:
         self.iteration = 0
         self.rung = 0
         """Rungs that are behind."""
-        self.dropped: list[dict[str, object]] = []
+        self.dropped: list[dict[str, Any]] = []
         """Networks that are out, when, and why."""
         self.kept: dict[str, Kept] = {}
         """What each network's best student kept when it was last judged."""
@@ -158,18 +162,25 @@ class Race:
         for candidate in self.running:
             worse = self.best(candidate.spec, len(self.population.members))[left:]
             self.population.drop(worse, "another start is better")
+        runners, smallest = self.running, self.smallest()
+        # More are kept: a first impression is not a proof.
+        for candidate in runners[smallest + 1 + SPARE :]:
+            self._drop(candidate.spec, f"{runners[smallest].spec} keeps enough")
+        self.rung += 1
+
+    def smallest(self) -> int:
+        """Return the place among the running of the smallest that seems to keep enough; their number where none does.
+
+        Larger students keep more, but for noise, so a few are judged and not all of them.
+        """
         runners = self.running
         low, high = 0, len(runners)
-        # Larger students keep more, but for noise: a few are judged, and not all of them.
         with self.stream.watch.timed("evaluate"):
             while low < high:
                 middle = (low + high) // 2
-                clears = self.judged(runners[middle].spec, N_FIRST).clears(self.bar)
-                low, high = (low, middle) if clears else (middle + 1, high)
-        # One more is kept: a first impression is not a proof.
-        for candidate in runners[high + 2 :]:
-            self._drop(candidate.spec, f"{runners[high].spec} clears the bar")
-        self.rung += 1
+                kept = self.judged(runners[middle].spec, N_FIRST)
+                low, high = (low, middle) if kept.share - kept.error >= self.bar else (middle + 1, high)
+        return high
 
     def judged(self, spec: str, n_episodes: int) -> Kept:
         """Return what the best student of a network keeps now."""

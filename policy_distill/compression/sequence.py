@@ -16,7 +16,7 @@ from policy_distill.compression.border import Finalist
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
-from policy_distill.evaluation.reference import Found, ReferenceRuns
+from policy_distill.evaluation.reference import ReferenceReturns, ReferenceRuns
 from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.seeds import BLOCK
@@ -30,9 +30,9 @@ class Shared(ReferenceRuns):
 
     def __init__(self, runs: ReferenceRuns) -> None:
         self._runs = runs
-        self._found: Found | None = None
+        self._found: ReferenceReturns | None = None
 
-    def result(self, on_episode: OnStep | None = None) -> Found:
+    def result(self, on_episode: OnStep | None = None) -> ReferenceReturns:
         """Return what was found; a comparison that plays on leaves its episodes for the next one."""
         if self._found is None:
             self._found = self._runs.result(on_episode)

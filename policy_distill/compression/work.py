@@ -55,11 +55,15 @@ class Work:
                 n_before = len(race.dropped)
                 with kept():
                     race.drop()
-                for gone in race.dropped[n_before:]:
-                    self.say(f"{gone['spec']} is out after {gone['env_steps']:,} steps: {gone['why']}")
+                self._say_dropped(race.dropped[n_before:])
             tracker.log(metrics, stream.env_steps)
             bar.update(stream.env_steps, metrics)
             if self.keeper.due(stopping=self.interrupts.requested):
                 tracker.sync()
                 self.keeper.save()
             self.interrupts.stop_if_requested(f"at {stream.env_steps} of {stream.config.timesteps} steps")
+
+    def _say_dropped(self, gone: list[dict[str, Any]]) -> None:
+        if gone:
+            specs = ", ".join(one["spec"] for one in gone)
+            self.say(f"{gone[0]['env_steps']:,} steps: {specs} out, since {gone[0]['why']}")

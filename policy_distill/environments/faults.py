@@ -16,6 +16,7 @@ import numpy as np
 
 from policy_distill.environments.restarts import Restarts
 from policy_distill.errors import RunFault, one_line
+from policy_distill.system.nested import arrays_of
 
 LOG = logging.getLogger("policy_distill")
 
@@ -136,6 +137,7 @@ def make_writer(storage: Any) -> Callable[[int, Any], None]:
     """Return what stores the observation of one environment."""
     if not isinstance(storage, dict):
         return _make_writer(storage)
+    # Not by `nested.write`: this is called for every step of every environment.
     writers = {key: _make_writer(value) for key, value in storage.items()}
 
     def write(index: int, obs: Any) -> None:
@@ -151,7 +153,7 @@ def check_finite(obs: Any, env_id: str, where: str) -> None:
     Raises:
         RunFault: naming the environment's index and the component.
     """
-    for key, array in obs.items() if isinstance(obs, dict) else (("", obs),):
+    for key, array in arrays_of(obs):
         # A sum of squares is the quickest look at all of them; it may overflow, so only the second look is believed.
         if array.dtype.kind != "f" or math.isfinite(np.vdot(array, array)) or np.isfinite(array).all():
             continue

@@ -13,7 +13,7 @@ from policy_distill.environments.frame_stack import has_blank_frames
 from policy_distill.environments.make import version_of, versions_of
 from policy_distill.environments.names import with_kwargs
 from policy_distill.environments.open import open_environments
-from policy_distill.environments.spaces import sizes_of, subspaces
+from policy_distill.environments.spaces import choices_of, subspaces
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Policy
 from policy_distill.interfaces.stepping import Environments
@@ -117,7 +117,7 @@ def _same_kind(expected: Any, found: Any) -> bool:
     if keys := subspaces(expected):
         others = subspaces(found)
         return keys.keys() <= others.keys() and all(_same_kind(sub, others[key]) for key, sub in keys.items())
-    one, other = sizes_of(expected), sizes_of(found)
+    one, other = choices_of(expected), choices_of(found)
     return (one is None and other is None) or np.array_equal(one, other)
 
 
@@ -133,5 +133,5 @@ def _transposed(expected: Any, found: Any) -> bool:
 def _brief(space: Any) -> str:
     if keys := subspaces(space):
         return "Dict(" + ", ".join(f"{key}: {_brief(sub)}" for key, sub in keys.items()) + ")"
-    size = sizes_of(space)
+    size = choices_of(space)
     return f"{type(space).__name__}{tuple(space.shape)}" if size is None else f"{type(space).__name__}({size})"

@@ -14,7 +14,7 @@ def subspaces(space: Any) -> Mapping[str, Space[Any]]:
     return space.spaces if isinstance(space, spaces.Dict) else {}
 
 
-def sizes_of(space: Any) -> Any:
+def choices_of(space: Any) -> Any:
     """Return the numbers of choices of a space of choices, or the number of bits; None for any other."""
     if isinstance(space, spaces.MultiDiscrete):
         return space.nvec

@@ -121,7 +121,7 @@ def fidelity_on_own_states(
     masked = teacher.takes_action_masks
     with closing(open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers)) as envs:
         sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
-    taught = sample.params
+    taught = sample.params.cpu()
     by_mode = student.plan.log_std == "dropped"
     # Of a student without log σ its means, from which alone the mode is found.
     found = student.network_outputs(sample.obs) if by_mode else student.distribution_params(sample.obs)

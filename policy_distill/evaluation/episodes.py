@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from policy_distill.environments.limit import limit_of, say_cut
-from policy_distill.environments.open import Environments
 from policy_distill.evaluation.policy_records import ReturnsRecord
 from policy_distill.evaluation.side_by_side import OnStep, SideBySide
 from policy_distill.evaluation.statistics import interval, iqm, json_number, worst
 from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.system.records import dump
 from policy_distill.system.threads import threads_for
 
@@ -124,9 +124,10 @@ def run_episodes(
     )
 
 
-def join(parts: Sequence[Evaluation]) -> Evaluation:
+def join_evaluations(parts: Sequence[Evaluation]) -> Evaluation:
     """Return evaluations of one policy on seeds that follow each other as one."""
-    returns, lengths = (np.concatenate([getattr(part, name) for part in parts]) for name in ("returns", "lengths"))
+    returns = np.concatenate([part.returns for part in parts])
+    lengths = np.concatenate([part.lengths for part in parts])
     known = [part.phases for part in parts if part.phases is not None]
     phases = np.concatenate(known) if len(known) == len(parts) else None
     seconds = sum(part.wall_seconds for part in parts)

@@ -52,6 +52,7 @@ def measure_fidelity(
     device = next(student.parameters()).device
     parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
     student_params = torch.cat([student.params(part.to(device)).cpu() for part in parts])
+    teacher_params = teacher_params.cpu()
     dense = family.has_density
     kl = family.kl(teacher_params, student_params).mean() if dense else math.nan
     return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from policy_distill.environments.restarts import Restarts
-from policy_distill.evaluation.episodes import Evaluation, join
+from policy_distill.evaluation.episodes import Evaluation, join_evaluations
 from policy_distill.evaluation.mode_and_sample import ModeAndSample, mode_and_sample
 from policy_distill.evaluation.policy_records import PolicyRecord
 from policy_distill.evaluation.proof.kept import Retention, retention
@@ -20,7 +20,7 @@ from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.evaluation.proof.verdict import Verdict, judge
 from policy_distill.evaluation.records import ComparisonRecord
-from policy_distill.evaluation.reference import REFERENCES, Found, Player, ReferenceRuns
+from policy_distill.evaluation.reference import REFERENCES, Player, ReferenceReturns, ReferenceRuns
 from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces.policies import Policy
 
@@ -127,7 +127,7 @@ class _Looks:
         self._n = 0
         """Looks for which the student has played."""
         self._parts: dict[str, list[Evaluation]] = {"student": []}
-        self._reference: Found | None = None
+        self._reference: ReferenceReturns | None = None
 
     def play_on(self) -> None:
         """Play the episodes up to the next look, of whoever has not played them yet."""
@@ -137,7 +137,7 @@ class _Looks:
             if len(parts) < self._n:
                 parts.append(self._player.play(who, self._plan.seed + done, look - done))
 
-    def add(self, found: Found) -> None:
+    def add(self, found: ReferenceReturns) -> None:
         """Take up what somebody else has played: teacher and random policy, and the scale."""
         self._reference = found
         self._parts |= {"teacher": found.teacher, "random": found.random}
@@ -170,16 +170,16 @@ class _Looks:
             may_stop=plan.batch is not None,
         )
         found = Comparison(teacher, student, random, kept, scale)
-        return found if sampled is None else _with_sampled(found, join(self._parts["teacher"]), sampled)
+        return found if sampled is None else _with_sampled(found, join_evaluations(self._parts["teacher"]), sampled)
 
     @property
-    def _found(self) -> Found:
+    def _found(self) -> ReferenceReturns:
         assert self._reference is not None, "the reference comes before the first look"
         return self._reference
 
     def _seen(self) -> tuple[Evaluation, Evaluation, Evaluation]:
         """Return the episodes of student, teacher and random policy up to the last look."""
-        student, teacher, random = (join(self._parts[who][: self._n]) for who in ("student", *REFERENCES))
+        student, teacher, random = (join_evaluations(self._parts[who][: self._n]) for who in ("student", *REFERENCES))
         return student, teacher, random
 
 

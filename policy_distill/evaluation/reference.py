@@ -32,7 +32,7 @@ SAMPLED = "teacher_sampled"
 """The teacher by sampling."""
 
 
-class Found(NamedTuple):
+class ReferenceReturns(NamedTuple):
     """What is known of a comparison without its student."""
 
     scale: Scale
@@ -131,7 +131,7 @@ class ReferenceRuns:
         # Where one environment was asked for, there may be no second beside it.
         self._background = Background(self._run, forked=has_idle_core() and is_recipe(env) and plan.n_envs > 1)
 
-    def result(self, on_episode: OnStep | None = None) -> Found:
+    def result(self, on_episode: OnStep | None = None) -> ReferenceReturns:
         """Return what was found; errors as of `evaluate`."""
         found = self._background.result(on_episode)
         for one in (*found.teacher, *found.random):
@@ -143,7 +143,7 @@ class ReferenceRuns:
         """Stop, whether there is a result or not."""
         self._background.close()
 
-    def _run(self, on_episode: OnStep) -> Found:
+    def _run(self, on_episode: OnStep) -> ReferenceReturns:
         plan = self._plan
         # A forked process has none of the threads that watch in this one.
         with step_limit(self._env_timeout), closing(self._player) as player:
@@ -156,4 +156,6 @@ class ReferenceRuns:
                 [player.play(who, plan.seed + done, look - done) for done, look in plan.steps() if look <= wanted]
                 for who in REFERENCES
             )
-            return Found(scale, teacher, random, player.play_sampled(sum(part.n_episodes for part in teacher)))
+            return ReferenceReturns(
+                scale, teacher, random, player.play_sampled(sum(part.n_episodes for part in teacher))
+            )

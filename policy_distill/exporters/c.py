@@ -44,7 +44,7 @@ def write(
     plan = student.plan
     compiler()
     masked = student.takes_action_masks
-    program = write_program(plan, _about(student, quantized is not None), quantized, masked=masked)
+    program = write_program(plan, _about(student, quantized), quantized, masked=masked)
     path.mkdir()
     (path / "policy.h").write_text(program.header)
     (path / "policy.c").write_text(program.source)
@@ -126,9 +126,10 @@ def _sections(path: Path) -> dict[str, Any]:
     return {"cortex_m4": {"text": int(text), "data": int(data), "bss": int(bss)}}
 
 
-def _about(student: StudentRecord, quantized: bool) -> str:
+def _about(student: StudentRecord, quantized: Mapping[int, QuantizedLayer] | None) -> str:
     provenance, architecture = student.metadata["provenance"], student.metadata["architecture"]
-    weights = "int8" if quantized else "float"
+    fewest = min((one.bits for one in quantized.values()), default=8) if quantized else 32
+    weights = {32: "float", 8: "int8"}.get(fewest, f"int8 and {fewest}-bit")
     return (
         f"Environment: {provenance.get('env_id')}. Teacher: {provenance.get('algorithm')}. "
         f"Student: {architecture['spec']}, {architecture['n_params']} parameters, {weights} weights."

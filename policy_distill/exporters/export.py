@@ -92,8 +92,10 @@ def export(
         student: as of `load_student`, its path, or the `student` of a distillation.
         path: the file, or for c and numpy the folder, to write.
         format: onnx, c, numpy, torchscript or sb3, or the format of an installed package.
-        quantize: `int8` for weights and activations in eight bits, calibrated on visited states, or `int8-trained`, and
-            trained through the rounding first; onnx and c. What that loses against the float student is reported.
+        quantize: `int8` for weights and activations in eight bits, calibrated on states that the student visits, or
+            `int8-trained`, which trains through the rounding first; onnx and c. With `int4` and `ternary` the weights
+            after the first layer have four bits or three values; c alone. Such an artefact is compared with the same
+            arithmetic in NumPy, and what it loses against the float student is reported.
         env: where the states come from that it is checked on; by itself the environment that it was distilled in, or,
             where that is not registered here, the observation space.
         n_states: states that the student visits; hostile ones come on top.

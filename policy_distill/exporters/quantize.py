@@ -18,12 +18,13 @@ from policy_distill.exporters.parity import Reference, action_span, reference_of
 from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, find_format
 from policy_distill.interfaces.students import Run
+from policy_distill.student.low_bit import BITS
 from policy_distill.student.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 
-METHODS = ("int8", "int8-trained")
-"""Rounded as it is, or trained through the rounding first."""
+METHODS = ("int8", "int8-trained", *BITS)
+"""Rounded as it is, or trained through the rounding first; with fewer bits after the first layer always trained."""
 TRAINING_STEPS = 3000
 TWIN_AGREEMENT = 0.99
 """Least share of visited states where an artefact acts as its NumPy twin; runtimes fuse layers, and round otherwise."""
@@ -40,16 +41,24 @@ def check_method(method: str, format: str) -> None:
         RequestError: for an unknown method, or a format that has no eight bits.
     """
     if method not in METHODS:
-        raise RequestError(f"expected --quantize {' or '.join(METHODS)}, found {method!r}")
+        raise RequestError(f"expected --quantize {', '.join(METHODS)}, found {method!r}")
     if not find_format(format).quantizes:
         able = ", ".join(name for name, one in FORMATS.items() if one.quantizes)
         raise RequestError(f"expected a format with eight-bit weights ({able}), found {format}; leave out --quantize")
+    if method in BITS and not FORMATS[format].packs:
+        able = ", ".join(name for name, one in FORMATS.items() if one.packs)
+        raise RequestError(f"expected a format with packed weights ({able}), found {format}; use --quantize int8")
 
 
 def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Layers:
-    """Return the layers in eight bits, calibrated (and trained, where asked for) on visited `obs`."""
+    """Return the layers in eight bits or fewer, calibrated (and trained, where asked for) on visited `obs`."""
     plan = student.plan
     features = plan.featurizer(obs)
+    if method in BITS:
+        from policy_distill.exporters.quantized_training import mode_loss
+        from policy_distill.training.low_bit import train_plan
+
+        return train_plan(plan, features, mode_loss(plan, student.network_outputs(obs)), method, seed=seed)
     rounded = quantize_plan(plan, features)
     if method == "int8":
         return rounded

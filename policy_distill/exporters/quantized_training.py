@@ -8,7 +8,7 @@ the rounding is taken for the identity (the straight-through estimator, Bengio e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -24,32 +24,42 @@ LEARNING_RATE = 1e-3
 def train_through_quantizer(
     plan: Plan, features: np.ndarray, outputs: np.ndarray, steps: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Return tensors whose quantised network comes closest to `outputs` `[B, n_outputs]` on `features`.
-
-    The loss is the mean squared difference of the outputs on which the mode depends, each on the scale that it varies
-    on: the executed action is to be kept, and ties are decided by differences of logits.
-    """
+    """Return tensors whose quantised network comes closest to `outputs` `[B, n_outputs]` on `features`."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {name: torch.tensor(array, requires_grad=True) for name, array in plan.tensors.items()}
     names = {layer[key] for layer in plan.layers for key in ("weight", "bias") if key in layer}
     optimizer = torch.optim.Adam([tensors[name] for name in names], lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    x, target = torch.from_numpy(features), torch.from_numpy(outputs[:, : plan.head.n_modes])
-    # A constant added to all logits changes nothing.
-    free = plan.is_choice and not plan.head.reference
-    target = target - target.mean(dim=1, keepdim=True) if free else target
-    scale = target.std(dim=0).mean().clamp_min(1e-6)
+    x, loss_of = torch.from_numpy(features), mode_loss(plan, outputs)
     quantized = quantize_plan(plan, features)
     for _ in range(steps):
         rows = torch.randint(len(x), (BATCH,), generator=generator)
-        found = _forward(plan, tensors, quantized, x[rows])[:, : plan.head.n_modes]
-        found = found - found.mean(dim=1, keepdim=True) if free else found
-        loss = ((found - target[rows]) / scale).square().mean()
+        loss = loss_of(_forward(plan, tensors, quantized, x[rows]), rows)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     return {name: value.detach().numpy() for name, value in tensors.items()}
+
+
+def mode_loss(plan: Plan, outputs: np.ndarray) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return the loss of other outputs than `outputs` `[B, n_outputs]`, given with the rows that they belong to.
+
+    It is the mean squared difference of the outputs on which the mode depends, each on the scale that it varies on: the
+    executed action is to be kept, and ties are decided by differences of logits.
+    """
+    target = torch.from_numpy(outputs[:, : plan.head.n_modes])
+    # A constant added to all logits changes nothing.
+    free = plan.is_choice and not plan.head.reference
+    target = target - target.mean(dim=1, keepdim=True) if free else target
+    scale = target.std(dim=0).mean().clamp_min(1e-6)
+
+    def loss_of(found: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        found = found[:, : plan.head.n_modes]
+        found = found - found.mean(dim=1, keepdim=True) if free else found
+        return ((found - target[rows]) / scale).square().mean()
+
+    return loss_of
 
 
 def _forward(

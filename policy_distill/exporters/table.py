@@ -27,13 +27,15 @@ class Format:
     """Modules that must be installed."""
     quantizes: bool = False
     """True where it takes eight-bit weights."""
+    packs: bool = False
+    """True where it takes weights of fewer bits."""
     masks: bool = True
     """True where it takes action masks, of a student that was made with them."""
 
 
 FORMATS = {
     "onnx": Format("policy_distill.exporters.onnx", "one file", ".onnx", ("onnx", "onnxruntime"), quantizes=True),
-    "c": Format("policy_distill.exporters.c", "a folder of C99", "", quantizes=True),
+    "c": Format("policy_distill.exporters.c", "a folder of C99", "", quantizes=True, packs=True),
     "numpy": Format("policy_distill.exporters.numpy_folder", "a folder for NumPy alone", ""),
     "torchscript": Format("policy_distill.exporters.torchscript", "one file", ".pt", ("torch",)),
     "sb3": Format("policy_distill.exporters.sb3", "a PPO zip", ".zip", ("torch", "stable_baselines3"), masks=False),

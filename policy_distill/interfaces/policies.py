@@ -37,7 +37,6 @@ class Actor(Protocol):
         deterministic: bool = False,
     ) -> tuple[np.ndarray, State]:
         """Return the executed actions for one raw observation or a batch, and the next recurrent state."""
-        ...
 
 
 class Policy(Actor, Protocol):
@@ -49,27 +48,22 @@ class Policy(Actor, Protocol):
     @property
     def observation_space(self) -> Space[Any] | None:
         """The space of raw observations; None where it does not say."""
-        ...
 
     @property
     def action_space(self) -> Space[Any] | None:
         """The space of executed actions; None where it does not say."""
-        ...
 
     @property
     def n_params(self) -> int:
         """Parameters of the actor path (no critic, no target network); 0 where it does not say."""
-        ...
 
     @property
     def takes_action_masks(self) -> bool:
         """True where `predict` takes `action_masks`, bool `[B, A]`, and the environment is to be asked for them."""
-        ...
 
     @property
     def takes_raw(self) -> bool:
         """True where it normalises observations inside, so that nobody else may."""
-        ...
 
     @property
     def samples(self) -> bool:
@@ -78,31 +72,25 @@ class Policy(Actor, Protocol):
         Not so where SB3 acts alike with `deterministic=False` (TD3, DDPG, ARS, DQN, QR-DQN), and where only actions are
         known, as of a script.
         """
-        ...
 
     @property
     def env_wrappers(self) -> Sequence[dict[str, Any]]:
         """Wrappers that its environment needs, innermost first, as `policy_distill.environments.wrappers` knows."""
-        ...
 
     @property
     def env_kwargs(self) -> Mapping[str, Any]:
         """Constructor arguments of the environment that it was trained in."""
-        ...
 
     @property
     def provenance(self) -> Mapping[str, Any]:
         """Where it comes from, as JSON values; empty where it does not say."""
-        ...
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """The record of a student's file; empty for any other policy."""
-        ...
 
     def again(self, index: int) -> None:
         """Draw again what was drawn in the running episode of environment `index`, which begins anew."""
-        ...
 
 
 class Labels(NamedTuple):
@@ -150,11 +138,9 @@ class Teacher(Policy, Protocol):
     @property
     def calibration(self) -> Any:
         """What `calibrated` found, as a JSON value; None before, and where there is nothing to find."""
-        ...
 
     def calibrated(self, obs: Observation) -> Teacher:
         """Return a copy that is fitted to raw observations `[T, N, ...]` of the first rollout, or itself."""
-        ...
 
     def with_calibration(self, value: Any) -> Teacher:
         """Return a copy with a calibration that is known, or itself where it has none.
@@ -162,11 +148,9 @@ class Teacher(Policy, Protocol):
         Raises:
             ValueError: for what is no calibration.
         """
-        ...
 
     def weights(self) -> Mapping[str, torch.Tensor] | None:
         """Return what tells it from another one without a file; None where it is no network."""
-        ...
 
     def label(
         self,
@@ -183,7 +167,6 @@ class Teacher(Policy, Protocol):
             state: the recurrent state before the first step, as returned by the call before.
             action_masks: bool `[T, N, A]`, False where an action is not allowed; only maskable teachers read it.
         """
-        ...
 
     def exploration(
         self, obs: Observation, episode_starts: np.ndarray, state: State = None
@@ -193,4 +176,3 @@ class Teacher(Policy, Protocol):
         Features `[N, F]` of the states, and the deviations `[F, A]` of the noise's weights; None where noise is
         independent in every step.
         """
-        ...

@@ -44,27 +44,21 @@ class Environments(Protocol):
 
     def reset(self, index: int, seed: int) -> None:
         """Start a new episode in one environment."""
-        ...
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Step all (or the active) environments; return rewards, terminated, truncated, each `[N]`."""
-        ...
 
     def restart(self, index: int, error: Exception) -> None:
         """Put a new environment in place of one that failed, to be reset; raise `RunFault` where that may not be."""
-        ...
 
     def terminal_obs(self, index: int) -> Any:
         """Return what was seen last of an episode that the last step ended, before a `reset` of its environment."""
-        ...
 
     def action_masks(self) -> np.ndarray:
         """Return which actions are allowed now, bool `[N, A]`, as sb3-contrib's `action_masks` says it."""
-        ...
 
     def close(self) -> None:
         """Close what was opened here."""
-        ...
 
 
 class Source(Protocol):
@@ -79,11 +73,9 @@ class Source(Protocol):
     @property
     def returns(self) -> Sequence[float]:
         """Returns of the last episodes that ended, the newest last."""
-        ...
 
     def begin(self) -> None:
         """Start an episode in every environment, wherever it stands."""
-        ...
 
     def collect(
         self,
@@ -110,14 +102,12 @@ class Source(Protocol):
             Interrupted: within a step, where a run was asked to stop.
             ValueError: for an unknown column.
         """
-        ...
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return what the next rollout depends on: arrays, and JSON values under `obs` and `actor`.
 
         `actor` is None where the state of who acts has no form in a file.
         """
-        ...
 
     def restore(self, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> Any:
         """Take what `state` returned, in a source that was just opened; return the observations to go back to.
@@ -125,7 +115,6 @@ class Source(Protocol):
         Raises:
             ValueError, KeyError, TypeError: where that is of another source.
         """
-        ...
 
     def go_on(self, obs: Any, on_step: Callable[[], None] | None = None) -> dict[int, str]:
         """Bring the environments to where `obs` `[N, ...]` were seen; `on_step` is called before each step.
@@ -133,20 +122,15 @@ class Source(Protocol):
         Returns:
             For each environment that starts a new episode instead, why.
         """
-        ...
 
     def lost(self) -> dict[int, str]:
         """Return, for each environment whose running episode is known to end with this process, why."""
-        ...
 
     def mark(self) -> Any:
         """Return where it stands between two rollouts, apart from the environments themselves, for `go_back`."""
-        ...
 
     def go_back(self, mark: Any) -> None:
         """Forget the rollout since a mark, which no `state` was asked since; the environments themselves stay."""
-        ...
 
     def close(self) -> None:
         """Let go of what it opened; the environments are their owner's."""
-        ...

@@ -1,4 +1,4 @@
-"""Contracts of what a student is made of and of what runs it.
+"""Contracts of what a student is made of and becomes: distribution, network, loss; engine and artefact.
 
 Sizes: `B` samples, `P` distribution parameters, `A` action dimensions.
 """
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     import torch
 
     from policy_distill.exporters.parity import Reference
+    from policy_distill.interfaces.policies import State
     from policy_distill.student.head import Head
     from policy_distill.student.quantization import QuantizedLayer
     from policy_distill.student.record import StudentRecord
-
-State = Any
-"""A policy's recurrent state; None for feed-forward policies."""
 
 Gradient = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From teacher and student parameters with the batch last, `[P, B]`, to the loss `[B]` and its gradient `[P, B]`."""

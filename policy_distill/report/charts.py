@@ -13,7 +13,18 @@ from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import RetentionRecord
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.records import EpisodesRecord
-from policy_distill.report.marks import RANDOM, STUDENT, TEACHER, ZOOM, Chart, layered, number, single, tooltip, who
+from policy_distill.report.imitation_charts import agreement_chart, divergence_chart
+from policy_distill.report.marks import (
+    RANDOM,
+    STUDENT,
+    TEACHER,
+    Chart,
+    layered,
+    number_axis,
+    single,
+    tooltip,
+    who,
+)
 from policy_distill.report.phases import phases
 from policy_distill.report.read_run import MAX_EPISODES, RunRecord, thinned
 from policy_distill.system.wording import compression_text
@@ -21,7 +32,16 @@ from policy_distill.system.wording import compression_text
 
 def run_charts(run: RunRecord) -> list[Chart]:
     """Return what there is to draw of a run."""
-    makers = (retention_interval, learning_curve, per_episode, phases, agreement, divergence, sizes, times)
+    makers = (
+        retention_interval,
+        learning_curve,
+        per_episode,
+        phases,
+        agreement_chart,
+        divergence_chart,
+        sizes,
+        times_chart,
+    )
     return [chart for chart in (maker(run) for maker in makers) if chart is not None]
 
 
@@ -55,7 +75,7 @@ def retention_interval(run: RunRecord) -> Chart | None:
             "mark": {"type": "rule", "strokeWidth": 4, "color": STUDENT},
             "encoding": {
                 "y": {"field": "what", "type": "nominal", "title": None, "sort": None},
-                "x": number("low", "share of the teacher's gain kept", zero=False),
+                "x": number_axis("low", "share of the teacher's gain kept", zero=False),
                 "x2": {"field": "high"},
             },
         },
@@ -63,7 +83,7 @@ def retention_interval(run: RunRecord) -> Chart | None:
             "mark": {"type": "point", "filled": True, "size": 110, "color": STUDENT, "opacity": 1},
             "encoding": {
                 "y": {"field": "what", "type": "nominal", "sort": None},
-                "x": number("kept", "share of the teacher's gain kept", zero=False),
+                "x": number_axis("kept", "share of the teacher's gain kept", zero=False),
                 "tooltip": tooltip("what", "kept", "low", "high"),
             },
         },
@@ -89,13 +109,13 @@ def learning_curve(run: RunRecord) -> Chart | None:
         {
             "data": {"values": bands},
             "mark": {"type": "rect", "opacity": 0.2},
-            "encoding": {"y": number("low", "return", zero=False), "y2": {"field": "high"}, "color": who("name")},
+            "encoding": {"y": number_axis("low", "return", zero=False), "y2": {"field": "high"}, "color": who("name")},
         },
         {
             "data": {"values": bands},
             "mark": {"type": "rule", "strokeWidth": 1.5},
             "encoding": {
-                "y": number("mean", "return", zero=False),
+                "y": number_axis("mean", "return", zero=False),
                 "color": who("name"),
                 "tooltip": tooltip("name", "mean"),
             },
@@ -103,8 +123,8 @@ def learning_curve(run: RunRecord) -> Chart | None:
         {
             "mark": {"type": "line", "point": {"filled": True, "size": 25}, "color": STUDENT},
             "encoding": {
-                "x": number("steps", "environment steps"),
-                "y": number("value", "return", zero=False),
+                "x": number_axis("steps", "environment steps"),
+                "y": number_axis("value", "return", zero=False),
                 "strokeDash": {"field": "who", "type": "nominal", "title": "student"},
                 "tooltip": tooltip("who", "steps", "value"),
             },
@@ -128,33 +148,21 @@ def per_episode(run: RunRecord) -> Chart | None:
             "data": {"values": [{"a": low}, {"a": high}]},
             "mark": {"type": "line", "strokeDash": [4, 3], "color": RANDOM},
             "encoding": {
-                "x": number("a", "teacher's return", zero=False),
-                "y": number("a", "student's return", zero=False),
+                "x": number_axis("a", "teacher's return", zero=False),
+                "y": number_axis("a", "student's return", zero=False),
             },
         },
         {
             "mark": {"type": "circle", "size": 45, "opacity": 0.65, "color": STUDENT},
             "encoding": {
-                "x": number("teacher", "teacher's return", zero=False),
-                "y": number("student", "student's return", zero=False),
+                "x": number_axis("teacher", "teacher's return", zero=False),
+                "y": number_axis("student", "student's return", zero=False),
                 "tooltip": tooltip("seed", "teacher", "student"),
             },
         },
     ]
     note = "One dot an episode, both from the same seed; on the line they do equally well."
     return Chart("Episode by episode", note, layered(layers, thinned(rows, MAX_EPISODES), height=260, zoom=True))
-
-
-def agreement(run: RunRecord) -> Chart | None:
-    """Draw the agreement of the deterministic actions."""
-    note = "On the states of each rollout, before training on them."
-    return _line(run, "train/agreement", "Agreement", "share of actions", note)
-
-
-def divergence(run: RunRecord) -> Chart | None:
-    """Draw the divergence from the teacher."""
-    note = "Mean divergence on the states of each rollout, before training on them; the axis is logarithmic."
-    return _line(run, "train/kl", "KL", "nats", note, log=True)
 
 
 def sizes(run: RunRecord) -> Chart | None:
@@ -165,7 +173,7 @@ def sizes(run: RunRecord) -> Chart | None:
         return None
     encoding = {
         "y": {"field": "who", "type": "nominal", "title": None, "sort": None},
-        "x": number("params", "parameters"),
+        "x": number_axis("params", "parameters"),
         "color": {**who("who"), "legend": None},
         "tooltip": tooltip("who", "params", "bytes"),
     }
@@ -174,7 +182,7 @@ def sizes(run: RunRecord) -> Chart | None:
     return Chart("Size", note, single("bar", encoding, rows, height=90))
 
 
-def times(run: RunRecord) -> Chart | None:
+def times_chart(run: RunRecord) -> Chart | None:
     """Draw where the time went."""
     names = {"collect": "collecting", "label": "labelling", "train": "training"}
     rows: list[dict[str, Any]] = [
@@ -188,22 +196,10 @@ def times(run: RunRecord) -> Chart | None:
     rows.append({"stage": "evaluating", "seconds": max(wall - sum(row["seconds"] for row in rows), 0.0)})
     encoding = {
         "y": {"field": "stage", "type": "nominal", "title": None, "sort": None},
-        "x": number("seconds", "seconds"),
+        "x": number_axis("seconds", "seconds"),
         "tooltip": tooltip("stage", "seconds"),
     }
     return Chart("Time", f"{wall:,.1f} seconds in all.", single("bar", encoding, rows, height=130))
-
-
-def _line(run: RunRecord, metric: str, title: str, unit: str, note: str, *, log: bool = False) -> Chart | None:
-    rows = [{"steps": x, "value": y} for x, y in run.curve(metric) if y > 0 or not log]
-    if not rows:
-        return None
-    y = number("value", unit, zero=False)
-    if log:
-        y["scale"] = {"type": "log"}
-    encoding = {"x": number("steps", "environment steps"), "y": y, "tooltip": tooltip("steps", "value")}
-    mark = {"type": "line", "point": {"filled": True, "size": 20}, "color": STUDENT}
-    return Chart(title, note, {**single(mark, encoding, rows, height=200), "params": [ZOOM]})
 
 
 def _band(name: str, mean: float, std: float) -> dict[str, Any]:

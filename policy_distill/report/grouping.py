@@ -22,7 +22,7 @@ Names = tuple[str, str, str]
 """Environment, teacher, student."""
 
 
-class Group(NamedTuple):
+class RunGroup(NamedTuple):
     """Runs that differ in their training seed alone."""
 
     env_id: str
@@ -35,8 +35,8 @@ class Group(NamedTuple):
     """Further runs with a seed that is among these: the same student once more, and no evidence of its own."""
 
 
-def grouped(runs: list[RunRecord]) -> list[Group]:
-    """Group the finished runs among `runs`."""
+def grouped(runs: list[RunRecord]) -> list[RunGroup]:
+    """RunGroup the finished runs among `runs`."""
     known: dict[Names, dict[str, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for run in sorted(runs, key=lambda run: str(run.path)):
         if run.evaluation is not None:
@@ -49,7 +49,7 @@ def grouped(runs: list[RunRecord]) -> list[Group]:
             first = {json.dumps(run.seed): run for run in reversed(members)}
             once = [run for run in members if first[json.dumps(run.seed)] is run]
             again = [run for run in members if first[json.dumps(run.seed)] is not run]
-            found.append(Group(env_id, teacher, f"{student}{label}", once, again))
+            found.append(RunGroup(env_id, teacher, f"{student}{label}", once, again))
     return found
 
 

@@ -37,7 +37,7 @@ def _frame(rows: list[Any], height: int) -> dict[str, Any]:
     return {"data": {"values": rows}, "width": "container", "height": height}
 
 
-def number(field: str, title: str, *, zero: bool = True) -> dict[str, Any]:
+def number_axis(field: str, title: str, *, zero: bool = True) -> dict[str, Any]:
     """Return the encoding of a quantity."""
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": zero}}
 

@@ -5,7 +5,7 @@ In: a `RunRecord`. Out: a `Chart`, or None for a run of before this was measured
 
 from __future__ import annotations
 
-from policy_distill.report.marks import Chart, number, single, tooltip, who
+from policy_distill.report.marks import Chart, number_axis, single, tooltip, who
 from policy_distill.report.read_run import RunRecord
 
 
@@ -20,7 +20,7 @@ def phases(run: RunRecord) -> Chart | None:
         return None
     encoding = {
         "x": {"field": "tenth", "type": "ordinal", "title": "tenth of the episode", "axis": {"labelAngle": 0}},
-        "y": number("value", "return gained"),
+        "y": number_axis("value", "return gained"),
         "color": who("who"),
         "tooltip": tooltip("who", "tenth", "value"),
     }

@@ -19,7 +19,7 @@ from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGrou
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.evaluation.statistics import iqm, json_number
 from policy_distill.report.grouping import grouped, is_defined
-from policy_distill.report.marks import RANDOM, TEACHER, Chart, layered, number, tooltip
+from policy_distill.report.marks import RANDOM, TEACHER, Chart, layered, number_axis, tooltip
 from policy_distill.report.read_run import RunRecord
 
 
@@ -106,9 +106,9 @@ def pareto(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _pareto(rows: list[dict[str, Any]]) -> Chart:
-    size = {**number("params", "parameters of the student", zero=False)}
+    size = {**number_axis("params", "parameters of the student", zero=False)}
     size["scale"] = {"type": "log"}
-    place = {"x": size, "y": number("kept", "return kept", zero=False), "color": _env()}
+    place = {"x": size, "y": number_axis("kept", "return kept", zero=False), "color": _env()}
     layers: list[dict[str, Any]] = [
         {"data": {"values": pareto(rows)}, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": place},
         {
@@ -139,7 +139,7 @@ def _intervals(rows: list[dict[str, Any]]) -> Chart:
             "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
             "encoding": {
                 "y": y,
-                "x": number("kept", "return kept", zero=False),
+                "x": number_axis("kept", "return kept", zero=False),
                 "color": {**_env(), "legend": None},
                 "tooltip": tooltip("env", "student", "params", "kept", "low", "high", "seeds"),
             },
@@ -151,7 +151,7 @@ def _intervals(rows: list[dict[str, Any]]) -> Chart:
             "mark": {"type": "rule", "strokeWidth": 3},
             "encoding": {
                 "y": y,
-                "x": number("low", "return kept", zero=False),
+                "x": number_axis("low", "return kept", zero=False),
                 "x2": {"field": "high"},
                 "color": {"condition": {"test": "datum.span == 'range'", "value": RANDOM}, **_env(), "legend": None},
             },

@@ -41,6 +41,8 @@ class QuantizedLayer:
     """The count that stands for an input of 0."""
     output_step: np.ndarray
     """float32 `[out]`: what one count of the sum is worth."""
+    bits: int = 8
+    """That a weight takes where it is packed; see `low_bit`."""
 
     @property
     def weight_step(self) -> np.ndarray:
@@ -125,9 +127,10 @@ def _require_form(op: str) -> None:
 
 
 def n_bytes(quantized: Mapping[int, QuantizedLayer]) -> int:
-    """Return the bytes of the weights, biases and steps."""
-    arrays = [array for one in quantized.values() for array in (one.weight, one.bias, one.output_step, one.input_scale)]
-    return sum(array.nbytes for array in arrays if array is not None)
+    """Return the bytes of the packed weights, biases and steps."""
+    arrays = [array for one in quantized.values() for array in (one.bias, one.output_step, one.input_scale)]
+    weights = sum(-(-one.weight.size * one.bits // 8) for one in quantized.values())
+    return weights + sum(array.nbytes for array in arrays if array is not None)
 
 
 def _function(layer: Mapping[str, Any], plan: Plan, quantized: QuantizedLayer | None) -> Function:

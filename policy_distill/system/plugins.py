@@ -19,6 +19,7 @@ LOSSES = "policy_distill.losses"
 NETWORKS = "policy_distill.networks"
 OPERATIONS = "policy_distill.operations"
 EXPORTERS = "policy_distill.exporters"
+TEACHERS = "policy_distill.teachers"
 
 
 def names_in(group: str) -> list[str]:

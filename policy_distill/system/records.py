@@ -134,7 +134,10 @@ def _loaded(form: Any, value: Any, where: str) -> Any:
 
 
 def _names(cls: Any) -> set[str]:
-    return {one.metadata["name"] or one.name for one in fields(cls)}
+    """Return what a file names of a record."""
+    parts = [one for one in fields(cls) if one.metadata["form"] is not OBJECT or not one.metadata["inline"]]
+    own = {one.metadata["name"] or one.name for one in parts if not one.metadata["inline"]}
+    return own.union(*(_names(one.metadata["form"]) for one in parts if one.metadata["inline"]))
 
 
 def _brief(value: Any) -> str:

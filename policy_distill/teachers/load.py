@@ -19,14 +19,14 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.system.device import check_device
 from policy_distill.system.foreign import said
 from policy_distill.system.generators import global_generators_kept
-from policy_distill.teachers.ensemble import EnsembleTeacher
 from policy_distill.teachers.files.zip_file import find_zip
+from policy_distill.teachers.kinds.ensemble import EnsembleTeacher
+from policy_distill.teachers.kinds.scripted import ScriptedTeacher
+from policy_distill.teachers.kinds.value import ValueTeacher
 from policy_distill.teachers.live import teacher_of_model, teacher_of_policy
 from policy_distill.teachers.outside import teacher_from
 from policy_distill.teachers.request import Request
 from policy_distill.teachers.saved import teacher_of_file
-from policy_distill.teachers.scripted import ScriptedTeacher
-from policy_distill.teachers.value import ValueTeacher
 
 
 def load_teacher(
@@ -43,8 +43,7 @@ def load_teacher(
 ) -> Teacher:
     """Return a teacher that acts on raw observations and says which distribution it acts from.
 
-    What an agent was trained with is looked for beside it (docs/teachers.md says where). Where that is needed and
-    missing, nothing is loaded.
+    What an agent was trained with is looked for beside it (docs/teachers.md says where).
 
     Args:
         source: a zip as SB3 saves it, a folder with one, the file of a policy's `save`, a live SB3 model or policy, any

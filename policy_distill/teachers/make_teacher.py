@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.interfaces.policies import Teacher
-from policy_distill.teachers.algorithms import ALGORITHMS
+from policy_distill.teachers.algorithms import algorithm_named
 from policy_distill.teachers.files.frame_statistics import normalizer_and_wrappers
 from policy_distill.teachers.request import Request
 
@@ -25,7 +25,7 @@ def make_teacher(
 
     Args:
         policy: an SB3 policy.
-        algorithm: a key of `ALGORITHMS`.
+        algorithm: its name, as `find_algorithm` returns it.
         statistics: the path of a `VecNormalize` pickle, a live one, or None.
         request: what the caller asked for.
         wrappers: of its environment, innermost first.
@@ -47,7 +47,7 @@ def make_teacher(
         provenance["vecnormalize"] = Path(statistics).name
     if env_kwargs:
         provenance["env_kwargs"] = env_kwargs
-    return ALGORITHMS[algorithm].make(policy, normalizer, provenance)
+    return algorithm_named(algorithm).make(policy, normalizer, provenance)
 
 
 def kind_of_policy(algorithm: str, request: Request, alone: bool) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def label_in_chunks(obs: Any, forward: Callable[[Any], torch.Tensor]) -> torch.T
         stop_if_requested("while states were labelled")
         parts.append(forward(take(flat, slice(start, start + chunk))))
     params = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return params.reshape(*shape, -1).to(torch.float32).cpu().contiguous()
+    return params.reshape(*shape, -1).to(torch.float32).contiguous()
 
 
 def batch_major(obs: Any) -> Any:
@@ -59,6 +59,6 @@ def to_tensor(policy: BasePolicy, obs: Any) -> Any:
     return policy.obs_to_tensor(obs)[0]
 
 
-def count(parameters: list[torch.Tensor]) -> tuple[int, int]:
+def count_parameters(parameters: list[torch.Tensor]) -> tuple[int, int]:
     """Return the number and the bytes of parameters."""
     return sum(p.numel() for p in parameters), sum(p.numel() * p.element_size() for p in parameters)

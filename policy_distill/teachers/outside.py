@@ -112,7 +112,10 @@ class OutsideTeacher(BaseTeacher):
 
     def _copy(self, method: str, argument: Any) -> OutsideTeacher:
         own = asked(self.source, method)
-        return self if own is None else OutsideTeacher(own(argument))
+        # That of a teacher inside, to which the object passes questions on, would return that one alone.
+        if own is None or asked(own, "__self__", self.source) is not self.source:
+            return self
+        return OutsideTeacher(own(argument))
 
 
 class OutsidePolicy(PolicyDefaults):

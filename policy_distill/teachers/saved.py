@@ -13,11 +13,11 @@ from stable_baselines3.common.save_util import load_from_zip_file
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Teacher
-from policy_distill.teachers.algorithms import ALGORITHMS, find_algorithm
+from policy_distill.teachers.algorithms import algorithm_named, find_algorithm
 from policy_distill.teachers.files.gym_names import gym_names
 from policy_distill.teachers.files.needed_statistics import statistics_of
 from policy_distill.teachers.files.old_agents import as_it_acted, modern, wrappers_of_old
-from policy_distill.teachers.files.pickled_spaces import make_space
+from policy_distill.teachers.files.pickled_spaces import read_space
 from policy_distill.teachers.files.policy_file import is_policy_file, load_trusted_policy, read_policy_file
 from policy_distill.teachers.files.zip_file import SavedAgent, read_zip
 from policy_distill.teachers.files.zoo_config import env_kwargs_of
@@ -68,7 +68,7 @@ def rebuild(agent: SavedAgent) -> Any:
         if name not in agent.data:
             raise RequestError(f"{agent.path} says nothing of its {name}; not an agent that Stable-Baselines3 saved")
     observation_space, action_space = (
-        make_space(agent.data[name], f"{agent.path}, {name}") for name in ("observation_space", "action_space")
+        read_space(agent.data[name], f"{agent.path}, {name}") for name in ("observation_space", "action_space")
     )
     return as_it_acted(rebuild_policy(agent, observation_space, action_space), agent)
 
@@ -98,6 +98,6 @@ def _vouched(path: Path, load: Callable[[Path], Any]) -> Any:
 def _load_trusted(path: Path, algo: str) -> tuple[BaseAlgorithm, str]:
     data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=FOR_TRAINING)
     name = find_algorithm(data or {}, algo, str(path))
-    algorithm = ALGORITHMS[name]
+    algorithm = algorithm_named(name)
     cls = resolve_name(f"{algorithm.package}:{algorithm.cls}")
     return cls.load(path, device="cpu", custom_objects=FOR_TRAINING), name

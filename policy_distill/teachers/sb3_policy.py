@@ -20,30 +20,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from policy_distill.errors import RequestError
 from policy_distill.system.foreign import asked
+from policy_distill.teachers.algorithms import OWN, may_be_named
 from policy_distill.teachers.files.stand_ins import Inert, reference_of
 from policy_distill.teachers.files.zip_file import SavedAgent
-
-OWN = "policy_distill.exporters.sb3_policy"
-"""What exported students are made of; imported by name, since exporters come after teachers."""
-
-POLICIES = {
-    OWN: "StudentActorCriticPolicy",
-    "stable_baselines3.common.policies": "ActorCriticPolicy ActorCriticCnnPolicy MultiInputActorCriticPolicy",
-    "stable_baselines3.dqn.policies": "DQNPolicy CnnPolicy MultiInputPolicy",
-    "stable_baselines3.sac.policies": "SACPolicy CnnPolicy MultiInputPolicy",
-    "stable_baselines3.td3.policies": "TD3Policy CnnPolicy MultiInputPolicy",
-    "sb3_contrib.common.recurrent.policies": (
-        "RecurrentActorCriticPolicy RecurrentActorCriticCnnPolicy RecurrentMultiInputActorCriticPolicy"
-    ),
-    "sb3_contrib.common.maskable.policies": (
-        "MaskableActorCriticPolicy MaskableActorCriticCnnPolicy MaskableMultiInputActorCriticPolicy"
-    ),
-    "sb3_contrib.ars.policies": "ARSPolicy ARSLinearPolicy",
-    "sb3_contrib.crossq.policies": "CrossQPolicy",
-    "sb3_contrib.qrdqn.policies": "QRDQNPolicy CnnPolicy MultiInputPolicy",
-    "sb3_contrib.tqc.policies": "TQCPolicy CnnPolicy MultiInputPolicy",
-}
-"""The policy classes that files may name, by their modules."""
 
 EXTRACTORS = {
     f"stable_baselines3.common.torch_layers.{cls.__name__}": cls
@@ -139,7 +118,7 @@ def _at_most(agent: SavedAgent) -> Iterator[None]:
 def _policy_class(agent: SavedAgent) -> Any:
     reference = reference_of(agent.data.get("policy_class")) or str(agent.data.get("policy_class"))
     module, _, name = reference.rpartition(".")
-    if name not in POLICIES.get(module, "").split():
+    if not may_be_named(module, name):
         raise _not_known(agent, "policy", reference)
     try:
         return resolve_name(f"{module}:{name}")
@@ -180,8 +159,9 @@ def _resolve(agent: SavedAgent, key: str, value: Any) -> Any:
     reference = reference_of(value)
     if reference is None and not isinstance(value, Inert):
         return value
-    if key == "features_extractor_class" and reference == f"{OWN}.StudentExtractor":
-        return import_module(OWN).StudentExtractor
+    (own,) = OWN
+    if key == "features_extractor_class" and reference == f"{own}.StudentExtractor":
+        return import_module(own).StudentExtractor
     table = {"activation_fn": ACTIVATIONS, "features_extractor_class": EXTRACTORS}.get(key, {})
     if reference not in table:
         raise _not_known(agent, key, reference or type(value).reference)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-import yaml
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
@@ -23,13 +23,12 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeImage
 
-from policy_distill.environments.identity import identify
 from policy_distill.environments.names import with_kwargs
 from policy_distill.environments.open import is_recipe, open_environments
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.seeds import TEACHER_CHECKS
-from policy_distill.student.file import write_atomically
+from policy_distill.teachers.files.save_agent import place_for, save_agent
 
 ALGORITHMS: dict[str, Any] = {cls.__name__.lower(): cls for cls in (PPO, A2C, DQN, SAC, TD3, DDPG)}
 N_STOP_EPISODES = 20
@@ -106,60 +105,64 @@ def train_teacher(
     Raises:
         RequestError: for an unknown algorithm, environment or hyperparameter, or counts below 1.
     """
-    env = with_kwargs(env, env_kwargs)
-    _check(env, algo, timesteps, net_arch, n_envs, hyperparameters or {})
-    if out is not None:
-        out = Path(out).with_suffix(".zip")
-        out.parent.mkdir(parents=True, exist_ok=True)
-    given = hyperparameters or {}
-    vec_env = _vec_env(env, n_envs, seed, normalize)
-    try:
-        model: BaseAlgorithm = ALGORITHMS[algo](
-            _policy_name(vec_env.observation_space),
+    env, given = with_kwargs(env, env_kwargs), hyperparameters or {}
+    _check(env, algo, timesteps, net_arch, n_envs, given)
+    policy_kwargs = {"net_arch": list(net_arch), **given.get("policy_kwargs", {})}
+    task = _Task(env, n_envs, seed, normalize, timesteps, stop_at)
+    return task.train(algo, {**given, "policy_kwargs": policy_kwargs}, out, _watchers(timesteps, on_step, tracker))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be trained in, and how far."""
+
+    env: Any
+    n_envs: int
+    seed: int
+    normalize: bool
+    timesteps: int
+    stop_at: float | None
+
+    def train(
+        self, algo: str, settings: dict[str, Any], out: str | Path | None, callbacks: list[BaseCallback]
+    ) -> BaseAlgorithm:
+        """Return the trained model, saved where `out` names a place."""
+        place = None if out is None else place_for(out)
+        vec_env = self.open(self.n_envs, self.seed)
+        try:
+            policy = _policy_name(vec_env.observation_space)
+            model: BaseAlgorithm = ALGORITHMS[algo](policy, vec_env, seed=self.seed, device="cpu", **settings)
+            if self.stop_at is not None:
+                callbacks = [*callbacks, self.stopper(self.stop_at)]
+            model.learn(self.timesteps, callback=callbacks)
+            if place is not None:
+                save_agent(model, place, self.env, vec_env)
+            return model
+        finally:
+            vec_env.close()
+
+    def open(self, n_envs: int, seed: int) -> VecEnv:
+        """Return new environments."""
+        # Given an id, SB3 would render every step.
+        make = self.env if callable(self.env) else lambda: gymnasium.make(self.env)
+        vec_env = make_vec_env(lambda: make(), n_envs, seed=seed)
+        return VecNormalize(vec_env) if self.normalize else vec_env
+
+    def stopper(self, stop_at: float) -> EvalCallback:
+        """Return what ends the training once some episodes gain `stop_at` on average."""
+        vec_env = self.open(5, self.seed + TEACHER_CHECKS)
+        if is_image_space(vec_env.observation_space):
+            # As SB3 does for the training's own environments.
+            vec_env = VecTransposeImage(vec_env)
+        if isinstance(vec_env, VecNormalize):
+            vec_env.training, vec_env.norm_reward = False, False
+        return EvalCallback(
             vec_env,
-            seed=seed,
-            device="cpu",
-            **{**given, "policy_kwargs": {"net_arch": list(net_arch), **given.get("policy_kwargs", {})}},
+            callback_on_new_best=StopTrainingOnRewardThreshold(stop_at, verbose=0),
+            n_eval_episodes=N_STOP_EPISODES,
+            eval_freq=max(self.timesteps // 20 // self.n_envs, 1),
+            verbose=0,
         )
-        callbacks = _watchers(timesteps, on_step, tracker)
-        if stop_at is not None:
-            callbacks.append(_stopper(env, seed, normalize, stop_at, timesteps, n_envs))
-        model.learn(timesteps, callback=callbacks)
-        if out is not None:
-            was_there = out.exists()
-            model.save(out)
-            _note_environment(out, env)
-            _write_statistics(out, vec_env, replace=was_there)
-        return model
-    finally:
-        vec_env.close()
-
-
-def _note_environment(out: Path, env: Any) -> None:
-    """Write what the zip's name cannot say of the environment, as the RL Zoo does, into the folder of its name."""
-    known = identify(env) if isinstance(env, str | EnvSpec) else None
-    if known is None or known.missing or not (known.own_kwargs or known.module):
-        # That of an agent whose place this one takes.
-        (out.with_suffix("") / "args.yml").unlink(missing_ok=True)
-        return
-    named = f"{known.module}:{known.id}" if known.module else known.id
-    out.with_suffix("").mkdir(exist_ok=True)
-    note = {"env": named, "env_kwargs": known.to_json()["kwargs"]}
-    write_atomically(out.with_suffix("") / "args.yml", yaml.safe_dump(note).encode())
-
-
-def _write_statistics(out: Path, vec_env: VecEnv, replace: bool) -> None:
-    """Write the statistics of `VecNormalize` beside an agent, under its own name where other agents lie there too.
-
-    Those of an agent whose place this one takes go: they would be taken for this one's.
-    """
-    own, shared = out.with_name(f"{out.stem}_vecnormalize.pkl"), out.with_name("vecnormalize.pkl")
-    alone = [path.name for path in out.parent.glob("*.zip")] == [out.name]
-    own.unlink(missing_ok=True)
-    if replace and alone:
-        shared.unlink(missing_ok=True)
-    if isinstance(vec_env, VecNormalize):
-        vec_env.save(str(shared if alone else own))
 
 
 def _watchers(timesteps: int, on_step: Any, tracker: Tracker | None) -> list[BaseCallback]:
@@ -171,29 +174,6 @@ def _policy_name(space: Any) -> str:
     if isinstance(space, spaces.Dict):
         return "MultiInputPolicy"
     return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
-
-
-def _vec_env(env: Any, n_envs: int, seed: int, normalize: bool) -> VecEnv:
-    # Given an id, SB3 would render every step.
-    vec_env = make_vec_env(lambda: env() if callable(env) else gymnasium.make(env), n_envs, seed=seed)
-    return VecNormalize(vec_env) if normalize else vec_env
-
-
-def _stopper(env: Any, seed: int, normalize: bool, stop_at: float, timesteps: int, n_envs: int) -> EvalCallback:
-    look_every = max(timesteps // 20 // n_envs, 1)
-    vec_env = _vec_env(env, 5, seed + TEACHER_CHECKS, normalize)
-    if is_image_space(vec_env.observation_space):
-        # As SB3 does for the training's own environments.
-        vec_env = VecTransposeImage(vec_env)
-    if isinstance(vec_env, VecNormalize):
-        vec_env.training, vec_env.norm_reward = False, False
-    return EvalCallback(
-        vec_env,
-        callback_on_new_best=StopTrainingOnRewardThreshold(stop_at, verbose=0),
-        n_eval_episodes=N_STOP_EPISODES,
-        eval_freq=look_every,
-        verbose=0,
-    )
 
 
 def _check(

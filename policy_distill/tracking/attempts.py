@@ -18,6 +18,7 @@ from typing import Any
 
 from policy_distill.student.file import write_atomically
 from policy_distill.system.files import read_json_object
+from policy_distill.system.foreign import asked
 
 UPLOAD = """This folder holds an offline Weights & Biases run, its artifacts' files included. To upload it, from
 wherever the run folder lies now, on any machine with policy-distill:
@@ -91,7 +92,7 @@ def bring_back(moved: dict[Path, Path]) -> None:
 def remember(folder: Path, mode: str, job: str, run: Any) -> None:
     """Write down which run this folder's is."""
     before = read_notes(folder)
-    known = {"id": str(run.id), "mode": mode, "job": job, "project": str(getattr(run, "project", "") or "")}
+    known = {"id": str(run.id), "mode": mode, "job": job, "project": str(asked(run, "project") or "")}
     known["folder"] = str(folder.resolve())
     # Offline runs do not record it; the upload asks for it.
     known["entity"] = os.environ.get("WANDB_ENTITY", "")

@@ -14,6 +14,7 @@ from typing import Any
 from policy_distill.errors import RequestError
 from policy_distill.student.file import write_atomically
 from policy_distill.system.files import read_plain
+from policy_distill.tracking.base import BaseTracker
 from policy_distill.tracking.metrics import STEP, check_names
 
 MAX_BYTES = 2**28
@@ -22,8 +23,8 @@ MAX_LINE = 2**16
 """Bytes of a line; rows take ten times their text."""
 
 
-class JsonlTracker:
-    """Appends each call of `log` as one line, flushed at once."""
+class JsonlTracker(BaseTracker):
+    """Appends each call of `log` as one line, flushed at once; `evaluation.json` holds the final values."""
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
         """Open `path`; with `resume_step`, what a resumed run says again is dropped first, and a broken last line."""
@@ -45,12 +46,6 @@ class JsonlTracker:
     def sync(self) -> None:
         """Put all lines on the disk, so that a checkpoint is never ahead of them."""
         os.fsync(self._file.fileno())
-
-    def summary(self, values: Mapping[str, Any]) -> None:
-        """Do nothing: `evaluation.json` holds the final values."""
-
-    def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
-        """Do nothing: the file lies in the run folder."""
 
     def close(self) -> None:
         """Close the file; each line was flushed, so what cannot be written now was an error before."""

@@ -58,7 +58,7 @@ def track_suite(mode: str, out: Path, folders: list[Path]) -> None:
                 tracker.best(run.path / "student.safetensors", run.settings, run.proof)
             kept = [mean for run in runs if (mean := headline(run.evaluation).mean) is not None]
             known = {"n_runs": len(rows), "retention_min": min(kept, default=None)}
-            tracker.summary(known if (total := overall(runs)) is None else {**known, "retention": total.to_json()})
+            tracker.summary(known if (total := across_runs(runs)) is None else {**known, "retention": total.to_json()})
 
 
 def best(runs: list[Finished]) -> list[Finished]:
@@ -79,7 +79,7 @@ def best(runs: list[Finished]) -> list[Finished]:
     return [run for run in chosen if (run.path / "student.safetensors").is_file()]
 
 
-def overall(runs: list[Finished]) -> AcrossSeeds | None:
+def across_runs(runs: list[Finished]) -> AcrossSeeds | None:
     """Return the mean retention over all students and training seeds that were proven on known episodes."""
     groups: dict[tuple[Any, Any], list[PairedReturns]] = defaultdict(list)
     # As in a report: what is undefined ranks nowhere, and costs the other training seeds nothing.

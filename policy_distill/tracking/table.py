@@ -1,7 +1,12 @@
-"""Puts the sinks of a run together."""
+"""The trackers there are, by name, and the sinks of a run put together.
+
+A new tracker is one file with a `Starter` and one line in `TRACKERS`, or an entry point of an installed package in the
+group `policy_distill.trackers` that is a `Starter`.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,94 +14,114 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.stages import Tracker
+from policy_distill.system.plugins import load_plugin, names_in
 from policy_distill.teachers.files.zip_file import find_zip
+from policy_distill.tracking import trackio_run, wandb_start
+from policy_distill.tracking.base import BaseTracker, Starter, TrackerOptions, as_tracker
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import STEP
-from policy_distill.tracking.trackio_run import start as start_trackio
-from policy_distill.tracking.wandb_start import start
+
+LOG = logging.getLogger("policy_distill")
 
 MakeTracker = Callable[[Path, dict[str, Any]], Tracker | None]
 """Makes a sink from a run folder and its settings."""
 
-
-MODES = ("offline", "online", "trackio", "disabled")
-"""How a run can be tracked, beside `metrics.jsonl`."""
+TRACKERS: dict[str, Starter] = {
+    "offline": wandb_start.start_offline,
+    "online": wandb_start.start_online,
+    "trackio": trackio_run.start_trackio,
+}
+GROUP = "policy_distill.trackers"
+"""Where installed packages offer others."""
+DISABLED = "disabled"
+"""The name of none."""
 OPTIONS = ("project", "group", "tags")
-"""What else can be said of a tracked run."""
+"""What a caller can say of a tracked run."""
 
 
-class FanOut:
+class FanOut(BaseTracker):
     """Several trackers as one."""
 
-    def __init__(self, trackers: list[Tracker]) -> None:
+    def __init__(self, trackers: list[BaseTracker]) -> None:
         self._trackers = trackers
+        self.wants_gradients = any(tracker.wants_gradients for tracker in trackers)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log to all."""
         for tracker in self._trackers:
             tracker.log(metrics, step)
 
-    @property
-    def wants_gradients(self) -> bool:
-        """True where one of them was asked for histograms of the gradients."""
-        return any(getattr(tracker, "wants_gradients", False) for tracker in self._trackers)
-
     def histograms(self, arrays: Mapping[str, Any], step: int) -> None:
         """Hand arrays to those that draw histograms."""
         for tracker in self._trackers:
-            if getattr(tracker, "wants_gradients", False):
-                tracker.histograms(arrays, step)  # type: ignore[attr-defined]
+            if tracker.wants_gradients:
+                tracker.histograms(arrays, step)
 
     def sync(self) -> None:
-        """Put what was logged on the disk, where a sink is a file of ours."""
+        """Have all keep what was logged."""
         for tracker in self._trackers:
-            if isinstance(tracker, JsonlTracker):
-                tracker.sync()
+            tracker.sync()
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Summarise to all."""
-        for tracker in self._with("summary"):
+        for tracker in self._trackers:
             tracker.summary(values)
 
     def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
         """Hand a file to all."""
-        for tracker in self._with("artifact"):
+        for tracker in self._trackers:
             tracker.artifact(path, kind, metadata)
 
     def close(self) -> None:
         """Close all."""
-        for tracker in self._with("close"):
+        for tracker in self._trackers:
             tracker.close()
-
-    def _with(self, method: str) -> list[Tracker]:
-        """Return the trackers that have a method: one that a caller writes may have `log` alone."""
-        return [tracker for tracker in self._trackers if hasattr(tracker, method)]
 
 
 def with_jsonl(tracker: Tracker | None, path: Path | None, resume_step: int | None = None) -> FanOut:
     """Return `tracker` (if any) together with a `metrics.jsonl` at `path` (if any).
 
     A resumed run drops from `metrics.jsonl` what it will say again; a tracker that starts anew is told the rest.
+
+    Raises:
+        RequestError: for a tracker without `log`.
     """
-    trackers: list[Tracker] = [] if path is None else [JsonlTracker(path, resume_step)]
-    if path is not None and resume_step is not None and getattr(tracker, "wants_history", False):
-        for row in read_metrics(path):
-            metrics = {name: math.nan if value is None else value for name, value in row.items() if name != STEP}
-            tracker.log(metrics, row[STEP])  # type: ignore[union-attr]
-    return FanOut([*trackers, tracker] if tracker is not None else trackers)
+    others = [] if tracker is None else [as_tracker(tracker)]
+    if path is None:
+        return FanOut(others)
+    lines = JsonlTracker(path, resume_step)
+    for other in others:
+        if resume_step is not None and other.wants_history:
+            for row in read_metrics(path):
+                metrics = {name: math.nan if value is None else value for name, value in row.items() if name != STEP}
+                other.log(metrics, row[STEP])
+    return FanOut([lines, *others])
 
 
-def tracker_maker(mode: str, **arguments: Any) -> Callable[[Path, dict[str, Any]], Tracker | None] | None:
-    """Return what makes a tracker from a run folder and its settings; None where `mode` is `disabled`.
+def check_track(name: str) -> None:
+    """Refuse a name that nothing is tracked by.
 
-    `mode` is one of W&B's, `offline` or `online`, or `trackio`; `arguments` are those of `wandb_start.start`.
+    Raises:
+        RequestError: naming those there are.
     """
-    if mode == "disabled":
+    if name != DISABLED:
+        _starter(name)
+
+
+def tracker_maker(name: str, **options: Any) -> MakeTracker | None:
+    """Return what makes a tracker from a run folder and its settings; None where `name` is `disabled`.
+
+    Args:
+        name: one of `TRACKERS`, or of what an installed package offers.
+        **options: fields of `TrackerOptions`.
+
+    Raises:
+        RequestError: for an unknown name.
+    """
+    if name == DISABLED:
         return None
-    if mode == "trackio":
-        known = {name: arguments[name] for name in ("project", "group", "job_type") if name in arguments}
-        return lambda out, config: start_trackio(out, config=config, **known)
-    return lambda out, config: start(mode, out, config=config, **arguments)
+    start, asked = _starter(name), TrackerOptions(**options)
+    return lambda out, config: start(out, config, asked)
 
 
 def choose_tracker(
@@ -118,10 +143,35 @@ def choose_tracker(
     if unknown:
         raise RequestError(f"expected of track a mode and any of {', '.join(OPTIONS)}, found {', '.join(unknown)}")
     mode = options.pop("mode")
-    if mode not in MODES:
-        raise RequestError(f"expected to track by one of {', '.join(MODES)}, found {mode!r}")
-    if mode != "disabled" and out is None:
+    check_track(mode)
+    if mode != DISABLED and out is None:
         raise RequestError("expected a run folder for what is tracked, found none; name out=..., or leave out track")
     if isinstance(options.get("tags"), str):
         options["tags"] = (options["tags"],)
     return tracker_maker(mode, **options, teacher=find_zip(Path(teacher)) if isinstance(teacher, str | Path) else None)
+
+
+def _starter(name: str) -> Starter:
+    if name in TRACKERS:
+        return TRACKERS[name]
+    found: Starter | None = load_plugin(GROUP, name) if isinstance(name, str) else None
+    if found is None:
+        known = [*TRACKERS, DISABLED, *names_in(GROUP)]
+        raise RequestError(f"expected to track by one of {', '.join(known)}, found {name!r}")
+    return _harmless(name, found)
+
+
+def _harmless(name: str, start: Starter) -> Starter:
+    """Return a package's starter whose failure costs a warning and not the run."""
+
+    def started(out: Path, config: dict[str, Any], options: TrackerOptions) -> Tracker | None:
+        try:
+            return start(out, config, options)
+        except Exception as error:
+            words = " ".join(str(error).split())[:300]
+            LOG.warning(
+                "%s could not start (%s: %s): metrics go to metrics.jsonl alone", name, type(error).__name__, words
+            )
+            return None
+
+    return started

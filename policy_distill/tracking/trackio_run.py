@@ -20,6 +20,7 @@ from typing import Any
 
 from policy_distill.student.file import write_atomically
 from policy_distill.tracking.attempts import RESUMABLE
+from policy_distill.tracking.base import BaseTracker, TrackerOptions
 from policy_distill.tracking.metrics import STEP, check_names
 from policy_distill.tracking.worker import Worker
 
@@ -31,8 +32,8 @@ RUN_FILE = "trackio.json"
 """In the run folder: which runs in which project are this folder's, the last of them the one to keep."""
 
 
-class TrackioTracker:
-    """One trackio run. Use `start` to make one."""
+class TrackioTracker(BaseTracker):
+    """One trackio run. Use `start_trackio` to make one; files stay in the run folder, the last row has final values."""
 
     wants_history = True
     """A resumed distillation must tell this run what came before."""
@@ -47,12 +48,6 @@ class TrackioTracker:
         row = {STEP: step, **metrics}
         self._worker.submit("log", lambda: self._run.log(row, step=step))
 
-    def summary(self, values: Mapping[str, Any]) -> None:
-        """Do nothing: the last row of metrics has the final values."""
-
-    def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
-        """Do nothing: the file lies in the run folder."""
-
     def close(self) -> None:
         """Finish the run, within a bounded time."""
 
@@ -64,22 +59,14 @@ class TrackioTracker:
         self._worker.close(WAIT_SECONDS)
 
 
-def start(
-    out: Path,
-    *,
-    config: dict[str, Any],
-    project: str | None = None,
-    group: str | None = None,
-    job_type: str = RESUMABLE,
-) -> TrackioTracker | None:
+def start_trackio(out: Path, config: dict[str, Any], options: TrackerOptions) -> TrackioTracker | None:
     """Start a run, or return None with a warning where trackio is missing or fails.
 
     Args:
         out: the run folder, which gives the run its name.
         config: the run's settings.
-        project: "policy-distill" where None.
-        group: the name of the run folder where None.
-        job_type: `distill` for a run that takes the place of an earlier attempt in the same folder.
+        options: a run whose job is `distill` takes the place of an earlier attempt in the same folder; the project is
+            "policy-distill" where none is named.
     """
     try:
         import trackio
@@ -89,13 +76,13 @@ def start(
         )
         return None
     worker = Worker("trackio")
-    name, place = out.resolve().name, project or "policy-distill"
+    name, place = out.resolve().name, options.project or "policy-distill"
 
     def init() -> Any:
         # What it says of itself must not get between the lines of a program that reads ours.
         with redirect_stdout(sys.stderr):
-            run = trackio.init(project=place, name=name, group=group or name, config=config)
-        if job_type == RESUMABLE:
+            run = trackio.init(project=place, name=name, group=options.group or name, config=config)
+        if options.job_type == RESUMABLE:
             _take_the_place(trackio, out / RUN_FILE, place, str(run.id))
         return run
 

@@ -15,6 +15,7 @@ from typing import Any
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.system.records import dump
 from policy_distill.teachers.files.companions import companions_of
+from policy_distill.tracking.base import BaseTracker
 from policy_distill.tracking.metrics import STEP, check_names
 from policy_distill.tracking.settings import RunSettings
 from policy_distill.tracking.student_row import COLUMNS, StudentRow, student_row
@@ -30,8 +31,11 @@ MAX_NAME = 128
 """Characters of an artifact's name."""
 
 
-class WandbTracker:
+class WandbTracker(BaseTracker):
     """One W&B run. Use `wandb_start.start` to make one."""
+
+    wants_history = True
+    """A resumed distillation tells this run what came before; what W&B knows of that is not sent again."""
 
     def __init__(
         self,
@@ -56,9 +60,6 @@ class WandbTracker:
         self._teacher = teacher
         self._record: dict[str, Any] = {}
         self.wants_gradients = gradients
-        """True where histograms of the gradients were asked for."""
-        self.wants_history = True
-        """A resumed distillation tells this run what came before; what W&B knows of that is not sent again."""
         self._known = known or {}
 
     @property

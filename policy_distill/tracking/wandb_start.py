@@ -11,8 +11,10 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from policy_distill.system.foreign import asked
 from policy_distill.tracking import wandb_run
 from policy_distill.tracking.attempts import bring_back, earlier, remember, supersede
+from policy_distill.tracking.base import TrackerOptions
 from policy_distill.tracking.metrics import STEP
 from policy_distill.tracking.wandb_run import WandbTracker, folders
 from policy_distill.tracking.worker import Worker, environment
@@ -82,6 +84,16 @@ def _names(out: Path, project: str | None, group: str | None, tags: tuple[str, .
     }
 
 
+def start_offline(out: Path, config: dict[str, Any], options: TrackerOptions) -> WandbTracker | None:
+    """Start a run that needs no account; WANDB_MODE overrides that."""
+    return start("offline", out, config=config, **vars(options))
+
+
+def start_online(out: Path, config: dict[str, Any], options: TrackerOptions) -> WandbTracker | None:
+    """Start a run on W&B's server, or an offline one where there is no key or no answer."""
+    return start("online", out, config=config, **vars(options))
+
+
 def resolve_mode(mode: str) -> str:
     """Return the mode after what the environment says."""
     if mode == "offline":
@@ -123,13 +135,13 @@ def _init(
                 LOG.warning("W&B could not start %s (%s: %s)", attempt, type(error).__name__, words)
                 continue
             remember(folder, attempt, job, run)
-            return run, attempt == "online", dict(run.summary) if getattr(run, "resumed", False) else None
+            return run, attempt == "online", dict(run.summary) if asked(run, "resumed") else None
     return None
 
 
 def _own_identity(wandb: Any) -> dict[str, Any]:
     """Return an id where W&B would take one that is in use: WANDB_RUN_ID is that of the run which is open already."""
-    taken = getattr(wandb, "run", None) is not None and os.environ.get("WANDB_RUN_ID")
+    taken = asked(wandb, "run") is not None and os.environ.get("WANDB_RUN_ID")
     # Letters and digits, as W&B's own.
     return {"id": secrets.token_hex(4)} if taken else {}
 
@@ -143,5 +155,5 @@ def _settings(wandb: Any) -> Any:
     values: dict[str, Any] = {"console": "off", "silent": True, "init_timeout": INIT_SECONDS}
     # Without this a server that died in the middle holds the process at its end, for hours.
     bounded = {"finish_timeout": wandb_run.FINISH_SECONDS, "finish_timeout_raises": True}
-    known = getattr(wandb.Settings, "model_fields", {})
+    known = asked(wandb.Settings, "model_fields", {})
     return wandb.Settings(**values, **{name: value for name, value in bounded.items() if name in known})

@@ -63,6 +63,15 @@ def test_growth_is_measured_for_each_size(tmp_path):
     assert done.stdout.count("steepest exponent") == 4
 
 
+@pytest.mark.slow
+def test_a_population_is_measured_beside_each_of_its_students():
+    done = run("population", "--rounds", "2", "--steps", "1")
+    assert done.returncode == 0, done.stderr
+    for family in ("categorical", "diagonal_gaussian"):
+        _, _, rows = done.stdout.partition(family)
+        assert "71: up to width 16, restarts below 6" in rows
+
+
 def test_the_exponent_of_linear_growth_is_one():
     points = [{"size": size, "microseconds": 3.0 * size} for size in (1, 8, 64)]
     assert exponent(points) == pytest.approx(1.0)

@@ -373,14 +373,11 @@ def test_a_run_that_died_while_its_settings_were_written_starts_anew(tmp_path):
     assert not list((tmp_path / "run").glob(".*.tmp"))
 
 
-class Retrained:
-    """What torch calls a network, for a teacher without a file."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def state_dict(self):
-        return {"w": torch.tensor([self.value])}
+def retrained(value):
+    """Return a teacher without a file that has these weights."""
+    teacher = corridor_teacher()
+    teacher.weights = lambda: {"w": torch.tensor([value])}
+    return teacher
 
 
 @pytest.mark.parametrize(
@@ -389,7 +386,7 @@ class Retrained:
         ({"seed": 5}, r"seed=0, found 5"),
         ({"n_steps": 16}, r"n_steps=32, found 16"),
         ({"provenance": {"sha256": "b"}}, r"teacher\.sha256='a', found 'b'"),
-        ({"policy": Retrained(2.0), "provenance": {"sha256": None}}, r"teacher\.sha256='a', found None"),
+        ({"weights": retrained(2.0).weights, "provenance": {"sha256": None}}, r"teacher\.sha256='a', found None"),
         ({"env_wrappers": [{"name": "Flatten"}]}, r"made_with\.env_wrappers=\[\]"),
         ({"version": "9.9"}, r"library_versions\.policy-distill=.*found '9\.9'"),
         ({"env_timeout": 5.0, "keep_checkpoints": 2, "checkpoint_every": 256}, None),
@@ -400,7 +397,7 @@ def test_another_run_is_refused_by_the_field_that_differs(tmp_path, change, name
     teacher.provenance["sha256"] = "a"
     distill(teacher, Corridor, "linear", out=tmp_path / "run", **QUICK)
     teacher.provenance |= change.pop("provenance", {})
-    for name in ("policy", "env_wrappers"):
+    for name in ("weights", "env_wrappers"):
         if name in change:
             setattr(teacher, name, change.pop(name))
     if "version" in change:
@@ -416,14 +413,10 @@ def test_another_run_is_refused_by_the_field_that_differs(tmp_path, change, name
 
 
 def test_a_teacher_without_a_file_is_told_by_its_weights(tmp_path):
-    teacher = corridor_teacher()
-    teacher.policy = Retrained(1.0)
-    distill(teacher, Corridor, "linear", out=tmp_path / "run", **QUICK)
-    teacher.policy = Retrained(1.0)
-    distill(teacher, Corridor, "linear", out=tmp_path / "run", resume=True, **QUICK)
-    teacher.policy = Retrained(2.0)
+    distill(retrained(1.0), Corridor, "linear", out=tmp_path / "run", **QUICK)
+    distill(retrained(1.0), Corridor, "linear", out=tmp_path / "run", resume=True, **QUICK)
     with pytest.raises(RequestError, match=r"made_with\.weights="):
-        distill(teacher, Corridor, "linear", out=tmp_path / "run", resume=True, **QUICK)
+        distill(retrained(2.0), Corridor, "linear", out=tmp_path / "run", resume=True, **QUICK)
 
 
 class Signals(Dies):

@@ -15,6 +15,8 @@ from policy_distill.exporters.table import load_exporter
 from policy_distill.student.engines.onnx_engine import open_session
 from policy_distill.student.quantization import compile_quantized, n_bytes, quantize_layer, quantize_plan
 from policy_distill.student.runtime import Student
+from policy_distill.student.slim import slim
+from policy_distill.training import low_bit
 from tests.doubles import cartpole_teacher
 from tests.students import make_student, name_of, sample_observations
 from tests.training.test_policy import make_policy
@@ -76,6 +78,27 @@ def test_eight_bit_artefacts_compute_what_numpy_computes(kind, name, tmp_path):
     assert found.quantization["bytes"] < 0.75 * found.quantization["float_bytes"]
     assert found.quantization["agreement"] > 0.8
     assert found.quantization["return_kept"] is None
+
+
+@pytest.mark.parametrize("method", ["int4", "ternary"])
+@pytest.mark.parametrize("kind", [*KINDS[:2], KINDS[4]], ids=name_of)
+def test_packed_weights_in_c_compute_what_numpy_computes(kind, method, tmp_path, monkeypatch):
+    monkeypatch.setattr(low_bit, "STEPS", 300)
+    found = export(make_student(kind), tmp_path / "policy", "c", quantize=method, n_states=256)
+    assert found.parity.passed
+    assert found.parity.agreement > 0.99
+    eight = export(make_student(kind), tmp_path / "eight", "c", quantize="int8", n_states=256)
+    assert found.quantization["bytes"] < eight.quantization["bytes"]
+    assert found.facts["flash_bytes"] < eight.facts["flash_bytes"]
+    assert found.quantization["agreement"] > 0.5
+
+
+def test_a_slim_student_is_packed_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(low_bit, "STEPS", 300)
+    student = slim(make_student(("vector", "discrete", "mlp:16,8", "tanh")))
+    found = export(student, tmp_path / "policy", "c", quantize="int4", n_states=256)
+    assert found.parity.agreement > 0.99
+    assert found.quantization["agreement"] > 0.8
 
 
 def test_eight_bit_onnx_answers_alike_at_every_batch_size(tmp_path):
@@ -152,8 +175,10 @@ def test_what_cannot_be_quantised_is_refused(tmp_path):
     student = make_student(KINDS[0])
     with pytest.raises(RequestError, match="onnx, c"):
         export(student, tmp_path / "p", "numpy", quantize="int8")
-    with pytest.raises(RequestError, match="int8 or int8-trained"):
-        export(student, tmp_path / "p", "c", quantize="int4")
+    with pytest.raises(RequestError, match="int8, int8-trained, int4, ternary, found 'int3'"):
+        export(student, tmp_path / "p", "c", quantize="int3")
+    with pytest.raises(RequestError, match="packed weights \\(c\\), found onnx; use --quantize int8"):
+        export(student, tmp_path / "p", "onnx", quantize="ternary")
 
 
 def test_an_eight_bit_artefact_that_computes_otherwise_leaves_no_file(tmp_path, monkeypatch):

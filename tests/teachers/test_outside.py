@@ -86,6 +86,31 @@ def test_an_own_calibration_is_a_copys_and_stays_its_own():
     assert own.with_calibration(2.0).calibration == 2.0
 
 
+def test_one_that_passes_questions_on_to_a_teacher_inside_stays_itself():
+    class Around:
+        def __init__(self):
+            self.inside = corridor_teacher()
+
+        def __getattr__(self, name):
+            return getattr(self.__dict__["inside"], name)
+
+        def label(self, obs, episode_starts, state=None, action_masks=None):
+            return -self.inside.label(obs, episode_starts).params, None
+
+    teacher = as_teacher(Around(), Corridor)
+    assert teacher.calibrated(np.ones((3, 2, 2))) is teacher
+    assert teacher.with_calibration(1.0) is teacher
+
+
+def test_an_own_teacher_with_a_network_is_told_by_its_weights():
+    own = Own()
+    own.policy = torch.nn.Linear(2, 1)
+    own.policy.normalize_images = False
+    teacher = as_teacher(own, Corridor)
+    assert sorted(teacher.weights()) == ["bias", "weight"]
+    assert not teacher.scales_images
+
+
 def test_an_own_teacher_distils_as_one_that_has_everything():
     found, expected = (distill(teacher, Corridor, "linear", **QUICK) for teacher in (Own(), corridor_teacher()))
     for name, array in expected.student.tensors.items():

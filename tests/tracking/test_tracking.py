@@ -21,7 +21,7 @@ from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import METRICS
 from policy_distill.tracking.settings import RunSettings
 from policy_distill.tracking.student_row import COLUMNS, student_row
-from policy_distill.tracking.suite import Finished, best, overall, track_suite
+from policy_distill.tracking.suite import Finished, across_runs, best, track_suite
 from policy_distill.tracking.sync import offline_runs
 from policy_distill.tracking.table import FanOut, tracker_maker, with_jsonl
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
@@ -484,11 +484,11 @@ def test_a_suites_mean_leaves_out_what_is_undefined_and_keeps_the_other_seeds(tm
     undefined = {"outcome": "undefined", "margin": 0.05, "alpha": 0.05, "n_episodes": 60, "n_looks": 1}
     runs = [finished(judged(tmp_path / str(seed), seed)) for seed in range(2)]
     useless = finished(judged(tmp_path / "2", 2, verdict=undefined))
-    assert overall([*runs, useless]) == overall(runs)
-    assert overall([useless]) is None
+    assert across_runs([*runs, useless]) == across_runs(runs)
+    assert across_runs([useless]) is None
     one = finished(judged(tmp_path / "3", 3))
     broken = dataclasses.replace(one, evaluation=dataclasses.replace(one.evaluation, episodes=None))
-    assert overall([*runs, broken]) == overall(runs)
+    assert across_runs([*runs, broken]) == across_runs(runs)
 
 
 def test_a_run_that_cannot_be_read_is_named_and_costs_a_suite_nothing_else(tmp_path, caplog):

@@ -15,18 +15,19 @@ from gymnasium import spaces
 
 from policy_distill.environments.perturbations.actions import action_masks, is_allowed, other_action
 from policy_distill.errors import RequestError
+from policy_distill.system.nested import map_arrays
 
 NOISE = 0x6E6F6973
 """Mixed into an episode's seed, so that noise and environment do not draw the same numbers."""
 
-Stream = tuple[int, ...]
+SeedKey = tuple[int, ...]
 """A condition and a place in it, as whole numbers of at least 0."""
 
 
 class Perturbation(gymnasium.Wrapper[Any, Any, Any, Any]):
     """A wrapper with a generator of its own, restarted with every seeded episode."""
 
-    def __init__(self, env: gymnasium.Env[Any, Any], size: float, scale: Any = None, stream: Stream = ()) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], size: float, scale: Any = None, stream: SeedKey = ()) -> None:
         """Disturb by `size`; `scale` is the unit of observations, `stream` what tells this wrapper from all others."""
         super().__init__(env)
         self.size = size
@@ -44,7 +45,7 @@ class Perturbation(gymnasium.Wrapper[Any, Any, Any, Any]):
 class ObservationNoise(Perturbation):
     """Gaussian noise on each component, in units of its spread; whole numbers such as pixels stay whole, in bounds."""
 
-    def __init__(self, env: gymnasium.Env[Any, Any], size: float, scale: Any = None, stream: Stream = ()) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], size: float, scale: Any = None, stream: SeedKey = ()) -> None:
         super().__init__(env, size, scale, stream)
         space = env.observation_space
         parts = space.spaces.values() if isinstance(space, spaces.Dict) else (space,)
@@ -84,7 +85,7 @@ class ActionNoise(Perturbation):
     MultiBinary an action is the whole vector.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], size: float, scale: Any = None, stream: Stream = ()) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], size: float, scale: Any = None, stream: SeedKey = ()) -> None:
         super().__init__(env, size, scale, stream)
         space = env.action_space
         if isinstance(space, spaces.Box):
@@ -145,10 +146,10 @@ class Delay(Perturbation):
 
 
 def _copy(obs: Any) -> Any:
-    return {key: np.array(value) for key, value in obs.items()} if isinstance(obs, dict) else np.array(obs)
+    return map_arrays(np.array, obs)
 
 
-PERTURBATIONS: dict[str, Callable[[gymnasium.Env[Any, Any], float, Any, Stream], gymnasium.Env[Any, Any]]] = {
+PERTURBATIONS: dict[str, Callable[[gymnasium.Env[Any, Any], float, Any, SeedKey], gymnasium.Env[Any, Any]]] = {
     "obs-noise": ObservationNoise,
     "action-noise": ActionNoise,
     "sticky": StickyActions,

@@ -39,6 +39,20 @@ static void dense_int8(const signed char *w, const float *step, const float *b, 
     }
 }
 """
+DENSE_PACKED = """\
+/* As dense_int8, with weights of a few bits; the first lies in the lowest bits of a byte. */
+static void dense_packed(const unsigned char *w, const float *step, const float *b, const signed char *q, float *y,
+                         int n_in, int n_out, int bits) {
+    const int mask = (1 << bits) - 1, sign = 1 << (bits - 1);
+    unsigned long at = 0;
+    for (int k = 0; k < n_out; k++) {
+        int sum = 0;
+        for (int i = 0; i < n_in; i++, at += (unsigned long)bits)
+            sum += q[i] * ((((w[at >> 3] >> (at & 7)) & mask) ^ sign) - sign);
+        y[k] = step[k] * (float)sum + b[k];
+    }
+}
+"""
 CONV_INT8 = """\
 static void conv_int8(const signed char *w, const float *step, const float *b, const signed char *x, float *y, int n_in,
                       int rows, int columns, int n_out, int height, int width, int stride) {

@@ -33,7 +33,7 @@ class Source:
     def constant(self, name: str, values: np.ndarray, kind: str = "float") -> str:
         """Add a constant array and return its name."""
         self.constants.append(parts.array(name, values, kind))
-        self.flash_bytes += np.size(values) * {"double": 8, "signed char": 1}.get(kind, 4)
+        self.flash_bytes += np.size(values) * {"double": 8, "signed char": 1, "unsigned char": 1}.get(kind, 4)
         return name
 
     def number(self, value: float) -> str:

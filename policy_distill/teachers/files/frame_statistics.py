@@ -25,7 +25,7 @@ def normalizer_and_wrappers(
     """Return the normalisation for observations of `space`, and the wrappers that go with it.
 
     Raises:
-        RequestError: as of `load_normalizer`.
+        RequestError: as of `read_normalizer`.
     """
     attributes, place = read_statistics(source, trust)
     shape = shape_of_statistics(attributes)

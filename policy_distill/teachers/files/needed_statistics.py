@@ -22,7 +22,7 @@ from policy_distill.teachers.files.companions import (
     statistics_of_its_run,
 )
 from policy_distill.teachers.files.traces import trained_normalized
-from policy_distill.teachers.files.vecnormalize import MAX_BYTES, load_normalizer, read_statistics
+from policy_distill.teachers.files.vecnormalize import MAX_BYTES, read_normalizer, read_statistics
 from policy_distill.teachers.files.zoo_config import normalized_by
 from policy_distill.teachers.request import MissingCompanion, Request
 
@@ -117,8 +117,8 @@ def _same(one: Path, other: Path, space: Space[Any], trust: bool) -> bool:
     try:
         if read_plain(one, MAX_BYTES, WHAT) == read_plain(other, MAX_BYTES, WHAT):
             return True
-        return dump_normalizer(load_normalizer(one, space, trust=trust)) == dump_normalizer(
-            load_normalizer(other, space, trust=trust)
+        return dump_normalizer(read_normalizer(one, space, trust=trust)) == dump_normalizer(
+            read_normalizer(other, space, trust=trust)
         )
     except RequestError:
         # Broken, or of frames: then what differs is not for us to choose from.

@@ -14,7 +14,7 @@ from policy_distill.system.foreign import asked
 from policy_distill.teachers.files.stand_ins import DTYPES, Inert, array_of, plain_dtype
 
 
-def make_space(stand_in: Any, place: str) -> Space[Any]:
+def read_space(stand_in: Any, place: str) -> Space[Any]:
     """Return the space that a stand-in describes.
 
     Raises:
@@ -61,7 +61,7 @@ def _dict(state: dict[str, Any], place: str) -> Space[Any]:
     members = state["spaces"]
     if not isinstance(members, dict) or any(type(sub).reference.endswith(".Dict") for sub in members.values()):
         raise ValueError("a Dict holds spaces that are no Dict, as Stable-Baselines3 asks for")
-    return spaces.Dict(OrderedDict((str(key), make_space(sub, place)) for key, sub in members.items()))
+    return spaces.Dict(OrderedDict((str(key), read_space(sub, place)) for key, sub in members.items()))
 
 
 _MAKERS: dict[str, Callable[[dict[str, Any], str], Space[Any]]] = {

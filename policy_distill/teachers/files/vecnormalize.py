@@ -16,6 +16,7 @@ from policy_distill.system.foreign import held_by
 from policy_distill.teachers.files.gym_names import gym_names
 from policy_distill.teachers.files.safe_load import safe_unpickle
 from policy_distill.teachers.files.stand_ins import Inert, array_of
+from policy_distill.teachers.observing import Normalizers
 
 MAX_BYTES = 2**27
 """Statistics larger than this are none: two numbers for each component, and the last observations."""
@@ -23,10 +24,8 @@ MAX_BYTES = 2**27
 GOAL_KEYS = {"observation", "desired_goal"}
 """Keys of an environment with goals that an agent sees."""
 
-Normalizers = Normalizer | dict[str, Normalizer] | None
 
-
-def load_normalizer(source: Any, space: Space[Any], *, trust: bool = False) -> Normalizers:
+def read_normalizer(source: Any, space: Space[Any], *, trust: bool = False) -> Normalizers:
     """Return the observation normalisation of a pickle's path or a live `VecNormalize`; None where it has none.
 
     Raises:
@@ -50,7 +49,7 @@ def read_statistics(source: Any, trust: bool = False) -> tuple[dict[str, Any], s
 
 
 def make_normalizer(attributes: dict[str, Any], space: Space[Any], place: str) -> Normalizers:
-    """Return the normalisation that the attributes of a `VecNormalize` describe; errors as of `load_normalizer`."""
+    """Return the normalisation that the attributes of a `VecNormalize` describe; errors as of `read_normalizer`."""
     if not attributes.get("norm_obs", True):
         return None
     try:

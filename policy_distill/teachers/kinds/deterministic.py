@@ -8,7 +8,7 @@ import numpy as np
 
 from policy_distill.families.deterministic import Deterministic
 from policy_distill.interfaces.policies import Teacher
-from policy_distill.teachers.network import NetworkTeacher, box_map, family_of
+from policy_distill.teachers.kinds.network import NetworkTeacher, box_map, family_of
 from policy_distill.teachers.observing import Normalizers
 
 

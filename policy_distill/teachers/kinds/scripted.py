@@ -16,7 +16,7 @@ from policy_distill.student.actions import ActionMap
 from policy_distill.system.interrupts import stop_if_requested
 from policy_distill.system.nested import take
 from policy_distill.teachers.base import BaseTeacher
-from policy_distill.teachers.network import discrete_family
+from policy_distill.teachers.kinds.network import discrete_family
 from policy_distill.teachers.observing import batch_major
 from policy_distill.teachers.outside import scales_images, takes_masks, weights_of
 

@@ -17,7 +17,7 @@ import torch
 from policy_distill.families.categorical import Categorical
 from policy_distill.interfaces.policies import Labels, Teacher
 from policy_distill.system.foreign import asked
-from policy_distill.teachers.network import NetworkTeacher, discrete_family
+from policy_distill.teachers.kinds.network import NetworkTeacher, discrete_family
 from policy_distill.teachers.observing import Normalizers, label_in_chunks
 
 GAP = 3.0

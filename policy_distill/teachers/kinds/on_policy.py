@@ -12,7 +12,7 @@ from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.system.foreign import asked
 from policy_distill.teachers.base import Exploration
-from policy_distill.teachers.network import NetworkTeacher, family_of
+from policy_distill.teachers.kinds.network import NetworkTeacher, family_of
 from policy_distill.teachers.observing import Normalizers
 
 
@@ -47,7 +47,7 @@ def uses_gsde(policy: Any) -> bool:
 
 def exploration_of(distribution: Any, log_std: torch.Tensor) -> Exploration:
     """Return what the noise of a gSDE distribution is made of in the states that it was last asked for."""
-    return distribution._latent_sde.detach().cpu(), distribution.get_std(log_std).detach().cpu()
+    return distribution._latent_sde.detach(), distribution.get_std(log_std).detach()
 
 
 def distribution_params(distribution: Any) -> torch.Tensor:

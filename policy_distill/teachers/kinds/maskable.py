@@ -14,9 +14,9 @@ from policy_distill.errors import RequestError
 from policy_distill.families.bernoulli import Bernoulli
 from policy_distill.families.multi_categorical import MultiCategorical
 from policy_distill.interfaces.policies import Labels, Teacher
-from policy_distill.teachers.network import NetworkTeacher, discrete_family
+from policy_distill.teachers.kinds.network import NetworkTeacher, discrete_family
+from policy_distill.teachers.kinds.on_policy import actor_parameters, distribution_params
 from policy_distill.teachers.observing import Normalizers, batch_major
-from policy_distill.teachers.on_policy import actor_parameters, distribution_params
 
 
 class MaskableTeacher(NetworkTeacher):
@@ -34,7 +34,7 @@ class MaskableTeacher(NetworkTeacher):
         masks = None if action_masks is None else action_masks.swapaxes(0, 1).reshape(n_steps * n_envs, -1)
         distribution = self.policy.get_distribution(self.observe(batch_major(obs)), action_masks=masks)
         params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
-        return Labels(params.to(torch.float32).cpu().contiguous())
+        return Labels(params.to(torch.float32).contiguous())
 
     def predict(
         self,

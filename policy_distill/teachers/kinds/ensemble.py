@@ -100,10 +100,11 @@ class EnsembleTeacher(BaseTeacher):
             teacher.label(obs, episode_starts, member_state, action_masks)
             for teacher, member_state in zip(self.members, states, strict=True)
         ]
-        together = self._together(torch.stack([one.params for one in labels]))
+        device = labels[0].params.device
+        together = self._together(torch.stack([one.params.to(device) for one in labels]))
         if action_masks is not None:
             # Also those members that take no masks must not lend a forbidden action a share.
-            allowed = torch.from_numpy(np.asarray(action_masks, dtype=bool)).reshape(together.shape)
+            allowed = torch.from_numpy(np.asarray(action_masks, dtype=bool)).reshape(together.shape).to(device)
             together = together.masked_fill(~allowed, FORBIDDEN)
         return Labels(together, [one.state for one in labels])
 
@@ -121,12 +122,12 @@ class EnsembleTeacher(BaseTeacher):
         count = len(first_of(batch))
         starts = np.zeros(count, bool) if episode_start is None else np.asarray(episode_start)
         masks = None if action_masks is None else np.asarray(action_masks).reshape(1, count, -1)
-        params, state, _ = self.label(with_axis(batch), starts[None], state, masks)
-        family = self.family
+        labels = self.label(with_axis(batch), starts[None], state, masks)
+        family, params = self.family, labels.params[0].cpu()
         greedy = deterministic or not self.samples
-        chosen = family.mode(params[0]) if greedy else family.sample(params[0], torch.default_generator)
+        chosen = family.mode(params) if greedy else family.sample(params, torch.default_generator)
         actions = self.action_map.execute(chosen.numpy())
-        return (actions[0] if single else actions), state
+        return (actions[0] if single else actions), labels.state
 
     def _together(self, params: torch.Tensor) -> torch.Tensor:
         """Combine `[members, T, N, P]`."""

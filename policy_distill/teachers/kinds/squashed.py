@@ -11,7 +11,7 @@ from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.system.foreign import asked
 from policy_distill.teachers.base import Exploration
-from policy_distill.teachers.network import NetworkTeacher, box_map
+from policy_distill.teachers.kinds.network import NetworkTeacher, box_map
 from policy_distill.teachers.observing import Normalizers
 
 
@@ -27,7 +27,7 @@ def make_squashed(policy: Any, normalizer: Normalizers, provenance: dict[str, An
 
     def explore(obs: Any) -> Exploration:
         _, log_std, arguments = actor.get_action_dist_params(obs)
-        return arguments["latent_sde"].cpu(), actor.action_dist.get_std(log_std).cpu()
+        return arguments["latent_sde"], actor.action_dist.get_std(log_std)
 
     space = policy.action_space
     return NetworkTeacher(

@@ -12,15 +12,15 @@ import torch
 
 from policy_distill.interfaces.policies import Labels, Teacher
 from policy_distill.teachers.base import Exploration
-from policy_distill.teachers.network import NetworkTeacher, family_of
-from policy_distill.teachers.observing import Normalizers, batch_major
-from policy_distill.teachers.on_policy import (
+from policy_distill.teachers.kinds.network import NetworkTeacher, family_of
+from policy_distill.teachers.kinds.on_policy import (
     actor_parameters,
     distribution_params,
     exploration_of,
     gaussian_of,
     uses_gsde,
 )
+from policy_distill.teachers.observing import Normalizers, batch_major
 
 
 class RecurrentTeacher(NetworkTeacher):
@@ -34,7 +34,7 @@ class RecurrentTeacher(NetworkTeacher):
         n_steps, n_envs = episode_starts.shape
         distribution, state = self._through_time(obs, episode_starts, state)
         params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
-        return Labels(params.to(torch.float32).cpu().contiguous(), state)
+        return Labels(params.to(torch.float32).contiguous(), state)
 
     @torch.no_grad()
     def exploration(self, obs: Any, episode_starts: np.ndarray, state: Any = None) -> Exploration | None:

@@ -18,7 +18,7 @@ from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
 from policy_distill.system.nested import take
 from policy_distill.teachers.base import BaseTeacher, Exploration
-from policy_distill.teachers.observing import Normalizers, count, label_in_chunks, normalize, to_tensor
+from policy_distill.teachers.observing import Normalizers, count_parameters, label_in_chunks, normalize, to_tensor
 
 
 class NetworkTeacher(BaseTeacher):
@@ -48,7 +48,7 @@ class NetworkTeacher(BaseTeacher):
         self.family = family
         self.action_map = action_map
         self.state_dependent_std = state_dependent_std
-        self.n_params, self.n_bytes = count(list(parameters))
+        self.n_params, self.n_bytes = count_parameters(list(parameters))
         self._forward = forward
         self._explore = explore
 

@@ -1,0 +1,91 @@
+"""Labels come on the device that the teacher has, and whoever needs them elsewhere moves them."""
+
+import numpy as np
+import pytest
+import torch
+
+from policy_distill.collection.actors import TeacherActor
+from policy_distill.collection.sampling import sampled
+from policy_distill.evaluation.compare import fidelity_on_own_states
+from policy_distill.interfaces import Labels
+from policy_distill.run.distill import distill
+from policy_distill.teachers.kinds.ensemble import EnsembleTeacher
+from tests.doubles import Corridor, FormulaTeacher, corridor_teacher, pendulum_teacher
+
+QUICK = {"timesteps": 256, "n_envs": 2, "n_steps": 32, "eval_episodes": 2, "select_episodes": 0}
+AWAY = torch.device("meta")
+
+
+class Elsewhere(torch.Tensor):
+    """Behaves as a tensor on another device: it has no array, and is not computed with beside what is here."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), options=None):
+        if function is torch.Tensor.numpy:
+            raise TypeError("can't convert a tensor on another device to NumPy")
+        if function == torch.Tensor.device.__get__:
+            return AWAY
+        target = next((one for one in arguments[1:] if isinstance(one, str | torch.device)), None)
+        if function is torch.Tensor.cpu or (function is torch.Tensor.to and target not in (None, AWAY)):
+            return arguments[0].as_subclass(torch.Tensor).clone()
+        if function is torch.Tensor.to and target == AWAY:
+            return arguments[0]
+        flat = [one for part in arguments for one in (part if isinstance(part, list | tuple) else [part])]
+        if any(type(one) is torch.Tensor and one.dim() > 0 for one in flat):
+            raise RuntimeError("expected all tensors on the same device")
+        return super().__torch_function__(function, types, arguments, options or {})
+
+
+class Remote(FormulaTeacher):
+    """One whose network is elsewhere."""
+
+    def label(self, *arguments, **options):
+        return Labels(super().label(*arguments, **options).params.as_subclass(Elsewhere))
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        params = super().label(observation[None], np.zeros((1, len(observation)), bool)).params
+        return self.action_map.execute(self.family.mode(params[0]).numpy()), state
+
+
+def remote(plain):
+    weight = plain.weight.tolist()
+    return Remote(plain.observation_space, plain.action_space, weight)
+
+
+def test_the_double_is_as_strict_as_a_device():
+    there = torch.ones(3).as_subclass(Elsewhere)
+    with pytest.raises(TypeError, match="another device"):
+        there.numpy()
+    with pytest.raises(RuntimeError, match="same device"):
+        there + torch.ones(3)
+    assert there.cpu().numpy().tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("make", [corridor_teacher, pendulum_teacher])
+def test_actors_draw_here_from_labels_that_are_elsewhere(make):
+    plain = make()
+    obs = np.random.default_rng(0).normal(size=(6, *plain.observation_space.shape)).astype(np.float32)
+    starts = np.ones(6, bool)
+    for act in (TeacherActor, lambda teacher, seed: sampled(teacher, seed)):
+        found, expected = (act(teacher, 3).predict(obs, None, starts)[0] for teacher in (remote(plain), plain))
+        assert np.array_equal(found, expected)
+
+
+def test_members_of_an_ensemble_may_be_elsewhere():
+    plain, members = corridor_teacher(), [remote(corridor_teacher()), remote(corridor_teacher())]
+    obs, starts = np.random.default_rng(0).normal(size=(4, 3, 2)).astype(np.float32), np.zeros((4, 3), bool)
+    together = EnsembleTeacher(members)
+    assert isinstance(together.label(obs, starts).params, Elsewhere)
+    expected = EnsembleTeacher([plain, plain]).predict(obs[0], None, starts[0], True)[0]
+    assert np.array_equal(together.predict(obs[0], None, starts[0], True)[0], expected)
+
+
+def test_a_run_with_a_teacher_that_is_elsewhere_is_the_run_with_one_here():
+    here, there = (
+        distill(teacher, Corridor, "mlp:4", **QUICK) for teacher in (corridor_teacher(), remote(corridor_teacher()))
+    )
+    for name, array in here.student.tensors.items():
+        assert np.array_equal(there.student.tensors[name], array), name
+    assert here.evaluation["kl"] == there.evaluation["kl"]
+    found = fidelity_on_own_states(remote(corridor_teacher()), there.student, Corridor)
+    assert found == fidelity_on_own_states(corridor_teacher(), here.student, Corridor)
