@@ -19,6 +19,7 @@ LOSSES = "policy_distill.losses"
 NETWORKS = "policy_distill.networks"
 OPERATIONS = "policy_distill.operations"
 EXPORTERS = "policy_distill.exporters"
+LEARNERS = "policy_distill.learners"
 TEACHERS = "policy_distill.teachers"
 
 
