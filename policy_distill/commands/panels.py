@@ -23,7 +23,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         *("env", "env_kwargs", "gym_packages", "n_envs", "n_eval_envs", "env_restarts", "env_timeout"),
         "max_episode_steps",
     ),
-    "student": ("student", "activation", "observation_keys", "normalize"),
+    "student": ("student", "activation", "observe", "observation_keys", "normalize"),
     "training": ("net_arch",),
     "proof": (
         *("episodes", "eval_episodes", "select_episodes", "eval_seed", "margin", "until_certain", "max_episodes"),
