@@ -22,6 +22,7 @@ from policy_distill.student.low_bit import BITS, LIMITS
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.plan import Plan
 from policy_distill.student.quantization import QuantizedLayer, quantize_plan
+from policy_distill.system.threads import threads_for
 from policy_distill.training.buffer import Batch
 from policy_distill.training.policy import StudentPolicy
 
@@ -80,13 +81,14 @@ def train_plan(
     optimizer = torch.optim.Adam([leaf for layer in layers.values() for leaf in layer.leaves()], lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
     generator, x = torch.Generator().manual_seed(seed), torch.from_numpy(features)
-    for _ in range(steps):
-        rows = torch.randint(len(x), (BATCH,), generator=generator)
-        value = loss_of(_forward(plan, layers, x[rows]), rows)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        schedule.step()
+    with threads_for():
+        for _ in range(steps):
+            rows = torch.randint(len(x), (BATCH,), generator=generator)
+            value = loss_of(_forward(plan, layers, x[rows]), rows)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            schedule.step()
     return {place: layer.finished() for place, layer in layers.items()}
 
 

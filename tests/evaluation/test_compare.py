@@ -13,8 +13,11 @@ from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.verdict import episodes_for_equal
 from policy_distill.evaluation.robustness import compare_under
 from policy_distill.run.distill import distill
-from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
+from policy_distill.student.runtime import Student
+from policy_distill.student.slim import slim
+from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 from tests.run_folders import write_run
+from tests.training.test_policy import make_policy
 
 
 class Careless(PolicyDefaults):
@@ -81,6 +84,14 @@ def test_fidelity_is_measured_where_the_student_goes(cartpole_student):
     found = fidelity_on_own_states(cartpole_teacher(), cartpole_student, "CartPole-v1")
     assert 0.5 < found.agreement <= 1.0
     assert found.kl > 0
+
+
+def test_a_student_without_log_std_agrees_as_before_and_has_no_divergence():
+    teacher = pendulum_teacher()
+    student = Student.of(make_policy(teacher).to_record({"env_id": "Pendulum-v1"}))
+    whole, found = (fidelity_on_own_states(teacher, one, "Pendulum-v1") for one in (student, slim(student)))
+    assert found.agreement == pytest.approx(whole.agreement, abs=1e-5)
+    assert np.isnan(found.kl) and whole.kl > 0
 
 
 def test_conditions_are_compared_side_by_side():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from policy_distill.teachers.network import discrete_family
 
 from policy_distill.commands.info import Info
 from policy_distill.errors import RequestError, RunFault
@@ -18,6 +17,7 @@ from policy_distill.student.file import write_sealed
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.student.slim import slim
 from policy_distill.student.spaces import describe_space, example_of
+from policy_distill.teachers.kinds.network import discrete_family
 from policy_distill.training.policy import StudentPolicy, StudentSpec
 from tests.doubles import Corridor, corridor_teacher
 from tests.students import KINDS, make_student, name_of
