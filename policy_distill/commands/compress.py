@@ -18,7 +18,7 @@ from policy_distill.evaluation.front_record import CompressionRecord, SizeRecord
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.report.front import HEADER, front_rows, standing_words
 from policy_distill.system.answers import answer
-from policy_distill.system.wording import compression_text, times_fewer
+from policy_distill.system.wording import compression_text, times
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,7 @@ def summary(record: CompressionRecord, proof: EvaluationRecord, out: Path) -> st
         *([("what would help", record.advice)] if record.advice else []),
         ("smaller than the teacher", _smaller(teacher, best.n_params or 0, best.n_bytes or 0)),
         ("environment steps", _steps(record)),
-        (
-            "seconds",
-            f"{record.wall_seconds or 0:.1f}; one student by itself takes {record.cost_of_one or 0:.1f} at least",
-        ),
+        ("seconds", _seconds(record)),
     ]
     names = ("student.safetensors", "compression.json", "students", "evaluation.json", "report.html", "wandb")
     files = "\n".join(one_line(str(out / name)) for name in names if (out / name).exists())
@@ -110,8 +107,14 @@ def summary(record: CompressionRecord, proof: EvaluationRecord, out: Path) -> st
 
 def _smaller(teacher: SizeRecord, n_params: int, n_bytes: int) -> str:
     fewer = compression_text(teacher.n_params or 0, n_params)
-    in_bytes = times_fewer((teacher.n_bytes or 0) / max(n_bytes, 1))
-    return f"{fewer}, {in_bytes} x in bytes ({teacher.n_bytes or 0:,} to {n_bytes:,})"
+    ratio = (teacher.n_bytes or 0) / max(n_bytes, 1)
+    in_bytes = f"{times(ratio)} x in bytes" if ratio > 1.0 else "none in bytes"
+    return f"{fewer}, {in_bytes} ({teacher.n_bytes or 0:,} to {n_bytes:,})"
+
+
+def _seconds(record: CompressionRecord) -> str:
+    shared = f"{record.cost_of_one or 0:.1f} of them collecting and labelling, which a single student takes too"
+    return f"{record.wall_seconds or 0:.1f}, {shared}"
 
 
 def _steps(record: CompressionRecord) -> str:
