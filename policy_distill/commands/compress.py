@@ -92,17 +92,13 @@ def summary(record: CompressionRecord, proof: EvaluationRecord, out: Path) -> st
     ]
     names = ("student.safetensors", "compression.json", "students", "evaluation.json", "report.html", "wandb")
     files = "\n".join(one_line(str(out / name)) for name in names if (out / name).exists())
-    words = [
-        "policy-distill",
-        "export",
-        str(out / "student.safetensors"),
-        "--format",
-        "c",
-        "--out",
-        str(out / "policy"),
-    ]
-    going_on = f"as C: {shlex.join(words)}"
-    return "\n\n".join([table(front_rows(record), HEADER), table(lines), files, one_line(going_on)])
+    return "\n\n".join([table(front_rows(record), HEADER), table(lines), files, f"as C: {export_command(out)}"])
+
+
+def export_command(out: Path) -> str:
+    """Return the command line that writes the winner as C."""
+    words = ["export", str(out / "student.safetensors"), "--format", "c", "--out", str(out / "policy")]
+    return one_line(shlex.join(["policy-distill", *words]))
 
 
 def _smaller(teacher: SizeRecord, n_params: int, n_bytes: int) -> str:

@@ -104,14 +104,17 @@ class CompressionResult:
         return self.record.to_json()
 
 
-def front_of(points: Sequence[Point]) -> list[Point]:
-    """Return the students that no other one beats in both cost and return, the cheapest first."""
+def front_of(points: Sequence[Point], winner: str) -> list[Point]:
+    """Return the students that no other one beats in both cost and return, the cheapest first.
+
+    What was proven stays, also where luck gave a cheaper one that was not a higher figure; and so does the winner.
+    """
     best, kept = float("-inf"), []
     for point in sorted(points, key=lambda one: (one.finalist.candidate.cost, -one.share)):
-        # What was proven stays, also where luck gave a cheaper one that was not a higher figure.
-        if point.share > best or point.proven:
+        better = point.share > best
+        if better or point.proven or point.spec == winner:
             kept.append(point)
-            best = max(best, point.share)
+            best = point.share if better else best
     return kept
 
 

@@ -54,6 +54,8 @@ def finish(work: Work, limits: Limits, bar: Progress, sinks: FanOut) -> Compress
     tests = FixedSequence(stream.teacher, work.env, plan, work.reference, stream.restarts)
     order = chain(finalists, limits.bar)
     with stream.watch.timed("evaluate"), bar.phase("proof", len(order) + 1) as advance:
+        # The race is over: what stands above the bar is of then.
+        bar.draw(lambda: None)
 
         def on_test(finalist: Finalist, found: Comparison) -> None:
             advance(len(tests.found))
@@ -104,7 +106,7 @@ class _Files:
         """Write student, evaluation and front, and return all of it."""
         stream, folder = self._stream, self._work.folder
         points = points_of(self._finalists, {**self._tests.found, winner.candidate.spec: comparison})
-        on_front = front_of(points)
+        on_front = front_of(points, winner.candidate.spec)
         beaten = [point for point in points if all(point is not one for one in on_front)]
         front = [self._described(point) for point in on_front]
         student = self._named(winner.student, comparison)

@@ -16,6 +16,8 @@ STANDINGS = ("proven", "tested, not proven", "untested")
 SIZE, KEPT = "parameters of the student", "share of the teacher's gain kept"
 SPREAD = 2.0
 """Standard errors that are drawn below and above a student that was not tested."""
+DEPTH = 0.3
+"""What lies so far below the bar is drawn there: where it stands exactly would press all others into a line."""
 
 
 def front_chart(run: RunRecord) -> Chart | None:
@@ -27,7 +29,7 @@ def front_chart(run: RunRecord) -> Chart | None:
     sizes = [record.teacher.n_params] if record.teacher and record.teacher.n_params else []
     lines = [{"at": record.bar, "what": "the bar"}] if record.bar is not None else []
     teacher = [{"params": sizes[0], "kept": 1.0, "spec": "the teacher"}] if sizes else []
-    bounded = [row for row in points if row["low"] is not None]
+    bounded = [row for row in points if row["low"] is not None and row["high"] > _floor(record)]
     layers: list[dict[str, Any]] = [
         _bar(lines),
         *_behind(record),
@@ -44,8 +46,9 @@ def front_chart(run: RunRecord) -> Chart | None:
         {
             "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
             "encoding": {
-                **_place("kept"),
+                **_place("at"),
                 "color": _colour(),
+                "shape": {"condition": {"test": "datum.below", "value": "triangle-down"}, "value": "circle"},
                 "tooltip": _tooltip("spec", "params", "bytes", "macs", "kept", "low", "standing"),
             },
         },
@@ -53,7 +56,8 @@ def front_chart(run: RunRecord) -> Chart | None:
     note = (
         "A large dot is a student that no other beats in both. A tested one has its lower 95% bound below it; an "
         "untested one twice its standard error on the episodes that chose, which prove nothing. The dashed line is "
-        "the bar, the diamond the teacher; small grey marks were left behind, at the bottom those that nobody judged."
+        "the bar, the diamond the teacher; small grey marks were left behind, at the bottom those that nobody judged. "
+        "A triangle keeps less than can be shown beside the others."
     )
     return Chart("The front", note, layered(layers, points, height=320, zoom=True))
 
@@ -66,7 +70,14 @@ def _point(one: FrontRecord, record: CompressionRecord) -> dict[str, Any]:
         low, high = mean - SPREAD * chosen.error, mean + SPREAD * chosen.error
     standing = STANDINGS[0] if one.proven else STANDINGS[1] if one.tested else STANDINGS[2]
     sizes = {"params": max(one.n_params or 1, 1), "bytes": one.n_bytes, "macs": one.macs}
-    return {"spec": one.spec, **sizes, "kept": mean, "low": low, "high": high, "standing": standing}
+    floor = _floor(record)
+    low = None if low is None else max(low, floor)
+    place = {"at": None if mean is None else max(mean, floor), "below": mean is not None and mean < floor}
+    return {"spec": one.spec, **sizes, "kept": mean, "low": low, "high": high, "standing": standing, **place}
+
+
+def _floor(record: CompressionRecord) -> float:
+    return (1.0 if record.bar is None else record.bar) - DEPTH
 
 
 def _behind(record: CompressionRecord) -> list[dict[str, Any]]:
@@ -80,6 +91,8 @@ def _behind(record: CompressionRecord) -> list[dict[str, Any]]:
         for one in record.beaten or ()
         if one.retention is not None
     ]
+    for row in rows:
+        row["at"] = None if row["kept"] is None else max(row["kept"], _floor(record))
     judged, unjudged = ([row for row in rows if (row["kept"] is None) is none] for none in (False, True))
     at_bottom = {"x": _place("kept")["x"], "y": {"value": {"expr": "height - 4"}}}
     small, words = {"filled": True, "color": RANDOM, "opacity": 0.6}, ("spec", "params", "kept", "why")
@@ -89,7 +102,7 @@ def _behind(record: CompressionRecord) -> list[dict[str, Any]]:
             "mark": {"type": "point", "size": 22, **small},
             "encoding": {**place, "tooltip": _tooltip(*words)},
         }
-        for part, place in ((judged, _place("kept")), (unjudged, at_bottom))
+        for part, place in ((judged, _place("at")), (unjudged, at_bottom))
         if part
     ]
 
