@@ -41,7 +41,7 @@ FEW = 2
 
 FASTER = 3.0
 """What the learning rate is multiplied by below `LOTTERY` units, whose loss is flat for long: over 32 starts of two to
-four units for LunarLander, Pendulum, Swimmer and MountainCar the median loss was up to 18% lower at 1e-2 than at 3e-3."""
+four units (LunarLander, Pendulum, Swimmer, MountainCar) the median loss was up to 18% lower at 1e-2 than at 3e-3."""
 
 ACTIVATIONS = ("tanh", "relu")
 
