@@ -65,9 +65,13 @@ class Kept:
 class Judge:
     """Plays the episodes of selection; those of the teacher once for all students."""
 
-    def __init__(self, stream: Stream, env: Any, scope: ExitStack, bar: float) -> None:
-        """Play in what `env` makes, open within `scope`; a proof is to show that students keep `bar` of the gain."""
+    def __init__(self, stream: Stream, env: Any, scope: ExitStack, bar: float, budget: int | None = None) -> None:
+        """Play in what `env` makes, open within `scope`; a proof is to show that students keep `bar` of the gain.
+
+        `budget` are the steps that stream and judge may take together.
+        """
         self._stream = stream
+        self._budget = budget
         self._bar = bar
         self._env = env
         self._scope = scope
@@ -78,6 +82,11 @@ class Judge:
         """Steps that judging took, of all policies."""
         self.n_most = 0
         """Episodes of selection that anybody played."""
+
+    @property
+    def exhausted(self) -> bool:
+        """True where the budget is used up: what is judged from here on is judged at a glance."""
+        return self._budget is not None and self._stream.env_steps + self.env_steps >= self._budget
 
     @property
     def scale(self) -> Scale:
