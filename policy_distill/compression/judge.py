@@ -79,7 +79,7 @@ class Judge:
         self._seed = selection_start(stream.config.seed)
         self._played: dict[str, np.ndarray] = {}
         self.env_steps = 0
-        """Steps that judging took, of all policies."""
+        """Steps that judging took, beyond those that scale the proof."""
         self.n_most = 0
         """Episodes of selection that anybody played."""
 
@@ -135,7 +135,8 @@ class Judge:
             )
             with closing(Player(self._stream.teacher, self._env, plan, self._stream.restarts)) as player:
                 found = player.play(who, self._seed + len(known), n_episodes - len(known))
-            self._note(found.lengths, n_episodes)
+            # The first of them scale the proof, which plays them in any case.
+            self._note(found.lengths[max(0, N_EPISODES - len(known)) :], n_episodes)
             known = self._played[who] = np.concatenate([known, found.returns])
         return known[:n_episodes]
 
