@@ -30,8 +30,8 @@ from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 RUNGS = (0.1, 0.25, 0.5)
 """Shares of the data at which students are dropped."""
 
-LEFT = (4, 2, 2)
-"""Starts of each network that go on after each rung."""
+LEFT = (12, 6, 4)
+"""Starts of each network that go on after each rung: early on, the loss says little of who will be best."""
 
 N_FIRST = 10
 """Episodes of a first impression."""

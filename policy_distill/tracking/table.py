@@ -17,6 +17,7 @@ from typing import Any
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.interfaces.stages import Tracker
+from policy_distill.system.plugins import TRACKERS as GROUP
 from policy_distill.system.plugins import load_plugin, names_in
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.tracking import trackio_run, wandb_start
@@ -34,8 +35,6 @@ TRACKERS: dict[str, Starter] = {
     "online": wandb_start.start_online,
     "trackio": trackio_run.start_trackio,
 }
-GROUP = "policy_distill.trackers"
-"""Where installed packages offer others."""
 DISABLED = "disabled"
 """The name of none."""
 OPTIONS = ("project", "group", "tags")
