@@ -160,7 +160,7 @@ def test_a_budget_holds_collecting_to_its_half():
 
 def point(cost, share):
     candidate = Candidate(f"mlp:{cost}", cost, 4 * cost, cost, float(cost))
-    return Point(Finalist(candidate, None, Kept(share, 0.01, 20, 0), 100), None)
+    return Point(Finalist(candidate, None, Kept(share, 0.01, 20, 0, promise=1.0), 100), None)
 
 
 def test_the_front_is_what_no_other_beats_and_the_winner():
