@@ -11,8 +11,9 @@ from policy_distill.tracking.base import BaseTracker, TrackerOptions
 from policy_distill.tracking.front import front_metrics, track_front
 from policy_distill.tracking.settings import RunSettings
 from policy_distill.tracking.student_row import front_rows
+from policy_distill.tracking.suite import track_suite
 from policy_distill.tracking.table import Named, tracker_maker, with_jsonl
-from tests.run_folders import write_compression
+from tests.run_folders import write_compression, write_run
 from tests.wandb_reader import read_run
 
 
@@ -154,3 +155,12 @@ def test_offline_runs_hold_the_front_and_the_winners_has_the_table(folder, monke
     assert winner["run"].run_id != other["run"].run_id
     assert winner["run"].run_group == "small"
     assert not (folder / "students" / "mlp:2" / "wandb").exists()
+
+
+def test_in_a_suite_the_student_of_a_compression_is_the_one_that_it_chose(tmp_path):
+    folders = [write_compression(tmp_path / "suite" / "small"), write_run(tmp_path / "suite" / "one", student="mlp:8")]
+    track_suite("offline", tmp_path / "suite", folders)
+    tracked = read_run(tmp_path / "suite" / "wandb")
+    assert tracked["summary"]["n_runs"] == 2
+    names = {artifact.name for artifact in tracked["artifacts"] if artifact.type == "student"}
+    assert names == {"student-Lander-v3-mlp-2"}
