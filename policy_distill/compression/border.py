@@ -114,7 +114,7 @@ class Border:
 
     def _train(self, specs: Sequence[str], round_: int) -> None:
         """Train further starts of networks on the stored states, and judge the best of each."""
-        stream = self._race.stream
+        race, stream = self._race, self._race.stream
         config, known = stream.config, {candidate.spec: candidate for candidate in self._race.kinds.candidates(specs)}
         # Other starts than those of the race.
         first = 1_000 * (round_ + 1)
@@ -125,7 +125,7 @@ class Border:
             for part in range(PASSES):
                 n_new = max(1, config.timesteps // PASSES)
                 seed = seed_of(config, part, f"border {round_}")
-                population.learn(stream.buffer, Moment(part / PASSES, (part + 1) / PASSES, n_new, seed))
+                race.teach(population, Moment(part / PASSES, (part + 1) / PASSES, n_new, seed))
         with stream.watch.timed("evaluate"):
             ranks = population.losses(self._held_out(round_))
             for spec in specs:

@@ -118,9 +118,16 @@ class Judge:
         return {**counts, **{f"played.{who}": returns for who, returns in self._played.items()}}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned.
+
+        Raises:
+            ValueError: where these are no returns.
+        """
         self.env_steps, self.n_most = int(arrays["env_steps"]), int(arrays["n_most"])
         self._played = {who: np.array(arrays[f"played.{who}"]) for who in REFERENCES if f"played.{who}" in arrays}
+        for returns in self._played.values():
+            if returns.ndim != 1 or not np.isfinite(returns).all() or len(returns) > self.n_most:
+                raise ValueError("the returns of the episodes that choose are none")
 
     def _reference(self, who: str, n_episodes: int) -> np.ndarray:
         """Return the returns of teacher or random policy in the first episodes, played where they are not known."""
