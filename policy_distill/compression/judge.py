@@ -14,8 +14,10 @@ import numpy as np
 
 from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.episodes import run_episodes
+from policy_distill.evaluation.proof.betting import log_capital
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.scale import N_EPISODES, Scale
+from policy_distill.evaluation.proof.verdict import ALPHA
 from policy_distill.evaluation.reference import REFERENCES, Player
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.run.stream import Stream
@@ -38,6 +40,8 @@ class Kept:
     """Of so many."""
     n_falls: int
     """Episodes that lost more than half of the gain."""
+    promise: float
+    """Of the evidence that a proof needs, what its episodes would give if they were as these: from 1 on it succeeds."""
 
     def clears(self, bar: float) -> bool:
         """Say whether it is clearly at the bar or above."""
@@ -49,23 +53,40 @@ class Kept:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {"share": self.share, "error": self.error, "n_episodes": self.n_episodes, "n_falls": self.n_falls}
+        return {
+            "share": self.share,
+            "error": self.error,
+            "n_episodes": self.n_episodes,
+            "n_falls": self.n_falls,
+            "promise": self.promise,
+        }
 
 
 class Judge:
     """Plays the episodes of selection; those of the teacher once for all students."""
 
-    def __init__(self, stream: Stream, env: Any, scope: ExitStack) -> None:
+    def __init__(self, stream: Stream, env: Any, scope: ExitStack, bar: float, budget: int | None = None) -> None:
+        """Play in what `env` makes, open within `scope`; a proof is to show that students keep `bar` of the gain.
+
+        `budget` are the steps that stream and judge may take together.
+        """
         self._stream = stream
+        self._budget = budget
+        self._bar = bar
         self._env = env
         self._scope = scope
         self._envs: Environments | None = None
         self._seed = selection_start(stream.config.seed)
         self._played: dict[str, np.ndarray] = {}
         self.env_steps = 0
-        """Steps that judging took, of all policies."""
+        """Steps that judging took, beyond those that scale the proof."""
         self.n_most = 0
         """Episodes of selection that anybody played."""
+
+    @property
+    def exhausted(self) -> bool:
+        """True where the budget is used up: what is judged from here on is judged at a glance."""
+        return self._budget is not None and self._stream.env_steps + self.env_steps >= self._budget
 
     @property
     def scale(self) -> Scale:
@@ -81,7 +102,15 @@ class Judge:
         gain = scale.gain if scale.gain > 0 else math.nan
         error = float(lost.std(ddof=1)) / math.sqrt(n_episodes) if n_episodes > 1 else math.inf
         falls = int((returns < scale.fall_line).sum())
-        return Kept(1.0 + float(lost.mean()) / gain, error / gain, n_episodes, falls)
+        return Kept(1.0 + float(lost.mean()) / gain, error / gain, n_episodes, falls, self._promise(lost, scale))
+
+    def _promise(self, lost: np.ndarray, scale: Scale) -> float:
+        """Return how far a proof of all its episodes would get, random's part taken for its mean."""
+        if not scale.gain > 0:
+            return 0.0
+        x = (lost + (1 - self._bar) * scale.gain) / scale.stake
+        evidence = log_capital(np.resize(np.clip(x, -1.0, None), self._stream.config.eval_episodes))
+        return float(evidence / -math.log(ALPHA))
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what was played."""
@@ -89,9 +118,16 @@ class Judge:
         return {**counts, **{f"played.{who}": returns for who, returns in self._played.items()}}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned.
+
+        Raises:
+            ValueError: where these are no returns.
+        """
         self.env_steps, self.n_most = int(arrays["env_steps"]), int(arrays["n_most"])
         self._played = {who: np.array(arrays[f"played.{who}"]) for who in REFERENCES if f"played.{who}" in arrays}
+        for returns in self._played.values():
+            if returns.ndim != 1 or not np.isfinite(returns).all() or len(returns) > self.n_most:
+                raise ValueError("the returns of the episodes that choose are none")
 
     def _reference(self, who: str, n_episodes: int) -> np.ndarray:
         """Return the returns of teacher or random policy in the first episodes, played where they are not known."""
@@ -106,7 +142,8 @@ class Judge:
             )
             with closing(Player(self._stream.teacher, self._env, plan, self._stream.restarts)) as player:
                 found = player.play(who, self._seed + len(known), n_episodes - len(known))
-            self._note(found.lengths, n_episodes)
+            # The first of them scale the proof, which plays them in any case.
+            self._note(found.lengths[max(0, N_EPISODES - len(known)) :], n_episodes)
             known = self._played[who] = np.concatenate([known, found.returns])
         return known[:n_episodes]
 
