@@ -17,6 +17,7 @@ from policy_distill.compression.kinds import Kinds
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.likelihood import begin_draws
 from policy_distill.seeds import USERS, purpose_seed
 from policy_distill.training.buffer import Batch, Buffer
 from policy_distill.training.dense_step import is_dense
@@ -154,6 +155,7 @@ class Population:
         n_steps = n_updates(config, moment.n_new, moment.before)
         generator = torch.Generator().manual_seed(moment.seed)
         total = np.zeros(len(self._together))
+        begin_draws(self._loss, moment.seed)
         for update, batch in enumerate(buffer.minibatches(n_steps, config.batch_size, generator)):
             rate = learning_rate(config, moment.before + (moment.after - moment.before) * update / n_steps)
             losses, _ = step.step(batch, rate)
@@ -167,16 +169,18 @@ class Population:
                 LOG.warning("%s (%s) is out: %s", self.members[number].spec, self.members[number].activation, why)
                 self.drop([number], "diverged")
 
-    @torch.no_grad()
     def losses(self, batch: Batch) -> np.ndarray:
         """Return the mean loss `[K]` of every member on labelled states; NaN for those that are out."""
         found = np.full(len(self.members), np.nan)
+        begin_draws(self._loss, self._config.seed)
         if self._step is not None and self._step.active:
             found[self._together] = self._step.losses(batch)
         for number, learner in self._alone.items():
             family, device = learner.policy.spec.family, next(learner.policy.parameters()).device
-            outputs = learner.policy.params(batch.features.to(device)).cpu()
-            found[number] = float(self._loss(family, batch.teacher_params.cpu(), outputs).mean())
+            begin_draws(self._loss, self._config.seed)
+            with torch.no_grad():
+                outputs = learner.policy.params(batch.features.to(device)).cpu()
+                found[number] = float(self._loss(family, batch.teacher_params.cpu(), outputs).mean())
         return found
 
     def policy(self, number: int) -> StudentPolicy:

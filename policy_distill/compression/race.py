@@ -8,6 +8,7 @@ dropped, and so is what is clearly larger than a student that seems to keep enou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from policy_distill.compression.dealt import Dealt
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.kinds import Kinds
 from policy_distill.compression.population import Population, members_for
+from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
@@ -67,7 +69,7 @@ class Race:
         self.rung = 0
         """Rungs that are behind."""
         self.dropped: list[dict[str, Any]] = []
-        """Networks that are out, when, and why."""
+        """Networks that are out, and starts that diverged, when, and why."""
         self.kept: dict[str, Kept] = {}
         """What each network's best student kept when it was last judged."""
         self._population: Population | None = None
@@ -130,9 +132,21 @@ class Race:
             stream.store(rollout, features, teacher_params)
             before = min((stream.env_steps - len(features)) / config.timesteps, 1.0)
             moment = Moment(before, stream.progress, len(features), seed_of(config, self.iteration, "train"))
-            metrics = self.population.learn(stream.buffer, moment)
+            metrics = self.teach(self.population, moment)
             self.iteration += 1
+        if not self.population.active:
+            raise RunFault("every student diverged; lower --learning-rate")
         return {**metrics, **stream.metrics(), "compress/students": float(len(self.population.active))}
+
+    def teach(self, population: Population, moment: Moment) -> dict[str, float]:
+        """Let students learn from all that is stored, and note those that diverge; return what was measured."""
+        before = population.out
+        metrics = population.learn(self.stream.buffer, moment)
+        for number in sorted(population.out.keys() - before.keys()):
+            # A start is out, which need not be its network.
+            start = asdict(population.members[number])
+            self.dropped.append({**start, "env_steps": self.stream.env_steps, "why": population.out[number]})
+        return metrics
 
     def create(self, teacher_params: torch.Tensor | None = None) -> None:
         """Make all students; log σ starts at that of the labels `[B, P]`."""
@@ -173,7 +187,7 @@ class Race:
         runners = self.running
         low, high = 0, len(runners)
         with self.stream.watch.timed("evaluate"):
-            while low < high:
+            while low < high and not self.judge.exhausted:
                 middle = (low + high) // 2
                 kept = self.judged(runners[middle].spec, N_FIRST)
                 low, high = (low, middle) if kept.share - kept.error >= self.bar else (middle + 1, high)

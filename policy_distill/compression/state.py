@@ -67,6 +67,6 @@ class RaceState:
             raise ValueError("its students are others")
         race.heldout = np.array(tensors["heldout"])
         race.iteration, race.rung = count_of(record, "iteration"), count_of(record, "rung")
-        race.dropped = list(record["dropped"])
+        race.dropped = [{**one} for one in record["dropped"]]
         race.kept = {str(spec): Kept(**values) for spec, values in record["kept"].items()}
         return obs

@@ -129,7 +129,9 @@ class _Files:
             stream.teacher,
             student,
             comparison,
-            fidelity_on_own_states(stream.teacher, student, self._work.env, stream.config.seed),
+            fidelity_on_own_states(
+                stream.teacher, student, self._work.env, stream.config.seed, restarts=stream.restarts
+            ),
             env_id=self._work.identity["env_id"],
             config=stream.config,
             selection_returns=None,

@@ -15,6 +15,7 @@ import torch
 from policy_distill.collection.state_sample import sample_states
 from policy_distill.environments.choice import for_policy, recorded_in, say_where_other
 from policy_distill.environments.open import open_environments, without_normalization
+from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.evaluate import open_for
 from policy_distill.evaluation.fidelity import Fidelity, agreement, as_taught
 from policy_distill.evaluation.paired import Comparison, compare_policies
@@ -111,7 +112,12 @@ def compare(
 
 
 def fidelity_on_own_states(
-    teacher: Teacher, student: Student, env: Any, seed: int = 0, n_envs: int = N_ENVS
+    teacher: Teacher,
+    student: Student,
+    env: Any,
+    seed: int = 0,
+    n_envs: int = N_ENVS,
+    restarts: Restarts | None = None,
 ) -> Fidelity:
     """Let the student act, and compare it with the teacher's labels on the states that it comes to.
 
@@ -119,7 +125,8 @@ def fidelity_on_own_states(
     """
     teacher = as_taught(teacher, student.metadata.get("provenance"))
     masked = teacher.takes_action_masks
-    with closing(open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers)) as envs:
+    opened = open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers, restarts)
+    with closing(opened) as envs:
         sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
     taught = sample.params.cpu()
     by_mode = student.plan.log_std == "dropped"

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from policy_distill.interfaces.students import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution, Loss
 from policy_distill.losses._shapes import detached
+from policy_distill.seeds import purpose_seed
 
 
 def nll(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
@@ -36,3 +37,12 @@ class SampledNLL:
         """Return `[B]`."""
         teacher_params = detached(teacher_params, student_params)
         return -family.log_prob(student_params, family.sample(teacher_params, self.generator))
+
+
+def begin_draws(loss: Loss, seed: int) -> None:
+    """Let a loss that draws do so from a seed on; others are as they are.
+
+    Draws have nothing to do with which states a minibatch holds, though that follows from the same seed.
+    """
+    if isinstance(loss, SampledNLL):
+        loss.begin(purpose_seed(seed, "loss"))

@@ -12,8 +12,7 @@ import torch
 from policy_distill.config import DistillConfig
 from policy_distill.interfaces.stages import Stepper
 from policy_distill.interfaces.students import Loss
-from policy_distill.losses.likelihood import SampledNLL
-from policy_distill.seeds import purpose_seed
+from policy_distill.losses.likelihood import begin_draws
 from policy_distill.training.autograd_step import AutogradStep
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.dense_step import DenseStep, is_dense
@@ -53,9 +52,7 @@ class Trainer:
     def _fit(
         self, buffer: Buffer, n_updates: int, progress: tuple[float, float], generator: torch.Generator, scale: float
     ) -> dict[str, float]:
-        if isinstance(self.loss, SampledNLL):
-            # Not the minibatches' own seed: what is drawn must have nothing to do with which states are.
-            self.loss.begin(purpose_seed(generator.initial_seed(), "loss"))
+        begin_draws(self.loss, generator.initial_seed())
         minibatches = buffer.minibatches(n_updates, self.config.batch_size, generator)
         before, after = progress
         measured = []
