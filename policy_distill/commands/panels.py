@@ -23,7 +23,10 @@ PANELS: dict[str, tuple[str, ...]] = {
         *("env", "env_kwargs", "gym_packages", "n_envs", "n_eval_envs", "env_restarts", "env_timeout"),
         "max_episode_steps",
     ),
-    "student": ("student", "activation", "observation_keys", "normalize"),
+    "student": (
+        *("student", "students", "retention", "minimize", "budget", "max_params", "max_bytes", "keep_std"),
+        *("activation", "observation_keys", "normalize"),
+    ),
     "training": ("net_arch",),
     "proof": (
         *("episodes", "eval_episodes", "select_episodes", "eval_seed", "margin", "until_certain", "max_episodes"),
@@ -103,7 +106,15 @@ def _options(kind: type[Any], path: tuple[str, ...] = ()) -> Iterator[Option]:
 
 
 def _texts(kind: type[Any]) -> dict[str, str]:
-    """Return the sentences under a dataclass's fields."""
+    """Return the sentences under a dataclass's fields, those of its base classes too."""
+    found: dict[str, str] = {}
+    for one in reversed(kind.__mro__):
+        if dataclasses.is_dataclass(one):
+            found |= _own_texts(one)
+    return found
+
+
+def _own_texts(kind: type[Any]) -> dict[str, str]:
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(tree, ast.ClassDef)
     found = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from policy_distill.commands.bench import Bench
 from policy_distill.commands.compare import Compare
+from policy_distill.commands.compress import Compress
 from policy_distill.commands.dashboard import Dashboard
 from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
@@ -19,6 +20,7 @@ from policy_distill.commands.train import Train
 COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "distill": Distill,
+    "compress": Compress,
     "evaluate": Evaluate,
     "compare": Compare,
     "export": Export,

@@ -16,7 +16,7 @@ from policy_distill.collection.state_sample import sample_states
 from policy_distill.compression.candidates import Candidate
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.population import Population, members_for, widths_of
-from policy_distill.compression.race import N_FIRST, SPARE, Race
+from policy_distill.compression.race import SPARE, Race
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Batch
 from policy_distill.training.schedule import Moment, seed_of
@@ -24,14 +24,15 @@ from policy_distill.training.schedule import Moment, seed_of
 LOOKS = (20, 40, 80)
 """Episodes after which an estimate may be clear of the bar."""
 
-N_BEST = 2
-"""Starts of a network that are judged, those that follow the teacher most closely."""
+N_BEST = 8
+"""Starts of a network that are judged, those that follow the teacher most closely: among starts of one network the loss
+says little of the return, so a few episodes of many choose better than the loss alone."""
+
+GLANCES = ((4, 3), (10, 1))
+"""Episodes that each student plays, and how many of them are left after that."""
 
 N_STATES = 4_000
 """Held-out states on which starts are ranked."""
-
-MORE_RESTARTS = 16
-"""Starts of each activation for a narrow network there."""
 
 ROUNDS = 2
 """Times that the border is looked at again, where it moved."""
@@ -89,7 +90,7 @@ class Border:
     def _enter(self, candidate: Candidate, students: Sequence[Student]) -> Kept:
         """Judge students of one network; the better one stays, unless the network had a better one before."""
         judge, bar = self._race.judge, self._race.bar
-        best = max(((judge.kept(one, N_FIRST), one) for one in students), key=lambda pair: pair[0].share)[1]
+        best = chosen(judge, students)
         kept = settled(judge, best, bar)
         before = self.finalists.get(candidate.spec)
         if before is None or kept.share > before.kept.share:
@@ -117,7 +118,7 @@ class Border:
         config, known = stream.config, {candidate.spec: candidate for candidate in self._race.kinds.candidates(specs)}
         # Other starts than those of the race.
         first = 1_000 * (round_ + 1)
-        members = [replace(one, restart=first + one.restart) for one in members_for(specs, MORE_RESTARTS)]
+        members = [replace(one, restart=first + one.restart) for one in members_for(specs)]
         with stream.watch.timed("train"):
             labels = stream.buffer.teacher_params[: stream.buffer.size]
             population = Population(members, self._race.kinds, config, labels)
@@ -133,9 +134,7 @@ class Border:
                 own = [n for n in population.active if members[n].spec == spec]
                 own.sort(key=lambda number: float(ranks[number]))
                 if own:
-                    self._enter(
-                        known[spec], [self._race.kinds.deployed(population.policy(n)) for n in own[: N_BEST + 1]]
-                    )
+                    self._enter(known[spec], [self._race.kinds.deployed(population.policy(n)) for n in own[:N_BEST]])
 
     def _held_out(self, round_: int) -> Batch:
         """Return labelled states of whole episodes of the best finalist, from which nobody learns."""
@@ -144,6 +143,16 @@ class Border:
         seed = (stream.config.seed + 7_919 * (round_ + 1)) % 2**29
         sample = sample_states(stream.envs, seed, best, N_STATES, masked=stream.masked, teacher=stream.teacher)
         return Batch(torch.from_numpy(stream.featurizer(sample.obs)), sample.params)
+
+
+def chosen(judge: Judge, students: Sequence[Student]) -> Student:
+    """Return the student that keeps most, as far as a few episodes of each tell."""
+    left = list(students)
+    for n_episodes, n_left in GLANCES:
+        if len(left) > 1:
+            found = [(judge.kept(one, n_episodes).share, place) for place, one in enumerate(left)]
+            left = [left[place] for _, place in sorted(found, key=lambda one: -one[0])[:n_left]]
+    return left[0]
 
 
 def settled(judge: Judge, student: Student, bar: float) -> Kept:

@@ -34,6 +34,7 @@ from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
 from policy_distill.teachers.sources import as_teacher
+from policy_distill.tracking.front import track_front
 from policy_distill.tracking.table import MakeTracker, choose_tracker
 from policy_distill.training.policy import images_like
 
@@ -78,7 +79,7 @@ def compress(
         out: a run folder; None writes nothing.
         resume: go on from the newest checkpoint in `out`.
         overwrite: replace the run in `out`.
-        progress: draw a bar on stderr where that is a terminal.
+        progress: draw the students still in the race and a bar on stderr, where that is a terminal.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
         say: told what was dropped, judged and proven, a line each.
         **overrides: fields of `DistillConfig`, such as `timesteps` and `seed`.
@@ -106,6 +107,7 @@ def compress(
             work.iterate(sinks, bar)
             found = finish(work, limits, bar, sinks)
     if work.folder:
+        track_front(tracker, work.folder.path, identity, found.record)
         try_report(work.folder.path)
     return found
 
@@ -124,5 +126,5 @@ def _race(
     specs = list(students or ladder(images=bool(images_like(teacher, "cnn:4", envs.observation_space))))
     stream = Stream(teacher, envs, config, specs[0])
     kinds = Kinds(stream, loss, limits)
-    race = Race(stream, kinds, specs, Judge(stream, env, scope), limits.bar)
+    race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar), limits.bar)
     return race, {**identity_of(teacher, envs, " ".join(specs), config), "compress": limits.to_json()}

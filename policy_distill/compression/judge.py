@@ -14,8 +14,10 @@ import numpy as np
 
 from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.episodes import run_episodes
+from policy_distill.evaluation.proof.betting import log_capital
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.scale import N_EPISODES, Scale
+from policy_distill.evaluation.proof.verdict import ALPHA
 from policy_distill.evaluation.reference import REFERENCES, Player
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.run.stream import Stream
@@ -38,6 +40,8 @@ class Kept:
     """Of so many."""
     n_falls: int
     """Episodes that lost more than half of the gain."""
+    promise: float
+    """Of the evidence that a proof needs, what its episodes would give if they were as these: from 1 on it succeeds."""
 
     def clears(self, bar: float) -> bool:
         """Say whether it is clearly at the bar or above."""
@@ -49,14 +53,22 @@ class Kept:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {"share": self.share, "error": self.error, "n_episodes": self.n_episodes, "n_falls": self.n_falls}
+        return {
+            "share": self.share,
+            "error": self.error,
+            "n_episodes": self.n_episodes,
+            "n_falls": self.n_falls,
+            "promise": self.promise,
+        }
 
 
 class Judge:
     """Plays the episodes of selection; those of the teacher once for all students."""
 
-    def __init__(self, stream: Stream, env: Any, scope: ExitStack) -> None:
+    def __init__(self, stream: Stream, env: Any, scope: ExitStack, bar: float) -> None:
+        """Play in what `env` makes, open within `scope`; a proof is to show that students keep `bar` of the gain."""
         self._stream = stream
+        self._bar = bar
         self._env = env
         self._scope = scope
         self._envs: Environments | None = None
@@ -81,7 +93,15 @@ class Judge:
         gain = scale.gain if scale.gain > 0 else math.nan
         error = float(lost.std(ddof=1)) / math.sqrt(n_episodes) if n_episodes > 1 else math.inf
         falls = int((returns < scale.fall_line).sum())
-        return Kept(1.0 + float(lost.mean()) / gain, error / gain, n_episodes, falls)
+        return Kept(1.0 + float(lost.mean()) / gain, error / gain, n_episodes, falls, self._promise(lost, scale))
+
+    def _promise(self, lost: np.ndarray, scale: Scale) -> float:
+        """Return how far a proof of all its episodes would get, random's part taken for its mean."""
+        if not scale.gain > 0:
+            return 0.0
+        x = (lost + (1 - self._bar) * scale.gain) / scale.stake
+        evidence = log_capital(np.resize(np.clip(x, -1.0, None), self._stream.config.eval_episodes))
+        return float(evidence / -math.log(ALPHA))
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what was played."""

@@ -16,6 +16,7 @@ import torch
 from policy_distill.compression.kinds import Kinds
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RunFault
+from policy_distill.interfaces.students import Loss
 from policy_distill.losses.likelihood import begin_draws
 from policy_distill.seeds import USERS, purpose_seed
 from policy_distill.training.buffer import Batch, Buffer
@@ -36,6 +37,13 @@ LOTTERY = 6
 RESTARTS = 8
 """Starts of each activation there."""
 
+FEW = 2
+"""Starts of each activation for networks up to `NARROW`."""
+
+FASTER = 3.0
+"""What the learning rate is multiplied by below `LOTTERY` units, whose loss is flat for long: over 32 starts of two to
+four units (LunarLander, Pendulum, Swimmer, MountainCar) the median loss was up to 18% lower at 1e-2 than at 3e-3."""
+
 ACTIVATIONS = ("tanh", "relu")
 
 
@@ -51,15 +59,19 @@ class Member:
     """Which start, from 0."""
 
 
-def members_for(specs: Iterable[str], restarts: int = RESTARTS) -> list[Member]:
+def members_for(specs: Iterable[str]) -> list[Member]:
     """Return the members that stand for each network: both activations, and several starts of narrow ones."""
     found = []
     for spec in specs:
-        widths = widths_of(spec)
-        hidden = spec.startswith("mlp")
-        n = restarts if hidden and min(widths) < LOTTERY else 1
-        found += [Member(spec, activation, k) for k in range(n) for activation in ACTIVATIONS[: 2 if widths else 1]]
+        hidden = bool(widths_of(spec))
+        n = RESTARTS if is_lottery(spec) else FEW if hidden and max(widths_of(spec)) <= NARROW else 1
+        found += [Member(spec, activation, k) for k in range(n) for activation in ACTIVATIONS[: 1 + hidden]]
     return found
+
+
+def is_lottery(spec: str) -> bool:
+    """Say whether a network is so narrow that its start decides which minimum is found."""
+    return spec.startswith("mlp") and min(widths_of(spec)) < LOTTERY
 
 
 def widths_of(spec: str) -> tuple[int, ...]:
@@ -100,11 +112,12 @@ class Population:
             else:
                 self._alone[number] = learner
         self._together = together
-        self._step = (
-            PopulationStep([self._policies[n] for n in together], kinds.loss, config.max_grad_norm)
-            if together
-            else None
-        )
+        self._step = self._together_step(kinds.loss) if together else None
+
+    def _together_step(self, loss: Loss) -> PopulationStep:
+        students = [self._policies[number] for number in self._together]
+        rates = [FASTER if is_lottery(self.members[number].spec) else 1.0 for number in self._together]
+        return PopulationStep(students, loss, self._config.max_grad_norm, rates)
 
     @property
     def active(self) -> list[int]:

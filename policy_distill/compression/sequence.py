@@ -21,6 +21,9 @@ from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.seeds import BLOCK
 
+SURE = 1.5
+"""Promise from which on a proof surely succeeds."""
+
 LONGEST = 6
 """Finalists that are tested, at most."""
 
@@ -47,10 +50,14 @@ def chain(finalists: Sequence[Finalist], bar: float) -> list[Finalist]:
 
     `finalists` come the cheapest first. Where none seems to pass, the best one alone is tested.
     """
-    plausible = [one for one in finalists if one.kept.share + one.kept.error >= bar]
+    plausible: list[Finalist] = []
+    for one in finalists:
+        # A larger student that keeps less than a smaller one would only stand in its way.
+        if one.kept.promise >= 1 and all(one.kept.share >= other.kept.share for other in plausible):
+            plausible.append(one)
     if not plausible:
         return [max(finalists, key=lambda one: one.kept.share)] if finalists else []
-    sure = [place for place, one in enumerate(plausible) if one.kept.clears(bar)]
+    sure = [place for place, one in enumerate(plausible) if one.kept.clears(bar) and one.kept.promise >= SURE]
     # From the second that is sure on: the first of the sequence must not be the one that fails by bad luck.
     top = sure[1] if len(sure) > 1 else (sure[0] if sure else len(plausible) - 1)
     return list(reversed(plausible[: top + 1]))[-LONGEST:]

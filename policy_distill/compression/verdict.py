@@ -6,16 +6,26 @@ In: a race that has collected all its data. Out: a `CompressionResult`, and the 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from policy_distill.compression.border import Border, Finalist
-from policy_distill.compression.front import CompressionResult, Point, front_of, save_front
+from policy_distill.compression.front import (
+    CompressionResult,
+    Point,
+    front_of,
+    left_behind,
+    points_of,
+    save_front,
+)
 from policy_distill.compression.limits import Limits
 from policy_distill.compression.sequence import FixedSequence, chain
 from policy_distill.compression.work import Work
 from policy_distill.errors import RunFault
 from policy_distill.evaluation.compare import fidelity_on_own_states
+from policy_distill.evaluation.front_record import CompressionRecord, SizeRecord
 from policy_distill.evaluation.paired import Comparison
+from policy_distill.evaluation.proof.records import SelectionRecord
+from policy_distill.evaluation.records import EvaluationRecord
+from policy_distill.evaluation.statistics import json_number
 from policy_distill.run.handover import track_result
 from policy_distill.run.proof import proof_plan
 from policy_distill.run.provenance import provenance_of
@@ -44,6 +54,8 @@ def finish(work: Work, limits: Limits, bar: Progress, sinks: FanOut) -> Compress
     tests = FixedSequence(stream.teacher, work.env, plan, work.reference, stream.restarts)
     order = chain(finalists, limits.bar)
     with stream.watch.timed("evaluate"), bar.phase("proof", len(order) + 1) as advance:
+        # The race is over: what stands above the bar is of then.
+        bar.draw(lambda: None)
 
         def on_test(finalist: Finalist, found: Comparison) -> None:
             advance(len(tests.found))
@@ -68,6 +80,11 @@ def _winner(
     return last, tests.found[last.candidate.spec]
 
 
+def _chosen(winner: Finalist) -> SelectionRecord:
+    """Return what the winner kept where it was chosen, as of any run."""
+    return SelectionRecord(None, json_number(winner.kept.share), winner.kept.n_episodes)
+
+
 def _say(work: Work, finalist: Finalist, found: Comparison, words: str = "") -> None:
     kept = found.retention
     work.say(
@@ -88,10 +105,27 @@ class _Files:
     def write(self, winner: Finalist, comparison: Comparison, sinks: FanOut) -> CompressionResult:
         """Write student, evaluation and front, and return all of it."""
         stream, folder = self._stream, self._work.folder
-        found = {**self._tests.found, winner.candidate.spec: comparison}
-        front = [self._described(point) for point in front_of(self._finalists, found)]
+        points = points_of(self._finalists, {**self._tests.found, winner.candidate.spec: comparison})
+        on_front = front_of(points, winner.candidate.spec)
+        beaten = [point for point in points if all(point is not one for one in on_front)]
+        front = [self._described(point) for point in on_front]
         student = self._named(winner.student, comparison)
-        evaluation = evaluation_record(
+        evaluation = replace(self._evaluation(student, comparison), selection=_chosen(winner))
+        record = self._record(winner, comparison, front, beaten)
+        out = folder.path if folder else None
+        if folder:
+            student.save(folder.student)
+            folder.write_json("evaluation.json", evaluation.to_json())
+            folder.write_json("compression.json", record.to_json())
+            save_front(folder.path, front)
+        result = DistillResult(student, comparison, evaluation, stream.config, dict(stream.watch.seconds), out)
+        sinks.front(record)
+        track_result(result, sinks)
+        return CompressionResult(student, front, result, record)
+
+    def _evaluation(self, student: Student, comparison: Comparison) -> EvaluationRecord:
+        stream = self._stream
+        return evaluation_record(
             stream.teacher,
             student,
             comparison,
@@ -105,38 +139,30 @@ class _Files:
             env_restarts=stream.restarts.n,
             wall_seconds=stream.watch.wall_seconds,
         )
-        record = self._record(winner, comparison, front)
-        out = folder.path if folder else None
-        if folder:
-            student.save(folder.student)
-            folder.write_json("evaluation.json", evaluation.to_json())
-            folder.write_json("compression.json", record)
-            save_front(folder.path, front)
-        result = DistillResult(student, comparison, evaluation, stream.config, dict(stream.watch.seconds), out)
-        track_result(result, sinks)
-        return CompressionResult(student, front, result, record)
 
-    def _record(self, winner: Finalist, comparison: Comparison, front: list[Point]) -> dict[str, Any]:
-        stream, judge = self._stream, self._work.race.judge
-        proven = comparison.retention.verdict.outcome == "non-inferior"
-        seconds = stream.watch.seconds
-        return {
-            "bar": self._limits.bar,
-            "minimize": self._limits.minimize,
-            "winner": winner.candidate.spec,
-            "proven": proven,
-            "verdict": comparison.retention.verdict.outcome,
-            "advice": None if proven else HELP[comparison.retention.verdict.outcome],
-            "front": [point.to_json() for point in front],
-            "dropped": self._work.race.dropped,
-            "teacher": {"n_params": stream.teacher.n_params, "n_bytes": stream.teacher.n_bytes},
-            "env_steps": stream.env_steps + judge.env_steps,
-            "env_steps_of": {"collect": stream.env_steps, "choose": judge.env_steps},
-            "seconds": seconds,
-            "wall_seconds": stream.watch.wall_seconds,
-            # What one student on the same stream would have taken at least: collecting and labelling are for all.
-            "cost_of_one": seconds["collect"] + seconds["label"],
-        }
+    def _record(
+        self, winner: Finalist, comparison: Comparison, front: list[Point], beaten: list[Point]
+    ) -> CompressionRecord:
+        race, stream, judge = self._work.race, self._stream, self._work.race.judge
+        verdict, seconds = comparison.retention.verdict.outcome, dict(stream.watch.seconds)
+        proven = verdict == "non-inferior"
+        return CompressionRecord(
+            bar=self._limits.bar,
+            minimize=self._limits.minimize,
+            winner=winner.candidate.spec,
+            proven=proven,
+            verdict=verdict,
+            advice=None if proven else HELP[verdict],
+            front=tuple(point.record() for point in front),
+            beaten=tuple(point.record() for point in beaten),
+            dropped=left_behind(race, [*front, *beaten]),
+            teacher=SizeRecord(stream.teacher.n_params, stream.teacher.n_bytes),
+            env_steps=stream.env_steps + judge.env_steps,
+            env_steps_of={"collect": stream.env_steps, "choose": judge.env_steps},
+            seconds=seconds,
+            wall_seconds=stream.watch.wall_seconds,
+            cost_of_one=seconds["collect"] + seconds["label"],
+        )
 
     def _described(self, point: Point) -> Point:
         finalist = replace(point.finalist, student=self._named(point.finalist.student, point.comparison))

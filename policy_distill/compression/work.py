@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from policy_distill.compression.race import Race
+from policy_distill.compression.standings import standings
 from policy_distill.compression.state import RaceState
 from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.place import Place
@@ -58,6 +59,7 @@ class Work:
                 self._say_dropped(race.dropped[n_before:])
             tracker.log(metrics, stream.env_steps)
             bar.update(stream.env_steps, metrics)
+            bar.draw(partial(standings, race))
             if self.keeper.due(stopping=self.interrupts.requested):
                 tracker.sync()
                 self.keeper.save()

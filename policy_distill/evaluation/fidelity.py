@@ -14,11 +14,10 @@ import torch
 
 from policy_distill.collection.state_sample import sample_states
 from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.runtime import Student
-from policy_distill.training.policy import StudentPolicy
 
 CHUNK_NUMBERS = 2**22
 """Numbers in the features of one forward pass at most: images would else fill the memory."""
@@ -36,22 +35,22 @@ class Fidelity:
 
 
 def fidelity_in_episodes(
-    teacher: Teacher, student: StudentPolicy, envs: Environments, seed: int, n_states: int, *, masked: bool
+    teacher: Teacher, learner: Learner, envs: Environments, seed: int, n_states: int, *, masked: bool
 ) -> Fidelity:
-    """Let the student act in fresh episodes, and compare on states drawn from the whole of them."""
-    sample = sample_states(envs, seed, Student.of(student.to_record({})), n_states, masked=masked, teacher=teacher)
-    return measure_fidelity(teacher, student, torch.from_numpy(student.featurizer(sample.obs)), sample.params)
+    """Let a learner's student act in fresh episodes, and compare on states drawn from the whole of them."""
+    student = learner.student()
+    sample = sample_states(envs, seed, student, n_states, masked=masked, teacher=teacher)
+    return measure_fidelity(teacher, learner, torch.from_numpy(student.plan.featurizer(sample.obs)), sample.params)
 
 
 @torch.no_grad()
 def measure_fidelity(
-    teacher: Teacher, student: StudentPolicy, features: torch.Tensor, teacher_params: torch.Tensor
+    teacher: Teacher, learner: Learner, features: torch.Tensor, teacher_params: torch.Tensor
 ) -> Fidelity:
-    """Compare on features `[B, D]` whose labels `[B, P]` the teacher gave."""
+    """Compare a learner's student on features `[B, D]` whose labels `[B, P]` the teacher gave."""
     family = teacher.family
-    device = next(student.parameters()).device
     parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
-    student_params = torch.cat([student.params(part.to(device)).cpu() for part in parts])
+    student_params = torch.cat([learner.params(part) for part in parts])
     teacher_params = teacher_params.cpu()
     dense = family.has_density
     kl = family.kl(teacher_params, student_params).mean() if dense else math.nan

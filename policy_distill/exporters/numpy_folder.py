@@ -52,9 +52,14 @@ def _source(plan: Plan) -> str:
     for name in dict.fromkeys(layer["op"] for layer in plan.layers):
         function = find_operation(name).numpy
         try:
-            sources.append(inspect.getsource(function) + f'\n\nOPERATIONS["{name}"] = {function.__name__}\n')
+            text = inspect.getsource(function)
         except (OSError, TypeError):
             raise RequestError(f"the operation {name!r} has no form for numpy: its source is not at hand") from None
+        if not text.startswith(f"def {function.__name__}("):
+            raise RequestError(
+                f"the operation {name!r} has no form for numpy: make it a function with `def` in a module"
+            )
+        sources.append(f'{text}\n\nOPERATIONS["{name}"] = {function.__name__}\n')
     return "\n\n".join(sources)
 
 

@@ -10,6 +10,8 @@ from policy_distill.interfaces.policies import Policy as Policy
 from policy_distill.interfaces.policies import State as State
 from policy_distill.interfaces.policies import Teacher as Teacher
 from policy_distill.interfaces.stages import FeatureStore as FeatureStore
+from policy_distill.interfaces.stages import Learner as Learner
+from policy_distill.interfaces.stages import LearnerKind as LearnerKind
 from policy_distill.interfaces.stages import Stepper as Stepper
 from policy_distill.interfaces.stages import Tracker as Tracker
 from policy_distill.interfaces.stepping import Environments as Environments

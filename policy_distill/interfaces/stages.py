@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from policy_distill.training.buffer import Batch
-    from policy_distill.training.policy import StudentPolicy
+    from policy_distill.config import DistillConfig
+    from policy_distill.interfaces.students import Loss
+    from policy_distill.student.runtime import Student
+    from policy_distill.training.buffer import Batch, Buffer
+    from policy_distill.training.policy import StudentPolicy, StudentSpec
+    from policy_distill.training.schedule import Moment
 
 
 class FeatureStore(Protocol):
@@ -72,6 +76,78 @@ class Stepper(Protocol):
 
         Raises:
             ValueError: where that is of another student.
+        """
+
+
+class Learner(Protocol):
+    """Makes a student of labelled states, and a better one of more of them, whatever kind of student that is.
+
+    It has one from the start, which acts and has a file before anything was learnt.
+    """
+
+    n_recoveries: int
+    """How often it went back to what it had, since what it learnt was not finite; a checkpoint keeps the count."""
+
+    def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
+        """Learn from all that is stored, a rollout of `moment` being the newest; return what was measured.
+
+        Raises:
+            RunFault: where the student diverged for good.
+        """
+
+    def params(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the student's distribution parameters `[B, P]`, on the CPU, for features `[B, D]` of the buffer's."""
+
+    def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
+        """Return the student that acts, as it is now; what it will do is not changed by what is learnt later."""
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return a copy of what the student is made of, for `set_weights`."""
+
+    def set_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """Give the student what `weights` returned, of whatever moment of the run.
+
+        Raises:
+            ValueError, RuntimeError: where that is of another student.
+        """
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return the last update's gradients by name, for a tracker; nothing of one that has none."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that what it learns next depends on, but for the buffer and `n_recoveries`.
+
+        Names begin with `student.` or `training.`.
+        """
+
+    def restore(self, tensors: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` returned, among other arrays of a checkpoint.
+
+        Raises:
+            ValueError, RuntimeError, KeyError: where that is of another student.
+        """
+
+
+class LearnerKind(Protocol):
+    """Makes learners: a class whose constructor takes this, or a function that has the other two."""
+
+    def __call__(
+        self, spec: StudentSpec, loss: Loss, config: DistillConfig, teacher_params: torch.Tensor | None = None
+    ) -> Learner:
+        """Return a learner of a student of `spec`, given the first labels `[B, P]`, or before `restore` None."""
+
+    def check(self, network: str, activation: str) -> None:
+        """Check a student's specification before anything is opened.
+
+        Raises:
+            RequestError: for one that it cannot make.
+        """
+
+    def n_params(self, spec: StudentSpec) -> int:
+        """Return how many parameters the student's network will have, or about so many.
+
+        Raises:
+            RequestError: for a student that cannot be of what is observed.
         """
 
 

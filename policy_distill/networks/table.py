@@ -12,8 +12,8 @@ from policy_distill.interfaces.students import Network
 from policy_distill.networks.cnn import CNN
 from policy_distill.networks.mlp import MLP
 from policy_distill.student.engines.torch_layers import OwnLayer
+from policy_distill.system.plugins import LEARNERS, load_plugin, names_in
 from policy_distill.system.plugins import NETWORKS as GROUP
-from policy_distill.system.plugins import load_plugin, names_in
 
 KINDS = {
     "mlp": "mlp:32,32 (hidden layers of 32 and 32 units)",
@@ -40,9 +40,9 @@ def make_network(spec: str, activation: str) -> Network:
         return CNN(_widths(spec, sizes), activation)
     make = None if kind in KINDS else load_plugin(GROUP, kind)
     if make is None:
-        raise RequestError(
-            f"expected a student such as {'; '.join([*KINDS.values(), *names_in(GROUP)])}, found {spec!r}"
-        )
+        # Those that learn without gradients are students too, though no networks of this table.
+        names = [*KINDS.values(), *sorted({*names_in(GROUP), *names_in(LEARNERS)})]
+        raise RequestError(f"expected a student such as {'; '.join(names)}, found {spec!r}")
     network: Network = make(sizes, activation)
     return network
 

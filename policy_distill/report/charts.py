@@ -13,6 +13,7 @@ from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import RetentionRecord
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.records import EpisodesRecord
+from policy_distill.report.front_chart import front_chart
 from policy_distill.report.imitation_charts import agreement_chart, divergence_chart
 from policy_distill.report.marks import (
     RANDOM,
@@ -33,6 +34,7 @@ from policy_distill.system.wording import compression_text
 def run_charts(run: RunRecord) -> list[Chart]:
     """Return what there is to draw of a run."""
     makers = (
+        front_chart,
         retention_interval,
         learning_curve,
         per_episode,

@@ -7,6 +7,7 @@ name on a command line.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,25 @@ def make_again(settings: RunSettings, path: Path) -> tuple[str, str]:
             "",
             f"This run was made from Python and has no command line: {' and '.join(filter(None, (missing, lost)))}.",
         )
-    words = ["policy-distill", "distill", *teacher, *environment, "--student", settings.student or ""]
+    words = ["policy-distill", *_made(settings, [*teacher, *environment])]
     defaults = DistillConfig().to_json()
     for key, value in (settings.config or {}).items():
         if key in defaults and value != defaults[key]:
             words += _option(key, value)
     # The folder of the run itself is in use.
     return shlex.join([*words, "--out", f"{path}-again"]), ""
+
+
+def _made(settings: RunSettings, given: list[str]) -> list[str]:
+    """Return the command with what it makes, after the options that name teacher and environment."""
+    limits = (settings.others or {}).get("compress")
+    if not isinstance(limits, Mapping):
+        return ["distill", *given, "--student", settings.student or ""]
+    words = ["compress", *given, "--students", *(settings.student or "").split()]
+    for key, value in limits.items():
+        # A record of the run: what it calls the bar the command line calls the share that is kept.
+        words += _option("retention" if key == "bar" else str(key), value) if value not in (None, False) else []
+    return words
 
 
 def _teacher(settings: RunSettings) -> tuple[list[str], str]:

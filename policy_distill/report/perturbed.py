@@ -49,8 +49,8 @@ def _row(name: str, one: ComparisonRecord) -> tuple[str, ...]:
         _share(kept.mean),
         _share(kept.mean_low),
         outcome or "",
-        _falls(falls.teacher),
-        _falls(falls.student),
+        falls_text(falls.teacher),
+        falls_text(falls.student),
         *(digits(policy.worst5) for policy in returns),
         iqm + bounds if iqm else "undefined",
     )
@@ -60,7 +60,7 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:,.3f}"
 
 
-def _falls(one: FallsRecord | None) -> str:
+def falls_text(one: FallsRecord | None) -> str:
     """Return a count, of how many, and how large the rate may be: `0 of 100 (< 3.0%)`."""
     if one is None or one.n is None:
         return ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
 from policy_distill.report.command import make_again
 from policy_distill.system.files import MAX_JSON, read_plain
@@ -40,6 +41,8 @@ class RunRecord:
     """Rows of `metrics.jsonl`, thinned."""
     evaluation: EvaluationRecord | None
     """`evaluation.json`; None where the run did not end."""
+    compression: CompressionRecord | None
+    """`compression.json`; None where it was no compression, or did not end."""
     perturbed: Mapping[str, ComparisonRecord]
     """Comparisons under perturbations, by their names; empty where none were made."""
     video: Path | None
@@ -58,7 +61,8 @@ class RunRecord:
     @property
     def student(self) -> str:
         """The student's network."""
-        return self.settings.student or "unknown student"
+        chosen = self.compression.winner if self.compression else None
+        return chosen or self.settings.student or "unknown student"
 
     @property
     def seed(self) -> Any:
@@ -114,12 +118,13 @@ def read_run(path: Path) -> RunRecord | None:
         return None
     video = path / "video.mp4"
     small = video.is_file() and video.stat().st_size <= MAX_VIDEO_BYTES
-    proof, under = _object(path / "evaluation.json"), _object(path / "perturbed.json")
+    proof, found, under = (_object(path / f"{name}.json") for name in ("evaluation", "compression", "perturbed"))
     return RunRecord(
         path,
         settings,
         thinned(_rows(path / "metrics.jsonl"), MAX_ROWS),
         EvaluationRecord.from_json(proof) if proof else None,
+        CompressionRecord.from_json(found) if found else None,
         {name: load(ComparisonRecord, one, f"perturbed.json, {name}") for name, one in under.items()},
         video if small else None,
     )

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
+from policy_distill.report.front import DROPPED_HEADER, beaten_rows, dropped_rows, front_rows
+from policy_distill.report.front import HEADER as HEADER_OF_FRONT
 from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
 from policy_distill.report.perturbed import HEADER, perturbed_rows
@@ -45,6 +48,16 @@ def _returns(name: str, policy: PolicyRecord | None) -> tuple[Any, ...]:
 def perturbed(records: Mapping[str, ComparisonRecord]) -> Table:
     """Return the table of perturbations."""
     return Table("Under perturbations", HEADER, perturbed_rows(records))
+
+
+def front(record: CompressionRecord) -> list[Table]:
+    """Return the table of a compression's front, and those of what was beaten and left behind, folded."""
+    more = (
+        ("Judged, and beaten by one on the front", HEADER_OF_FRONT, beaten_rows(record)),
+        ("Left behind", DROPPED_HEADER, dropped_rows(record)),
+    )
+    folded = [Table(title, header, rows, folded=True) for title, header, rows in more if rows]
+    return [Table("Students on the front", HEADER_OF_FRONT, front_rows(record)), *folded]
 
 
 def students(found: list[Cell]) -> Table:

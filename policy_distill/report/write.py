@@ -17,11 +17,21 @@ from policy_distill.evaluation.proof.words import assumption_words, next_step, p
 from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again
+from policy_distill.report.front import standing_words
 from policy_distill.report.grouping import left_out
 from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, RunRecord, find_runs, read_run
 from policy_distill.report.suite_charts import cells, compression_of, n_params_of, overall, suite_charts
-from policy_distill.report.tables import flat, perturbed, provenance, returns, runs_table, students, unreadable_table
+from policy_distill.report.tables import (
+    flat,
+    front,
+    perturbed,
+    provenance,
+    returns,
+    runs_table,
+    students,
+    unreadable_table,
+)
 from policy_distill.student.file import write_atomically
 from policy_distill.system.wording import times, times_fewer
 
@@ -77,6 +87,7 @@ def run_page(run: RunRecord) -> Page:
     """Return the page of one run."""
     proof = run.proof
     notes = _proof_notes(proof) if run.evaluation else ["This run has not ended: what it measured so far."]
+    notes = [*_front_notes(run), *notes]
     beside = (proof.teacher_sampled.warning() if proof.teacher_sampled else "", pairing(proof.paired))
     notes += [f"{text[0].upper()}{text[1:]}." for text in beside if text]
     command, why_none = make_again(run.settings, run.path)
@@ -87,6 +98,7 @@ def run_page(run: RunRecord) -> Page:
         figures=_figures(proof) if run.evaluation else [],
         charts=run_charts(run),
         tables=[
+            *(front(run.compression) if run.compression else []),
             *([] if returns_of(proof.student).mean is None else [returns(proof)]),
             *([perturbed(run.perturbed)] if run.perturbed else []),
             Table("Settings", (), flat(run.settings.config or {}), folded=True),
@@ -143,6 +155,16 @@ def _proof_notes(proof: EvaluationRecord) -> list[str]:
         "The teacher: ": headline(proof).teacher_falls,
     }
     return [f"{name}{text}{'.' if name else ''}" for name, text in found.items() if text]
+
+
+def _front_notes(run: RunRecord) -> list[str]:
+    """Return what a compression claims of its winner, and what would help where it claims nothing."""
+    record = run.compression
+    if record is None:
+        return []
+    what = f"{record.winner} is {standing_words(record)}, the smallest by {record.minimize} that is"
+    claim = what if record.proven else f"{record.winner} is the best student found, {standing_words(record)}"
+    return [f"{claim}.", *([f"What would help: {record.advice}."] if record.advice else [])]
 
 
 def _badge(proof: EvaluationRecord) -> tuple[str, str] | None:

@@ -26,6 +26,8 @@ CONTENTS = (
     "video.mp4",
     "perturbed.json",
     "comparison.json",
+    "compression.json",
+    "students",
     "checkpoint",
     "wandb",
     "trackio.json",

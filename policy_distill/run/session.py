@@ -15,13 +15,14 @@ from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.fidelity import Fidelity, fidelity_in_episodes, measure_fidelity
 from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import Student
-from policy_distill.training.learner import GradientLearner
+from policy_distill.training.learners import find_learner
 from policy_distill.training.policy import StudentSpec
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 
@@ -39,10 +40,10 @@ class Session:
         self.config = config
         self.iteration = 0
         """Rollouts learnt from."""
-        self._learner: GradientLearner | None = None
+        self._learner: Learner | None = None
 
     @property
-    def learner(self) -> GradientLearner:
+    def learner(self) -> Learner:
         """Who learns."""
         assert self._learner is not None, "the first rollout makes the student"
         return self._learner
@@ -81,7 +82,7 @@ class Session:
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
-            fidelity = measure_fidelity(self.stream.teacher, self.learner.policy, features, teacher_params)
+            fidelity = measure_fidelity(self.stream.teacher, self.learner, features, teacher_params)
             self.stream.store(rollout, features, teacher_params)
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
             moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
@@ -93,13 +94,17 @@ class Session:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
         return {**self.stream.metrics(), "rollout/teacher_share": rollout.teacher_share}
 
+    def specify(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> StudentSpec:
+        """Return what the student is, apart from its weights."""
+        space = self.stream.observation_space
+        return StudentSpec.like(self.stream.teacher, self.network, self.config.activation, normalizer, space)
+
     def create_student(
         self, normalizer: Normalizer | dict[str, Normalizer] | None, teacher_params: torch.Tensor | None = None
     ) -> None:
-        """Make the student and its optimiser; log σ starts at that of the labels `[B, P]`."""
-        space = self.stream.observation_space
-        spec = StudentSpec.like(self.stream.teacher, self.network, self.config.activation, normalizer, space)
-        learner = GradientLearner(spec, self.loss, self.config, teacher_params)
+        """Make the student and who learns; log σ starts at that of the labels `[B, P]`."""
+        spec = self.specify(normalizer)
+        learner = find_learner(self.network)(spec, self.loss, self.config, teacher_params)
         # Before hours of training: what no file can hold is of no use in the end.
         check_writable(learner.student())
         self._learner = learner
@@ -114,5 +119,5 @@ class Session:
         stream = self.stream
         with stream.watch.timed("evaluate"):
             return fidelity_in_episodes(
-                stream.teacher, self.learner.policy, stream.envs, self.config.seed, n_states, masked=stream.masked
+                stream.teacher, self.learner, stream.envs, self.config.seed, n_states, masked=stream.masked
             )

@@ -20,19 +20,18 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
-from policy_distill.networks.table import make_network
 from policy_distill.run.session import Session
 from policy_distill.system.device import check_device
+from policy_distill.training.learners import find_learner
 from policy_distill.training.memory import Footprint, check_memory
-from policy_distill.training.policy import size_of
 
 LOG = logging.getLogger("policy_distill")
 
 
 def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teacher, DistillConfig, Loss]:
-    """Return teacher, settings and their loss once it is known that device, network and loss fit."""
+    """Return teacher, settings and their loss once it is known that device, student and loss fit."""
     check_device(config.device)
-    make_network(student, config.activation)
+    find_learner(student).check(student, config.activation)
     return teacher, config, choose_loss(config.loss, teacher.family)
 
 
@@ -56,10 +55,10 @@ def open_fitting(
     return envs, env
 
 
-def sizes_of(session: Session) -> tuple[int, Footprint]:
+def room_for(session: Session) -> tuple[int, Footprint]:
     """Return the parameters of the student's network, and what the buffer takes, once it is known that both fit."""
     config, envs, teacher = session.config, session.stream.envs, session.stream.teacher
-    n_params = size_of(teacher, session.network, config.activation, session.stream.observation_space)
+    n_params = find_learner(session.network).n_params(session.specify(None))
     n_labels = teacher.family.n_params
     return n_params, check_memory(
         config, envs.n_envs, envs.observation_space, n_labels, frames_of(envs), session.stream.images

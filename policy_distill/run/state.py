@@ -14,7 +14,6 @@ from policy_distill.run.selection import Candidate, Selection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved, count_of, restore_stream, stream_state
-from policy_distill.system.packing import alike
 from policy_distill.training.learner import named
 
 
@@ -48,7 +47,7 @@ class SessionState:
             "best_env_steps": best.env_steps if best else None,
             "owed": self._selection.owed,
             "iteration": session.iteration,
-            "recoveries": session.learner.trainer.recovery.n,
+            "recoveries": session.learner.n_recoveries,
         }
 
     def restore(self, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
@@ -61,12 +60,14 @@ class SessionState:
         obs = restore_stream(session.stream, tensors, record)
         session.create_student(session.stream.normalizer)
         session.learner.restore(tensors)
-        session.learner.trainer.recovery.n = count_of(record, "recoveries")
+        session.learner.n_recoveries = count_of(record, "recoveries")
         selection.best, selection.owed = None, _metrics(record.get("owed"))
         if record["best_env_steps"] is not None:
             weights = {name: torch.from_numpy(array.copy()) for name, array in named(tensors, "best.").items()}
-            if not alike(weights, session.learner.weights()):
-                raise ValueError("its best student is of another network")
+            # Now, and not when the run is over and wants them.
+            current = session.learner.weights()
+            session.learner.set_weights(weights)
+            session.learner.set_weights(current)
             returns = np.array(tensors["selection.returns"])
             selection.best = Candidate(count_of(record, "best_env_steps"), weights, returns)
         session.iteration = count_of(record, "iteration")

@@ -19,7 +19,9 @@ LOSSES = "policy_distill.losses"
 NETWORKS = "policy_distill.networks"
 OPERATIONS = "policy_distill.operations"
 EXPORTERS = "policy_distill.exporters"
+LEARNERS = "policy_distill.learners"
 TEACHERS = "policy_distill.teachers"
+TRACKERS = "policy_distill.trackers"
 
 
 def names_in(group: str) -> list[str]:

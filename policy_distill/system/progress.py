@@ -1,4 +1,7 @@
-"""A live progress bar on stderr: steps, return, KL and steps per second; silent where stderr is not a terminal."""
+"""A live progress bar on stderr: steps, return, KL and steps per second; silent where stderr is not a terminal.
+
+What is drawn above the bars is made by the caller, in the caller's thread: the bars are drawn by one of their own.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ class Progress:
         self._total, self._description = total, description
         self._bars: Any = None
         self._shown = 0.0
+        self._drawn = 0.0
 
     def __enter__(self) -> Progress:
         if self._opening:
@@ -51,6 +55,12 @@ class Progress:
         note = "  ".join(form(metrics[name]) for name, form in SHOWN.items() if name in metrics)
         self._bars.update(self._task, completed=step, **({"note": note} if note else {}))
 
+    def draw(self, make: Callable[[], Any]) -> None:
+        """Draw above the bars what `make` returns, something that rich can draw; not too often, and only if seen."""
+        if self._bars is not None and time.monotonic() - self._drawn >= REFRESH_SECONDS:
+            self._drawn = time.monotonic()
+            self._bars.above = make()
+
     @contextmanager
     def phase(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
         """Draw a further bar, moved by calling what this yields with the count so far."""
@@ -72,7 +82,14 @@ def _make_bars() -> Any:
             speed = task.finished_speed or task.speed
             return Text(f"{speed:,.0f}/s" if speed else "")
 
-    return Bars(
+    class Stack(Bars):
+        above: Any = None
+
+        def get_renderables(self) -> Iterator[Any]:
+            yield from () if self.above is None else (self.above,)
+            yield self.make_tasks_table(self.tasks)
+
+    return Stack(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

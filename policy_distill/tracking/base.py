@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.system.foreign import asked
 
@@ -38,6 +39,9 @@ class BaseTracker:
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Record the final values of a run, the JSON values of its `evaluation.json`."""
+
+    def front(self, record: CompressionRecord) -> None:
+        """Record which student a compression chose, and the others on the front; called before its `summary`."""
 
     def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
         """Record a file (`kind` is "student", "teacher" or "video") with its metadata."""
@@ -100,6 +104,9 @@ class _Handed(BaseTracker):
 
     def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
         self._told("artifact", path, kind, metadata)
+
+    def front(self, record: CompressionRecord) -> None:
+        self._told("front", record)
 
     def close(self) -> None:
         self._told("close")

@@ -1,14 +1,15 @@
 """The table of students on a dashboard: a row for each run.
 
-In: a run's settings and its proof. Out: a `StudentRow`.
+In: a run's settings and its proof, or the front of a compression. Out: a `StudentRow` each.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from policy_distill.evaluation.front_record import CompressionRecord, FrontRecord
 from policy_distill.evaluation.policy_records import PolicyRecord
-from policy_distill.evaluation.proof.headline import headline
+from policy_distill.evaluation.proof.headline import Headline, headline
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.tracking.settings import RunSettings
 
@@ -60,4 +61,29 @@ def student_row(settings: RunSettings, record: EvaluationRecord) -> StudentRow:
         selection=first.chosen_by,
         iqm=first.iqm,
         returned=student.returns.mean,
+    )
+
+
+def front_rows(settings: RunSettings, record: CompressionRecord) -> list[StudentRow]:
+    """Return the rows of the students on a front; one that was not tested has no retention, for nothing proved it."""
+    n_params = record.teacher.n_params if record.teacher else None
+    return [_front_row(settings, point, n_params) for point in record.front or ()]
+
+
+def _front_row(settings: RunSettings, point: FrontRecord, teacher_params: int | None) -> StudentRow:
+    first = headline(point) if point.tested else Headline()
+    return StudentRow(
+        env_id=settings.env_id,
+        student=point.spec,
+        seed=settings.seed,
+        params=point.n_params,
+        bytes=point.n_bytes,
+        compression=None if teacher_params is None else teacher_params / max(point.n_params or 0, 1),
+        retention=first.mean,
+        low=first.low,
+        verdict=point.verdict,
+        falls=first.falls,
+        selection=point.chosen_by.share if point.chosen_by else None,
+        iqm=first.iqm,
+        returned=None,
     )

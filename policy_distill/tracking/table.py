@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.interfaces.stages import Tracker
+from policy_distill.system.plugins import TRACKERS as GROUP
 from policy_distill.system.plugins import load_plugin, names_in
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.tracking import trackio_run, wandb_start
@@ -31,12 +35,27 @@ TRACKERS: dict[str, Starter] = {
     "online": wandb_start.start_online,
     "trackio": trackio_run.start_trackio,
 }
-GROUP = "policy_distill.trackers"
-"""Where installed packages offer others."""
 DISABLED = "disabled"
 """The name of none."""
 OPTIONS = ("project", "group", "tags")
 """What a caller can say of a tracked run."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """Makes the tracker of a name for whatever run it is asked for."""
+
+    start: Starter
+    options: TrackerOptions
+
+    def __call__(self, out: Path, config: dict[str, Any]) -> Tracker | None:
+        """Start it for a run folder and its settings."""
+        return self.start(out, config, self.options)
+
+    def grouped(self, out: Path) -> Named:
+        """Return what makes further runs in the group of the one whose folder is `out`."""
+        group = self.options.group or os.environ.get("WANDB_RUN_GROUP") or out.resolve().name
+        return replace(self, options=replace(self.options, group=group))
 
 
 class FanOut(BaseTracker):
@@ -66,6 +85,11 @@ class FanOut(BaseTracker):
         """Summarise to all."""
         for tracker in self._trackers:
             tracker.summary(values)
+
+    def front(self, record: CompressionRecord) -> None:
+        """Tell all what a compression found."""
+        for tracker in self._trackers:
+            tracker.front(record)
 
     def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
         """Hand a file to all."""
@@ -108,7 +132,7 @@ def check_track(name: str) -> None:
         _starter(name)
 
 
-def tracker_maker(name: str, **options: Any) -> MakeTracker | None:
+def tracker_maker(name: str, **options: Any) -> Named | None:
     """Return what makes a tracker from a run folder and its settings; None where `name` is `disabled`.
 
     Args:
@@ -120,8 +144,7 @@ def tracker_maker(name: str, **options: Any) -> MakeTracker | None:
     """
     if name == DISABLED:
         return None
-    start, asked = _starter(name), TrackerOptions(**options)
-    return lambda out, config: start(out, config, asked)
+    return Named(_starter(name), TrackerOptions(**options))
 
 
 def choose_tracker(

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.system.records import dump
 from policy_distill.teachers.files.companions import companions_of
 from policy_distill.tracking.base import BaseTracker
 from policy_distill.tracking.metrics import STEP, check_names
 from policy_distill.tracking.settings import RunSettings
-from policy_distill.tracking.student_row import COLUMNS, StudentRow, student_row
+from policy_distill.tracking.student_row import COLUMNS, StudentRow, front_rows, student_row
 from policy_distill.tracking.worker import Worker, environment
 
 FINISH_SECONDS = 60
@@ -59,6 +61,7 @@ class WandbTracker(BaseTracker):
         self._folders = folders(data_folder)
         self._teacher = teacher
         self._record: dict[str, Any] = {}
+        self._rows: list[StudentRow] = []
         self.wants_gradients = gradients
         self._known = known or {}
 
@@ -96,7 +99,19 @@ class WandbTracker(BaseTracker):
         short = {name: value for name, value in values.items() if name != "episodes"}
         self._worker.submit("summary", lambda: self._run.summary.update(short))
         if "retention" in values and "compression" in values:
-            self.students([student_row(self._settings, EvaluationRecord.from_json(self._record))])
+            self.students(self._rows or [student_row(self._settings, EvaluationRecord.from_json(self._record))])
+
+    def front(self, record: CompressionRecord) -> None:
+        """Name the run's student, which a compression has chosen; the table of students is that of the front."""
+        self._settings = replace(self._settings, student=record.winner)
+        self._rows = front_rows(self._settings, record)
+        values = {name: getattr(record, name) for name in ("bar", "minimize", "winner", "proven", "verdict", "advice")}
+
+        def name() -> None:
+            self._run.config.update({"student": record.winner}, allow_val_change=True)
+            self._run.summary.update(values)
+
+        self._worker.submit("front", name)
 
     def students(self, rows: Sequence[StudentRow]) -> None:
         """Log the table of students, and the chart of return kept against parameters."""

@@ -12,6 +12,7 @@ import torch
 
 from policy_distill.config import DistillConfig
 from policy_distill.interfaces.students import Loss
+from policy_distill.networks.table import make_network
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.policy import StudentPolicy, StudentSpec
@@ -34,11 +35,43 @@ class GradientLearner:
             self.policy.start_at(teacher_params.to(config.device))
         self.trainer = Trainer(self.policy, loss, config)
 
+    @staticmethod
+    def check(network: str, activation: str) -> None:
+        """Check the specification of a student's network.
+
+        Raises:
+            RequestError: for an unknown kind, or sizes that it cannot have.
+        """
+        make_network(network, activation)
+
+    @staticmethod
+    def n_params(spec: StudentSpec) -> int:
+        """Return how many parameters the student's network will have, before it is made.
+
+        Raises:
+            RequestError: for a cnn without an image, or more convolutions than an image has room for.
+        """
+        return make_network(spec.network, spec.activation).n_params(spec.input_shape, spec.n_outputs)
+
+    @property
+    def n_recoveries(self) -> int:
+        """How often it went back to its last good weights."""
+        return self.trainer.recovery.n
+
+    @n_recoveries.setter
+    def n_recoveries(self, n: int) -> None:
+        self.trainer.recovery.n = n
+
     def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
         """Learn from all that is stored, a rollout of `moment` being the newest; return what was measured."""
         generator = torch.Generator().manual_seed(moment.seed)
         n_steps = n_updates(self.config, moment.n_new, moment.before)
         return self.trainer.fit(buffer, n_steps, (moment.before, moment.after), generator)
+
+    @torch.no_grad()
+    def params(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the CPU."""
+        return self.policy.params(features.to(self.config.device)).cpu()
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now."""
@@ -49,7 +82,13 @@ class GradientLearner:
         return {name: value.detach().clone() for name, value in self.policy.state_dict().items()}
 
     def set_weights(self, weights: Weights) -> None:
-        """Give the student other weights."""
+        """Give the student other weights.
+
+        Raises:
+            ValueError: where they are of another network.
+        """
+        if _forms(weights) != _forms(self.policy.state_dict()):
+            raise ValueError("weights of another network")
         self.policy.load_state_dict(weights)
 
     def gradients(self) -> dict[str, np.ndarray]:
@@ -71,6 +110,10 @@ class GradientLearner:
             {name: torch.from_numpy(array.copy()) for name, array in named(tensors, "student.").items()}
         )
         self.trainer.stepper.restore(named(tensors, "training."))
+
+
+def _forms(weights: Weights) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (value.shape, value.dtype) for name, value in weights.items()}
 
 
 def named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

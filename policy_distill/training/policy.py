@@ -58,6 +58,11 @@ class StudentSpec:
         return replace(self.family.head, extra=0) if self.log_std == "vector" else self.family.head
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one observation's features: what the network takes."""
+        return Featurizer(self.observation_space, images=self.images).shape
+
+    @property
     def n_outputs(self) -> int:
         """Outputs of the network."""
         return self.head.n_outputs
@@ -96,17 +101,6 @@ class StudentSpec:
 def images_like(teacher: Teacher, network: str, observation_space: Any) -> tuple[str, ...]:
     """Return the keys whose bytes a student of that network takes as pixels, as its teacher does where it says so."""
     return images_for(describe_space(observation_space), network, scaled=teacher.scales_images)
-
-
-def size_of(teacher: Teacher, network: str, activation: str, observation_space: Any) -> int:
-    """Return how many parameters the network of a student for `teacher` will have, before it is made.
-
-    Raises:
-        RequestError: for a cnn without an image, or more convolutions than an image has room for.
-    """
-    spec = StudentSpec.like(teacher, network, activation, None, observation_space)
-    shape = Featurizer(spec.observation_space, images=spec.images).shape
-    return make_network(network, activation).n_params(shape, spec.n_outputs)
 
 
 class StudentPolicy(nn.Module):

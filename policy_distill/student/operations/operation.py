@@ -37,8 +37,8 @@ class Operation:
     name: str
     """What records call it by, under `op`."""
     numpy: Callable[[Layer, Tensors], Function]
-    """The function from float32 `[B, ...]` to `[B, ...]`, which may overwrite its input. Written with `np` alone, since
-    its source is copied into folders that act without this package."""
+    """The function from float32 `[B, ...]` to `[B, ...]`, which may overwrite its input. A function with
+    `def` in a module, written with `np` alone: its source is copied into folders that act without this package."""
     shape: Callable[[Layer, Tensors, Shape], Shape]
     """What becomes of a shape; ValueError, KeyError, TypeError or IndexError where record, arrays and it do not fit."""
     has_weights: bool = False

@@ -1,0 +1,125 @@
+"""`policy-distill compress`: the smallest student that is proven to keep enough."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from policy_distill.commands.comparison_tables import proof_lines
+from policy_distill.commands.from_teacher import FromTeacher
+from policy_distill.commands.output import Output, table
+from policy_distill.errors import one_line
+from policy_distill.evaluation.front_record import CompressionRecord, SizeRecord
+from policy_distill.evaluation.records import EvaluationRecord
+from policy_distill.report.front import HEADER, front_rows, standing_words
+from policy_distill.system.answers import answer
+from policy_distill.system.wording import compression_text, times
+
+
+@dataclass(frozen=True)
+class Compress(FromTeacher):
+    """Find the smallest student that provably keeps a share of the teacher's gain over a random policy.
+
+    Example: policy-distill compress --teacher LunarLander-v2.zip --env LunarLander-v3 --retention 0.95 --out runs/small
+
+    Many students learn from one stream of labelled states; those that are larger than need be are dropped on the way,
+    and the smallest that seems to keep enough is proven on episodes that nothing was chosen by (docs/compress.md).
+    """
+
+    out: Path
+    """Run folder: compression.json, the winner as student.safetensors with its evaluation.json, and the other students
+    on the front in students/."""
+    retention: float = 0.95
+    """The bar: share of the teacher's gain over a random policy that is to be kept, in (0, 1)."""
+    students: tuple[str, ...] = ()
+    """Networks to try, such as linear mlp:2 mlp:8,8; by itself a ladder of them, of convolutions for images."""
+    minimize: str = "params"
+    """What is made small: params, bytes, macs, flash (of the generated C) or latency (on this machine)."""
+    budget: int | None = None
+    """Environment steps of collecting and choosing together, at most; by itself what --timesteps needs."""
+    max_params: int | None = None
+    """Parameters of the student, at most."""
+    max_bytes: int | None = None
+    """Bytes of these, at most."""
+    keep_std: bool = False
+    """Keep log σ in the students, which acting by the mode does not need."""
+    json: Annotated[bool, tyro.conf.arg(help="Print compression.json on stdout and nothing else.")] = False
+
+    def make(self) -> int:
+        """Compress and show the front."""
+        from policy_distill.compression.compress import compress
+
+        teacher, env = self.loaded()
+        found = compress(
+            teacher,
+            env,
+            self.retention,
+            self.students or None,
+            self.minimize,
+            config=self.config,
+            budget=self.budget,
+            max_params=self.max_params,
+            max_bytes=self.max_bytes,
+            keep_std=self.keep_std,
+            tracker=self.tracker(),
+            out=self.out,
+            resume=self.resume,
+            overwrite=self.overwrite,
+            progress=not self.json,
+            say=None if self.json else _say,
+        )
+        Output(self.json).show(found.compression, [])
+        if not self.json:
+            answer(summary(found.record, found.result.record, self.out))
+        return 0
+
+
+def summary(record: CompressionRecord, proof: EvaluationRecord, out: Path) -> str:
+    """Return the tables that end a compression: the front, the winner, what it took, and what to do with it."""
+    best, teacher = record.best, record.teacher or SizeRecord()
+    lines: list[tuple[Any, ...]] = [
+        ("winner" if record.proven else "best student", f"{record.winner}: {standing_words(record)}"),
+        *proof_lines(proof, proof.seed),
+        *([("what would help", record.advice)] if record.advice else []),
+        ("smaller than the teacher", _smaller(teacher, best.n_params or 0, best.n_bytes or 0)),
+        ("environment steps", _steps(record)),
+        ("seconds", _seconds(record)),
+    ]
+    names = ("student.safetensors", "compression.json", "students", "evaluation.json", "report.html", "wandb")
+    files = "\n".join(one_line(str(out / name)) for name in names if (out / name).exists())
+    return "\n\n".join([table(front_rows(record), HEADER), table(lines), files, f"as C: {export_command(out)}"])
+
+
+def export_command(out: Path) -> str:
+    """Return the command line that writes the winner as C."""
+    words = ["export", str(out / "student.safetensors"), "--format", "c", "--out", str(out / "policy")]
+    return one_line(shlex.join(["policy-distill", *words]))
+
+
+def _smaller(teacher: SizeRecord, n_params: int, n_bytes: int) -> str:
+    fewer = compression_text(teacher.n_params or 0, n_params)
+    ratio = (teacher.n_bytes or 0) / max(n_bytes, 1)
+    in_bytes = f"{times(ratio)} x in bytes" if ratio > 1.0 else "none in bytes"
+    return f"{fewer}, {in_bytes} ({teacher.n_bytes or 0:,} to {n_bytes:,})"
+
+
+def _seconds(record: CompressionRecord) -> str:
+    shared = f"{record.cost_of_one or 0:.1f} of them collecting and labelling, which a single student takes too"
+    return f"{record.wall_seconds or 0:.1f}, {shared}"
+
+
+def _steps(record: CompressionRecord) -> str:
+    of = record.env_steps_of or {}
+    parts = (
+        f"{of[name]:,} {words}" for name, words in (("collect", "collected"), ("choose", "for choosing")) if name in of
+    )
+    return f"{record.env_steps or 0:,}: {', '.join(parts)}"
+
+
+def _say(line: str) -> None:
+    print(one_line(line), file=sys.stderr)

@@ -1,0 +1,22 @@
+"""Who learns, by the kind of a student: the word before the colon of its specification.
+
+In: a specification such as `mlp:32,32`. Out: what makes a learner. Whatever has no line here learns by gradient steps,
+as every network does.
+"""
+
+from __future__ import annotations
+
+from policy_distill.interfaces.stages import LearnerKind
+from policy_distill.networks.table import KINDS
+from policy_distill.system.plugins import LEARNERS as GROUP
+from policy_distill.system.plugins import load_plugin
+from policy_distill.training.learner import GradientLearner
+
+LEARNERS: dict[str, LearnerKind] = dict.fromkeys(KINDS, GradientLearner)
+
+
+def find_learner(network: str) -> LearnerKind:
+    """Return what makes learners for the students of a specification: ours, or of an installed package."""
+    kind, _, _ = network.partition(":")
+    found: LearnerKind = LEARNERS.get(kind) or load_plugin(GROUP, kind) or GradientLearner
+    return found
