@@ -54,6 +54,9 @@ class DistillConfig:
     """Non-linearity between the student's layers."""
     observation_keys: tuple[str, ...] = ()
     """Keys of a Dict observation that the student reads; all where none is named."""
+    observe: str = ""
+    """What the student sees of an observation, separated by commas: 0,2 for components of a vector, or keys of a Dict
+    (as observation_keys names them); all of it where nothing is named. Its teacher may see more."""
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
@@ -104,6 +107,8 @@ class DistillConfig:
                 _require(False, field.name, f"a number ({field.type})", value)
         _require(isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher)
         _require(isinstance(self.loss, str), "loss", "a name", self.loss)
+        one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)
+        _require(one, "observe", "names separated by commas, without observation_keys beside them", self.observe)
         _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
         for names, fits, words in RANGES:
             for name in names:
@@ -115,6 +120,11 @@ class DistillConfig:
     def rollout_size(self) -> int:
         """States in one rollout."""
         return self.n_envs * self.n_steps
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """What the student sees, by name; nothing where that is all."""
+        return tuple(self.observation_keys) or tuple(name.strip() for name in self.observe.split(",") if name.strip())
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""

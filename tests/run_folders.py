@@ -67,3 +67,64 @@ def evaluation_of(rng, n_episodes, loss, env_id):
         "env_steps": 30_000,
         "wall_seconds": 20.0,
     }
+
+
+NETWORKS = "linear mlp:2 mlp:3 mlp:8 mlp:32"
+"""What `write_compression` tried."""
+
+
+def write_compression(path, *, proven=True, **run):
+    """Write the run folder of a compression that chose mlp:2 among four: one untested, one beaten, one dropped."""
+    write_run(path, student="mlp:2", **run)
+    limits = {"bar": 0.95, "minimize": "params", "budget": None, "max_params": 40, "max_bytes": None, "keep_std": False}
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, "student": NETWORKS, "compress": limits}))
+    evaluation = json.loads((path / "evaluation.json").read_text())
+    outcome = "non-inferior" if proven else "undecided"
+    verdict = {**evaluation["retention"]["verdict"], "outcome": outcome}
+    proof = {"retention": {**evaluation["retention"], "verdict": verdict}, "falls": evaluation["falls"]}
+    front = [
+        front_point("linear", 9, kept=0.4),
+        front_point("mlp:2", 27, kept=0.99, proof=proof),
+        front_point("mlp:3", 39, kept=1.0),
+    ]
+    record = {
+        "bar": 0.95,
+        "minimize": "params",
+        "winner": "mlp:2",
+        "proven": proven,
+        "verdict": outcome,
+        "advice": None if proven else "give the proof more --eval-episodes",
+        "front": front,
+        "beaten": [front_point("mlp:8", 99, kept=0.98)],
+        "dropped": [{"spec": "mlp:32", "n_params": 387, "env_steps": 5000, "why": "mlp:8 keeps enough", "kept": None}],
+        "teacher": {"n_params": 5000, "n_bytes": 20_000},
+        "env_steps": 50_000,
+        "env_steps_of": {"collect": 30_000, "choose": 20_000},
+        "seconds": {"collect": 5.0, "label": 1.0},
+        "wall_seconds": 20.0,
+        "cost_of_one": 6.0,
+    }
+    (path / "compression.json").write_text(json.dumps(record))
+    (path / "student.safetensors").write_bytes(b"mlp:2" * 50)
+    for point in front:
+        (path / "students" / point["spec"]).mkdir(parents=True)
+        (path / "students" / point["spec"] / "student.safetensors").write_bytes(point["spec"].encode() * 50)
+    return path
+
+
+def front_point(spec, n_params, *, kept, proof=None):
+    """Return a student of a front as compression.json has it; without a proof it is untested."""
+    untested = {"retention": {"mean": kept, "mean_low": None}, "falls": {"student": {"n": 1, "n_episodes": 20}}}
+    return {
+        "spec": spec,
+        "n_params": n_params,
+        "n_bytes": 4 * n_params,
+        "macs": n_params - 2,
+        "cost": float(n_params),
+        **(proof or untested),
+        "chosen_by": {"share": kept, "error": 0.01, "n_episodes": 20, "n_falls": 1},
+        "verdict": proof["retention"]["verdict"]["outcome"] if proof else "untested",
+        "tested": proof is not None,
+        "env_steps": 30_000,
+    }

@@ -22,8 +22,7 @@ ORDER = [
     ["evaluation"],
     ["exporters", "tracking"],
     ["report"],
-    ["run"],
-    ["compression"],
+    ["run", "compression"],
     ["benchmark", "commands"],
     ["cli", "__main__"],
 ]

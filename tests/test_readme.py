@@ -78,6 +78,10 @@ def test_every_command_is_understood():
 SMALLER = {
     "train": ["--timesteps", "2048", "--n-envs", "2"],
     "distill": ["--timesteps", "1024", "--eval-episodes", "4", "--select-episodes", "2"],
+    "compress": [
+        *("--timesteps", "512", "--n-steps", "32", "--eval-episodes", "4", "--students", "linear", "mlp:2"),
+        *("--max-episode-steps", "40"),
+    ],
     "evaluate": ["--episodes", "4"],
     "compare": ["--episodes", "4"],
     "export": ["--states", "64"],

@@ -48,6 +48,8 @@ def read_run(folder: Path) -> dict:
         elif kind == "run":
             run["run"] = record.run
             run["config"] |= _items(record.run.config.update)
+        elif kind == "config":
+            run["config"] |= _items(record.config.update)
         elif kind == "metric":
             run["metrics"][record.metric.name or record.metric.glob_name] = record.metric.step_metric
         elif kind == "artifact":

@@ -72,7 +72,7 @@ class Border:
         tried: set[str] = set()
         for round_ in range(ROUNDS):
             specs = [spec for spec in self._between() if spec not in tried]
-            if not specs:
+            if not specs or race.judge.exhausted:
                 break
             tried |= set(specs)
             self._train(specs, round_)
@@ -84,7 +84,7 @@ class Border:
         for candidate in reversed(runners[: place + 1 + SPARE]):
             yield candidate
             n_misses = n_misses + 1 if self.finalists[candidate.spec].kept.misses(self._race.bar) else 0
-            if n_misses == 2:
+            if n_misses == 2 or self._race.judge.exhausted:
                 return
 
     def _enter(self, candidate: Candidate, students: Sequence[Student]) -> Kept:
@@ -149,6 +149,8 @@ def chosen(judge: Judge, students: Sequence[Student]) -> Student:
     """Return the student that keeps most, as far as a few episodes of each tell."""
     left = list(students)
     for n_episodes, n_left in GLANCES:
+        if judge.exhausted:
+            break
         if len(left) > 1:
             found = [(judge.kept(one, n_episodes).share, place) for place, one in enumerate(left)]
             left = [left[place] for _, place in sorted(found, key=lambda one: -one[0])[:n_left]]
@@ -159,7 +161,7 @@ def settled(judge: Judge, student: Student, bar: float) -> Kept:
     """Return what a student keeps, on as many episodes as it takes to be clear of the bar, up to a limit."""
     for n_episodes in LOOKS:
         kept = judge.kept(student, n_episodes)
-        if kept.clears(bar) or kept.misses(bar):
+        if kept.clears(bar) or kept.misses(bar) or judge.exhausted:
             break
     return kept
 

@@ -126,5 +126,5 @@ def _race(
     specs = list(students or ladder(images=bool(images_like(teacher, "cnn:4", envs.observation_space))))
     stream = Stream(teacher, envs, config, specs[0])
     kinds = Kinds(stream, loss, limits)
-    race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar), limits.bar)
+    race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar, limits.budget), limits.bar)
     return race, {**identity_of(teacher, envs, " ".join(specs), config), "compress": limits.to_json()}

@@ -65,9 +65,13 @@ class Kept:
 class Judge:
     """Plays the episodes of selection; those of the teacher once for all students."""
 
-    def __init__(self, stream: Stream, env: Any, scope: ExitStack, bar: float) -> None:
-        """Play in what `env` makes, open within `scope`; a proof is to show that students keep `bar` of the gain."""
+    def __init__(self, stream: Stream, env: Any, scope: ExitStack, bar: float, budget: int | None = None) -> None:
+        """Play in what `env` makes, open within `scope`; a proof is to show that students keep `bar` of the gain.
+
+        `budget` are the steps that stream and judge may take together.
+        """
         self._stream = stream
+        self._budget = budget
         self._bar = bar
         self._env = env
         self._scope = scope
@@ -75,9 +79,14 @@ class Judge:
         self._seed = selection_start(stream.config.seed)
         self._played: dict[str, np.ndarray] = {}
         self.env_steps = 0
-        """Steps that judging took, of all policies."""
+        """Steps that judging took, beyond those that scale the proof."""
         self.n_most = 0
         """Episodes of selection that anybody played."""
+
+    @property
+    def exhausted(self) -> bool:
+        """True where the budget is used up: what is judged from here on is judged at a glance."""
+        return self._budget is not None and self._stream.env_steps + self.env_steps >= self._budget
 
     @property
     def scale(self) -> Scale:
@@ -133,7 +142,8 @@ class Judge:
             )
             with closing(Player(self._stream.teacher, self._env, plan, self._stream.restarts)) as player:
                 found = player.play(who, self._seed + len(known), n_episodes - len(known))
-            self._note(found.lengths, n_episodes)
+            # The first of them scale the proof, which plays them in any case.
+            self._note(found.lengths[max(0, N_EPISODES - len(known)) :], n_episodes)
             known = self._played[who] = np.concatenate([known, found.returns])
         return known[:n_episodes]
 

@@ -24,7 +24,8 @@ class Kinds:
     def spec(self, network: str, activation: str) -> StudentSpec:
         """Return what a student of a network is."""
         stream = self._stream
-        return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, stream.observation_space)
+        observed = stream.observation_space
+        return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, observed, stream.view)
 
     def candidates(self, networks: Iterable[str]) -> list[Candidate]:
         """Return the networks that are small enough, the cheapest first.

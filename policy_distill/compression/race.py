@@ -186,7 +186,7 @@ class Race:
         runners = self.running
         low, high = 0, len(runners)
         with self.stream.watch.timed("evaluate"):
-            while low < high:
+            while low < high and not self.judge.exhausted:
                 middle = (low + high) // 2
                 kept = self.judged(runners[middle].spec, N_FIRST)
                 low, high = (low, middle) if kept.share - kept.error >= self.bar else (middle + 1, high)

@@ -96,18 +96,6 @@ def _advice(policy: Policy, envs: Environments, expected: Any, found: Any) -> st
     )
 
 
-def check_keys(keys: tuple[str, ...], envs: Environments) -> None:
-    """Check that the environments' observations have these keys.
-
-    Raises:
-        RequestError: with the keys that there are.
-    """
-    known = list(subspaces(envs.observation_space))
-    if not set(keys) <= set(known):
-        there = ", ".join(known) or "none: it is no Dict"
-        raise RequestError(f"expected observation_keys among those of {envs.env_id} ({there}), found {keys}")
-
-
 def _same_kind(expected: Any, found: Any) -> bool:
     """Compare type, shape and sizes; bounds and dtypes may differ between versions of one environment."""
     if type(expected).__name__ != type(found).__name__:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from policy_distill.config import FREE
+from policy_distill.config import FREE, DistillConfig
 from policy_distill.errors import RequestError, one_line
 from policy_distill.run.checkpoint_files import newest_first, remove_unfinished, set_aside, write_checkpoint
 from policy_distill.run.provenance import fingerprint
@@ -198,6 +198,8 @@ def _fields(identity: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in identity.items():
         if name == "config":
+            # A setting that the version did not have which wrote it was what it is by itself.
+            value = {**DistillConfig().to_json(), **value}
             fields |= {key: setting for key, setting in value.items() if key not in FREE}
         elif name == "request":
             # Where the teacher's file lies; the file itself is told by its digest.

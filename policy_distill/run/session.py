@@ -96,8 +96,10 @@ class Session:
 
     def specify(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> StudentSpec:
         """Return what the student is, apart from its weights."""
-        space = self.stream.observation_space
-        return StudentSpec.like(self.stream.teacher, self.network, self.config.activation, normalizer, space)
+        stream, config = self.stream, self.config
+        return StudentSpec.like(
+            stream.teacher, self.network, config.activation, normalizer, stream.observation_space, stream.view
+        )
 
     def create_student(
         self, normalizer: Normalizer | dict[str, Normalizer] | None, teacher_params: torch.Tensor | None = None
@@ -119,5 +121,11 @@ class Session:
         stream = self.stream
         with stream.watch.timed("evaluate"):
             return fidelity_in_episodes(
-                stream.teacher, self.learner, stream.envs, self.config.seed, n_states, masked=stream.masked
+                stream.teacher,
+                self.learner,
+                stream.envs,
+                self.config.seed,
+                n_states,
+                masked=stream.masked,
+                featurizer=stream.featurizer,
             )

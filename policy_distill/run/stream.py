@@ -16,7 +16,6 @@ from policy_distill.collection.actors import check_labels
 from policy_distill.collection.collector import Collector
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
-from policy_distill.environments.fit import check_keys
 from policy_distill.environments.frame_stack import frames_of
 from policy_distill.environments.restarts import Restarts
 from policy_distill.interfaces.policies import Actor, Teacher
@@ -25,6 +24,7 @@ from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.spaces import describe_space
+from policy_distill.student.view import view_of
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.policy import images_like
@@ -41,12 +41,13 @@ class Stream:
 
         `source` steps the environments; by itself a `Collector` does, in this process.
         """
-        check_keys(config.observation_keys, envs)
         self.teacher = teacher
         self.envs = envs
         self.config = config
-        self.observation_space = _observed(envs.observation_space, config.observation_keys)
-        """What students see: the environment's observations, or some keys of them."""
+        self.view = view_of(describe_space(envs.observation_space), config.observed, f"what {envs.env_id} shows")
+        """What students see of an observation."""
+        self.observation_space = _observed(envs.observation_space, self.view.keys)
+        """The space of that: the environment's observations, or some keys of them."""
         self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
         """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
         self.source: Source = Collector(envs, config.seed) if source is None else source
@@ -127,7 +128,7 @@ class Stream:
         `columns` are kept beside features and labels; known is `episode_starts`.
         """
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
-        featurizer = Featurizer(describe_space(self.observation_space), normalizer, self.images)
+        featurizer = Featurizer(describe_space(self.observation_space), normalizer, self.images, self.view.components)
         store = make_store(featurizer, capacity_of(config, n_envs), n_envs, frames_of(self.envs), device)
         shapes = {name: ((), torch.bool) for name in columns}
         self.normalizer = normalizer
@@ -148,7 +149,7 @@ class Stream:
         return {"rollout/env_restarts": self.restarts.n_here} if self.config.env_restarts else {}
 
     def _statistics(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
-        known, keys = self.teacher.normalizer, self.config.observation_keys
+        known, keys = self.teacher.normalizer, self.view.keys
         if isinstance(known, dict):
             return {key: value for key, value in known.items() if not keys or key in keys}
         if known is not None or self.config.normalize == "none":

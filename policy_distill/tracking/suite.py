@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.proof.headline import headline, ranks
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGroup, across_seeds
@@ -95,7 +96,11 @@ def _read(folder: Path) -> Finished | None:
     if not config or not evaluation:
         return None
     try:
-        return Finished(folder, load(RunSettings, config, "config.json"), EvaluationRecord.from_json(evaluation))
+        settings = load(RunSettings, config, "config.json")
+        if chosen := read_json_object(folder / "compression.json"):
+            # A compression was asked for many networks, and its student is the one that it chose.
+            settings = replace(settings, student=CompressionRecord.from_json(chosen).winner)
+        return Finished(folder, settings, EvaluationRecord.from_json(evaluation))
     except RequestError as error:
         LOG.warning("the run in %s cannot be read. %s", folder, error)
         return None

@@ -61,4 +61,5 @@ def layout_of(featurizer: Featurizer, n_stack: int = 1) -> Layout:
         fits = featurizer.shape[0] % n_stack == 0
         return Layout(featurizer.shape, np.zeros(0, dtype=bool), n_stack if fits else 1)
     columns = [np.full(part.size, part.scale is not None and part.normalizer is None) for part in featurizer.parts]
-    return Layout(featurizer.shape, np.concatenate(columns))
+    pixels = np.concatenate(columns)
+    return Layout(featurizer.shape, pixels[featurizer.components] if featurizer.components else pixels)

@@ -17,6 +17,7 @@ from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.student.features import Featurizer
 from policy_distill.student.spaces import describe_space
+from policy_distill.student.view import view_of
 from policy_distill.training.feature_layout import layout_of
 
 SHARE = 0.5
@@ -68,15 +69,15 @@ def check_memory(
 
     `images` are the keys of pixels, as of `pixels.images_for`, which None asks.
 
-    Of a Dict, only the keys that the student reads are counted; of images with `n_stack` frames, each frame once.
+    Only what the student sees is counted; of images with `n_stack` frames, each frame once.
 
     Raises:
         RequestError: where that is more than `SHARE` of the free memory; with the states that would fit.
     """
     space = describe_space(observed)
-    if config.observation_keys:
-        space["spaces"] = {key: space["spaces"][key] for key in config.observation_keys}
-    layout, capacity = layout_of(Featurizer(space, images=images), n_stack), capacity_of(config, n_envs)
+    view = view_of(space, config.observed, "the observations")
+    featurizer = Featurizer(view.space(space), images=images, components=view.components)
+    layout, capacity = layout_of(featurizer, n_stack), capacity_of(config, n_envs)
 
     def n_bytes(states: int) -> int:
         return layout.n_bytes(states) + 4 * n_params * states

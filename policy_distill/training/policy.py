@@ -25,6 +25,7 @@ from policy_distill.student.pixels import images_for, images_of, is_image, large
 from policy_distill.student.record import StudentRecord, sizes_of
 from policy_distill.student.sampling import require_spread
 from policy_distill.student.spaces import describe_space
+from policy_distill.student.view import ALL, View
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class StudentSpec:
     """The environment rules out actions."""
     images: tuple[str, ...] | None = None
     """Keys of pixels, as of `pixels.images_for`, which None asks."""
+    view: View = ALL
+    """What it sees of an observation; `observation_space` has no other keys."""
 
     @property
     def head(self) -> Head:
@@ -60,7 +63,7 @@ class StudentSpec:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one observation's features: what the network takes."""
-        return Featurizer(self.observation_space, images=self.images).shape
+        return Featurizer(self.observation_space, images=self.images, components=self.view.components).shape
 
     @property
     def n_outputs(self) -> int:
@@ -75,11 +78,12 @@ class StudentSpec:
         activation: str,
         normalizer: Normalizer | dict[str, Normalizer] | None,
         observation_space: Any = None,
+        view: View = ALL,
     ) -> StudentSpec:
         """Return the specification of a student for `teacher`: its family and post-processing, and its spaces.
 
         `observation_space` is the environment's own, which may differ from the teacher's in the order of an image's
-        dimensions, or be only some keys of a Dict.
+        dimensions, or be only some keys of a Dict; `view` is what the student sees of it, by itself all.
         """
         log_std, space = None, observation_space or teacher.observation_space
         if teacher.family.has_log_std:
@@ -95,6 +99,7 @@ class StudentSpec:
             normalizer=normalizer,
             takes_action_masks=teacher.takes_action_masks,
             images=images_like(teacher, network, space),
+            view=view,
         )
 
 
@@ -110,7 +115,7 @@ class StudentPolicy(nn.Module):
         super().__init__()
         self.spec = spec
         images = images_for(spec.observation_space, spec.network) if spec.images is None else spec.images
-        self.featurizer = Featurizer(spec.observation_space, spec.normalizer, images)
+        self.featurizer = Featurizer(spec.observation_space, spec.normalizer, images, spec.view.components)
         self.network = self._build(generator) if network is None else network
         self.log_std = nn.Parameter(torch.zeros(spec.n_outputs)) if spec.log_std == "vector" else None
 
@@ -152,11 +157,11 @@ class StudentPolicy(nn.Module):
     def to_record(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> StudentRecord:
         """Return what the student's file will hold, with the weights as they are now."""
         tensors, spec = self.tensors(), self.spec
-        layers = describe_layers(self.network, self.featurizer.shape)
+        layers = [*spec.view.select(), *describe_layers(self.network, self.featurizer.shape)]
         architecture = {
             "spec": spec.network,
             "activation": spec.activation,
-            "input_shape": list(self.featurizer.shape),
+            "input_shape": list(replace(spec, view=ALL).input_shape),
             "layers": layers,
             "log_std": spec.log_std,
             **sizes_of(layers, tensors),

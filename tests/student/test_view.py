@@ -1,0 +1,135 @@
+"""A student may see less of an observation than its teacher does: through training, file, engines and exporters."""
+
+import json
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from policy_distill.cli import main
+from policy_distill.errors import RequestError
+from policy_distill.exporters.export import export
+from policy_distill.run.distill import distill
+from policy_distill.student.engines.table import ENGINES
+from policy_distill.student.features import Featurizer
+from policy_distill.student.runtime import Student, load_student
+from policy_distill.student.slim import slim
+from policy_distill.student.spaces import describe_space
+from policy_distill.student.view import ALL, View, view_of
+from policy_distill.training.feature_layout import layout_of
+from tests.doubles import cartpole_teacher
+
+QUICK = {"timesteps": 1024, "n_steps": 32, "eval_episodes": 0}
+BOTH = spaces.Dict(speed=spaces.Box(-1.0, 1.0, (2,)), kind=spaces.Discrete(3))
+VECTOR = spaces.Box(-np.inf, np.inf, (4,), np.float32)
+
+
+def blind(student, obs, unseen):
+    """Say whether executed actions are the same whatever stands in the components that are not seen."""
+    other = obs.copy()
+    other[:, unseen] = np.random.default_rng(1).normal(size=(len(obs), len(unseen))) * 5
+    return np.array_equal(student.predict(obs, deterministic=True)[0], student.predict(other, deterministic=True)[0])
+
+
+@pytest.fixture(scope="module")
+def two_of_four(tmp_path_factory):
+    """A student of CartPole's pole that sees neither the cart's place nor its speed."""
+    folder = tmp_path_factory.mktemp("view")
+    distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe="2,3", out=folder / "run", **QUICK)
+    return folder / "run" / "student.safetensors"
+
+
+@pytest.fixture
+def observations():
+    return np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+
+
+def test_names_stand_for_keys_of_a_dict_and_for_components_of_a_vector():
+    vector, both = describe_space(VECTOR), describe_space(BOTH)
+    assert view_of(vector, ("2", "0", "2"), "it") == View(components=(0, 2))
+    assert view_of(vector, ("0", "1", "2", "3"), "it") == view_of(vector, (), "it") == ALL
+    assert view_of(describe_space(spaces.MultiBinary(3)), ("1",), "it") == View(components=(1,))
+    assert view_of(both, ("kind",), "it") == View(keys=("kind",))
+    assert list(view_of(both, ("kind",), "it").space(both)["spaces"]) == ["kind"]
+    assert ALL.space(both) == both and ALL.select() == []
+
+
+@pytest.mark.parametrize(
+    ("space", "names", "words"),
+    [
+        (VECTOR, ("4",), r"the components of it \(0, 1, 2, 3\), found 4$"),
+        (VECTOR, ("-1",), "found -1$"),
+        (VECTOR, ("speed",), "found speed$"),
+        (spaces.Box(-1, 1, (30,)), ("30",), r"\(0 to 29\), found 30$"),
+        (BOTH, ("0", "kind"), r"the keys of it \(.*kind.*\), found 0$"),
+        (spaces.Discrete(4), ("0",), "a Dict or a vector to observe 0 of, found a Discrete in it"),
+        (spaces.Box(0, 255, (8, 8, 3), np.uint8), ("0",), "found a Box in it"),
+    ],
+)
+def test_what_is_not_there_cannot_be_observed(space, names, words):
+    with pytest.raises(RequestError, match=words):
+        view_of(describe_space(space), names, "it")
+
+
+def test_features_are_those_of_the_components(observations):
+    whole, part = (Featurizer(describe_space(VECTOR), components=which) for which in ((), (1, 3)))
+    assert part.shape == (2,)
+    assert np.array_equal(part(observations), whole(observations)[:, [1, 3]])
+    assert layout_of(part).byte_columns.shape == (2,)
+
+
+def test_a_student_that_sees_two_components_acts_by_these_alone_in_every_engine(two_of_four, observations):
+    record = load_student(two_of_four).metadata
+    assert record["architecture"]["layers"][0] == {"op": "select", "columns": [2, 3]}
+    assert record["architecture"]["n_params"] == (2 + 1) * 8 + (8 + 1) * 2
+    assert record["observation_space"]["shape"] == [4]
+    expected = None
+    for name in ENGINES:
+        student = load_student(two_of_four, name)
+        assert student.plan.view == View(components=(2, 3))
+        assert blind(student, observations, [0, 1]) and not blind(student, observations, [2, 3])
+        actions = student.predict(observations, deterministic=True)[0]
+        assert expected is None or np.array_equal(actions, expected)
+        assert [int(student.act(obs)) for obs in observations[:20]] == actions[:20].tolist()
+        expected = actions
+
+
+@pytest.mark.parametrize("format", ["onnx", "c", "numpy", "torchscript", "sb3"])
+def test_every_format_sees_what_the_student_sees(two_of_four, tmp_path, format):
+    suffix = {"onnx": ".onnx", "torchscript": ".pt", "sb3": ".zip"}.get(format, "")
+    assert export(two_of_four, tmp_path / f"student{suffix}", format, n_states=256).parity.passed
+
+
+def test_it_trains_on_and_is_slimmed_as_any_other(two_of_four, observations):
+    student = load_student(two_of_four)
+    trainable = student.torch()
+    assert np.allclose(trainable(observations).detach().numpy(), student.distribution_params(observations), atol=1e-5)
+    assert blind(Student.of(trainable.to_record({})), observations, [0, 1])
+    small = slim(student)
+    assert small.n_params < student.n_params and blind(small, observations, [0, 1])
+    assert small.plan.view == student.plan.view
+
+
+def test_what_it_measures_is_of_the_student_as_it_acts(two_of_four):
+    evaluation = json.loads((two_of_four.parent / "evaluation.json").read_text())
+    assert 0.5 < evaluation["agreement"] <= 1.0 and 0.0 < evaluation["kl"] < 1.0
+
+
+def test_a_run_goes_on_from_its_checkpoint_and_not_with_another_view(two_of_four, tmp_path):
+    out = tmp_path / "run"
+    distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe="2,3", out=out, **QUICK)
+    again = distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe="2,3", out=out, resume=True, **QUICK).student
+    assert all(np.array_equal(array, load_student(two_of_four).tensors[name]) for name, array in again.tensors.items())
+    with pytest.raises(RequestError, match="observe='2,3', found '0,3'"):
+        distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe="0,3", out=out, resume=True, **QUICK)
+
+
+def test_the_command_line_takes_components_and_refuses_what_is_not_there(zoo, tmp_path, capfd):
+    command = ["distill", "--teacher", str(zoo / "ppo-LunarLander-v2"), "--out", str(tmp_path / "run")]
+    command += ["--timesteps", "512", "--eval-episodes", "0", "--track", "disabled", "--student", "mlp:4"]
+    assert main([*command, "--observe", "0,8"]) == 2
+    assert "the components of what LunarLander" in capfd.readouterr().err
+    assert main([*command, "--observe", "0,1,4"]) == 0
+    assert load_student(tmp_path / "run" / "student.safetensors").plan.view == View(components=(0, 1, 4))
+    with pytest.raises(RequestError, match="observe must be"):
+        distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe="2", observation_keys=("a",), **QUICK)
