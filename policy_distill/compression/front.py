@@ -140,7 +140,8 @@ def left_behind(race: Race, judged: Sequence[Point]) -> tuple[DroppedRecord, ...
             continue
         passed = "two larger ones miss the bar" if candidate.cost < least else "a smaller one keeps enough"
         rows.append((candidate.spec, race.stream.env_steps, passed if candidate.spec in running else "it diverged"))
-    kept = {spec: json_number(one.share) for spec, one in race.kept.items()}
+    # What a network's best start kept is nothing that one which diverged did.
+    kept = {spec: json_number(one.share) for spec, one in race.kept.items() if spec not in {p.spec for p in judged}}
     return tuple(DroppedRecord(spec, known.get(spec), step, why, kept.get(spec)) for spec, step, why in rows)
 
 
