@@ -48,7 +48,7 @@ class Settled:
         """The frozen observation statistics as JSON values, innermost first: mean, variance, epsilon, dtype."""
         self._undo: list[Callable[[], None]] = []
         lowest = None
-        for wrapper in chain(env):
+        for wrapper in each_wrapper(env):
             if _is(wrapper, "NormalizeObservation"):
                 self.statistics.insert(0, _readable(wrapper, env_id))
                 self._freeze(wrapper)
@@ -86,7 +86,7 @@ FROZEN = (
 )
 
 
-def chain(env: Any) -> Iterator[Any]:
+def each_wrapper(env: Any) -> Iterator[Any]:
     """Go inwards through the wrappers of an environment or of a Gymnasium vector, the outermost first."""
     while isinstance(env, gymnasium.Wrapper | gymnasium.vector.VectorWrapper):
         yield env
@@ -100,7 +100,7 @@ def check_vector(vector: Any, env_id: str) -> list[dict[str, Any]]:
         RequestError: for observations normalised by statistics of nothing, and rewards that a running scale divides.
     """
     statistics: list[dict[str, Any]] = []
-    for wrapper in chain(vector):
+    for wrapper in each_wrapper(vector):
         if _is(wrapper, "NormalizeObservation"):
             statistics.insert(0, _readable(wrapper, env_id))
             wrapper.update_running_mean = False

@@ -22,7 +22,7 @@ from policy_distill.exporters.artefact_record import make_record
 from policy_distill.exporters.c import run_self_test
 from policy_distill.exporters.input_dtype import choose_input_dtype
 from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference, under_masks
-from policy_distill.exporters.place import check_target, move, size_of
+from policy_distill.exporters.place import bytes_of, check_target, move
 from policy_distill.exporters.quantize import (
     Layers,
     acts_as_twin,
@@ -153,7 +153,7 @@ def _export(
         facts = exporter.write(student.record, final, record, expected, layers)
         _read_back(exporter, student, final, expected, run)
         move(final, path)
-    return ExportResult(path, wanted.format, size_of(path), parity, facts, loss)
+    return ExportResult(path, wanted.format, bytes_of(path), parity, facts, loss)
 
 
 def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:

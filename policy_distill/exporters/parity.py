@@ -70,10 +70,10 @@ def make_reference(student: Student, obs: Any, n_visited: int) -> Reference:
     finite = np.isfinite(outputs).all(axis=1)
     kept = np.flatnonzero(finite)
     scores = student.plan.head.scores(outputs[kept])
-    return reference_of(student.record, take(obs, kept), scores, int(finite[:n_visited].sum()))
+    return reference_from_scores(student.record, take(obs, kept), scores, int(finite[:n_visited].sum()))
 
 
-def reference_of(student: StudentRecord, obs: Any, scores: np.ndarray, n_visited: int) -> Reference:
+def reference_from_scores(student: StudentRecord, obs: Any, scores: np.ndarray, n_visited: int) -> Reference:
     """Return what follows from `scores` `[B, n_scores]`, as the student's head chooses by them."""
     head, action_map = student.plan.head, student.plan.action_map
     return Reference(obs, action_map.execute(head.mode(scores)), scores, logit_margins(student, scores), n_visited)
@@ -84,7 +84,7 @@ def under_masks(student: StudentRecord, reference: Reference, seed: int) -> Refe
     masks = np.random.default_rng(seed).random(reference.scores.shape) < 0.5
     masks[-1] = False
     scores = student.plan.head.rule_out(reference.scores, masks)
-    return replace(reference_of(student, reference.obs, scores, reference.n_visited), masks=masks)
+    return replace(reference_from_scores(student, reference.obs, scores, reference.n_visited), masks=masks)
 
 
 def compare_actions(student: StudentRecord, reference: Reference, actions: np.ndarray, states: str) -> Parity:

@@ -66,7 +66,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def size_of(path: Path) -> int:
+def bytes_of(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)

@@ -14,7 +14,7 @@ from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
-from policy_distill.exporters.parity import Reference, action_span, reference_of
+from policy_distill.exporters.parity import Reference, action_span, reference_from_scores
 from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, find_format
 from policy_distill.interfaces.students import Run
@@ -78,7 +78,7 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
 def twin_reference(student: StudentRecord, layers: Layers, reference: Reference) -> Reference:
     """Return what the NumPy twin of an eight-bit artefact does on the states of `reference`."""
     outputs = compile_quantized(student.plan, layers)(student.plan.featurizer(reference.obs))
-    return reference_of(student, reference.obs, student.plan.head.scores(outputs), reference.n_visited)
+    return reference_from_scores(student, reference.obs, student.plan.head.scores(outputs), reference.n_visited)
 
 
 def acts_as_twin(student: StudentRecord, twin: Reference, actions: np.ndarray) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 
 from policy_distill.errors import RequestError
 from policy_distill.networks.mlp import ACTIVATIONS, GAINS, make_linear
-from policy_distill.student.engines.torch_layers import Scale
+from policy_distill.student.engines.torch_layers import ScaleLayer
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class CNN:
             RequestError: where the observation is no image, or too small for so many convolutions.
         """
         convolutions, n_flat = self._sizes(input_shape)
-        layers: list[nn.Module] = [Scale()]
+        layers: list[nn.Module] = [ScaleLayer()]
         for sizes in convolutions:
             layers += [_convolution(*sizes, GAINS[self.activation], generator), ACTIVATIONS[self.activation]()]
         layers += [nn.Flatten(), make_linear(n_flat, n_outputs, 0.01, generator)]

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from policy_distill.student.engines.torch_layers import Scale
+from policy_distill.student.engines.torch_layers import ScaleLayer
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2)}
@@ -32,7 +32,7 @@ class MLP:
         """
         sizes = [math.prod(input_shape), *self.widths]
         # An image comes as bytes in three dimensions.
-        layers: list[nn.Module] = [Scale(), nn.Flatten()] if len(input_shape) > 1 else []
+        layers: list[nn.Module] = [ScaleLayer(), nn.Flatten()] if len(input_shape) > 1 else []
         for n_in, n_out in pairwise(sizes):
             layers += [make_linear(n_in, n_out, GAINS[self.activation], generator), self._activation()]
         layers.append(make_linear(sizes[-1], n_outputs, 0.01, generator))

@@ -50,7 +50,7 @@ def check_space(space: Any, *, nested: bool) -> None:
     elif kind == "Box":
         whole_numbers(space["shape"])
         for bound in (space["low"], space["high"]):
-            require(np.size(_numbers(bound)) in (1, size_of(space)), "bounds of another shape than their space")
+            require(np.size(_numbers(bound)) in (1, numbers_in(space)), "bounds of another shape than their space")
     elif kind == "Discrete":
         whole_numbers([space["n"]])
         _check_start(space["start"], ())
@@ -77,7 +77,7 @@ def _check_start(start: Any, shape: Shape) -> None:
     require(bool((np.abs(array) < 2**40).all()), "a start out of range")
 
 
-def size_of(space: Any) -> int:
+def numbers_in(space: Any) -> int:
     """Numbers in one element of a space."""
     kind = space["type"]
     if kind == "Box":
@@ -132,12 +132,12 @@ def check_actions(values: Any, space: Any, head: Head) -> None:
         require(head.sizes in _choices(space, head.kind), "a distribution over other choices than its space has")
         require(np.array_equal(_spread(values["start"], shape), _spread(space.get("start", 0), shape)), "another start")
     else:
-        require(head.sizes == (size_of(space),) and dtype == space["dtype"], "a distribution of other actions")
+        require(head.sizes == (numbers_in(space),) and dtype == space["dtype"], "a distribution of other actions")
     for name in ("low", "high"):
         bound = values[name]
         require((bound is None) == (kind in ("index", "none")), "bounds of actions are missing, or have no use")
         if bound is not None:
-            own = np.broadcast_to(_numbers(space[name]).astype(dtype), (size_of(space),))
+            own = np.broadcast_to(_numbers(space[name]).astype(dtype), (numbers_in(space),))
             require(np.array_equal(_numbers(bound).astype(dtype), own), "bounds of actions that are not their space's")
     _check_start(values["start"], shape)
 
@@ -146,7 +146,7 @@ def _choices(space: Any, kind: str) -> tuple[Shape, ...]:
     """Return the sizes that a head of that kind may have in a space of discrete actions."""
     if space["type"] == "MultiBinary":
         # Where bits can be ruled out, each is a choice between two.
-        return ((size_of(space),),) if kind == "threshold" else ((2,) * size_of(space),)
+        return ((numbers_in(space),),) if kind == "threshold" else ((2,) * numbers_in(space),)
     if kind == "threshold":
         return ()
     return (tuple(np.ravel(space["nvec"] if space["type"] == "MultiDiscrete" else space["n"]).tolist()),)

@@ -22,8 +22,8 @@ from policy_distill.student.action_check import (
     check_actions,
     check_head,
     check_space,
+    numbers_in,
     require,
-    size_of,
     whole_numbers,
 )
 from policy_distill.student.layers import count_macs
@@ -123,7 +123,7 @@ def _feature_shape(space: Any, images: tuple[str, ...] = ()) -> Shape:
         return (first, *rest) if first == min(space["shape"]) else (rest[1], first, rest[0])
     if kind == "Discrete":
         return (space["n"],)
-    return (int(np.sum(space["nvec"])),) if kind == "MultiDiscrete" else (size_of(space),)
+    return (int(np.sum(space["nvec"])),) if kind == "MultiDiscrete" else (numbers_in(space),)
 
 
 def _check_specification(spec: Any, n_numbers: int) -> None:

@@ -20,10 +20,10 @@ def compile_layers(layers: Sequence[Layer], tensors: Tensors) -> Function:
 
     Layers may overwrite their input, so the first one that does must not be given what others own.
     """
-    return chain([find_operation(layer["op"]).numpy(layer, tensors) for layer in layers])
+    return composed([find_operation(layer["op"]).numpy(layer, tensors) for layer in layers])
 
 
-def chain(functions: Sequence[Function]) -> Function:
+def composed(functions: Sequence[Function]) -> Function:
     """Return the function that applies all of them in turn."""
 
     def forward(x: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.student.layers import chain
+from policy_distill.student.layers import composed
 from policy_distill.student.operations.operation import Function
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.plan import Plan
@@ -118,7 +118,7 @@ def quantize_layer(
 
 def compile_quantized(plan: Plan, quantized: Mapping[int, QuantizedLayer]) -> Function:
     """Return the function from features to outputs that the int8 artefacts compute."""
-    return chain([_function(layer, plan, quantized.get(place)) for place, layer in enumerate(plan.layers)])
+    return composed([_function(layer, plan, quantized.get(place)) for place, layer in enumerate(plan.layers)])
 
 
 def _require_form(op: str) -> None:

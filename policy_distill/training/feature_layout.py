@@ -1,7 +1,7 @@
 """How the buffer keeps a state's features, and how many bytes that takes: images as bytes, frames in common once.
 
-In: a `Featurizer`, and how many frames each of its images holds. Out: a `Layout`, from which the store is made and its
-bytes are computed before there is one. NumPy alone.
+In: a `Featurizer`, and how many frames each of its images holds. Out: a `FeatureLayout`, from which the store is made
+and its bytes are computed before there is one. NumPy alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SLOT_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Layout:
+class FeatureLayout:
     """Where each feature of a state lies."""
 
     shape: tuple[int, ...]
@@ -55,11 +55,11 @@ class Layout:
         return capacity * (self.feature_bytes - 3 * int(self.byte_columns.sum()))
 
 
-def layout_of(featurizer: Featurizer, n_stack: int = 1) -> Layout:
+def layout_of(featurizer: Featurizer, n_stack: int = 1) -> FeatureLayout:
     """Return the layout of features; images that are no whole number of frames are kept as they are."""
     if featurizer.is_image:
         fits = featurizer.shape[0] % n_stack == 0
-        return Layout(featurizer.shape, np.zeros(0, dtype=bool), n_stack if fits else 1)
+        return FeatureLayout(featurizer.shape, np.zeros(0, dtype=bool), n_stack if fits else 1)
     columns = [np.full(part.size, part.scale is not None and part.normalizer is None) for part in featurizer.parts]
     pixels = np.concatenate(columns)
-    return Layout(featurizer.shape, pixels[featurizer.components] if featurizer.components else pixels)
+    return FeatureLayout(featurizer.shape, pixels[featurizer.components] if featurizer.components else pixels)

@@ -60,6 +60,7 @@ class GradientLearner:
 
     @n_recoveries.setter
     def n_recoveries(self, n: int) -> None:
+        """Set the count, as of a checkpoint."""
         self.trainer.recovery.n = n
 
     def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:

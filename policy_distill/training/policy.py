@@ -17,7 +17,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.networks.table import describe_layers, make_network
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.engines.torch_layers import Scale
+from policy_distill.student.engines.torch_layers import ScaleLayer
 from policy_distill.student.engines.torch_module import modules_of
 from policy_distill.student.features import Featurizer, Normalizer, dump_normalizer, load_normalizer
 from policy_distill.student.head import Head
@@ -124,7 +124,7 @@ class StudentPolicy(nn.Module):
         network = make_network(spec.network, spec.activation).build(self.featurizer.shape, spec.n_outputs, generator)
         if self.featurizer.is_image and not is_image(spec.observation_space):
             first = network[0]
-            assert isinstance(first, Scale), "networks of images begin so"
+            assert isinstance(first, ScaleLayer), "networks of images begin so"
             first.factor = 1.0 / largest(spec.observation_space)
         if spec.head.kind == "mean" and spec.action_map.kind == "unsquash":
             # A squashed teacher's action never leaves [-1, 1]; neither may the student's.

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from policy_distill.errors import RunFault
-from policy_distill.training.feature_layout import SLOT_BYTES, Layout
+from policy_distill.training.feature_layout import SLOT_BYTES, FeatureLayout
 from policy_distill.training.memory import SHARE, free_memory, text_of
 
 LOG = logging.getLogger("policy_distill")
@@ -27,7 +27,7 @@ NONE = -1
 class SharedFrames:
     """A pool of frames, and each state's places in it."""
 
-    def __init__(self, capacity: int, layout: Layout, stride: int, device: str = "cpu") -> None:
+    def __init__(self, capacity: int, layout: FeatureLayout, stride: int, device: str = "cpu") -> None:
         """Make room; consecutive states of one environment are put `stride` rows apart."""
         self.capacity, self.layout, self.stride, self.device = capacity, layout, stride, device
         self.row_bytes = layout.feature_bytes

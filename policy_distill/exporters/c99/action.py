@@ -10,7 +10,7 @@ from policy_distill.student.operations.tanh import TANH_NEAR
 from policy_distill.student.plan import Plan
 
 if TYPE_CHECKING:
-    from policy_distill.exporters.c99.source import Source
+    from policy_distill.exporters.c99.source import CSource
 
 ARGMAX = """\
 static int argmax(const float *x, int n) {
@@ -22,7 +22,7 @@ static int argmax(const float *x, int n) {
 """
 
 
-def action_lines(plan: Plan, source: Source, x: str) -> list[str]:
+def action_lines(plan: Plan, source: CSource, x: str) -> list[str]:
     """Return the code that writes `action` from the scores in buffer `x`."""
     if plan.action_map.kind == "index":
         return _discrete_lines(plan, source, x)
@@ -59,7 +59,7 @@ def all_scores_lines(plan: Plan, x: str, y: str) -> list[str]:
     return lines
 
 
-def _discrete_lines(plan: Plan, source: Source, x: str) -> list[str]:
+def _discrete_lines(plan: Plan, source: CSource, x: str) -> list[str]:
     starts = np.broadcast_to(np.ravel(plan.action_map.start), (max(1, int(np.prod(plan.action_map.shape))),))
     if plan.head.kind == "threshold":
         return [f"for (int k = 0; k < {plan.head.n_scores}; k++) action[k] = {x}[k] > 0.0f;"]

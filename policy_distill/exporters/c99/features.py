@@ -14,7 +14,7 @@ from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 
 if TYPE_CHECKING:
-    from policy_distill.exporters.c99.source import Source
+    from policy_distill.exporters.c99.source import CSource
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FeatureCode:
     """What they are, in words."""
 
 
-def feature_code(plan: Plan, source: Source) -> FeatureCode:
+def feature_code(plan: Plan, source: CSource) -> FeatureCode:
     """Return the code that fills buffer `a` with features; constants go into `source`."""
     parts = plan.featurizer.parts
     n_obs = sum(part.raw_size for part in parts)
@@ -59,7 +59,7 @@ def _image_lines(part: Part) -> list[str]:
     ]
 
 
-def _part_lines(part: Part, index: int, raw: int, feature: int, source: Source) -> list[str]:
+def _part_lines(part: Part, index: int, raw: int, feature: int, source: CSource) -> list[str]:
     obs, x = f"obs[{raw} + i]", f"a[{feature} + i]"
     if part.offsets is not None:
         return _one_hot_lines(part, index, raw, feature, source)
@@ -80,7 +80,7 @@ def _part_lines(part: Part, index: int, raw: int, feature: int, source: Source) 
     return [*lines, "}"]
 
 
-def _one_hot_lines(part: Part, index: int, raw: int, feature: int, source: Source) -> list[str]:
+def _one_hot_lines(part: Part, index: int, raw: int, feature: int, source: CSource) -> list[str]:
     assert part.offsets is not None
     offsets = source.constant(f"offset_{index}", np.ravel(part.offsets), "int")
     return [

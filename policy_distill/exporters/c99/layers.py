@@ -1,6 +1,6 @@
 """A student's layers in C: in floats as their operations say, or in eight bits.
 
-In: a layer and where it stands. Out: lines, functions and constants in a `Source`.
+In: a layer and where it stands. Out: lines, functions and constants in a `CSource`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import numpy as np
 
 from policy_distill.errors import RequestError
 from policy_distill.exporters.c99 import parts
-from policy_distill.exporters.c99.source import Call, Source
+from policy_distill.exporters.c99.source import Call, CSource
 from policy_distill.student.low_bit import pack
 from policy_distill.student.operations.conv2d import sizes_in_c
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.quantization import QuantizedLayer
 
 
-def add_layer(source: Source, call: Call, quantized: QuantizedLayer | None) -> bool:
+def add_layer(source: CSource, call: Call, quantized: QuantizedLayer | None) -> bool:
     """Add one layer; return whether its output is in the other buffer.
 
     Raises:
@@ -30,7 +30,7 @@ def add_layer(source: Source, call: Call, quantized: QuantizedLayer | None) -> b
     return moved
 
 
-def _add_quantized(source: Source, call: Call, quantized: QuantizedLayer) -> bool:
+def _add_quantized(source: CSource, call: Call, quantized: QuantizedLayer) -> bool:
     n_out, n_in = quantized.weight.shape[:2]
     kind, function, sizes = "dense_int8", parts.DENSE_INT8, f"{n_in}, {n_out}"
     if quantized.bits < 8:

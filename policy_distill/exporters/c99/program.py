@@ -14,7 +14,7 @@ from policy_distill.exporters.c99.features import feature_code
 from policy_distill.exporters.c99.header import action_type, header_text
 from policy_distill.exporters.c99.layers import add_layer
 from policy_distill.exporters.c99.parts import number
-from policy_distill.exporters.c99.source import Call, Source
+from policy_distill.exporters.c99.source import Call, CSource
 from policy_distill.student.head import MASKED
 from policy_distill.student.layers import output_shapes
 from policy_distill.student.plan import Plan
@@ -42,7 +42,7 @@ def write_program(
 
     With `masked` it has `policy_act_masked` too.
     """
-    source = Source()
+    source = CSource()
     features = feature_code(plan, source)
     shapes = [plan.featurizer.shape, *output_shapes(plan.layers, plan.tensors, plan.featurizer.shape)]
     largest = max([plan.head.n_scores, *(math.prod(shape) for shape in shapes)])
@@ -72,7 +72,7 @@ def write_program(
     )
 
 
-def _assemble(source: Source, largest: int, quantized: bool) -> str:
+def _assemble(source: CSource, largest: int, quantized: bool) -> str:
     buffers = f"static float a[{largest}], b[{largest}];\n"
     if quantized:
         buffers += f"static signed char q[{largest}];\n"

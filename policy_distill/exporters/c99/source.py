@@ -12,7 +12,7 @@ from policy_distill.exporters.c99 import parts
 
 
 @dataclass
-class Source:
+class CSource:
     """A source under construction."""
 
     constants: list[str] = field(default_factory=list)

@@ -18,7 +18,7 @@ class OwnLayer(nn.Module, ABC):
         """Return the layer's record; its arrays are named `prefix` and their name in this module."""
 
 
-class Scale(OwnLayer):
+class ScaleLayer(OwnLayer):
     """Multiplies by a constant, as float32: bytes become numbers in [0, 1]."""
 
     def __init__(self, factor: float = 1.0 / 255.0) -> None:

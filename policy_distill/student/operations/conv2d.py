@@ -12,7 +12,7 @@ from policy_distill.student.operations.operation import Function, Layer, Operati
 if TYPE_CHECKING:
     from torch import nn
 
-    from policy_distill.exporters.c99.source import Call, Source
+    from policy_distill.exporters.c99.source import Call, CSource
     from policy_distill.student.engines.onnx_builder import Graph
 
 MAX_PATCHES = 2**28
@@ -92,7 +92,7 @@ def sizes_in_c(call: Call) -> str:
     return f"{n_in}, {call.shape[1]}, {call.shape[2]}, {n_out}, {height}, {width}, {call.layer['stride']}"
 
 
-def _c(source: Source, call: Call) -> bool:
+def _c(source: CSource, call: Call) -> bool:
     source.use(CONV)
     weight = source.constant(f"weight_{call.place}", call.tensors[call.layer["weight"]])
     bias = source.constant(f"bias_{call.place}", call.tensors[call.layer["bias"]])

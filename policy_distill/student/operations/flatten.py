@@ -10,7 +10,7 @@ from policy_distill.student.operations.operation import Function, Layer, Operati
 if TYPE_CHECKING:
     from torch import nn
 
-    from policy_distill.exporters.c99.source import Call, Source
+    from policy_distill.exporters.c99.source import Call, CSource
     from policy_distill.student.engines.onnx_builder import Graph
 
 
@@ -33,7 +33,7 @@ def _onnx(graph: Graph, x: str, layer: Layer, tensors: Tensors) -> str:
     return graph.add("Flatten", x)
 
 
-def _c(source: Source, call: Call) -> bool:
+def _c(source: CSource, call: Call) -> bool:
     return False
 
 

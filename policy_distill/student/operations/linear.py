@@ -11,7 +11,7 @@ from policy_distill.student.operations.operation import Function, Layer, Operati
 if TYPE_CHECKING:
     from torch import nn
 
-    from policy_distill.exporters.c99.source import Call, Source
+    from policy_distill.exporters.c99.source import Call, CSource
     from policy_distill.student.engines.onnx_builder import Graph
 
 DENSE = """\
@@ -67,7 +67,7 @@ def _onnx(graph: Graph, x: str, layer: Layer, tensors: Tensors) -> str:
     return graph.add("Gemm", x, weight, bias, transB=1)
 
 
-def _c(source: Source, call: Call) -> bool:
+def _c(source: CSource, call: Call) -> bool:
     source.use(DENSE)
     matrix = call.tensors[call.layer["weight"]]
     weight = source.constant(f"weight_{call.place}", matrix.T)

@@ -17,7 +17,7 @@ from policy_distill.errors import RequestError
 if TYPE_CHECKING:
     from torch import nn
 
-    from policy_distill.exporters.c99.source import Call, Source
+    from policy_distill.exporters.c99.source import Call, CSource
     from policy_distill.student.engines.onnx_builder import Graph
 
 Layer = Mapping[str, Any]
@@ -49,7 +49,7 @@ class Operation:
     """A trainable module with the arrays in it."""
     onnx: Callable[[Graph, str, Layer, Tensors], str] | None = None
     """Adds nodes to a graph after the node of that name, and returns the last one's name."""
-    c: Callable[[Source, Call], bool] | None = None
+    c: Callable[[CSource, Call], bool] | None = None
     """Adds lines of C to a source; returns True where the result is in the other buffer."""
 
     def form(self, name: str, format: str) -> Any:

@@ -12,7 +12,7 @@ from policy_distill.student.operations.operation import Function, Layer, Operati
 if TYPE_CHECKING:
     from torch import nn
 
-    from policy_distill.exporters.c99.source import Call, Source
+    from policy_distill.exporters.c99.source import Call, CSource
     from policy_distill.student.engines.onnx_builder import Graph
 
 RELU_LAYER = """\
@@ -37,7 +37,7 @@ def _onnx(graph: Graph, x: str, layer: Layer, tensors: Tensors) -> str:
     return graph.add("Relu", x)
 
 
-def _c(source: Source, call: Call) -> bool:
+def _c(source: CSource, call: Call) -> bool:
     source.use(RELU_LAYER)
     source.body.append(f"relu_layer({call.x}, {math.prod(call.shape)});")
     return False

@@ -12,7 +12,7 @@ from policy_distill.student.operations.operation import Function, Layer, Operati
 if TYPE_CHECKING:
     from torch import nn
 
-    from policy_distill.exporters.c99.source import Call, Source
+    from policy_distill.exporters.c99.source import Call, CSource
     from policy_distill.student.engines.onnx_builder import Graph
 
 
@@ -29,16 +29,16 @@ def _shape(layer: Layer, tensors: Tensors, shape: Shape) -> Shape:
 
 
 def _torch(layer: Layer, tensors: Tensors) -> nn.Module:
-    from policy_distill.student.engines.torch_layers import Scale
+    from policy_distill.student.engines.torch_layers import ScaleLayer
 
-    return Scale(layer["factor"])
+    return ScaleLayer(layer["factor"])
 
 
 def _onnx(graph: Graph, x: str, layer: Layer, tensors: Tensors) -> str:
     return graph.add("Mul", graph.cast(x, np.float32), graph.constant(layer["factor"], np.float32))
 
 
-def _c(source: Source, call: Call) -> bool:
+def _c(source: CSource, call: Call) -> bool:
     factor = source.number(call.layer["factor"])
     source.body.append(f"for (int i = 0; i < {math.prod(call.shape)}; i++) {call.x}[i] *= {factor};")
     return False

@@ -11,7 +11,7 @@ from policy_distill.student.operations.operation import Function, Layer, Operati
 if TYPE_CHECKING:
     from torch import nn
 
-    from policy_distill.exporters.c99.source import Call, Source
+    from policy_distill.exporters.c99.source import Call, CSource
     from policy_distill.student.engines.onnx_builder import Graph
 
 
@@ -43,7 +43,7 @@ def _onnx(graph: Graph, x: str, layer: Layer, tensors: Tensors) -> str:
     return graph.add("Gather", x, graph.constant(layer["columns"], np.int64), axis=1)
 
 
-def _c(source: Source, call: Call) -> bool:
+def _c(source: CSource, call: Call) -> bool:
     columns = call.layer["columns"]
     name = source.constant(f"column_{call.place}", np.asarray(columns), "int")
     source.body.append(f"for (int i = 0; i < {len(columns)}; i++) {call.x}[i] = {call.x}[{name}[i]];")

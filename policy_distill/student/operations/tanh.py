@@ -12,7 +12,7 @@ from policy_distill.student.operations.operation import Function, Layer, Operati
 if TYPE_CHECKING:
     from torch import nn
 
-    from policy_distill.exporters.c99.source import Call, Source
+    from policy_distill.exporters.c99.source import Call, CSource
     from policy_distill.student.engines.onnx_builder import Graph
 
 TANH_NEAR = """\
@@ -50,7 +50,7 @@ def _onnx(graph: Graph, x: str, layer: Layer, tensors: Tensors) -> str:
     return graph.add("Tanh", x)
 
 
-def _c(source: Source, call: Call) -> bool:
+def _c(source: CSource, call: Call) -> bool:
     source.use(TANH_NEAR)
     source.use(TANH_LAYER)
     source.body.append(f"tanh_layer({call.x}, {math.prod(call.shape)});")
