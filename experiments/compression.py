@@ -2,9 +2,9 @@
 
 python -m experiments.compression --zoo ~/rl-trained-agents --task cartpole lunar_lander --seeds 0 1 2
 
-In: agents of the RL Zoo. Out: a run folder for each agent and seed, with one distillation of the winner's network beside
-it for what a single run costs, and the table in RESULTS.md. It goes on where it was stopped. A cell that fails is said,
-and the others are run all the same.
+In: agents of the RL Zoo. Out: a run folder for each agent and seed, one distillation of the network that won beside
+it for what a single run costs, and the table in RESULTS.md. It goes on where it was stopped. A cell that fails is
+said, and the others are run all the same.
 """
 
 from __future__ import annotations
