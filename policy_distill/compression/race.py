@@ -25,6 +25,7 @@ from policy_distill.interfaces.policies import Actor
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.runtime import Student
+from policy_distill.system.interrupts import Interrupted
 from policy_distill.training.buffer import Batch
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 
@@ -67,6 +68,8 @@ class Race:
         self.iteration = 0
         self.rung = 0
         """Rungs that are behind."""
+        self.owed: dict[str, float] | None = None
+        """What the iteration measured after which students are still to be dropped; None between iterations."""
         self.dropped: list[dict[str, Any]] = []
         """Networks that are out, and starts that diverged, which are marked as such: when, and why."""
         self.kept: dict[str, Kept] = {}
@@ -172,7 +175,14 @@ class Race:
         for candidate in self.running:
             worse = self.best(candidate.spec, len(self.population.members))[left:]
             self.population.drop(worse, "another start is better")
-        runners, smallest = self.running, self.smallest()
+        judge, kept = self.judge.state(), dict(self.kept)
+        try:
+            runners, smallest = self.running, self.smallest()
+        except Interrupted:
+            # A race that goes on from here judges all of them again, and its steps are counted once.
+            self.judge.restore(judge)
+            self.kept = kept
+            raise
         # More are kept: a first impression is not a proof.
         for candidate in runners[smallest + 1 + SPARE :]:
             self._drop(candidate.spec, f"{runners[smallest].spec} keeps enough")
