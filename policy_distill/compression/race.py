@@ -7,7 +7,8 @@ dropped, and so is what is clearly larger than a student that seems to keep enou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 
 from policy_distill.collection.actors import TeacherActor
 from policy_distill.collection.rollout import Rollout
-from policy_distill.compression.candidates import Candidate
+from policy_distill.compression.candidates import Candidate, in_order
 from policy_distill.compression.dealt import Dealt
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.kinds import Kinds
@@ -149,6 +150,10 @@ class Race:
             why = f"its start {one.restart} with {one.activation} {population.out[number]}"
             self.dropped.append({"spec": one.spec, "env_steps": self.stream.env_steps, "why": why, "start": True})
         return metrics
+
+    def costing(self, costs: Mapping[str, float]) -> None:
+        """Take the costs of candidates as they were measured before: latencies, and so the order, differ each time."""
+        self.candidates = in_order(replace(one, cost=costs[one.spec]) for one in self.candidates)
 
     def create(self, teacher_params: torch.Tensor | None = None) -> None:
         """Make all students; log σ starts at that of the labels `[B, P]`."""

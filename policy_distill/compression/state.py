@@ -44,6 +44,7 @@ class RaceState:
             **record,
             "iteration": race.iteration,
             "rung": race.rung,
+            "costs": {candidate.spec: candidate.cost for candidate in race.candidates},
             "owed": race.owed,
             "out": {str(number): why for number, why in race.population.out.items()},
             "recoveries": {str(number): n for number, n in race.population.recoveries.items()},
@@ -59,6 +60,7 @@ class RaceState:
         """
         race = self._race
         obs = restore_stream(race.stream, tensors, record)
+        race.costing({str(spec): float(cost) for spec, cost in record["costs"].items()})
         race.create()
         out = {int(number): str(why) for number, why in record["out"].items()}
         recoveries = {int(number): int(n) for number, n in record["recoveries"].items()}

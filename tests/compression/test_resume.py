@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from policy_distill.compression import population
+from policy_distill.compression import candidates, population
 from policy_distill.compression.compress import compress
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
@@ -260,3 +260,18 @@ def test_a_signal_while_students_are_judged_loses_no_rung_and_counts_no_step_twi
         run(tmp_path / "run", **settings)
     run(tmp_path / "run", resume=True, **settings)
     assert found_in(tmp_path / "run") == found_in(tmp_path / "whole")
+
+
+def test_what_is_measured_anew_in_a_resumed_run_changes_nothing(tmp_path, monkeypatch):
+    """Latencies, which put the candidates in order."""
+    measured = iter(range(1000, 0, -1))
+    monkeypatch.setattr(candidates, "latency_us", lambda student: float(next(measured)))
+    settings = {"minimize": "latency", "students": LIED_ABOUT}
+    run(tmp_path / "whole", **settings)
+    measured = iter(range(1000, 0, -1))
+    with pytest.raises(Stop):
+        run(tmp_path / "died", tracker=Dies(640), **settings)
+    # Of three that are opened again the order is another one, and the rest goes on as it would have.
+    measured = iter([1.0, 2.0, 3.0, *range(997, 0, -1)])
+    run(tmp_path / "died", resume=True, **settings)
+    assert found_in(tmp_path / "died") == found_in(tmp_path / "whole")
