@@ -97,7 +97,9 @@ def write_compression(path, *, proven=True, **run):
         "advice": None if proven else "give the proof more --eval-episodes",
         "front": front,
         "beaten": [front_point("mlp:8", 99, kept=0.98)],
-        "dropped": [{"spec": "mlp:32", "n_params": 387, "env_steps": 5000, "why": "mlp:8 keeps enough", "kept": None}],
+        "dropped": [
+            {"spec": "mlp:32", "n_params": 387, "env_steps": 5000, "why": "mlp:8 seems to keep enough", "kept": None}
+        ],
         "teacher": {"n_params": 5000, "n_bytes": 20_000},
         "env_steps": 50_000,
         "env_steps_of": {"collect": 30_000, "choose": 20_000},

@@ -95,7 +95,8 @@ class Border:
         before = self.finalists.get(candidate.spec)
         if before is None or kept.share > before.kept.share:
             self.finalists[candidate.spec] = Finalist(candidate, best, kept, self._race.stream.env_steps)
-        self._say(f"{candidate.spec}: {candidate.n_params} parameters keep {kept.share:.3f} ± {kept.error:.3f}")
+        share = f" keep {kept.share:.3f} ± {kept.error:.3f}" if kept.known else ", and the teacher gains nothing"
+        self._say(f"{candidate.spec}: {candidate.n_params} parameters{share}")
         return self.finalists[candidate.spec].kept
 
     def _between(self) -> list[str]:
@@ -145,6 +146,7 @@ class Border:
         best = max(self.finalists.values(), key=lambda one: one.kept.share).student
         seed = (stream.config.seed + 7_919 * (round_ + 1)) % 2**29
         sample = sample_states(stream.envs, seed, best, N_STATES, masked=stream.masked, teacher=stream.teacher)
+        self._race.judge.env_steps += sample.n_steps
         return Batch(torch.from_numpy(stream.featurizer(sample.obs)), sample.params)
 
 
@@ -164,7 +166,7 @@ def settled(judge: Judge, student: Student, bar: float) -> Kept:
     """Return what a student keeps, on as many episodes as it takes to be clear of the bar, up to a limit."""
     for n_episodes in LOOKS:
         kept = judge.kept(student, n_episodes)
-        if kept.clears(bar) or kept.misses(bar) or judge.exhausted:
+        if kept.clears(bar) or kept.misses(bar) or judge.exhausted or not kept.known:
             break
     return kept
 

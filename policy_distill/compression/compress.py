@@ -89,6 +89,7 @@ def compress(
         RunFault: for an environment or a loss that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
+    students = [students] if isinstance(students, str) else students
     limits = Limits(retention, minimize, budget, max_params, max_bytes, keep_std)
     config = limits.within(make_config(config, overrides))
     tracker = choose_tracker(tracker, track, out, teacher)

@@ -138,11 +138,18 @@ def left_behind(race: Race, judged: Sequence[Point]) -> tuple[DroppedRecord, ...
     for candidate in race.candidates:
         if candidate.spec in named or candidate.spec in {point.spec for point in judged}:
             continue
-        passed = "two larger ones miss the bar" if candidate.cost < least else "a smaller one keeps enough"
+        passed = _passed_over(candidate.cost < least, race.judge.exhausted)
         rows.append((candidate.spec, race.stream.env_steps, passed if candidate.spec in running else "it diverged"))
     # What a network's best start kept is nothing that one which diverged did.
     kept = {spec: json_number(one.share) for spec, one in race.kept.items() if spec not in {p.spec for p in judged}}
     return tuple(DroppedRecord(spec, known.get(spec), step, why, kept.get(spec)) for spec, step, why in rows)
+
+
+def _passed_over(smaller: bool, exhausted: bool) -> str:
+    """Return why a network was not judged, which is smaller than all that were, or is not."""
+    if exhausted:
+        return "the budget was used up"
+    return "two larger ones seem to miss the bar" if smaller else "a smaller one seems to keep enough"
 
 
 def save_front(folder: Path, front: Sequence[Point]) -> None:

@@ -43,6 +43,11 @@ class Kept:
     promise: float
     """Of the evidence that a proof needs, what its episodes would give if they were as these: from 1 on it succeeds."""
 
+    @property
+    def known(self) -> bool:
+        """False where the teacher gains nothing over random in these episodes: a share of nothing is none."""
+        return not math.isnan(self.share)
+
     def clears(self, bar: float) -> bool:
         """Say whether it is clearly at the bar or above."""
         return self.share - SURE * self.error >= bar

@@ -8,7 +8,6 @@ from typing import Any
 from policy_distill.compression.candidates import MINIMIZE
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.proof.verdict import check_share
 
 CHOOSING = 0.5
 """Of a budget, what is kept for the episodes that choose."""
@@ -37,7 +36,11 @@ class Limits:
         Raises:
             RequestError: naming what is out of range.
         """
-        check_share("retention", self.bar)
+        if not 0 < self.bar < 1:
+            raise RequestError(
+                f"expected --retention above 0 and below 1, found {self.bar:g}; 0.95 is usual (that nothing at all is "
+                "lost, no number of episodes proves)"
+            )
         if self.minimize not in MINIMIZE:
             raise RequestError(f"expected --minimize among {', '.join(MINIMIZE)}, found {self.minimize!r}")
         for name in ("budget", "max_params", "max_bytes"):

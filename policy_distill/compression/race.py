@@ -190,7 +190,7 @@ class Race:
             raise
         # More are kept: a first impression is not a proof.
         for candidate in runners[smallest + 1 + SPARE :]:
-            self._drop(candidate.spec, f"{runners[smallest].spec} keeps enough")
+            self._drop(candidate.spec, f"{runners[smallest].spec} seems to keep enough")
         self.rung += 1
 
     def smallest(self) -> int:

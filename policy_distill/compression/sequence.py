@@ -68,13 +68,21 @@ class FixedSequence:
     """Tests finalists one after another, and proves the last that passed once more."""
 
     def __init__(
-        self, teacher: Teacher, env: Any, plan: ProofPlan, reference: ReferenceRuns, restarts: Restarts | None
+        self,
+        teacher: Teacher,
+        env: Any,
+        plan: ProofPlan,
+        reference: ReferenceRuns,
+        restarts: Restarts | None,
+        env_timeout: float = 0.0,
     ) -> None:
+        """Test in `env`; a step of the second proof's reference may take `env_timeout` seconds (0: any)."""
         self._teacher = teacher
         self._env = env
         self._plan = plan
         self._reference = Shared(reference)
         self._restarts = restarts
+        self._env_timeout = env_timeout
         self.found: dict[str, Comparison] = {}
         """What each that was tested showed, when it was last tested."""
         self.spent: list[list[int]] = []
@@ -99,10 +107,12 @@ class FixedSequence:
         """
         used = [*spent_by_teacher(self._teacher), *((low, high) for low, high in self.spent)]
         plan = replace(self._plan, seed=fresh_start(self._plan.seed + BLOCK, self._plan.n_episodes, used))
-        found = self.found[finalist.candidate.spec] = self._compare(finalist, plan, None)
+        limits: dict[str, Any] = {"env_timeout": self._env_timeout, "restarts": self._restarts}
+        beside = ReferenceRuns(self._teacher, self._env, plan, **limits)
+        found = self.found[finalist.candidate.spec] = self._compare(finalist, plan, beside)
         return found
 
-    def _compare(self, finalist: Finalist, plan: ProofPlan, reference: ReferenceRuns | None) -> Comparison:
+    def _compare(self, finalist: Finalist, plan: ProofPlan, reference: ReferenceRuns) -> Comparison:
         found = compare_policies(
             self._teacher, finalist.student, self._env, plan, reference=reference, restarts=self._restarts
         )

@@ -26,7 +26,7 @@ def standings(race: Race) -> Any:
         table.add_column(name, justify="left" if name == "student" else "right")
     for candidate in runners[:MOST]:
         kept = race.kept.get(candidate.spec)
-        share = "" if kept is None else f"{kept.share:.3f} ± {kept.error:.3f}"
+        share = "" if kept is None or not kept.known else f"{kept.share:.3f} ± {kept.error:.3f}"
         n_starts = len(race.best(candidate.spec, len(race.population.members)))
         table.add_row(candidate.spec, f"{candidate.n_params:,}", f"{candidate.n_bytes:,}", share, f"{n_starts}")
     if len(runners) > MOST:

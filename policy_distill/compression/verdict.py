@@ -38,7 +38,8 @@ from policy_distill.tracking.table import FanOut
 HELP = {
     "inferior": "give it more --timesteps, wider --students, or a lower --retention",
     "undecided": "give the proof more --eval-episodes or a --worst-loss, or wider --students",
-    "undefined": "the teacher does not clearly beat a random policy here, so there is no share of its gain to keep",
+    "undefined": "the teacher does not clearly beat a random policy here, so there is no share of its gain to keep; "
+    "see that it is the environment that it was trained in, or give the proof more --eval-episodes",
 }
 """What would help where the winner is not proven."""
 
@@ -51,7 +52,8 @@ def finish(work: Work, limits: Limits, bar: Progress, sinks: FanOut) -> Compress
         raise RunFault("every student diverged; lower --learning-rate")
     plan = replace(proof_plan(stream), margin=1 - limits.bar, n_sampled=0)
     assert work.reference is not None, "nothing is compressed without a proof"
-    tests = FixedSequence(stream.teacher, work.env, plan, work.reference, stream.restarts)
+    limit = stream.config.env_timeout
+    tests = FixedSequence(stream.teacher, work.env, plan, work.reference, stream.restarts, limit)
     order = chain(finalists, limits.bar)
     with stream.watch.timed("evaluate"), bar.phase("proof", len(order) + 1) as advance:
         # The race is over: what stands above the bar is of then.
@@ -89,6 +91,9 @@ def _chosen(winner: Finalist) -> SelectionRecord:
 
 def _say(work: Work, finalist: Finalist, found: Comparison, words: str = "") -> None:
     kept = found.retention
+    if kept.verdict.outcome == "undefined":
+        work.say(f"{words}{finalist.candidate.spec}: the teacher's returns are not clearly above random's")
+        return
     work.say(
         f"{words}{finalist.candidate.spec} keeps {kept.mean:.3f}, at least {kept.mean_low:.3f} (95%), in "
         f"{kept.n_episodes} episodes: {kept.verdict.outcome}"
@@ -175,7 +180,8 @@ class _Files:
         stream = self._stream
         provenance = provenance_of(self._work.identity, stream.teacher, stream.env_steps)
         chosen = selection_start(stream.config.seed)
-        provenance["spent_seeds"] = [[chosen, chosen + self._work.race.judge.n_most], *self._tests.spent]
+        n_chosen = max(self._work.race.judge.n_most, proof_plan(stream).n_scale)
+        provenance["spent_seeds"] = [[chosen, chosen + n_chosen], *self._tests.spent]
         if stream.envs.statistics:
             provenance["env_statistics"] = stream.envs.statistics
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None

@@ -41,7 +41,7 @@ class Work:
         self.folder = place.open(request_of(race.stream.teacher), scope)
         checkpoints = self.folder.checkpoints if self.folder else None
         self.keeper = Keeper(checkpoints, RaceState(race), identity, interrupts=interrupts, resume=place.resume)
-        self.reference = scope.enter_context(start_reference(race.stream, env, margin=1 - race.bar))
+        self.reference = scope.enter_context(start_reference(race.stream, env, margin=1 - race.bar, sampled=False))
 
     @property
     def resumed_at(self) -> int:

@@ -25,8 +25,13 @@ from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 
 
-def start_reference(stream: Stream, env: Any, margin: float = MARGIN) -> AbstractContextManager[ReferenceRuns | None]:
-    """Start the part of the proof that needs no student: it runs beside the training where a core is idle."""
+def start_reference(
+    stream: Stream, env: Any, margin: float = MARGIN, *, sampled: bool = True
+) -> AbstractContextManager[ReferenceRuns | None]:
+    """Start the part of the proof that needs no student: it runs beside the training where a core is idle.
+
+    Without `sampled` the teacher does not act by sampling too, whatever the settings say.
+    """
     config = stream.config
     if config.eval_episodes == 0:
         return nullcontext()
@@ -34,9 +39,9 @@ def start_reference(stream: Stream, env: Any, margin: float = MARGIN) -> Abstrac
         # Taken as it is; what it meets is said once.
         choose_seed(config.eval_seed, config.eval_episodes, stream.teacher)
     limits: dict[str, Any] = {"env_timeout": config.env_timeout, "restarts": stream.restarts}
-    return closing(
-        ReferenceRuns(stream.teacher, without_normalization(env), replace(proof_plan(stream), margin=margin), **limits)
-    )
+    plan = replace(proof_plan(stream), margin=margin)
+    plan = plan if sampled else replace(plan, n_sampled=0)
+    return closing(ReferenceRuns(stream.teacher, without_normalization(env), plan, **limits))
 
 
 def proof_plan(stream: Stream) -> ProofPlan:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import policy_distill
+from policy_distill.compression import border
 from policy_distill.compression.border import Finalist
 from policy_distill.compression.candidates import Candidate
 from policy_distill.compression.compress import compress
@@ -15,6 +16,7 @@ from policy_distill.compression.front import Point, front_of
 from policy_distill.compression.judge import Kept
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.reference import Player
 from policy_distill.student.runtime import load_student
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 
@@ -134,6 +136,7 @@ def test_where_the_teacher_gains_nothing_there_is_nothing_to_keep():
     [
         ({"minimize": "weight"}, "expected --minimize among params, bytes, macs, flash, latency, found 'weight'"),
         ({"retention": 1.5}, "retention"),
+        ({"retention": 1.0}, "--retention above 0 and below 1, found 1; 0.95 is usual"),
         ({"max_params": 2}, "the smallest, linear, has 3 parameters"),
         ({"budget": 0}, "--budget of at least 1"),
         ({"eval_episodes": 0}, "--eval-episodes above 0"),
@@ -172,3 +175,52 @@ def test_the_front_is_what_no_other_beats_and_the_winner():
 
 def test_a_user_finds_it_beside_distill():
     assert policy_distill.compress is compress
+
+
+def test_one_network_by_its_name_is_one_network():
+    found = compress(corridor_teacher(), Corridor, students="mlp:2", **QUICK)
+    assert found.record.winner == "mlp:2"
+
+
+def test_what_a_budget_did_not_reach_is_not_said_to_miss_the_bar():
+    found = compress(corridor_teacher(), Corridor, students=STUDENTS, budget=1, **QUICK)
+    assert {one.spec: one.why for one in found.record.dropped} == dict.fromkeys(
+        ("linear", "mlp:2"), "the budget was used up"
+    )
+
+
+def test_a_teacher_worse_than_random_is_said_in_words_and_no_numbers():
+    worse, said = corridor_teacher(), []
+    worse.weight *= -1
+    found = compress(worse, Corridor, students=["linear", "mlp:2"], say=said.append, **QUICK)
+    assert (found.proven, found.record.verdict) == (False, "undefined")
+    assert said
+    assert not any("nan" in line for line in said)
+
+
+def test_steps_that_only_rank_starts_are_counted_as_choosing(monkeypatch):
+    counted, real = [], border.sample_states
+
+    def counting(*args, **options):
+        sample = real(*args, **options)
+        counted.append(sample.n_steps)
+        return sample
+
+    settings = {"students": ["linear"], "max_episode_steps": 10, **QUICK}
+    monkeypatch.setattr(border, "sample_states", counting)
+    found = compress(corridor_teacher(), Corridor, **settings)
+    assert counted
+    assert found.record.env_steps_of["choose"] > sum(counted)
+
+
+def test_the_teacher_does_not_act_by_sampling_beside_a_proof(monkeypatch):
+    played, real = set(), Player.play
+
+    def noting(self, who, *args):
+        played.add(who)
+        return real(self, who, *args)
+
+    monkeypatch.setattr(Player, "play", noting)
+    monkeypatch.setattr("policy_distill.evaluation.reference.has_idle_core", lambda: False)
+    compress(corridor_teacher(), Corridor, students=["linear"], **QUICK)
+    assert played == {"teacher", "random", "student"}

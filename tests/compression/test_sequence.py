@@ -35,6 +35,7 @@ def prove(monkeypatch, outcomes, teacher_seed=None):
         return SimpleNamespace(retention=kept, student=SimpleNamespace(n_episodes=N))
 
     monkeypatch.setattr(sequence, "compare_policies", compare)
+    monkeypatch.setattr(sequence, "ReferenceRuns", lambda *_, **limits: limits)
     teacher = SimpleNamespace(metadata={}, provenance={"seed": teacher_seed})
     reference = SimpleNamespace(result=None)
     tests = FixedSequence(teacher, None, ProofPlan(N, PROOF), reference, None)
