@@ -29,7 +29,7 @@ from policy_distill.run.place import Place
 from policy_distill.run.provenance import identity_of
 from policy_distill.run.settle import open_fitting, settle
 from policy_distill.run.sinks import open_sinks
-from policy_distill.run.stream import Stream
+from policy_distill.run.stream import Stream, observed_of
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
@@ -124,7 +124,8 @@ def _race(
     scope: ExitStack,
 ) -> tuple[Race, dict[str, Any]]:
     """Return a race that has not begun, and what makes it this one."""
-    specs = list(students or ladder(images=bool(images_like(teacher, "cnn:4", envs.observation_space))))
+    _, seen = observed_of(envs, config)
+    specs = list(students or ladder(images=bool(images_like(teacher, "cnn:4", seen))))
     stream = Stream(teacher, envs, config, specs[0])
     kinds = Kinds(stream, loss, limits)
     race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar, limits.budget), limits.bar)

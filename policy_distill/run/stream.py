@@ -24,7 +24,7 @@ from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.spaces import describe_space
-from policy_distill.student.view import view_of
+from policy_distill.student.view import View, view_of
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.policy import images_like
@@ -44,9 +44,8 @@ class Stream:
         self.teacher = teacher
         self.envs = envs
         self.config = config
-        self.view = view_of(describe_space(envs.observation_space), config.observed, f"what {envs.env_id} shows")
+        self.view, self.observation_space = observed_of(envs, config)
         """What students see of an observation."""
-        self.observation_space = _observed(envs.observation_space, self.view.keys)
         """The space of that: the environment's observations, or some keys of them."""
         self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
         """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
@@ -163,5 +162,16 @@ class Stream:
         return measure_normalizer(obs, space.low, space.high) if measurable else None
 
 
-def _observed(space: Any, keys: tuple[str, ...]) -> Any:
+def observed_of(envs: Environments, config: DistillConfig) -> tuple[View, Any]:
+    """Return what students see of an observation, and the space of that, of whole keys.
+
+    Raises:
+        RequestError: where the settings name what there is not.
+    """
+    space = envs.observation_space
+    view = view_of(describe_space(space), config.observed, f"what {envs.env_id} shows")
+    return view, _of_keys(space, view.keys)
+
+
+def _of_keys(space: Any, keys: tuple[str, ...]) -> Any:
     return spaces.Dict(OrderedDict((key, space[key]) for key in keys)) if keys else space

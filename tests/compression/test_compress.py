@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.reference import Player
 from policy_distill.student.runtime import load_student
-from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
+from tests.doubles import Corridor, FormulaTeacher, cartpole_teacher, corridor_teacher, pendulum_teacher
 
 QUICK = {"timesteps": 512, "n_steps": 16, "n_envs": 4, "eval_episodes": 200}
 """Of the corridor, whose episodes are ten steps."""
@@ -175,6 +176,36 @@ def test_the_front_is_what_no_other_beats_and_the_winner():
 
 def test_a_user_finds_it_beside_distill():
     assert policy_distill.compress is compress
+
+
+class Framed(gymnasium.ObservationWrapper):
+    """A corridor with a picture beside the numbers."""
+
+    def __init__(self):
+        super().__init__(Corridor())
+        picture = gymnasium.spaces.Box(0, 255, (8, 8, 1), np.uint8)
+        self.observation_space = gymnasium.spaces.Dict(numbers=self.env.observation_space, picture=picture)
+
+    def observation(self, observation):
+        return {"numbers": observation, "picture": np.zeros((8, 8, 1), np.uint8)}
+
+
+class SeesNumbers(FormulaTeacher):
+    """Looks at the numbers alone."""
+
+    def label(self, obs, episode_starts, state=None, action_masks=None):
+        return super().label(obs["numbers"], episode_starts, state)
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        actions = self.action_map.execute(self.family.mode(self.label(observation, None).params).numpy())
+        return actions, state
+
+
+def test_the_ladder_is_for_what_students_see_and_not_for_what_the_teacher_does():
+    corridor = corridor_teacher()
+    teacher = SeesNumbers(Framed().observation_space, corridor.action_space, corridor.weight.tolist())
+    found = compress(teacher, Framed, observe="numbers", max_params=10, **QUICK)
+    assert found.record.winner == "linear"
 
 
 def test_one_network_by_its_name_is_one_network():
