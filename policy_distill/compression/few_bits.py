@@ -3,8 +3,8 @@
 In: finalists of the float search, and states that they visit. Out: further finalists, named `mlp:4@int4`, which act by
 the arithmetic of the exported C (`student/quantization.py`), so that this is what is judged and proven.
 
-The file of such a student is that of its float parent, with the layers in few bits beside it (`layers.npz`):
-`export --quantize layers.npz` writes what was proven.
+The file of such a student is that of its float parent, with the layers in few bits beside it (`layers.safetensors`):
+`export --quantize layers.safetensors` writes what was proven.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _Engine:
 def in_few_bits(
     finalists: Sequence[Finalist], stream: Stream, judge: Judge, bar: float, say: Callable[[str], None]
 ) -> list[Finalist]:
-    """Return further finalists: the cheapest that keep enough, with weights of few bits, where they have that form."""
+    """Return further finalists: the cheapest that keep enough, with weights of few bits, where that is smaller."""
     found = []
     for one in [one for one in finalists if one.kept.share >= bar][:N_NETWORKS]:
         for number, name in enumerate(METHODS):
@@ -94,6 +94,9 @@ def in_few_bits(
             except RequestError:
                 continue
             student, size = FewBits(one.student, layers, name), n_bytes(layers)
+            if size >= one.candidate.n_bytes:
+                # Of a few weights the steps take more than is saved.
+                continue
             with stream.watch.timed("evaluate"):
                 kept = settled(judge, student, bar)
             spec = f"{one.candidate.spec}@{name}"

@@ -14,7 +14,7 @@ from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
-from policy_distill.exporters.layers_file import SUFFIX, load_layers
+from policy_distill.exporters.layers_file import LAYERS, SUFFIX, load_layers
 from policy_distill.exporters.parity import Reference, action_span, reference_from_scores
 from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, find_format
@@ -44,7 +44,7 @@ def check_method(method: str, format: str) -> None:
     if method.endswith(SUFFIX):
         _, method = load_layers(method)
     if method not in METHODS:
-        raise RequestError(f"expected --quantize {', '.join(METHODS)}, or a {SUFFIX} of layers, found {method!r}")
+        raise RequestError(f"expected --quantize {', '.join(METHODS)}, or a {LAYERS} of compress, found {method!r}")
     if not find_format(format).quantizes:
         able = ", ".join(name for name, one in FORMATS.items() if one.quantizes)
         raise RequestError(f"expected a format with eight-bit weights ({able}), found {format}; leave out --quantize")

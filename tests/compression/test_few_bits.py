@@ -11,6 +11,7 @@ from policy_distill.errors import RequestError
 from policy_distill.exporters import quantize
 from policy_distill.exporters.export import export
 from policy_distill.exporters.layers_file import load_layers, save_layers
+from policy_distill.student.file import read_sealed, write_sealed
 from policy_distill.student.quantization import n_bytes
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.training import low_bit
@@ -48,8 +49,8 @@ def test_a_student_of_few_bits_acts_by_their_arithmetic_also_one_at_a_time_and_o
 
 def test_layers_come_back_from_their_file_as_they_were(tmp_path):
     _, small, obs = made()
-    save_layers(tmp_path / "layers.npz", small.layers, "ternary")
-    layers, method = load_layers(tmp_path / "layers.npz")
+    save_layers(tmp_path / "layers.safetensors", small.layers, "ternary")
+    layers, method = load_layers(tmp_path / "layers.safetensors")
     assert method == "ternary"
     again = FewBits(Student(small.tensors, small.metadata), layers, method)
     assert np.array_equal(again.network_outputs(obs), small.network_outputs(obs))
@@ -58,15 +59,30 @@ def test_layers_come_back_from_their_file_as_they_were(tmp_path):
 
 def test_what_is_no_file_of_these_layers_is_refused_in_one_line(tmp_path):
     student, small, _ = made()
-    path, out = tmp_path / "layers.npz", tmp_path / "c"
-    for content in (b"", b"PK\x03\x04", b"no archive"):
-        path.write_bytes(content)
-        with pytest.raises(RequestError, match=r"expected layers of few bits in .*layers\.npz") as refused:
-            export(student, out, "c", quantize=str(path))
-        assert "\n" not in str(refused.value)
-    np.savez(path, method=np.array(["a", object()], dtype=object))
+    path, out = tmp_path / "layers.safetensors", tmp_path / "c"
+    with pytest.raises(RequestError, match=r"layers\.safetensors"):
+        export(student, out, "c", quantize=str(path))
+    student.save(path)
     with pytest.raises(RequestError, match="expected layers of few bits"):
-        load_layers(path)
+        export(student, out, "c", quantize=str(path))
+    save_layers(path, small.layers, "ternary")
+    tensors, record = read_sealed(path)
+    kept = record["few_bits"]
+    for lie in (None, [], {**kept, "places": 3}, {"places": kept["places"]}, {**kept, "places": {"x": {}}}):
+        write_sealed(path, tensors, {"few_bits": lie})
+        with pytest.raises(RequestError, match="expected layers of few bits"):
+            load_layers(path)
+    for name, array in tensors.items():
+        for lie in (array[:1], array.astype(np.float64), np.full_like(array, 99 if array.dtype == np.int8 else np.nan)):
+            write_sealed(path, {**tensors, name: lie}, {"few_bits": kept})
+            if "weight" in name and lie.shape == array.shape and lie.dtype == np.int8 and name[0] == "0":
+                # The first layer keeps eight bits.
+                continue
+            with pytest.raises(RequestError, match="expected layers of few bits"):
+                load_layers(path)
+    with pytest.raises(RequestError, match=r"--quantize int8, .*found 'int3'"):
+        save_layers(path, small.layers, "int3")
+        export(student, out, "c", quantize=str(path))
     save_layers(path, small.layers, "ternary")
     with pytest.raises(RequestError, match="those of another one"):
         export(make_student(("unnormalized", "squashed", "linear", "tanh")), out, "c", quantize=str(path))
@@ -88,19 +104,26 @@ def test_students_of_few_bits_compete_where_bytes_are_made_small(tmp_path):
     for one in record["front"]:
         place = tmp_path / "run" / "students" / one["spec"]
         student = load_student(place / "student.safetensors")
-        assert (place / "layers.npz").exists() == ("@" in one["spec"])
+        assert (place / "layers.safetensors").exists() == ("@" in one["spec"])
         if "@" not in one["spec"]:
             continue
         # The file claims nothing of its float student, and what was judged is what is exported.
         assert student.metadata["retention"] is None
-        layers, method = load_layers(place / "layers.npz")
+        layers, method = load_layers(place / "layers.safetensors")
         assert method == one["spec"].partition("@")[2] == student.provenance["few_bits"]["method"]
         assert n_bytes(layers) == one["n_bytes"]
-        found = export(student, tmp_path / one["spec"], "c", quantize=str(place / "layers.npz"), episodes=0)
+        found = export(student, tmp_path / one["spec"], "c", quantize=str(place / "layers.safetensors"), episodes=0)
         assert found.parity.passed
         assert found.quantization["bytes"] == one["n_bytes"]
     words = export_command(tmp_path / "run", result.record.winner)
     assert ("--quantize" in words) == ("@" in result.record.winner)
+
+
+def test_what_is_no_smaller_than_its_float_student_does_not_compete(tmp_path):
+    run(tmp_path / "run", students=["linear"], minimize="bytes", timesteps=512)
+    record = found_in(tmp_path / "run")["compression"]
+    # Five numbers in float; in eight bits the steps and scales alone take as much.
+    assert {one["spec"] for one in [*record["front"], *record["beaten"]]} == {"linear"}
 
 
 def test_elsewhere_there_are_none(tmp_path):
