@@ -48,7 +48,7 @@ from policy_distill.teachers.files.zoo_wrappers import wrappers_of
 from policy_distill.teachers.load import load_teacher
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
-from tests.run_folders import write_run
+from tests.run_folders import write_compression, write_run
 from tests.training.test_policy import make_policy
 
 HARM = (
@@ -198,7 +198,10 @@ class Readers:
         if not folder.exists():
             folder.mkdir(parents=True)
             write_run(self.folder / "suite" / "good")
-        for name in ("config.json", "evaluation.json", "metrics.jsonl"):
+        for name in ("config.json", "evaluation.json", "compression.json", "metrics.jsonl"):
+            if isinstance(files, dict) and name not in files:
+                (folder / name).unlink(missing_ok=True)
+                continue
             value = files.get(name) if isinstance(files, dict) else files
             lines = value if name == "metrics.jsonl" and isinstance(value, list) else [value]
             (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -213,11 +216,13 @@ class Readers:
         path.write_bytes(data)
         return path
 
-    def _run_folder(self):
+    def _run_folders(self):
         folder = self.folder / "seed-run"
         distill(corridor_teacher(), Corridor, "linear", timesteps=64, n_steps=8, eval_episodes=3, out=folder)
         files = {name: json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json")}
-        return json.dumps({**files, "metrics.jsonl": read_metrics(folder / "metrics.jsonl")}).encode()
+        metrics = {"metrics.jsonl": read_metrics(folder / "metrics.jsonl")}
+        front = json.loads((write_compression(self.folder / "seed-front") / "compression.json").read_text())
+        return [json.dumps({**files, **more, **metrics}).encode() for more in ({}, {"compression.json": front})]
 
     def _make_seeds(self):
         agent, student = self.folder / "seed.zip", self.folder / "seed.safetensors"
@@ -253,7 +258,7 @@ class Readers:
                 b"env_kwargs: ['gravity:-5.0', 'names:[1, {2: None}]']\ngym_packages: [a]\n",
                 b"env_wrapper: [{u.FrameStack: {n_stack: 2}}]\nenv: X-v0\na: &a [1]\nb: [*a, *a]\n",
             ],
-            "report": [self._run_folder()],
+            "report": self._run_folders(),
             "config": [b'{"timesteps": 5, "learning_rate": 0.1, "loss": "mse", "observation_keys": []}'],
         }  # fmt: skip
 

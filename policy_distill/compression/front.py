@@ -124,21 +124,25 @@ def points_of(finalists: Sequence[Finalist], found: Mapping[str, Comparison]) ->
 
 
 def left_behind(race: Race, judged: Sequence[Point]) -> tuple[DroppedRecord, ...]:
-    """Return the networks that nothing was proven of, and why: the order is that in which they went, then that of cost.
+    """Return the networks that nothing was proven of, and starts that diverged, and why.
 
-    `judged` are the finalists.
+    The order is that in which they went, then that of cost; `judged` are the finalists.
     """
-    known = {candidate.spec: candidate for candidate in race.candidates}
+    known = {candidate.spec: candidate.n_params for candidate in race.candidates}
+    known |= {point.spec: point.finalist.candidate.n_params for point in judged}
     rows = [(one["spec"], int(one["env_steps"]), str(one["why"])) for one in race.dropped]
-    named, running = {row[0] for row in rows}, {one.spec for one in race.running}
+    # One start that diverged is not all of its network.
+    named = {one["spec"] for one in race.dropped if "start" not in one}
+    running = {one.spec for one in race.running}
     least = min(point.finalist.candidate.cost for point in judged)
     for candidate in race.candidates:
         if candidate.spec in named or candidate.spec in {point.spec for point in judged}:
             continue
         passed = "two larger ones miss the bar" if candidate.cost < least else "a smaller one keeps enough"
         rows.append((candidate.spec, race.stream.env_steps, passed if candidate.spec in running else "it diverged"))
-    kept = {spec: json_number(one.share) for spec, one in race.kept.items()}
-    return tuple(DroppedRecord(spec, known[spec].n_params, step, why, kept.get(spec)) for spec, step, why in rows)
+    # What a network's best start kept is nothing that one which diverged did.
+    kept = {spec: json_number(one.share) for spec, one in race.kept.items() if spec not in {p.spec for p in judged}}
+    return tuple(DroppedRecord(spec, known.get(spec), step, why, kept.get(spec)) for spec, step, why in rows)
 
 
 def save_front(folder: Path, front: Sequence[Point]) -> None:

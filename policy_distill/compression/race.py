@@ -8,7 +8,6 @@ dropped, and so is what is clearly larger than a student that seems to keep enou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -69,7 +68,7 @@ class Race:
         self.rung = 0
         """Rungs that are behind."""
         self.dropped: list[dict[str, Any]] = []
-        """Networks that are out, and starts that diverged, when, and why."""
+        """Networks that are out, and starts that diverged, which are marked as such: when, and why."""
         self.kept: dict[str, Kept] = {}
         """What each network's best student kept when it was last judged."""
         self._population: Population | None = None
@@ -143,9 +142,9 @@ class Race:
         before = population.out
         metrics = population.learn(self.stream.buffer, moment)
         for number in sorted(population.out.keys() - before.keys()):
-            # A start is out, which need not be its network.
-            start = asdict(population.members[number])
-            self.dropped.append({**start, "env_steps": self.stream.env_steps, "why": population.out[number]})
+            one = population.members[number]
+            why = f"its start {one.restart} with {one.activation} {population.out[number]}"
+            self.dropped.append({"spec": one.spec, "env_steps": self.stream.env_steps, "why": why, "start": True})
         return metrics
 
     def create(self, teacher_params: torch.Tensor | None = None) -> None:

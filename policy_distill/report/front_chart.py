@@ -29,7 +29,9 @@ def front_chart(run: RunRecord) -> Chart | None:
     sizes = [record.teacher.n_params] if record.teacher and record.teacher.n_params else []
     lines = [{"at": record.bar, "what": "the bar"}] if record.bar is not None else []
     teacher = [{"params": sizes[0], "kept": 1.0, "spec": "the teacher"}] if sizes else []
-    bounded = [row for row in points if row["low"] is not None and row["high"] > _floor(record)]
+    # A record that somebody else wrote may have one without the other.
+    spans = [row for row in points if None not in (row["low"], row["high"])]
+    bounded = [row for row in spans if row["high"] > _floor(record)]
     layers: list[dict[str, Any]] = [
         _bar(lines),
         *_behind(record),

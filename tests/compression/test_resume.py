@@ -205,7 +205,7 @@ def race_state(stack):
     envs, config = open_environments("Pendulum-v1", 4), make_config(None, {**SETTINGS, "timesteps": 512})
     stream = Stream(pendulum_teacher(), envs, config, "linear")
     kinds = Kinds(stream, forward_kl, Limits(0.6))
-    return RaceState(Race(stream, kinds, LIED_ABOUT, Judge(stream, "Pendulum-v1", stack), 0.6))
+    return RaceState(Race(stream, kinds, LIED_ABOUT, Judge(stream, "Pendulum-v1", stack, 0.6), 0.6))
 
 
 def test_a_checkpoint_that_lies_under_a_right_checksum_is_refused_in_one_line(tmp_path):

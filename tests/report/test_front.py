@@ -125,3 +125,13 @@ def test_a_record_that_lacks_a_part_is_drawn_without_it(tmp_path, lost):
     del record[lost]
     (path / "compression.json").write_text(json.dumps(record))
     assert write_report(path).exists()
+
+
+def test_a_bound_without_a_mean_is_not_drawn(tmp_path):
+    path = write_compression(tmp_path / "run")
+    record = json.loads((path / "compression.json").read_text())
+    record["front"][1]["retention"]["mean"] = None
+    (path / "compression.json").write_text(json.dumps(record))
+    chart = front_chart(read_run(path))
+    spans = [rows for mark, rows in rows_of(chart) if mark["type"] == "rule" and "color" not in mark]
+    assert [row["spec"] for row in spans[0]] == ["mlp:3"]
