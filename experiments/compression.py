@@ -29,13 +29,13 @@ from policy_distill.student.file import write_atomically
 
 TIMESTEPS = {
     "cartpole": 20_000,
-    "acrobot": 50_000,
+    "acrobot": 20_000,
     "pendulum": 50_000,
     "mountain_car": 100_000,
     "lunar_lander": 100_000,
-    "swimmer": 100_000,
-    "half_cheetah": 200_000,
-    "walker2d": 200_000,
+    "swimmer": 50_000,
+    "half_cheetah": 100_000,
+    "walker2d": 100_000,
 }
 """Environment steps of the stream that all students of a task learn from; the quickest task first."""
 
