@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from experiments.compression_table import SECTION, section_of
 from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
@@ -56,6 +57,9 @@ def main(results: Results) -> None:
     text = markdown(found, too_few, unreadable, results.min_seeds, left_out(runs))
     if results.second_block:
         text += two_blocks(judged_again(found, results.second_block))
+    # Another script's table stays in the file.
+    kept = section_of(results.out.read_text(), SECTION) if results.out.exists() else ""
+    text += f"\n{kept}" if kept else ""
     write_atomically(results.out, text.encode(errors="replace"))
     print(results.out)
 

@@ -34,6 +34,8 @@ NOT_EXPERIMENTS = {
     "suite",
     "results",
     "second_block",
+    "compression",
+    "compression_table",
     "calibration",
     "simulations",
     "seed_simulations",

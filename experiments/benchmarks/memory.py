@@ -38,14 +38,15 @@ def main(config: Config) -> None:
     task, teacher = TASKS[config.task], make_teacher(config.task, config.zoo, config.out)
     # What the environment's package loads when it is first used is an import too.
     open_environments(task.env_id, 1, teacher.env_wrappers).close()
-    before = _megabytes("VmRSS")
+    before = megabytes("VmRSS")
     timesteps = config.timesteps or task.timesteps
     distill(teacher, task.env_id, task.student, timesteps=timesteps, eval_episodes=0)
-    peak = _megabytes("VmHWM")
+    peak = megabytes("VmHWM")
     print(json.dumps({"before": before, "peak": peak, "beyond": peak - before}))
 
 
-def _megabytes(field: str) -> float:
+def megabytes(field: str) -> float:
+    """Return what the kernel says of this process: VmRSS for what it holds now, VmHWM for the most that it held."""
     # The kernel's own record: `getrusage` would count what the parent of this process held.
     lines = Path("/proc/self/status").read_text().splitlines()
     (kilobytes,) = (line.split()[1] for line in lines if line.startswith(f"{field}:"))

@@ -51,8 +51,8 @@ class SideBySide:
         self._episodes = np.array([self._next(index) for index in range(envs.n_envs)])
         """int64 `[N]`, the episode that each environment is in; -1 where none is left for it."""
         for index, episode in enumerate(self._episodes.tolist()):
-            if episode >= 0 or envs.resets_itself:
-                envs.reset(index, seed + max(episode, 0))
+            # Where there are more environments than episodes too: those that wait are asked for their masks.
+            envs.reset(index, seed + max(episode, 0))
         self._begin_again()
 
     def run(self, deterministic: bool, on_episode: OnStep | None = None) -> None:
