@@ -16,10 +16,11 @@ from policy_distill.compression.border import Finalist
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.spent import spent_by_teacher
 from policy_distill.evaluation.reference import ReferenceReturns, ReferenceRuns
 from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces.policies import Teacher
-from policy_distill.seeds import BLOCK
+from policy_distill.seeds import BLOCK, fresh_start
 
 SURE = 1.5
 """Promise from which on a proof surely succeeds."""
@@ -75,7 +76,7 @@ class FixedSequence:
         self._reference = Shared(reference)
         self._restarts = restarts
         self.found: dict[str, Comparison] = {}
-        """What each that was tested showed."""
+        """What each that was tested showed, when it was last tested."""
         self.spent: list[list[int]] = []
         """Seeds from and up to which somebody was tested."""
 
@@ -91,10 +92,15 @@ class FixedSequence:
             passed = finalist
         return passed
 
-    def again(self, finalist: Finalist, number: int) -> Comparison:
-        """Prove a finalist on a block of episodes that nobody has been tested on."""
-        plan = replace(self._plan, seed=self._plan.seed + (number + 1) * BLOCK)
-        return self._compare(finalist, plan, None)
+    def again(self, finalist: Finalist) -> Comparison:
+        """Prove a finalist on a block of episodes that nobody has been tested on, nor the teacher trained on.
+
+        What it shows there takes the place of what it showed before, also where that is less.
+        """
+        used = [*spent_by_teacher(self._teacher), *((low, high) for low, high in self.spent)]
+        plan = replace(self._plan, seed=fresh_start(self._plan.seed + BLOCK, self._plan.n_episodes, used))
+        found = self.found[finalist.candidate.spec] = self._compare(finalist, plan, None)
+        return found
 
     def _compare(self, finalist: Finalist, plan: ProofPlan, reference: ReferenceRuns | None) -> Comparison:
         found = compare_policies(

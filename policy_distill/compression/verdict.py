@@ -74,15 +74,17 @@ def finish(work: Work, limits: Limits, bar: Progress, sinks: FanOut) -> Compress
 def _winner(
     work: Work, tests: FixedSequence, order: list[Finalist], passed: Finalist | None
 ) -> tuple[Finalist, Comparison]:
-    """Return the last that passed and passes once more; where none does, the one tested last, with its proof."""
+    """Return the smallest that passed and passes once more; where none does, the largest, as it was tested last.
+
+    Who fails once more is not proven, whatever it showed before.
+    """
     upwards = order[: order.index(passed) + 1][::-1] if passed else []
-    for number, finalist in enumerate(upwards):
-        found = tests.again(finalist, number)
+    for finalist in upwards:
+        found = tests.again(finalist)
         _say(work, finalist, found, "once more: ")
         if found.retention.verdict.outcome == "non-inferior":
             return finalist, found
-    last = upwards[-1] if upwards else order[0]
-    return last, tests.found[last.candidate.spec]
+    return order[0], tests.found[order[0].candidate.spec]
 
 
 def _chosen(winner: Finalist) -> SelectionRecord:
@@ -118,7 +120,7 @@ class _Files:
     def write(self, winner: Finalist, comparison: Comparison, sinks: FanOut) -> CompressionResult:
         """Write student, evaluation and front, and return all of it."""
         stream, folder = self._stream, self._work.folder
-        points = points_of(self._finalists, {**self._tests.found, winner.candidate.spec: comparison})
+        points = points_of(self._finalists, self._tests.found)
         on_front = front_of(points, winner.candidate.spec)
         beaten = [point for point in points if all(point is not one for one in on_front)]
         front = [self._described(point) for point in on_front]
