@@ -116,6 +116,9 @@ class Border:
         """Train further starts of networks on the stored states, and judge the best of each."""
         race, stream = self._race, self._race.stream
         config, known = stream.config, {candidate.spec: candidate for candidate in self._race.kinds.candidates(specs)}
+        # A latency is measured once: what is the cheapest must not change on the way.
+        known |= {one.spec: one for one in race.candidates if one.spec in known}
+        known |= {one.candidate.spec: one.candidate for one in self.finalists.values() if one.candidate.spec in known}
         # Other starts than those of the race.
         first = 1_000 * (round_ + 1)
         members = [replace(one, restart=first + one.restart) for one in members_for(specs)]

@@ -5,7 +5,7 @@ In: what students see, and the user's own list where there is one. Out: candidat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,12 @@ def candidates_for(
             f"expected a student within --max-params and --max-bytes, found none: the smallest, {least.spec}, has "
             f"{least.n_params} parameters and {least.n_bytes} bytes; raise the limits, or name others with --students"
         )
-    return sorted(small, key=lambda one: (one.cost, one.n_params))
+    return in_order(small)
+
+
+def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return candidates, the cheapest first."""
+    return sorted(candidates, key=lambda one: (one.cost, one.n_params))
 
 
 def deployed(policy: StudentPolicy, keep_std: bool = False, provenance: dict[str, Any] | None = None) -> Student:

@@ -100,7 +100,7 @@ def compress(
         race, identity = _race(teacher, envs, env, students, limits, config, loss, scope)
         work = Work(race, env, identity, place, interrupts, scope, say or (lambda line: None))
         with (
-            closing(open_sinks(tracker, work.folder, identity, race.stream.env_steps)) as sinks,
+            closing(open_sinks(tracker, work.folder, identity, work.resumed_at)) as sinks,
             Progress(config.timesteps, description="compressing", enabled=progress) as bar,
             threads_for(teacher, n_params=max(one.n_params for one in race.candidates)),
         ):

@@ -7,7 +7,8 @@ dropped, and so is what is clearly larger than a student that seems to keep enou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 
 from policy_distill.collection.actors import TeacherActor
 from policy_distill.collection.rollout import Rollout
-from policy_distill.compression.candidates import Candidate
+from policy_distill.compression.candidates import Candidate, in_order
 from policy_distill.compression.dealt import Dealt
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.kinds import Kinds
@@ -25,6 +26,7 @@ from policy_distill.interfaces.policies import Actor
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.runtime import Student
+from policy_distill.system.interrupts import Interrupted
 from policy_distill.training.buffer import Batch
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 
@@ -67,6 +69,8 @@ class Race:
         self.iteration = 0
         self.rung = 0
         """Rungs that are behind."""
+        self.owed: dict[str, float] | None = None
+        """What the iteration measured after which students are still to be dropped; None between iterations."""
         self.dropped: list[dict[str, Any]] = []
         """Networks that are out, and starts that diverged, which are marked as such: when, and why."""
         self.kept: dict[str, Kept] = {}
@@ -147,6 +151,10 @@ class Race:
             self.dropped.append({"spec": one.spec, "env_steps": self.stream.env_steps, "why": why, "start": True})
         return metrics
 
+    def costing(self, costs: Mapping[str, float]) -> None:
+        """Take the costs of candidates as they were measured before: latencies, and so the order, differ each time."""
+        self.candidates = in_order(replace(one, cost=costs[one.spec]) for one in self.candidates)
+
     def create(self, teacher_params: torch.Tensor | None = None) -> None:
         """Make all students; log σ starts at that of the labels `[B, P]`."""
         members = members_for([candidate.spec for candidate in self.candidates])
@@ -172,7 +180,14 @@ class Race:
         for candidate in self.running:
             worse = self.best(candidate.spec, len(self.population.members))[left:]
             self.population.drop(worse, "another start is better")
-        runners, smallest = self.running, self.smallest()
+        judge, kept = self.judge.state(), dict(self.kept)
+        try:
+            runners, smallest = self.running, self.smallest()
+        except Interrupted:
+            # A race that goes on from here judges all of them again, and its steps are counted once.
+            self.judge.restore(judge)
+            self.kept = kept
+            raise
         # More are kept: a first impression is not a proof.
         for candidate in runners[smallest + 1 + SPARE :]:
             self._drop(candidate.spec, f"{runners[smallest].spec} keeps enough")

@@ -44,6 +44,8 @@ class RaceState:
             **record,
             "iteration": race.iteration,
             "rung": race.rung,
+            "costs": {candidate.spec: candidate.cost for candidate in race.candidates},
+            "owed": race.owed,
             "out": {str(number): why for number, why in race.population.out.items()},
             "recoveries": {str(number): n for number, n in race.population.recoveries.items()},
             "dropped": race.dropped,
@@ -58,6 +60,7 @@ class RaceState:
         """
         race = self._race
         obs = restore_stream(race.stream, tensors, record)
+        race.costing({str(spec): float(cost) for spec, cost in record["costs"].items()})
         race.create()
         out = {int(number): str(why) for number, why in record["out"].items()}
         recoveries = {int(number): int(n) for number, n in record["recoveries"].items()}
@@ -67,6 +70,8 @@ class RaceState:
             raise ValueError("its students are others")
         race.heldout = np.array(tensors["heldout"])
         race.iteration, race.rung = count_of(record, "iteration"), count_of(record, "rung")
+        owed = record.get("owed")
+        race.owed = None if owed is None else {str(name): float(value) for name, value in owed.items()}
         race.dropped = [{**one} for one in record["dropped"]]
         race.kept = {str(spec): Kept(**values) for spec, values in record["kept"].items()}
         return obs

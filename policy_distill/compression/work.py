@@ -43,20 +43,29 @@ class Work:
         self.keeper = Keeper(checkpoints, RaceState(race), identity, interrupts=interrupts, resume=place.resume)
         self.reference = scope.enter_context(start_reference(race.stream, env, margin=1 - race.bar))
 
+    @property
+    def resumed_at(self) -> int:
+        """The step after which metrics are logged: one that a stopped race owes is logged again."""
+        return self.race.stream.env_steps - bool(self.race.owed)
+
     def iterate(self, tracker: FanOut, bar: Progress) -> None:
         """Run iterations until all data is collected."""
         race, stream = self.race, self.race.stream
         kept = partial(kept_where_stopped, self.keeper, tracker, self.interrupts)
-        while not stream.done:
-            with kept(Standpoint(stream)):
-                rollout = race.collect()
-                teacher_params = stream.label(rollout)
-            metrics = race.learn(rollout, teacher_params)
-            if race.at_rung:
-                n_before = len(race.dropped)
+        while not stream.done or race.owed:
+            # A race that was stopped while students were judged owes that judgement, and begins with it.
+            if not race.owed:
+                with kept(Standpoint(stream)):
+                    rollout = race.collect()
+                    teacher_params = stream.label(rollout)
+                metrics = race.learn(rollout, teacher_params)
+                race.owed = metrics if race.at_rung else None
+            if race.owed:
+                n_before, metrics = len(race.dropped), race.owed
                 with kept():
                     race.drop()
                 self._say_dropped(race.dropped[n_before:])
+                race.owed = None
             tracker.log(metrics, stream.env_steps)
             bar.update(stream.env_steps, metrics)
             bar.draw(partial(standings, race))

@@ -1,5 +1,8 @@
 import json
 import logging
+import os
+import signal
+import sys
 from collections import Counter
 from contextlib import ExitStack
 
@@ -7,7 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from policy_distill.compression import population
+from policy_distill.compression import candidates, population
 from policy_distill.compression.compress import compress
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
@@ -40,6 +43,7 @@ SETTINGS = {
 QUICK = {**SETTINGS, "retention": 0.6}
 NETWORKS = ["linear", "mlp:2", "mlp:8", "mlp:24"]
 LIED_ABOUT = ["linear", "mlp:2", "mlp:24"]
+compress_module = sys.modules[compress.__module__]
 TIMES = ("seconds", "wall_seconds", "cost_of_one")
 
 
@@ -230,3 +234,44 @@ def test_a_checkpoint_that_lies_under_a_right_checksum_is_refused_in_one_line(tm
             else:
                 taken.append((list(arrays), lie))
     assert len(taken) < 0.2 * len(lies)
+
+
+class AsksWhileJudging(Judge):
+    """Asks to stop when it has judged so many students, in the middle of the next one."""
+
+    left = 0
+
+    def _play(self, student, n_episodes):
+        type(self).left -= 1
+        if type(self).left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super()._play(student, n_episodes)
+
+
+@pytest.mark.parametrize(("judged", "timesteps"), [(1, 2048), (3, 2048), (2, 128)])
+def test_a_signal_while_students_are_judged_loses_no_rung_and_counts_no_step_twice(
+    tmp_path, monkeypatch, judged, timesteps
+):
+    settings = {"timesteps": timesteps, "checkpoint_every": 0, "students": LIED_ABOUT}
+    run(tmp_path / "whole", **settings)
+    monkeypatch.setattr(compress_module, "Judge", AsksWhileJudging)
+    AsksWhileJudging.left = judged
+    with pytest.raises(Interrupted, match="the checkpoint is written"):
+        run(tmp_path / "run", **settings)
+    run(tmp_path / "run", resume=True, **settings)
+    assert found_in(tmp_path / "run") == found_in(tmp_path / "whole")
+
+
+def test_what_is_measured_anew_in_a_resumed_run_changes_nothing(tmp_path, monkeypatch):
+    """Latencies, which put the candidates in order."""
+    measured = iter(range(1000, 0, -1))
+    monkeypatch.setattr(candidates, "latency_us", lambda student: float(next(measured)))
+    settings = {"minimize": "latency", "students": LIED_ABOUT}
+    run(tmp_path / "whole", **settings)
+    measured = iter(range(1000, 0, -1))
+    with pytest.raises(Stop):
+        run(tmp_path / "died", tracker=Dies(640), **settings)
+    # Of three that are opened again the order is another one, and the rest goes on as it would have.
+    measured = iter([1.0, 2.0, 3.0, *range(997, 0, -1)])
+    run(tmp_path / "died", resume=True, **settings)
+    assert found_in(tmp_path / "died") == found_in(tmp_path / "whole")
