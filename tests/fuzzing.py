@@ -35,9 +35,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from policy_distill.config import make_config
 from policy_distill.errors import RequestError
+from policy_distill.exporters.layers_file import load_layers, save_layers
 from policy_distill.report.write import write_report
 from policy_distill.run.distill import distill
 from policy_distill.student.file import KEY, read_sealed, write_sealed
+from policy_distill.student.quantization import quantize_layer
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.teachers.files.pickled_spaces import read_space
 from policy_distill.teachers.files.safe_load import safe_unpickle
@@ -137,6 +139,7 @@ class Readers:
             "weights": lambda data: read_weights(data, "the weights"),
             "student": self.read_student,
             "checkpoint": self.read_checkpoint,
+            "layers": lambda data: load_layers(self._write("layers.safetensors", data)),
             "metrics": self.read_metrics,
             "zoo": self.read_zoo,
             "config": self.read_config,
@@ -232,6 +235,9 @@ class Readers:
         normalised.save(str(self.folder / "seed.pkl"))
         Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"})).save(student)
         write_sealed(self.folder / "seed.ckpt", {"a": np.zeros(3, np.float32)}, {"checkpoint": {"iteration": 3}})
+        layers = self.folder / "seed.layers"
+        one = quantize_layer(np.eye(3, dtype=np.float32), np.zeros(3, np.float32), -1.0, 2.0)
+        save_layers(layers, {0: one}, "int8")
         policy = io.BytesIO()
         model.policy.save(policy)
         old = io.BytesIO()
@@ -251,6 +257,7 @@ class Readers:
             "weights": [weights, old.getvalue()],
             "student": [student.read_bytes()],
             "checkpoint": [(self.folder / "seed.ckpt").read_bytes()],
+            "layers": [layers.read_bytes()],
             "metrics": [lines],
             "zoo": [
                 zoo.encode(),

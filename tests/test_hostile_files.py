@@ -54,6 +54,7 @@ READERS = (
     "weights",
     "student",
     "checkpoint",
+    "layers",
     "metrics",
     "zoo",
     "config",

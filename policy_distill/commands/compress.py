@@ -16,6 +16,7 @@ from policy_distill.commands.output import Output, table
 from policy_distill.errors import one_line
 from policy_distill.evaluation.front_record import CompressionRecord, SizeRecord
 from policy_distill.evaluation.records import EvaluationRecord
+from policy_distill.exporters.layers_file import LAYERS
 from policy_distill.report.front import HEADER, front_rows, standing_words
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, times
@@ -92,12 +93,16 @@ def summary(record: CompressionRecord, proof: EvaluationRecord, out: Path) -> st
     ]
     names = ("student.safetensors", "compression.json", "students", "evaluation.json", "report.html", "wandb")
     files = "\n".join(one_line(str(out / name)) for name in names if (out / name).exists())
-    return "\n\n".join([table(front_rows(record), HEADER), table(lines), files, f"as C: {export_command(out)}"])
+    return "\n\n".join(
+        [table(front_rows(record), HEADER), table(lines), files, f"as C: {export_command(out, record.winner)}"]
+    )
 
 
-def export_command(out: Path) -> str:
-    """Return the command line that writes the winner as C."""
+def export_command(out: Path, winner: str | None = None) -> str:
+    """Return the command line that writes the winner as C, in the few bits that it was proven in where it was."""
     words = ["export", str(out / "student.safetensors"), "--format", "c", "--out", str(out / "policy")]
+    layers = out / "students" / (winner or "") / LAYERS
+    words += ["--quantize", str(layers)] if layers.is_file() else []
     return one_line(shlex.join(["policy-distill", *words]))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.compression.border import Finalist
+from policy_distill.compression.few_bits import FewBits
 from policy_distill.compression.race import Race
 from policy_distill.evaluation.front_record import (
     UNTESTED,
@@ -22,6 +23,7 @@ from policy_distill.evaluation.front_record import (
 from policy_distill.evaluation.paired import Comparison
 from policy_distill.evaluation.proof.records import BothFalls, FallsRecord, RetentionRecord
 from policy_distill.evaluation.statistics import json_number
+from policy_distill.exporters.layers_file import LAYERS, save_layers
 from policy_distill.run.result import DistillResult
 from policy_distill.student.runtime import Student
 
@@ -153,8 +155,10 @@ def _passed_over(smaller: bool, exhausted: bool) -> str:
 
 
 def save_front(folder: Path, front: Sequence[Point]) -> None:
-    """Write `students/<spec>/student.safetensors` for every student on the front."""
+    """Write `students/<spec>/student.safetensors` for every student on the front, and layers of few bits beside it."""
     for point in front:
         place = folder / "students" / point.spec
         place.mkdir(parents=True, exist_ok=True)
         point.student.save(place / "student.safetensors")
+        if isinstance(point.student, FewBits):
+            save_layers(place / LAYERS, point.student.layers, point.student.method)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from policy_distill.compression.border import Border, Finalist
+from policy_distill.compression.few_bits import FewBits, in_few_bits
 from policy_distill.compression.front import (
     CompressionResult,
     Point,
@@ -26,6 +27,7 @@ from policy_distill.evaluation.paired import Comparison
 from policy_distill.evaluation.proof.records import SelectionRecord
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.evaluation.statistics import json_number
+from policy_distill.exporters.layers_file import LAYERS
 from policy_distill.run.handover import track_result
 from policy_distill.run.proof import proof_plan
 from policy_distill.run.provenance import provenance_of
@@ -50,6 +52,9 @@ def finish(work: Work, limits: Limits, bar: Progress, sinks: FanOut) -> Compress
     finalists = Border(work.race, work.say).search()
     if not finalists:
         raise RunFault("every student diverged; lower --learning-rate")
+    if limits.minimize == "bytes":
+        finalists += in_few_bits(finalists, stream, work.race.judge, limits.bar, work.say)
+        finalists.sort(key=lambda one: (one.candidate.cost, one.candidate.n_params))
     plan = replace(proof_plan(stream), margin=1 - limits.bar, n_sampled=0)
     assert work.reference is not None, "nothing is compressed without a proof"
     limit = stream.config.env_timeout
@@ -89,6 +94,14 @@ def _chosen(winner: Finalist) -> SelectionRecord:
     return SelectionRecord(None, json_number(winner.kept.share), winner.kept.n_episodes)
 
 
+def _sized(found: EvaluationRecord, winner: Finalist) -> EvaluationRecord:
+    """Return an evaluation with the bytes of what was proven: with few bits, they are not those of the float file."""
+    assert found.student is not None and found.teacher is not None and found.compression is not None
+    n_bytes = winner.candidate.n_bytes
+    ratios = replace(found.compression, bytes=(found.teacher.n_bytes or 0) / max(n_bytes, 1))
+    return replace(found, student=replace(found.student, n_bytes=n_bytes), compression=ratios)
+
+
 def _say(work: Work, finalist: Finalist, found: Comparison, words: str = "") -> None:
     kept = found.retention
     if kept.verdict.outcome == "undefined":
@@ -117,7 +130,7 @@ class _Files:
         beaten = [point for point in points if all(point is not one for one in on_front)]
         front = [self._described(point) for point in on_front]
         student = self._named(winner.student, comparison)
-        evaluation = replace(self._evaluation(student, comparison), selection=_chosen(winner))
+        evaluation = replace(_sized(self._evaluation(student, comparison), winner), selection=_chosen(winner))
         record = self._record(winner, comparison, front, beaten)
         out = folder.path if folder else None
         if folder:
@@ -185,4 +198,8 @@ class _Files:
         if stream.envs.statistics:
             provenance["env_statistics"] = stream.envs.statistics
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
+        if isinstance(student, FewBits):
+            # What is kept is kept by the layers beside it; the float student of this file was not tested.
+            provenance["few_bits"] = {"method": student.method, "layers": LAYERS}
+            return student.described({**student.metadata, "provenance": provenance, "retention": None})
         return Student(student.tensors, {**student.metadata, "provenance": provenance, "retention": kept})

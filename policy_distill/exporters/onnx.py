@@ -32,8 +32,8 @@ def write(
 ) -> dict[str, Any]:
     """Write the model, checked by `onnx.checker`."""
     add_linear = None if quantized is None else add_quantized(quantized)
-    how = {"masked": student.takes_action_masks, "single": record["input_dtype"] == "float32"}
-    model = build_model(student.plan, {"policy_distill": json.dumps(record)}, add_linear, **how)
+    properties, single = {"policy_distill": json.dumps(record)}, record["input_dtype"] == "float32"
+    model = build_model(student.plan, properties, add_linear, masked=student.takes_action_masks, single=single)
     path.write_bytes(model.SerializeToString())
     types = {helper.tensor_dtype_to_np_dtype(one.type.tensor_type.elem_type).name for one in model.graph.input}
     return {"opset": model.opset_import[0].version, "input_dtypes": sorted(types - {"bool"})}

@@ -14,6 +14,7 @@ from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.exporters.layers_file import LAYERS, SUFFIX, load_layers
 from policy_distill.exporters.parity import Reference, action_span, reference_from_scores
 from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, find_format
@@ -40,8 +41,10 @@ def check_method(method: str, format: str) -> None:
     Raises:
         RequestError: for an unknown method, or a format that has no eight bits.
     """
+    if method.endswith(SUFFIX):
+        _, method = load_layers(method)
     if method not in METHODS:
-        raise RequestError(f"expected --quantize {', '.join(METHODS)}, found {method!r}")
+        raise RequestError(f"expected --quantize {', '.join(METHODS)}, or a {LAYERS} of compress, found {method!r}")
     if not find_format(format).quantizes:
         able = ", ".join(name for name, one in FORMATS.items() if one.quantizes)
         raise RequestError(f"expected a format with eight-bit weights ({able}), found {format}; leave out --quantize")
@@ -51,8 +54,16 @@ def check_method(method: str, format: str) -> None:
 
 
 def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Layers:
-    """Return the layers in eight bits or fewer, calibrated (and trained, where asked for) on visited `obs`."""
+    """Return the layers in eight bits or fewer, calibrated (and trained, where asked for) on visited `obs`.
+
+    Those of a file are returned as they are.
+
+    Raises:
+        RequestError: for a student that has no such form, or layers of another one.
+    """
     plan = student.plan
+    if method.endswith(SUFFIX):
+        return _of_file(student, method)
     features = plan.featurizer(obs)
     if method in BITS:
         from policy_distill.exporters.quantized_training import mode_loss
@@ -73,6 +84,17 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
         for layers in (rounded, trained)
     ]
     return trained if kept[1] > kept[0] else rounded
+
+
+def _of_file(student: Student, path: str) -> Layers:
+    layers, _ = load_layers(path)
+    plan = student.plan
+    shapes = {
+        place: plan.tensors[layer["weight"]].shape for place, layer in enumerate(plan.layers) if "weight" in layer
+    }
+    if {place: one.weight.shape for place, one in layers.items()} != shapes:
+        raise RequestError(f"expected the layers of this student in {path}, found those of another one")
+    return layers
 
 
 def twin_reference(student: StudentRecord, layers: Layers, reference: Reference) -> Reference:

@@ -162,7 +162,7 @@ def _front_notes(run: RunRecord) -> list[str]:
     record = run.compression
     if record is None:
         return []
-    what = f"{record.winner} is {standing_words(record)}, the smallest by {record.minimize} that is"
+    what = f"{record.winner} is {standing_words(record)}; of what was tried, none smaller by {record.minimize} is"
     claim = what if record.proven else f"{record.winner} is the best student found, {standing_words(record)}"
     return [f"{claim}.", *([f"What would help: {record.advice}."] if record.advice else [])]
 

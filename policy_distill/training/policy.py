@@ -61,9 +61,11 @@ class StudentSpec:
         return replace(self.family.head, extra=0) if self.log_std == "vector" else self.family.head
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one observation's features: what the network takes."""
-        return Featurizer(self.observation_space, images=self.images, components=self.view.components).shape
+    def featurizer(self) -> Featurizer:
+        """From raw observations to what the network takes."""
+        space = self.observation_space
+        images = images_for(space, self.network) if self.images is None else self.images
+        return Featurizer(space, self.normalizer, images, self.view.components)
 
     @property
     def n_outputs(self) -> int:
@@ -114,8 +116,7 @@ class StudentPolicy(nn.Module):
     def __init__(self, spec: StudentSpec, generator: torch.Generator, network: nn.Sequential | None = None) -> None:
         super().__init__()
         self.spec = spec
-        images = images_for(spec.observation_space, spec.network) if spec.images is None else spec.images
-        self.featurizer = Featurizer(spec.observation_space, spec.normalizer, images, spec.view.components)
+        self.featurizer = spec.featurizer
         self.network = self._build(generator) if network is None else network
         self.log_std = nn.Parameter(torch.zeros(spec.n_outputs)) if spec.log_std == "vector" else None
 
@@ -161,7 +162,7 @@ class StudentPolicy(nn.Module):
         architecture = {
             "spec": spec.network,
             "activation": spec.activation,
-            "input_shape": list(replace(spec, view=ALL).input_shape),
+            "input_shape": list(replace(spec, view=ALL).featurizer.shape),
             "layers": layers,
             "log_std": spec.log_std,
             **sizes_of(layers, tensors),

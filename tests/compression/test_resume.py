@@ -52,7 +52,7 @@ def found_in(out):
     record = json.loads((out / "compression.json").read_text())
     assert all(record.pop(name) is not None for name in TIMES)
     files = sorted((out / "students").rglob("*.safetensors"))
-    front = {path.parent.name: path.read_bytes() for path in files}
+    front = {f"{path.parent.name}/{path.name}": path.read_bytes() for path in files}
     return {**contents(out), "compression": record, "front": front}
 
 
@@ -100,7 +100,7 @@ def test_a_compression_that_died_equals_one_that_did_not(tmp_path, deaths, caplo
     with caplog.at_level(logging.WARNING, "policy_distill"):
         whole, died = die_and_resume(tmp_path, *deaths)
     assert whole == died
-    assert set(died["front"]) == {one["spec"] for one in died["compression"]["front"]}
+    assert set(died["front"]) == {f"{one['spec']}/student.safetensors" for one in died["compression"]["front"]}
     assert [row["time/env_steps"] for row in died["metrics"]] == [*range(128, 2049, 128), 2048]
     assert "could not be brought back" not in caplog.text
 

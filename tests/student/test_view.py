@@ -7,8 +7,10 @@ import pytest
 from gymnasium import spaces
 
 from policy_distill.cli import main
+from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.exporters.export import export
+from policy_distill.run import checkpoint
 from policy_distill.run.distill import distill
 from policy_distill.student.engines.table import ENGINES
 from policy_distill.student.features import Featurizer
@@ -122,6 +124,14 @@ def test_a_run_goes_on_from_its_checkpoint_and_not_with_another_view(two_of_four
     assert all(np.array_equal(array, load_student(two_of_four).tensors[name]) for name, array in again.tensors.items())
     with pytest.raises(RequestError, match="observe='2,3', found '0,3'"):
         distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe="0,3", out=out, resume=True, **QUICK)
+
+
+def test_a_run_of_a_version_without_views_saw_everything():
+    now = DistillConfig().to_json()
+    older = {name: value for name, value in now.items() if name != "observe"}
+    checkpoint._check_identity({"config": older}, {"config": now})
+    with pytest.raises(RequestError, match="observe='', found '2'"):
+        checkpoint._check_identity({"config": older}, {"config": {**now, "observe": "2"}})
 
 
 def test_the_command_line_takes_components_and_refuses_what_is_not_there(zoo, tmp_path, capfd):

@@ -50,7 +50,7 @@ def states(spec, observations):
         generator.integers(0, 255, shape).astype(np.uint8) if "image" in observations else generator.normal(size=shape)
     )
     obs = obs.astype(OBSERVATIONS[observations].dtype)
-    store = Rows(N, spec.input_shape, dtype="uint8" if "image" in observations else "float32")
+    store = Rows(N, spec.featurizer.shape, dtype="uint8" if "image" in observations else "float32")
     buffer = Buffer(store, 4)
     labels = torch.from_numpy(generator.normal(size=(N, 4)).astype(np.float32)) * 3
     buffer.add(torch.from_numpy(obs), labels)
