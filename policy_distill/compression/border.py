@@ -41,6 +41,13 @@ PASSES = 20
 """Parts into which training on the stored states is cut, as a run is by its rollouts."""
 
 
+SURE = 1.5
+"""Promise from which on a proof surely succeeds."""
+
+N_SURE = 3
+"""Finalists that are to be sure of it: the tests begin with the largest of them, and end with the first that fails."""
+
+
 @dataclass(frozen=True)
 class Finalist:
     """A network's best student."""
@@ -53,6 +60,10 @@ class Finalist:
     """On the episodes that choose."""
     env_steps: int
     """Steps of the stream that it had learnt from."""
+
+    def is_sure(self, bar: float) -> bool:
+        """Say whether its proof will surely succeed, as far as the episodes that choose tell."""
+        return self.kept.clears(bar) and self.kept.promise >= SURE
 
 
 class Border:
@@ -76,6 +87,7 @@ class Border:
                 break
             tried |= set(specs)
             self._train(specs, round_)
+        self._look_up()
         return sorted(self.finalists.values(), key=lambda one: (one.candidate.cost, one.candidate.n_params))
 
     def _around(self, runners: Sequence[Candidate], place: int) -> Iterator[Candidate]:
@@ -86,6 +98,15 @@ class Border:
             n_misses = n_misses + 1 if self.finalists[candidate.spec].kept.misses(self._race.bar) else 0
             if n_misses == 2 or self._race.judge.exhausted:
                 return
+
+    def _look_up(self) -> None:
+        """Judge larger networks until several are sure of their proof: rare falls may fail the smallest of them."""
+        race = self._race
+        largest = max((one.candidate.cost for one in self.finalists.values()), default=0.0)
+        for candidate in [one for one in race.running if one.cost > largest]:
+            if sum(one.is_sure(race.bar) for one in self.finalists.values()) >= N_SURE or race.judge.exhausted:
+                return
+            self._enter(candidate, [race.student(number) for number in race.best(candidate.spec, N_BEST)])
 
     def _enter(self, candidate: Candidate, students: Sequence[Student]) -> Kept:
         """Judge students of one network; the better one stays, unless the network had a better one before."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from policy_distill.compression.border import Finalist
+from policy_distill.compression.border import N_SURE, Finalist
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
@@ -21,9 +21,6 @@ from policy_distill.evaluation.reference import ReferenceReturns, ReferenceRuns
 from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.seeds import BLOCK, fresh_start
-
-SURE = 1.5
-"""Promise from which on a proof surely succeeds."""
 
 LONGEST = 6
 """Finalists that are tested, at most."""
@@ -58,10 +55,14 @@ def chain(finalists: Sequence[Finalist], bar: float) -> list[Finalist]:
             plausible.append(one)
     if not plausible:
         return [max(finalists, key=lambda one: one.kept.share)] if finalists else []
-    sure = [place for place, one in enumerate(plausible) if one.kept.clears(bar) and one.kept.promise >= SURE]
-    # From the second that is sure on: the first of the sequence must not be the one that fails by bad luck.
-    top = sure[1] if len(sure) > 1 else (sure[0] if sure else len(plausible) - 1)
-    return list(reversed(plausible[: top + 1]))[-LONGEST:]
+    sure = [place for place, one in enumerate(plausible) if one.is_sure(bar)]
+    top = sure[:N_SURE][-1] if sure else len(plausible) - 1
+    order = list(reversed(plausible[: top + 1]))
+    larger = [one for one in finalists if one.is_sure(bar) and one.candidate.cost > order[0].candidate.cost]
+    if len(sure) < N_SURE and larger:
+        # The first of the sequence must not be the one that rare falls fail.
+        order.insert(0, max(larger, key=lambda one: one.kept.share))
+    return order[-LONGEST:]
 
 
 class FixedSequence:
