@@ -82,12 +82,18 @@ class _Engine:
 def in_few_bits(
     finalists: Sequence[Finalist], stream: Stream, judge: Judge, bar: float, say: Callable[[str], None]
 ) -> list[Finalist]:
-    """Return further finalists: the cheapest that keep enough, with weights of few bits, where that is smaller."""
-    found = []
+    """Return further finalists: the cheapest that keep enough, with weights of few bits, where that is smaller.
+
+    A budget that is used up ends the search; the states that are visited count as choosing.
+    """
+    found: list[Finalist] = []
     for one in [one for one in finalists if one.kept.share >= bar][:N_NETWORKS]:
         for number, name in enumerate(METHODS):
             seed = (stream.config.seed + 104_729 * (number + 1)) % 2**29
+            if judge.exhausted:
+                return found
             sample = sample_states(stream.envs, seed, one.student, N_STATES, masked=stream.masked)
+            judge.env_steps += sample.n_steps
             try:
                 with stream.watch.timed("train"):
                     layers = quantize_student(one.student, sample.obs, METHODS[name], seed)

@@ -1,5 +1,7 @@
 import json
 import pickle
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -153,3 +155,30 @@ def test_what_is_proven_is_the_arithmetic_of_few_bits(tmp_path, monkeypatch):
 def test_a_compression_with_few_bits_resumes_bit_for_bit(tmp_path):
     whole, died = die_and_resume(tmp_path, Falls("@int4"), students=["mlp:2"], minimize="bytes")
     assert whole == died
+
+
+def test_the_states_that_it_is_trained_on_are_counted_and_a_budget_that_is_used_up_ends_it(monkeypatch):
+    sampled = []
+
+    def sample(*_, **__):
+        sampled.append(5000)
+        return SimpleNamespace(n_steps=5000, obs=None)
+
+    def refuse(*_):
+        raise RequestError("no layers")
+
+    monkeypatch.setattr(few_bits, "sample_states", sample)
+    monkeypatch.setattr(few_bits, "quantize_student", refuse)
+
+    class Counts:
+        env_steps = 0
+
+        @property
+        def exhausted(self):
+            return self.env_steps >= 10_000
+
+    watch = SimpleNamespace(timed=lambda stage: nullcontext())
+    stream = SimpleNamespace(config=SimpleNamespace(seed=0), envs=None, masked=False, watch=watch)
+    judge, enough = Counts(), SimpleNamespace(kept=SimpleNamespace(share=1.0), student=None)
+    assert few_bits.in_few_bits([enough, enough], stream, judge, 0.95, lambda line: None) == []
+    assert judge.env_steps == sum(sampled) == 10_000
