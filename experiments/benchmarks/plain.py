@@ -14,12 +14,13 @@ import torch
 from gymnasium.vector import SyncVectorEnv
 from torch import nn
 
+from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.environments.make import make_env
 
 KEPT = 50_000
 
 
-class PlainStudent:
+class PlainStudent(PolicyDefaults):
     """The network with SB3's `predict`."""
 
     def __init__(self, network: nn.Sequential, teacher: Any) -> None:
