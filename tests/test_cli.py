@@ -271,7 +271,9 @@ def test_a_nan_in_an_observation_ends_with_1_and_says_where(teacher, run_folder,
         assert captured.out == ""
         *notes, error = captured.err.splitlines()
         assert error.startswith("policy-distill: ")
-        assert all("distilled in CartPole-v1" in note for note in notes)
+        # What another library's thread prints in the meantime is none of ours.
+        ours = [note for note in notes if note.startswith(("WARNING: ", "policy-distill"))]
+        assert all("distilled in CartPole-v1" in note for note in ours), notes
         assert f"Broken-v0 failed: environment 0 at step 1 of its episode, seed {seed}: " in captured.err
         assert "--env-restarts" not in captured.err
     gymnasium.registry.pop("Broken-v0")
