@@ -26,6 +26,7 @@ from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.robustness import compare_under
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
+from policy_distill.student.sampling import params_of
 from policy_distill.teachers.sources import as_policy
 
 MAX_EPISODES = 1000
@@ -127,11 +128,12 @@ def fidelity_on_own_states(
     masked = teacher.takes_action_masks
     opened = open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers, restarts)
     with closing(opened) as envs:
-        sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
+        sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher, followed=student)
     taught = sample.params.cpu()
     by_mode = student.plan.log_std == "dropped"
     # Of a student without log σ its means, from which alone the mode is found.
-    found = student.network_outputs(sample.obs) if by_mode else student.distribution_params(sample.obs)
+    outputs = student.network_outputs(sample.obs) if sample.outputs is None else sample.outputs
+    found = outputs if by_mode else params_of(student.record, outputs)
     own = torch.from_numpy(np.ascontiguousarray(found, np.float32))
     dense = teacher.family.has_density and not by_mode
     kl = float(teacher.family.kl(taught, own).mean()) if dense else float("nan")

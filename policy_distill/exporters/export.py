@@ -29,9 +29,10 @@ from policy_distill.exporters.quantize import (
     check_method,
     loss_report,
     quantize_student,
+    require_no_memory,
     twin_reference,
 )
-from policy_distill.exporters.table import find_format, load_exporter
+from policy_distill.exporters.table import FORMATS, find_format, load_exporter
 from policy_distill.interfaces.students import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
 
@@ -135,9 +136,7 @@ def _export(
 ) -> ExportResult:
     found, exporter = find_format(wanted.format), load_exporter(wanted.format)
     env = for_policy(env, student, env_kwargs) if env is not None else with_kwargs(states.own_env(student), env_kwargs)
-    visited, source = states.collect_states(student, env, wanted.n_states, wanted.seed)
-    obs = states.join(visited, states.hostile_states(student, wanted.seed))
-    reference = make_reference(student, obs, states.count(visited))
+    reference, source = _reference(student, env, wanted)
     layers, expected, loss = None, reference, None
     if wanted.quantize is not None:
         layers, expected = _in_eight_bits(student, wanted.quantize, reference, env, wanted.n_states, wanted.seed)
@@ -157,10 +156,22 @@ def _export(
     return ExportResult(path, wanted.format, bytes_of(path), parity, facts, loss)
 
 
+def _reference(student: Student, env: Any, wanted: _Wanted) -> tuple[Reference, str]:
+    """Return what the student does on visited and on hostile states, and where the visited ones come from."""
+    hostile, starts = states.hostile_states(student, wanted.seed), None
+    if student.plan.memory.size:
+        visited, begin, source = states.collect_episodes(student, env, wanted.n_states, wanted.seed)
+        # Each hostile one in an episode of its own.
+        starts = np.concatenate([begin, np.ones(states.count(hostile), dtype=bool)])
+    else:
+        visited, source = states.collect_states(student, env, wanted.n_states, wanted.seed)
+    return make_reference(student, states.join(visited, hostile), states.count(visited), starts), source
+
+
 def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:
     """Open what is handed over, its record included, and act: it must do what the draft did that was checked."""
-    obs = states.take(expected.obs, slice(0, N_READ_BACK))
-    if not np.array_equal(exporter.open_artefact(student.record, path)(obs), run(obs)):
+    first = expected.first(N_READ_BACK)
+    if not np.array_equal(first.actions_of(exporter.open_artefact(student.record, path)), first.actions_of(run)):
         raise RunFault("the artefact acts otherwise once its record is in it; nothing was written")
     if (path / "policy_test.c").exists():
         run_self_test(path)
@@ -181,17 +192,23 @@ def _check_request(student: Student, format: str, quantize: str | None, n_states
         raise RequestError(f"expected 1 state or more and no fewer episodes than 0, found {n_states} and {episodes}")
     if not all(np.isfinite(array).all() for array in student.tensors.values()):
         raise RequestError("expected a student of finite weights, found some that are none; distil it again")
+    if student.plan.memory.size and not find_format(format).memory:
+        able = ", ".join(name for name, one in FORMATS.items() if one.memory)
+        raise RequestError(
+            f"expected a format for a student with a memory ({able}), found {format}; choose one of these"
+        )
     if quantize is not None:
         check_method(quantize, format)
+        require_no_memory(student)
 
 
 def _check(student: Student, format: str, expected: Reference, run: Run, source: str, *, quantized: bool) -> Parity:
     """Compare an artefact with what it should do, under action masks too where both know them."""
-    parity = _compare(student, expected, run(expected.obs), source, quantized)
+    parity = _compare(student, expected, expected.actions_of(run), source, quantized)
     checked = [parity]
     if student.takes_action_masks and find_format(format).masks:
         masked = under_masks(student.record, expected, MASK_SEED)
-        checked.append(_compare(student, masked, run(masked.obs, masked.masks), source, quantized))
+        checked.append(_compare(student, masked, masked.actions_of(run), source, quantized))
         parity = replace(parity, masked_agreement=checked[-1].agreement)
     for one in checked:
         if not one.passed:

@@ -44,6 +44,9 @@ def to_sb3(student: StudentRecord, env: Any) -> PPO:
             without bounds; for an `env` whose `VecNormalize` normalises observations, which the student does itself.
     """
     plan = student.plan
+    if plan.memory.size:
+        kind = student.metadata["architecture"]["spec"]
+        raise RequestError(f"expected a feed-forward student for PPO, found {kind}; distil an mlp to train on in SB3")
     _check_spaces(student)
     normalizer = normalization_of(env)
     if normalizer is not None and normalizer.norm_obs:

@@ -5,6 +5,7 @@
     action = policy.act(obs)           # one raw observation, the executed action
     actions = policy.predict(batch)    # a batch [B, ...]; a dict of such for Dict observations
     action = policy.act(obs, mask)     # of discrete actions only those that the mask allows
+    policy.reset()                     # where an episode begins: a policy with a memory forgets
 
 `policy.json` says what it computes, and on how many states it was compared with the student that it was made of.
 """
@@ -34,18 +35,40 @@ class Policy:
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files}
         self.layers = [OPERATIONS[layer["op"]](layer, self.arrays) for layer in self.record["layers"]]
+        self.memory = self.begin(1)
+
+    def reset(self) -> None:
+        """Begin an episode: forget what `act` remembers."""
+        self.memory = self.begin(1)
+
+    def begin(self, n: int) -> np.ndarray:
+        """Return the states `[n, size]` of `n` episodes that begin; of no size for a policy without a memory."""
+        return np.zeros((n, self.record["memory"]["size"]), np.float32)
 
     def act(self, obs: Any, action_masks: Any = None) -> Any:
-        """Return the executed action for one raw observation."""
-        one = {key: np.asarray(value)[None] for key, value in obs.items()} if isinstance(obs, dict) else obs
-        return self.predict(one if isinstance(obs, dict) else np.asarray(obs)[None], action_masks)[0]
+        """Return the executed action for one raw observation; a policy with a memory remembers from call to call."""
+        if isinstance(obs, dict):
+            obs = {key: np.asarray(value)[None] for key, value in obs.items()}
+        else:
+            obs = np.asarray(obs)[None]
+        actions, self.memory = self.step(obs, self.memory, action_masks)
+        return actions[0]
+
+    def step(self, obs: Any, state: np.ndarray, action_masks: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the executed actions `[B, ...]` for one step of each episode, and the next state."""
+        outputs, state = self._run(obs, state)
+        return self._chosen(outputs, action_masks), state
 
     def predict(self, obs: Any, action_masks: Any = None) -> np.ndarray:
         """Return the executed actions `[B, ...]` for a batch of raw observations.
 
-        `action_masks`, bool `[B, P]` or `[P]` for all alike, has True for each discrete action that is allowed.
+        `action_masks`, bool `[B, P]` or `[P]` for all alike, has True for each discrete action that is allowed. Of a
+        policy with a memory each observation is the first of an episode.
         """
-        scores = self._scores(self.outputs(obs))
+        return self._chosen(self.outputs(obs), action_masks)
+
+    def _chosen(self, outputs: np.ndarray, action_masks: Any) -> np.ndarray:
+        scores = self._scores(outputs)
         if action_masks is not None:
             if self.action["kind"] != "index":
                 raise ValueError("expected no action_masks for continuous actions, which cannot be ruled out")
@@ -54,10 +77,18 @@ class Policy:
 
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs `[B, P]`: logits, or means and then log sigma where the network gives it."""
+        return self._run(obs, self.begin(len(next(iter(obs.values())) if isinstance(obs, dict) else obs)))[0]
+
+    def _run(self, obs: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = self._features(obs)
-        for layer in self.layers:
-            x = layer(x)
-        return x
+        for place, layer in enumerate(self.layers):
+            if place == self.record["memory"]["place"]:
+                x, state = layer(x, state)
+                # What comes next may overwrite it.
+                x = x.copy()
+            else:
+                x = layer(x)
+        return x, state
 
     def _features(self, obs: Any) -> np.ndarray:
         if self.record["image"]:

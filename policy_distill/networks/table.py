@@ -10,8 +10,10 @@ from torch import nn
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Network
 from policy_distill.networks.cnn import CNN
+from policy_distill.networks.memory import History, Recurrent
 from policy_distill.networks.mlp import MLP
 from policy_distill.student.engines.torch_layers import OwnLayer
+from policy_distill.student.operations.history import MAX_STEPS
 from policy_distill.system.plugins import LEARNERS, load_plugin, names_in
 from policy_distill.system.plugins import NETWORKS as GROUP
 
@@ -19,8 +21,13 @@ KINDS = {
     "mlp": "mlp:32,32 (hidden layers of 32 and 32 units)",
     "linear": "linear (no hidden layer)",
     "cnn": "cnn:16,32 (convolutions of 16 and 32 channels, for images)",
+    "gru": "gru:16+mlp:16 (16 recurrent units, and a hidden layer of 16)",
+    "history": "history:4+mlp:32 (the last 4 observations, and a hidden layer of 32)",
 }
+WITH_MEMORY = ("gru", "history")
+"""Those that act by more than what they see now."""
 MAX_WIDTH = 65_536
+MAX_UNITS = 4096
 
 
 def make_network(spec: str, activation: str) -> Network:
@@ -38,6 +45,8 @@ def make_network(spec: str, activation: str) -> Network:
         return MLP(_widths(spec, sizes), activation)
     if kind == "cnn" and sizes:
         return CNN(_widths(spec, sizes), activation)
+    if kind in WITH_MEMORY and sizes:
+        return _with_memory(spec, activation)
     make = None if kind in KINDS else load_plugin(GROUP, kind)
     if make is None:
         # Those that learn without gradients are students too, though no networks of this table.
@@ -45,6 +54,24 @@ def make_network(spec: str, activation: str) -> Network:
         raise RequestError(f"expected a student such as {'; '.join(names)}, found {spec!r}")
     network: Network = make(sizes, activation)
     return network
+
+
+def has_memory(spec: str) -> bool:
+    """Say whether students of a specification act by more than what they see now."""
+    return spec.partition(":")[0] in WITH_MEMORY
+
+
+def _with_memory(spec: str, activation: str) -> Network:
+    first, _, behind = spec.partition("+")
+    kind, _, size = first.partition(":")
+    if "+" in spec and not behind.startswith("mlp:"):
+        raise RequestError(f"expected an mlp behind {first}, as in {first}+mlp:32; found {spec!r}")
+    tail = MLP(_widths(spec, behind.removeprefix("mlp:")) if behind else (), activation)
+    least, most = (1, MAX_UNITS) if kind == "gru" else (2, MAX_STEPS)
+    if not (size.isascii() and size.isdigit() and least <= int(size) <= most):
+        what = "units" if kind == "gru" else "observations"
+        raise RequestError(f"expected from {least} to {most} {what}, as in {KINDS[kind].split()[0]}; found {spec!r}")
+    return Recurrent(int(size), tail) if kind == "gru" else History(int(size), tail)
 
 
 def describe_layers(network: nn.Sequential, input_shape: tuple[int, ...]) -> list[dict[str, Any]]:

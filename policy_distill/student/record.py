@@ -37,7 +37,12 @@ class StudentRecord:
 
 
 def format_of(metadata: Mapping[str, Any]) -> int:
-    """Return the oldest version of the file's format that says all that a student is: 2 for what was slimmed."""
+    """Return the oldest version of the file's format that says all that a student is.
+
+    That is 3 for one with a memory, and 2 for what was slimmed.
+    """
+    if "memory" in metadata["architecture"]:
+        return 3
     architecture, head = metadata["architecture"], metadata.get("head", {})
     newer = head.get("reference", False) or architecture["log_std"] == "dropped"
     return 2 if newer or any(layer["op"] == "select" for layer in architecture["layers"]) else 1
@@ -50,3 +55,9 @@ def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> di
         "n_bytes": sum(array.nbytes for array in tensors.values()),
         "macs": count_macs(layers, tensors),
     }
+
+
+def with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:
+    """Return the arrays with an output of the network for every logit, those of 0 included that are left out."""
+    head, last = record.plan.head, [layer for layer in record.plan.layers if "weight" in layer][-1]
+    return {**record.tensors, **{last[key]: head.all_rows(record.tensors[last[key]]) for key in ("weight", "bias")}}

@@ -5,6 +5,7 @@ In: a buffer, and where a run is. Out: a better student.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from policy_distill.training.buffer import Buffer
 from policy_distill.training.policy import StudentPolicy, StudentSpec
 from policy_distill.training.schedule import Moment, n_updates
 from policy_distill.training.trainer import Trainer
+from policy_distill.training.windows import batch_size_for
 
 Weights = dict[str, torch.Tensor]
 
@@ -29,8 +31,8 @@ class GradientLearner:
         self, spec: StudentSpec, loss: Loss, config: DistillConfig, teacher_params: torch.Tensor | None = None
     ) -> None:
         """Make the student of `spec` and its optimiser; log σ starts at that of the labels `[B, P]`."""
-        self.config = config
         self.policy = StudentPolicy(spec, torch.Generator().manual_seed(config.seed)).to(config.device)
+        self.config = config = replace(config, batch_size=batch_size_for(self.policy.network, config.batch_size))
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(config.device))
         self.trainer = Trainer(self.policy, loss, config)

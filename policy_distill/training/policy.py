@@ -21,8 +21,9 @@ from policy_distill.student.engines.torch_layers import ScaleLayer
 from policy_distill.student.engines.torch_module import modules_of
 from policy_distill.student.features import Featurizer, Normalizer, dump_normalizer, load_normalizer
 from policy_distill.student.head import Head
+from policy_distill.student.memory import memory_of
 from policy_distill.student.pixels import images_for, images_of, is_image, largest
-from policy_distill.student.record import StudentRecord, sizes_of
+from policy_distill.student.record import StudentRecord, sizes_of, with_all_logits
 from policy_distill.student.sampling import require_spread
 from policy_distill.student.spaces import describe_space
 from policy_distill.student.view import ALL, View
@@ -139,8 +140,11 @@ class StudentPolicy(nn.Module):
         return self.params(torch.from_numpy(self.featurizer(arrays)).to(device))
 
     def params(self, features: torch.Tensor) -> torch.Tensor:
-        """Return distribution parameters `[B, P]` for features `[B, D]` as the featurizer makes them."""
-        outputs = self.network(features)
+        """Return distribution parameters `[B, P]` for features `[B, D]`, of one with a memory as an episode's first."""
+        return self.params_of(self.network(features))
+
+    def params_of(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return distribution parameters `[B, P]` for outputs of the network."""
         if self.log_std is None:
             return outputs
         return torch.cat([outputs, self.log_std.expand_as(outputs)], dim=1)
@@ -159,13 +163,15 @@ class StudentPolicy(nn.Module):
         """Return what the student's file will hold, with the weights as they are now."""
         tensors, spec = self.tensors(), self.spec
         layers = [*spec.view.select(), *describe_layers(self.network, self.featurizer.shape)]
+        input_shape = replace(spec, view=ALL).featurizer.shape
         architecture = {
             "spec": spec.network,
             "activation": spec.activation,
-            "input_shape": list(replace(spec, view=ALL).featurizer.shape),
+            "input_shape": list(input_shape),
             "layers": layers,
             "log_std": spec.log_std,
             **sizes_of(layers, tensors),
+            **memory_of(layers, tensors, input_shape).record(),
         }
         metadata = {
             "architecture": architecture,
@@ -204,15 +210,10 @@ class StudentPolicy(nn.Module):
             takes_action_masks=metadata.get("takes_action_masks", False),
             images=images_of(metadata),
         )
-        policy = cls(spec, torch.Generator(), nn.Sequential(*modules_of(record.plan.layers, _with_all_logits(record))))
+        policy = cls(spec, torch.Generator(), nn.Sequential(*modules_of(record.plan.layers, with_all_logits(record))))
         if policy.log_std is not None:
             policy.log_std.data.copy_(torch.from_numpy(record.tensors["log_std"]))
         return policy
-
-
-def _with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:
-    head, last = record.plan.head, [layer for layer in record.plan.layers if "weight" in layer][-1]
-    return {**record.tensors, **{last[key]: head.all_rows(record.tensors[last[key]]) for key in ("weight", "bias")}}
 
 
 def _numpy(value: Any) -> np.ndarray:

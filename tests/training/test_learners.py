@@ -23,6 +23,8 @@ SPECS = {
     "mlp": ("mlp:4", "mlp:5", "vector"),
     "linear": ("linear", "mlp:5", "vector"),
     "cnn": ("cnn:2", "cnn:3", "image_first"),
+    "gru": ("gru:4+mlp:3", "gru:5+mlp:3", "vector"),
+    "history": ("history:3+mlp:4", "history:2+mlp:4", "vector"),
 }
 
 
@@ -51,9 +53,10 @@ def states(spec, observations):
     )
     obs = obs.astype(OBSERVATIONS[observations].dtype)
     store = Rows(N, spec.featurizer.shape, dtype="uint8" if "image" in observations else "float32")
-    buffer = Buffer(store, 4)
+    buffer = Buffer(store, 4, columns={"episode_starts": ((), torch.bool)})
     labels = torch.from_numpy(generator.normal(size=(N, 4)).astype(np.float32)) * 3
-    buffer.add(torch.from_numpy(obs), labels)
+    starts = torch.arange(N) % 20 == 0
+    buffer.add(torch.from_numpy(obs), labels, {"episode_starts": starts})
     return buffer, obs
 
 

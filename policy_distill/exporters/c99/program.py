@@ -45,13 +45,13 @@ def write_program(
     source = CSource()
     features = feature_code(plan, source)
     shapes = [plan.featurizer.shape, *output_shapes(plan.layers, plan.tensors, plan.featurizer.shape)]
-    largest = max([plan.head.n_scores, *(math.prod(shape) for shape in shapes)])
     source.body += features.lines
     current, other = "a", "b"
     for place, layer in enumerate(plan.layers):
         call = Call(layer, plan.tensors, place, shapes[place], current, other)
         moved = add_layer(source, call, (quantized or {}).get(place))
         current, other = (other, current) if moved else (current, other)
+    largest = max([plan.head.n_scores, source.room, *(math.prod(shape) for shape in shapes)])
     if plan.head.reference:
         source.body += all_scores_lines(plan, current, other)
         current, other = other, current
@@ -61,10 +61,10 @@ def write_program(
         ruled_out = number(MASKED)
         pick = f"for (int k = 0; k < {plan.head.n_scores}; k++) {other}[k] = mask[k] ? {current}[k] : {ruled_out};"
         source.masked_action = [pick, *action_lines(plan, source, other)]
-    ram = 2 * 4 * largest + (largest if quantized else 0)
+    ram = 2 * 4 * largest + (largest if quantized else 0) + 4 * plan.memory.size
     return Program(
         header=header_text(plan, about, features, masked=masked),
-        source=_assemble(source, largest, bool(quantized)),
+        source=_assemble(source, largest, plan.memory.size, quantized=bool(quantized)),
         flash_bytes=source.flash_bytes,
         ram_bytes=ram,
         obs_type=features.obs_type,
@@ -72,8 +72,13 @@ def write_program(
     )
 
 
-def _assemble(source: CSource, largest: int, quantized: bool) -> str:
+def _assemble(source: CSource, largest: int, n_remembered: int, *, quantized: bool) -> str:
     buffers = f"static float a[{largest}], b[{largest}];\n"
+    reset = "/* The policy has no memory, so there is nothing to reset. */\nvoid policy_reset(void) {}\n"
+    if n_remembered:
+        buffers += f"static float memory[{n_remembered}];\n"
+        forget = f"for (int i = 0; i < {n_remembered}; i++) memory[i] = 0.0f;"
+        reset = f"/* An episode begins with nothing remembered. */\nvoid policy_reset(void) {{ {forget} }}\n"
     if quantized:
         buffers += f"static signed char q[{largest}];\n"
     obs, action = "const policy_obs obs[POLICY_N_OBS]", "policy_action action[POLICY_N_ACTIONS]"
@@ -91,7 +96,7 @@ def _assemble(source: CSource, largest: int, quantized: bool) -> str:
             *source.constants,
             buffers + "static const float *outputs = a;\n",
             *source.functions,
-            "/* The policy has no memory, so there is nothing to reset. */\nvoid policy_reset(void) {}\n",
+            reset,
             "const float *policy_outputs(void) { return outputs; }\n",
             *acting,
         ]

@@ -52,13 +52,13 @@ def fold(plan: Plan) -> tuple[list[Dense], np.ndarray, np.ndarray]:
 
 
 def dense_layers(plan: Plan) -> list[Dense]:
-    """Return the linear layers with their activations, float64."""
+    """Return the linear layers with their activations, float64; other layers are left out."""
     found: list[Dense] = []
     for layer in plan.layers:
         if layer["op"] == "linear":
             weight, bias = plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]
             found.append(Dense(np.column_stack([weight, bias]).astype(np.float64), ""))
-        elif layer["op"] != "select":
+        elif layer["op"] in ("tanh", "relu"):
             found[-1] = Dense(found[-1].matrix, layer["op"])
     return found
 

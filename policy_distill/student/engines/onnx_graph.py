@@ -15,7 +15,16 @@ from onnx import TensorProto, helper
 
 from policy_distill.student.engines.folding import fold, foldable
 from policy_distill.student.engines.onnx_builder import Graph, tensor_type
-from policy_distill.student.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
+from policy_distill.student.engines.onnx_output import (
+    MASKS,
+    OUTPUTS,
+    STATE_IN,
+    STATE_OUT,
+    add_execution,
+    add_masks,
+    add_mode,
+    name_outputs,
+)
 from policy_distill.student.features import Part
 from policy_distill.student.operations.operation import Layer, Tensors
 from policy_distill.student.operations.table import find_operation
@@ -45,7 +54,8 @@ def build_model(
     Inputs are called `obs`, or as the keys of a Dict (`obs_action` for a key that an output has). Outputs: `action`;
     `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
     the action is the network's `outputs`. With `masked` there is an input `action_masks` too, bool of the logits' size.
-    With `single`, inputs whose space has float64 are float32.
+    With `single`, inputs whose space has float64 are float32. A student with a memory has the input `h_in` and the
+    output `h_out`, float32 `[B, n]`, zeros where an episode begins.
     """
     graph = Graph()
     inputs = [
@@ -53,6 +63,8 @@ def build_model(
         for part in plan.featurizer.parts
     ]
     x = _network(graph, plan, add_linear, single)
+    if plan.memory.size:
+        inputs.append(helper.make_tensor_value_info(STATE_IN, TensorProto.FLOAT, ["batch", plan.memory.size]))
     mode_of, names = name_outputs(graph, plan, x, named)
     if masked:
         mode_of = add_masks(graph, mode_of)
@@ -64,6 +76,8 @@ def build_model(
         helper.make_tensor_value_info("action", tensor_type(action_map.dtype), ["batch", *action_map.shape]),
         *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in names.items()),
     ]
+    if plan.memory.size:
+        outputs.append(helper.make_tensor_value_info(STATE_OUT, TensorProto.FLOAT, ["batch", plan.memory.size]))
     model = helper.make_model(
         helper.make_graph(graph.nodes, "student", inputs, outputs, list(graph.constants.values())),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -84,6 +98,10 @@ def _network(graph: Graph, plan: Plan, add_linear: AddLinear | None, single: boo
     for place, layer in enumerate(plan.layers):
         if add_linear is not None and "weight" in layer:
             x = add_linear(graph, x, layer, place)
+        elif place == plan.memory.place:
+            x, state = find_operation(layer["op"]).form("onnx", "ONNX")(graph, x, layer, plan.tensors, STATE_IN)
+            # An output of its own, since the network goes on with what it is.
+            graph.add("Identity", state, output=STATE_OUT)
         else:
             x = _add(graph, x, layer, plan.tensors)
     return x

@@ -1,0 +1,73 @@
+"""What a student learns from in one step: states by themselves, or where it remembers, windows of consecutive ones.
+
+In: a buffer, whose column `episode_starts` says where episodes begin. Out: batches, and the student's parameters for
+the steps of them that teach. A window's first steps only bring the student's state to where it may be learnt from
+(burn-in, Kapturowski et al. 2019, openreview r1lyTjAqYX): it begins with zeros there, and within it where an episode
+does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from policy_distill.networks.table import has_memory
+from policy_distill.student.engines.torch_memory import GRULayer, MemoryLayer, memory_layer_of, windows_through
+from policy_distill.training.buffer import Batch, Buffer
+from policy_distill.training.gru_windows import GRUWindows
+from policy_distill.training.policy import StudentPolicy
+
+N_WINDOWS = 32
+"""Windows in one minibatch, at least."""
+
+
+def columns_for(network: str) -> tuple[str, ...]:
+    """Return what a buffer is to keep beside features and labels for students of a network."""
+    return ("episode_starts",) if has_memory(network) else ()
+
+
+def batch_size_for(network: nn.Sequential, batch_size: int) -> int:
+    """Return the states in one minibatch: of windows of a recurrent unit more, since states of one episode are alike.
+
+    A step along 32 windows takes little more time than one along 8.
+    """
+    layer = memory_layer_of(network)
+    return batch_size if layer is None else max(batch_size, N_WINDOWS * layer.length)
+
+
+def draw(
+    buffer: Buffer, student: StudentPolicy, n: int, batch_size: int, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Draw `n` minibatches of about `batch_size` states that teach: rows, or windows `[L, B, ...]`."""
+    layer = memory_layer_of(student.network)
+    if layer is None:
+        return buffer.minibatches(n, batch_size, generator)
+    length = min(layer.burn_in + layer.length, (buffer.size - 1) // buffer.stride + 1)
+    n_windows = max(1, batch_size // (length - burn_in_of(layer, length)))
+    return buffer.sequences(n, n_windows, length, generator)
+
+
+def burn_in_of(layer: MemoryLayer, length: int) -> int:
+    """Return how many steps of a window of a length teach nothing; a third at most of one that is cut short."""
+    whole = layer.burn_in + layer.length
+    return layer.burn_in if length == whole else min(layer.burn_in, length * layer.burn_in // whole)
+
+
+def taught(student: StudentPolicy, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the labels and the student's distribution parameters, `[B, P]` each, of all steps that teach."""
+    layer = memory_layer_of(student.network)
+    if layer is None:
+        return batch.teacher_params, student.params(batch.features)
+    burn_in = burn_in_of(layer, len(batch.features))
+    outputs = _outputs(student.network, batch.features, batch.columns["episode_starts"], burn_in)
+    return batch.teacher_params[burn_in:].flatten(0, 1), student.params_of(outputs.flatten(0, 1))
+
+
+def _outputs(network: nn.Sequential, x: torch.Tensor, starts: torch.Tensor, burn_in: int) -> torch.Tensor:
+    first, *behind = network
+    if isinstance(first, GRULayer) and x.device.type == "cpu":
+        states: torch.Tensor = GRUWindows.apply(first.weight, first.bias, x, starts, burn_in)
+        return nn.Sequential(*behind)(states.flatten(0, 1)).unflatten(0, states.shape[:2])
+    return windows_through(network, x, starts, burn_in)
