@@ -23,11 +23,11 @@ from policy_distill.compression.kinds import Kinds
 from policy_distill.compression.population import Population, members_for
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor
+from policy_distill.losses.batch import Batch
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupted
-from policy_distill.training.buffer import Batch
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 
 RUNGS = (0.1, 0.25, 0.5)
