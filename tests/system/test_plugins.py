@@ -21,6 +21,7 @@ from policy_distill.student.runtime import Student, load_student
 from policy_distill.student.spaces import describe_space
 from policy_distill.system.plugins import FAMILIES, load_plugin, names_in, package_of
 from policy_distill.training.policy import StudentPolicy, StudentSpec
+from tests.losses.values import value
 from tests.students import BOX, VECTOR
 from tests.test_golden import FOLDER
 
@@ -41,7 +42,6 @@ from policy_distill.exporters.table import Format
 from policy_distill.student.engines.torch_layers import OwnLayer
 from policy_distill.student.head import Head
 from policy_distill.student.operations.operation import Operation, same_shape
-from tests.losses.values import value
 
 
 @dataclass(frozen=True)
