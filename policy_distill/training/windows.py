@@ -1,7 +1,7 @@
 """What a student learns from in one step: states by themselves, or where it remembers, windows of consecutive ones.
 
-In: a buffer, whose column `episode_starts` says where episodes begin. Out: batches, and the student's parameters for
-the steps of them that teach. A window's first steps only bring the student's state to where it may be learnt from
+In: a buffer, whose column `episode_starts` says where episodes begin. Out: batches, and what the student answers to the
+steps of them that teach. A window's first steps only bring the student's state to where it may be learnt from
 (burn-in, Kapturowski et al. 2019, openreview r1lyTjAqYX): it begins with zeros there, and within it where an episode
 does.
 """
@@ -13,9 +13,10 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.networks.table import has_memory
 from policy_distill.student.engines.torch_memory import GRULayer, MemoryLayer, memory_layer_of, windows_through
-from policy_distill.training.buffer import Batch, Buffer
+from policy_distill.training.buffer import Buffer
 from policy_distill.training.gru_windows import GRUWindows
 from policy_distill.training.policy import StudentPolicy
 
@@ -55,14 +56,14 @@ def burn_in_of(layer: MemoryLayer, length: int) -> int:
     return layer.burn_in if length == whole else min(layer.burn_in, length * layer.burn_in // whole)
 
 
-def taught(student: StudentPolicy, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the labels and the student's distribution parameters, `[B, P]` each, of all steps that teach."""
-    layer = memory_layer_of(student.network)
+def taught(student: StudentPolicy, batch: Batch) -> tuple[Batch, Outputs]:
+    """Return all steps that teach, as rows, and what the student answers to them."""
+    family, layer = student.spec.family, memory_layer_of(student.network)
     if layer is None:
-        return batch.teacher_params, student.params(batch.features)
+        return batch, Outputs(family, student.params(batch.features))
     burn_in = burn_in_of(layer, len(batch.features))
     outputs = _outputs(student.network, batch.features, batch.columns["episode_starts"], burn_in)
-    return batch.teacher_params[burn_in:].flatten(0, 1), student.params_of(outputs.flatten(0, 1))
+    return batch.after(burn_in), Outputs(family, student.params_of(outputs.flatten(0, 1)))
 
 
 def _outputs(network: nn.Sequential, x: torch.Tensor, starts: torch.Tensor, burn_in: int) -> torch.Tensor:
