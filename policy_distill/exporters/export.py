@@ -21,7 +21,7 @@ from policy_distill.exporters import states
 from policy_distill.exporters.artefact_record import make_record
 from policy_distill.exporters.c import run_self_test
 from policy_distill.exporters.input_dtype import choose_input_dtype
-from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference, under_masks
+from policy_distill.exporters.parity import Parity, Reference, compare_actions, reference_of, under_masks
 from policy_distill.exporters.place import bytes_of, check_target, move
 from policy_distill.exporters.quantize import (
     Layers,
@@ -136,7 +136,7 @@ def _export(
 ) -> ExportResult:
     found, exporter = find_format(wanted.format), load_exporter(wanted.format)
     env = for_policy(env, student, env_kwargs) if env is not None else with_kwargs(states.own_env(student), env_kwargs)
-    reference, source = _reference(student, env, wanted)
+    reference, source = reference_of(student, env, wanted.n_states, wanted.seed)
     layers, expected, loss = None, reference, None
     if wanted.quantize is not None:
         layers, expected = _in_eight_bits(student, wanted.quantize, reference, env, wanted.n_states, wanted.seed)
@@ -154,18 +154,6 @@ def _export(
         _read_back(exporter, student, final, expected, run)
         move(final, path)
     return ExportResult(path, wanted.format, bytes_of(path), parity, facts, loss)
-
-
-def _reference(student: Student, env: Any, wanted: _Wanted) -> tuple[Reference, str]:
-    """Return what the student does on visited and on hostile states, and where the visited ones come from."""
-    hostile, starts = states.hostile_states(student, wanted.seed), None
-    if student.plan.memory.size:
-        visited, begin, source = states.collect_episodes(student, env, wanted.n_states, wanted.seed)
-        # Each hostile one in an episode of its own.
-        starts = np.concatenate([begin, np.ones(states.count(hostile), dtype=bool)])
-    else:
-        visited, source = states.collect_states(student, env, wanted.n_states, wanted.seed)
-    return make_reference(student, states.join(visited, hostile), states.count(visited), starts), source
 
 
 def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:

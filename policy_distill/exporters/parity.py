@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.exporters.states import count, take
+from policy_distill.exporters.states import collect_episodes, collect_states, count, hostile_states, join, take
 from policy_distill.interfaces.students import Run
 from policy_distill.student.along import outputs_along
 from policy_distill.student.record import StudentRecord
@@ -79,6 +79,18 @@ class Parity:
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return {**asdict(self), "tolerance": TOLERANCE}
+
+
+def reference_of(student: Student, env: Any, n_states: int, seed: int) -> tuple[Reference, str]:
+    """Return what the student does on states that it visits and on hostile ones, and where the visited come from."""
+    hostile, starts = hostile_states(student, seed), None
+    if student.plan.memory.size:
+        visited, begin, source = collect_episodes(student, env, n_states, seed)
+        # Each hostile one in an episode of its own.
+        starts = np.concatenate([begin, np.ones(count(hostile), dtype=bool)])
+    else:
+        visited, source = collect_states(student, env, n_states, seed)
+    return make_reference(student, join(visited, hostile), count(visited), starts), source
 
 
 def make_reference(student: Student, obs: Any, n_visited: int, starts: np.ndarray | None = None) -> Reference:
