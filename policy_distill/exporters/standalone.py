@@ -35,6 +35,9 @@ class Policy:
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files}
         self.layers = [OPERATIONS[layer["op"]](layer, self.arrays) for layer in self.record["layers"]]
+        starts = {int(place): start for place, start in self.record["memory"]["starts"].items()}
+        ends = [*list(starts.values())[1:], self.record["memory"]["size"]]
+        self.remembered = {place: slice(starts[place], end) for place, end in zip(starts, ends, strict=True)}
         self.memory = self.begin(1)
 
     def reset(self) -> None:
@@ -80,15 +83,13 @@ class Policy:
         return self._run(obs, self.begin(len(next(iter(obs.values())) if isinstance(obs, dict) else obs)))[0]
 
     def _run(self, obs: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x = self._features(obs)
+        x, after = self._features(obs), np.empty_like(state)
         for place, layer in enumerate(self.layers):
-            if place == self.record["memory"]["place"]:
-                x, state = layer(x, state)
-                # What comes next may overwrite it.
-                x = x.copy()
+            if place in self.remembered:
+                x, after[:, self.remembered[place]] = layer(x, state[:, self.remembered[place]])
             else:
                 x = layer(x)
-        return x, state
+        return x, after
 
     def _features(self, obs: Any) -> np.ndarray:
         if self.record["image"]:

@@ -1,4 +1,4 @@
-"""Networks with a memory: `gru:16+mlp:16` remembers by a recurrent unit, `history:4+mlp:32` by what it saw last."""
+"""Networks with a memory: `gru:16+mlp:16` has a recurrent unit, `history:4+mlp:32` has what it saw last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from policy_distill.student.engines.torch_memory import GRULayer, HistoryLayer
 
 @dataclass(frozen=True)
 class Recurrent:
-    """A gated recurrent unit, and a perceptron that takes its state."""
+    """A gated recurrent unit that is told what changed as well, and a perceptron that takes its state.
+
+    A unit finds out speeds by itself too, but only after many times as much training.
+    """
 
     size: int
     """Units."""
@@ -29,22 +32,23 @@ class Recurrent:
             RequestError: for images.
         """
         n_in = vector_of(input_shape, "a gru")
-        layer = GRULayer(n_in, self.size)
+        n_told = 2 * n_in
+        layer = GRULayer(n_told, self.size)
         with torch.no_grad():
             for gate in layer.weight.split(self.size):
-                for part in gate.split([n_in, self.size], dim=1):
+                for part in gate.split([n_told, self.size], dim=1):
                     part.copy_(nn.init.orthogonal_(torch.empty_like(part), generator=generator))
-        return nn.Sequential(layer, *self.tail.build((self.size,), n_outputs, generator))
+        return nn.Sequential(HistoryLayer(2), layer, *self.tail.build((self.size,), n_outputs, generator))
 
     def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
         """Return how many parameters `build` would make."""
         n_in = vector_of(input_shape, "a gru")
-        return self.size * (3 * (n_in + self.size) + 4) + self.tail.n_params((self.size,), n_outputs)
+        return self.size * (3 * (2 * n_in + self.size) + 4) + self.tail.n_params((self.size,), n_outputs)
 
 
 @dataclass(frozen=True)
 class History:
-    """The last observations side by side, and a perceptron that takes them."""
+    """The last observations, as what is seen now and what changed at each step, and a perceptron that takes them."""
 
     steps: int
     """Observations, the newest among them."""

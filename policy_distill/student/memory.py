@@ -1,4 +1,4 @@
-"""What a student carries from step to step: how much, which layer keeps it, and what becomes of it. NumPy alone.
+"""What a student carries from step to step: how much, which layers keep it, and what becomes of it. NumPy alone.
 
 In: layers, and a state as callers hand it over. Out: a state `[B, n]`, float32, zeros where an episode begins.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from policy_distill.student.layers import composed
 from policy_distill.student.operations.operation import Layer, Shape, Tensors
 from policy_distill.student.operations.table import find_operation
 
@@ -19,19 +19,39 @@ Step = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Memory:
-    """The memory of a student; of one without, nothing."""
+class Part:
+    """What one layer remembers."""
 
-    kind: str = ""
-    """The operation that keeps it, such as `gru`."""
-    size: int = 0
-    """Numbers that are carried."""
-    place: int | None = None
+    kind: str
+    """The layer's operation."""
+    place: int
     """Which layer it is."""
+    start: int
+    """Where its numbers begin in the state."""
+    size: int
+    """How many they are."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memory of a student: its layers' states side by side; of one without, nothing."""
+
+    parts: tuple[Part, ...] = ()
+
+    @cached_property
+    def size(self) -> int:
+        """Numbers that are carried from step to step."""
+        return sum(part.size for part in self.parts)
+
+    @cached_property
+    def starts(self) -> dict[int, int]:
+        """Where the numbers of a layer begin, by its place."""
+        return {part.place: part.start for part in self.parts}
 
     def record(self) -> dict[str, Any]:
         """Return what the record of a student's architecture says of it: nothing of one without."""
-        return {"memory": {"kind": self.kind, "size": self.size}} if self.size else {}
+        parts = [{"kind": part.kind, "size": part.size} for part in self.parts]
+        return {"memory": {"size": self.size, "parts": parts}} if parts else {}
 
     def begin(self, n: int) -> np.ndarray:
         """Return the states `[n, size]` of episodes that begin."""
@@ -56,26 +76,19 @@ class Memory:
         return np.where(np.reshape(episode_start, (n, 1)), np.float32(0), found.astype(np.float32))
 
 
-NO_MEMORY = Memory()
-
-
 def memory_of(layers: Sequence[Layer], tensors: Tensors, shape: Shape) -> Memory:
-    """Return the memory of layers that take features of a shape.
-
-    Raises:
-        ValueError: where more than one layer has a memory.
-    """
-    found = NO_MEMORY
+    """Return the memory of layers that take features of a shape."""
     if not any(find_operation(layer["op"]).state for layer in layers):
-        return found
+        return Memory()
+    parts: list[Part] = []
+    start = 0
     for place, layer in enumerate(layers):
         operation = find_operation(layer["op"])
         if operation.state is not None:
-            if found.place is not None:
-                raise ValueError("more than one layer with a memory")
-            found = Memory(operation.name, operation.state(layer, tensors, shape), place)
+            parts.append(Part(operation.name, place, start, operation.state(layer, tensors, shape)))
+            start += parts[-1].size
         shape = operation.shape(layer, tensors, shape)
-    return found
+    return Memory(tuple(parts))
 
 
 def compile_step(layers: Sequence[Layer], tensors: Tensors, memory: Memory) -> Step:
@@ -83,14 +96,16 @@ def compile_step(layers: Sequence[Layer], tensors: Tensors, memory: Memory) -> S
 
     Neither of the states is changed later.
     """
-    assert memory.place is not None
     functions = [find_operation(layer["op"]).numpy(layer, tensors) for layer in layers]
-    before, behind = composed(functions[: memory.place]), composed(functions[memory.place + 1 :])
-    remember = functions[memory.place]
+    slices = {part.place: slice(part.start, part.start + part.size) for part in memory.parts}
 
     def step(x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        y, state = remember(before(x), state)
-        # What stands behind may overwrite its input.
-        return behind(y.copy() if y is state else y), state
+        after = np.empty_like(state)
+        for place, function in enumerate(functions):
+            if place in slices:
+                x, after[:, slices[place]] = function(x, state[:, slices[place]])
+            else:
+                x = function(x)
+        return x, after
 
     return step

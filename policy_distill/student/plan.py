@@ -75,15 +75,15 @@ class Plan:
         """What it carries from step to step, of no size for one that acts by what it sees now."""
         return memory_of(self.layers, self.tensors, self.featurizer.shape)
 
-    @property
+    @cached_property
     def is_remembering_perceptron(self) -> bool:
-        """True for a perceptron on what a memory of a vector gives: what the quick ways of acting can do too."""
-        place = self.memory.place
-        if place is None or place != int(self.layers[0]["op"] == "select"):
+        """True for a perceptron behind a history, a recurrent unit or both: what quick ways of acting can do too."""
+        first, parts = int(self.layers[0]["op"] == "select"), self.memory.parts
+        kinds, behind = tuple(part.kind for part in parts), first + len(parts)
+        if kinds not in (("history",), ("gru",), ("history", "gru")) or parts[-1].place != behind - 1:
             return False
-        others = [layer for index, layer in enumerate(self.layers) if index != place]
-        known = self.memory.kind in ("gru", "history") and self.layers[place + 1]["op"] == "linear"
-        return known and replace(self, layers=others).is_perceptron
+        others = [*self.layers[:first], *self.layers[behind:]]
+        return others[first]["op"] == "linear" and replace(self, layers=others).is_perceptron
 
     @cached_property
     def selected(self) -> np.ndarray | None:

@@ -32,7 +32,10 @@ class GradientLearner:
     ) -> None:
         """Make the student of `spec` and its optimiser; log σ starts at that of the labels `[B, P]`."""
         self.policy = StudentPolicy(spec, torch.Generator().manual_seed(config.seed)).to(config.device)
-        self.config = config = replace(config, batch_size=batch_size_for(self.policy.network, config.batch_size))
+        batch_size = batch_size_for(self.policy.network, config.batch_size)
+        # Fewer steps on larger minibatches have to be larger steps.
+        rate = config.learning_rate * batch_size / config.batch_size
+        self.config = config = replace(config, batch_size=batch_size, learning_rate=rate)
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(config.device))
         self.trainer = Trainer(self.policy, loss, config)

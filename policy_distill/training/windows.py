@@ -15,7 +15,13 @@ from torch import nn
 
 from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.networks.table import has_memory
-from policy_distill.student.engines.torch_memory import GRULayer, MemoryLayer, memory_layer_of, windows_through
+from policy_distill.student.engines.torch_memory import (
+    GRULayer,
+    HistoryLayer,
+    MemoryLayer,
+    memory_layers_of,
+    windows_through,
+)
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.gru_windows import GRUWindows
 from policy_distill.training.policy import StudentPolicy
@@ -34,17 +40,18 @@ def batch_size_for(network: nn.Sequential, batch_size: int) -> int:
 
     A step along 32 windows takes little more time than one along 8.
     """
-    layer = memory_layer_of(network)
-    return batch_size if layer is None else max(batch_size, N_WINDOWS * layer.length)
+    layers = memory_layers_of(network)
+    return max(batch_size, N_WINDOWS * layers[-1].length) if layers and layers[-1].length > 1 else batch_size
 
 
 def draw(
     buffer: Buffer, student: StudentPolicy, n: int, batch_size: int, generator: torch.Generator
 ) -> Iterator[Batch]:
     """Draw `n` minibatches of about `batch_size` states that teach: rows, or windows `[L, B, ...]`."""
-    layer = memory_layer_of(student.network)
-    if layer is None:
+    layers = memory_layers_of(student.network)
+    if not layers:
         return buffer.minibatches(n, batch_size, generator)
+    layer = layers[-1]
     length = min(layer.burn_in + layer.length, (buffer.size - 1) // buffer.stride + 1)
     n_windows = max(1, batch_size // (length - burn_in_of(layer, length)))
     return buffer.sequences(n, n_windows, length, generator)
@@ -58,17 +65,17 @@ def burn_in_of(layer: MemoryLayer, length: int) -> int:
 
 def taught(student: StudentPolicy, batch: Batch) -> tuple[Batch, Outputs]:
     """Return all steps that teach, as rows, and what the student answers to them."""
-    family, layer = student.spec.family, memory_layer_of(student.network)
-    if layer is None:
+    family, layers = student.spec.family, memory_layers_of(student.network)
+    if not layers:
         return batch, Outputs(family, student.params(batch.features))
-    burn_in = burn_in_of(layer, len(batch.features))
+    burn_in = burn_in_of(layers[-1], len(batch.features))
     outputs = _outputs(student.network, batch.features, batch.columns["episode_starts"], burn_in)
     return batch.after(burn_in), Outputs(family, student.params_of(outputs.flatten(0, 1)))
 
 
 def _outputs(network: nn.Sequential, x: torch.Tensor, starts: torch.Tensor, burn_in: int) -> torch.Tensor:
-    first, *behind = network
-    if isinstance(first, GRULayer) and x.device.type == "cpu":
-        states: torch.Tensor = GRUWindows.apply(first.weight, first.bias, x, starts, burn_in)
-        return nn.Sequential(*behind)(states.flatten(0, 1)).unflatten(0, states.shape[:2])
-    return windows_through(network, x, starts, burn_in)
+    if not (isinstance(network[0], HistoryLayer) and isinstance(network[1], GRULayer) and x.device.type == "cpu"):
+        return windows_through(network, x, starts, burn_in)
+    told, unit = network[0].windows(x, starts), network[1]
+    states: torch.Tensor = GRUWindows.apply(unit.weight, unit.bias, told, starts, burn_in)
+    return network[2:](states.flatten(0, 1)).unflatten(0, states.shape[:2])

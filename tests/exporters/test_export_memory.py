@@ -66,7 +66,7 @@ def test_c_remembers_without_allocating_and_forgets_when_it_is_reset(tmp_path):
     student, obs = make_student(GRU), sample_observations(GRU, 40)
     export(student, tmp_path / "policy", "c", n_states=50)
     source = (tmp_path / "policy" / "policy.c").read_text()
-    assert "alloc" not in source and "static float memory[16]" in source
+    assert "alloc" not in source and "static float memory[21]" in source
     library, action = load_compiled(tmp_path / "policy"), np.zeros(1, np.int32)
     for _ in range(2):
         library.policy_reset()
@@ -87,7 +87,7 @@ def test_the_self_test_in_c_runs_episodes_and_notices_a_policy_that_forgets(tmp_
 
     assert run() == 0
     source.write_text(
-        source.read_text().replace("gru_step(b, memory, 16);", "gru_step(b, memory, 16); policy_reset();")
+        source.read_text().replace("gru_step(b, (memory + 5), 16);", "gru_step(b, (memory + 5), 16); policy_reset();")
     )
     assert run() != 0
 

@@ -71,7 +71,7 @@ def test_a_state_is_not_changed_later_and_act_and_predict_do_not_meet():
     kept = state.copy()
     student.predict(obs[1], state, deterministic=True)
     student.act(obs[2])
-    assert np.array_equal(state, kept) and state.shape == (1, 16) and state.dtype == np.float32
+    assert np.array_equal(state, kept) and state.shape == (1, 21) and state.dtype == np.float32
 
 
 def test_sampling_remembers_as_the_mode_does():
@@ -82,10 +82,10 @@ def test_sampling_remembers_as_the_mode_does():
     assert np.array_equal(state, known) and not np.array_equal(drawn, mode)
 
 
-@pytest.mark.parametrize("state", [np.zeros((2, 16), np.float32), np.zeros(16), "words", (np.zeros((1, 16)),) * 2])
+@pytest.mark.parametrize("state", [np.zeros((2, 21), np.float32), np.zeros(16), "words", (np.zeros((1, 21)),) * 2])
 def test_a_state_of_something_else_is_refused_in_one_line(state):
     student = make_student(GRU)
-    with pytest.raises(ValueError, match=r"expected a state of shape \(1, 16\)") as caught:
+    with pytest.raises(ValueError, match=r"expected a state of shape \(1, 21\)") as caught:
         student.predict(np.zeros(5, np.float32), state)
     assert "\n" not in str(caught.value)
 
@@ -94,7 +94,10 @@ def test_a_file_and_a_pickle_hold_a_student_that_begins_with_nothing_remembered(
     student, obs = make_student(GRU), sample_observations(GRU, N)
     path = student.save(tmp_path / "student.safetensors")
     expected = along(student, obs)[0]
-    assert student.metadata["architecture"]["memory"] == {"kind": "gru", "size": 16}
+    assert student.metadata["architecture"]["memory"] == {
+        "size": 21,
+        "parts": [{"kind": "history", "size": 5}, {"kind": "gru", "size": 16}],
+    }
     for other in (load_student(path), pickle.loads(pickle.dumps(student))):
         assert np.array_equal(along(other, obs)[0], expected)
 

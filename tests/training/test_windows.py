@@ -140,4 +140,5 @@ def test_larger_minibatches_are_fewer_steps_and_as_many_passes():
 
 def test_a_student_can_be_made_of_what_was_trained():
     policy = make_student(("vector", "discrete", "gru:4", "tanh")).torch()
-    assert Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []})).plan.memory.size == 4
+    student = Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
+    assert [(part.kind, part.size) for part in student.plan.memory.parts] == [("history", 5), ("gru", 4)]

@@ -48,7 +48,10 @@ def write_program(
     source.body += features.lines
     current, other = "a", "b"
     for place, layer in enumerate(plan.layers):
-        call = Call(layer, plan.tensors, place, shapes[place], current, other)
+        start = plan.memory.starts.get(place, 0)
+        call = Call(
+            layer, plan.tensors, place, shapes[place], current, other, f"(memory + {start})" if start else "memory"
+        )
         moved = add_layer(source, call, (quantized or {}).get(place))
         current, other = (other, current) if moved else (current, other)
     largest = max([plan.head.n_scores, source.room, *(math.prod(shape) for shape in shapes)])

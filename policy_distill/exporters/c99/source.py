@@ -63,3 +63,5 @@ class Call:
     """The buffer with its input, which it may overwrite."""
     y: str
     """The other buffer."""
+    memory: str = ""
+    """The array with its state, of a layer that has one."""

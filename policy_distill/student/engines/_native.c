@@ -16,7 +16,6 @@
 #define MAX_DIMS 8
 
 enum { HEAD_INDEX, HEAD_CLIP, HEAD_UNSQUASH, HEAD_RAW };
-enum { MEMORY_NONE, MEMORY_GRU, MEMORY_HISTORY };
 
 typedef struct {
     PyObject_HEAD
@@ -32,9 +31,9 @@ typedef struct {
     PyObject *finish;   /* for a raw head: makes the action of the outputs */
     Py_buffer target;   /* memory of the array that actions are written into */
     int has_target;
-    int memory_kind, n_remembered;
+    Py_buffer memory;   /* what is remembered, in an array of the caller's: what was seen before, then a unit's state */
+    int n_remembered, n_seen_before, n_units;
     Layer gates;        /* of a recurrent unit: from what is seen and remembered to the sums of a step */
-    Py_buffer memory;   /* what is remembered, in an array of the caller's */
     int has_memory;
 } Perceptron;
 
@@ -81,17 +80,14 @@ static int read_observation(Perceptron *self, PyObject *obs) {
     return done;
 }
 
-/* Puts what is remembered behind what was seen, in scratch[0], and remembers this step. */
+/* Puts what is remembered behind what is seen, in scratch[0], and remembers this step; leaves what comes next takes. */
 static void remember(Perceptron *self) {
-    float *x = self->scratch[0], *state = self->memory.buf;
-    const size_t size = self->n_remembered * sizeof(float);
-    memcpy(x + self->n_kept, state, size);
-    if (self->memory_kind == MEMORY_HISTORY) {
-        memcpy(state, x, size);
-        return;
-    }
-    gru_step(self->run(&self->gates, 1, x, self->scratch[1]), state, self->n_remembered);
-    memcpy(x, state, size);
+    float *x = self->scratch[0], *before = self->memory.buf, *state = before + self->n_seen_before;
+    memcpy(x + self->n_kept, before, self->n_remembered * sizeof(float));
+    memcpy(before, x, self->n_seen_before * sizeof(float));
+    if (!self->n_units) return;
+    gru_step(self->run(&self->gates, 1, x, self->scratch[1]), state, self->n_units);
+    memcpy(x, state, self->n_units * sizeof(float));
 }
 
 static void write_action(Perceptron *self, const float *out) {
@@ -120,7 +116,7 @@ static PyObject *act(Perceptron *self, PyObject *obs) {
             return NULL;
         }
     }
-    if (self->memory_kind != MEMORY_NONE) remember(self);
+    if (self->n_remembered) remember(self);
     const float *out = self->run(self->layers, self->n_layers, self->scratch[0], self->scratch[1]);
     if (self->head == HEAD_INDEX) {
         int best = 0;
@@ -165,25 +161,27 @@ static int read_layer(Layer *layer, PyObject *record, int n_in) {
     return copy_floats(bias, layer->n_padded, sizeof(float), (void **)&layer->bias);
 }
 
-/* None, or (kind, array of what is remembered, the gates of a recurrent unit or None). */
+/* None, or (array of what is remembered, how many of its numbers were seen before, the unit's gates or None). */
 static int read_memory(Perceptron *self, PyObject *memory) {
     PyObject *array, *gates;
     if (memory == Py_None) return 0;
-    if (!PyArg_ParseTuple(memory, "iOO", &self->memory_kind, &array, &gates) ||
+    if (!PyArg_ParseTuple(memory, "OiO", &array, &self->n_seen_before, &gates) ||
         PyObject_GetBuffer(array, &self->memory, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) < 0)
         return -1;
     self->has_memory = 1;
     self->n_remembered = (int)(self->memory.len / sizeof(float));
-    if (self->memory_kind != MEMORY_GRU) return 0;
-    if (read_layer(&self->gates, gates, self->n_kept + self->n_remembered) < 0) return -1;
-    if (self->gates.n_padded >= 4 * self->n_remembered && self->gates.n_in == self->n_kept + self->n_remembered)
+    self->n_units = self->n_remembered - self->n_seen_before;
+    const int n_in = self->n_kept + self->n_remembered;
+    if (gates != Py_None && read_layer(&self->gates, gates, n_in) < 0) return -1;
+    if (self->n_seen_before >= 0 && self->n_units >= 0 && self->n_seen_before % self->n_kept == 0 &&
+        self->gates.n_padded >= 4 * self->n_units && (!self->n_units || self->gates.n_in == n_in))
         return 0;
     PyErr_SetString(PyExc_ValueError, "a recurrent unit does not fit what it remembers");
     return -1;
 }
 
 static int read_layers(Perceptron *self, PyObject *layers) {
-    int n_in = self->memory_kind == MEMORY_GRU ? self->n_remembered : self->n_kept + self->n_remembered;
+    int n_in = self->n_units ? self->n_units : self->n_kept + self->n_remembered;
     int widest = (self->n_kept + self->n_remembered + LANES - 1) / LANES * LANES;
     if (self->gates.n_padded > widest) widest = self->gates.n_padded;
     self->n_layers = (int)PyTuple_Size(layers);

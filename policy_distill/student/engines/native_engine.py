@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.engines.finish import action_scalars, is_squashed, make_finish
-from policy_distill.student.engines.folding import Dense, dense_layers, mode_layers
+from policy_distill.student.engines.folding import Dense, dense_layers, layers_behind, mode_layers, unit_of
 from policy_distill.student.engines.numpy_engine import NumpyEngine, lend
 from policy_distill.student.engines.single import batch_of_one
 from policy_distill.student.features import Normalizer
-from policy_distill.student.operations.gru import summed
 from policy_distill.student.plan import Plan
 
 MODULE = "policy_distill.student.engines._native"
 ACTIVATIONS = {"": 0, "tanh": 1, "relu": 2}
-MEMORIES = {"gru": 1, "history": 2}
 HEADS = {"index": 0, "clip": 1, "unsquash": 2, "raw": 3}
 FLOATS = ("float32", "float64")
 
@@ -59,12 +57,13 @@ class NativeEngine:
         action_map, squashed = plan.action_map, is_squashed(plan)
         head = _head(plan)
         target = np.zeros(action_map.shape, action_map.dtype) if head in ("clip", "unsquash") else None
-        dense = mode_layers(plan, dense_layers(plan))
+        dense = mode_layers(plan, layers_behind(plan) if plan.memory.size else dense_layers(plan))
         n_modes = len(dense[-1].matrix)
         outputs = np.zeros(n_modes, np.float32)
         some: dict[str, Any] = {} if plan.selected is None else {"columns": plan.selected.astype(np.int32).tobytes()}
         if plan.memory.size:
-            some["memory"] = (MEMORIES[plan.memory.kind], memory, _gates(plan, native.LANES))
+            n_before = sum(part.size for part in plan.memory.parts if part.kind == "history")
+            some["memory"] = (memory, n_before, _gates(plan, native.LANES))
         act: Callable[[Any], Any] = native.Perceptron(
             shape=tuple(plan.featurizer.parts[0].shape),
             statistics=_statistics(plan),
@@ -120,12 +119,8 @@ def _layers(dense: list[Dense], lanes: int) -> tuple[tuple[int, int, int, bytes,
 
 def _gates(plan: Plan, lanes: int) -> tuple[int, int, int, bytes, bytes] | None:
     """Return the one layer from what is seen and remembered to the sums of a recurrent unit's step."""
-    assert plan.memory.place is not None
-    if plan.memory.kind != "gru":
-        return None
-    layer = plan.layers[plan.memory.place]
-    weight, bias = summed(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]])
-    return _layers([Dense(np.column_stack([weight, bias]), "")], lanes)[0]
+    unit = unit_of(plan)
+    return None if unit is None else _layers([Dense(np.column_stack(unit), "")], lanes)[0]
 
 
 def _bound(bound: np.ndarray | None, n: int, default: float) -> bytes:

@@ -95,15 +95,20 @@ def _network(graph: Graph, plan: Plan, add_linear: AddLinear | None, single: boo
         return _folded(graph, plan, single)
     parts = plan.featurizer.parts
     x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
+    states, sizes = [], {part.place: part.size for part in plan.memory.parts}
     for place, layer in enumerate(plan.layers):
         if add_linear is not None and "weight" in layer:
             x = add_linear(graph, x, layer, place)
-        elif place == plan.memory.place:
-            x, state = find_operation(layer["op"]).form("onnx", "ONNX")(graph, x, layer, plan.tensors, STATE_IN)
-            # An output of its own, since the network goes on with what it is.
-            graph.add("Identity", state, output=STATE_OUT)
+        elif place in sizes:
+            start = plan.memory.starts[place]
+            own = graph.columns(STATE_IN, start, start + sizes[place])
+            x, state = find_operation(layer["op"]).form("onnx", "ONNX")(graph, x, layer, plan.tensors, own)
+            states.append(state)
         else:
             x = _add(graph, x, layer, plan.tensors)
+    if states:
+        # An output of its own, since the network goes on with what it is.
+        graph.add("Concat", *states, axis=1, output=STATE_OUT)
     return x
 
 

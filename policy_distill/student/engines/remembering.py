@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.engines.finish import clip, is_squashed, make_finish
-from policy_distill.student.engines.folding import Dense, dense_layers, mode_layers
+from policy_distill.student.engines.folding import Dense, layers_behind, mode_layers, statistics_of, unit_of
 from policy_distill.student.engines.perceptron import activation_of
 from policy_distill.student.engines.single import refusal
-from policy_distill.student.features import Normalizer
-from policy_distill.student.operations.gru import summed
 from policy_distill.student.plan import Plan
 
 HALF = np.float32(0.5)
@@ -26,23 +24,22 @@ Chain = tuple[Callable[[], None], np.ndarray]
 
 def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]:
     """Return the function from one raw observation to its executed deterministic action; it owns its buffers."""
-    size, kind = plan.memory.size, plan.memory.kind
-    part = plan.featurizer.parts[0]
-    columns = plan.selected
+    part, columns, unit = plan.featurizer.parts[0], plan.selected, unit_of(plan)
     n_seen = part.size if columns is None else len(columns)
-    # [seen, remembered, 1]
-    x = np.ones(n_seen + size + 1, np.float32)
-    seen, remembered = x[:n_seen], x[n_seen:-1]
-    look = _looker(plan, seen)
-    step = _gru(plan, x, n_seen) if kind == "gru" else None
-    # A recurrent unit's state is all that is passed on; a history passes on what is seen as well.
-    behind, out = _chain(mode_layers(plan, dense_layers(plan)), x[n_seen:] if kind == "gru" else x)
+    n_before = sum(one.size for one in plan.memory.parts if one.kind == "history")
+    # [seen, seen before, state of a unit, 1]
+    x = np.ones(n_seen + plan.memory.size + 1, np.float32)
+    remembered, newest, before = x[n_seen:-1], x[:n_before], memory[:n_before]
+    look = _looker(plan, x[:n_seen])
+    state = x[n_seen + n_before : -1]
+    step = None if unit is None else _gru(unit, x, state)
+    behind, out = _chain(mode_layers(plan, layers_behind(plan)), x if unit is None else x[n_seen + n_before :])
+    of_unit = memory[n_before:]
     finish = make_finish(plan, out, squashed=is_squashed(plan))
     measure: Callable[[Any], Any] = np.shape
     if len(part.shape) == 1:
         measure = len
     expected = measure(np.empty(part.shape))
-    kept = x[:size]
 
     def act(obs: Any) -> Any:
         try:
@@ -52,11 +49,10 @@ def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]
         except (TypeError, ValueError):
             raise refusal(plan, obs) from None
         remembered[...] = memory
+        before[...] = newest
         if step is not None:
             step()
-            memory[...] = remembered
-        else:
-            memory[...] = kept
+            of_unit[...] = state
         behind()
         return finish()
 
@@ -65,38 +61,35 @@ def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]
 
 def _looker(plan: Plan, seen: np.ndarray) -> Callable[[Any], None]:
     """Return what writes the features of one raw observation into `seen`."""
-    part, columns, normalizer = plan.featurizer.parts[0], plan.selected, plan.normalizer
-    if normalizer is None:
-
-        def copy(obs: Any) -> None:
-            seen[...] = np.ravel(obs) if columns is None else np.ravel(obs)[columns]
-
-        return copy
-    assert isinstance(normalizer, Normalizer)
-    mean, scale = normalizer.mean.ravel(), np.asarray(normalizer.scale, np.float64).ravel()
-    if columns is not None:
-        mean, scale = mean[columns], scale[columns]
-    low, high = np.full(len(mean), -normalizer.clip), np.full(len(mean), normalizer.clip)
-    # In float64, as Stable-Baselines3 does; into float32 by the last call.
-    apart = np.empty(len(mean))
+    part, columns, statistics = plan.featurizer.parts[0], plan.selected, statistics_of(plan)
     flat = len(part.shape) == 1 and columns is None
 
+    def choose(obs: Any) -> Any:
+        return obs if flat else np.ravel(obs) if columns is None else np.ravel(obs)[columns]
+
+    if statistics is None:
+
+        def copy(obs: Any) -> None:
+            seen[...] = choose(obs)
+
+        return copy
+    mean, scale, reach = statistics
+    low, high = np.full(len(mean), -reach), np.full(len(mean), reach)
+    # In float64, as Stable-Baselines3 does; into float32 by the last call.
+    apart = np.empty(len(mean))
+
     def normalise(obs: Any) -> None:
-        some = obs if flat else np.ravel(obs) if columns is None else np.ravel(obs)[columns]
-        np.subtract(some, mean, apart)
+        np.subtract(choose(obs), mean, apart)
         np.multiply(apart, scale, apart)
         clip(apart, low, high, seen)
 
     return normalise
 
 
-def _gru(plan: Plan, x: np.ndarray, n_seen: int) -> Callable[[], None]:
-    """Return the step of a recurrent unit, whose state stands in `x` behind what is seen."""
-    assert plan.memory.place is not None
-    layer, size = plan.layers[plan.memory.place], plan.memory.size
-    weight, bias = summed(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]])
-    matrix = np.ascontiguousarray(np.column_stack([weight, bias]).T, np.float32)
-    state = x[n_seen:-1]
+def _gru(unit: tuple[np.ndarray, np.ndarray], x: np.ndarray, state: np.ndarray) -> Callable[[], None]:
+    """Return the step of a recurrent unit from all of `x`, in which its `state` stands."""
+    size = len(state)
+    matrix = np.ascontiguousarray(np.column_stack(unit).T, np.float32)
     sums = np.empty(4 * size, np.float32)
     gates, new, moved = sums[: 2 * size], sums[2 * size : 3 * size], sums[3 * size :]
     reset, update = gates[:size], gates[size:]

@@ -7,6 +7,7 @@ takes, and the next state. A state of None is that of an episode's beginning: ze
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ import torch
 from torch import nn
 
 from policy_distill.student.engines.torch_layers import OwnLayer
+
+GAIN = 8.0
+"""What changes from one step to the next are multiplied by, so that they are about as large as what is seen."""
 
 
 class MemoryLayer(OwnLayer):
@@ -40,7 +44,7 @@ class MemoryLayer(OwnLayer):
         """Return the state of an episode's beginning for features `[B, D]`."""
         return x.new_zeros((x.shape[0], self.state_size(x.shape[1])))
 
-    def windows(self, x: torch.Tensor, starts: torch.Tensor, burn_in: int) -> torch.Tensor:
+    def windows(self, x: torch.Tensor, starts: torch.Tensor, burn_in: int = 0) -> torch.Tensor:
         """Return the outputs `[L - burn_in, B, n]` of windows `[L, B, D]` after their first steps, which teach nothing.
 
         The state is zeros where a window begins and where `starts`, bool `[L, B]`, says that an episode does.
@@ -101,13 +105,13 @@ class GRULayer(MemoryLayer):
 
 
 class HistoryLayer(MemoryLayer):
-    """The last features side by side, the newest first."""
+    """What is seen and how it changed at each of the last steps; see `policy_distill.student.operations.history`."""
 
     length = 1
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, gain: float = GAIN) -> None:
         super().__init__()
-        self.steps = steps
+        self.steps, self.gain = steps, gain
         self.burn_in = steps - 1
 
     def state_size(self, n_in: int) -> int:
@@ -115,35 +119,50 @@ class HistoryLayer(MemoryLayer):
         return (self.steps - 1) * n_in
 
     def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features and state side by side, and the newest of them."""
-        stacked = torch.cat([x, state], dim=1)
-        return stacked, stacked[:, : state.shape[1]]
+        """Return features and changes side by side, and the newest features."""
+        n, seen = x.shape[1], torch.cat([x, state], dim=1)
+        after = seen[:, :-n]
+        return torch.cat([x, self.gain * (after - seen[:, n:])], dim=1), after
+
+    def windows(self, x: torch.Tensor, starts: torch.Tensor, burn_in: int = 0) -> torch.Tensor:
+        """Return what `step` does at every step of windows, all at once."""
+        seen, keep = [x], ~starts[..., None]
+        for _ in range(self.steps - 1):
+            # One step later, and nothing where an episode has begun since.
+            seen.append(torch.cat([torch.zeros_like(x[:1]), seen[-1][:-1]]) * keep)
+        changes = [self.gain * (new - old) for new, old in pairwise(seen)]
+        return torch.cat([x, *changes], dim=-1)[burn_in:]
 
     def record(self, prefix: str) -> dict[str, Any]:
         """Return the layer's record."""
-        return {"op": "history", "steps": self.steps}
+        return {"op": "history", "steps": self.steps, "gain": self.gain}
 
 
-def memory_layer_of(network: nn.Sequential) -> MemoryLayer | None:
-    """Return the layer that remembers; None for a feed-forward network."""
-    return next((layer for layer in network if isinstance(layer, MemoryLayer)), None)
+def memory_layers_of(network: nn.Sequential) -> list[MemoryLayer]:
+    """Return the layers that remember; none of a feed-forward network."""
+    return [layer for layer in network if isinstance(layer, MemoryLayer)]
 
 
 def step_through(network: nn.Sequential, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a network's outputs `[B, n]` for features `[B, D]` and a state, and the next state."""
+    after, start = [], 0
     for layer in network:
         if isinstance(layer, MemoryLayer):
-            x, state = layer.step(x, state)
+            stop = start + layer.state_size(x.shape[1])
+            x, own = layer.step(x, state[:, start:stop])
+            after.append(own)
+            start = stop
         else:
             x = layer(x)
-    return x, state
+    return x, torch.cat(after, dim=1)
 
 
 def windows_through(network: nn.Sequential, x: torch.Tensor, starts: torch.Tensor, burn_in: int) -> torch.Tensor:
     """Return a network's outputs `[L - burn_in, B, n]` for windows `[L, B, D]`, as of `MemoryLayer.windows`."""
+    last = memory_layers_of(network)[-1]
     for layer in network:
         if isinstance(layer, MemoryLayer):
-            x = layer.windows(x, starts, burn_in)
+            x = layer.windows(x, starts, burn_in if layer is last else 0)
         else:
             x = layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     return x

@@ -116,10 +116,10 @@ def _c(source: CSource, call: Call) -> bool:
     weight_name = source.constant(f"weight_{call.place}", weight.T)
     bias_name = source.constant(f"bias_{call.place}", bias)
     source.body += [
-        f"for (int i = 0; i < {size}; i++) {call.x}[{n_in} + i] = memory[i];",
+        f"for (int i = 0; i < {size}; i++) {call.x}[{n_in} + i] = {call.memory}[i];",
         f"dense({weight_name}, {bias_name}, {call.x}, {call.y}, {n_in + size}, {4 * size});",
-        f"gru_step({call.y}, memory, {size});",
-        f"for (int i = 0; i < {size}; i++) {call.x}[i] = memory[i];",
+        f"gru_step({call.y}, {call.memory}, {size});",
+        f"for (int i = 0; i < {size}; i++) {call.x}[i] = {call.memory}[i];",
     ]
     return False
 

@@ -54,8 +54,8 @@ class Operation:
     """Numbers that a layer with a memory carries from step to step, zeros when an episode begins; None for one without.
 
     The forms of one with a memory take the state too, `[B, n]`, and return the next one: `(x, state)` to `(y, state)`
-    in NumPy, `forward(x, state=None)` in torch, `(graph, x, layer, tensors, state)` to names of both in ONNX; in C the
-    state is the array `memory`.
+    in NumPy, a `MemoryLayer` in torch, `(graph, x, layer, tensors, state)` to names of both in ONNX, and in C the array
+    `call.memory`.
     """
 
     def form(self, name: str, format: str) -> Any:
