@@ -20,7 +20,8 @@ from policy_distill.compression.candidates import Candidate, in_order
 from policy_distill.compression.dealt import Dealt
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.kinds import Kinds
-from policy_distill.compression.population import Member, Population, members_for
+from policy_distill.compression.members import Member, members_for
+from policy_distill.compression.population import Population
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor
 from policy_distill.losses.batch import Batch
