@@ -40,7 +40,7 @@ TIMESTEPS = {
 """Environment steps of the stream that all students of a task learn from; the quickest task first."""
 
 EPISODES = {"half_cheetah": 1_000, "walker2d": 1_000}
-"""Episodes of the proof, at most, where the teacher itself falls now and then: returns that scatter take more of them."""
+"""Episodes of the proof, at most, where the teacher falls now and then: returns that scatter take more of them."""
 
 RETENTION = 0.95
 """Share of the teacher's gain over a random policy that is to be kept."""
