@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from policy_distill.collection.state_sample import sample_states
 from policy_distill.compression.candidates import Candidate
@@ -168,7 +167,7 @@ class Border:
         seed = (stream.config.seed + 7_919 * (round_ + 1)) % 2**29
         sample = sample_states(stream.envs, seed, best, N_STATES, masked=stream.masked, teacher=stream.teacher)
         self._race.judge.env_steps += sample.n_steps
-        return Batch(torch.from_numpy(stream.featurizer(sample.obs)), sample.params)
+        return Batch(stream.features_of(sample.obs), sample.params)
 
 
 def chosen(judge: Judge, students: Sequence[Student]) -> Student:

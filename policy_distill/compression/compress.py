@@ -36,7 +36,7 @@ from policy_distill.system.threads import threads_for
 from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.front import track_front
 from policy_distill.tracking.table import MakeTracker, choose_tracker
-from policy_distill.training.policy import images_like
+from policy_distill.training.spec import images_like
 
 
 def compress(

@@ -9,7 +9,8 @@ from policy_distill.compression.limits import Limits
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.stream import Stream
 from policy_distill.student.runtime import Student
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 
 
 class Kinds:

@@ -6,6 +6,7 @@ In: teacher and student on held-out episodes. Out: mean forward KL in nats and t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,6 @@ from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.features import Featurizer
 
 CHUNK_NUMBERS = 2**22
 """Numbers in the features of one forward pass at most: images would else fill the memory."""
@@ -43,14 +43,14 @@ def fidelity_in_episodes(
     n_states: int,
     *,
     masked: bool,
-    featurizer: Featurizer,
+    features_of: Callable[[Any], torch.Tensor],
 ) -> Fidelity:
     """Let a learner's student act in fresh episodes, and compare on states drawn from the whole of them.
 
-    `featurizer` makes the features that it learnt from.
+    `features_of` makes the features that it learnt from, of raw observations.
     """
     sample = sample_states(envs, seed, learner.student(), n_states, masked=masked, teacher=teacher)
-    return measure_fidelity(teacher, learner, torch.from_numpy(featurizer(sample.obs)), sample.params)
+    return measure_fidelity(teacher, learner, features_of(sample.obs), sample.params)
 
 
 @torch.no_grad()

@@ -61,7 +61,7 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
     Raises:
         RequestError: for a student that has no such form, or layers of another one.
     """
-    plan = student.plan
+    plan, obs = student.plan, student.view.narrow(obs)
     if method.endswith(SUFFIX):
         return _of_file(student, method)
     features = plan.featurizer(obs)

@@ -40,7 +40,7 @@ def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tupl
     try:
         check_fit(student, envs)
         found = sample_visited(envs, seed, student, n_states, masked=student.takes_action_masks)
-        return _own_keys(student, found.obs), envs.env_id
+        return _seen(student, found.obs), envs.env_id
     finally:
         envs.close()
 
@@ -87,8 +87,10 @@ def count(obs: Any) -> int:
     return len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
 
 
-def _own_keys(student: Student, obs: Any) -> Any:
-    return {part.key: obs[part.key] for part in student.plan.featurizer.parts} if isinstance(obs, dict) else obs
+def _seen(student: Student, obs: Any) -> Any:
+    """Return what the student takes of observations: an artefact takes no more."""
+    seen = student.view.narrow(obs)
+    return {part.key: seen[part.key] for part in student.plan.featurizer.parts} if isinstance(seen, dict) else seen
 
 
 def _by_part(student: Student, make: Any) -> Any:

@@ -23,8 +23,8 @@ from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import Student
 from policy_distill.training.learners import find_learner
-from policy_distill.training.policy import StudentSpec
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
+from policy_distill.training.spec import StudentSpec
 
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""
@@ -127,5 +127,5 @@ class Session:
                 self.config.seed,
                 n_states,
                 masked=stream.masked,
-                featurizer=stream.featurizer,
+                features_of=stream.features_of,
             )

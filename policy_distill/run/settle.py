@@ -61,5 +61,5 @@ def room_for(session: Session) -> tuple[int, Footprint]:
     n_params = find_learner(session.network).n_params(session.specify(None))
     n_labels = teacher.family.n_params
     return n_params, check_memory(
-        config, envs.n_envs, envs.observation_space, n_labels, frames_of(envs), session.stream.images
+        config, envs.n_envs, session.stream.observation_space, n_labels, frames_of(envs), session.stream.images
     )

@@ -6,7 +6,6 @@ many learn from it.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import torch
@@ -23,11 +22,12 @@ from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
-from policy_distill.student.spaces import describe_space
+from policy_distill.student.names import observation_names
+from policy_distill.student.spaces import describe_space, make_space
 from policy_distill.student.view import View, view_of
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.memory import capacity_of
-from policy_distill.training.policy import images_like
+from policy_distill.training.spec import images_like
 from policy_distill.training.stores import make_store
 
 
@@ -45,8 +45,7 @@ class Stream:
         self.envs = envs
         self.config = config
         self.view, self.observation_space = observed_of(envs, config)
-        """What students see of an observation."""
-        """The space of that: the environment's observations, or some keys of them."""
+        """What students see of an observation, and the space of that."""
         self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
         """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
         self.source: Source = Collector(envs, config.seed) if source is None else source
@@ -113,7 +112,11 @@ class Stream:
         """Return what students see of a rollout, `[T * N, D]`; the first one says how."""
         if not self.is_open:
             self.open(self._statistics(rollout))
-        return torch.from_numpy(self.featurizer(rollout.flat_obs))
+        return self.features_of(rollout.flat_obs)
+
+    def features_of(self, obs: Any) -> torch.Tensor:
+        """Return what students see of raw observations `[B, ...]` of the environments, `[B, D]`."""
+        return torch.from_numpy(self.featurizer(self.view.narrow(obs)))
 
     def store(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> None:
         """Keep a labelled rollout, in place of all before where the settings say so."""
@@ -127,7 +130,7 @@ class Stream:
         `columns` are kept beside features and labels; known is `episode_starts`.
         """
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
-        featurizer = Featurizer(describe_space(self.observation_space), normalizer, self.images, self.view.components)
+        featurizer = Featurizer(describe_space(self.observation_space), normalizer, self.images)
         store = make_store(featurizer, capacity_of(config, n_envs), n_envs, frames_of(self.envs), device)
         shapes = {name: ((), torch.bool) for name in columns}
         self.normalizer = normalizer
@@ -148,13 +151,11 @@ class Stream:
         return {"rollout/env_restarts": self.restarts.n_here} if self.config.env_restarts else {}
 
     def _statistics(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
-        known, keys = self.teacher.normalizer, self.view.keys
-        if isinstance(known, dict):
-            return {key: value for key, value in known.items() if not keys or key in keys}
+        known = self.teacher.normalizer
         if known is not None or self.config.normalize == "none":
-            return known
+            return self.view.statistics(known)
         # Choices cannot be measured, and pixels need not be.
-        obs, space, images = rollout.flat_obs, self.observation_space, self.images
+        obs, space, images = self.view.narrow(rollout.flat_obs), self.observation_space, self.images
         if isinstance(obs, dict):
             boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
             return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}
@@ -163,15 +164,12 @@ class Stream:
 
 
 def observed_of(envs: Environments, config: DistillConfig) -> tuple[View, Any]:
-    """Return what students see of an observation, and the space of that, of whole keys.
+    """Return what students see of an observation, and the space of that.
 
     Raises:
         RequestError: where the settings name what there is not.
     """
-    space = envs.observation_space
-    view = view_of(describe_space(space), config.observed, f"what {envs.env_id} shows")
-    return view, _of_keys(space, view.keys)
-
-
-def _of_keys(space: Any, keys: tuple[str, ...]) -> Any:
-    return spaces.Dict(OrderedDict((key, space[key]) for key in keys)) if keys else space
+    whole = describe_space(envs.observation_space)
+    labels = observation_names(envs.env_id, whole)
+    view = view_of(whole, config.observed, f"what {envs.env_id} shows", labels)
+    return view, envs.observation_space if view.whole is None else make_space(view.space)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from policy_distill.student.plan import Plan
 from policy_distill.student.spaces import make_space
+from policy_distill.student.view import View, read_view
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -22,6 +23,11 @@ class Described:
     """What it computes, as exporters read it."""
 
     takes_raw = True
+
+    @cached_property
+    def view(self) -> View:
+        """What it sees of what its environment shows; its observation space is that part."""
+        return read_view(self.metadata)
 
     @property
     def takes_action_masks(self) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from policy_distill.student.layers import count_macs
 from policy_distill.student.plan import Plan, read_plan
+from policy_distill.student.view import View, read_view
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,11 @@ class StudentRecord:
     def plan(self) -> Plan:
         """What it computes."""
         return read_plan(self.tensors, self.metadata)
+
+    @cached_property
+    def view(self) -> View:
+        """What it sees of what its environment shows; `plan` takes that part alone."""
+        return read_view(self.metadata)
 
     @property
     def takes_action_masks(self) -> bool:
