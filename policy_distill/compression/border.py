@@ -16,8 +16,8 @@ from policy_distill.compression.candidates import Candidate
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.population import Population, members_for, widths_of
 from policy_distill.compression.race import SPARE, Race
+from policy_distill.losses.batch import Batch
 from policy_distill.student.runtime import Student
-from policy_distill.training.buffer import Batch
 from policy_distill.training.schedule import Moment, seed_of
 
 LOOKS = (20, 40, 80)

@@ -17,9 +17,10 @@ from policy_distill.compression.kinds import Kinds
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.losses.likelihood import begin_draws
 from policy_distill.seeds import USERS, purpose_seed
-from policy_distill.training.buffer import Batch, Buffer
+from policy_distill.training.buffer import Buffer
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.learner import GradientLearner, named
 from policy_distill.training.policy import StudentPolicy
@@ -179,8 +180,8 @@ class Population:
             family, device = learner.policy.spec.family, next(learner.policy.parameters()).device
             begin_draws(self._loss, self._config.seed)
             with torch.no_grad():
-                outputs = learner.policy.params(batch.features.to(device)).cpu()
-                found[number] = float(self._loss(family, batch.teacher_params.cpu(), outputs).mean())
+                outputs = Outputs(family, learner.policy.params(batch.features.to(device)).cpu())
+                found[number] = float(self._loss(batch.to("cpu"), outputs).mean())
         return found
 
     def policy(self, number: int) -> StudentPolicy:
