@@ -54,6 +54,10 @@ OBSERVATIONS = {
     "dict": spaces.Dict(
         speed=spaces.Box(-1.0, 1.0, (2,)), view=spaces.Box(0, 255, (6, 5, 1), np.uint8), kind=spaces.Discrete(3)
     ),
+    "float_last": spaces.Box(0.0, 1.0, (12, 10, 2), np.float32),
+    "float_first": spaces.Box(-np.inf, np.inf, (3, 12, 10), np.float64),
+    "camera": spaces.Dict(camera=spaces.Box(0, 255, (12, 10, 3), np.uint8), speed=spaces.Box(-1.0, 1.0, (2,))),
+    "depth": spaces.Dict(depth=spaces.Box(0.0, 9.0, (1, 10, 12), np.float32), kind=spaces.Discrete(3)),
     "part_of_vector": VECTOR,
     "part_of_dict": spaces.Dict(speed=spaces.Box(-1.0, 1.0, (3,)), bits=spaces.MultiBinary(4), kind=spaces.Discrete(3)),
 }
@@ -72,6 +76,13 @@ KINDS = [
     ("image_last", "multi_discrete", "cnn:4", "tanh"),
     ("dict", "squashed", "mlp:8,8", "tanh"),
     ("board", "discrete", "cnn:4", "relu"),
+    ("float_last", "gaussian", "cnn:4", "tanh"),
+    ("float_first", "discrete", "cnn:4,4+mlp:8", "relu"),
+    ("image_last", "squashed", "cnn:4+mlp:8,8", "relu"),
+    ("camera", "multi_discrete", "cnn:4,4+mlp:8", "relu"),
+    ("camera", "gaussian", "cnn:4", "tanh"),
+    ("depth", "squashed", "cnn:4+mlp:8", "tanh"),
+    ("depth", "discrete", "cnn:4", "relu", "slim"),
     ("part_of_vector", "squashed", "mlp:8", "tanh"),
     ("part_of_vector", "discrete", "mlp:8", "tanh", "slim"),
     ("vector", "discrete", "mlp:16,8", "tanh", "slim"),
@@ -124,7 +135,7 @@ def make_whole(kind, seed=0):
         for parameter in policy.parameters():
             # Of the size that trained weights have; the last layer starts near zero.
             parameter.add_(torch.randn(parameter.shape, generator=noise) / max(1, parameter[0].numel()) ** 0.5)
-    if form and len(policy.network[0].state_dict()) == 2:
+    if form and isinstance(policy.network[0], torch.nn.Linear):
         policy.network[0].weight.data[:, 1] = 0.0
     return Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
 
@@ -165,6 +176,12 @@ def _normalizer(obs):
         )
     if obs == "far":
         return Normalizer(np.full(5, 1000.0), np.full(5, 4.0), clip=10.0)
+    if obs.startswith("float"):
+        return Normalizer(np.full(space.shape, 0.4), np.full(space.shape, 0.3), clip=3.0)
+    if obs == "camera":
+        return {"speed": Normalizer(np.array([0.1, -0.1]), np.array([0.5, 0.2]), clip=10.0)}
+    if obs == "depth":
+        return {"depth": Normalizer(np.full((1, 10, 12), 4.0), np.full((1, 10, 12), 8.0))}
     if obs == "part_of_dict":
         return {"speed": Normalizer(np.array([0.1, -0.1, 0.0]), np.array([0.5, 0.2, 0.1]), clip=10.0)}
     if obs == "dict":

@@ -30,6 +30,8 @@ from policy_distill.run.provenance import identity_of
 from policy_distill.run.settle import open_fitting, settle
 from policy_distill.run.sinks import open_sinks
 from policy_distill.run.stream import Stream, observed_of
+from policy_distill.student.pixels import image_keys
+from policy_distill.student.spaces import describe_space
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
@@ -124,9 +126,11 @@ def _race(
     scope: ExitStack,
 ) -> tuple[Race, dict[str, Any]]:
     """Return a race that has not begun, and what makes it this one."""
-    _, seen = observed_of(envs, config)
-    specs = list(students or ladder(images=bool(images_like(teacher, "cnn:4", seen))))
-    stream = Stream(teacher, envs, config, specs[0])
+    _, seen = observed_of(envs, config, "cnn:4")
+    one_image = bool(images_like(teacher, "cnn:4", seen)) and len(image_keys(describe_space(seen))) == 1
+    specs = list(students or ladder(images=one_image))
+    # Where one of them convolves an image among other keys, that stands first for all.
+    stream = Stream(teacher, envs, config, next((spec for spec in specs if spec.startswith("cnn")), specs[0]))
     kinds = Kinds(stream, loss, limits)
     race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar, limits.budget), limits.bar)
     return race, {**identity_of(teacher, envs, " ".join(specs), config), "compress": limits.to_json()}

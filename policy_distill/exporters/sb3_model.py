@@ -19,7 +19,7 @@ from policy_distill.environments.open import normalization_of
 from policy_distill.errors import RequestError
 from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
 from policy_distill.student.features import Normalizer, Part
-from policy_distill.student.layers import output_shapes
+from policy_distill.student.layers import beside, layer_shapes
 from policy_distill.student.pixels import channels_first, is_image
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import StudentRecord
@@ -137,7 +137,8 @@ def _as_bits(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _check_layers(plan: Plan, activation: str) -> None:
     n_images, n_dense = len(_of(plan, "conv2d")), len(_of(plan, "linear"))
-    images = ["scale", *["conv2d", activation] * n_images, "flatten"] if plan.featurizer.is_image else []
+    first = ["scale"] if plan.featurizer.is_image else ["image"] * len(_of(plan, "image"))
+    images = [*first, *["conv2d", activation] * n_images, "flatten"] if first else []
     squashed = plan.head.kind == "mean" and plan.action_map.kind == "unsquash"
     expected = [*images, *["linear", activation] * (n_dense - 1), "linear", *["tanh"] * squashed]
     ops = [layer["op"] for layer in plan.layers]
@@ -157,11 +158,13 @@ def _extractor(plan: Plan, activation: str) -> dict[str, Any]:
     for layer in _of(plan, "conv2d"):
         n_out, n_in, *kernel = plan.tensors[layer["weight"]].shape
         convolutions.append({"n_in": n_in, "n_out": n_out, "kernel": kernel, "stride": layer["stride"]})
-    # What the first linear layer takes: features, or what the convolutions leave.
-    shapes = [featurizer.shape, *output_shapes(plan.layers, plan.tensors, featurizer.shape)]
+    # What the first linear layer takes: features, or what the convolutions leave, and what waits beside them.
+    shapes = layer_shapes(plan.layers, plan.tensors, featurizer.shape)
     first = next(place for place, layer in enumerate(plan.layers) if layer["op"] in ("linear", "select"))
+    images = [{**layer, "beside": beside(layer)} for layer in _of(plan, "image")]
     return {
-        "features_dim": int(np.prod(shapes[first])),
+        "features_dim": int(np.prod(shapes[first][0])),
+        **({"image": images[0]} if images else {}),
         "parts": [_part(part, subs[part.key], plan) for part in featurizer.parts],
         "convolutions": convolutions,
         "activation": activation,

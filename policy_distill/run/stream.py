@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 
@@ -23,6 +24,7 @@ from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.names import observation_names
+from policy_distill.student.pixels import channels_first, image_first
 from policy_distill.student.spaces import describe_space, make_space
 from policy_distill.student.view import View, view_of
 from policy_distill.training.buffer import Buffer
@@ -44,7 +46,8 @@ class Stream:
         self.teacher = teacher
         self.envs = envs
         self.config = config
-        self.view, self.observation_space = observed_of(envs, config)
+        self.network = network
+        self.view, self.observation_space = observed_of(envs, config, network)
         """What students see of an observation, and the space of that."""
         self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
         """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
@@ -158,13 +161,17 @@ class Stream:
         obs, space, images = self.view.narrow(rollout.flat_obs), self.observation_space, self.images
         if isinstance(obs, dict):
             boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
-            return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}
-        measurable = isinstance(space, spaces.Box) and not images
-        return measure_normalizer(obs, space.low, space.high) if measurable else None
+            return {key: self._measured(obs[key], sub) for key, sub in boxes.items()}
+        return self._measured(obs, space) if isinstance(space, spaces.Box) and not images else None
+
+    def _measured(self, obs: np.ndarray, space: spaces.Box) -> Normalizer:
+        to_convolve = self.network.startswith("cnn") and len(space.shape) == 3
+        channels = (0 if channels_first(space.shape) else 2) if to_convolve else None
+        return measure_normalizer(obs, space.low, space.high, channels)
 
 
-def observed_of(envs: Environments, config: DistillConfig) -> tuple[View, Any]:
-    """Return what students see of an observation, and the space of that.
+def observed_of(envs: Environments, config: DistillConfig, network: str) -> tuple[View, Any]:
+    """Return what students of a network see of an observation, and the space of that.
 
     Raises:
         RequestError: where the settings name what there is not.
@@ -172,4 +179,7 @@ def observed_of(envs: Environments, config: DistillConfig) -> tuple[View, Any]:
     whole = describe_space(envs.observation_space)
     labels = observation_names(envs.env_id, whole)
     view = view_of(whole, config.observed, f"what {envs.env_id} shows", labels)
-    return view, envs.observation_space if view.whole is None else make_space(view.space)
+    seen = whole if view.whole is None else view.space
+    ordered = image_first(seen, network)
+    same = view.whole is None and list(ordered.get("spaces", ())) == list(whole.get("spaces", ()))
+    return view, envs.observation_space if same else make_space(ordered)

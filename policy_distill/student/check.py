@@ -26,7 +26,7 @@ from policy_distill.student.action_check import (
     require,
     whole_numbers,
 )
-from policy_distill.student.layers import count_macs
+from policy_distill.student.layers import count_macs, layer_shapes
 from policy_distill.student.names import n_components
 from policy_distill.student.operations.table import OPERATIONS, find_operation
 from policy_distill.student.pixels import check_images, images_of
@@ -63,7 +63,8 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         require(isinstance(layer["op"], str), "a layer of a kind without a name")
         operation = find_operation(layer["op"])
         require(("weight" in layer) == operation.has_weights, "a layer with weights that it has not")
-        shape = operation.shape(layer, tensors, shape)
+        require("beside" not in layer or whole_numbers([layer["beside"]]) != (), "no numbers beside a layer")
+    *_, (_, shape) = layer_shapes(architecture["layers"], tensors, shape)
     require(shape == (head.n_outputs,), f"the network has outputs {shape}, its head needs {head.n_outputs}")
     _check_specification(architecture["spec"], sum(array.size for array in tensors.values()))
     sizes = [sum(array.size for array in tensors.values()), sum(array.nbytes for array in tensors.values())]

@@ -52,7 +52,7 @@ class GradientLearner:
         Raises:
             RequestError: for a cnn without an image, or more convolutions than an image has room for.
         """
-        return make_network(spec.network, spec.activation).n_params(spec.featurizer.shape, spec.n_outputs)
+        return spec.body.n_params(spec.featurizer.shape, spec.n_outputs)
 
     @property
     def n_recoveries(self) -> int:

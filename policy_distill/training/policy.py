@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from policy_distill.families.table import describe_family, make_family
-from policy_distill.networks.table import describe_layers, make_network
+from policy_distill.networks.table import describe_layers
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.engines.torch_layers import ScaleLayer
 from policy_distill.student.engines.torch_module import modules_of
@@ -35,7 +35,7 @@ class StudentPolicy(nn.Module):
 
     def _build(self, generator: torch.Generator) -> nn.Sequential:
         spec = self.spec
-        network = make_network(spec.network, spec.activation).build(self.featurizer.shape, spec.n_outputs, generator)
+        network = spec.body.build(self.featurizer.shape, spec.n_outputs, generator)
         if self.featurizer.is_image and not is_image(spec.observation_space):
             first = network[0]
             assert isinstance(first, ScaleLayer), "networks of images begin so"

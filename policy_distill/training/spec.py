@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from policy_distill.interfaces.policies import Teacher
-from policy_distill.interfaces.students import ActionDistribution
+from policy_distill.interfaces.students import ActionDistribution, Network
+from policy_distill.networks.table import make_network
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.head import Head
-from policy_distill.student.pixels import images_for
+from policy_distill.student.pixels import convolved, images_for
 from policy_distill.student.spaces import describe_space
 from policy_distill.student.view import ALL, View
 
@@ -56,6 +57,16 @@ class StudentSpec:
         space = self.observation_space
         images = images_for(space, self.network) if self.images is None else self.images
         return Featurizer(space, self.normalizer, images)
+
+    @property
+    def body(self) -> Network:
+        """What builds the network.
+
+        Raises:
+            RequestError: for an unknown one, or a cnn of several images.
+        """
+        image = convolved(self.observation_space, self.network, self.featurizer.images)
+        return make_network(self.network, self.activation, image)
 
     @property
     def n_outputs(self) -> int:

@@ -30,6 +30,7 @@ SPREAD = ("vector", "gaussian_head", "mlp:16,8", "tanh")
 SLIM = ("vector", "discrete", "mlp:16,8", "tanh", "slim")
 PART = ("part_of_vector", "squashed", "mlp:8", "tanh")
 PART_OF_DICT = ("part_of_dict", "discrete", "mlp:8", "relu")
+JOINED = ("camera", "gaussian", "cnn:4", "tanh")
 UNNAMED = "unnamed"
 
 LIES = {
@@ -86,6 +87,14 @@ LIES = {
     "a view that is a number": (PART, ("view",), 3),
     "a part of a key that is not there": (PART_OF_DICT, ("view", "components"), {"weight": [0]}),
     "a part of a choice": (PART_OF_DICT, ("view", "components"), {"kind": [0]}),
+    "more beside an image than there is": (JOINED, ("architecture", "layers", 0, "beside"), 10**6),
+    "half a number beside an image": (JOINED, ("architecture", "layers", 0, "beside"), 2.5),
+    "fewer than no numbers beside an image": (JOINED, ("architecture", "layers", 0, "beside"), -3),
+    "what joins after the first layer": (JOINED, ("architecture", "layers", 1, "beside"), 1),
+    "nothing to come after what is beside": (JOINED, ("architecture", "layers", -1, "beside"), 1),
+    "an image of other numbers than its vector": (JOINED, ("architecture", "layers", 0, "shape"), [3, 12, 12]),
+    "an image whose channels may be last": (JOINED, ("architecture", "layers", 0, "channels_last"), 1),
+    "an image of no sizes": (JOINED, ("architecture", "layers", 0, "shape"), 360),
     "a layer that is a number": (VECTOR, ("architecture", "layers", 1, "op"), 7),
 }
 
