@@ -58,6 +58,9 @@ class DistillConfig:
     """What the student sees of an observation, separated by commas: 0,2-4 or x,theta for components of a vector, keys
     of a Dict (as observation_keys names them) or speed:0,speed:2 for components of one; all of it where nothing is
     named. Its teacher may see more."""
+    student_wrapper: str = ""
+    """A wrapper through which the student alone sees its environment, such as pkg:Noisy or pkg:Noisy:std=0.1; from
+    Python a class too. Its teacher goes on seeing everything."""
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
@@ -111,6 +114,8 @@ class DistillConfig:
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)
         _require(one, "observe", "names separated by commas, without observation_keys beside them", self.observe)
         _require(not self.observe or bool(_names_in(self.observe)), "observe", "names of what is seen", self.observe)
+        named = isinstance(self.student_wrapper, str) or callable(self.student_wrapper)
+        _require(named, "student_wrapper", "a name such as pkg:Noisy, or a class", self.student_wrapper)
         _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
         for names, fits, words in RANGES:
             for name in names:

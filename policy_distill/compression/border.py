@@ -16,6 +16,7 @@ from policy_distill.compression.candidates import Candidate
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.population import Population, members_for, widths_of
 from policy_distill.compression.race import SPARE, Race
+from policy_distill.environments.two_sides import STUDENT
 from policy_distill.losses.batch import Batch
 from policy_distill.student.runtime import Student
 from policy_distill.training.schedule import Moment, seed_of
@@ -165,7 +166,8 @@ class Border:
         stream = self._race.stream
         best = max(self.finalists.values(), key=lambda one: one.kept.share).student
         seed = (stream.config.seed + 7_919 * (round_ + 1)) % 2**29
-        sample = sample_states(stream.envs, seed, best, N_STATES, masked=stream.masked, teacher=stream.teacher)
+        actor = stream.seeing(best, STUDENT)
+        sample = sample_states(stream.envs, seed, actor, N_STATES, masked=stream.masked, teacher=stream.labeller)
         self._race.judge.env_steps += sample.n_steps
         return Batch(stream.features_of(sample.obs), sample.params)
 

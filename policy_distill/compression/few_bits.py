@@ -19,6 +19,7 @@ import numpy as np
 from policy_distill.collection.state_sample import sample_states
 from policy_distill.compression.border import Finalist, settled
 from policy_distill.compression.judge import Judge
+from policy_distill.environments.two_sides import STUDENT
 from policy_distill.errors import RequestError
 from policy_distill.exporters.quantize import quantize_student
 from policy_distill.interfaces.policies import State
@@ -92,11 +93,12 @@ def in_few_bits(
             seed = (stream.config.seed + 104_729 * (number + 1)) % 2**29
             if judge.exhausted:
                 return found
-            sample = sample_states(stream.envs, seed, one.student, N_STATES, masked=stream.masked)
+            actor = stream.seeing(one.student, STUDENT)
+            sample = sample_states(stream.envs, seed, actor, N_STATES, masked=stream.masked)
             judge.env_steps += sample.n_steps
             try:
                 with stream.watch.timed("train"):
-                    layers = quantize_student(one.student, sample.obs, METHODS[name], seed)
+                    layers = quantize_student(one.student, stream.seen(sample.obs), METHODS[name], seed)
             except RequestError:
                 continue
             student, size = FewBits(one.student, layers, name), n_bytes(layers)

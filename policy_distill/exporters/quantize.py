@@ -159,7 +159,7 @@ class _Running(PolicyDefaults):
 
     def __init__(self, student: Student, run: Run) -> None:
         self.observation_space, self.action_space = student.observation_space, student.action_space
-        self.takes_action_masks = student.takes_action_masks
+        self.takes_action_masks, self.own_wrappers = student.takes_action_masks, student.own_wrappers
         self._run = run
 
     def predict(

@@ -12,8 +12,8 @@ import numpy as np
 from policy_distill.collection.state_sample import sample_states as sample_visited
 from policy_distill.environments.choice import env_of
 from policy_distill.environments.fit import check_fit
-from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.evaluate import open_for
 from policy_distill.student.features import Normalizer, Part
 from policy_distill.student.runtime import Student
 
@@ -36,7 +36,7 @@ def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tupl
     env = env if env is not None else own_env(student)
     if env is None:
         return sample_states(student, n_states, seed), "sampled"
-    envs = open_environments(env, N_ENVS, student.env_wrappers)
+    envs = open_for(student, env, N_ENVS)
     try:
         check_fit(student, envs)
         found = sample_visited(envs, seed, student, n_states, masked=student.takes_action_masks)
@@ -50,7 +50,7 @@ def own_env(student: Student) -> Any:
     try:
         env = env_of(student)
         if env is not None:
-            open_environments(env, 1, student.env_wrappers).close()
+            open_for(student, env, 1).close()
     except RequestError:
         # A package of the environment is missing here, where only an artefact is wanted.
         return None

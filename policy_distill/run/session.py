@@ -12,8 +12,10 @@ import torch
 
 from policy_distill.collection.actors import MixedActor, TeacherActor
 from policy_distill.collection.rollout import Rollout
+from policy_distill.collection.state_sample import sample_states
 from policy_distill.config import DistillConfig
-from policy_distill.evaluation.fidelity import Fidelity, fidelity_in_episodes, measure_fidelity
+from policy_distill.environments.two_sides import STUDENT, TEACHER
+from policy_distill.evaluation.fidelity import Fidelity, measure_fidelity
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
@@ -55,15 +57,16 @@ class Session:
 
     def actor(self) -> tuple[Actor, float]:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
-        seed = seed_of(self.config, self.iteration, "act")
-        teacher = TeacherActor(self.stream.teacher, seed)
+        seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
+        teacher = stream.seeing(TeacherActor(stream.teacher, seed), TEACHER)
         if not self.has_student or self.config.actor == "teacher":
             return teacher, 1.0
-        student = self.student()
-        student.seed(seed)
+        made = self.student()
+        made.seed(seed)
+        student = stream.seeing(made, STUDENT)
         if self.config.actor == "student":
             return student, 0.0
-        share = 1.0 - self.stream.progress
+        share = 1.0 - stream.progress
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
         return MixedActor(teacher, student, share, rng), share
 
@@ -120,12 +123,7 @@ class Session:
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
         with stream.watch.timed("evaluate"):
-            return fidelity_in_episodes(
-                stream.teacher,
-                self.learner,
-                stream.envs,
-                self.config.seed,
-                n_states,
-                masked=stream.masked,
-                features_of=stream.features_of,
-            )
+            actor = stream.seeing(self.student(), STUDENT)
+            options: dict[str, Any] = {"masked": stream.masked, "teacher": stream.labeller}
+            sample = sample_states(stream.envs, self.config.seed, actor, n_states, **options)
+            return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

@@ -6,7 +6,8 @@ many learn from it.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,10 +15,13 @@ from gymnasium import spaces
 
 from policy_distill.collection.actors import check_labels
 from policy_distill.collection.collector import Collector
+from policy_distill.collection.one_sided import OneSided, OneSidedTeacher
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.frame_stack import frames_of
+from policy_distill.environments.own_wrapper import own_wrapper
 from policy_distill.environments.restarts import Restarts
+from policy_distill.environments.two_sides import STUDENT, TEACHER, Sides, side_of
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.stopwatch import Stopwatch
@@ -47,6 +51,8 @@ class Stream:
         self.envs = envs
         self.config = config
         self.network = network
+        self.sides = Sides.of(envs.observation_space) if config.student_wrapper else None
+        """What teacher and students see, where that is not the same environment's observation."""
         self.view, self.observation_space = observed_of(envs, config, network)
         """What students see of an observation, and the space of that."""
         self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
@@ -104,9 +110,9 @@ class Stream:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
         with self.watch.timed("label"):
             if not self.is_open:
-                self.teacher = self.teacher.calibrated(rollout.obs)
+                self.teacher = self.teacher.calibrated(self.taught(rollout.obs))
             params, self.label_state, _ = self.teacher.label(
-                rollout.obs, rollout.episode_starts, self.label_state, rollout.action_masks
+                self.taught(rollout.obs), rollout.episode_starts, self.label_state, rollout.action_masks
             )
             check_labels(params)
         return params.reshape(-1, params.shape[-1])
@@ -119,7 +125,29 @@ class Stream:
 
     def features_of(self, obs: Any) -> torch.Tensor:
         """Return what students see of raw observations `[B, ...]` of the environments, `[B, D]`."""
-        return torch.from_numpy(self.featurizer(self.view.narrow(obs)))
+        return torch.from_numpy(self.featurizer(self.seen(obs)))
+
+    def seen(self, obs: Any) -> Any:
+        """Return what students see of raw observations of the environments."""
+        return self.view.narrow(obs if self.sides is None else side_of(obs, STUDENT))
+
+    def taught(self, obs: Any) -> Any:
+        """Return what the teacher sees of them."""
+        return obs if self.sides is None else side_of(obs, TEACHER)
+
+    def seeing(self, actor: Actor, side: str) -> Actor:
+        """Return an actor in these environments, who sees its own side."""
+        return actor if self.sides is None else OneSided(actor, side)
+
+    @property
+    def labeller(self) -> Teacher:
+        """The teacher, as it labels observations of these environments."""
+        return self.teacher if self.sides is None else cast(Teacher, OneSidedTeacher(self.teacher))
+
+    @property
+    def n_frames(self) -> int:
+        """Frames that an observation of students holds, as far as that is known."""
+        return frames_of(self.envs) if self.sides is None else 1
 
     def store(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> None:
         """Keep a labelled rollout, in place of all before where the settings say so."""
@@ -134,7 +162,7 @@ class Stream:
         """
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
         featurizer = Featurizer(describe_space(self.observation_space), normalizer, self.images)
-        store = make_store(featurizer, capacity_of(config, n_envs), n_envs, frames_of(self.envs), device)
+        store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.n_frames, device)
         shapes = {name: ((), torch.bool) for name in columns}
         self.normalizer = normalizer
         self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
@@ -154,11 +182,12 @@ class Stream:
         return {"rollout/env_restarts": self.restarts.n_here} if self.config.env_restarts else {}
 
     def _statistics(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
-        known = self.teacher.normalizer
+        # Of what a wrapper shows the teacher has no statistics.
+        known = None if self.sides else self.teacher.normalizer
         if known is not None or self.config.normalize == "none":
             return self.view.statistics(known)
         # Choices cannot be measured, and pixels need not be.
-        obs, space, images = self.view.narrow(rollout.flat_obs), self.observation_space, self.images
+        obs, space, images = self.seen(rollout.flat_obs), self.observation_space, self.images
         if isinstance(obs, dict):
             boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
             return {key: self._measured(obs[key], sub) for key, sub in boxes.items()}
@@ -176,10 +205,12 @@ def observed_of(envs: Environments, config: DistillConfig, network: str) -> tupl
     Raises:
         RequestError: where the settings name what there is not.
     """
-    whole = describe_space(envs.observation_space)
+    own = own_wrapper(config.student_wrapper)
+    shown = Sides.of(envs.observation_space).student if own else envs.observation_space
+    whole = describe_space(shown)
     labels = observation_names(envs.env_id, whole)
-    view = view_of(whole, config.observed, f"what {envs.env_id} shows", labels)
-    seen = whole if view.whole is None else view.space
-    ordered = image_first(seen, network)
+    place = f"what {own['entry_point']} shows" if own else f"what {envs.env_id} shows"
+    view = view_of(whole, config.observed, place, labels)
+    ordered = image_first(whole if view.whole is None else view.space, network)
     same = view.whole is None and list(ordered.get("spaces", ())) == list(whole.get("spaces", ()))
-    return view, envs.observation_space if same else make_space(ordered)
+    return replace(view, wrapper=own), shown if same else make_space(ordered)

@@ -113,6 +113,10 @@ def check_read_back(
 def _check_view(record: Mapping[str, Any]) -> None:
     """What is taken out of a whole observation must be there, and be what the student takes."""
     view = read_view(record)
+    if view.wrapper is not None:
+        entry_point, kwargs = view.wrapper["entry_point"], view.wrapper["kwargs"]
+        right = isinstance(entry_point, str) and len(entry_point) <= 200 and isinstance(kwargs, dict)
+        require(right and all(isinstance(key, str) for key in kwargs), "a wrapper of an unknown form")
     if view.whole is None:
         return
     check_space(view.whole, nested=True)

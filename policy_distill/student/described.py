@@ -45,6 +45,12 @@ class Described:
         return list(self.metadata["provenance"].get("env_wrappers", []))
 
     @property
+    def own_wrappers(self) -> list[dict[str, Any]]:
+        """The wrapper through which it alone sees its environment, around those that this needs."""
+        wrapper = self.view.wrapper
+        return [] if wrapper is None else [{**wrapper, "name": wrapper["entry_point"].rpartition(":")[2]}]
+
+    @property
     def env_kwargs(self) -> Mapping[str, Any]:
         """Nothing: the record has the whole identity of its environment (`environments/choice.recorded_in`)."""
         return {}

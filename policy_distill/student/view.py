@@ -30,6 +30,9 @@ class View:
     """Of a Dict, in the order in which their features stand."""
     components: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Rising, by key, or by "" of a vector; keys that are not here are seen as they are."""
+    wrapper: Mapping[str, Any] | None = None
+    """What the student has around its environment that its teacher has not: `entry_point` and `kwargs`. What is seen is
+    a part of what that shows."""
 
     @property
     def space(self) -> dict[str, Any]:
@@ -66,9 +69,11 @@ class View:
 
     def to_json(self) -> dict[str, Any] | None:
         """Return JSON values for a student's record, whose space has the keys; None where all is seen."""
-        if self.whole is None:
-            return None
-        return {"space": self.whole, "components": {key: list(columns) for key, columns in self.components.items()}}
+        found: dict[str, Any] = {} if self.wrapper is None else {"wrapper": dict(self.wrapper)}
+        if self.whole is not None:
+            columns = {key: list(columns) for key, columns in self.components.items()}
+            found |= {"space": self.whole, "components": columns}
+        return found or None
 
     def _part(self, key: str, space: Mapping[str, Any]) -> Mapping[str, Any]:
         return columns_of(space, self.components[key]) if key in self.components else space
@@ -106,9 +111,12 @@ def read_view(record: Mapping[str, Any]) -> View:
     found = record.get("view")
     if found is None:
         return ALL
-    seen = record["observation_space"]
+    seen, wrapper = record["observation_space"], found.get("wrapper")
+    if "space" not in found:
+        return View(wrapper=wrapper)
     keys = tuple(seen["spaces"]) if seen["type"] == "Dict" else ()
-    return View(found["space"], keys, {key: tuple(columns) for key, columns in found["components"].items()})
+    columns = {key: tuple(columns) for key, columns in found["components"].items()}
+    return View(found["space"], keys, columns, wrapper)
 
 
 def view_of(space: Mapping[str, Any], names: Sequence[str], place: str, labels: Sequence[str] | None = None) -> View:
