@@ -28,8 +28,9 @@ from policy_distill.report.write import try_report
 from policy_distill.run.place import Place
 from policy_distill.run.provenance import identity_of
 from policy_distill.run.settle import open_fitting, settle
+from policy_distill.run.sight import Sight
 from policy_distill.run.sinks import open_sinks
-from policy_distill.run.stream import Stream, observed_of
+from policy_distill.run.stream import Stream
 from policy_distill.student.pixels import image_keys
 from policy_distill.student.spaces import describe_space
 from policy_distill.system.interrupts import Interrupts
@@ -126,7 +127,7 @@ def _race(
     scope: ExitStack,
 ) -> tuple[Race, dict[str, Any]]:
     """Return a race that has not begun, and what makes it this one."""
-    _, seen = observed_of(envs, config, "cnn:4")
+    seen = Sight(envs, config, "cnn:4").space
     one_image = bool(images_like(teacher, "cnn:4", seen)) and len(image_keys(describe_space(seen))) == 1
     specs = list(students or ladder(images=one_image))
     # Where one of them convolves an image among other keys, that stands first for all.

@@ -25,8 +25,8 @@ class Kinds:
     def spec(self, network: str, activation: str) -> StudentSpec:
         """Return what a student of a network is."""
         stream = self._stream
-        observed = stream.observation_space
-        return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, observed, stream.view)
+        observed = stream.sight.space
+        return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, observed, stream.sight.view)
 
     def candidates(self, networks: Iterable[str]) -> list[Candidate]:
         """Return the networks that are small enough, the cheapest first.

@@ -14,7 +14,6 @@ from policy_distill.collection.actors import MixedActor, TeacherActor
 from policy_distill.collection.rollout import Rollout
 from policy_distill.collection.state_sample import sample_states
 from policy_distill.config import DistillConfig
-from policy_distill.environments.two_sides import STUDENT, TEACHER
 from policy_distill.evaluation.fidelity import Fidelity, measure_fidelity
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
@@ -58,12 +57,12 @@ class Session:
     def actor(self) -> tuple[Actor, float]:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
         seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
-        teacher = stream.seeing(TeacherActor(stream.teacher, seed), TEACHER)
+        teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
         if not self.has_student or self.config.actor == "teacher":
             return teacher, 1.0
         made = self.student()
         made.seed(seed)
-        student = stream.seeing(made, STUDENT)
+        student = stream.sight.student(made)
         if self.config.actor == "student":
             return student, 0.0
         share = 1.0 - stream.progress
@@ -101,7 +100,7 @@ class Session:
         """Return what the student is, apart from its weights."""
         stream, config = self.stream, self.config
         return StudentSpec.like(
-            stream.teacher, self.network, config.activation, normalizer, stream.observation_space, stream.view
+            stream.teacher, self.network, config.activation, normalizer, stream.sight.space, stream.sight.view
         )
 
     def create_student(
@@ -123,7 +122,7 @@ class Session:
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
         with stream.watch.timed("evaluate"):
-            actor = stream.seeing(self.student(), STUDENT)
-            options: dict[str, Any] = {"masked": stream.masked, "teacher": stream.labeller}
+            actor = stream.sight.student(self.student())
+            options: dict[str, Any] = {"masked": stream.masked, "teacher": stream.sight.labeller(stream.teacher)}
             sample = sample_states(stream.envs, self.config.seed, actor, n_states, **options)
             return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

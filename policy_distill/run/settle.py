@@ -69,5 +69,5 @@ def room_for(session: Session) -> tuple[int, Footprint]:
     n_labels = teacher.family.n_params
     stream = session.stream
     return n_params, check_memory(
-        config, envs.n_envs, stream.observation_space, n_labels, stream.n_frames, stream.images
+        config, envs.n_envs, stream.sight.space, n_labels, stream.sight.n_frames, stream.images
     )

@@ -6,8 +6,7 @@ many learn from it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,22 +14,17 @@ from gymnasium import spaces
 
 from policy_distill.collection.actors import check_labels
 from policy_distill.collection.collector import Collector
-from policy_distill.collection.one_sided import OneSided, OneSidedTeacher
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
-from policy_distill.environments.frame_stack import frames_of
-from policy_distill.environments.own_wrapper import own_wrapper
 from policy_distill.environments.restarts import Restarts
-from policy_distill.environments.two_sides import STUDENT, TEACHER, Sides, side_of
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
+from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
-from policy_distill.student.names import observation_names
-from policy_distill.student.pixels import channels_first, image_first
-from policy_distill.student.spaces import describe_space, make_space
-from policy_distill.student.view import View, view_of
+from policy_distill.student.pixels import channels_first
+from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.spec import images_like
@@ -51,11 +45,9 @@ class Stream:
         self.envs = envs
         self.config = config
         self.network = network
-        self.sides = Sides.of(envs.observation_space) if config.student_wrapper else None
-        """What teacher and students see, where that is not the same environment's observation."""
-        self.view, self.observation_space = observed_of(envs, config, network)
-        """What students see of an observation, and the space of that."""
-        self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
+        self.sight = Sight(envs, config, network)
+        """What teacher and students see of an observation."""
+        self.images: tuple[str, ...] = images_like(teacher, network, self.sight.space)
         """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
         self.source: Source = Collector(envs, config.seed) if source is None else source
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
@@ -98,21 +90,28 @@ class Stream:
 
     def collect(self, actor: Actor, teacher_share: float, *, greedy: bool) -> Rollout:
         """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's."""
-        with self.watch.timed("collect"):
-            left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
-            n_steps = min(self.config.n_steps, left)
-            rollout = self.source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked)
-            self.env_steps += rollout.episode_starts.size
+        left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
+        rollout = self._collect(self.source, actor, min(self.config.n_steps, left), greedy, teacher_share)
         self.watch.seconds["environment"] = self.source.env_seconds
+        return rollout
+
+    def collect_beside(self, source: Source, actor: Actor, n_steps: int) -> Rollout:
+        """Gather a rollout of `n_steps` beyond what was asked for, from another source, by the mode of who acts."""
+        return self._collect(source, actor, n_steps, greedy=True, teacher_share=0.0)
+
+    def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
+        with self.watch.timed("collect"):
+            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked)
+            self.env_steps += rollout.episode_starts.size
         return rollout
 
     def label(self, rollout: Rollout) -> torch.Tensor:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
         with self.watch.timed("label"):
             if not self.is_open:
-                self.teacher = self.teacher.calibrated(self.taught(rollout.obs))
+                self.teacher = self.teacher.calibrated(self.sight.taught(rollout.obs))
             params, self.label_state, _ = self.teacher.label(
-                self.taught(rollout.obs), rollout.episode_starts, self.label_state, rollout.action_masks
+                self.sight.taught(rollout.obs), rollout.episode_starts, self.label_state, rollout.action_masks
             )
             check_labels(params)
         return params.reshape(-1, params.shape[-1])
@@ -125,29 +124,7 @@ class Stream:
 
     def features_of(self, obs: Any) -> torch.Tensor:
         """Return what students see of raw observations `[B, ...]` of the environments, `[B, D]`."""
-        return torch.from_numpy(self.featurizer(self.seen(obs)))
-
-    def seen(self, obs: Any) -> Any:
-        """Return what students see of raw observations of the environments."""
-        return self.view.narrow(obs if self.sides is None else side_of(obs, STUDENT))
-
-    def taught(self, obs: Any) -> Any:
-        """Return what the teacher sees of them."""
-        return obs if self.sides is None else side_of(obs, TEACHER)
-
-    def seeing(self, actor: Actor, side: str) -> Actor:
-        """Return an actor in these environments, who sees its own side."""
-        return actor if self.sides is None else OneSided(actor, side)
-
-    @property
-    def labeller(self) -> Teacher:
-        """The teacher, as it labels observations of these environments."""
-        return self.teacher if self.sides is None else cast(Teacher, OneSidedTeacher(self.teacher))
-
-    @property
-    def n_frames(self) -> int:
-        """Frames that an observation of students holds, as far as that is known."""
-        return frames_of(self.envs) if self.sides is None else 1
+        return torch.from_numpy(self.featurizer(self.sight.seen(obs)))
 
     def store(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> None:
         """Keep a labelled rollout, in place of all before where the settings say so."""
@@ -161,8 +138,8 @@ class Stream:
         `columns` are kept beside features and labels; known is `episode_starts`.
         """
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
-        featurizer = Featurizer(describe_space(self.observation_space), normalizer, self.images)
-        store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.n_frames, device)
+        featurizer = Featurizer(describe_space(self.sight.space), normalizer, self.images)
+        store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.sight.n_frames, device)
         shapes = {name: ((), torch.bool) for name in columns}
         self.normalizer = normalizer
         self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
@@ -183,11 +160,11 @@ class Stream:
 
     def _statistics(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
         # Of what a wrapper shows the teacher has no statistics.
-        known = None if self.sides else self.teacher.normalizer
+        known = None if self.sight.sides else self.teacher.normalizer
         if known is not None or self.config.normalize == "none":
-            return self.view.statistics(known)
+            return self.sight.view.statistics(known)
         # Choices cannot be measured, and pixels need not be.
-        obs, space, images = self.seen(rollout.flat_obs), self.observation_space, self.images
+        obs, space, images = self.sight.seen(rollout.flat_obs), self.sight.space, self.images
         if isinstance(obs, dict):
             boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
             return {key: self._measured(obs[key], sub) for key, sub in boxes.items()}
@@ -197,20 +174,3 @@ class Stream:
         to_convolve = self.network.startswith("cnn") and len(space.shape) == 3
         channels = (0 if channels_first(space.shape) else 2) if to_convolve else None
         return measure_normalizer(obs, space.low, space.high, channels)
-
-
-def observed_of(envs: Environments, config: DistillConfig, network: str) -> tuple[View, Any]:
-    """Return what students of a network see of an observation, and the space of that.
-
-    Raises:
-        RequestError: where the settings name what there is not.
-    """
-    own = own_wrapper(config.student_wrapper)
-    shown = Sides.of(envs.observation_space).student if own else envs.observation_space
-    whole = describe_space(shown)
-    labels = observation_names(envs.env_id, whole)
-    place = f"what {own['entry_point']} shows" if own else f"what {envs.env_id} shows"
-    view = view_of(whole, config.observed, place, labels)
-    ordered = image_first(whole if view.whole is None else view.space, network)
-    same = view.whole is None and list(ordered.get("spaces", ())) == list(whole.get("spaces", ()))
-    return replace(view, wrapper=own), shown if same else make_space(ordered)
