@@ -167,7 +167,8 @@ class Judge:
         config, stream = self._stream.config, self._stream
         if self._envs is None:
             n_envs = min(config.n_eval_envs, 2 * N_EPISODES)
-            envs = open_environments(self._env, n_envs, stream.teacher.env_wrappers, stream.restarts)
+            wrappers = [*stream.teacher.env_wrappers, *student.own_wrappers]
+            envs = open_environments(self._env, n_envs, wrappers, stream.restarts)
             self._envs = self._scope.enter_context(closing(envs))
         limit = config.max_episode_steps
         found = run_episodes(student, self._envs, n_episodes, self._seed, True, max_episode_steps=limit)

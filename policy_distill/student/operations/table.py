@@ -5,6 +5,7 @@ from __future__ import annotations
 from policy_distill.errors import RequestError
 from policy_distill.student.operations.conv2d import CONV2D
 from policy_distill.student.operations.flatten import FLATTEN
+from policy_distill.student.operations.image import IMAGE
 from policy_distill.student.operations.linear import LINEAR
 from policy_distill.student.operations.operation import Operation
 from policy_distill.student.operations.relu import RELU
@@ -14,7 +15,7 @@ from policy_distill.student.operations.tanh import TANH
 from policy_distill.system.plugins import OPERATIONS as GROUP
 from policy_distill.system.plugins import load_plugin
 
-OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT)}
+OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT, IMAGE)}
 
 
 def find_operation(name: str) -> Operation:
