@@ -10,21 +10,35 @@ import numpy as np
 import pytest
 
 from policy_distill.student.file import FORMAT_VERSION
-from policy_distill.student.runtime import Student, load_student
-from tests.doubles import cartpole_teacher, pendulum_teacher
-from tests.training.test_policy import make_policy, observations
+from policy_distill.student.runtime import load_student
+from tests.students import make_student, sample_observations
 
 FOLDER = Path(__file__).parent / "golden"
 GOLDEN = sorted(FOLDER.glob("*.safetensors"))
-TEACHERS = {"gru": (cartpole_teacher, "gru:4+mlp:4"), "history": (pendulum_teacher, "history:3+mlp:4")}
-"""What the students of the current format are of, and what needs that format: those with a memory."""
+
+
+# What needs the third version: images of numbers, alone and beside a vector, and a memory.
+IMAGES = {
+    "image": ("float_first", "discrete", "cnn:4,4+mlp:8", "relu"),
+    "joined": ("depth", "squashed", "cnn:2+mlp:4", "tanh"),
+}
+MEMORIES = {
+    "gru": ("vector", "gaussian", "gru:4+mlp:4", "tanh"),
+    "history": ("vector", "squashed", "history:3+mlp:4", "relu"),
+}
+
+
+def arrays_of(values):
+    if isinstance(values, dict):
+        return {key: np.array(value, np.float32) for key, value in values.items()}
+    return np.array(values, np.float32)
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_a_student_of_a_released_format_acts_as_it_did(path):
     expected = json.loads(path.with_suffix(".json").read_text())
     student = load_student(path)
-    obs = np.array(expected["observations"], np.float32)
+    obs = arrays_of(expected["observations"])
     assert student.n_params == expected["n_params"]
     if student.plan.memory.size:
         # One episode, of which the student remembers what came before.
@@ -45,14 +59,25 @@ def test_every_format_version_has_its_files():
 
 def main() -> None:
     """Write the students of the current format."""
-    for kind, (make, network) in TEACHERS.items():
-        student = Student.of(make_policy(make(), network).to_record({"seed": 0}))
-        obs = observations(make(), 20)
-        values = {"observations": obs.tolist(), "n_params": student.n_params}
+    for name, kind in IMAGES.items():
+        student, obs = make_student(kind), sample_observations(kind, 3)
+        listed = {key: value.tolist() for key, value in obs.items()} if isinstance(obs, dict) else obs.tolist()
+        write(name, student, arrays_of(listed), listed)
+    for name, kind in MEMORIES.items():
+        student, obs = make_student(kind), sample_observations(kind, 20)
+        write(name, student, obs, obs.tolist())
+
+
+def write(name, student, obs, listed) -> None:
+    values = {"observations": listed, "n_params": student.n_params}
+    if student.plan.memory.size:
         values["actions"] = np.array([student.act(one) for one in obs]).tolist()
-        path = FOLDER / f"format-{FORMAT_VERSION}-{kind}.safetensors"
-        student.save(path)
-        path.with_suffix(".json").write_text(json.dumps(values) + "\n")
+    else:
+        values["params"] = student.distribution_params(obs).tolist() if student.plan.samples else None
+        values["actions"] = student.predict(obs, deterministic=True)[0].tolist()
+    path = FOLDER / f"format-{FORMAT_VERSION}-{name}.safetensors"
+    student.save(path)
+    path.with_suffix(".json").write_text(json.dumps(values) + "\n")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from policy_distill.commands.output import table
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
 from policy_distill.compression.limits import Limits
-from policy_distill.compression.population import ACTIVATIONS, Member, members_for
+from policy_distill.compression.members import ACTIVATIONS, Member, members_for
 from policy_distill.compression.race import Race
 from policy_distill.environments.open import open_environments
 from policy_distill.interfaces.policies import Teacher

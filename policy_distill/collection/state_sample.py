@@ -7,6 +7,7 @@ nowhere near its start, so every step must have the same chance to be looked at.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,11 @@ MAX_STEPS = 50_000
 
 N_CHUNKS = 4
 """Parts that the least number of steps is divided into: what is held beside the sample is one of them."""
+
+
+def as_it_is(obs: Any) -> Any:
+    """Return observations as they are."""
+    return obs
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ def sample_states(
     masked: bool = False,
     teacher: Teacher | None = None,
     followed: Student | None = None,
+    seen: Callable[[Any], Any] = as_it_is,
     max_steps: int = MAX_STEPS,
 ) -> StateSample:
     """Let `actor` act by its mode in fresh episodes, and return `n_states` of the states that it came to.
@@ -69,6 +76,7 @@ def sample_states(
         masked: ask the environments for their action masks.
         teacher: labels the states; one with a memory sees every step of the episodes, in order.
         followed: a student with a memory, whose outputs are noted along the episodes; one without needs no following.
+        seen: from the environments' observations to what that student sees.
         max_steps: steps at most, of all environments together, where episodes are long or never end.
 
     Raises:
@@ -77,7 +85,7 @@ def sample_states(
     while True:
         # An episode that a fault had cut short would be another one in what is measured on it.
         n_before = envs.faults.n_restarts
-        found = _sample(envs, seed, actor, n_states, masked, _Asked(teacher), _Followed(followed), max_steps)
+        found = _sample(envs, seed, actor, n_states, masked, _Asked(teacher), _Followed(followed, seen), max_steps)
         if envs.faults.n_restarts == n_before:
             return found
 
@@ -147,7 +155,8 @@ class _Asked:
 class _Followed:
     """Notes what a student with a memory says along the episodes."""
 
-    def __init__(self, student: Student | None) -> None:
+    def __init__(self, student: Student | None, seen: Callable[[Any], Any]) -> None:
+        self._seen = seen
         self._student = student if student is not None and student.plan.memory.size else None
         self._state: Any = None
 
@@ -155,7 +164,9 @@ class _Followed:
         """Return the outputs `[T * N, n_outputs]` for the next part of the episodes; None where nobody is followed."""
         if self._student is None:
             return None
-        outputs, self._state = outputs_along(self._student, rollout.obs, rollout.episode_starts, self._state)
+        outputs, self._state = outputs_along(
+            self._student, self._seen(rollout.obs), rollout.episode_starts, self._state
+        )
         return outputs.reshape(-1, outputs.shape[-1])
 
 

@@ -12,14 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.collection.state_sample import sample_states
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Learner
-from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.along import outputs_along
-from policy_distill.student.features import Featurizer
 from policy_distill.student.runtime import Student
 from policy_distill.student.sampling import params_of
 
@@ -40,25 +37,9 @@ class Fidelity:
     """Mean of KL(teacher ‖ student), in nats; NaN for a deterministic teacher, which has no density."""
 
 
-def fidelity_in_episodes(
-    teacher: Teacher,
-    learner: Learner,
-    envs: Environments,
-    seed: int,
-    n_states: int,
-    *,
-    masked: bool,
-    featurizer: Featurizer,
-) -> Fidelity:
-    """Let a learner's student act in fresh episodes, and compare on states drawn from the whole of them.
-
-    `featurizer` makes the features that it learnt from.
-    """
-    student = learner.student()
-    sample = sample_states(envs, seed, student, n_states, masked=masked, teacher=teacher, followed=student)
-    if sample.outputs is not None:
-        return _fidelity(teacher, sample.params.cpu(), torch.from_numpy(params_of(student.record, sample.outputs)))
-    return measure_fidelity(teacher, learner, torch.from_numpy(featurizer(sample.obs)), sample.params)
+def fidelity_of(teacher: Teacher, student: Student, outputs: np.ndarray, teacher_params: torch.Tensor) -> Fidelity:
+    """Compare outputs `[B, n_outputs]` of a student's network with labels `[B, P]`."""
+    return _fidelity(teacher, teacher_params.cpu(), torch.from_numpy(params_of(student.record, outputs)))
 
 
 @torch.no_grad()

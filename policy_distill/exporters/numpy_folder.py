@@ -92,7 +92,10 @@ def _description(plan: Plan) -> dict[str, Any]:
         "channels_first": featurizer.is_image and channels_first(featurizer.parts[0].shape),
         "parts": [_part(part, f"obs{index}") for index, part in enumerate(featurizer.parts)],
         "layers": [dict(layer) for layer in plan.layers],
-        "memory": {"size": plan.memory.size, "starts": plan.memory.starts},
+        "memory": {
+            "size": plan.memory.size,
+            "parts": {part.place: [part.start, part.start + part.size] for part in plan.memory.parts},
+        },
         "head": {**plan.head.to_json(), "n_modes": plan.head.n_modes, "places": plan.head.places.tolist()},
         "action": {
             "kind": action_map.kind,

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,11 @@ class Policy:
         self.action: dict[str, Any] = self.record["action"]
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files}
-        self.layers = [OPERATIONS[layer["op"]](layer, self.arrays) for layer in self.record["layers"]]
-        starts = {int(place): start for place, start in self.record["memory"]["starts"].items()}
-        ends = [*list(starts.values())[1:], self.record["memory"]["size"]]
-        self.remembered = {place: slice(starts[place], end) for place, end in zip(starts, ends, strict=True)}
+        layers = [(OPERATIONS[layer["op"]](layer, self.arrays), layer) for layer in self.record["layers"]]
+        # Runs of layers, and how many of a vector's last numbers wait beside each.
+        self.runs = [(n, list(run)) for n, run in groupby(enumerate(layers), lambda one: one[1][1].get("beside", 0))]
+        parts = self.record["memory"]["parts"].items()
+        self.remembered = {int(place): slice(*ends) for place, ends in parts}
         self.memory = self.begin(1)
 
     def reset(self) -> None:
@@ -84,11 +86,15 @@ class Policy:
 
     def _run(self, obs: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x, after = self._features(obs), np.empty_like(state)
-        for place, layer in enumerate(self.layers):
-            if place in self.remembered:
-                x, after[:, self.remembered[place]] = layer(x, state[:, self.remembered[place]])
-            else:
-                x = layer(x)
+        for n, run in self.runs:
+            waiting = x[:, -n:] if n else None
+            x = x[:, :-n] if n else x
+            for place, (layer, _) in run:
+                if place in self.remembered:
+                    x, after[:, self.remembered[place]] = layer(x, state[:, self.remembered[place]])
+                else:
+                    x = layer(x)
+            x = x if waiting is None else np.concatenate([x, waiting], axis=1)
         return x, after
 
     def _features(self, obs: Any) -> np.ndarray:

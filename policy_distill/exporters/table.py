@@ -37,7 +37,13 @@ class Format:
 
 FORMATS = {
     "onnx": Format(
-        "policy_distill.exporters.onnx", "one file", ".onnx", ("onnx", "onnxruntime"), quantizes=True, memory=True
+        "policy_distill.exporters.onnx",
+        "one file",
+        ".onnx",
+        ("onnx", "onnxruntime"),
+        quantizes=True,
+        packs=True,
+        memory=True,
     ),
     "c": Format("policy_distill.exporters.c", "a folder of C99", "", quantizes=True, packs=True, memory=True),
     "numpy": Format("policy_distill.exporters.numpy_folder", "a folder for NumPy alone", "", memory=True),

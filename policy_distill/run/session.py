@@ -12,8 +12,9 @@ import torch
 
 from policy_distill.collection.actors import MixedActor, TakesOver, TeacherActor
 from policy_distill.collection.rollout import Rollout
+from policy_distill.collection.state_sample import sample_states
 from policy_distill.config import DistillConfig
-from policy_distill.evaluation.fidelity import Fidelity, fidelity_along, fidelity_in_episodes, measure_fidelity
+from policy_distill.evaluation.fidelity import Fidelity, fidelity_along, fidelity_of, measure_fidelity
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
@@ -23,8 +24,8 @@ from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import Student
 from policy_distill.training.learners import find_learner
-from policy_distill.training.policy import StudentSpec
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
+from policy_distill.training.spec import StudentSpec
 from policy_distill.training.windows import columns_for
 
 MEASURED_STATES = 4_000
@@ -56,16 +57,17 @@ class Session:
 
     def actor(self) -> tuple[Actor, float]:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
-        seed = seed_of(self.config, self.iteration, "act")
-        teacher = TeacherActor(self.stream.teacher, seed)
+        seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
+        teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
         if not self.has_student or self.config.actor == "teacher":
             return teacher, 1.0
-        student = self.student()
-        student.seed(seed)
+        made = self.student()
+        made.seed(seed)
+        student = stream.sight.student(made)
         if self.config.actor == "student":
             # Its first rollout goes on where the teacher's ended.
-            return (TakesOver(student) if self.iteration == 1 and student.plan.memory.size else student), 0.0
-        share = 1.0 - self.stream.progress
+            return (TakesOver(student) if self.iteration == 1 and made.plan.memory.size else student), 0.0
+        share = 1.0 - stream.progress
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
         return MixedActor(teacher, student, share, rng), share
 
@@ -95,7 +97,9 @@ class Session:
     def _fidelity(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> Fidelity:
         teacher, student = self.stream.teacher, self.learner.student()
         if student.plan.memory.size:
-            return fidelity_along(teacher, student, rollout.obs, rollout.episode_starts, teacher_params)
+            return fidelity_along(
+                teacher, student, self.stream.sight.seen(rollout.obs), rollout.episode_starts, teacher_params
+            )
         return measure_fidelity(teacher, self.learner, features, teacher_params)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
@@ -106,7 +110,7 @@ class Session:
         """Return what the student is, apart from its weights."""
         stream, config = self.stream, self.config
         return StudentSpec.like(
-            stream.teacher, self.network, config.activation, normalizer, stream.observation_space, stream.view
+            stream.teacher, self.network, config.activation, normalizer, stream.sight.space, stream.sight.view
         )
 
     def create_student(
@@ -128,12 +132,10 @@ class Session:
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
         with stream.watch.timed("evaluate"):
-            return fidelity_in_episodes(
-                stream.teacher,
-                self.learner,
-                stream.envs,
-                self.config.seed,
-                n_states,
-                masked=stream.masked,
-                featurizer=stream.featurizer,
-            )
+            student, sight = self.student(), stream.sight
+            options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
+            options |= {"followed": student, "seen": sight.seen}
+            sample = sample_states(stream.envs, self.config.seed, sight.student(student), n_states, **options)
+            if sample.outputs is not None:
+                return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
+            return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

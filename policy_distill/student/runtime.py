@@ -86,7 +86,7 @@ class Student(Described):
             ValueError: for an observation of another shape than `observation_space`, or masks or a state that do not
                 fit.
         """
-        obs, single = self.plan.featurizer.batched(observation)
+        obs, single = self.plan.featurizer.batched(self.view.narrow(observation))
         memory = self.plan.memory
         if memory.size:
             outputs, state = self._engine.step(obs, memory.taken_up(state, count(obs), episode_start))
@@ -102,12 +102,14 @@ class Student(Described):
         """`act(obs)` returns the executed deterministic action for one raw observation: the control loop's call.
 
         A student with a memory remembers from call to call; `reset` begins an episode. Values are not looked at, and of
-        vectors one length is compared.
+        vectors one length is compared. Where the student sees a part of what its environment shows, that part is an
+        observation, and so is the whole.
 
         Raises:
             ValueError: for what is not one observation of the space's shape, a batch of one included.
         """
-        return self._engine.make_act(self._remembered)
+        act, view = self._engine.make_act(self._remembered), self.view
+        return (lambda obs: act(view.narrow(obs))) if view.components else act
 
     def reset(self) -> None:
         """Begin an episode for `act`: forget what it remembers. A student without a memory has nothing to forget."""
@@ -127,11 +129,11 @@ class Student(Described):
 
         Of a student with a memory each is the first of an episode.
         """
-        return self._engine.outputs(obs)
+        return self._engine.outputs(self.view.narrow(obs))
 
     def step(self, obs: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the outputs for one step of each episode, and the next state; as of `Engine.step`."""
-        return self._engine.step(obs, state)
+        return self._engine.step(self.view.narrow(obs), state)
 
     def distribution_params(self, obs: Any) -> np.ndarray:
         """Return the distribution parameters `[B, P]` for a batch of raw observations `[B, ...]`.

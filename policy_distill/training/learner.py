@@ -16,8 +16,9 @@ from policy_distill.interfaces.students import Loss
 from policy_distill.networks.table import make_network
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.schedule import Moment, n_updates
+from policy_distill.training.spec import StudentSpec
 from policy_distill.training.trainer import Trainer
 from policy_distill.training.windows import batch_size_for
 
@@ -56,7 +57,7 @@ class GradientLearner:
         Raises:
             RequestError: for a cnn without an image, or more convolutions than an image has room for.
         """
-        return make_network(spec.network, spec.activation).n_params(spec.featurizer.shape, spec.n_outputs)
+        return spec.body.n_params(spec.featurizer.shape, spec.n_outputs)
 
     @property
     def n_recoveries(self) -> int:
@@ -96,6 +97,15 @@ class GradientLearner:
         if _forms(weights) != _forms(self.policy.state_dict()):
             raise ValueError("weights of another network")
         self.policy.load_state_dict(weights)
+
+    def begin_at(self, policy: StudentPolicy) -> None:
+        """Learn on from the weights of another student of the same network.
+
+        Raises:
+            ValueError: where that is of another network.
+        """
+        self.set_weights(policy.state_dict())
+        self.trainer.stepper.read(self.policy)
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Return the gradients of the last update, by the names of the weights."""

@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from policy_distill.student.engines.folding import fold, foldable
-from policy_distill.student.engines.onnx_builder import Graph, tensor_type
+from policy_distill.student.engines.onnx_builder import VERSIONS, Graph, tensor_type
 from policy_distill.student.engines.onnx_output import (
     MASKS,
     OUTPUTS,
@@ -26,16 +26,14 @@ from policy_distill.student.engines.onnx_output import (
     name_outputs,
 )
 from policy_distill.student.features import Part
+from policy_distill.student.layers import runs
 from policy_distill.student.operations.operation import Layer, Tensors
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 
-OPSET = 17
-IR_VERSION = 8
-"""Old enough for the runtimes of the last years, browsers and embedded boards included."""
-
-
+LAST = 2**31 - 1
+"""Stands for the end of whatever is sliced."""
 AddLinear = Callable[[Graph, str, Mapping[str, Any], int], str]
 """Adds a linear or convolutional layer: graph, input, record, place among the layers."""
 
@@ -78,10 +76,11 @@ def build_model(
     ]
     if plan.memory.size:
         outputs.append(helper.make_tensor_value_info(STATE_OUT, TensorProto.FLOAT, ["batch", plan.memory.size]))
+    opset, ir_version = VERSIONS[graph.least_bits]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "student", inputs, outputs, list(graph.constants.values())),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=ir_version,
         producer_name="policy-distill",
     )
     helper.set_model_props(model, dict(metadata))
@@ -95,21 +94,31 @@ def _network(graph: Graph, plan: Plan, add_linear: AddLinear | None, single: boo
         return _folded(graph, plan, single)
     parts = plan.featurizer.parts
     x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
-    states, sizes = [], {part.place: part.size for part in plan.memory.parts}
-    for place, layer in enumerate(plan.layers):
-        if add_linear is not None and "weight" in layer:
-            x = add_linear(graph, x, layer, place)
-        elif place in sizes:
-            start = plan.memory.starts[place]
-            own = graph.columns(STATE_IN, start, start + sizes[place])
-            x, state = find_operation(layer["op"]).form("onnx", "ONNX")(graph, x, layer, plan.tensors, own)
-            states.append(state)
-        else:
-            x = _add(graph, x, layer, plan.tensors)
+    states: list[str] = []
+    for n, run in runs(enumerate(plan.layers), lambda one: one[1]):
+        own, waiting = (graph.columns(x, 0, -n), graph.columns(x, -n, LAST)) if n else (x, None)
+        for place, layer in run:
+            if add_linear is not None and "weight" in layer:
+                own = add_linear(graph, own, layer, place)
+            elif place in plan.memory.starts:
+                own = _remember(graph, own, plan, place, states)
+            else:
+                own = _add(graph, own, layer, plan.tensors)
+        x = own if waiting is None else graph.add("Concat", own, waiting, axis=1)
     if states:
         # An output of its own, since the network goes on with what it is.
         graph.add("Concat", *states, axis=1, output=STATE_OUT)
     return x
+
+
+def _remember(graph: Graph, x: str, plan: Plan, place: int, states: list[str]) -> str:
+    """Add a layer with a memory, whose next state goes to `states`."""
+    (part,) = (part for part in plan.memory.parts if part.place == place)
+    form = find_operation(part.kind).form("onnx", "ONNX")
+    own = graph.columns(STATE_IN, part.start, part.start + part.size)
+    y, after = form(graph, x, plan.layers[place], plan.tensors, own)
+    states.append(after)
+    return str(y)
 
 
 def input_name(part: Part) -> str:

@@ -7,6 +7,7 @@ from policy_distill.student.operations.conv2d import CONV2D
 from policy_distill.student.operations.flatten import FLATTEN
 from policy_distill.student.operations.gru import GRU
 from policy_distill.student.operations.history import HISTORY
+from policy_distill.student.operations.image import IMAGE
 from policy_distill.student.operations.linear import LINEAR
 from policy_distill.student.operations.operation import Operation
 from policy_distill.student.operations.relu import RELU
@@ -16,7 +17,7 @@ from policy_distill.student.operations.tanh import TANH
 from policy_distill.system.plugins import OPERATIONS as GROUP
 from policy_distill.system.plugins import load_plugin
 
-OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT, GRU, HISTORY)}
+OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT, IMAGE, GRU, HISTORY)}
 
 
 def find_operation(name: str) -> Operation:
