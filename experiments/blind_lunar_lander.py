@@ -1,4 +1,4 @@
-"""LunarLander without speeds: the student sees where it is, how it is tilted and what touches the ground, and remembers.
+"""LunarLander without speeds: the student sees its place, its tilt and what touches the ground, and remembers.
 
 python -m experiments.blind_lunar_lander --seeds 0 1 2
 python -m experiments.blind_lunar_lander --seeds 0 1 2 --student mlp:32,32 --out runs/blind_lunar_lander_without_memory

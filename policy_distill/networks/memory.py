@@ -17,7 +17,7 @@ from policy_distill.student.engines.torch_memory import GRULayer, HistoryLayer
 class Recurrent:
     """A gated recurrent unit that is told what changed as well, and a perceptron that takes its state.
 
-    A unit finds out speeds by itself too, but only after many times as much training.
+    It could find that out by itself, but learns small differences slowly.
     """
 
     size: int
