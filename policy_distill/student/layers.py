@@ -39,6 +39,16 @@ def count_macs(layers: Sequence[Layer], tensors: Tensors) -> int:
     return sum(find_operation(layer["op"]).macs(layer, tensors) for layer in layers)
 
 
+def array_names(layers: Sequence[Layer], *, indices: bool | None = None) -> list[str]:
+    """Return the names of the arrays that layers have: all, or those of whole numbers alone, or all others."""
+    found = []
+    for layer in layers:
+        operation = find_operation(layer["op"])
+        keys = [key for key in operation.arrays if key in layer]
+        found += [layer[key] for key in keys if indices is None or (key in operation.indices) == indices]
+    return found
+
+
 def output_shapes(layers: Sequence[Layer], tensors: Tensors, input_shape: Shape) -> list[Shape]:
     """Return the shape of one observation after each layer.
 
