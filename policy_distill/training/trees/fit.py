@@ -14,7 +14,7 @@ from policy_distill.training.trees.refine import refine
 
 BEYOND = {False: 6, True: 2}
 """Leaves grown for each that stays, by whether splits are oblique."""
-PASSES = 6
+PASSES = 3
 """Of refinement, at most, after each growing."""
 AGAIN = 2
 """Times that a tree is grown and pruned."""

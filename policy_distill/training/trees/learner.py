@@ -57,7 +57,7 @@ class TreeLearner:
         # A tree reads raw numbers: what it asks is then in the observation's own units, and no rounding of statistics
         # stands between an observation and a threshold.
         self._spec = replace(spec, normalizer=None)
-        self._goal = Goal(spec.head, spec.action_map, spec.family.has_log_std)
+        self._goal = Goal(spec.head, spec.action_map, spec.family.has_log_std, sharp=self.oblique)
         self._loss = loss
         self._fresh = 0
         leaf = np.zeros(spec.n_outputs, np.float32)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from policy_distill.training.trees.node import Split
@@ -22,6 +21,7 @@ CHUNK = 2**22
 """Numbers that are sorted and summed at once."""
 MOST_FITTED = 8_192
 """States that a direction is fitted on; of more, evenly spaced ones. Thresholds are found on all."""
+NEWTON_STEPS = 12
 PENALTY = 1e-3
 """On the squares of a direction's coefficients, for components of unit deviation."""
 KEEP = 0.98
@@ -122,19 +122,28 @@ def along(x: np.ndarray, features: np.ndarray, coefficients: np.ndarray) -> np.n
 
 
 def _direction(x: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """Return `[D]`: logistic regression of who belongs to the right, on standardised `x` `[n, D]`."""
+    """Return `[D]`: a logistic regression by Newton's steps, of who belongs to the right on standardised `x`."""
     signs, weights = np.sign(apart), np.abs(apart) / max(np.abs(apart).sum(), 1e-12)
+    design = np.concatenate([x, np.ones((len(x), 1))], axis=1) * signs[:, None]
+    penalty = np.append(np.full(x.shape[1], PENALTY), 1e-9)
 
-    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        direction = parameters[:-1]
-        margin = signs * (x @ direction + parameters[-1])
-        pull = -weights * signs * expit(-margin)
-        value = weights @ np.logaddexp(0.0, -margin) + 0.5 * PENALTY * direction @ direction
-        return float(value), np.append(x.T @ pull + PENALTY * direction, pull.sum())
+    def loss(found: np.ndarray) -> float:
+        return float(weights @ np.logaddexp(0.0, -(design @ found)) + 0.5 * penalty @ found**2)
 
-    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 40})
-    direction: np.ndarray = found.x[:-1]
-    return direction
+    found = np.zeros(len(penalty))
+    value = loss(found)
+    for _ in range(NEWTON_STEPS):
+        wrong = expit(-(design @ found))
+        slope = design.T @ (weights * wrong) - penalty * found
+        bend = design.T @ (design * (weights * wrong * (1 - wrong))[:, None])
+        step = np.linalg.solve(bend + np.diag(penalty), slope)
+        while (reached := loss(found + step)) > value and np.abs(step).max() > 1e-6:
+            step *= 0.5
+        before, value = value, min(reached, value)
+        found = found + step
+        if before - value < 1e-5 * before:
+            break
+    return found[:-1]
 
 
 def _fewest(

@@ -1,8 +1,11 @@
 """What a tree is fitted to, and what its leaves then say, by what the outputs of a policy mean.
 
 In: the teacher's distribution parameters. Out: numbers whose distance from a leaf's mean is what a tree makes small,
-how much each state counts, and the outputs of leaves. Discrete actions are fitted as probabilities, so that a leaf's
-mean is the distribution of least forward KL; states count by what a wrong action costs (VIPER, Bastani et al. 2018).
+how much each state counts, and the outputs of leaves. States of discrete actions count by what a wrong action costs
+(VIPER, Bastani et al. 2018), and a leaf has the mean of the probabilities in it, which is of least forward KL.
+
+Axis-parallel trees are fitted to these probabilities: where a few thresholds cannot follow the border between two
+actions, it matters how nearly alike they were. Oblique ones can follow it, and are fitted to the choices themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ class Targets:
     """What a tree is fitted to."""
 
     values: np.ndarray
-    """float32 `[N, K]`."""
+    """float32 `[N, K]`: what splits are to tell apart."""
+    kept: np.ndarray
+    """float32 `[N, K]`: what leaves have the mean of."""
     weights: np.ndarray
     """float32 `[N]`, their mean 1."""
 
@@ -41,6 +46,8 @@ class Goal:
     action_map: ActionMap
     spread: bool
     """True where parameters after the modes are log σ."""
+    sharp: bool
+    """True for splits that are to tell discrete actions apart, and not their probabilities."""
 
     def targets(self, params: np.ndarray) -> Targets:
         """Return what a tree is fitted to, of a teacher's parameters `[N, P]`."""
@@ -48,13 +55,16 @@ class Goal:
         if self.head.kind == "argmax":
             return self._choices(scores)
         if self.head.kind == "threshold":
-            return Targets(_sigmoid(scores), _scaled(np.abs(scores).mean(axis=1)))
-        values = self._modes(scores)
-        return Targets(values / self._span(values), np.ones(len(values), np.float32))
+            kept = _sigmoid(scores)
+            chosen = (scores > 0).astype(np.float32) if self.sharp else kept
+            return Targets(chosen, kept, _scaled(np.abs(scores).mean(axis=1)))
+        modes = self._modes(scores)
+        values = modes / self._span(modes)
+        return Targets(values, values, np.ones(len(values), np.float32))
 
     def outputs(self, params: np.ndarray, targets: Targets, leaf: np.ndarray, n_leaves: int) -> np.ndarray:
         """Return the outputs `[L, n_outputs]` of leaves into which `N` states fall as `leaf` `[N]` says."""
-        means = means_in(leaf, targets.values, targets.weights, n_leaves)
+        means = means_in(leaf, targets.kept, targets.weights, n_leaves)
         if self.head.kind == "argmax":
             return np.log(np.maximum(means, LEAST)).astype(np.float32)
         if self.head.kind == "threshold":
@@ -71,14 +81,16 @@ class Goal:
         return self._spread_of(params, outputs[leaf], np.zeros(len(leaf), np.int64), 1)[0].astype(np.float32)
 
     def _choices(self, scores: np.ndarray) -> Targets:
-        probabilities, gaps = [], []
+        probabilities, choices, gaps = [], [], []
         for logits in self.head.split(scores):
             shifted = logits - logits.max(axis=1, keepdims=True)
             odds = np.exp(shifted)
             probabilities.append(odds / odds.sum(axis=1, keepdims=True))
+            choices.append(np.eye(logits.shape[1], dtype=np.float32)[logits.argmax(axis=1)])
             # Actions that are ruled out cost nothing: they cannot be taken.
             gaps.append(-np.where(logits <= MASKED / 2, 0.0, shifted).min(axis=1))
-        return Targets(np.concatenate(probabilities, axis=1), _scaled(np.mean(gaps, axis=0)))
+        kept = np.concatenate(probabilities, axis=1)
+        return Targets(np.concatenate(choices, axis=1) if self.sharp else kept, kept, _scaled(np.mean(gaps, axis=0)))
 
     def _modes(self, scores: np.ndarray) -> np.ndarray:
         """Return the deterministic actions as they are executed, but for their scale."""
