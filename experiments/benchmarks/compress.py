@@ -2,8 +2,8 @@
 
 python -m experiments.benchmarks.compress --zoo $POLICY_DISTILL_ZOO
 
-All sides collect, label and learn from as many steps, with nothing judged and nothing proven. In a race nobody is
-dropped here, and every candidate has all its starts: the most that it can cost.
+All sides collect, label and learn from as many steps, with nothing judged and nothing proven. Nobody is dropped, so it
+is the most that a race can cost. A population has one start of each candidate, a race all the starts that it tries.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from policy_distill.commands.output import table
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
 from policy_distill.compression.limits import Limits
-from policy_distill.compression.population import members_for
+from policy_distill.compression.members import ACTIVATIONS, Member, members_for
 from policy_distill.compression.race import Race
 from policy_distill.environments.open import open_environments
 from policy_distill.interfaces.policies import Teacher
@@ -53,7 +53,7 @@ SIXTY_FOUR = ("linear", *(f"mlp:{n}" for n in range(1, 48)), *(f"mlp:{n},{n}" fo
 RACES = {4: FOUR, 16: SIXTEEN, 64: SIXTY_FOUR}
 """Candidates, by their number."""
 BAR = 0.95
-RUN, RUNS = "one run", "16 runs"
+RUN, RUNS, POPULATION = "one run", "16 runs", "population of 16 students"
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def measure(name: str, config: Config) -> dict[str, Any]:
         sides: dict[str, Callable[[], None]] = {
             RUN: partial(alone, teacher, task.env_id, (ONE,), plan),
             RUNS: partial(alone, teacher, task.env_id, SIXTEEN, plan),
+            POPULATION: partial(race, teacher, task.env_id, SIXTEEN, plan, Singles),
             **{_title(n): partial(race, teacher, task.env_id, networks, plan) for n, networks in RACES.items()},
         }
         for side, call in sides.items():
@@ -113,13 +114,23 @@ def alone(teacher: Teacher, env_id: str, networks: tuple[str, ...], plan: Distil
         distill(teacher, env_id, network, config=plan)
 
 
-def race(teacher: Teacher, env_id: str, networks: tuple[str, ...], plan: DistillConfig) -> None:
+class Singles(Race):
+    """A race of one start of each candidate."""
+
+    def starts(self) -> list[Member]:
+        """Return the first start with tanh of each."""
+        return [Member(candidate.spec, ACTIVATIONS[0], 0) for candidate in self.candidates]
+
+
+def race(
+    teacher: Teacher, env_id: str, networks: tuple[str, ...], plan: DistillConfig, kind: type[Race] = Race
+) -> None:
     """Let all networks learn from one stream."""
     with ExitStack() as scope:
         envs = scope.enter_context(closing(open_environments(env_id, plan.n_envs, teacher.env_wrappers)))
         stream = Stream(teacher, envs, plan, networks[0])
         kinds = Kinds(stream, forward_kl, Limits(BAR))
-        found = Race(stream, kinds, networks, Judge(stream, env_id, scope, BAR), BAR)
+        found = kind(stream, kinds, networks, Judge(stream, env_id, scope, BAR), BAR)
         scope.enter_context(threads_for(teacher, n_params=max(one.n_params for one in found.candidates)))
         while not stream.done:
             rollout = found.collect()

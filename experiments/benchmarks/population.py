@@ -38,10 +38,10 @@ from policy_distill.commands.output import table
 from policy_distill.families.categorical import Categorical
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.interfaces.students import ActionDistribution
+from policy_distill.losses.batch import Batch
 from policy_distill.losses.kl import forward_kl
 from policy_distill.student.actions import ActionMap
 from policy_distill.system.threads import threads_for
-from policy_distill.training.buffer import Batch
 from policy_distill.training.dense_step import DenseStep
 from policy_distill.training.policy import StudentPolicy, StudentSpec
 from policy_distill.training.population_step import PopulationStep

@@ -30,7 +30,7 @@ class Export:
     """The file, or for c and numpy the folder, to write."""
     quantize: str | None = None
     """int8: weights and activations in eight bits, for onnx and c; int8-trained: trained through the rounding first;
-    int4, ternary: so trained, with weights of four bits or three values after the first layer, packed, for c;
+    int4, ternary: so trained, with weights of four bits or three values after the first layer, packed;
     the path of a layers.safetensors that compress wrote: the layers that were proven."""
     env: str | None = None
     """Environment whose states the check uses, such as Pendulum-v1 or package:Id-v0; by itself the one that the student

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from policy_distill.collection.state_sample import sample_states
-from policy_distill.compression.border import Finalist, settled
+from policy_distill.compression.border import Finalist
 from policy_distill.compression.judge import Judge
+from policy_distill.compression.looks import settled
 from policy_distill.errors import RequestError
 from policy_distill.exporters.quantize import quantize_student
 from policy_distill.interfaces.policies import State
@@ -107,6 +108,6 @@ def in_few_bits(
                 kept = settled(judge, student, bar)
             spec = f"{one.candidate.spec}@{name}"
             candidate = replace(one.candidate, spec=spec, n_bytes=size, cost=float(size))
-            found.append(Finalist(candidate, student, kept, one.env_steps))
+            found.append(Finalist(candidate, student, None, kept, one.env_steps))
             say(f"{spec}: {size} bytes keep {kept.share:.3f} ± {kept.error:.3f}")
     return found

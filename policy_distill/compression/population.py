@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from policy_distill.compression.kinds import Kinds
+from policy_distill.compression.members import NARROW, Member, is_lottery, widths_of
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.losses.likelihood import begin_draws
 from policy_distill.seeds import USERS, purpose_seed
-from policy_distill.training.buffer import Batch, Buffer
+from policy_distill.training.buffer import Buffer
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.learner import GradientLearner, named
 from policy_distill.training.policy import StudentPolicy
@@ -28,56 +30,9 @@ from policy_distill.training.schedule import Moment, learning_rate, n_updates
 
 LOG = logging.getLogger("policy_distill")
 
-NARROW = 16
-"""Units up to which a layer is cheaper within a common product than by itself."""
-
-LOTTERY = 6
-"""Below so many units the start decides which minimum is found, so several are tried."""
-
-RESTARTS = 8
-"""Starts of each activation there."""
-
-FEW = 2
-"""Starts of each activation for networks up to `NARROW`."""
-
 FASTER = 3.0
 """What the learning rate is multiplied by below `LOTTERY` units, whose loss is flat for long: over 32 starts of two to
 four units (LunarLander, Pendulum, Swimmer, MountainCar) the median loss was up to 18% lower at 1e-2 than at 3e-3."""
-
-ACTIVATIONS = ("tanh", "relu")
-
-
-@dataclass(frozen=True)
-class Member:
-    """One student of a candidate."""
-
-    spec: str
-    """Its network."""
-    activation: str
-    """Between its layers."""
-    restart: int
-    """Which start, from 0."""
-
-
-def members_for(specs: Iterable[str]) -> list[Member]:
-    """Return the members that stand for each network: both activations, and several starts of narrow ones."""
-    found = []
-    for spec in specs:
-        hidden = bool(widths_of(spec))
-        n = RESTARTS if is_lottery(spec) else FEW if hidden and max(widths_of(spec)) <= NARROW else 1
-        found += [Member(spec, activation, k) for k in range(n) for activation in ACTIVATIONS[: 1 + hidden]]
-    return found
-
-
-def is_lottery(spec: str) -> bool:
-    """Say whether a network is so narrow that its start decides which minimum is found."""
-    return spec.startswith("mlp") and min(widths_of(spec)) < LOTTERY
-
-
-def widths_of(spec: str) -> tuple[int, ...]:
-    """Return the units of each hidden layer, or the channels of each convolution."""
-    _, _, sizes = spec.partition(":")
-    return tuple(int(size) for size in sizes.split(",")) if sizes else ()
 
 
 class Population:
@@ -89,8 +44,9 @@ class Population:
         kinds: Kinds,
         config: DistillConfig,
         teacher_params: torch.Tensor | None = None,
+        given: Mapping[int, StudentPolicy] | None = None,
     ) -> None:
-        """Make the students; log σ starts at that of the labels `[B, P]`."""
+        """Make the students; log σ starts at that of the labels `[B, P]`, and members that are `given` as they are."""
         self.members = list(members)
         self._loss = kinds.loss
         self._config = config
@@ -106,6 +62,8 @@ class Population:
                 replace(config, seed=seed % USERS),
                 teacher_params,
             )
+            if given and number in given:
+                learner.begin_at(given[number])
             self._policies.append(learner.policy)
             if is_dense(learner.policy) and max(widths_of(member.spec), default=0) <= NARROW:
                 together.append(number)
@@ -179,8 +137,8 @@ class Population:
             family, device = learner.policy.spec.family, next(learner.policy.parameters()).device
             begin_draws(self._loss, self._config.seed)
             with torch.no_grad():
-                outputs = learner.policy.params(batch.features.to(device)).cpu()
-                found[number] = float(self._loss(family, batch.teacher_params.cpu(), outputs).mean())
+                outputs = Outputs(family, learner.policy.params(batch.features.to(device)).cpu())
+                found[number] = float(self._loss(batch.to("cpu"), outputs).mean())
         return found
 
     def policy(self, number: int) -> StudentPolicy:

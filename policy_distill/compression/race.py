@@ -20,14 +20,15 @@ from policy_distill.compression.candidates import Candidate, in_order
 from policy_distill.compression.dealt import Dealt
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.kinds import Kinds
-from policy_distill.compression.population import Population, members_for
+from policy_distill.compression.members import Member, members_for
+from policy_distill.compression.population import Population
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor
+from policy_distill.losses.batch import Batch
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupted
-from policy_distill.training.buffer import Batch
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 
 RUNGS = (0.1, 0.25, 0.5)
@@ -52,14 +53,7 @@ BATCH_STATES = 4_096
 class Race:
     """A population on one stream."""
 
-    def __init__(
-        self,
-        stream: Stream,
-        kinds: Kinds,
-        networks: Sequence[str],
-        judge: Judge,
-        bar: float,
-    ) -> None:
+    def __init__(self, stream: Stream, kinds: Kinds, networks: Sequence[str], judge: Judge, bar: float) -> None:
         self.stream = stream
         self.kinds = kinds
         self.candidates = kinds.candidates(networks)
@@ -155,9 +149,13 @@ class Race:
         """Take the costs of candidates as they were measured before: latencies, and so the order, differ each time."""
         self.candidates = in_order(replace(one, cost=costs[one.spec]) for one in self.candidates)
 
+    def starts(self) -> list[Member]:
+        """Return the students that begin: several of each network where its start decides what becomes of it."""
+        return members_for([candidate.spec for candidate in self.candidates])
+
     def create(self, teacher_params: torch.Tensor | None = None) -> None:
         """Make all students; log σ starts at that of the labels `[B, P]`."""
-        members = members_for([candidate.spec for candidate in self.candidates])
+        members = self.starts()
         self._population = Population(members, self.kinds, self.stream.config, teacher_params)
         self.heldout = np.full(len(members), np.nan)
         check_writable(self.student(0))

@@ -94,7 +94,7 @@ def export(
         format: onnx, c, numpy, torchscript or sb3, or the format of an installed package.
         quantize: `int8` for weights and activations in eight bits, calibrated on states that the student visits, or
             `int8-trained`, which trains through the rounding first; onnx and c. With `int4` and `ternary` the weights
-            after the first layer have four bits or three values; c alone. The path of a `layers.safetensors` of
+            after the first layer have four bits or three values, packed. The path of a `layers.safetensors` of
             `compress` takes the layers from there. Such an artefact is compared with the same arithmetic in NumPy, and
             what it loses against the float student is reported.
         env: where the states come from that it is checked on; by itself the environment that it was distilled in, or,

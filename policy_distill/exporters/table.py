@@ -34,7 +34,9 @@ class Format:
 
 
 FORMATS = {
-    "onnx": Format("policy_distill.exporters.onnx", "one file", ".onnx", ("onnx", "onnxruntime"), quantizes=True),
+    "onnx": Format(
+        "policy_distill.exporters.onnx", "one file", ".onnx", ("onnx", "onnxruntime"), quantizes=True, packs=True
+    ),
     "c": Format("policy_distill.exporters.c", "a folder of C99", "", quantizes=True, packs=True),
     "numpy": Format("policy_distill.exporters.numpy_folder", "a folder for NumPy alone", ""),
     "torchscript": Format("policy_distill.exporters.torchscript", "one file", ".pt", ("torch",)),

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from policy_distill.config import DistillConfig
     from policy_distill.interfaces.students import Loss
+    from policy_distill.losses.batch import Batch
     from policy_distill.student.runtime import Student
-    from policy_distill.training.buffer import Batch, Buffer
+    from policy_distill.training.buffer import Buffer
     from policy_distill.training.policy import StudentPolicy, StudentSpec
     from policy_distill.training.schedule import Moment
 

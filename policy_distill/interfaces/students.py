@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from policy_distill.exporters.parity import Reference
     from policy_distill.interfaces.policies import State
+    from policy_distill.losses.batch import Batch, Outputs
     from policy_distill.student.head import Head
     from policy_distill.student.quantization import QuantizedLayer
     from policy_distill.student.record import StudentRecord
@@ -80,10 +81,8 @@ class ActionDistribution(Protocol):
 class Loss(Protocol):
     """A divergence between teacher and student: `[B]`, non-negative, 0 for equal distributions."""
 
-    def __call__(
-        self, family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
-    ) -> torch.Tensor:
-        """Return one value per sample, `[B]`; the training step takes the mean."""
+    def __call__(self, batch: Batch, outputs: Outputs) -> torch.Tensor:
+        """Return one value per sample, `[B]`, of labelled states and the student's answers; a step takes the mean."""
 
 
 class Network(Protocol):

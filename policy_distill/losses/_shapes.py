@@ -6,17 +6,19 @@ import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import ActionDistribution
+from policy_distill.losses.batch import Batch, Outputs
 
 
-def detached(teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
-    """Return the teacher's parameters without gradient.
+def parameters(batch: Batch, outputs: Outputs) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the teacher's parameters, without gradient, and the student's.
 
     Raises:
         ValueError: unless both are `[B, P]`: broadcasting `[B, 1]` against `[B]` would train silently on all pairs.
     """
-    if teacher_params.shape != student_params.shape or teacher_params.ndim != 2:
-        raise ValueError(f"parameters must be [B, P] both: {teacher_params.shape} and {student_params.shape}")
-    return teacher_params.detach()
+    taught, found = batch.teacher_params, outputs.params
+    if taught.shape != found.shape or taught.ndim != 2:
+        raise ValueError(f"parameters must be [B, P] both: {taught.shape} and {found.shape}")
+    return taught.detach(), found
 
 
 def heads(family: ActionDistribution, params: torch.Tensor) -> list[torch.Tensor]:

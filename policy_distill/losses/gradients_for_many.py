@@ -1,6 +1,6 @@
 """Gradients of one loss for many students at once: the teacher's part is computed once for all of them.
 
-In: teacher parameters `[P, B]` and those of K students, `[P, K, B]`. Out: the loss `[K, B]`, its gradient `[P, K, B]`.
+In: a batch, and the parameters of K students, `[P, K, B]`. Out: the loss `[K, B]`, its gradient `[P, K, B]`.
 The losses are those of `gradients`; on students of a few units they are most of a step, so here those of discrete
 families are written with as few passes over the outputs as they need.
 """
@@ -13,28 +13,29 @@ import numpy as np
 
 from policy_distill.families.categorical import LEAST
 from policy_distill.interfaces.students import ActionDistribution, Gradient, Loss
-from policy_distill.losses.gradients import closed_form, gradient_of
+from policy_distill.losses.batch import Batch
+from policy_distill.losses.gradients import BatchGradient, closed_form, gradient_of, taught
 from policy_distill.losses.kl import forward_kl
 
 ONE = np.float32(1.0)
 
 
-def gradient_for_many(loss: Loss, family: ActionDistribution) -> Gradient:
+def gradient_for_many(loss: Loss, family: ActionDistribution) -> BatchGradient:
     """Return value and gradient of `loss` for many students of a family."""
     if loss is forward_kl and family.name in FORWARD_KL:
-        return FORWARD_KL[family.name](family)
+        many = FORWARD_KL[family.name](family)
+        return lambda batch, students: many(taught(batch), students)
     closed = closed_form(loss, family)
     if closed is not None:
-        return lambda teacher, students: closed(teacher[:, None], students)
+        return lambda batch, students: closed(taught(batch)[:, None], students)
     return _flattened(gradient_of(loss, family))
 
 
-def _flattened(gradient: Gradient) -> Gradient:
+def _flattened(gradient: BatchGradient) -> BatchGradient:
     """Return the gradient for many of one that takes `[P, B]` alone."""
 
-    def flattened(teacher: np.ndarray, students: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        repeated = np.broadcast_to(teacher[:, None], students.shape).reshape(len(students), -1)
-        values, found = gradient(repeated, students.reshape(len(students), -1))
+    def flattened(batch: Batch, students: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, found = gradient(batch.repeated(students.shape[1]), students.reshape(len(students), -1))
         return values.reshape(students.shape[1:]), found.reshape(students.shape)
 
     return flattened

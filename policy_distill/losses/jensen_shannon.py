@@ -10,8 +10,8 @@ from torch.nn.functional import log_softmax
 
 from policy_distill.errors import RequestError
 from policy_distill.families.categorical import Categorical
-from policy_distill.interfaces.students import ActionDistribution
-from policy_distill.losses._shapes import detached, heads, require_discrete
+from policy_distill.losses._shapes import heads, parameters, require_discrete
+from policy_distill.losses.batch import Batch, Outputs
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,11 @@ class JensenShannon:
         if not 0.0 <= self.beta <= 1.0:
             raise RequestError(f"expected a β from 0 to 1, as in jensen_shannon:0.5, found {self.beta}")
 
-    def __call__(
-        self, family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
-    ) -> torch.Tensor:
+    def __call__(self, batch: Batch, outputs: Outputs) -> torch.Tensor:
         """Return the divergence, `[B]`."""
-        teacher_params = detached(teacher_params, student_params)
+        family, (taught, found) = outputs.family, parameters(batch, outputs)
         require_discrete(family, "the Jensen-Shannon divergence", "jeffreys, which is symmetric too, or forward_kl")
-        pairs = zip(heads(family, teacher_params), heads(family, student_params), strict=True)
+        pairs = zip(heads(family, taught), heads(family, found), strict=True)
         return torch.stack([self._one(p, q) for p, q in pairs]).sum(dim=0)
 
     def _one(self, p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import torch
 
-from policy_distill.interfaces.students import ActionDistribution
-from policy_distill.losses._shapes import detached
+from policy_distill.losses._shapes import parameters
+from policy_distill.losses.batch import Batch, Outputs
 
 
-def forward_kl(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
+def forward_kl(batch: Batch, outputs: Outputs) -> torch.Tensor:
     """Return KL(teacher ‖ student), `[B]`: the student covers all that the teacher does (Rusu et al. 2015)."""
-    return family.kl(detached(teacher_params, student_params), student_params)
+    return outputs.family.kl(*parameters(batch, outputs))
 
 
-def reverse_kl(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
+def reverse_kl(batch: Batch, outputs: Outputs) -> torch.Tensor:
     """Return KL(student ‖ teacher), `[B]`: the student keeps to what the teacher prefers."""
-    return family.kl(student_params, detached(teacher_params, student_params))
+    taught, found = parameters(batch, outputs)
+    return outputs.family.kl(found, taught)
 
 
-def jeffreys(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
+def jeffreys(batch: Batch, outputs: Outputs) -> torch.Tensor:
     """Return KL(teacher ‖ student) + KL(student ‖ teacher), `[B]`: symmetric (Jeffreys 1946)."""
-    teacher_params = detached(teacher_params, student_params)
-    return family.kl(teacher_params, student_params) + family.kl(student_params, teacher_params)
+    taught, found = parameters(batch, outputs)
+    return outputs.family.kl(taught, found) + outputs.family.kl(found, taught)

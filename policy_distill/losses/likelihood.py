@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 
 import torch
 
-from policy_distill.interfaces.students import ActionDistribution, Loss
-from policy_distill.losses._shapes import detached
+from policy_distill.interfaces.students import Loss
+from policy_distill.losses._shapes import parameters
+from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.seeds import purpose_seed
 
 
-def nll(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
+def nll(batch: Batch, outputs: Outputs) -> torch.Tensor:
     """Return -log q of the teacher's most likely action, `[B]`."""
-    return -family.log_prob(student_params, family.mode(detached(teacher_params, student_params)))
+    family, (taught, found) = outputs.family, parameters(batch, outputs)
+    return -family.log_prob(found, family.mode(taught))
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,10 @@ class SampledNLL:
         """Draw from a seed on: what is drawn after each rollout must not depend on whether the run was ever stopped."""
         self.generator.manual_seed(seed)
 
-    def __call__(
-        self, family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
-    ) -> torch.Tensor:
+    def __call__(self, batch: Batch, outputs: Outputs) -> torch.Tensor:
         """Return `[B]`."""
-        teacher_params = detached(teacher_params, student_params)
-        return -family.log_prob(student_params, family.sample(teacher_params, self.generator))
+        family, (taught, found) = outputs.family, parameters(batch, outputs)
+        return -family.log_prob(found, family.sample(taught, self.generator))
 
 
 def begin_draws(loss: Loss, seed: int) -> None:

@@ -5,30 +5,28 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import huber_loss
 
-from policy_distill.interfaces.students import ActionDistribution
-from policy_distill.losses._shapes import detached, heads
+from policy_distill.losses._shapes import heads, parameters
+from policy_distill.losses.batch import Batch, Outputs
 
 
-def mse(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
+def mse(batch: Batch, outputs: Outputs) -> torch.Tensor:
     """Return the squared error, summed over dimensions, `[B]`."""
-    taught, chosen = _targets(family, teacher_params, student_params)
+    taught, chosen = _targets(batch, outputs)
     return ((taught - chosen) ** 2).sum(dim=-1)
 
 
-def huber(family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor) -> torch.Tensor:
+def huber(batch: Batch, outputs: Outputs) -> torch.Tensor:
     """Return the Huber error (quadratic up to 1, linear beyond), summed over dimensions, `[B]`."""
-    taught, chosen = _targets(family, teacher_params, student_params)
+    taught, chosen = _targets(batch, outputs)
     return huber_loss(chosen, taught, reduction="none").sum(dim=-1)
 
 
-def _targets(
-    family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    teacher_params = detached(teacher_params, student_params)
+def _targets(batch: Batch, outputs: Outputs) -> tuple[torch.Tensor, torch.Tensor]:
+    family, both = outputs.family, parameters(batch, outputs)
     if not family.head.is_discrete:
-        return family.mode(teacher_params), family.mode(student_params)
-    taught, chosen = (
-        torch.cat([logits.softmax(dim=-1) for logits in heads(family, params)], dim=-1)
-        for params in (teacher_params, student_params)
-    )
+        taught, chosen = (family.mode(params) for params in both)
+    else:
+        taught, chosen = (
+            torch.cat([logits.softmax(dim=-1) for logits in heads(family, params)], dim=-1) for params in both
+        )
     return taught, chosen

@@ -10,6 +10,7 @@ import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import ActionDistribution, Loss
+from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.losses.jensen_shannon import JensenShannon
 from policy_distill.losses.kl import forward_kl, jeffreys, reverse_kl
 from policy_distill.losses.likelihood import SampledNLL, nll
@@ -68,7 +69,7 @@ def choose_loss(name: str, family: ActionDistribution) -> Loss:
     loss = make_loss(default_loss(family) if name == "auto" else name)
     # A trial on one row: a loss says itself which families it cannot serve.
     trial = torch.zeros(1, family.n_params)
-    loss(family, trial, trial)
+    loss(Batch(torch.zeros(1, 0), trial), Outputs(family, trial))
     return loss
 
 

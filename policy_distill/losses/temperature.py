@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces.students import ActionDistribution
-from policy_distill.losses._shapes import detached, require_discrete
+from policy_distill.losses._shapes import parameters, require_discrete
+from policy_distill.losses.batch import Batch, Outputs
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,8 @@ class TemperatureKL:
         if not 0.0 < self.temperature < float("inf"):
             raise RequestError(f"expected a temperature above 0, as in temperature_kl:2, found {self.temperature}")
 
-    def __call__(
-        self, family: ActionDistribution, teacher_params: torch.Tensor, student_params: torch.Tensor
-    ) -> torch.Tensor:
+    def __call__(self, batch: Batch, outputs: Outputs) -> torch.Tensor:
         """Return the divergence, `[B]`."""
-        teacher_params = detached(teacher_params, student_params)
+        family, (taught, found) = outputs.family, parameters(batch, outputs)
         require_discrete(family, "a temperature", "forward_kl")
-        return family.kl(teacher_params / self.temperature, student_params / self.temperature) * self.temperature**2
+        return family.kl(taught / self.temperature, found / self.temperature) * self.temperature**2

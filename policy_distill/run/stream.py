@@ -90,12 +90,19 @@ class Stream:
 
     def collect(self, actor: Actor, teacher_share: float, *, greedy: bool) -> Rollout:
         """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's."""
-        with self.watch.timed("collect"):
-            left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
-            n_steps = min(self.config.n_steps, left)
-            rollout = self.source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked)
-            self.env_steps += rollout.episode_starts.size
+        left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
+        rollout = self._collect(self.source, actor, min(self.config.n_steps, left), greedy, teacher_share)
         self.watch.seconds["environment"] = self.source.env_seconds
+        return rollout
+
+    def collect_beside(self, source: Source, actor: Actor, n_steps: int) -> Rollout:
+        """Gather a rollout of `n_steps` beyond what was asked for, from another source, by the mode of who acts."""
+        return self._collect(source, actor, n_steps, greedy=True, teacher_share=0.0)
+
+    def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
+        with self.watch.timed("collect"):
+            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked)
+            self.env_steps += rollout.episode_starts.size
         return rollout
 
     def label(self, rollout: Rollout) -> torch.Tensor:

@@ -10,30 +10,18 @@ In: labelled rollouts. Out: minibatches of rows drawn uniformly, with replacemen
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from policy_distill.interfaces.stages import FeatureStore
+from policy_distill.losses.batch import Batch
 
 GATHERED_BYTES = 2**22
 """Minibatches fetched at once hold about so many bytes."""
 
 Shapes = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 """Shape of one state's value and its type, by the name of a column."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Labelled states: rows `[B, ...]`, or windows `[L, B, ...]` of consecutive ones."""
-
-    features: torch.Tensor
-    """`[B, D]`, or images `[B, C, H, W]`."""
-    teacher_params: torch.Tensor
-    """`[B, P]`."""
-    columns: Mapping[str, torch.Tensor] = field(default_factory=dict)
-    """What else was asked for, by name, `[B, ...]`."""
 
 
 class Buffer:

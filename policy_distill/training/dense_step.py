@@ -13,9 +13,9 @@ import numpy as np
 from torch import nn
 
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.batch import Batch
 from policy_distill.losses.gradients import gradient_of
 from policy_distill.training.adam import Adam
-from policy_distill.training.buffer import Batch
 from policy_distill.training.policy import StudentPolicy
 
 ONE = np.float32(1.0)
@@ -79,7 +79,7 @@ class DenseStep:
         outputs = self._forward(batch.features.numpy())
         if self._n_log_std:
             outputs = np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)])
-        values, gradient = self._loss_gradient(np.ascontiguousarray(batch.teacher_params.numpy().T), outputs)
+        values, gradient = self._loss_gradient(batch, outputs)
         gradient *= np.float32(1.0 / len(batch.features))
         self._backward(gradient)
         return float(values.mean()), self.adam.step(self._flat_gradient, rate)

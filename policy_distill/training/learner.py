@@ -92,6 +92,15 @@ class GradientLearner:
             raise ValueError("weights of another network")
         self.policy.load_state_dict(weights)
 
+    def begin_at(self, policy: StudentPolicy) -> None:
+        """Learn on from the weights of another student of the same network.
+
+        Raises:
+            ValueError: where that is of another network.
+        """
+        self.set_weights(policy.state_dict())
+        self.trainer.stepper.read(self.policy)
+
     def gradients(self) -> dict[str, np.ndarray]:
         """Return the gradients of the last update, by the names of the weights."""
         return {f"gradients/{name}": grad for name, grad in self.trainer.stepper.gradients().items()}

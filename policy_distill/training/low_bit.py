@@ -18,12 +18,12 @@ from torch import nn
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.student.low_bit import BITS, LIMITS
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.plan import Plan
 from policy_distill.student.quantization import QuantizedLayer, quantize_plan
 from policy_distill.system.threads import threads_for
-from policy_distill.training.buffer import Batch
 from policy_distill.training.policy import StudentPolicy
 
 STEPS = 4000
@@ -57,7 +57,7 @@ def train_low_bit(
     def loss_of(outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         log_std = [] if student.log_std is None else [student.log_std.detach().expand_as(outputs)]
         params = torch.cat([outputs, *log_std], dim=1)
-        return loss(student.spec.family, states.teacher_params[rows], params).mean()
+        return loss(states.rows(rows), Outputs(student.spec.family, params)).mean()
 
     plan = student.to_record({}).plan
     return train_plan(plan, states.features.numpy(), loss_of, method, steps=steps, seed=seed)

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.batch import Batch
 from policy_distill.losses.gradients_for_many import gradient_for_many
 from policy_distill.training.adam import VECTORS
-from policy_distill.training.buffer import Batch
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.population_adam import PopulationAdam
 from policy_distill.training.population_layout import Blocks, Layout
@@ -113,7 +113,7 @@ class PopulationStep:
             averaged = self._layout.blocks(self._adam.average)
             passes = PopulationPass(self._layout, averaged, len(batch.features), self._squashed)
             outputs = passes.forward(batch.features.numpy())
-            values, _ = self._loss_gradient(_labels(batch), outputs)
+            values, _ = self._loss_gradient(batch, outputs)
             losses[self._layout.order] = values.mean(axis=1)
         return losses
 
@@ -159,7 +159,7 @@ class PopulationStep:
         if self._passes is None or self._passes.n != n:
             self._passes = PopulationPass(self._layout, self._weights, n, self._squashed)
         outputs = self._passes.forward(batch.features.numpy())
-        values, gradient = self._loss_gradient(_labels(batch), outputs)
+        values, gradient = self._loss_gradient(batch, outputs)
         self._passes.backward(gradient, self._gradients)
         self._flat_gradient *= np.float32(1.0 / n)
         return values.mean(axis=1)
@@ -185,7 +185,3 @@ class PopulationStep:
         self._weights, self._gradients = (
             self._layout.blocks(flat) for flat in (self._adam.weights, self._flat_gradient)
         )
-
-
-def _labels(batch: Batch) -> np.ndarray:
-    return np.ascontiguousarray(batch.teacher_params.numpy().T)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from policy_distill.interfaces.students import Loss
-from policy_distill.training.buffer import Batch
+from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.policy import StudentPolicy
 
@@ -48,7 +48,7 @@ def unit_sensitivity(student: StudentPolicy, batch: Batch, loss: Loss) -> list[n
     """
     hidden, outputs = _activations(student, batch.features)
     params = outputs if student.log_std is None else torch.cat([outputs, student.log_std.expand_as(outputs)], dim=1)
-    total = loss(student.spec.family, batch.teacher_params, params).sum()
+    total = loss(batch, Outputs(student.spec.family, params)).sum()
     gradients = torch.autograd.grad(total, hidden) if hidden else ()
     pairs = zip(hidden, gradients, strict=True)
     return [(_strays(units) * gradient).abs().mean(dim=0).detach().numpy() for units, gradient in pairs]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import policy_distill
-from policy_distill.compression import border
+from policy_distill.compression import retrain
 from policy_distill.compression.border import Finalist
 from policy_distill.compression.candidates import Candidate
 from policy_distill.compression.compress import compress
@@ -164,7 +164,7 @@ def test_a_budget_holds_collecting_to_its_half():
 
 def point(cost, share):
     candidate = Candidate(f"mlp:{cost}", cost, 4 * cost, cost, float(cost))
-    return Point(Finalist(candidate, None, Kept(share, 0.01, 20, 0, promise=1.0), 100), None)
+    return Point(Finalist(candidate, None, None, Kept(share, 0.01, 20, 0, promise=1.0), 100), None)
 
 
 def test_the_front_is_what_no_other_beats_and_the_winner():
@@ -230,7 +230,7 @@ def test_a_teacher_worse_than_random_is_said_in_words_and_no_numbers():
 
 
 def test_steps_that_only_rank_starts_are_counted_as_choosing(monkeypatch):
-    counted, real = [], border.sample_states
+    counted, real = [], retrain.sample_states
 
     def counting(*args, **options):
         sample = real(*args, **options)
@@ -238,7 +238,7 @@ def test_steps_that_only_rank_starts_are_counted_as_choosing(monkeypatch):
         return sample
 
     settings = {"students": ["linear"], "max_episode_steps": 10, **QUICK}
-    monkeypatch.setattr(border, "sample_states", counting)
+    monkeypatch.setattr(retrain, "sample_states", counting)
     found = compress(corridor_teacher(), Corridor, **settings)
     assert counted
     assert found.record.env_steps_of["choose"] > sum(counted)

@@ -8,7 +8,8 @@ import torch
 from policy_distill.compression.compress import compress
 from policy_distill.compression.kinds import Kinds
 from policy_distill.compression.limits import Limits
-from policy_distill.compression.population import Population, members_for
+from policy_distill.compression.members import members_for
+from policy_distill.compression.population import Population
 from policy_distill.config import make_config
 from policy_distill.environments.open import open_environments
 from policy_distill.errors import RunFault

@@ -20,7 +20,7 @@ N = 40
 
 def finalist(cost):
     candidate = Candidate(f"mlp:{cost}", cost, 4 * cost, cost, float(cost))
-    return Finalist(candidate, SimpleNamespace(spec=candidate.spec), Kept(1.0, 0.01, 20, 0, promise=2.0), 100)
+    return Finalist(candidate, SimpleNamespace(spec=candidate.spec), None, Kept(1.0, 0.01, 20, 0, promise=2.0), 100)
 
 
 def prove(monkeypatch, outcomes, teacher_seed=None):

@@ -14,6 +14,7 @@ from policy_distill.families.table import FAMILIES, make_family
 from policy_distill.losses.jensen_shannon import JensenShannon
 from policy_distill.losses.table import LOSSES, choose_loss, make_loss
 from policy_distill.losses.temperature import TemperatureKL
+from tests.losses.values import value
 
 EXAMPLES = {
     family.name: family
@@ -109,7 +110,7 @@ def test_a_pair_without_a_closed_form_says_what_to_use(name, family, instead):
 @pytest.mark.parametrize("batch", [1, 7])
 def test_every_loss_is_one_number_a_sample_and_not_negative(pair, batch):
     name, loss, family = pair
-    values = loss(family, draw(family, batch), draw(family, batch, seed=1))
+    values = value(loss, family, draw(family, batch), draw(family, batch, seed=1))
     assert values.shape == (batch,)
     if name not in NOT_A_DIVERGENCE:
         assert (values > 0).all()
@@ -119,14 +120,14 @@ def test_every_loss_is_one_number_a_sample_and_not_negative(pair, batch):
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_one_dimension_is_not_broadcast(name, family):
     if serves(name, family):
-        assert make_loss(name)(family, draw(family, 5), draw(family, 5, seed=1)).shape == (5,)
+        assert value(make_loss(name), family, draw(family, 5), draw(family, 5, seed=1)).shape == (5,)
 
 
 def test_every_divergence_is_zero_for_equal_distributions(pair):
     name, loss, family = pair
     # In float64: how many roundings of float32 add up is for each machine to say.
     params = draw(family).double()
-    values = loss(family, params, params.clone())
+    values = value(loss, family, params, params.clone())
     if name == "nll":
         assert torch.allclose(values, -family.log_prob(params, family.mode(params)))
     elif name not in NOT_A_DIVERGENCE:
@@ -136,7 +137,7 @@ def test_every_divergence_is_zero_for_equal_distributions(pair):
 def test_every_loss_gives_gradient_to_the_student_only(pair):
     _, loss, family = pair
     teacher, student = draw(family).requires_grad_(), draw(family, seed=1).requires_grad_()
-    loss(family, teacher, student).mean().backward()
+    value(loss, family, teacher, student).mean().backward()
     assert teacher.grad is None
     assert student.grad is not None
     assert student.grad.abs().sum() > 0
@@ -147,19 +148,19 @@ def test_following_the_gradient_brings_the_student_to_the_teacher(divergence):
     teacher = draw(family, 8)
     student = draw(family, 8, seed=1).requires_grad_()
     optimizer = torch.optim.Adam([student], lr=0.05)
-    first = loss(family, teacher, student).mean().item()
+    first = value(loss, family, teacher, student).mean().item()
     for _ in range(300):
         optimizer.zero_grad()
-        loss(family, teacher, student).mean().backward()
+        value(loss, family, teacher, student).mean().backward()
         optimizer.step()
-    assert loss(family, teacher, student).mean().item() < 0.02 * first
+    assert value(loss, family, teacher, student).mean().item() < 0.02 * first
 
 
 def test_every_loss_is_finite_at_extremes(pair):
     _, loss, family = pair
     for scale in (1e-6, 1e2, 1e4):
         student = (draw(family, seed=1) * scale).requires_grad_()
-        values = loss(family, draw(family) * scale, student)
+        values = value(loss, family, draw(family) * scale, student)
         values.mean().backward()
         assert torch.isfinite(values).all()
         assert torch.isfinite(student.grad).all()
@@ -174,7 +175,7 @@ def test_kl_agrees_with_monte_carlo(dense, direction):
     actions = family.sample(p.expand(many, -1), torch.Generator().manual_seed(2))
     ratios = family.log_prob(p.expand(many, -1), actions) - family.log_prob(q.expand(many, -1), actions)
     error = ratios.std() / math.sqrt(many)
-    assert make_loss(direction)(family, teacher, student).item() == pytest.approx(
+    assert value(make_loss(direction), family, teacher, student).item() == pytest.approx(
         ratios.mean().item(), abs=5 * error.item()
     )
 
@@ -212,18 +213,20 @@ def test_categorical_kl_equals_hand_computed_values():
     p, q = torch.tensor([[math.log(3.0), 0.0]]), torch.tensor([[5.0, 5.0]])
     forward = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
     backward = 0.5 * math.log(2 / 3) + 0.5 * math.log(2.0)
-    assert make_loss("forward_kl")(Categorical(2), p, q).item() == pytest.approx(forward, abs=1e-6)
-    assert make_loss("reverse_kl")(Categorical(2), p, q).item() == pytest.approx(backward, abs=1e-6)
+    assert value(make_loss("forward_kl"), Categorical(2), p, q).item() == pytest.approx(forward, abs=1e-6)
+    assert value(make_loss("reverse_kl"), Categorical(2), p, q).item() == pytest.approx(backward, abs=1e-6)
 
 
 def test_gaussian_kl_equals_hand_computed_values():
     # μ 1, σ 1 against μ 0, σ 2: ln 2 + (1 + 1)/8 - 1/2; the other way: -ln 2 + (4 + 1)/2 - 1/2. Two dimensions add up.
     p, q = torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, math.log(2.0), 0.0]])
     family = DiagonalGaussian(2)
-    assert make_loss("forward_kl")(family, p, q).item() == pytest.approx(math.log(2) + 0.25 - 0.5, abs=1e-6)
-    assert make_loss("reverse_kl")(family, p, q).item() == pytest.approx(-math.log(2) + 2.5 - 0.5, abs=1e-6)
+    assert value(make_loss("forward_kl"), family, p, q).item() == pytest.approx(math.log(2) + 0.25 - 0.5, abs=1e-6)
+    assert value(make_loss("reverse_kl"), family, p, q).item() == pytest.approx(-math.log(2) + 2.5 - 0.5, abs=1e-6)
     both = torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, math.log(2.0), math.log(2.0)]])
-    assert make_loss("forward_kl")(family, *both).item() == pytest.approx(2 * (math.log(2) + 0.25 - 0.5), abs=1e-6)
+    assert value(make_loss("forward_kl"), family, *both).item() == pytest.approx(
+        2 * (math.log(2) + 0.25 - 0.5), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("masked", [-math.inf, -1e8])
@@ -245,22 +248,22 @@ def test_a_vanishing_sigma_of_the_teacher_does_not_blow_up_the_kl():
 def test_parameters_of_two_shapes_are_refused(pair):
     _, loss, _ = pair
     with pytest.raises(ValueError, match=r"\[B, P\]"):
-        loss(Categorical(1), torch.zeros(4, 1), torch.zeros(4))
+        value(loss, Categorical(1), torch.zeros(4, 1), torch.zeros(4))
 
 
 def test_jensen_shannon_goes_over_into_both_kls_at_its_ends():
     family, teacher, student = Categorical(4), draw(Categorical(4)), draw(Categorical(4), seed=1)
-    forward, reverse = (make_loss(name)(family, teacher, student) for name in ("forward_kl", "reverse_kl"))
-    assert torch.allclose(JensenShannon(0.0)(family, teacher, student), forward)
-    assert torch.allclose(JensenShannon(1.0)(family, teacher, student), reverse)
-    assert torch.allclose(JensenShannon(1e-3)(family, teacher, student), forward, rtol=0.02)
-    assert torch.allclose(JensenShannon(1 - 1e-3)(family, teacher, student), reverse, rtol=0.02)
+    forward, reverse = (value(make_loss(name), family, teacher, student) for name in ("forward_kl", "reverse_kl"))
+    assert torch.allclose(value(JensenShannon(0.0), family, teacher, student), forward)
+    assert torch.allclose(value(JensenShannon(1.0), family, teacher, student), reverse)
+    assert torch.allclose(value(JensenShannon(1e-3), family, teacher, student), forward, rtol=0.02)
+    assert torch.allclose(value(JensenShannon(1 - 1e-3), family, teacher, student), reverse, rtol=0.02)
 
 
 def test_jensen_shannon_of_two_coins_equals_the_hand_computed_value():
     # p = (1, 0), q = (0, 1), m = (1/2, 1/2): JSD = ln 2, divided by 1/4.
     p, q = torch.tensor([[40.0, 0.0]]), torch.tensor([[0.0, 40.0]])
-    assert JensenShannon(0.5)(Categorical(2), p, q).item() == pytest.approx(4 * math.log(2), abs=1e-5)
+    assert value(JensenShannon(0.5), Categorical(2), p, q).item() == pytest.approx(4 * math.log(2), abs=1e-5)
 
 
 def test_a_temperature_softens_both_sides_and_keeps_the_size_of_the_gradient():
@@ -268,7 +271,7 @@ def test_a_temperature_softens_both_sides_and_keeps_the_size_of_the_gradient():
     sizes = []
     for temperature in (1.0, 4.0, 16.0):
         student = (0.1 * draw(Categorical(4), seed=1)).requires_grad_()
-        values = TemperatureKL(temperature)(family, teacher, student)
+        values = value(TemperatureKL(temperature), family, teacher, student)
         softened = family.kl(teacher / temperature, student / temperature)
         assert torch.allclose(values, softened * temperature**2)
         values.sum().backward()
@@ -300,7 +303,7 @@ def test_bits_are_summed_and_not_averaged():
 def test_wasserstein_is_of_deviations_and_not_of_their_roots():
     # μ 0 and 3, σ 1 and 3: 9 + 4; with roots of σ it would be 9 + (1 - √3)².
     p, q = torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, math.log(3.0)]])
-    assert make_loss("wasserstein")(DiagonalGaussian(1), p, q).item() == pytest.approx(13.0, abs=1e-4)
+    assert value(make_loss("wasserstein"), DiagonalGaussian(1), p, q).item() == pytest.approx(13.0, abs=1e-4)
 
 
 def test_squashing_does_not_change_the_kl():
@@ -318,7 +321,7 @@ def test_sampled_likelihood_is_kl_plus_the_teachers_entropy_in_the_mean():
     family = Categorical(4)
     teacher, student = draw(family, 1).expand(100_000, -1), draw(family, 1, seed=1).expand(100_000, -1)
     expected = (family.kl(teacher[:1], student[:1]) + family.entropy(teacher[:1])).item()
-    assert make_loss("nll_sampled")(family, teacher, student).mean().item() == pytest.approx(expected, abs=0.02)
+    assert value(make_loss("nll_sampled"), family, teacher, student).mean().item() == pytest.approx(expected, abs=0.02)
 
 
 @pytest.mark.parametrize(

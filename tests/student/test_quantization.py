@@ -11,7 +11,7 @@ from policy_distill.exporters import onnx as onnx_exporter
 from policy_distill.exporters import quantize
 from policy_distill.exporters.export import export
 from policy_distill.exporters.quantized_training import train_through_quantizer
-from policy_distill.exporters.table import load_exporter
+from policy_distill.exporters.table import FORMATS, load_exporter
 from policy_distill.student.engines.onnx_engine import open_session
 from policy_distill.student.quantization import compile_quantized, n_bytes, quantize_layer, quantize_plan
 from policy_distill.student.runtime import Student
@@ -93,6 +93,21 @@ def test_packed_weights_in_c_compute_what_numpy_computes(kind, method, tmp_path,
     assert found.quantization["agreement"] > 0.5
 
 
+@pytest.mark.parametrize(("method", "data_type", "opset"), [("int4", 22, 21), ("ternary", 26, 25)])
+@pytest.mark.parametrize("kind", [*KINDS[:2], KINDS[4]], ids=name_of)
+def test_packed_weights_in_onnx_compute_what_numpy_computes(kind, method, data_type, opset, tmp_path, monkeypatch):
+    monkeypatch.setattr(low_bit, "STEPS", 300)
+    found = export(make_student(kind), tmp_path / "policy.onnx", "onnx", quantize=method, n_states=256)
+    assert found.parity.passed
+    assert found.parity.agreement > 0.99
+    assert found.facts["opset"] == opset
+    weights = [one for one in onnx_weights(tmp_path / "policy.onnx") if len(one.dims) > 1 and one.data_type != 1]
+    # The first layer keeps eight bits.
+    assert [one.data_type for one in weights] == [3, *[data_type] * (len(weights) - 1)]
+    a_byte = {22: 2, 26: 4}[data_type]
+    assert all(len(one.int32_data) * 4 <= 4 * -(-int(np.prod(one.dims)) // a_byte) for one in weights[1:])
+
+
 def test_a_slim_student_is_packed_too(tmp_path, monkeypatch):
     monkeypatch.setattr(low_bit, "STEPS", 300)
     student = slim(make_student(("vector", "discrete", "mlp:16,8", "tanh")))
@@ -171,12 +186,13 @@ def test_what_eight_bits_cost_is_reported_with_an_interval(tmp_path, capfd):
     assert "agreement with the float student" in capfd.readouterr().out
 
 
-def test_what_cannot_be_quantised_is_refused(tmp_path):
+def test_what_cannot_be_quantised_is_refused(tmp_path, monkeypatch):
     student = make_student(KINDS[0])
     with pytest.raises(RequestError, match="onnx, c"):
         export(student, tmp_path / "p", "numpy", quantize="int8")
     with pytest.raises(RequestError, match=r"int8, int8-trained, int4, ternary, .*found 'int3'"):
         export(student, tmp_path / "p", "c", quantize="int3")
+    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], packs=False))
     with pytest.raises(RequestError, match="packed weights \\(c\\), found onnx; use --quantize int8"):
         export(student, tmp_path / "p", "onnx", quantize="ternary")
 

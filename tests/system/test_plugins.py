@@ -21,6 +21,7 @@ from policy_distill.student.runtime import Student, load_student
 from policy_distill.student.spaces import describe_space
 from policy_distill.system.plugins import FAMILIES, load_plugin, names_in, package_of
 from policy_distill.training.policy import StudentPolicy, StudentSpec
+from tests.losses.values import value
 from tests.students import BOX, VECTOR
 from tests.test_golden import FOLDER
 
@@ -111,7 +112,11 @@ def cubed(sizes, activation):
 
 
 def squared_means(weight=1.0):
-    return lambda family, teacher, student: weight * (family.mode(teacher) - family.mode(student)).square().sum(dim=-1)
+    def loss(batch, outputs):
+        apart = outputs.family.mode(batch.teacher_params) - outputs.family.mode(outputs.params)
+        return weight * apart.square().sum(dim=-1)
+
+    return loss
 
 
 def write(student, path, record, reference, quantized=None):
@@ -191,7 +196,7 @@ def test_what_a_package_offers_is_found_by_name(installed):
     assert make_network("cubed:4", "tanh").n_params((5,), 2) == 34
     family = make_family("laplace", {"dim": 2})
     values = torch.arange(8.0).reshape(2, 4)
-    assert choose_loss("squared_means:0.5", family)(family, values, values + 1).tolist() == [1.0, 1.0]
+    assert value(choose_loss("squared_means:0.5", family), family, values, values + 1).tolist() == [1.0, 1.0]
     assert find_format("text").suffix == ".json"
 
 

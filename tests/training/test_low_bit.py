@@ -3,12 +3,13 @@ import pytest
 import torch
 
 from policy_distill.errors import RequestError
+from policy_distill.losses.batch import Batch
 from policy_distill.losses.table import default_loss, make_loss
 from policy_distill.student.low_bit import BITS, LIMITS
 from policy_distill.student.quantization import compile_quantized
 from policy_distill.training import low_bit
-from policy_distill.training.buffer import Batch
 from policy_distill.training.low_bit import best_steps, train_low_bit, train_plan
+from tests.losses.values import value
 from tests.students import make_student, sample_observations
 from tests.training.test_pruning import trained
 from tests.training.test_trainer import EXAMPLES
@@ -29,7 +30,7 @@ def loss_of(student, layers, states, loss):
     params = torch.from_numpy(outputs.astype(np.float32))
     if student.log_std is not None:
         params = torch.cat([params, student.log_std.detach().expand_as(params)], dim=1)
-    return float(loss(student.spec.family, states.teacher_params, params).mean())
+    return float(value(loss, student.spec.family, states.teacher_params, params).mean())
 
 
 @pytest.mark.parametrize("name", FAMILIES)

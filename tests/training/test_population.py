@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from policy_distill.errors import RequestError
+from policy_distill.losses.batch import Batch
 from policy_distill.losses.table import LOSSES, choose_loss, default_loss, make_loss
 from policy_distill.training.adam import VECTORS
-from policy_distill.training.buffer import Batch
 from policy_distill.training.dense_step import DenseStep
 from policy_distill.training.population_step import PopulationStep
+from tests.losses.values import value
 from tests.training.test_trainer import EXAMPLES, make_student, params
 
 # Every kind of group: alone and with others, tanh and ReLU, no hidden layer, one and two of them.
@@ -202,7 +203,7 @@ def test_losses_are_those_of_the_students_that_it_writes(family):
     for number in population.active:
         population.write(number, students[number])
         with torch.no_grad():
-            expected = loss(family, states.teacher_params, students[number].params(states.features)).mean()
+            expected = value(loss, family, states.teacher_params, students[number].params(states.features)).mean()
         assert found[number] == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
 
 

@@ -5,10 +5,11 @@ import torch
 from policy_distill.families.categorical import Categorical
 from policy_distill.families.deterministic import Deterministic
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
+from policy_distill.losses.batch import Batch
 from policy_distill.losses.table import make_loss
-from policy_distill.training.buffer import Batch
 from policy_distill.training.dense_step import DenseStep
 from policy_distill.training.pruning import prune, unit_importance, unit_sensitivity
+from tests.losses.values import value
 from tests.training.test_trainer import make_student
 
 
@@ -109,7 +110,7 @@ def test_sensitivity_foretells_what_a_small_change_of_a_unit_does_to_the_loss():
         for number in range(4):
             changed = units.clone()
             changed[:, number] += 1e-5 * (changed[:, number].mean() - changed[:, number])
-            losses = [loss(student.spec.family, labels.double(), head(values)) for values in (units, changed)]
+            losses = [value(loss, student.spec.family, labels.double(), head(values)) for values in (units, changed)]
             assert float((losses[1] - losses[0]).abs().mean()) / 1e-5 == pytest.approx(found[number], rel=1e-3)
 
 
@@ -123,7 +124,7 @@ def test_a_pruned_student_learns_on():
     stepper.write(pruned)
     assert losses[-1] < 0.5 * losses[0]
     with torch.no_grad():
-        assert float(loss(family, states.teacher_params, pruned.params(x)).mean()) < losses[0]
+        assert float(value(loss, family, states.teacher_params, pruned.params(x)).mean()) < losses[0]
 
 
 @pytest.mark.parametrize("widths", [[0], [7], [3, 3], []])

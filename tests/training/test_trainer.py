@@ -11,16 +11,18 @@ from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.multi_categorical import MultiCategorical
 from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.families.table import FAMILIES
+from policy_distill.losses.batch import Batch
 from policy_distill.losses.gradients import gradient_of
 from policy_distill.losses.table import LOSSES, choose_loss, default_loss, make_loss
 from policy_distill.student.actions import ActionMap
 from policy_distill.training.adam import BETAS, Adam
 from policy_distill.training.autograd_step import AutogradStep
-from policy_distill.training.buffer import Batch, Buffer
+from policy_distill.training.buffer import Buffer
 from policy_distill.training.dense_step import DenseStep, is_dense
 from policy_distill.training.policy import StudentPolicy, StudentSpec
 from policy_distill.training.stores import Rows
 from policy_distill.training.trainer import Trainer
+from tests.losses.values import batch_of, value
 
 EXAMPLES = {
     family.name: family
@@ -63,10 +65,10 @@ def test_a_written_out_gradient_is_that_of_autograd(name, family, scale):
     except RequestError:
         return  # no closed form of the loss itself; said by its own tests
     teacher, leaf = params(family, scale=scale), params(family, scale=scale, seed=1).requires_grad_()
-    expected = make_loss(name)(family, teacher, leaf)
+    expected = value(make_loss(name), family, teacher, leaf)
     expected.sum().backward()
     values, gradient = gradient_of(loss if name != "nll_sampled" else make_loss(name), family)(
-        teacher.numpy().T.copy(), leaf.detach().numpy().T.copy()
+        batch_of(teacher), leaf.detach().numpy().T.copy()
     )
     assert values == pytest.approx(expected.detach().numpy(), rel=1e-4, abs=1e-4)
     assert gradient.T == pytest.approx(leaf.grad.numpy(), rel=1e-3, abs=1e-4)
@@ -77,7 +79,9 @@ def test_an_action_that_the_teacher_never_takes_adds_nothing():
         teacher = np.array([[1.0], [ruled_out], [0.0]], np.float32)
         student = np.array([[0.5], [-3.0], [0.2]], np.float32)
         with np.errstate(invalid="raise"):
-            values, gradient = gradient_of(make_loss("forward_kl"), Categorical(3))(teacher, student)
+            values, gradient = gradient_of(make_loss("forward_kl"), Categorical(3))(
+                batch_of(torch.from_numpy(teacher.T.copy())), student
+            )
         expected = Categorical(3).kl(torch.from_numpy(teacher.T.copy()), torch.from_numpy(student.T.copy()))
         assert values == pytest.approx(expected.numpy(), rel=1e-5)
         assert np.isfinite(gradient).all()
@@ -179,7 +183,7 @@ def test_minibatches_are_the_same_however_many_are_fetched_at_once(monkeypatch):
 
 def test_an_optimiser_takes_no_state_of_another_student():
     student = make_student(Categorical(4))
-    stepper = AutogradStep(student, lambda family, teacher, params: params.square().sum(dim=1), 1.0)
+    stepper = AutogradStep(student, lambda batch, outputs: outputs.params.square().sum(dim=1), 1.0)
     features = torch.zeros(2, student.featurizer.shape[0])
     stepper.step(Batch(features, torch.zeros(2, 4)), 0.001)
     state = {name: array.copy() for name, array in stepper.state().items()}

@@ -11,6 +11,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+VERSIONS = {8: (17, 8), 4: (21, 10), 2: (25, 12)}
+"""Opset and format that weights of so many bits need: the oldest that have the type. Those of eight bits are old enough
+for runtimes of many years, browsers and embedded boards included."""
+
+PACKED = {8: onnx.TensorProto.INT8, 4: onnx.TensorProto.INT4, 2: onnx.TensorProto.INT2}
+
 
 class Graph:
     """Collects nodes and constants; every method returns the name of what it adds."""
@@ -18,6 +24,8 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
+        self.least_bits = 8
+        """The smallest type that a constant has, a key of `VERSIONS`."""
 
     def add(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         """Add a node of one output."""
@@ -29,6 +37,13 @@ class Graph:
         """Add a constant."""
         name = name or f"constant_{len(self.constants)}"
         self.constants[name] = numpy_helper.from_array(np.asarray(value, dtype), name)
+        return name
+
+    def packed(self, counts: np.ndarray, bits: int) -> str:
+        """Add a constant of whole numbers of 8, 4 or 2 bits, packed."""
+        name = f"constant_{len(self.constants)}"
+        self.constants[name] = helper.make_tensor(name, PACKED[bits], counts.shape, counts.ravel().tolist())
+        self.least_bits = min(self.least_bits, bits)
         return name
 
     def cast(self, x: str, dtype: Any) -> str:

@@ -14,18 +14,13 @@ import onnx
 from onnx import TensorProto, helper
 
 from policy_distill.student.engines.folding import fold, foldable
-from policy_distill.student.engines.onnx_builder import Graph, tensor_type
+from policy_distill.student.engines.onnx_builder import VERSIONS, Graph, tensor_type
 from policy_distill.student.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
 from policy_distill.student.features import Part
 from policy_distill.student.operations.operation import Layer, Tensors
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
-
-OPSET = 17
-IR_VERSION = 8
-"""Old enough for the runtimes of the last years, browsers and embedded boards included."""
-
 
 AddLinear = Callable[[Graph, str, Mapping[str, Any], int], str]
 """Adds a linear or convolutional layer: graph, input, record, place among the layers."""
@@ -64,10 +59,11 @@ def build_model(
         helper.make_tensor_value_info("action", tensor_type(action_map.dtype), ["batch", *action_map.shape]),
         *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in names.items()),
     ]
+    opset, ir_version = VERSIONS[graph.least_bits]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "student", inputs, outputs, list(graph.constants.values())),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=ir_version,
         producer_name="policy-distill",
     )
     helper.set_model_props(model, dict(metadata))

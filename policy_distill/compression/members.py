@@ -1,0 +1,56 @@
+"""Who takes part: for each network the starts and activations that stand for it.
+
+In: networks. Out: the members of a population, one student each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+NARROW = 16
+"""Units up to which a layer is cheaper within a common product than by itself."""
+
+LOTTERY = 6
+"""Below so many units the start decides which minimum is found, so several are tried."""
+
+RESTARTS = 8
+"""Starts of each activation there."""
+
+FEW = 2
+"""Starts of each activation for networks up to `NARROW`."""
+
+ACTIVATIONS = ("tanh", "relu")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One student of a candidate."""
+
+    spec: str
+    """Its network."""
+    activation: str
+    """Between its layers."""
+    restart: int
+    """Which start, from 0."""
+
+
+def members_for(specs: Iterable[str]) -> list[Member]:
+    """Return the members that stand for each network: both activations, and several starts of narrow ones."""
+    found = []
+    for spec in specs:
+        hidden = bool(widths_of(spec))
+        n = RESTARTS if is_lottery(spec) else FEW if hidden and max(widths_of(spec)) <= NARROW else 1
+        found += [Member(spec, activation, k) for k in range(n) for activation in ACTIVATIONS[: 1 + hidden]]
+    return found
+
+
+def is_lottery(spec: str) -> bool:
+    """Say whether a network is so narrow that its start decides which minimum is found."""
+    return spec.startswith("mlp") and min(widths_of(spec)) < LOTTERY
+
+
+def widths_of(spec: str) -> tuple[int, ...]:
+    """Return the units of each hidden layer, or the channels of each convolution."""
+    _, _, sizes = spec.partition(":")
+    return tuple(int(size) for size in sizes.split(",")) if sizes else ()
