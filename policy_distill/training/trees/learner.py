@@ -20,6 +20,7 @@ from torch import nn
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.student.engines.torch_tree import TreeLayer
 from policy_distill.student.runtime import Student
 from policy_distill.student.tree import KEYS, OBLIQUE_KEYS, Tree, single_leaf
@@ -35,6 +36,8 @@ from policy_distill.training.trees.targets import Goal
 MOST_LEAVES = 4096
 MOST_STATES = 100_000
 """That one tree is grown on; of more, as many are drawn."""
+MOST_MEASURED = 4_096
+"""On which the divergence is measured."""
 SHARE_NEW = 0.1
 """Of the states, how many must be new for a tree to be grown again."""
 MOST_OBLIQUE = 64
@@ -158,7 +161,8 @@ class TreeLearner:
         return policy
 
     def _grow(self, buffer: Buffer, seed: int) -> None:
-        features, params = _drawn(buffer, MOST_STATES, seed)
+        drawn = _drawn(buffer, MOST_STATES, seed)
+        features, params = drawn.features.cpu().numpy(), drawn.teacher_params.cpu().numpy()
         targets = self._goal.targets(params)
         x = self._raw(features)
         root = fit_tree(Data(x, targets), self.n_leaves, oblique=self.oblique)
@@ -172,19 +176,19 @@ class TreeLearner:
     @torch.no_grad()
     def _measured(self, buffer: Buffer, seed: int) -> dict[str, float]:
         """Return the mean divergence on stored states, and the leaves that the tree has."""
-        features, params = _drawn(buffer, 4096, seed)
-        found = self._loss(self._spec.family, torch.from_numpy(params), self.params(torch.from_numpy(features)))
+        drawn = _drawn(buffer, MOST_MEASURED, seed)
+        found = self._loss(drawn, Outputs(self._spec.family, self.params(drawn.features)))
         leaves = self._policy.state_dict()["network.0.leaves"]
         return {"train/loss": float(found.mean()), "model/leaves": float(len(leaves))}
 
 
-def _drawn(buffer: Buffer, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and labels of all that is stored, or of as many states, drawn without replacement."""
+def _drawn(buffer: Buffer, most: int, seed: int) -> Batch:
+    """Return all that is stored, or as many of its states, drawn without replacement."""
     rows = torch.arange(buffer.size)
     if buffer.size > most:
         rows = torch.randperm(buffer.size, generator=torch.Generator().manual_seed(seed))[:most].sort().values
-    labels = buffer.teacher_params[rows.to(buffer.teacher_params.device)]
-    return buffer.features.get(rows).cpu().numpy(), labels.cpu().numpy()
+    columns = {name: column.cpu()[rows] for name, column in buffer.columns.items()}
+    return Batch(buffer.features.get(rows).cpu(), columns.pop("teacher_params"), columns)
 
 
 def _parse(network: str) -> tuple[str, int]:
