@@ -38,7 +38,7 @@ MOST_STATES = 100_000
 """That one tree is grown on; of more, as many are drawn."""
 MOST_MEASURED = 4_096
 """On which the divergence is measured."""
-SHARE_NEW = 0.1
+SHARE_NEW = 0.2
 """Of the states, how many must be new for a tree to be grown again."""
 MOST_OBLIQUE = 64
 """Components of an observation that a sum may have."""
