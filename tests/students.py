@@ -87,7 +87,8 @@ KINDS = [
     ("unnormalized", "offset", "oblique_tree:16", "tanh"),
     ("matrix", "gaussian", "oblique_tree:8", "tanh"),
     ("doubles", "deterministic", "oblique_tree:5", "tanh"),
-    ("unnormalized", "squashed_unit", "oblique_tree:1", "tanh"),
+    ("unnormalized", "squashed_unit", "oblique_tree:4", "tanh"),
+    ("unnormalized", "discrete", "oblique_tree:1", "tanh"),
     ("unnormalized", "discrete", "tree:8", "tanh", "slim"),
 ]
 
