@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.collection.along import outputs_along
 from policy_distill.collection.collector import Collector
 from policy_distill.collection.rollout import Rollout
 from policy_distill.interfaces.policies import Actor, Labels, Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.seeds import measured_seed, purpose_seed
-from policy_distill.student.along import outputs_along
 from policy_distill.student.runtime import Student
 from policy_distill.system.nested import map_arrays, take, with_axis, write
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from policy_distill.compression.candidates import ladder, named
+from policy_distill.compression.candidates import ladder, named, without_zeros
 from policy_distill.compression.front import CompressionResult
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
@@ -130,7 +130,7 @@ def _race(
     """Return a race that has not begun, and what makes it this one."""
     seen = Sight(envs, config, "cnn:4").space
     one_image = bool(images_like(teacher, "cnn:4", seen)) and len(image_keys(describe_space(seen))) == 1
-    specs = named(students or ladder(images=one_image))
+    specs = named([without_zeros(one) for one in students or ladder(images=one_image)])
     # Where one of them convolves an image among other keys, that stands first for all.
     first = next((spec for spec in specs if spec.startswith("cnn")), specs[0])
     columns = tuple(dict.fromkeys(name for spec in specs for name in columns_for(spec)))

@@ -25,7 +25,6 @@ from policy_distill.compression.population import Population
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor
 from policy_distill.losses.batch import Batch
-from policy_distill.networks.table import has_memory
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.runtime import Student
@@ -163,10 +162,9 @@ class Race:
 
     def _measure(self, batch: Batch, starts: torch.Tensor) -> None:
         """Measure losses on a part of states that nobody has learnt from; `starts` `[T, N]` are those of episodes."""
-        step, windows = max(1, len(batch.features) // BATCH_STATES), None
-        if any(has_memory(candidate.spec) for candidate in self.candidates):
-            features, labels = (rows.unflatten(0, starts.shape) for rows in (batch.features, batch.teacher_params))
-            windows = Batch(features, labels, {"episode_starts": starts})
+        step = max(1, len(batch.features) // BATCH_STATES)
+        features, labels = (rows.unflatten(0, starts.shape) for rows in (batch.features, batch.teacher_params))
+        windows = Batch(features, labels, {"episode_starts": starts})
         found = self.population.losses(Batch(batch.features[::step], batch.teacher_params[::step]), windows)
         known = np.isfinite(self.heldout)
         self.heldout = np.where(known, (1 - MEMORY) * self.heldout + MEMORY * found, found)
@@ -206,6 +204,8 @@ class Race:
             while low < high and not self.judge.exhausted:
                 middle = (low + high) // 2
                 kept = self.judged(runners[middle].spec, N_FIRST)
+                if not kept.known:
+                    break
                 low, high = (low, middle) if kept.share - kept.error >= self.bar else (middle + 1, high)
         return high
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.collection.along import outputs_along
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.along import outputs_along
 from policy_distill.student.runtime import Student
 from policy_distill.student.sampling import params_of
 

@@ -188,6 +188,8 @@ def _check_request(student: Student, format: str, quantize: str | None, n_states
     if quantize is not None:
         check_method(quantize, format)
         require_no_memory(student)
+        if not any("weight" in layer for layer in student.plan.layers):
+            raise RequestError("expected a network to write in few bits, found a tree; leave out --quantize")
 
 
 def _check(student: Student, format: str, expected: Reference, run: Run, source: str, *, quantized: bool) -> Parity:

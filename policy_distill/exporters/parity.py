@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.along import outputs_along
 from policy_distill.exporters.states import collect_episodes, collect_states, count, hostile_states, join, take
 from policy_distill.interfaces.students import Run
-from policy_distill.student.along import outputs_along
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from policy_distill.system.nested import map_arrays

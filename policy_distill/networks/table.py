@@ -26,6 +26,11 @@ KINDS = {
 }
 WITH_MEMORY = ("gru", "history")
 """Those that act by more than what they see now."""
+TREES = {
+    "tree": "tree:32 (a decision tree of at most 32 leaves)",
+    "oblique_tree": "oblique_tree:16 (one that asks about weighted sums)",
+}
+"""Students that are no networks."""
 MAX_WIDTH = 65_536
 MAX_UNITS = 4096
 
@@ -51,7 +56,7 @@ def make_network(spec: str, activation: str, image: tuple[int, ...] | None = Non
     make = None if kind in KINDS else load_plugin(GROUP, kind)
     if make is None:
         # Those that learn without gradients are students too, though no networks of this table.
-        names = [*KINDS.values(), *sorted({*names_in(GROUP), *names_in(LEARNERS)})]
+        names = [*KINDS.values(), *TREES.values(), *sorted({*names_in(GROUP), *names_in(LEARNERS)})]
         raise RequestError(f"expected a student such as {'; '.join(names)}, found {spec!r}")
     network: Network = make(sizes, activation)
     return network

@@ -45,19 +45,25 @@ class StudentRecord:
 def format_of(metadata: Mapping[str, Any]) -> int:
     """Return the oldest version of the file's format that says all that a student is.
 
-    That is 3 for one with a memory or that makes an image of a vector's numbers, and 2 for what was slimmed.
+    That is 3 for one with a memory or that makes an image of a vector's numbers, and 2 for what was slimmed and for
+    trees.
     """
     architecture, head = metadata["architecture"], metadata.get("head", {})
     ops = {layer["op"] for layer in architecture["layers"]}
     if "image" in ops or "memory" in architecture:
         return 3
-    return 2 if head.get("reference", False) or architecture["log_std"] == "dropped" or "select" in ops else 1
+    newer = head.get("reference", False) or architecture["log_std"] == "dropped"
+    return 2 if newer or ops & {"select", "tree"} else 1
 
 
 def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> dict[str, int]:
-    """Return what a record's architecture says of a student's size: parameters, bytes, multiply-accumulates."""
+    """Return what a record's architecture says of a student's size: parameters, bytes, multiply-accumulates.
+
+    Of a tree, thresholds, coefficients and what leaves hold are parameters; which component a split looks at and where
+    it leads is its form, which takes bytes alone.
+    """
     return {
-        "n_params": sum(array.size for array in tensors.values()),
+        "n_params": sum(array.size for array in tensors.values() if array.dtype.kind == "f"),
         "n_bytes": sum(array.nbytes for array in tensors.values()),
         "macs": count_macs(layers, tensors),
     }
@@ -65,5 +71,6 @@ def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> di
 
 def with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:
     """Return the arrays with an output of the network for every logit, those of 0 included that are left out."""
-    head, last = record.plan.head, [layer for layer in record.plan.layers if "weight" in layer][-1]
-    return {**record.tensors, **{last[key]: head.all_rows(record.tensors[last[key]]) for key in ("weight", "bias")}}
+    head, last = record.plan.head, [layer for layer in record.plan.layers if "weight" in layer][-1:]
+    rows = {one[key]: head.all_rows(record.tensors[one[key]]) for one in last for key in ("weight", "bias")}
+    return {**record.tensors, **rows}

@@ -15,6 +15,7 @@ from torch import nn
 
 from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.networks.table import has_memory
+from policy_distill.student.engines.gru_windows import GRUWindows
 from policy_distill.student.engines.torch_memory import (
     GRULayer,
     HistoryLayer,
@@ -23,7 +24,6 @@ from policy_distill.student.engines.torch_memory import (
     windows_through,
 )
 from policy_distill.training.buffer import Buffer
-from policy_distill.training.gru_windows import GRUWindows
 from policy_distill.training.policy import StudentPolicy
 
 N_WINDOWS = 32

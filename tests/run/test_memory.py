@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from policy_distill import evaluate
 from policy_distill.collection.actors import MixedActor, TakesOver
+from policy_distill.collection.along import outputs_along
 from policy_distill.collection.collector import Collector
 from policy_distill.collection.state_sample import sample_states
 from policy_distill.compression.dealt import Dealt
@@ -17,7 +18,6 @@ from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.compare import fidelity_on_own_states
 from policy_distill.run.distill import distill
-from policy_distill.student.along import outputs_along
 from tests.doubles import cartpole_teacher
 from tests.students import make_student
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from policy_distill.collection.along import outputs_along
 from policy_distill.errors import RequestError
 from policy_distill.networks.table import make_network
-from policy_distill.student.along import outputs_along
 from policy_distill.student.engines.table import ENGINES, is_available
 from policy_distill.student.runtime import Student, load_student
 from tests.students import MEMORY_KINDS, make_student, name_of, one_of, sample_observations

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from policy_distill.collection.along import outputs_along
 from policy_distill.config import DistillConfig
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.kl import forward_kl
-from policy_distill.student.along import outputs_along
+from policy_distill.student.engines.gru_windows import GRUWindows
 from policy_distill.student.engines.torch_memory import GRULayer, windows_through
 from policy_distill.student.runtime import Student
 from policy_distill.training.autograd_step import AutogradStep
 from policy_distill.training.buffer import Buffer
-from policy_distill.training.gru_windows import GRUWindows
 from policy_distill.training.schedule import n_updates
 from policy_distill.training.stores import Rows
 from policy_distill.training.windows import batch_size_for, columns_for, draw, taught

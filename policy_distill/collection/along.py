@@ -1,4 +1,4 @@
-"""A student along episodes that somebody else stepped: what it would have said at every step. NumPy alone.
+"""A student along episodes: what it says at every step, with what it remembers carried along.
 
 In: raw observations in the order of their steps. Out: the network's outputs, with what is remembered carried along.
 """
