@@ -23,6 +23,7 @@ from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
+from policy_distill.student.names import check_names
 from policy_distill.student.spaces import describe_space
 from policy_distill.student.view import View, view_of
 from policy_distill.training.buffer import Buffer
@@ -176,6 +177,8 @@ def observed_of(envs: Environments, config: DistillConfig) -> tuple[View, Any]:
         RequestError: where the settings name what there is not.
     """
     space = envs.observation_space
+    if config.named:
+        check_names(config.named, describe_space(space), f"what {envs.env_id} shows")
     view = view_of(describe_space(space), config.observed, f"what {envs.env_id} shows")
     return view, _of_keys(space, view.keys)
 
