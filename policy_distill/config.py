@@ -55,11 +55,15 @@ class DistillConfig:
     observation_keys: tuple[str, ...] = ()
     """Keys of a Dict observation that the student reads; all where none is named."""
     observe: str = ""
-    """What the student sees of an observation, separated by commas: 0,2 for components of a vector, or keys of a Dict
-    (as observation_keys names them); all of it where nothing is named. Its teacher may see more."""
+    """What the student sees of an observation, separated by commas: 0,2-4 or x,theta for components of a vector, keys
+    of a Dict (as observation_keys names them) or speed:0,speed:2 for components of one; all of it where nothing is
+    named. Its teacher may see more."""
+    student_wrapper: str = ""
+    """A wrapper through which the student alone sees its environment, such as pkg:Noisy or pkg:Noisy:std=0.1; from
+    Python a class too. Its teacher goes on seeing everything."""
     observation_names: str = ""
     """What the components of a vector are called, separated by commas: x,x_velocity,theta,theta_velocity. The student
-    keeps them, for explain; those of environments that many know need not be given."""
+    keeps them, for explain and observe; those of environments that many know need not be given."""
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
@@ -114,6 +118,9 @@ class DistillConfig:
         _require(named, "observation_names", "names separated by commas", self.observation_names)
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)
         _require(one, "observe", "names separated by commas, without observation_keys beside them", self.observe)
+        _require(not self.observe or bool(_names_in(self.observe)), "observe", "names of what is seen", self.observe)
+        named = isinstance(self.student_wrapper, str) or callable(self.student_wrapper)
+        _require(named, "student_wrapper", "a name such as pkg:Noisy, or a class", self.student_wrapper)
         _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
         for names, fits, words in RANGES:
             for name in names:
@@ -129,7 +136,7 @@ class DistillConfig:
     @property
     def observed(self) -> tuple[str, ...]:
         """What the student sees, by name; nothing where that is all."""
-        return tuple(self.observation_keys) or tuple(name.strip() for name in self.observe.split(",") if name.strip())
+        return tuple(self.observation_keys) or _names_in(self.observe)
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -186,6 +193,10 @@ def make_config(config: DistillConfig | None, overrides: dict[str, Any]) -> Dist
             near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
             raise RequestError(f"distill has no setting {name!r}; nearest: {', '.join(near)}")
     return dataclasses.replace(config or DistillConfig(), **overrides)
+
+
+def _names_in(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _require(condition: bool, name: str, expected: str, found: object) -> None:

@@ -17,8 +17,10 @@ from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
 from policy_distill.student.spaces import describe_space
 from policy_distill.student.tree import Tree
+from policy_distill.student.view import view_of
 from policy_distill.teachers.kinds.network import box_map, discrete_family
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([1.0, 5.0], np.float32))
 UNIT = spaces.Box(-1.0, 1.0, (3,), np.float32)
@@ -57,7 +59,15 @@ OBSERVATIONS = {
     "dict": spaces.Dict(
         speed=spaces.Box(-1.0, 1.0, (2,)), view=spaces.Box(0, 255, (6, 5, 1), np.uint8), kind=spaces.Discrete(3)
     ),
+    "float_last": spaces.Box(0.0, 1.0, (12, 10, 2), np.float32),
+    "float_first": spaces.Box(-np.inf, np.inf, (3, 12, 10), np.float64),
+    "camera": spaces.Dict(camera=spaces.Box(0, 255, (12, 10, 3), np.uint8), speed=spaces.Box(-1.0, 1.0, (2,))),
+    "depth": spaces.Dict(depth=spaces.Box(0.0, 9.0, (1, 10, 12), np.float32), kind=spaces.Discrete(3)),
+    "part_of_vector": VECTOR,
+    "part_of_dict": spaces.Dict(speed=spaces.Box(-1.0, 1.0, (3,)), bits=spaces.MultiBinary(4), kind=spaces.Discrete(3)),
 }
+SEEN = {"part_of_vector": ("1", "3-4"), "part_of_dict": ("kind", "speed:0", "speed:2")}
+"""What students see of these, where it is not all."""
 # (observations, actions, network, activation): each observation and each action once, networks and activations in turn.
 # "slim" are some as they are deployed; one that observes a vector does not look at its second feature.
 KINDS = [
@@ -71,6 +81,15 @@ KINDS = [
     ("image_last", "multi_discrete", "cnn:4", "tanh"),
     ("dict", "squashed", "mlp:8,8", "tanh"),
     ("board", "discrete", "cnn:4", "relu"),
+    ("float_last", "gaussian", "cnn:4", "tanh"),
+    ("float_first", "discrete", "cnn:4,4+mlp:8", "relu"),
+    ("image_last", "squashed", "cnn:4+mlp:8,8", "relu"),
+    ("camera", "multi_discrete", "cnn:4,4+mlp:8", "relu"),
+    ("camera", "gaussian", "cnn:4", "tanh"),
+    ("depth", "squashed", "cnn:4+mlp:8", "tanh"),
+    ("depth", "discrete", "cnn:4", "relu", "slim"),
+    ("part_of_vector", "squashed", "mlp:8", "tanh"),
+    ("part_of_vector", "discrete", "mlp:8", "tanh", "slim"),
     ("vector", "discrete", "mlp:16,8", "tanh", "slim"),
     ("unnormalized", "offset", "linear", "tanh", "slim"),
     ("doubles", "multi_discrete", "mlp:8", "relu", "slim"),
@@ -113,15 +132,18 @@ def make_whole(kind, seed=0):
         action_map = box_map(space, squashed=action.startswith("squashed") or action == "deterministic")
     if action == "deterministic_free":
         action_map = ActionMap("none", space.shape, str(space.dtype), space.low, space.high)
+    whole = describe_space(OBSERVATIONS[obs])
+    view = view_of(whole, SEEN.get(obs, ()), obs)
     spec = StudentSpec(
         network=network,
         activation=activation,
         family=family,
         log_std=log_std,
-        observation_space=describe_space(OBSERVATIONS[obs]),
+        observation_space=view.space if view.whole else whole,
         action_space=describe_space(space),
         action_map=action_map,
-        normalizer=_normalizer(obs),
+        normalizer=view.statistics(_normalizer(obs)),
+        view=view,
     )
     if "tree" in network:
         network_of_tree = nn.Sequential(TreeLayer(random_tree(spec, seed)))
@@ -133,7 +155,7 @@ def make_whole(kind, seed=0):
         for parameter in policy.parameters():
             # Of the size that trained weights have; the last layer starts near zero.
             parameter.add_(torch.randn(parameter.shape, generator=noise) / max(1, parameter[0].numel()) ** 0.5)
-    if form and len(policy.network[0].state_dict()) == 2:
+    if form and isinstance(policy.network[0], torch.nn.Linear):
         policy.network[0].weight.data[:, 1] = 0.0
     return Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
 
@@ -161,7 +183,13 @@ def random_tree(spec, seed):
 
 
 def sample_observations(kind, count=64, seed=0):
-    """Return a batch of observations in the space; unbounded ones are drawn around their statistics."""
+    """Return a batch of what is observed in the space; unbounded ones are drawn around their statistics."""
+    view = view_of(describe_space(OBSERVATIONS[kind[0]]), SEEN.get(kind[0], ()), kind[0])
+    seen = view.narrow(_sampled(kind, count, seed))
+    return {key: seen[key] for key in view.keys} if view.keys else seen
+
+
+def _sampled(kind, count, seed):
     space = OBSERVATIONS[kind[0]]
     rng = np.random.default_rng(seed)
     space.seed(seed)
@@ -183,13 +211,21 @@ def _normalizer(obs):
     space = OBSERVATIONS[obs]
     if obs == "codes":
         return {"view": Normalizer(np.full((4, 4, 3), 4.5), np.full((4, 4, 3), 8.0))}
-    if obs in ("vector", "doubles", "matrix", "whole_numbers", "board"):
+    if obs in ("vector", "part_of_vector", "doubles", "matrix", "whole_numbers", "board"):
         size = int(np.prod(space.shape))
         return Normalizer(
             np.linspace(-1, 1, size).reshape(space.shape), np.linspace(0.5, 2, size).reshape(space.shape), clip=3.0
         )
     if obs == "far":
         return Normalizer(np.full(5, 1000.0), np.full(5, 4.0), clip=10.0)
+    if obs.startswith("float"):
+        return Normalizer(np.full(space.shape, 0.4), np.full(space.shape, 0.3), clip=3.0)
+    if obs == "camera":
+        return {"speed": Normalizer(np.array([0.1, -0.1]), np.array([0.5, 0.2]), clip=10.0)}
+    if obs == "depth":
+        return {"depth": Normalizer(np.full((1, 10, 12), 4.0), np.full((1, 10, 12), 8.0))}
+    if obs == "part_of_dict":
+        return {"speed": Normalizer(np.array([0.1, -0.1, 0.0]), np.array([0.5, 0.2, 0.1]), clip=10.0)}
     if obs == "dict":
         return {"speed": Normalizer(np.array([0.1, -0.1]), np.array([0.5, 0.2]), clip=10.0)}
     return None

@@ -10,21 +10,31 @@ import numpy as np
 import pytest
 
 from policy_distill.student.file import FORMAT_VERSION
-from policy_distill.student.runtime import Student, load_student
-from policy_distill.student.slim import slim
-from tests.doubles import cartpole_teacher, pendulum_teacher
-from tests.training.test_policy import make_policy, observations
+from policy_distill.student.runtime import load_student
+from tests.students import make_student, sample_observations
 
 FOLDER = Path(__file__).parent / "golden"
 GOLDEN = sorted(FOLDER.glob("*.safetensors"))
-TEACHERS = {"discrete": cartpole_teacher, "continuous": pendulum_teacher}
+
+
+# What needs the third version: images of numbers, alone and beside a vector.
+IMAGES = {
+    "image": ("float_first", "discrete", "cnn:4,4+mlp:8", "relu"),
+    "joined": ("depth", "squashed", "cnn:2+mlp:4", "tanh"),
+}
+
+
+def arrays_of(values):
+    if isinstance(values, dict):
+        return {key: np.array(value, np.float32) for key, value in values.items()}
+    return np.array(values, np.float32)
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_a_student_of_a_released_format_acts_as_it_did(path):
     expected = json.loads(path.with_suffix(".json").read_text())
     student = load_student(path)
-    obs = np.array(expected["observations"], np.float32)
+    obs = arrays_of(expected["observations"])
     assert student.n_params == expected["n_params"]
     assert np.allclose(student.predict(obs, deterministic=True)[0], expected["actions"], atol=1e-5)
     if expected["params"] is not None:
@@ -40,17 +50,19 @@ def test_every_format_version_has_its_files():
 
 def main() -> None:
     """Write the students of the current format."""
-    for kind, make in TEACHERS.items():
-        policy = make_policy(make(), "mlp:8,4", "relu" if kind == "discrete" else "tanh")
-        # What needs the second version: students as they are deployed.
-        student = slim(Student.of(policy.to_record({"seed": 0})))
-        obs = observations(make(), 20)
-        values = {"observations": obs.tolist(), "n_params": student.n_params}
-        values["params"] = student.distribution_params(obs).tolist() if student.plan.samples else None
-        values["actions"] = student.predict(obs, deterministic=True)[0].tolist()
-        path = FOLDER / f"format-{FORMAT_VERSION}-{kind}.safetensors"
-        student.save(path)
-        path.with_suffix(".json").write_text(json.dumps(values) + "\n")
+    for name, kind in IMAGES.items():
+        student, obs = make_student(kind), sample_observations(kind, 3)
+        listed = {key: value.tolist() for key, value in obs.items()} if isinstance(obs, dict) else obs.tolist()
+        write(name, student, arrays_of(listed), listed)
+
+
+def write(name, student, obs, listed) -> None:
+    values = {"observations": listed, "n_params": student.n_params}
+    values["params"] = student.distribution_params(obs).tolist() if student.plan.samples else None
+    values["actions"] = student.predict(obs, deterministic=True)[0].tolist()
+    path = FOLDER / f"format-{FORMAT_VERSION}-{name}.safetensors"
+    student.save(path)
+    path.with_suffix(".json").write_text(json.dumps(values) + "\n")
 
 
 if __name__ == "__main__":

@@ -43,8 +43,9 @@ from policy_distill.losses.kl import forward_kl
 from policy_distill.student.actions import ActionMap
 from policy_distill.system.threads import threads_for
 from policy_distill.training.dense_step import DenseStep
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.population_step import PopulationStep
+from policy_distill.training.spec import StudentSpec
 
 UNIT = ("mlp:32,32", "tanh")
 LADDER = [("linear", "tanh"), *((f"mlp:{width}", "tanh") for width in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64))]

@@ -19,6 +19,7 @@ class PolicyDefaults:
     takes_raw = False
     samples = False
     env_wrappers: Sequence[dict[str, Any]] = ()
+    own_wrappers: Sequence[dict[str, Any]] = ()
     env_kwargs: Mapping[str, Any] = NOTHING
     provenance: Mapping[str, Any] = NOTHING
     metadata: Mapping[str, Any] = NOTHING

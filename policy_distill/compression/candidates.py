@@ -15,7 +15,8 @@ from policy_distill.errors import RequestError
 from policy_distill.run.result import latency_us
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 """Units of students with one hidden layer."""

@@ -28,15 +28,18 @@ from policy_distill.report.write import try_report
 from policy_distill.run.place import Place
 from policy_distill.run.provenance import identity_of
 from policy_distill.run.settle import open_fitting, settle
+from policy_distill.run.sight import Sight
 from policy_distill.run.sinks import open_sinks
-from policy_distill.run.stream import Stream, observed_of
+from policy_distill.run.stream import Stream
+from policy_distill.student.pixels import image_keys
+from policy_distill.student.spaces import describe_space
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
 from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.front import track_front
 from policy_distill.tracking.table import MakeTracker, choose_tracker
-from policy_distill.training.policy import images_like
+from policy_distill.training.spec import images_like
 
 
 def compress(
@@ -124,9 +127,11 @@ def _race(
     scope: ExitStack,
 ) -> tuple[Race, dict[str, Any]]:
     """Return a race that has not begun, and what makes it this one."""
-    _, seen = observed_of(envs, config)
-    specs = list(students or ladder(images=bool(images_like(teacher, "cnn:4", seen))))
-    stream = Stream(teacher, envs, config, specs[0])
+    seen = Sight(envs, config, "cnn:4").space
+    one_image = bool(images_like(teacher, "cnn:4", seen)) and len(image_keys(describe_space(seen))) == 1
+    specs = list(students or ladder(images=one_image))
+    # Where one of them convolves an image among other keys, that stands first for all.
+    stream = Stream(teacher, envs, config, next((spec for spec in specs if spec.startswith("cnn")), specs[0]))
     kinds = Kinds(stream, loss, limits)
     race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar, limits.budget), limits.bar)
     return race, {**identity_of(teacher, envs, " ".join(specs), config), "compress": limits.to_json()}

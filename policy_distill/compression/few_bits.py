@@ -93,11 +93,12 @@ def in_few_bits(
             seed = (stream.config.seed + 104_729 * (number + 1)) % 2**29
             if judge.exhausted:
                 return found
-            sample = sample_states(stream.envs, seed, one.student, N_STATES, masked=stream.masked)
+            actor = stream.sight.student(one.student)
+            sample = sample_states(stream.envs, seed, actor, N_STATES, masked=stream.masked)
             judge.env_steps += sample.n_steps
             try:
                 with stream.watch.timed("train"):
-                    layers = quantize_student(one.student, sample.obs, METHODS[name], seed)
+                    layers = quantize_student(one.student, stream.sight.seen(sample.obs), METHODS[name], seed)
             except RequestError:
                 continue
             student, size = FewBits(one.student, layers, name), n_bytes(layers)

@@ -9,7 +9,8 @@ from policy_distill.compression.limits import Limits
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.stream import Stream
 from policy_distill.student.runtime import Student
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 
 
 class Kinds:
@@ -24,8 +25,8 @@ class Kinds:
     def spec(self, network: str, activation: str) -> StudentSpec:
         """Return what a student of a network is."""
         stream = self._stream
-        observed = stream.observation_space
-        return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, observed, stream.view)
+        observed = stream.sight.space
+        return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, observed, stream.sight.view)
 
     def candidates(self, networks: Iterable[str]) -> list[Candidate]:
         """Return the networks that are small enough, the cheapest first.

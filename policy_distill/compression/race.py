@@ -103,7 +103,7 @@ class Race:
         """Return who acts next, and the teacher's share: the teacher first, then the best of each network in turns."""
         config, seed = self.stream.config, seed_of(self.stream.config, self.iteration, "act")
         if not self.begun:
-            return TeacherActor(self.stream.teacher, seed), 1.0
+            return self.stream.sight.teacher(TeacherActor(self.stream.teacher, seed)), 1.0
         n_envs, runners = self.stream.envs.n_envs, self.running
         dealt = [runners[(self.iteration * n_envs + index) % len(runners)].spec for index in range(n_envs)]
         students = {}
@@ -111,7 +111,7 @@ class Race:
             (number,) = self.best(spec)
             students[spec] = Student.of(self.population.policy(number).to_record({}))
             students[spec].seed(seed_of(config, self.iteration, f"act {spec}"))
-        return Dealt([students[spec] for spec in dealt]), 0.0
+        return self.stream.sight.student(Dealt([students[spec] for spec in dealt])), 0.0
 
     def collect(self) -> Rollout:
         """Gather the next rollout."""

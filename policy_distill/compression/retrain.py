@@ -51,7 +51,8 @@ class Retraining:
     def gather(self, students: Sequence[Student]) -> None:
         """Let students act side by side, and store what they come to with the teacher's labels."""
         stream, config = self._stream, self._stream.config
-        actor = Dealt([students[index % len(students)] for index in range(stream.envs.n_envs)])
+        dealt = Dealt([students[index % len(students)] for index in range(stream.envs.n_envs)])
+        actor = stream.sight.student(dealt)
         # Episodes of their own: the environments may be within others, or have been used to measure.
         source = Collector(stream.envs, (config.seed + 15_485_863 * (self._number + 1)) % 2**29)
         left = -(-int(GATHERED * config.timesteps) // stream.envs.n_envs)
@@ -83,9 +84,12 @@ class Retraining:
         """Return the students of each network, the best first, by their loss on fresh states that `student` visits."""
         stream = self._stream
         seed = (stream.config.seed + 7_919 * (self._number + 1)) % 2**29
-        sample = sample_states(stream.envs, seed, student, N_STATES, masked=stream.masked, teacher=stream.teacher)
+        actor = stream.sight.student(student)
+        sample = sample_states(
+            stream.envs, seed, actor, N_STATES, masked=stream.masked, teacher=stream.sight.labeller(stream.teacher)
+        )
         self._race.judge.env_steps += sample.n_steps
-        losses = population.losses(Batch(torch.from_numpy(stream.featurizer(sample.obs)), sample.params))
+        losses = population.losses(Batch(stream.features_of(sample.obs), sample.params))
         found: dict[str, list[StudentPolicy]] = {}
         for number in sorted(population.active, key=lambda number: float(losses[number])):
             found.setdefault(population.members[number].spec, []).append(population.policy(number))

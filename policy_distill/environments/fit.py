@@ -18,7 +18,7 @@ from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Policy
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.student.pixels import is_image
-from policy_distill.student.spaces import describe_space
+from policy_distill.student.spaces import describe_space, make_space
 
 LOG = logging.getLogger("policy_distill")
 
@@ -57,9 +57,15 @@ def fits(policy: Policy, envs: Environments) -> bool:
 def _spaces(policy: Policy, envs: Environments) -> list[tuple[str, Any, Any]]:
     """Return the names of both spaces, with the policy's own, None where it does not say, and the environments'."""
     return [
-        ("observation space", policy.observation_space, envs.observation_space),
+        ("observation space", _observed(policy, envs), envs.observation_space),
         ("action space", policy.action_space, envs.action_space),
     ]
+
+
+def _observed(policy: Policy, envs: Environments) -> Any:
+    """Return the space that a policy takes: of a student that sees a part, that or the whole, as the environments."""
+    own, whole = policy.observation_space, (policy.metadata.get("view") or {}).get("space")
+    return own if whole is None or _same_kind(own, envs.observation_space) else make_space(whole)
 
 
 def fitting_versions(policy: Policy, env_id: str, kwargs: Mapping[str, Any] | None = None) -> list[str]:

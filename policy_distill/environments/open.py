@@ -37,13 +37,14 @@ def open_environments(
     """Return environments for anything that names them; given vector environments keep their own number.
 
     `wrappers` are put around environments that are made here, unless a callable's have them; what is handed over stays
-    as it is.
+    as it is. A student's own are put around whatever is made, and what is handed over must have them.
     `restarts` are those that may be made of them, during a run: one that cannot be made there is a fault of it.
 
     Raises:
         RequestError: where `env` is unknown, cannot be made, or is not an environment.
         RunFault: where one of them could not be made during a run.
     """
+    _check_own(env, wrappers)
     if isinstance(env, str | EnvSpec):
         named = env
 
@@ -71,7 +72,8 @@ def open_environments(
         def call() -> gymnasium.Env[Any, Any]:
             made = _call(env)
             known.append(identify_made(made, env, names))
-            return apply_wrappers(made, missing_in(made, list(wrappers)))
+            absent = missing_in(made, list(wrappers))
+            return apply_wrappers(made, [one for one in wrappers if one in absent or "entry_point" in one])
 
         all_made = _make_all(_name(env), call, n_envs, restarts)
         return EnvironmentList(all_made, make=call, restarts=restarts, identity=known[0])
@@ -79,6 +81,20 @@ def open_environments(
         "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
         f"found {type(env).__name__}"
     )
+
+
+def _check_own(env: Any, wrappers: Sequence[WrapperSpec]) -> None:
+    """Check that what is handed over is as a student sees it; where a teacher looks on, it cannot be."""
+    own = [one for one in wrappers if "entry_point" in one]
+    if not own or is_recipe(env):
+        return
+    for one in own:
+        if one.get("both") or missing_in(env, [one]):
+            already = "" if one.get("both") else f", or environments wrapped in {one['name']} already"
+            raise RequestError(
+                f"expected an id, an EnvSpec or a callable{already}: the student sees its environment through "
+                f"{one['entry_point']}, and what is handed over stays as it is"
+            )
 
 
 def is_recipe(env: Any) -> bool:

@@ -16,13 +16,15 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 
 from policy_distill.environments.agent_wrappers import FrameSkip, GoalBesideObservation, History, MaskVelocity
+from policy_distill.environments.two_sides import SeenByBoth, SeenThrough
 from policy_distill.environments.wrapper_arguments import check_argument
 from policy_distill.errors import RequestError
 
 LOG = logging.getLogger("policy_distill")
 
 WrapperSpec = dict[str, Any]
-"""`name`, a key of `WRAPPERS`, and `kwargs`, its arguments."""
+"""`name`, a key of `WRAPPERS`, and `kwargs`, its arguments. A student's own has an `entry_point` too, as of
+`own_wrapper`; with `both` its teacher's side is shown beside it."""
 
 
 class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -149,6 +151,9 @@ def apply_wrappers(env: gymnasium.Env[Any, Any], specs: list[WrapperSpec]) -> gy
     if len(specs) > MAX_WRAPPERS:
         raise RequestError(f"expected at most {MAX_WRAPPERS} wrappers, found {len(specs)}; name them with --wrapper")
     for spec in specs:
+        if "entry_point" in spec:
+            env = (SeenByBoth if spec.get("both") else SeenThrough)(env, spec)
+            continue
         if spec["name"] not in WRAPPERS:
             raise RequestError(f"expected a wrapper among {', '.join(WRAPPERS)}, found {spec['name']!r}")
         kwargs = spec.get("kwargs", {})

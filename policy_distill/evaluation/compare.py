@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import torch
 
+from policy_distill.collection.one_sided import OneSided, OneSidedTeacher
 from policy_distill.collection.state_sample import sample_states
 from policy_distill.environments.choice import for_policy, recorded_in, say_where_other
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.environments.restarts import Restarts
+from policy_distill.environments.two_sides import STUDENT, side_of
 from policy_distill.evaluation.evaluate import open_for
 from policy_distill.evaluation.fidelity import Fidelity, agreement, as_taught
 from policy_distill.evaluation.paired import Comparison, compare_policies
@@ -125,14 +127,17 @@ def fidelity_on_own_states(
     """
     teacher = as_taught(teacher, student.metadata.get("provenance"))
     masked = teacher.takes_action_masks
-    opened = open_environments(without_normalization(env), min(n_envs, 8), teacher.env_wrappers, restarts)
-    with closing(opened) as envs:
-        sample = sample_states(envs, seed, student, N_STATES, masked=masked, teacher=teacher)
-    taught = sample.params.cpu()
+    own = [{**one, "both": True} for one in student.own_wrappers]
+    wrappers = [*teacher.env_wrappers, *own]
+    with closing(open_environments(without_normalization(env), min(n_envs, 8), wrappers, restarts)) as envs:
+        actor = OneSided(student, STUDENT) if own else student
+        labeller = cast(Teacher, OneSidedTeacher(teacher)) if own else teacher
+        sample = sample_states(envs, seed, actor, N_STATES, masked=masked, teacher=labeller)
+    taught, seen = sample.params.cpu(), side_of(sample.obs, STUDENT) if own else sample.obs
     by_mode = student.plan.log_std == "dropped"
     # Of a student without log σ its means, from which alone the mode is found.
-    found = student.network_outputs(sample.obs) if by_mode else student.distribution_params(sample.obs)
-    own = torch.from_numpy(np.ascontiguousarray(found, np.float32))
+    found = student.network_outputs(seen) if by_mode else student.distribution_params(seen)
+    params = torch.from_numpy(np.ascontiguousarray(found, np.float32))
     dense = teacher.family.has_density and not by_mode
-    kl = float(teacher.family.kl(taught, own).mean()) if dense else float("nan")
-    return Fidelity(agreement(teacher.family, teacher.action_map, taught, own), kl)
+    kl = float(teacher.family.kl(taught, params).mean()) if dense else float("nan")
+    return Fidelity(agreement(teacher.family, teacher.action_map, taught, params), kl)

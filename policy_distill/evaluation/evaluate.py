@@ -63,7 +63,13 @@ def evaluate(
         return run_episodes(actor, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
 
 
-def open_for(policy: Policy, env: Any, n_envs: int, restarts: Restarts | None = None) -> Environments:
-    """Return environments as a policy needs them: with its wrappers, and raw where it normalises by itself."""
-    env = without_normalization(env) if policy.takes_raw else env
-    return open_environments(env, n_envs, policy.env_wrappers, restarts)
+def open_for(
+    policy: Policy, env: Any, n_envs: int, restarts: Restarts | None = None, like: Policy | None = None
+) -> Environments:
+    """Return environments as a policy needs them: with its wrappers, and raw where it normalises by itself.
+
+    With `like` they are as another policy needs them, seen through this one's own wrappers.
+    """
+    like = like or policy
+    env = without_normalization(env) if like.takes_raw else env
+    return open_environments(env, n_envs, [*like.env_wrappers, *policy.own_wrappers], restarts)

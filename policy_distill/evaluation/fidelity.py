@@ -12,13 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.collection.state_sample import sample_states
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Learner
-from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.features import Featurizer
 
 CHUNK_NUMBERS = 2**22
 """Numbers in the features of one forward pass at most: images would else fill the memory."""
@@ -33,24 +30,6 @@ class Fidelity:
     executed actions as a share of the action range (continuous)."""
     kl: float
     """Mean of KL(teacher ‖ student), in nats; NaN for a deterministic teacher, which has no density."""
-
-
-def fidelity_in_episodes(
-    teacher: Teacher,
-    learner: Learner,
-    envs: Environments,
-    seed: int,
-    n_states: int,
-    *,
-    masked: bool,
-    featurizer: Featurizer,
-) -> Fidelity:
-    """Let a learner's student act in fresh episodes, and compare on states drawn from the whole of them.
-
-    `featurizer` makes the features that it learnt from.
-    """
-    sample = sample_states(envs, seed, learner.student(), n_states, masked=masked, teacher=teacher)
-    return measure_fidelity(teacher, learner, torch.from_numpy(featurizer(sample.obs)), sample.params)
 
 
 @torch.no_grad()

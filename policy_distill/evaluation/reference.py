@@ -53,7 +53,8 @@ class Player:
         self._env = env
         self._plan = plan
         self._restarts = restarts
-        self._envs: Environments | None = None
+        self._envs: dict[str, Environments] = {}
+        """By the wrappers through which somebody alone sees them."""
         self.n_done = 0
         """Episodes played so far, here or where somebody else played them."""
         self.on_episode: OnStep | None = None
@@ -65,7 +66,7 @@ class Player:
 
     def play(self, who: str, seed: int, n_episodes: int) -> Evaluation:
         """Return what `who` scores in episodes from `seed` on; the random policy draws anew from that seed."""
-        envs = self._opened()
+        envs = self._opened(who)
         policy = self._random(envs, seed) if who == "random" else self._acting(who, seed)
         check_fit(self._policies.get(who, policy), envs)
         before, say = self.n_done, self.on_episode
@@ -94,15 +95,18 @@ class Player:
 
     def close(self) -> None:
         """Close the environments."""
-        if self._envs is not None:
-            self._envs.close()
-            self._envs = None
+        for envs in self._envs.values():
+            envs.close()
+        self._envs = {}
 
-    def _opened(self) -> Environments:
-        if self._envs is None:
+    def _opened(self, who: str) -> Environments:
+        teacher = self._policies["teacher"]
+        policy = self._policies.get(who, teacher)
+        own = repr(list(policy.own_wrappers))
+        if own not in self._envs:
             n_envs = min(self._plan.n_envs, self._plan.n_episodes)
-            self._envs = open_for(self._policies["teacher"], self._env, n_envs, self._restarts)
-        return self._envs
+            self._envs[own] = open_for(policy, self._env, n_envs, self._restarts, like=teacher)
+        return self._envs[own]
 
     def _acting(self, who: str, seed: int) -> Any:
         """Return a policy that acts as the plan says; by sampling, it draws anew from that seed."""

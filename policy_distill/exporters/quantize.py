@@ -19,6 +19,7 @@ from policy_distill.exporters.parity import Reference, action_span, reference_fr
 from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, find_format
 from policy_distill.interfaces.students import Run
+from policy_distill.student.layers import beside
 from policy_distill.student.low_bit import BITS
 from policy_distill.student.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
 from policy_distill.student.record import StudentRecord
@@ -61,9 +62,14 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
     Raises:
         RequestError: for a student that has no such form, or layers of another one.
     """
-    plan = student.plan
+    plan, obs = student.plan, student.view.narrow(obs)
     if method.endswith(SUFFIX):
         return _of_file(student, method)
+    if any(beside(layer) for layer in plan.layers):
+        raise RequestError(
+            "expected a student of vectors or of one image for weights in few bits, found one that joins both; leave "
+            "out --quantize"
+        )
     features = plan.featurizer(obs)
     if method in BITS:
         from policy_distill.exporters.quantized_training import mode_loss
@@ -153,7 +159,7 @@ class _Running(PolicyDefaults):
 
     def __init__(self, student: Student, run: Run) -> None:
         self.observation_space, self.action_space = student.observation_space, student.action_space
-        self.takes_action_masks = student.takes_action_masks
+        self.takes_action_masks, self.own_wrappers = student.takes_action_masks, student.own_wrappers
         self._run = run
 
     def predict(

@@ -6,6 +6,7 @@ the state, PPO starts with its bias for all states, since SB3 has one vector; wh
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -17,8 +18,8 @@ from torch import nn
 from policy_distill.environments.open import normalization_of
 from policy_distill.errors import RequestError
 from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
-from policy_distill.student.features import Part
-from policy_distill.student.layers import output_shapes
+from policy_distill.student.features import Normalizer, Part
+from policy_distill.student.layers import beside, layer_shapes
 from policy_distill.student.pixels import channels_first, is_image
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import StudentRecord
@@ -41,8 +42,10 @@ def to_sb3(student: StudentRecord, env: Any) -> PPO:
 
     Raises:
         RequestError: for a student whose spaces SB3 cannot hold: discrete ones that do not start at 0, and actions
-            without bounds; for an `env` whose `VecNormalize` normalises observations, which the student does itself.
+            without bounds; that sees components of a Dict, in an `env` that shows more; for an `env` whose
+            `VecNormalize` normalises observations, which the student does itself.
     """
+    student = _for_env(student, env)
     plan = student.plan
     if not any("weight" in layer for layer in plan.layers):
         raise RequestError("expected a network, as Stable-Baselines3's policies are, found a tree; use another format")
@@ -75,6 +78,32 @@ def to_sb3(student: StudentRecord, env: Any) -> PPO:
     )
     _copy(model.policy, plan, dense, squash is not None, student.tensors.get("log_std"))
     return model
+
+
+def _for_env(student: StudentRecord, env: Any) -> StudentRecord:
+    """Return a student that takes what `env` shows: one that sees a part of a vector looks for it there."""
+    view, space = student.view, student.metadata["observation_space"]
+    if not view.components or env.observation_space == make_space(space):
+        return student
+    assert view.whole is not None
+    if space["type"] == "Dict":
+        raise RequestError(
+            "expected an environment that shows what the student sees, and no more of a key; wrap it so that it does"
+        )
+    columns, normalizer = list(view.components[""]), student.plan.normalizer
+    metadata = {key: value for key, value in student.metadata.items() if key != "view"}
+    metadata["observation_space"] = view.whole
+    if isinstance(normalizer, Normalizer):
+        mean, variance = np.zeros(view.size), np.ones(view.size)
+        mean[columns], variance[columns] = normalizer.mean, normalizer.variance
+        metadata["observation_normalization"] = replace(normalizer, mean=mean, variance=variance).to_json()
+    # Columns of columns, where a first layer selects already.
+    first, *others = student.plan.layers
+    selects = first["op"] == "select"
+    select = {"op": "select", "columns": [columns[n] for n in first["columns"]] if selects else columns}
+    layers = [select, *(others if selects else student.plan.layers)]
+    metadata["architecture"] = {**metadata["architecture"], "input_shape": [view.size], "layers": layers}
+    return StudentRecord(student.tensors, metadata)
 
 
 def _check_spaces(student: StudentRecord) -> None:
@@ -110,7 +139,8 @@ def _as_bits(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _check_layers(plan: Plan, activation: str) -> None:
     n_images, n_dense = len(_of(plan, "conv2d")), len(_of(plan, "linear"))
-    images = ["scale", *["conv2d", activation] * n_images, "flatten"] if plan.featurizer.is_image else []
+    first = ["scale"] if plan.featurizer.is_image else ["image"] * len(_of(plan, "image"))
+    images = [*first, *["conv2d", activation] * n_images, "flatten"] if first else []
     squashed = plan.head.kind == "mean" and plan.action_map.kind == "unsquash"
     expected = [*images, *["linear", activation] * (n_dense - 1), "linear", *["tanh"] * squashed]
     ops = [layer["op"] for layer in plan.layers]
@@ -130,11 +160,13 @@ def _extractor(plan: Plan, activation: str) -> dict[str, Any]:
     for layer in _of(plan, "conv2d"):
         n_out, n_in, *kernel = plan.tensors[layer["weight"]].shape
         convolutions.append({"n_in": n_in, "n_out": n_out, "kernel": kernel, "stride": layer["stride"]})
-    # What the first linear layer takes: features, or what the convolutions leave.
-    shapes = [featurizer.shape, *output_shapes(plan.layers, plan.tensors, featurizer.shape)]
+    # What the first linear layer takes: features, or what the convolutions leave, and what waits beside them.
+    shapes = layer_shapes(plan.layers, plan.tensors, featurizer.shape)
     first = next(place for place, layer in enumerate(plan.layers) if layer["op"] in ("linear", "select"))
+    images = [{**layer, "beside": beside(layer)} for layer in _of(plan, "image")]
     return {
-        "features_dim": int(np.prod(shapes[first])),
+        "features_dim": int(np.prod(shapes[first][0])),
+        **({"image": images[0]} if images else {}),
         "parts": [_part(part, subs[part.key], plan) for part in featurizer.parts],
         "convolutions": convolutions,
         "activation": activation,

@@ -26,6 +26,7 @@ class StudentExtractor(BaseFeaturesExtractor):
         parts: list[dict[str, Any]],
         convolutions: list[dict[str, Any]],
         activation: str,
+        image: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, features_dim=features_dim)
         self.parts = nn.ModuleDict({_name(part["key"]): _Part(part) for part in parts})
@@ -35,12 +36,20 @@ class StudentExtractor(BaseFeaturesExtractor):
             layers += [nn.Conv2d(one["n_in"], one["n_out"], tuple(one["kernel"]), one["stride"])]
             layers += [ACTIVATIONS[activation]()]
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
+        self.image = image
 
     def forward(self, obs: Any) -> torch.Tensor:
         """Return features `[B, D]`."""
         found = [self.parts[_name(key)](obs[key] if key else obs) for key in self.keys]
-        features: torch.Tensor = self.convolutions(found[0] if len(found) == 1 else torch.cat(found, dim=1))
-        return features
+        features = found[0] if len(found) == 1 else torch.cat(found, dim=1)
+        return self.convolutions(features) if self.image is None else self._convolved(features, self.image)
+
+    def _convolved(self, features: torch.Tensor, image: dict[str, Any]) -> torch.Tensor:
+        """Return what convolutions make of the image that features begin with, and what stands beside it."""
+        n = features.shape[1] - image["beside"]
+        pixels = features[:, :n].reshape(-1, *image["shape"])
+        pixels = pixels.movedim(-1, 1) if image["channels_last"] else pixels
+        return torch.cat([self.convolutions(pixels), features[:, n:]], dim=1)
 
 
 class _Part(nn.Module):

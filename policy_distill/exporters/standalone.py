@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ class Policy:
         self.action: dict[str, Any] = self.record["action"]
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files}
-        self.layers = [OPERATIONS[layer["op"]](layer, self.arrays) for layer in self.record["layers"]]
+        layers = [(OPERATIONS[layer["op"]](layer, self.arrays), layer) for layer in self.record["layers"]]
+        # Runs of layers, and how many of a vector's last numbers wait beside each.
+        self.runs = [(n, list(run)) for n, run in groupby(layers, lambda one: one[1].get("beside", 0))]
 
     def act(self, obs: Any, action_masks: Any = None) -> Any:
         """Return the executed action for one raw observation."""
@@ -55,8 +58,12 @@ class Policy:
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs `[B, P]`: logits, or means and then log sigma where the network gives it."""
         x = self._features(obs)
-        for layer in self.layers:
-            x = layer(x)
+        for n, run in self.runs:
+            waiting = x[:, -n:] if n else None
+            x = x[:, :-n] if n else x
+            for layer, _ in run:
+                x = layer(x)
+            x = x if waiting is None else np.concatenate([x, waiting], axis=1)
         return x
 
     def _features(self, obs: Any) -> np.ndarray:

@@ -12,8 +12,8 @@ import numpy as np
 from policy_distill.collection.state_sample import sample_states as sample_visited
 from policy_distill.environments.choice import env_of
 from policy_distill.environments.fit import check_fit
-from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.evaluate import open_for
 from policy_distill.student.features import Normalizer, Part
 from policy_distill.student.runtime import Student
 
@@ -36,11 +36,11 @@ def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tupl
     env = env if env is not None else own_env(student)
     if env is None:
         return sample_states(student, n_states, seed), "sampled"
-    envs = open_environments(env, N_ENVS, student.env_wrappers)
+    envs = open_for(student, env, N_ENVS)
     try:
         check_fit(student, envs)
         found = sample_visited(envs, seed, student, n_states, masked=student.takes_action_masks)
-        return _own_keys(student, found.obs), envs.env_id
+        return _seen(student, found.obs), envs.env_id
     finally:
         envs.close()
 
@@ -50,7 +50,7 @@ def own_env(student: Student) -> Any:
     try:
         env = env_of(student)
         if env is not None:
-            open_environments(env, 1, student.env_wrappers).close()
+            open_for(student, env, 1).close()
     except RequestError:
         # A package of the environment is missing here, where only an artefact is wanted.
         return None
@@ -87,8 +87,10 @@ def count(obs: Any) -> int:
     return len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
 
 
-def _own_keys(student: Student, obs: Any) -> Any:
-    return {part.key: obs[part.key] for part in student.plan.featurizer.parts} if isinstance(obs, dict) else obs
+def _seen(student: Student, obs: Any) -> Any:
+    """Return what the student takes of observations: an artefact takes no more."""
+    seen = student.view.narrow(obs)
+    return {part.key: seen[part.key] for part in student.plan.featurizer.parts} if isinstance(seen, dict) else seen
 
 
 def _by_part(student: Student, make: Any) -> Any:

@@ -78,6 +78,10 @@ class Policy(Actor, Protocol):
         """Wrappers that its environment needs, innermost first, as `policy_distill.environments.wrappers` knows."""
 
     @property
+    def own_wrappers(self) -> Sequence[dict[str, Any]]:
+        """Wrappers through which it alone sees its environment, around those: who it is compared with has none."""
+
+    @property
     def env_kwargs(self) -> Mapping[str, Any]:
         """Constructor arguments of the environment that it was trained in."""
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from policy_distill.losses.batch import Batch
     from policy_distill.student.runtime import Student
     from policy_distill.training.buffer import Buffer
-    from policy_distill.training.policy import StudentPolicy, StudentSpec
+    from policy_distill.training.policy import StudentPolicy
     from policy_distill.training.schedule import Moment
+    from policy_distill.training.spec import StudentSpec
 
 
 class FeatureStore(Protocol):

@@ -11,14 +11,14 @@ from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Network
 from policy_distill.networks.cnn import CNN
 from policy_distill.networks.mlp import MLP
-from policy_distill.student.engines.torch_layers import OwnLayer
+from policy_distill.student.engines.torch_layers import Beside, OwnLayer
 from policy_distill.system.plugins import LEARNERS, load_plugin, names_in
 from policy_distill.system.plugins import NETWORKS as GROUP
 
 KINDS = {
     "mlp": "mlp:32,32 (hidden layers of 32 and 32 units)",
     "linear": "linear (no hidden layer)",
-    "cnn": "cnn:16,32 (convolutions of 16 and 32 channels, for images)",
+    "cnn": "cnn:16,32 (convolutions of 16 and 32 channels, for images), with a hidden layer cnn:16,32+mlp:64",
 }
 TREES = {
     "tree": "tree:32 (a decision tree of at most 32 leaves)",
@@ -28,10 +28,11 @@ TREES = {
 MAX_WIDTH = 65_536
 
 
-def make_network(spec: str, activation: str) -> Network:
+def make_network(spec: str, activation: str, image: tuple[int, ...] | None = None) -> Network:
     """Return the network that a student specification names: ours, or of an installed package.
 
-    A package offers a function from what stands behind the colon, and the activation, to a `Network`.
+    `image` is the shape of the observed image that a cnn's vectors begin with; None for features that are one. A
+    package offers a function from what stands behind the colon, and the activation, to a `Network`.
 
     Raises:
         RequestError: for an unknown kind or sizes that are not positive whole numbers.
@@ -42,7 +43,7 @@ def make_network(spec: str, activation: str) -> Network:
     if kind == "mlp" and sizes:
         return MLP(_widths(spec, sizes), activation)
     if kind == "cnn" and sizes:
-        return CNN(_widths(spec, sizes), activation)
+        return _cnn(spec, activation, image)
     make = None if kind in KINDS else load_plugin(GROUP, kind)
     if make is None:
         # Those that learn without gradients are students too, though no networks of this table.
@@ -52,25 +53,39 @@ def make_network(spec: str, activation: str) -> Network:
     return network
 
 
-def describe_layers(network: nn.Sequential, input_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+def _cnn(spec: str, activation: str, image: tuple[int, ...] | None) -> CNN:
+    first, plus, behind = spec.partition("+")
+    if plus and not behind.startswith("mlp:"):
+        raise RequestError(f"expected an mlp behind {first}, as in {first}+mlp:64; found {spec!r}")
+    widths = _widths(spec, behind.removeprefix("mlp:")) if plus else ()
+    return CNN(_widths(spec, first.removeprefix("cnn:")), activation, widths, image)
+
+
+def describe_layers(
+    network: nn.Sequential, input_shape: tuple[int, ...], prefix: str = "network."
+) -> list[dict[str, Any]]:
     """Return the layer records of a built network, weights by their names in the student's state dict."""
     x = torch.zeros((1, *input_shape), device=next(network.parameters()).device)
     layers = []
     for name, module in network.named_children():
+        if isinstance(module, Beside):
+            own = describe_layers(module.layers, (x.shape[1] - module.n,), f"{prefix}{name}.layers.")
+            layers += [{**layer, "beside": module.n} for layer in own]
         with torch.no_grad():
             x = module(x)
-        layers.append(_describe(name, module, tuple(x.shape[1:])))
+        if not isinstance(module, Beside):
+            layers.append(_describe(f"{prefix}{name}.", module, tuple(x.shape[1:])))
     return layers
 
 
-def _describe(name: str, module: nn.Module, output_shape: tuple[int, ...]) -> dict[str, Any]:
-    weights = {"weight": f"network.{name}.weight", "bias": f"network.{name}.bias"}
+def _describe(prefix: str, module: nn.Module, output_shape: tuple[int, ...]) -> dict[str, Any]:
+    weights = {"weight": f"{prefix}weight", "bias": f"{prefix}bias"}
     if isinstance(module, nn.Linear):
         return {"op": "linear", **weights}
     if isinstance(module, nn.Conv2d):
         return {"op": "conv2d", **weights, "stride": module.stride[0], "output_shape": list(output_shape)}
     if isinstance(module, OwnLayer):
-        return module.record(f"network.{name}.")
+        return module.record(prefix)
     simple: dict[type[nn.Module], str] = {nn.Tanh: "tanh", nn.ReLU: "relu", nn.Flatten: "flatten"}
     return {"op": simple[type(module)]}
 

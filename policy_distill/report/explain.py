@@ -6,7 +6,7 @@ the student's record, or from what is known of its environment (`student/names.p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from policy_distill.errors import RequestError
 from policy_distill.student.features import Featurizer
-from policy_distill.student.names import action_names, check_names, observation_names
+from policy_distill.student.names import action_names, check_names, n_components, observation_names
 from policy_distill.student.runtime import Student
 from policy_distill.student.tree import Tree
 
@@ -35,20 +35,24 @@ def words_for(student: Student, names: Sequence[str] = ()) -> Words:
     Raises:
         RequestError: for names that do not fit.
     """
-    provenance, space = student.provenance, student.metadata["observation_space"]
-    env_id = provenance.get("env_id")
+    view, space = student.view, student.metadata["observation_space"]
+    env_id = student.provenance.get("env_id")
     env_id = env_id if isinstance(env_id, str) else None
-    if names:
+    whole = space if view.whole is None else view.whole
+    if names and len(names) == n_components(space):
         found: Sequence[str] | None = check_names(names, space, "what the student observes")
     else:
-        found = _recorded(student) or observation_names(env_id, space)
+        named = check_names(names, whole, "what its environment shows") if names else _recorded(student, whole)
+        found = named or observation_names(env_id, whole)
+        if found is not None and "" in view.components:
+            found = [found[column] for column in view.components[""]]
     features = _feature_names(student.plan.featurizer, found)
     if student.plan.selected is not None:
         features = [features[column] for column in student.plan.selected]
     return Words(features, action_names(env_id, student.metadata["action_space"]))
 
 
-def _recorded(student: Student) -> tuple[str, ...] | None:
+def _recorded(student: Student, space: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the names that the student's run was given; None where there are none that fit."""
     config = student.provenance.get("config")
     given = config.get("observation_names") if isinstance(config, dict) else None
@@ -56,7 +60,7 @@ def _recorded(student: Student) -> tuple[str, ...] | None:
         return None
     try:
         names = tuple(name.strip() for name in given.split(","))
-        return check_names(names, student.metadata["observation_space"], "its record")
+        return check_names(names, space, "its record")
     except RequestError:
         return None
 

@@ -42,9 +42,10 @@ def record_video(teacher: Policy, student: Policy, env: Any, path: Path, seed: i
         import imageio.v2 as imageio
     except ImportError:
         raise RequestError("a video needs imageio: pip install 'policy-distill[video]'") from None
-    wrappers = list(teacher.env_wrappers)
-    make = DRAWN.maker(env, wrappers)
-    plays = [list(_frames(policy, make, seed)) for policy in (teacher, student)]
+    makers = [
+        (policy, DRAWN.maker(env, [*teacher.env_wrappers, *policy.own_wrappers])) for policy in (teacher, student)
+    ]
+    plays = [list(_frames(policy, make, seed)) for policy, make in makers]
     longest = max(map(len, plays))
     every = -(-longest // MAX_FRAMES)
     # A GOP as long as the video and a low rate: what is drawn moves little from frame to frame.

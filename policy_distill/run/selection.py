@@ -57,7 +57,8 @@ class Selection:
         """Evaluate the student as it is now, keep it unless an earlier one was better, and return its mean return."""
         session, config = self.session, self.session.config
         student, n_episodes = session.student(), config.select_episodes
-        n_envs, wrappers = min(n_episodes, config.n_eval_envs), session.stream.teacher.env_wrappers
+        n_envs = min(n_episodes, config.n_eval_envs)
+        wrappers = [*session.stream.teacher.env_wrappers, *student.own_wrappers]
         with (
             session.stream.watch.timed("evaluate"),
             closing(open_environments(self.env, n_envs, wrappers, session.stream.restarts)) as envs,

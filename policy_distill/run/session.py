@@ -12,8 +12,9 @@ import torch
 
 from policy_distill.collection.actors import MixedActor, TeacherActor
 from policy_distill.collection.rollout import Rollout
+from policy_distill.collection.state_sample import sample_states
 from policy_distill.config import DistillConfig
-from policy_distill.evaluation.fidelity import Fidelity, fidelity_in_episodes, measure_fidelity
+from policy_distill.evaluation.fidelity import Fidelity, measure_fidelity
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
@@ -23,8 +24,8 @@ from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import Student
 from policy_distill.training.learners import find_learner
-from policy_distill.training.policy import StudentSpec
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
+from policy_distill.training.spec import StudentSpec
 
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""
@@ -55,15 +56,16 @@ class Session:
 
     def actor(self) -> tuple[Actor, float]:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
-        seed = seed_of(self.config, self.iteration, "act")
-        teacher = TeacherActor(self.stream.teacher, seed)
+        seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
+        teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
         if not self.has_student or self.config.actor == "teacher":
             return teacher, 1.0
-        student = self.student()
-        student.seed(seed)
+        made = self.student()
+        made.seed(seed)
+        student = stream.sight.student(made)
         if self.config.actor == "student":
             return student, 0.0
-        share = 1.0 - self.stream.progress
+        share = 1.0 - stream.progress
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
         return MixedActor(teacher, student, share, rng), share
 
@@ -98,7 +100,7 @@ class Session:
         """Return what the student is, apart from its weights."""
         stream, config = self.stream, self.config
         return StudentSpec.like(
-            stream.teacher, self.network, config.activation, normalizer, stream.observation_space, stream.view
+            stream.teacher, self.network, config.activation, normalizer, stream.sight.space, stream.sight.view
         )
 
     def create_student(
@@ -120,12 +122,7 @@ class Session:
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
         with stream.watch.timed("evaluate"):
-            return fidelity_in_episodes(
-                stream.teacher,
-                self.learner,
-                stream.envs,
-                self.config.seed,
-                n_states,
-                masked=stream.masked,
-                featurizer=stream.featurizer,
-            )
+            actor = stream.sight.student(self.student())
+            options: dict[str, Any] = {"masked": stream.masked, "teacher": stream.sight.labeller(stream.teacher)}
+            sample = sample_states(stream.envs, self.config.seed, actor, n_states, **options)
+            return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.environments.choice import for_policy, say_where_other
 from policy_distill.environments.fit import check_fit
-from policy_distill.environments.frame_stack import frames_of
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.open import is_recipe, open_environments, without_normalization
+from policy_distill.environments.own_wrapper import own_wrapper, text_of
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
@@ -32,6 +33,8 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
     """Return teacher, settings and their loss once it is known that device, student and loss fit."""
     check_device(config.device)
     find_learner(student).check(student, config.activation)
+    if own := own_wrapper(config.student_wrapper):
+        config = replace(config, student_wrapper=text_of(own))
     return teacher, config, choose_loss(config.loss, teacher.family)
 
 
@@ -46,6 +49,10 @@ def open_fitting(
     envs = scope.enter_context(closing(open_environments(env, config.n_envs, teacher.env_wrappers)))
     check_fit(teacher, envs)
     say_where_other(teacher, envs)
+    if own := own_wrapper(config.student_wrapper):
+        envs.close()
+        both = [*teacher.env_wrappers, {**own, "name": own["entry_point"].rpartition(":")[2], "both": True}]
+        return scope.enter_context(closing(open_environments(env, config.n_envs, both))), env
     if isinstance(envs, EnvironmentList) and is_recipe(env) and config.n_envs == config.n_eval_envs == 1:
         try:
             open_environments(env, 1, teacher.env_wrappers).close()
@@ -60,6 +67,7 @@ def room_for(session: Session) -> tuple[int, Footprint]:
     config, envs, teacher = session.config, session.stream.envs, session.stream.teacher
     n_params = find_learner(session.network).n_params(session.specify(None))
     n_labels = teacher.family.n_params
+    stream = session.stream
     return n_params, check_memory(
-        config, envs.n_envs, envs.observation_space, n_labels, frames_of(envs), session.stream.images
+        config, envs.n_envs, stream.sight.space, n_labels, stream.sight.n_frames, stream.images
     )

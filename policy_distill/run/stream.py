@@ -6,9 +6,9 @@ many learn from it.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 
@@ -16,19 +16,18 @@ from policy_distill.collection.actors import check_labels
 from policy_distill.collection.collector import Collector
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
-from policy_distill.environments.frame_stack import frames_of
 from policy_distill.environments.restarts import Restarts
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
+from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
-from policy_distill.student.names import check_names
+from policy_distill.student.pixels import channels_first
 from policy_distill.student.spaces import describe_space
-from policy_distill.student.view import View, view_of
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.memory import capacity_of
-from policy_distill.training.policy import images_like
+from policy_distill.training.spec import images_like
 from policy_distill.training.stores import make_store
 
 
@@ -45,10 +44,10 @@ class Stream:
         self.teacher = teacher
         self.envs = envs
         self.config = config
-        self.view, self.observation_space = observed_of(envs, config)
-        """What students see of an observation."""
-        """The space of that: the environment's observations, or some keys of them."""
-        self.images: tuple[str, ...] = images_like(teacher, network, self.observation_space)
+        self.network = network
+        self.sight = Sight(envs, config, network)
+        """What teacher and students see of an observation."""
+        self.images: tuple[str, ...] = images_like(teacher, network, self.sight.space)
         """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
         self.source: Source = Collector(envs, config.seed) if source is None else source
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
@@ -110,9 +109,9 @@ class Stream:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
         with self.watch.timed("label"):
             if not self.is_open:
-                self.teacher = self.teacher.calibrated(rollout.obs)
+                self.teacher = self.teacher.calibrated(self.sight.taught(rollout.obs))
             params, self.label_state, _ = self.teacher.label(
-                rollout.obs, rollout.episode_starts, self.label_state, rollout.action_masks
+                self.sight.taught(rollout.obs), rollout.episode_starts, self.label_state, rollout.action_masks
             )
             check_labels(params)
         return params.reshape(-1, params.shape[-1])
@@ -121,7 +120,11 @@ class Stream:
         """Return what students see of a rollout, `[T * N, D]`; the first one says how."""
         if not self.is_open:
             self.open(self._statistics(rollout))
-        return torch.from_numpy(self.featurizer(rollout.flat_obs))
+        return self.features_of(rollout.flat_obs)
+
+    def features_of(self, obs: Any) -> torch.Tensor:
+        """Return what students see of raw observations `[B, ...]` of the environments, `[B, D]`."""
+        return torch.from_numpy(self.featurizer(self.sight.seen(obs)))
 
     def store(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> None:
         """Keep a labelled rollout, in place of all before where the settings say so."""
@@ -135,8 +138,8 @@ class Stream:
         `columns` are kept beside features and labels; known is `episode_starts`.
         """
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
-        featurizer = Featurizer(describe_space(self.observation_space), normalizer, self.images, self.view.components)
-        store = make_store(featurizer, capacity_of(config, n_envs), n_envs, frames_of(self.envs), device)
+        featurizer = Featurizer(describe_space(self.sight.space), normalizer, self.images)
+        store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.sight.n_frames, device)
         shapes = {name: ((), torch.bool) for name in columns}
         self.normalizer = normalizer
         self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
@@ -156,32 +159,18 @@ class Stream:
         return {"rollout/env_restarts": self.restarts.n_here} if self.config.env_restarts else {}
 
     def _statistics(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
-        known, keys = self.teacher.normalizer, self.view.keys
-        if isinstance(known, dict):
-            return {key: value for key, value in known.items() if not keys or key in keys}
+        # Of what a wrapper shows the teacher has no statistics.
+        known = None if self.sight.sides else self.teacher.normalizer
         if known is not None or self.config.normalize == "none":
-            return known
+            return self.sight.view.statistics(known)
         # Choices cannot be measured, and pixels need not be.
-        obs, space, images = rollout.flat_obs, self.observation_space, self.images
+        obs, space, images = self.sight.seen(rollout.flat_obs), self.sight.space, self.images
         if isinstance(obs, dict):
             boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
-            return {key: measure_normalizer(obs[key], sub.low, sub.high) for key, sub in boxes.items()}
-        measurable = isinstance(space, spaces.Box) and not images
-        return measure_normalizer(obs, space.low, space.high) if measurable else None
+            return {key: self._measured(obs[key], sub) for key, sub in boxes.items()}
+        return self._measured(obs, space) if isinstance(space, spaces.Box) and not images else None
 
-
-def observed_of(envs: Environments, config: DistillConfig) -> tuple[View, Any]:
-    """Return what students see of an observation, and the space of that, of whole keys.
-
-    Raises:
-        RequestError: where the settings name what there is not.
-    """
-    space = envs.observation_space
-    if config.named:
-        check_names(config.named, describe_space(space), f"what {envs.env_id} shows")
-    view = view_of(describe_space(space), config.observed, f"what {envs.env_id} shows")
-    return view, _of_keys(space, view.keys)
-
-
-def _of_keys(space: Any, keys: tuple[str, ...]) -> Any:
-    return spaces.Dict(OrderedDict((key, space[key]) for key in keys)) if keys else space
+    def _measured(self, obs: np.ndarray, space: spaces.Box) -> Normalizer:
+        to_convolve = self.network.startswith("cnn") and len(space.shape) == 3
+        channels = (0 if channels_first(space.shape) else 2) if to_convolve else None
+        return measure_normalizer(obs, space.low, space.high, channels)

@@ -64,7 +64,7 @@ def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[
     """
     source, states = stream.source, record["states"]
     obs = source.restore(tensors, {"obs": record["obs"], "actor": states.get("actor")})
-    stream.open(load_normalizer(record["normalizer"], describe_space(stream.envs.observation_space)))
+    stream.open(load_normalizer(record["normalizer"], describe_space(stream.sight.space)))
     stream.buffer.restore(named(tensors, "buffer."), count_of(record, "buffer_next"))
     if record["calibration"] is not None:
         stream.teacher = stream.teacher.with_calibration(record["calibration"])

@@ -26,11 +26,13 @@ from policy_distill.student.action_check import (
     require,
     whole_numbers,
 )
-from policy_distill.student.layers import array_names
+from policy_distill.student.layers import array_names, layer_shapes
+from policy_distill.student.names import n_components
 from policy_distill.student.operations.table import OPERATIONS, find_operation
 from policy_distill.student.pixels import check_images, images_of
 from policy_distill.student.record import sizes_of
 from policy_distill.student.spaces import example_of
+from policy_distill.student.view import read_view
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -56,12 +58,14 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         require(tensors["log_std"].shape == (head.n_modes,), "log σ has another shape than the actions")
     shape = whole_numbers(architecture["input_shape"])
     check_images(record)
+    _check_view(record)
     features = _feature_shape(record["observation_space"], images_of(record))
     require(shape == features, "the network takes other features than are observed")
     for layer in layers:
         operation = find_operation(layer["op"])
         require(("weight" in layer) == operation.has_weights, "a layer with weights that it has not")
-        shape = operation.shape(layer, tensors, shape)
+        require("beside" not in layer or whole_numbers([layer["beside"]]) != (), "no numbers beside a layer")
+    *_, (_, shape) = layer_shapes(architecture["layers"], tensors, shape)
     require(shape == (head.n_outputs,), f"the network has outputs {shape}, its head needs {head.n_outputs}")
     _check_specification(architecture["spec"], layers, sum(array.size for array in tensors.values()))
     sizes = sizes_of(layers, dict(tensors))
@@ -104,6 +108,24 @@ def check_read_back(
         raise RunFault(f"expected a student file that loads, but {words}; nothing was written") from error
     if not np.array_equal(found, expected):
         raise RunFault(f"expected a file that acts as the student, found {found} for {expected}; nothing was written")
+
+
+def _check_view(record: Mapping[str, Any]) -> None:
+    """What is taken out of a whole observation must be there, and be what the student takes."""
+    view = read_view(record)
+    if view.wrapper is not None:
+        entry_point, kwargs = view.wrapper["entry_point"], view.wrapper["kwargs"]
+        right = isinstance(entry_point, str) and len(entry_point) <= 200 and isinstance(kwargs, dict)
+        require(right and all(isinstance(key, str) for key in kwargs), "a wrapper of an unknown form")
+    if view.whole is None:
+        return
+    check_space(view.whole, nested=True)
+    for key, columns in view.components.items():
+        size = n_components(view.whole["spaces"][key] if key else view.whole)
+        rising = all(type(column) is int for column in columns) and list(columns) == sorted(set(columns))
+        require(size is not None and bool(columns) and rising, "components of no vector, or in no order")
+        require(0 <= columns[0] and columns[-1] < (size or 0), "components that are not there")
+    require(view.space == record["observation_space"], "another part of its observations than it takes")
 
 
 def _check_weights(tensors: Tensors) -> None:

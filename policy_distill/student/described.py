@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from policy_distill.student.plan import Plan
 from policy_distill.student.spaces import make_space
+from policy_distill.student.view import View, read_view
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -23,6 +24,11 @@ class Described:
 
     takes_raw = True
 
+    @cached_property
+    def view(self) -> View:
+        """What it sees of what its environment shows; its observation space is that part."""
+        return read_view(self.metadata)
+
     @property
     def takes_action_masks(self) -> bool:
         """True where its environment rules out actions, and the teacher was told of it."""
@@ -37,6 +43,12 @@ class Described:
     def env_wrappers(self) -> list[dict[str, Any]]:
         """Wrappers that its environment needs, innermost first."""
         return list(self.metadata["provenance"].get("env_wrappers", []))
+
+    @property
+    def own_wrappers(self) -> list[dict[str, Any]]:
+        """The wrapper through which it alone sees its environment, around those that this needs."""
+        wrapper = self.view.wrapper
+        return [] if wrapper is None else [{**wrapper, "name": wrapper["entry_point"].rpartition(":")[2]}]
 
     @property
     def env_kwargs(self) -> Mapping[str, Any]:

@@ -82,19 +82,14 @@ class Featurizer:
         space: dict[str, Any],
         normalizer: Normalizer | dict[str, Normalizer] | None = None,
         images: Collection[str] | None = None,
-        components: tuple[int, ...] = (),
     ) -> None:
-        """Take a described space; `images` are its keys of pixels, as of `pixels.images_for`, which None asks.
-
-        Of a vector, features are made of its `components` alone, where any are given.
-        """
+        """Take a described space; `images` are its keys of pixels, as of `pixels.images_for`, which None asks."""
         self.space = space
-        self.components = list(components)
         self.normalizer = normalizer
         self.images = tuple(images_for(space) if images is None else images)
         self.is_image = "" in self.images
         self.parts = _parts(space, normalizer, self.images)
-        self.shape: tuple[int, ...] = (len(components) or sum(part.size for part in self.parts),)
+        self.shape: tuple[int, ...] = (sum(part.size for part in self.parts),)
         if self.is_image:
             shape = space_shape(space)
             self.shape = shape if channels_first(shape) else (shape[2], *shape[:2])
@@ -105,8 +100,7 @@ class Featurizer:
         if self.is_image:
             return np.array(obs if channels_first(self.parts[0].shape) else np.moveaxis(obs, -1, 1))
         if self.space["type"] != "Dict":
-            features = self.parts[0](obs)
-            return features[:, self.components] if self.components else features
+            return self.parts[0](obs)
         return np.concatenate([part(obs[part.key]) for part in self.parts], axis=1)
 
     def batched(self, obs: Any) -> tuple[Any, bool]:

@@ -14,12 +14,15 @@ SPAN_FLOOR = 0.05
 (a contact flag, say) must not become huge when it moves later."""
 
 
-def measure_normalizer(obs: np.ndarray, low: np.ndarray, high: np.ndarray) -> Normalizer:
+def measure_normalizer(obs: np.ndarray, low: np.ndarray, high: np.ndarray, channels: int | None = None) -> Normalizer:
     """Return statistics of raw observations `[B, ...]` from a space with bounds `low` and `high`.
 
-    What never moved keeps its scale.
+    What never moved keeps its scale. Of an image to convolve, `channels` is the dimension of its channels, each of
+    which has one mean and one deviation: what a pixel means must not depend on its place.
     """
-    mean, deviation = obs.mean(axis=0, dtype=np.float64), obs.std(axis=0, dtype=np.float64)
+    axes = 0 if channels is None else tuple(axis for axis in range(obs.ndim) if axis != channels + 1)
+    moments = (measure(axis=axes, dtype=np.float64, keepdims=channels is not None) for measure in (obs.mean, obs.std))
+    mean, deviation = moments if channels is None else (np.broadcast_to(one[0], obs.shape[1:]) for one in moments)
     with np.errstate(over="ignore", invalid="ignore"):
         span = high.astype(np.float64) - low.astype(np.float64)
     # Bounds near the largest float are a way of saying "none".

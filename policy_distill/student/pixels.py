@@ -6,10 +6,12 @@ student that was made before, its own record says it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+
+from policy_distill.errors import RequestError
 
 
 def is_image(space: Mapping[str, Any]) -> bool:
@@ -36,6 +38,43 @@ def images_for(space: Mapping[str, Any], network: str = "", *, scaled: bool = Tr
     if space["type"] == "Dict":
         return tuple(key for key, sub in space["spaces"].items() if scaled and is_image(sub))
     return ("",) if has_planes(space) and (network.startswith("cnn") or (scaled and is_image(space))) else ()
+
+
+def convolved(space: Mapping[str, Any], network: str, images: Collection[str]) -> tuple[int, ...] | None:
+    """Return the shape of the image that a cnn convolves where its features are a vector, which begins with it.
+
+    That is an image of numbers that are no bytes, or the one image of a Dict, which `image_first` put first. None for
+    any other network, for features that are an image themselves, and where there is no image.
+
+    Raises:
+        RequestError: for a Dict of several images.
+    """
+    if not network.startswith("cnn") or "" in images:
+        return None
+    keys = image_keys(space)
+    if len(keys) > 1:
+        raise RequestError(
+            f"expected one image for a cnn, found {', '.join(keys)}; choose one, and what is beside it, by --observe"
+        )
+    if not keys:
+        return None
+    first = next(iter(space["spaces"].values())) if keys[0] else space
+    return tuple(first["shape"]) if first["type"] == "Box" and len(first["shape"]) == 3 else None
+
+
+def image_first(space: Mapping[str, Any], network: str) -> dict[str, Any]:
+    """Return a described space whose keys begin with the image, where a cnn is to convolve it."""
+    if space["type"] != "Dict" or not network.startswith("cnn"):
+        return dict(space)
+    keys = image_keys(space)
+    order = [*keys, *(key for key in space["spaces"] if key not in keys)]
+    return {**space, "spaces": {key: space["spaces"][key] for key in order}}
+
+
+def image_keys(space: Mapping[str, Any]) -> list[str]:
+    """Return the keys of arrays in three dimensions; "" for the space itself."""
+    subs = space["spaces"] if space["type"] == "Dict" else {"": space}
+    return [key for key, sub in subs.items() if sub["type"] == "Box" and len(sub["shape"]) == 3]
 
 
 def images_of(record: Mapping[str, Any]) -> tuple[str, ...]:

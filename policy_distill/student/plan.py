@@ -17,7 +17,6 @@ from policy_distill.student.features import Featurizer, Normalizer, load_normali
 from policy_distill.student.head import Head, read_head
 from policy_distill.student.operations.operation import Layer
 from policy_distill.student.pixels import images_of
-from policy_distill.student.view import View
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,6 @@ class Plan:
         """The components that the first layer selects, int64; None where it looks at all."""
         first = self.layers[0]
         return np.asarray(first["columns"], np.int64) if first["op"] == "select" else None
-
-    @property
-    def view(self) -> View:
-        """What it sees of an observation; keys only where it reads a Dict."""
-        space = self.featurizer.space
-        keys = tuple(space["spaces"]) if space["type"] == "Dict" else ()
-        return View(keys, () if self.selected is None else tuple(self.selected.tolist()))
 
     def actions(self, outputs: np.ndarray) -> np.ndarray:
         """Return the executed deterministic actions `[B, *shape]` for outputs of the network `[B, n_outputs]`."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from policy_distill.student.layers import count_macs
 from policy_distill.student.plan import Plan, read_plan
+from policy_distill.student.view import View, read_view
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,11 @@ class StudentRecord:
         """What it computes."""
         return read_plan(self.tensors, self.metadata)
 
+    @cached_property
+    def view(self) -> View:
+        """What it sees of what its environment shows; `plan` takes that part alone."""
+        return read_view(self.metadata)
+
     @property
     def takes_action_masks(self) -> bool:
         """True where its environment rules out actions, and the teacher was told of it."""
@@ -39,11 +45,13 @@ class StudentRecord:
 def format_of(metadata: Mapping[str, Any]) -> int:
     """Return the oldest version of the file's format that says all that a student is.
 
-    2 for what was slimmed, and for trees.
+    That is 3 for one that makes an image of a vector's numbers and for a tree, and 2 for what was slimmed.
     """
     architecture, head = metadata["architecture"], metadata.get("head", {})
-    newer = head.get("reference", False) or architecture["log_std"] == "dropped"
-    return 2 if newer or any(layer["op"] in ("select", "tree") for layer in architecture["layers"]) else 1
+    ops = {layer["op"] for layer in architecture["layers"]}
+    if ops & {"image", "tree"}:
+        return 3
+    return 2 if head.get("reference", False) or architecture["log_std"] == "dropped" or "select" in ops else 1
 
 
 def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> dict[str, int]:

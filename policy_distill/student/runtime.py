@@ -78,7 +78,7 @@ class Student(Described):
         Raises:
             ValueError: for an observation of another shape than `observation_space`, or masks that do not fit.
         """
-        obs, single = self.plan.featurizer.batched(observation)
+        obs, single = self.plan.featurizer.batched(self.view.narrow(observation))
         if single and deterministic and action_masks is None:
             return self.act(observation), state
         actions = self.plan.action_map.execute(self._choose(obs, deterministic, action_masks))
@@ -88,12 +88,14 @@ class Student(Described):
     def act(self) -> Callable[[Any], Any]:
         """`act(obs)` returns the executed deterministic action for one raw observation: the control loop's call.
 
-        It does not look at the values, and of vectors compares one length.
+        It does not look at the values, and of vectors compares one length. Where the student sees a part of what its
+        environment shows, that part is an observation, and so is the whole.
 
         Raises:
             ValueError: for what is not one observation of the space's shape, a batch of one included.
         """
-        return self._engine.make_act()
+        act, view = self._engine.make_act(), self.view
+        return (lambda obs: act(view.narrow(obs))) if view.components else act
 
     @cached_property
     def _rng(self) -> np.random.Generator:
@@ -106,7 +108,7 @@ class Student(Described):
 
     def network_outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs `[B, n_outputs]` for a batch of raw observations, as its head takes them."""
-        return self._engine.outputs(obs)
+        return self._engine.outputs(self.view.narrow(obs))
 
     def distribution_params(self, obs: Any) -> np.ndarray:
         """Return the distribution parameters `[B, P]` for a batch of raw observations `[B, ...]`.

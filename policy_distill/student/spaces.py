@@ -6,7 +6,7 @@ In: a Gymnasium space. Out: JSON values, and back. Gymnasium is imported only wh
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +101,17 @@ def space_shape(values: dict[str, Any]) -> tuple[int, ...]:
     if kind == "MultiBinary":
         return (values["n"],) if isinstance(values["n"], int) else tuple(values["n"])
     return ()
+
+
+def columns_of(values: Mapping[str, Any], columns: Sequence[int]) -> dict[str, Any]:
+    """Return the described space of some components of a described vector."""
+    if values["type"] == "MultiBinary":
+        return {**values, "n": len(columns)}
+    bounds = {name: values[name] for name in ("low", "high")}
+    some = {name: [bound[i] for i in columns] for name, bound in bounds.items() if isinstance(bound, list)}
+    # One number where all are equal, as of `describe_space`.
+    some = {name: bound[0] if bound.count(bound[0]) == len(bound) else bound for name, bound in some.items()}
+    return {**values, **some, "shape": [len(columns)]}
 
 
 def example_of(values: dict[str, Any]) -> Any:

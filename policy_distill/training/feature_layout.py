@@ -61,5 +61,4 @@ def layout_of(featurizer: Featurizer, n_stack: int = 1) -> FeatureLayout:
         fits = featurizer.shape[0] % n_stack == 0
         return FeatureLayout(featurizer.shape, np.zeros(0, dtype=bool), n_stack if fits else 1)
     columns = [np.full(part.size, part.scale is not None and part.normalizer is None) for part in featurizer.parts]
-    pixels = np.concatenate(columns)
-    return FeatureLayout(featurizer.shape, pixels[featurizer.components] if featurizer.components else pixels)
+    return FeatureLayout(featurizer.shape, np.concatenate(columns))

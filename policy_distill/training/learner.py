@@ -15,8 +15,9 @@ from policy_distill.interfaces.students import Loss
 from policy_distill.networks.table import make_network
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.schedule import Moment, n_updates
+from policy_distill.training.spec import StudentSpec
 from policy_distill.training.trainer import Trainer
 
 Weights = dict[str, torch.Tensor]
@@ -51,7 +52,7 @@ class GradientLearner:
         Raises:
             RequestError: for a cnn without an image, or more convolutions than an image has room for.
         """
-        return make_network(spec.network, spec.activation).n_params(spec.featurizer.shape, spec.n_outputs)
+        return spec.body.n_params(spec.featurizer.shape, spec.n_outputs)
 
     @property
     def n_recoveries(self) -> int:

@@ -17,7 +17,6 @@ from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.student.features import Featurizer
 from policy_distill.student.spaces import describe_space
-from policy_distill.student.view import view_of
 from policy_distill.training.feature_layout import layout_of
 
 SHARE = 0.5
@@ -69,14 +68,12 @@ def check_memory(
 
     `images` are the keys of pixels, as of `pixels.images_for`, which None asks.
 
-    Only what the student sees is counted; of images with `n_stack` frames, each frame once.
+    `observed` is what the student sees; of images with `n_stack` frames, each frame is counted once.
 
     Raises:
         RequestError: where that is more than `SHARE` of the free memory; with the states that would fit.
     """
-    space = describe_space(observed)
-    view = view_of(space, config.observed, "the observations")
-    featurizer = Featurizer(view.space(space), images=images, components=view.components)
+    featurizer = Featurizer(describe_space(observed), images=images)
     layout, capacity = layout_of(featurizer, n_stack), capacity_of(config, n_envs)
 
     def n_bytes(states: int) -> int:

@@ -151,9 +151,10 @@ def test_a_tie_may_fall_either_way_and_is_counted():
 
 def test_hostile_states_reach_the_bounds_and_beyond():
     for kind in KINDS:
-        obs = hostile_states(make_student(kind), 0)
+        student = make_student(kind)
+        obs, observed = hostile_states(student, 0), student.observation_space
         for key, value in obs.items() if isinstance(obs, dict) else (("", obs),):
-            space = OBSERVATIONS[kind[0]][key] if key else OBSERVATIONS[kind[0]]
+            space = observed[key] if key else observed
             assert value.shape[1:] == space.shape
             assert value.dtype == space.dtype
             if value.dtype.kind == "f":

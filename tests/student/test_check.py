@@ -18,7 +18,8 @@ from policy_distill.student.runtime import Student, load_student
 from policy_distill.student.slim import slim
 from policy_distill.student.spaces import describe_space, example_of
 from policy_distill.teachers.kinds.network import discrete_family
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 from tests.doubles import Corridor, corridor_teacher
 from tests.students import KINDS, make_student, name_of
 
@@ -27,6 +28,9 @@ VECTOR = ("vector", "gaussian", "mlp:16,8", "tanh")
 CHOICES = ("vector", "offset", "mlp:16,8", "tanh")
 SPREAD = ("vector", "gaussian_head", "mlp:16,8", "tanh")
 SLIM = ("vector", "discrete", "mlp:16,8", "tanh", "slim")
+PART = ("part_of_vector", "squashed", "mlp:8", "tanh")
+PART_OF_DICT = ("part_of_dict", "discrete", "mlp:8", "relu")
+JOINED = ("camera", "gaussian", "cnn:4", "tanh")
 UNNAMED = "unnamed"
 
 LIES = {
@@ -72,6 +76,25 @@ LIES = {
     "a selection of one thing twice": (SLIM, ("architecture", "layers", 0, "columns"), [0, 0, 2, 3]),
     "a selection of halves": (SLIM, ("architecture", "layers", 0, "columns"), [0, 0.5, 2, 3]),
     "a selection of a word": (SLIM, ("architecture", "layers", 0, "columns"), "0234"),
+    "a part of what is not observed": (PART, ("view", "components", ""), [1, 3, 5]),
+    "a part from behind": (PART, ("view", "components", ""), [-1, 3, 4]),
+    "a part in no order": (PART, ("view", "components", ""), [3, 1, 4]),
+    "a part of halves": (PART, ("view", "components", ""), [1, 2.5, 4]),
+    "a smaller part than it takes": (PART, ("view", "components", ""), [1, 3]),
+    "no part": (PART, ("view", "components", ""), []),
+    "a part of a word": (PART, ("view", "components"), "134"),
+    "a part of no space": (PART, ("view", "space"), {"type": "Nothing"}),
+    "a view that is a number": (PART, ("view",), 3),
+    "a part of a key that is not there": (PART_OF_DICT, ("view", "components"), {"weight": [0]}),
+    "a part of a choice": (PART_OF_DICT, ("view", "components"), {"kind": [0]}),
+    "more beside an image than there is": (JOINED, ("architecture", "layers", 0, "beside"), 10**6),
+    "half a number beside an image": (JOINED, ("architecture", "layers", 0, "beside"), 2.5),
+    "fewer than no numbers beside an image": (JOINED, ("architecture", "layers", 0, "beside"), -3),
+    "what joins after the first layer": (JOINED, ("architecture", "layers", 1, "beside"), 1),
+    "nothing to come after what is beside": (JOINED, ("architecture", "layers", -1, "beside"), 1),
+    "an image of other numbers than its vector": (JOINED, ("architecture", "layers", 0, "shape"), [3, 12, 12]),
+    "an image whose channels may be last": (JOINED, ("architecture", "layers", 0, "channels_last"), 1),
+    "an image of no sizes": (JOINED, ("architecture", "layers", 0, "shape"), 360),
     "a layer that is a number": (VECTOR, ("architecture", "layers", 1, "op"), 7),
 }
 

@@ -16,7 +16,8 @@ from policy_distill.student.pixels import images_for, images_of, is_image
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.student.spaces import describe_space
 from policy_distill.teachers.load import load_teacher
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 from tests.doubles import FormulaTeacher
 
 ROWS = 8

@@ -15,7 +15,8 @@ from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.run.distill import distill
 from policy_distill.student.runtime import Student
 from policy_distill.system.blame import HOME, _is_foreign, blamed, culprit, described
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 from tests.doubles import Corridor, corridor_teacher
 
 QUICK = {"timesteps": 64, "n_envs": 2, "n_steps": 16, "eval_episodes": 0}

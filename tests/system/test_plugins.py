@@ -20,7 +20,8 @@ from policy_distill.student.file import write_sealed
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.student.spaces import describe_space
 from policy_distill.system.plugins import FAMILIES, load_plugin, names_in, package_of
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 from tests.losses.values import value
 from tests.students import BOX, VECTOR
 from tests.test_golden import FOLDER

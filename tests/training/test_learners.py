@@ -14,8 +14,8 @@ from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.learner import GradientLearner
 from policy_distill.training.learners import LEARNERS, find_learner
-from policy_distill.training.policy import StudentSpec
 from policy_distill.training.schedule import Moment
+from policy_distill.training.spec import StudentSpec
 from policy_distill.training.stores import Rows
 from tests.students import ACTIONS, OBSERVATIONS
 

@@ -21,10 +21,6 @@ def test_a_state_takes_its_features_and_its_label(space, n_bytes):
     assert check_memory(DistillConfig(timesteps=100), 8, space, 6).state_bytes == n_bytes + 4 * 6
 
 
-def test_only_the_keys_that_the_student_reads_are_counted():
-    assert check_memory(DistillConfig(timesteps=100, observation_keys=("b",)), 8, MIXED, 6).state_bytes == 4 * (5 + 6)
-
-
 def test_the_computed_bytes_are_those_of_the_buffer():
     from policy_distill.student.features import Featurizer
     from policy_distill.student.spaces import describe_space

@@ -16,7 +16,8 @@ from policy_distill.networks.table import make_network
 from policy_distill.student.features import Normalizer
 from policy_distill.student.file import write_sealed
 from policy_distill.student.runtime import Student, load_student
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 from tests.doubles import cartpole_teacher, pendulum_teacher
 
 TEACHERS = {"discrete": cartpole_teacher, "continuous": pendulum_teacher}

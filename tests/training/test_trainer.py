@@ -19,7 +19,8 @@ from policy_distill.training.adam import BETAS, Adam
 from policy_distill.training.autograd_step import AutogradStep
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.dense_step import DenseStep, is_dense
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.spec import StudentSpec
 from policy_distill.training.stores import Rows
 from policy_distill.training.trainer import Trainer
 from tests.losses.values import batch_of, value

@@ -16,7 +16,7 @@ from policy_distill.exporters.c99.layers import add_layer
 from policy_distill.exporters.c99.parts import number
 from policy_distill.exporters.c99.source import Call, CSource
 from policy_distill.student.head import MASKED
-from policy_distill.student.layers import output_shapes
+from policy_distill.student.layers import beside, largest_buffer, layer_shapes
 from policy_distill.student.plan import Plan
 from policy_distill.student.quantization import QuantizedLayer
 
@@ -44,13 +44,17 @@ def write_program(
     """
     source = CSource()
     features = feature_code(plan, source)
-    shapes = [plan.featurizer.shape, *output_shapes(plan.layers, plan.tensors, plan.featurizer.shape)]
-    largest = max([plan.head.n_scores, *(math.prod(shape) for shape in shapes)])
+    shapes = layer_shapes(plan.layers, plan.tensors, plan.featurizer.shape)
+    largest = max(plan.head.n_scores, largest_buffer(plan.layers, plan.tensors, plan.featurizer.shape))
     source.body += features.lines
     current, other = "a", "b"
     for place, layer in enumerate(plan.layers):
-        call = Call(layer, plan.tensors, place, shapes[place], current, other)
+        taken, given = shapes[place]
+        call = Call(layer, plan.tensors, place, taken, current, other)
         moved = add_layer(source, call, (quantized or {}).get(place))
+        if moved and (n := beside(layer)):
+            to, of = math.prod(given), math.prod(taken)
+            source.body.append(f"for (int i = 0; i < {n}; i++) {other}[{to} + i] = {current}[{of} + i];")
         current, other = (other, current) if moved else (current, other)
     if plan.head.reference:
         source.body += all_scores_lines(plan, current, other)

@@ -17,11 +17,14 @@ from policy_distill.student.engines.folding import fold, foldable
 from policy_distill.student.engines.onnx_builder import VERSIONS, Graph, tensor_type
 from policy_distill.student.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
 from policy_distill.student.features import Part
+from policy_distill.student.layers import runs
 from policy_distill.student.operations.operation import Layer, Tensors
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 
+LAST = 2**31 - 1
+"""Stands for the end of whatever is sliced."""
 AddLinear = Callable[[Graph, str, Mapping[str, Any], int], str]
 """Adds a linear or convolutional layer: graph, input, record, place among the layers."""
 
@@ -77,11 +80,14 @@ def _network(graph: Graph, plan: Plan, add_linear: AddLinear | None, single: boo
         return _folded(graph, plan, single)
     parts = plan.featurizer.parts
     x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
-    for place, layer in enumerate(plan.layers):
-        if add_linear is not None and "weight" in layer:
-            x = add_linear(graph, x, layer, place)
-        else:
-            x = _add(graph, x, layer, plan.tensors)
+    for n, run in runs(enumerate(plan.layers), lambda one: one[1]):
+        own, waiting = (graph.columns(x, 0, -n), graph.columns(x, -n, LAST)) if n else (x, None)
+        for place, layer in run:
+            if add_linear is not None and "weight" in layer:
+                own = add_linear(graph, own, layer, place)
+            else:
+                own = _add(graph, own, layer, plan.tensors)
+        x = own if waiting is None else graph.add("Concat", own, waiting, axis=1)
     return x
 
 

@@ -34,6 +34,37 @@ class ScaleLayer(OwnLayer):
         return {"op": "scale", "factor": self.factor}
 
 
+class ImageLayer(OwnLayer):
+    """Makes an image `[C, H, W]` of a vector that has the numbers of an observed one."""
+
+    def __init__(self, shape: tuple[int, ...], *, channels_last: bool) -> None:
+        super().__init__()
+        self.shape = shape
+        self.channels_last = channels_last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `[B, C, H, W]` of `[B, n]`."""
+        images = x.reshape([-1, *self.shape])
+        return images.movedim(-1, 1) if self.channels_last else images
+
+    def record(self, prefix: str) -> dict[str, Any]:
+        """Return the layer's record."""
+        return {"op": "image", "shape": list(self.shape), "channels_last": self.channels_last}
+
+
+class Beside(nn.Module):
+    """Layers that leave the last `n` numbers of a vector alone, and put them behind what they make of the others."""
+
+    def __init__(self, layers: nn.Sequential, n: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.n = n
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `[B, m + n]` of `[B, k + n]`."""
+        return torch.cat([self.layers(x[:, : -self.n]), x[:, -self.n :]], dim=1)
+
+
 class Select(OwnLayer):
     """Takes some components of a vector."""
 

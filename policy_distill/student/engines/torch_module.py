@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from policy_distill.student.engines.torch_layers import Beside
 from policy_distill.student.features import Part
 from policy_distill.student.head import MASKED
+from policy_distill.student.layers import runs
 from policy_distill.student.operations.operation import Layer, Tensors
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
@@ -127,9 +129,13 @@ def _bound(bound: np.ndarray | None) -> torch.Tensor:
 
 
 def modules_of(layers: Sequence[Layer], tensors: Tensors) -> list[nn.Module]:
-    """Return a trainable module for each layer, with copies of its arrays.
+    """Return a trainable module for each layer, or run of layers beside which numbers wait, with copies of the arrays.
 
     Raises:
         RequestError: for an operation that has no form in torch.
     """
-    return [find_operation(layer["op"]).form("torch", "torch")(layer, tensors) for layer in layers]
+    found: list[nn.Module] = []
+    for n, run in runs(layers, lambda layer: layer):
+        own = [find_operation(layer["op"]).form("torch", "torch")(layer, tensors) for layer in run]
+        found += [Beside(nn.Sequential(*own), n)] if n else own
+    return found

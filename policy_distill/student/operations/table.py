@@ -5,6 +5,7 @@ from __future__ import annotations
 from policy_distill.errors import RequestError
 from policy_distill.student.operations.conv2d import CONV2D
 from policy_distill.student.operations.flatten import FLATTEN
+from policy_distill.student.operations.image import IMAGE
 from policy_distill.student.operations.linear import LINEAR
 from policy_distill.student.operations.operation import Operation
 from policy_distill.student.operations.relu import RELU
@@ -15,7 +16,7 @@ from policy_distill.student.operations.tree import TREE
 from policy_distill.system.plugins import OPERATIONS as GROUP
 from policy_distill.system.plugins import load_plugin
 
-OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT, TREE)}
+OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT, IMAGE, TREE)}
 
 
 def find_operation(name: str) -> Operation:

@@ -21,8 +21,7 @@ class RawNumbers:
             if part.normalizer is not None:
                 own = slice(end - part.size, end)
                 mean[own], scale[own] = part.normalizer.mean.ravel(), part.normalizer.scale.ravel()
-        chosen = featurizer.components or slice(None)
-        self._mean, self._deviation = mean[chosen], 1.0 / scale[chosen]
+        self._mean, self._deviation = mean, 1.0 / scale
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return float32 `[B, D]` for features `[B, D]`."""

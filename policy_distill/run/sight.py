@@ -1,0 +1,75 @@
+"""What teacher and students see of the environments of a run.
+
+In: environments, and what students are to see of them. Out: the side of each, and who acts and labels by its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+from policy_distill.collection.one_sided import OneSided, OneSidedTeacher
+from policy_distill.config import DistillConfig
+from policy_distill.environments.frame_stack import frames_of
+from policy_distill.environments.own_wrapper import own_wrapper
+from policy_distill.environments.two_sides import STUDENT, TEACHER, Sides, side_of
+from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.interfaces.stepping import Environments
+from policy_distill.student.names import check_names, observation_names
+from policy_distill.student.pixels import image_first
+from policy_distill.student.spaces import describe_space, make_space
+from policy_distill.student.view import View, view_of
+
+
+class Sight:
+    """Both sides of an observation; one and the same for most students."""
+
+    def __init__(self, envs: Environments, config: DistillConfig, network: str) -> None:
+        """Look at environments for students of `network`.
+
+        Raises:
+            RequestError: where the settings name what there is not.
+        """
+        self.sides = Sides.of(envs.observation_space) if config.student_wrapper else None
+        """The spaces of both, where students have a wrapper of their own."""
+        self.view, self.space = _observed(envs, config, network)
+        """What students see, and the space of that."""
+        self.n_frames = frames_of(envs) if self.sides is None else 1
+        """Frames that an observation of students holds, as far as that is known."""
+
+    def seen(self, obs: Any) -> Any:
+        """Return what students see of raw observations of the environments."""
+        return self.view.narrow(obs if self.sides is None else side_of(obs, STUDENT))
+
+    def taught(self, obs: Any) -> Any:
+        """Return what the teacher sees of them."""
+        return obs if self.sides is None else side_of(obs, TEACHER)
+
+    def student(self, actor: Actor) -> Actor:
+        """Return a student that acts in these environments."""
+        return actor if self.sides is None else OneSided(actor, STUDENT)
+
+    def teacher(self, actor: Actor) -> Actor:
+        """Return a teacher who acts in these environments."""
+        return actor if self.sides is None else OneSided(actor, TEACHER)
+
+    def labeller(self, teacher: Teacher) -> Teacher:
+        """Return a teacher who labels observations of these environments."""
+        return teacher if self.sides is None else cast(Teacher, OneSidedTeacher(teacher))
+
+
+def _observed(envs: Environments, config: DistillConfig, network: str) -> tuple[View, Any]:
+    """Return what students of a network see of an observation, and the space of that.
+
+    Raises:
+        RequestError: where the settings name what there is not.
+    """
+    own = own_wrapper(config.student_wrapper)
+    shown = Sides.of(envs.observation_space).student if own else envs.observation_space
+    whole = describe_space(shown)
+    place = f"what {own['entry_point']} shows" if own else f"what {envs.env_id} shows"
+    labels = check_names(config.named, whole, place) if config.named else observation_names(envs.env_id, whole)
+    view = view_of(whole, config.observed, place, labels)
+    ordered = image_first(whole if view.whole is None else view.space, network)
+    same = view.whole is None and list(ordered.get("spaces", ())) == list(whole.get("spaces", ()))
+    return replace(view, wrapper=own), shown if same else make_space(ordered)
