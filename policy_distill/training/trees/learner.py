@@ -89,7 +89,7 @@ class TreeLearner:
         size = math.prod(spec.featurizer.shape)
         if spec.featurizer.images:
             raise RequestError(
-                f"expected vectors to grow {spec.network} on, found images; use cnn:16,32, or leave them out by observe"
+                f"expected vectors to grow {spec.network} on, found images; use cnn:16,32, or --observe what is none"
             )
         if kind == "oblique_tree" and size > MOST_OBLIQUE:
             raise RequestError(
