@@ -94,11 +94,6 @@ def layer_shapes(layers: Sequence[Layer], tensors: Tensors, input_shape: Shape) 
     return found
 
 
-def output_shapes(layers: Sequence[Layer], tensors: Tensors, input_shape: Shape) -> list[Shape]:
-    """Return the shape of one observation after each layer; errors as of `layer_shapes`."""
-    return [given for _, given in layer_shapes(layers, tensors, input_shape)]
-
-
 def largest_buffer(layers: Sequence[Layer], tensors: Tensors, input_shape: Shape) -> int:
     """Return how many numbers of one observation there are at most between two layers, those beside included."""
     shapes = layer_shapes(layers, tensors, input_shape)
