@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,10 +34,13 @@ TIMESTEPS = {
     "mountain_car": 100_000,
     "lunar_lander": 100_000,
     "swimmer": 50_000,
-    "half_cheetah": 100_000,
-    "walker2d": 100_000,
+    "half_cheetah": 300_000,
+    "walker2d": 300_000,
 }
 """Environment steps of the stream that all students of a task learn from; the quickest task first."""
+
+EPISODES = {"half_cheetah": 1_000, "walker2d": 1_000}
+"""Episodes of the proof, at most, where the teacher falls now and then: returns that scatter take more of them."""
 
 RETENTION = 0.95
 """Share of the teacher's gain over a random policy that is to be kept."""
@@ -105,6 +108,7 @@ def _run(config: Config, task: str, agent: Path, seed: int) -> None:
         print(f"{folder} is done", flush=True)
         return
     settings = DistillConfig(timesteps=config.timesteps or TIMESTEPS[task], seed=seed)
+    settings = replace(settings, eval_episodes=EPISODES.get(task, settings.eval_episodes))
     teacher = load_teacher(agent, env=env_id)
     if not cell.compressed:
         resume, overwrite = _goes_on(folder)

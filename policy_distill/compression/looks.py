@@ -13,7 +13,7 @@ from policy_distill.student.runtime import Student
 LOOKS = (20, 40, 80)
 """Episodes after which an estimate may be clear of the bar."""
 
-GLANCES = ((4, 3), (10, 1))
+GLANCES = ((4, 4), (10, 2), (40, 1))
 """Episodes that each student plays, and how many of them are left after that."""
 
 

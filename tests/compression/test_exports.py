@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
 
-from policy_distill.errors import RequestError
 from policy_distill.exporters import quantize
 from policy_distill.exporters.export import export
 from policy_distill.exporters.quantize import METHODS
 from policy_distill.exporters.table import FORMATS
-from policy_distill.student.low_bit import BITS
 from policy_distill.student.runtime import load_student
 from policy_distill.training import low_bit
 from tests.compression.test_resume import run
@@ -17,7 +15,6 @@ FOLDED = {"discrete": False, "gaussian": True}
 """Whether statistics go into the first weights: the bounds of Pendulum's space are within their clip, and CartPole's
 velocities have none."""
 QUICK = {"timesteps": 256, "eval_episodes": 2, "max_episode_steps": 30}
-METHODS_OF = {"onnx": [method for method in METHODS if method not in BITS], "c": METHODS}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +54,8 @@ def test_every_student_on_a_front_passes_parity_in_every_format(front, kind, nam
         assert found.parity.agreement == 1.0 or found.parity.ties
 
 
-@pytest.mark.parametrize(("name", "method"), [(name, one) for name, methods in METHODS_OF.items() for one in methods])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["onnx", "c"])
 @pytest.mark.parametrize("kind", TEACHERS)
 def test_students_on_a_front_are_exported_with_few_bits(front, kind, name, method, tmp_path):
     for number, network in enumerate(("linear", "mlp:4", "mlp:6,6")):
@@ -66,9 +64,3 @@ def test_students_on_a_front_are_exported_with_few_bits(front, kind, name, metho
         assert found.parity.passed
         assert found.quantization["method"] == method
         assert np.isfinite(found.quantization["agreement"])
-
-
-@pytest.mark.parametrize("method", BITS)
-def test_packed_weights_have_no_form_in_onnx(front, method, tmp_path):
-    with pytest.raises(RequestError, match="format with packed weights"):
-        export(front["discrete", "mlp:4"], tmp_path / "policy.onnx", "onnx", quantize=method, n_states=256)
