@@ -35,6 +35,7 @@ NOT_EXPERIMENTS = {
     "results",
     "second_block",
     "compression",
+    "tree_lunar_lander",  # another student for an environment that has its own
     "compression_table",
     "calibration",
     "simulations",

@@ -1,17 +1,22 @@
 """Students of every kind, with random weights: what engines and exporters are tried on."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from gymnasium import spaces
+from torch import nn
 
 from policy_distill.families.deterministic import Deterministic
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.student.actions import ActionMap
+from policy_distill.student.engines.torch_tree import TreeLayer
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
 from policy_distill.student.spaces import describe_space
+from policy_distill.student.tree import Tree
 from policy_distill.student.view import view_of
 from policy_distill.teachers.kinds.network import box_map, discrete_family
 from policy_distill.training.policy import StudentPolicy
@@ -93,6 +98,17 @@ KINDS = [
     ("vector", "squashed", "mlp:8", "relu", "slim"),
     ("dict", "discrete", "mlp:8", "tanh", "slim"),
     ("image_last", "multi_discrete", "cnn:4", "tanh", "slim"),
+    ("unnormalized", "discrete", "tree:16", "tanh"),
+    ("doubles", "multi_discrete", "tree:8", "tanh"),
+    ("matrix", "gaussian_head", "tree:8", "tanh"),
+    ("whole_numbers", "multi_binary", "tree:5", "tanh"),
+    ("multi_discrete", "squashed", "tree:6", "tanh"),
+    ("unnormalized", "offset", "oblique_tree:16", "tanh"),
+    ("matrix", "gaussian", "oblique_tree:8", "tanh"),
+    ("doubles", "deterministic", "oblique_tree:5", "tanh"),
+    ("unnormalized", "squashed_unit", "oblique_tree:4", "tanh"),
+    ("unnormalized", "discrete", "oblique_tree:1", "tanh"),
+    ("unnormalized", "discrete", "tree:8", "tanh", "slim"),
 ]
 
 
@@ -129,6 +145,10 @@ def make_whole(kind, seed=0):
         normalizer=view.statistics(_normalizer(obs)),
         view=view,
     )
+    if "tree" in network:
+        network_of_tree = nn.Sequential(TreeLayer(random_tree(spec, seed)))
+        policy = StudentPolicy(replace(spec, normalizer=None), torch.Generator(), network_of_tree)
+        return Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
     policy = StudentPolicy(spec, torch.Generator().manual_seed(seed))
     noise = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
@@ -138,6 +158,28 @@ def make_whole(kind, seed=0):
     if form and isinstance(policy.network[0], torch.nn.Linear):
         policy.network[0].weight.data[:, 1] = 0.0
     return Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
+
+
+def random_tree(spec, seed):
+    """Return a tree of as many leaves as the specification has, whose splits divide what is observed."""
+    kind, _, n_leaves = spec.network.partition(":")
+    rng, n, size = np.random.default_rng(seed), int(n_leaves) - 1, spec.featurizer.shape[0]
+    branches, open_ = np.zeros((n, 2), np.int32), [(0, 0), (0, 1)]
+    for split in range(1, n):
+        branches[open_.pop(rng.integers(len(open_)))] = split
+        open_ += [(split, 0), (split, 1)]
+    for leaf, place in enumerate(open_ if n else []):
+        branches[place] = -1 - leaf
+    counts = rng.integers(1, size + 1, n) if kind == "oblique_tree" else np.ones(n, int)
+    features = [np.sort(rng.permutation(size)[:count]) for count in counts]
+    terms = {}
+    if kind == "oblique_tree":
+        terms["coefficient"] = rng.normal(size=counts.sum()).astype(np.float32)
+        terms["start"] = np.cumsum([0, *counts]).astype(np.int32)
+    mean, deviation = (10.0, 20.0) if spec.observation_space.get("dtype") == "int16" else (0.3, 0.5)
+    threshold = rng.normal(mean, deviation, n).astype(np.float32)
+    feature = np.concatenate([np.zeros(0), *features]).astype(np.int32)
+    return Tree(threshold, branches, feature, rng.normal(size=(n + 1, spec.n_outputs)).astype(np.float32), **terms)
 
 
 def sample_observations(kind, count=64, seed=0):

@@ -19,6 +19,7 @@ from policy_distill.exporters import standalone
 from policy_distill.exporters.parity import Reference
 from policy_distill.interfaces.students import Run
 from policy_distill.student.features import Part
+from policy_distill.student.layers import array_names
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
@@ -103,9 +104,7 @@ def _part(part: Part, name: str) -> dict[str, Any]:
 
 
 def _arrays(plan: Plan) -> dict[str, np.ndarray]:
-    arrays = {
-        layer[key]: plan.tensors[layer[key]] for layer in plan.layers for key in ("weight", "bias") if key in layer
-    }
+    arrays = {name: plan.tensors[name] for name in array_names(plan.layers)}
     for index, part in enumerate(plan.featurizer.parts):
         if part.offsets is not None:
             arrays[f"obs{index}.offsets"] = part.offsets

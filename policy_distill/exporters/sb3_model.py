@@ -47,6 +47,8 @@ def to_sb3(student: StudentRecord, env: Any) -> PPO:
     """
     student = _for_env(student, env)
     plan = student.plan
+    if not any("weight" in layer for layer in plan.layers):
+        raise RequestError("expected a network, as Stable-Baselines3's policies are, found a tree; use another format")
     _check_spaces(student)
     normalizer = normalization_of(env)
     if normalizer is not None and normalizer.norm_obs:

@@ -20,6 +20,11 @@ KINDS = {
     "linear": "linear (no hidden layer)",
     "cnn": "cnn:16,32 (convolutions of 16 and 32 channels, for images), with a hidden layer cnn:16,32+mlp:64",
 }
+TREES = {
+    "tree": "tree:32 (a decision tree of at most 32 leaves)",
+    "oblique_tree": "oblique_tree:16 (one that asks about weighted sums)",
+}
+"""Students that are no networks."""
 MAX_WIDTH = 65_536
 
 
@@ -42,7 +47,7 @@ def make_network(spec: str, activation: str, image: tuple[int, ...] | None = Non
     make = None if kind in KINDS else load_plugin(GROUP, kind)
     if make is None:
         # Those that learn without gradients are students too, though no networks of this table.
-        names = [*KINDS.values(), *sorted({*names_in(GROUP), *names_in(LEARNERS)})]
+        names = [*KINDS.values(), *TREES.values(), *sorted({*names_in(GROUP), *names_in(LEARNERS)})]
         raise RequestError(f"expected a student such as {'; '.join(names)}, found {spec!r}")
     network: Network = make(sizes, activation)
     return network

@@ -26,14 +26,13 @@ from policy_distill.student.action_check import (
     require,
     whole_numbers,
 )
-from policy_distill.student.layers import count_macs, layer_shapes
+from policy_distill.student.layers import array_names, layer_shapes
 from policy_distill.student.names import n_components
 from policy_distill.student.operations.table import OPERATIONS, find_operation
 from policy_distill.student.pixels import check_images, images_of
+from policy_distill.student.record import sizes_of
 from policy_distill.student.spaces import example_of
 from policy_distill.student.view import read_view
-
-SIZES = ("n_params", "n_bytes", "macs")
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -45,7 +44,10 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         ValueError: saying what does not fit.
         KeyError, TypeError, IndexError, AttributeError: for a record that lacks something or holds another type.
     """
-    _check_weights(tensors)
+    layers = record["architecture"]["layers"]
+    require(all(isinstance(layer["op"], str) for layer in layers), "a layer of a kind without a name")
+    whole = {*array_names(layers, indices=True)} - {"log_std", *array_names(layers, indices=False)}
+    _check_weights({name: array for name, array in tensors.items() if name not in whole})
     check_space(record["observation_space"], nested=True)
     check_space(record["action_space"], nested=False)
     head = check_head(record)
@@ -59,17 +61,15 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
     _check_view(record)
     features = _feature_shape(record["observation_space"], images_of(record))
     require(shape == features, "the network takes other features than are observed")
-    for layer in architecture["layers"]:
-        require(isinstance(layer["op"], str), "a layer of a kind without a name")
+    for layer in layers:
         operation = find_operation(layer["op"])
         require(("weight" in layer) == operation.has_weights, "a layer with weights that it has not")
         require("beside" not in layer or whole_numbers([layer["beside"]]) != (), "no numbers beside a layer")
     *_, (_, shape) = layer_shapes(architecture["layers"], tensors, shape)
     require(shape == (head.n_outputs,), f"the network has outputs {shape}, its head needs {head.n_outputs}")
-    _check_specification(architecture["spec"], sum(array.size for array in tensors.values()))
-    sizes = [sum(array.size for array in tensors.values()), sum(array.nbytes for array in tensors.values())]
-    sizes.append(count_macs(architecture["layers"], tensors))
-    require([architecture[key] for key in SIZES] == sizes, f"{', '.join(SIZES)} that are not its own")
+    _check_specification(architecture["spec"], layers, sum(array.size for array in tensors.values()))
+    sizes = sizes_of(layers, dict(tensors))
+    require({key: architecture[key] for key in sizes} == sizes, f"{', '.join(sizes)} that are not its own")
     _check_words(record)
 
 
@@ -151,9 +151,14 @@ def _feature_shape(space: Any, images: tuple[str, ...] = ()) -> Shape:
     return (int(np.sum(space["nvec"])),) if kind == "MultiDiscrete" else (numbers_in(space),)
 
 
-def _check_specification(spec: Any, n_numbers: int) -> None:
-    """A network is made anew from its specification when it trains on; it must not be larger than what was saved."""
+def _check_specification(spec: Any, layers: list[Any], n_numbers: int) -> None:
+    """A network is made anew from its specification when it trains on; it must not be larger than what was saved.
+
+    A tree is not: its specification has the leaves that it might have had.
+    """
     require(isinstance(spec, str) and len(spec) <= 200, "a specification that is no short text")
+    if layers[-1]["op"] == "tree":
+        return
     widths = [int(width) for width in re.findall(r"\d{1,9}", spec)]
     products = [first * second for first, second in pairwise(widths)]
     require(max([0, *widths, *products]) <= n_numbers, f"the specification {spec[:40]!r} is larger than its weights")

@@ -67,6 +67,16 @@ def count_macs(layers: Sequence[Layer], tensors: Tensors) -> int:
     return sum(find_operation(layer["op"]).macs(layer, tensors) for layer in layers)
 
 
+def array_names(layers: Sequence[Layer], *, indices: bool | None = None) -> list[str]:
+    """Return the names of the arrays that layers have: all, or those of whole numbers alone, or all others."""
+    found = []
+    for layer in layers:
+        operation = find_operation(layer["op"])
+        keys = [key for key in operation.arrays if key in layer]
+        found += [layer[key] for key in keys if indices is None or (key in operation.indices) == indices]
+    return found
+
+
 def layer_shapes(layers: Sequence[Layer], tensors: Tensors, input_shape: Shape) -> list[tuple[Shape, Shape]]:
     """Return the shapes of one observation before and after each layer, without the numbers beside it.
 
@@ -82,11 +92,6 @@ def layer_shapes(layers: Sequence[Layer], tensors: Tensors, input_shape: Shape) 
     if waiting:
         raise ValueError("a last layer that leaves numbers alone")
     return found
-
-
-def output_shapes(layers: Sequence[Layer], tensors: Tensors, input_shape: Shape) -> list[Shape]:
-    """Return the shape of one observation after each layer; errors as of `layer_shapes`."""
-    return [given for _, given in layer_shapes(layers, tensors, input_shape)]
 
 
 def largest_buffer(layers: Sequence[Layer], tensors: Tensors, input_shape: Shape) -> int:

@@ -68,6 +68,13 @@ class Plan:
         layers = self.layers if self.selected is None else self.layers[1:]
         return vector and all(layer["op"] in ("linear", "tanh", "relu") for layer in layers)
 
+    @property
+    def is_tree(self) -> bool:
+        """True for a tree on the raw numbers of a vector, or of some of its components."""
+        vector = self.featurizer.space["type"] in ("Box", "MultiBinary") and not self.featurizer.is_image
+        layers = self.layers if self.selected is None else self.layers[1:]
+        return vector and self.normalizer is None and [layer["op"] for layer in layers] == ["tree"]
+
     @cached_property
     def selected(self) -> np.ndarray | None:
         """The components that the first layer selects, int64; None where it looks at all."""

@@ -45,19 +45,24 @@ class StudentRecord:
 def format_of(metadata: Mapping[str, Any]) -> int:
     """Return the oldest version of the file's format that says all that a student is.
 
-    That is 3 for one that makes an image of a vector's numbers, and 2 for what was slimmed.
+    That is 3 for one that makes an image of a vector's numbers, and 2 for what was slimmed and for trees.
     """
     architecture, head = metadata["architecture"], metadata.get("head", {})
     ops = {layer["op"] for layer in architecture["layers"]}
     if "image" in ops:
         return 3
-    return 2 if head.get("reference", False) or architecture["log_std"] == "dropped" or "select" in ops else 1
+    newer = head.get("reference", False) or architecture["log_std"] == "dropped"
+    return 2 if newer or ops & {"select", "tree"} else 1
 
 
 def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> dict[str, int]:
-    """Return what a record's architecture says of a student's size: parameters, bytes, multiply-accumulates."""
+    """Return what a record's architecture says of a student's size: parameters, bytes, multiply-accumulates.
+
+    Of a tree, thresholds, coefficients and what leaves hold are parameters; which component a split looks at and where
+    it leads is its form, which takes bytes alone.
+    """
     return {
-        "n_params": sum(array.size for array in tensors.values()),
+        "n_params": sum(array.size for array in tensors.values() if array.dtype.kind == "f"),
         "n_bytes": sum(array.nbytes for array in tensors.values()),
         "macs": count_macs(layers, tensors),
     }

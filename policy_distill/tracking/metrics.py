@@ -42,6 +42,7 @@ EXTRA = {
     "rollout/env_restarts": "environments restarted so far, where that was allowed; at the end, in the proof too",
     "train/recoveries": "times that training diverged and went back to the last good student so far",
     "train/rate_scale": "what the learning rate was multiplied by after these",
+    "model/leaves": "leaves of a student that is a tree",
     "compress/students": "students that are still in the race, all starts of each network counted",
 }
 """Metrics that appear where they have something to say."""

@@ -7,12 +7,13 @@ as every network does.
 from __future__ import annotations
 
 from policy_distill.interfaces.stages import LearnerKind
-from policy_distill.networks.table import KINDS
+from policy_distill.networks.table import KINDS, TREES
 from policy_distill.system.plugins import LEARNERS as GROUP
 from policy_distill.system.plugins import load_plugin
 from policy_distill.training.learner import GradientLearner
+from policy_distill.training.trees.learner import TreeLearner
 
-LEARNERS: dict[str, LearnerKind] = dict.fromkeys(KINDS, GradientLearner)
+LEARNERS: dict[str, LearnerKind] = {**dict.fromkeys(KINDS, GradientLearner), **dict.fromkeys(TREES, TreeLearner)}
 
 
 def find_learner(network: str) -> LearnerKind:

@@ -27,9 +27,11 @@ from tests.training.test_policy import make_policy
 
 
 def refusal(kind, name):
-    obs, action, *_ = kind
+    obs, action, network, *_ = kind
     if name != "sb3":
         return None
+    if "tree" in network:
+        return "found a tree; use another format"
     if action == "offset" or obs == "discrete":
         return "start at 0"
     if action == "deterministic_free":
@@ -56,6 +58,14 @@ def test_every_student_in_every_format_acts_as_the_student(kind, name, tmp_path)
     assert found.parity.agreement == 1.0 or found.parity.ties
     assert found.n_bytes > 0
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("method", ["int8", "int4"])
+def test_a_tree_in_few_bits_is_refused_in_one_line(method, tmp_path):
+    student = make_student(("unnormalized", "discrete", "tree:16", "tanh"))
+    with pytest.raises(RequestError, match="expected a network to write in few bits, found a tree") as found:
+        export(student, tmp_path / "c", "c", quantize=method, n_states=64)
+    assert "\n" not in str(found.value) and not list(tmp_path.iterdir())
 
 
 def test_the_states_come_from_the_environment_that_the_student_was_made_in(tmp_path):

@@ -1,7 +1,8 @@
 """NumPy: always there. The engine that every other one is compared with.
 
 Perceptrons on vectors, which most students are, take a short way: buffers are made once, biases are the last column of
-the weights, and normalisation is clipping of the raw observation (`perceptron.py`). All else goes layer by layer.
+the weights, and normalisation is clipping of the raw observation (`perceptron.py`). One observation goes down a tree in
+plain Python (`walk.py`). All else goes layer by layer.
 Buffers are lent from a pool, so threads may share an engine.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from policy_distill.interfaces.policies import State
 from policy_distill.student.engines.perceptron import BatchForward, make_act
 from policy_distill.student.engines.single import batch_of_one
+from policy_distill.student.engines.walk import make_tree_act
 from policy_distill.student.layers import compile_layers
 from policy_distill.student.plan import Plan
 
@@ -42,6 +44,8 @@ class NumpyEngine:
         """Return the function from one raw observation to its executed deterministic action."""
         if self._plan.is_perceptron:
             return lend(lambda: make_act(self._plan))
+        if self._plan.is_tree:
+            return make_tree_act(self._plan)
         return one_of_a_batch(self._plan, self.outputs)
 
 

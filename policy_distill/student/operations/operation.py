@@ -42,7 +42,11 @@ class Operation:
     shape: Callable[[Layer, Tensors, Shape], Shape]
     """What becomes of a shape; ValueError, KeyError, TypeError or IndexError where record, arrays and it do not fit."""
     has_weights: bool = False
-    """True for one whose record names arrays, its `weight` and `bias`."""
+    """True for one whose record names a `weight` and a `bias`."""
+    arrays: tuple[str, ...] = ("weight", "bias")
+    """Keys of its record that name arrays, where it has them: float32, but for `indices`."""
+    indices: tuple[str, ...] = ()
+    """Those of whole numbers, int32, which are no parameters."""
     macs: Callable[[Layer, Tensors], int] = _no_macs
     """Multiply-accumulates of one observation; biases and activations are not counted."""
     torch: Callable[[Layer, Tensors], nn.Module] | None = None

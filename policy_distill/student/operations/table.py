@@ -12,10 +12,11 @@ from policy_distill.student.operations.relu import RELU
 from policy_distill.student.operations.scale import SCALE
 from policy_distill.student.operations.select import SELECT
 from policy_distill.student.operations.tanh import TANH
+from policy_distill.student.operations.tree import TREE
 from policy_distill.system.plugins import OPERATIONS as GROUP
 from policy_distill.system.plugins import load_plugin
 
-OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT, IMAGE)}
+OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT, IMAGE, TREE)}
 
 
 def find_operation(name: str) -> Operation:

@@ -1,0 +1,1 @@
+"""Trees: students that learn from labelled states without gradients."""
