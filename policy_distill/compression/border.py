@@ -70,7 +70,12 @@ class Border:
         race = self._race
         place = race.smallest()
         for candidate in self._around(race.running, place):
-            self._enter(candidate, [race.population.policy(number) for number in race.best(candidate.spec, N_BEST)])
+            kept = self._enter(
+                candidate, [race.population.policy(number) for number in race.best(candidate.spec, N_BEST)]
+            )
+            if not kept.known:
+                # Where the teacher gains nothing, nothing is kept of it, by anybody.
+                return self._ordered()
         tried: set[str] = set()
         for round_ in range(ROUNDS):
             specs = [spec for spec in self._between() if spec not in tried]

@@ -5,6 +5,7 @@ In: what students see, and the user's own list where there is one. Out: candidat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,11 @@ def candidates_for(
             f"{least.n_params} parameters and {least.n_bytes} bytes; raise the limits, or name others with --students"
         )
     return in_order(small)
+
+
+def without_zeros(spec: str) -> str:
+    """Return a specification with its numbers as they are counted: `mlp:02` is the network `mlp:2`."""
+    return re.sub(r"\d+", lambda found: str(int(found[0])), spec)
 
 
 def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from policy_distill.compression.candidates import ladder
+from policy_distill.compression.candidates import ladder, without_zeros
 from policy_distill.compression.front import CompressionResult
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
@@ -129,7 +129,7 @@ def _race(
     """Return a race that has not begun, and what makes it this one."""
     seen = Sight(envs, config, "cnn:4").space
     one_image = bool(images_like(teacher, "cnn:4", seen)) and len(image_keys(describe_space(seen))) == 1
-    specs = list(students or ladder(images=one_image))
+    specs = [without_zeros(one) for one in students or ladder(images=one_image)]
     # Where one of them convolves an image among other keys, that stands first for all.
     stream = Stream(teacher, envs, config, next((spec for spec in specs if spec.startswith("cnn")), specs[0]))
     kinds = Kinds(stream, loss, limits)

@@ -202,6 +202,8 @@ class Race:
             while low < high and not self.judge.exhausted:
                 middle = (low + high) // 2
                 kept = self.judged(runners[middle].spec, N_FIRST)
+                if not kept.known:
+                    break
                 low, high = (low, middle) if kept.share - kept.error >= self.bar else (middle + 1, high)
         return high
 
