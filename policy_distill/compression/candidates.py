@@ -28,6 +28,12 @@ DEEP = (4, 8, 16, 32, 64)
 CHANNELS = ("cnn:2", "cnn:4", "cnn:8", "cnn:16", "cnn:4,8", "cnn:8,16", "cnn:16,32")
 """Students of images."""
 
+SETS = {
+    "gru": tuple(f"gru:{n}" for n in (2, 4, 8, 16, 32)),
+    "history": tuple(f"history:{steps}+mlp:{n}" for steps in (2, 4) for n in (4, 8, 16, 32)),
+}
+"""Students with a memory that a kind stands for where it is named without a size."""
+
 MINIMIZE = ("params", "bytes", "macs", "flash", "latency")
 """What may be made small."""
 
@@ -56,6 +62,11 @@ def ladder(*, images: bool) -> list[str]:
     if images:
         return list(CHANNELS)
     return ["linear", *(f"mlp:{n}" for n in WIDTHS), *(f"mlp:{n},{n}" for n in DEEP)]
+
+
+def named(specs: Sequence[str]) -> list[str]:
+    """Return specifications, with those that a kind without a size stands for in its place."""
+    return [one for spec in specs for one in SETS.get(spec, (spec,))]
 
 
 def candidates_for(

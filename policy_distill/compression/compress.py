@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from policy_distill.compression.candidates import ladder, without_zeros
+from policy_distill.compression.candidates import ladder, named, without_zeros
 from policy_distill.compression.front import CompressionResult
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
@@ -40,6 +40,7 @@ from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.front import track_front
 from policy_distill.tracking.table import MakeTracker, choose_tracker
 from policy_distill.training.spec import images_like
+from policy_distill.training.windows import columns_for
 
 
 def compress(
@@ -129,9 +130,11 @@ def _race(
     """Return a race that has not begun, and what makes it this one."""
     seen = Sight(envs, config, "cnn:4").space
     one_image = bool(images_like(teacher, "cnn:4", seen)) and len(image_keys(describe_space(seen))) == 1
-    specs = [without_zeros(one) for one in students or ladder(images=one_image)]
+    specs = named([without_zeros(one) for one in students or ladder(images=one_image)])
     # Where one of them convolves an image among other keys, that stands first for all.
-    stream = Stream(teacher, envs, config, next((spec for spec in specs if spec.startswith("cnn")), specs[0]))
+    first = next((spec for spec in specs if spec.startswith("cnn")), specs[0])
+    columns = tuple(dict.fromkeys(name for spec in specs for name in columns_for(spec)))
+    stream = Stream(teacher, envs, config, first, columns=columns)
     kinds = Kinds(stream, loss, limits)
     race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar, limits.budget), limits.bar)
     return race, {**identity_of(teacher, envs, " ".join(specs), config), "compress": limits.to_json()}

@@ -51,6 +51,7 @@ def is_lottery(spec: str) -> bool:
 
 
 def widths_of(spec: str) -> tuple[int, ...]:
-    """Return the units of each hidden layer, or the channels of each convolution."""
-    _, _, sizes = spec.partition(":")
+    """Return the units of each hidden layer, the channels of each convolution, or the units that remember."""
+    # What stands before a plus, as of gru:16+mlp:16.
+    _, _, sizes = spec.partition("+")[0].partition(":")
     return tuple(int(size) for size in sizes.split(",")) if sizes else ()

@@ -21,12 +21,14 @@ from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.losses.likelihood import begin_draws
 from policy_distill.seeds import USERS, purpose_seed
+from policy_distill.student.engines.torch_memory import memory_layers_of
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.learner import GradientLearner, named
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.population_step import PopulationStep
 from policy_distill.training.schedule import Moment, learning_rate, n_updates
+from policy_distill.training.windows import taught
 
 LOG = logging.getLogger("policy_distill")
 
@@ -127,18 +129,26 @@ class Population:
                 LOG.warning("%s (%s) is out: %s", self.members[number].spec, self.members[number].activation, why)
                 self.drop([number], "diverged")
 
-    def losses(self, batch: Batch) -> np.ndarray:
-        """Return the mean loss `[K]` of every member on labelled states; NaN for those that are out."""
+    def losses(self, batch: Batch, along: Batch | None = None) -> np.ndarray:
+        """Return the mean loss `[K]` of every member on labelled states; NaN for those that are out.
+
+        Members with a memory are measured on windows of consecutive ones, `along`; without these, on each state as an
+        episode's first, which says less.
+        """
         found = np.full(len(self.members), np.nan)
         begin_draws(self._loss, self._config.seed)
         if self._step is not None and self._step.active:
             found[self._together] = self._step.losses(batch)
         for number, learner in self._alone.items():
-            family, device = learner.policy.spec.family, next(learner.policy.parameters()).device
+            policy, device = learner.policy, next(learner.policy.parameters()).device
             begin_draws(self._loss, self._config.seed)
             with torch.no_grad():
-                outputs = Outputs(family, learner.policy.params(batch.features.to(device)).cpu())
-                found[number] = float(self._loss(batch.to("cpu"), outputs).mean())
+                if along is not None and memory_layers_of(policy.network):
+                    rows, outputs = taught(policy, along.to(device))
+                else:
+                    rows, outputs = batch, Outputs(policy.spec.family, policy.params(batch.features.to(device)))
+                outputs = Outputs(outputs.family, outputs.params.cpu())
+                found[number] = float(self._loss(rows.to("cpu"), outputs).mean())
         return found
 
     def policy(self, number: int) -> StudentPolicy:

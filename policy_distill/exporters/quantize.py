@@ -54,6 +54,17 @@ def check_method(method: str, format: str) -> None:
         raise RequestError(f"expected a format with packed weights ({able}), found {format}; use --quantize int8")
 
 
+def require_no_memory(student: Student) -> None:
+    """Raise for a student with a memory, whose weights have no form in few bits.
+
+    Raises:
+        RequestError: saying so.
+    """
+    if student.plan.memory.size:
+        kind = student.metadata["architecture"]["spec"]
+        raise RequestError(f"expected a student without a memory for few bits, found {kind}; leave out --quantize")
+
+
 def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Layers:
     """Return the layers in eight bits or fewer, calibrated (and trained, where asked for) on visited `obs`.
 
@@ -63,6 +74,7 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
         RequestError: for a student that has no such form, or layers of another one.
     """
     plan, obs = student.plan, student.view.narrow(obs)
+    require_no_memory(student)
     if method.endswith(SUFFIX):
         return _of_file(student, method)
     if any(beside(layer) for layer in plan.layers):
