@@ -183,8 +183,6 @@ def _check_request(student: Student, format: str, quantize: str | None, n_states
         raise RequestError("expected a student of finite weights, found some that are none; distil it again")
     if quantize is not None:
         check_method(quantize, format)
-        if not any("weight" in layer for layer in student.plan.layers):
-            raise RequestError("expected a network to write in few bits, found a tree; leave out --quantize")
 
 
 def _check(student: Student, format: str, expected: Reference, run: Run, source: str, *, quantized: bool) -> Parity:

@@ -63,6 +63,8 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
         RequestError: for a student that has no such form, or layers of another one.
     """
     plan, obs = student.plan, student.view.narrow(obs)
+    if not any("weight" in layer for layer in plan.layers):
+        raise RequestError("expected a network to write in few bits, found a tree; leave out --quantize")
     if method.endswith(SUFFIX):
         return _of_file(student, method)
     if any(beside(layer) for layer in plan.layers):

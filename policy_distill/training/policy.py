@@ -127,9 +127,11 @@ class StudentPolicy(nn.Module):
 
 
 def _with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:
-    head, last = record.plan.head, [layer for layer in record.plan.layers if "weight" in layer][-1:]
-    rows = {one[key]: head.all_rows(record.tensors[one[key]]) for one in last for key in ("weight", "bias")}
-    return {**record.tensors, **rows}
+    head, end = record.plan.head, record.plan.layers[-1]
+    if end["op"] == "tree":
+        return {**record.tensors, end["leaves"]: head.all_rows(record.tensors[end["leaves"]].T).T.copy()}
+    last = [layer for layer in record.plan.layers if "weight" in layer][-1]
+    return {**record.tensors, **{last[key]: head.all_rows(record.tensors[last[key]]) for key in ("weight", "bias")}}
 
 
 def _numpy(value: Any) -> np.ndarray:
