@@ -74,6 +74,7 @@ def summary(
         ("worst 5%", ", ".join(f"{name} {digits(value)}" for name, value in worst.items() if value is not None)),
         ("agreement", undefined_or(fidelity.agreement)),
         ("KL, nats", undefined_or(fidelity.kl)),
+        *(record.view.rows if record.view else []),
         ("compression", compression_text(*sizes)),
         ("environment steps", record.env_steps),
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import gymnasium
@@ -17,6 +18,7 @@ import numpy as np
 from gymnasium import spaces
 
 from policy_distill.environments.own_wrapper import load_wrapper
+from policy_distill.environments.running_statistics import each_wrapper, is_kind
 from policy_distill.errors import RequestError
 from policy_distill.seeds import purpose_seed
 from policy_distill.system.blame import blamed
@@ -86,6 +88,12 @@ class SeenThrough(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise RequestError(f"expected {name} to return an environment, it returned {type(self._view).__name__}")
         if self._view.action_space != env.action_space:
             raise RequestError(f"expected {name} to change what is observed alone, it changes the actions too")
+        for one in takewhile(lambda one: one is not self._behind, each_wrapper(self._view)):
+            if is_kind(one, "NormalizeObservation"):
+                raise RequestError(
+                    f"expected a wrapper whose episodes follow from their seeds, found {type(one).__name__}, whose "
+                    "statistics run on: the student normalises by itself; leave it out"
+                )
         self.observation_space = self._shown_space(self._view.observation_space)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
