@@ -70,6 +70,9 @@ def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> di
 
 def with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:
     """Return the arrays with an output of the network for every logit, those of 0 included that are left out."""
-    head, last = record.plan.head, [layer for layer in record.plan.layers if "weight" in layer][-1:]
+    head, end = record.plan.head, record.plan.layers[-1]
+    if end["op"] == "tree":
+        return {**record.tensors, end["leaves"]: head.all_rows(record.tensors[end["leaves"]].T).T.copy()}
+    last = [layer for layer in record.plan.layers if "weight" in layer][-1:]
     rows = {one[key]: head.all_rows(record.tensors[one[key]]) for one in last for key in ("weight", "bias")}
     return {**record.tensors, **rows}
