@@ -33,6 +33,7 @@ from policy_distill.report.tables import (
     students,
     unreadable_table,
 )
+from policy_distill.report.tree_drawing import drawing_of
 from policy_distill.student.file import write_atomically
 from policy_distill.system.wording import times, times_fewer
 
@@ -107,6 +108,7 @@ def run_page(run: RunRecord) -> Page:
         ],
         command=command,
         video=run.video,
+        drawing=drawing_of(run.path, run.student),
         notes=[*notes, *([why_none] if why_none else [])],
     )
 
@@ -137,11 +139,7 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
         notes=[
             *([f"{unfinished} of the runs have not ended."] if unfinished else []),
             *left_out(runs),
-            *(
-                [f"{len(unreadable)} runs cannot be read and are left out; they are listed below."]
-                if unreadable
-                else []
-            ),
+            *([f"{len(unreadable)} runs cannot be read and are left out, as listed below."] if unreadable else []),
         ],
     )
 

@@ -45,14 +45,13 @@ class StudentRecord:
 def format_of(metadata: Mapping[str, Any]) -> int:
     """Return the oldest version of the file's format that says all that a student is.
 
-    That is 3 for one that makes an image of a vector's numbers, and 2 for what was slimmed and for trees.
+    That is 3 for one that makes an image of a vector's numbers and for a tree, and 2 for what was slimmed.
     """
     architecture, head = metadata["architecture"], metadata.get("head", {})
     ops = {layer["op"] for layer in architecture["layers"]}
-    if "image" in ops:
+    if ops & {"image", "tree"}:
         return 3
-    newer = head.get("reference", False) or architecture["log_std"] == "dropped"
-    return 2 if newer or ops & {"select", "tree"} else 1
+    return 2 if head.get("reference", False) or architecture["log_std"] == "dropped" or "select" in ops else 1
 
 
 def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> dict[str, int]:

@@ -26,8 +26,9 @@ from policy_distill.student.runtime import Student
 from policy_distill.student.tree import KEYS, OBLIQUE_KEYS, Tree, single_leaf
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.learner import named
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.schedule import Moment
+from policy_distill.training.spec import StudentSpec
 from policy_distill.training.trees.fit import fit_tree
 from policy_distill.training.trees.node import Data, leaf_numbers, to_tree
 from policy_distill.training.trees.raw import RawNumbers
@@ -88,7 +89,7 @@ class TreeLearner:
         size = math.prod(spec.featurizer.shape)
         if spec.featurizer.images:
             raise RequestError(
-                f"expected vectors to grow {spec.network} on, found images; use cnn:16,32, or leave them out by observe"
+                f"expected vectors to grow {spec.network} on, found images; use cnn:16,32, or --observe what is none"
             )
         if kind == "oblique_tree" and size > MOST_OBLIQUE:
             raise RequestError(
