@@ -105,6 +105,7 @@ def compress(
         interrupts.stop_if_requested("before the first step")
         race, identity = _race(teacher, envs, env, students, limits, config, loss, scope)
         work = Work(race, env, identity, place, interrupts, scope, say or (lambda line: None))
+        work.begin(scope, resume=resume)
         with (
             closing(open_sinks(tracker, work.folder, identity, work.resumed_at)) as sinks,
             Progress(config.timesteps, description="compressing", enabled=progress) as bar,
