@@ -61,6 +61,9 @@ class DistillConfig:
     student_wrapper: str = ""
     """A wrapper through which the student alone sees its environment, such as pkg:Noisy or pkg:Noisy:std=0.1; from
     Python a class too. Its teacher goes on seeing everything."""
+    observation_names: str = ""
+    """What the components of a vector are called, separated by commas: x,x_velocity,theta,theta_velocity. The student
+    keeps them, for explain and observe; those of environments that many know need not be given."""
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
@@ -111,6 +114,8 @@ class DistillConfig:
                 _require(False, field.name, f"a number ({field.type})", value)
         _require(isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher)
         _require(isinstance(self.loss, str), "loss", "a name", self.loss)
+        named = isinstance(self.observation_names, str)
+        _require(named, "observation_names", "names separated by commas", self.observation_names)
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)
         _require(one, "observe", "names separated by commas, without observation_keys beside them", self.observe)
         _require(not self.observe or bool(_names_in(self.observe)), "observe", "names of what is seen", self.observe)
@@ -132,6 +137,11 @@ class DistillConfig:
     def observed(self) -> tuple[str, ...]:
         """What the student sees, by name; nothing where that is all."""
         return tuple(self.observation_keys) or _names_in(self.observe)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """What the components of a vector are called; nothing where nobody said it."""
+        return tuple(name.strip() for name in self.observation_names.split(",")) if self.observation_names else ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""

@@ -30,6 +30,7 @@ from policy_distill.run import checkpoint
 from policy_distill.run import distill as loop
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
+from policy_distill.run.stream import Stream
 from policy_distill.seeds import MEASURED, TRAINING
 from policy_distill.student import file as student_file
 from policy_distill.tracking.jsonl import read_metrics
@@ -46,7 +47,7 @@ STAGES = (
 )
 MARKED = [
     (Session, "collect", "collecting"),
-    (Session, "label", "labelling"),
+    (Stream, "label", "labelling"),
     (Session, "learn", "training"),
     (Selection, "judge", "judging"),
     (checkpoint, "write_checkpoint", "writing a checkpoint"),

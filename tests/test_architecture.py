@@ -1,5 +1,7 @@
 import ast
+import re
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,7 @@ ORDER = [
     ["errors", "version", "interfaces", "seeds"],
     ["config", "system"],
     ["student"],
-    ["families", "networks"],
-    ["losses", "environments"],
+    ["families", "networks", "losses", "environments"],
     ["training"],
     ["collection"],
     ["teachers"],
@@ -23,9 +24,9 @@ ORDER = [
     ["exporters", "tracking"],
     ["report"],
     ["run", "compression"],
-    ["benchmark", "commands"],
-    ["cli", "__main__"],
+    ["benchmark", "commands", "cli", "__main__"],
 ]
+MOST_RANKS = 12
 MOST_FILES = 25
 """Entries of one folder."""
 MOST_LINES = 45
@@ -66,12 +67,39 @@ def stage(module):
 def test_every_module_has_its_place_in_the_order():
     stages = {stage(name) for name in modules()} - {"", "__init__"}
     assert stages == set(RANK)
+    assert len(ORDER) <= MOST_RANKS
 
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"policy_distill.__init__"}))
 def test_a_module_imports_only_what_stands_before_it(name):
     for target in targets(name, LATE):
         assert RANK[stage(target)] <= RANK[stage(name)], f"{name} imports {target}"
+
+
+def picture():
+    """Return the arrows of ARCHITECTURE.md: for each room those that it points to."""
+    drawn = re.search(r"```mermaid\n(.*?)```", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.DOTALL)[1]
+    drawn = re.sub(r'base\["([^"]*)"\]', lambda found: found[1].replace("·", "&"), drawn)
+    arrows = {}
+    for line in re.sub(r'\["[^"]*"\]', "", drawn).splitlines()[1:]:
+        groups = [[name.strip() for name in group.split("&")] for group in line.split("-->")]
+        for sources, goals in pairwise(groups):
+            for source in sources:
+                arrows.setdefault(source, set()).update(goals)
+    return arrows
+
+
+def test_the_picture_has_every_room_and_a_way_for_every_import():
+    arrows = picture()
+    assert set(arrows) | {goal for goals in arrows.values() for goal in goals} == set(RANK) - {"__main__"}
+
+    def reached(room):
+        return {room}.union(*(reached(goal) for goal in arrows.get(room, ())))
+
+    for name in modules():
+        for target in targets(name, LATE):
+            if stage(name) not in ("", "__init__", "__main__") and stage(target):
+                assert stage(name) in reached(stage(target)), f"{name} imports {target}"
 
 
 @pytest.mark.parametrize("of", [stage, lambda name: name], ids=["rooms", "files"])

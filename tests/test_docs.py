@@ -143,6 +143,21 @@ def test_the_page_has_six_ways_each_on_the_command_line_and_in_python():
         assert f"`{name}`" in ENVIRONMENTS
 
 
+TREES = (DOCS / "trees.md").read_text()
+
+
+def test_the_examples_of_trees_work_as_written(zoo, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qrdqn-CartPole-v1").symlink_to(zoo / "qrdqn-CartPole-v1")
+    for line in "".join(re.findall(r"```bash\n(.*?)```", TREES, flags=re.DOTALL)).splitlines():
+        small = line.replace("50000 --out", "4000 --eval-episodes 0 --track disabled --out")
+        assert main(shlex.split(small)[1:]) == 0, line
+    assert "theta_velocity <= " in capsys.readouterr().out
+    assert "<svg class=tree" in (tmp_path / "runs/tree/report.html").read_text()
+    source = (tmp_path / "runs/tree_c/policy.c").read_text()
+    assert source.count("if (x[") >= 8
+
+
 MEMORY = (DOCS / "memory.md").read_text()
 
 

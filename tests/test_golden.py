@@ -17,10 +17,12 @@ FOLDER = Path(__file__).parent / "golden"
 GOLDEN = sorted(FOLDER.glob("*.safetensors"))
 
 
-# What needs the third version: images of numbers, alone and beside a vector, and a memory.
-IMAGES = {
+# What needs the third version: images of numbers, alone and beside a vector, trees, and a memory.
+NEWEST = {
     "image": ("float_first", "discrete", "cnn:4,4+mlp:8", "relu"),
     "joined": ("depth", "squashed", "cnn:2+mlp:4", "tanh"),
+    "tree": ("unnormalized", "discrete", "tree:16", "tanh"),
+    "oblique": ("matrix", "gaussian", "oblique_tree:8", "tanh"),
 }
 MEMORIES = {
     "gru": ("vector", "gaussian", "gru:4+mlp:4", "tanh"),
@@ -59,7 +61,7 @@ def test_every_format_version_has_its_files():
 
 def main() -> None:
     """Write the students of the current format."""
-    for name, kind in IMAGES.items():
+    for name, kind in NEWEST.items():
         student, obs = make_student(kind), sample_observations(kind, 3)
         listed = {key: value.tolist() for key, value in obs.items()} if isinstance(obs, dict) else obs.tolist()
         write(name, student, arrays_of(listed), listed)

@@ -5,7 +5,7 @@ python -m experiments.benchmarks.compress --zoo $POLICY_DISTILL_ZOO
 All sides collect, label and learn from as many steps, with nothing judged and nothing proven. Nobody is dropped, so it
 is the most that a race can cost. A population has one start of each candidate, a race all the starts that it tries.
 
-On two cores of a virtual machine that other processes used too; medians and ranges of three rounds, in steps of one run.
+On two cores of a virtual machine that other processes used too; medians and ranges of three rounds, one run being 1.
 
 20,480 steps                         LunarLander-v3        HalfCheetah-v5        CartPole-v1
 16 runs                              14.4 [14.0, 15.9]     16.3 [15.0, 16.5]     15.0 [13.4, 15.1]
@@ -17,8 +17,8 @@ race of 64 candidates, 311 students  11.1 [10.5, 11.1]     11.1 [10.2, 12.7]    
 102,400 steps, machine busier
 population of 16 students            2.01 [1.37, 2.17]     2.42 [1.93, 2.58]     3.06 [2.71, 3.20]
 
-Peaks of memory beyond what is imported, at 20,480 steps: one run 16 to 32 MB; 4 candidates 19 to 37, 16 candidates 28 to
-74, 64 candidates 49 to 131.
+Peaks of memory beyond what is imported, at 20,480 steps: one run 16 to 32 MB; 4 candidates 19 to 37, 16 candidates 28
+to 74, 64 candidates 49 to 131.
 """
 
 from __future__ import annotations

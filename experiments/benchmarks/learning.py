@@ -96,7 +96,7 @@ def distill_stepwise(teacher: Any, task: Task, timesteps: int, seed: int) -> Ite
         session = Session(teacher, envs, task.student, choose_loss(config.loss, teacher.family), config)
         while not session.stream.done:
             rollout = session.collect()
-            session.learn(rollout, session.label(rollout))
+            session.learn(rollout, session.stream.label(rollout))
             yield session.stream.env_steps, session.student()
 
 

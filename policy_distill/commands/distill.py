@@ -28,7 +28,8 @@ class Distill(FromTeacher):
     student: str = "mlp:32,32"
     """The student's network: mlp:32,32 for two hidden layers of 32, linear for none, cnn:16,32 for images
     (convolutions of 16 and 32 channels), cnn:16,32+mlp:64 with a hidden layer behind them; what a Dict has beside its
-    image joins there."""
+    image joins there; tree:32 for a decision tree of at most 32 leaves, oblique_tree:16 for one that asks about
+    weighted sums."""
     log_gradients: bool = False
     """Log histograms of the gradients to W&B, one of each layer for each rollout."""
     video: bool = False
@@ -73,6 +74,7 @@ def summary(
         ("worst 5%", ", ".join(f"{name} {digits(value)}" for name, value in worst.items() if value is not None)),
         ("agreement", undefined_or(fidelity.agreement)),
         ("KL, nats", undefined_or(fidelity.kl)),
+        *(record.view.rows if record.view else []),
         ("compression", compression_text(*sizes)),
         ("environment steps", record.env_steps),
     ]

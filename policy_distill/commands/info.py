@@ -42,6 +42,7 @@ class Info:
 
 def _describe_student(path: Path) -> dict[str, Any]:
     from policy_distill.environments.choice import recorded_in
+    from policy_distill.evaluation.view_record import view_record
     from policy_distill.student.runtime import load_student
 
     student = load_student(path)
@@ -57,6 +58,7 @@ def _describe_student(path: Path) -> dict[str, Any]:
         "env_wrappers": provenance.get("env_wrappers", []),
         "network": architecture["spec"],
         "distribution": metadata["distribution"]["family"],
+        **(dict(view.rows) if (view := view_record(student.view)) else {}),
         "observation_space": metadata["observation_space"],
         "action_space": metadata["action_space"],
         **{key: architecture[key] for key in ("n_params", "n_bytes", "macs")},

@@ -25,7 +25,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "student": (
         *("student", "students", "retention", "minimize", "budget", "max_params", "max_bytes", "keep_std"),
-        *("activation", "observe", "observation_keys", "student_wrapper", "normalize"),
+        *("activation", "observe", "observation_keys", "observation_names", "student_wrapper", "normalize"),
     ),
     "training": ("net_arch",),
     "proof": (

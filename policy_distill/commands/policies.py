@@ -97,6 +97,8 @@ def say_applied(policy: Any) -> None:
     if policy.env_wrappers:
         parts = [_spec_text(spec) for spec in policy.env_wrappers]
         print(one_line(f"environment wrapped in: {', '.join(parts)}"), file=sys.stderr)
+    for spec in policy.own_wrappers:
+        print(one_line(f"seen by the student alone through: {_spec_text(spec)}"), file=sys.stderr)
 
 
 def _spec_text(spec: dict[str, Any]) -> str:

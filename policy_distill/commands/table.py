@@ -11,6 +11,7 @@ from policy_distill.commands.compress import Compress
 from policy_distill.commands.dashboard import Dashboard
 from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
+from policy_distill.commands.explain import Explain
 from policy_distill.commands.export import Export
 from policy_distill.commands.info import Info
 from policy_distill.commands.report import Report
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": Export,
     "bench": Bench,
     "info": Info,
+    "explain": Explain,
     "report": Report,
     "sync": Sync,
     "dashboard": Dashboard,

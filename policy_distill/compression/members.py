@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from policy_distill.networks.table import TREES
+
 NARROW = 16
 """Units up to which a layer is cheaper within a common product than by itself."""
 
@@ -39,6 +41,10 @@ def members_for(specs: Iterable[str]) -> list[Member]:
     """Return the members that stand for each network: both activations, and several starts of narrow ones."""
     found = []
     for spec in specs:
+        if spec.partition(":")[0] in TREES:
+            # A tree has no start: of the same states it is the same.
+            found.append(Member(spec, ACTIVATIONS[0], 0))
+            continue
         hidden = bool(widths_of(spec))
         n = RESTARTS if is_lottery(spec) else FEW if hidden and max(widths_of(spec)) <= NARROW else 1
         found += [Member(spec, activation, k) for k in range(n) for activation in ACTIVATIONS[: 1 + hidden]]

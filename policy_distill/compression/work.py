@@ -13,6 +13,7 @@ from typing import Any
 from policy_distill.compression.race import Race
 from policy_distill.compression.standings import standings
 from policy_distill.compression.state import RaceState
+from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
@@ -36,12 +37,18 @@ class Work:
         scope: ExitStack,
         say: Callable[[str], None],
     ) -> None:
-        """Take up the folder, held within `scope`; a race that is resumed is brought back to where it was."""
+        """Take up the folder, held within `scope`."""
         self.race, self.env, self.identity, self.interrupts, self.say = race, env, identity, interrupts, say
         self.folder = place.open(request_of(race.stream.teacher), scope)
         checkpoints = self.folder.checkpoints if self.folder else None
-        self.keeper = Keeper(checkpoints, RaceState(race), identity, interrupts=interrupts, resume=place.resume)
-        self.reference = scope.enter_context(start_reference(race.stream, env, margin=1 - race.bar, sampled=False))
+        self.keeper = Keeper(checkpoints, RaceState(race), identity, interrupts=interrupts)
+        self.reference: ReferenceRuns | None = None
+
+    def begin(self, scope: ExitStack, *, resume: bool) -> None:
+        """Bring a race that is to `resume` back to where it was, and start within `scope` what it is judged against."""
+        self.keeper.begin(resume=resume)
+        stream, margin = self.race.stream, 1 - self.race.bar
+        self.reference = scope.enter_context(start_reference(stream, self.env, margin=margin, sampled=False))
 
     @property
     def resumed_at(self) -> int:

@@ -49,11 +49,11 @@ class Settled:
         self._undo: list[Callable[[], None]] = []
         lowest = None
         for wrapper in each_wrapper(env):
-            if _is(wrapper, "NormalizeObservation"):
+            if is_kind(wrapper, "NormalizeObservation"):
                 self.statistics.insert(0, _readable(wrapper, env_id))
                 self._freeze(wrapper)
                 say_once(env_id, FROZEN)
-            elif any(_is(wrapper, name) for name in REWARDS):
+            elif any(is_kind(wrapper, name) for name in REWARDS):
                 lowest = wrapper
                 self._freeze(wrapper)
             elif isinstance(wrapper, gymnasium.RewardWrapper):
@@ -101,13 +101,13 @@ def check_vector(vector: Any, env_id: str) -> list[dict[str, Any]]:
     """
     statistics: list[dict[str, Any]] = []
     for wrapper in each_wrapper(vector):
-        if _is(wrapper, "NormalizeObservation"):
+        if is_kind(wrapper, "NormalizeObservation"):
             statistics.insert(0, _readable(wrapper, env_id))
             wrapper.update_running_mean = False
             say_once(env_id, FROZEN)
-        elif _is(wrapper, "NormalizeReward"):
+        elif is_kind(wrapper, "NormalizeReward"):
             raise RequestError(f"{env_id}: {SCALED}")
-        elif any(_is(wrapper, name) for name in REWARDS):
+        elif any(is_kind(wrapper, name) for name in REWARDS):
             say_once(env_id, f"its rewards are changed by {type(wrapper).__name__}: returns are in its units")
     if asked(vector, "env_is_wrapped") is None:
         return statistics
@@ -128,7 +128,7 @@ SCALED = (
 )
 
 
-def _is(wrapper: Any, name: str) -> bool:
+def is_kind(wrapper: Any, name: str) -> bool:
     """By name: Gym's, Gymnasium's for one environment and for vectors, and copies of them are different classes."""
     return any(cls.__name__ == name for cls in type(wrapper).__mro__)
 

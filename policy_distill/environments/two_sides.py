@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import gymnasium
@@ -17,6 +18,7 @@ import numpy as np
 from gymnasium import spaces
 
 from policy_distill.environments.own_wrapper import load_wrapper
+from policy_distill.environments.running_statistics import each_wrapper, is_kind
 from policy_distill.errors import RequestError
 from policy_distill.seeds import purpose_seed
 from policy_distill.system.blame import blamed
@@ -24,6 +26,7 @@ from policy_distill.system.nested import map_arrays
 
 TEACHER, STUDENT = "teacher/", "student/"
 """What stands before the keys of each side, or for what is no Dict."""
+ONLY = "it may only observe"
 Env = gymnasium.Env[Any, Any]
 
 
@@ -62,7 +65,7 @@ class StandIn(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _taken(self) -> Any:
         if self._held is None:
-            raise RuntimeError("the student's wrapper stepped or reset its environment twice; it may only observe")
+            raise RuntimeError(f"the student's wrapper stepped or reset its environment twice; {ONLY}")
         held, self._held = self._held, None
         return held
 
@@ -86,6 +89,12 @@ class SeenThrough(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise RequestError(f"expected {name} to return an environment, it returned {type(self._view).__name__}")
         if self._view.action_space != env.action_space:
             raise RequestError(f"expected {name} to change what is observed alone, it changes the actions too")
+        for one in takewhile(lambda one: one is not self._behind, each_wrapper(self._view)):
+            if is_kind(one, "NormalizeObservation"):
+                raise RequestError(
+                    f"expected a wrapper whose episodes follow from their seeds, found {type(one).__name__}, whose "
+                    "statistics run on: the student normalises by itself; leave it out"
+                )
         self.observation_space = self._shown_space(self._view.observation_space)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -100,7 +109,11 @@ class SeenThrough(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Step the environment once; rewards and ends are its own."""
         obs, *rest = self.env.step(action)
         self._behind.hold((obs, *rest))
-        return (self._shown(obs, self._view.step(action)[0]), *rest)
+        seen, *passed = self._view.step(action)
+        # By identity first: a reward that is no number equals nothing.
+        if not all(one is other or one == other for one, other in zip(passed[:3], rest[:3], strict=True)):
+            raise RuntimeError(f"the student's wrapper changes rewards or ends of episodes; {ONLY}")
+        return (self._shown(obs, seen), *rest)
 
     def _shown_space(self, seen: spaces.Space[Any]) -> spaces.Space[Any]:
         return seen

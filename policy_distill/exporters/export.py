@@ -29,7 +29,7 @@ from policy_distill.exporters.quantize import (
     check_method,
     loss_report,
     quantize_student,
-    require_no_memory,
+    require_form,
     twin_reference,
 )
 from policy_distill.exporters.table import FORMATS, find_format, load_exporter
@@ -187,9 +187,7 @@ def _check_request(student: Student, format: str, quantize: str | None, n_states
         )
     if quantize is not None:
         check_method(quantize, format)
-        require_no_memory(student)
-        if not any("weight" in layer for layer in student.plan.layers):
-            raise RequestError("expected a network to write in few bits, found a tree; leave out --quantize")
+        require_form(student)
 
 
 def _check(student: Student, format: str, expected: Reference, run: Run, source: str, *, quantized: bool) -> Parity:

@@ -54,8 +54,8 @@ def check_method(method: str, format: str) -> None:
         raise RequestError(f"expected a format with packed weights ({able}), found {format}; use --quantize int8")
 
 
-def require_no_memory(student: Student) -> None:
-    """Raise for a student with a memory, whose weights have no form in few bits.
+def require_form(student: Student) -> None:
+    """Raise for a student that has no form in few bits: one with a memory, and a tree.
 
     Raises:
         RequestError: saying so.
@@ -63,6 +63,8 @@ def require_no_memory(student: Student) -> None:
     if student.plan.memory.size:
         kind = student.metadata["architecture"]["spec"]
         raise RequestError(f"expected a student without a memory for few bits, found {kind}; leave out --quantize")
+    if not any("weight" in layer for layer in student.plan.layers):
+        raise RequestError("expected a network to write in few bits, found a tree; leave out --quantize")
 
 
 def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Layers:
@@ -74,7 +76,7 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
         RequestError: for a student that has no such form, or layers of another one.
     """
     plan, obs = student.plan, student.view.narrow(obs)
-    require_no_memory(student)
+    require_form(student)
     if method.endswith(SUFFIX):
         return _of_file(student, method)
     if any(beside(layer) for layer in plan.layers):

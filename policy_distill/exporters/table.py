@@ -9,8 +9,12 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Exporter
+from policy_distill.system.foreign import said
 from policy_distill.system.plugins import EXPORTERS as GROUP
 from policy_distill.system.plugins import choices, load_plugin
+
+NEEDED = ("write", "open_artefact")
+"""What a module has that writes a format."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,15 @@ def find_format(name: str) -> Format:
 
 
 def load_exporter(name: str) -> Exporter:
-    """Return the module that writes a format."""
+    """Return the module that writes a format.
+
+    Raises:
+        RequestError: as of `find_format`, and for a module of a package that is no `Exporter`.
+    """
     exporter: Any = import_module(find_format(name).module)
+    if len(said(exporter, *NEEDED)) < len(NEEDED):
+        raise RequestError(
+            f"expected {' and '.join(NEEDED)} in {exporter.__name__}, which writes the format {name}, found one of "
+            "them missing; mend the package that offers it"
+        )
     return exporter

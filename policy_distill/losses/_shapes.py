@@ -23,9 +23,13 @@ def parameters(batch: Batch, outputs: Outputs) -> tuple[torch.Tensor, torch.Tens
 
 def heads(family: ActionDistribution, params: torch.Tensor) -> list[torch.Tensor]:
     """Return the logits `[B, n]` of each independent choice of a discrete family; a bit is a choice of two."""
-    if family.head.kind == "threshold":
+    head = family.head
+    if head.kind == "threshold":
         return [torch.stack([torch.zeros_like(bit), bit], dim=-1) for bit in params.unbind(dim=-1)]
-    return list(params.split(list(family.head.sizes), dim=-1))
+    if head.reference:
+        parts = params.split([size - 1 for size in head.sizes], dim=-1)
+        return [torch.cat([torch.zeros_like(part[:, :1]), part], dim=-1) for part in parts]
+    return list(params.split(list(head.sizes), dim=-1))
 
 
 def require_discrete(family: ActionDistribution, what: str, instead: str) -> None:

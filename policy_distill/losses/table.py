@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, cast
 
 import torch
@@ -51,7 +52,7 @@ def make_loss(name: str) -> Loss:
         return cast(Loss, make())
     # What a package offers takes a number where its function does.
     with_number = WITH_NUMBER.get(kind) if kind in LOSSES else make
-    if with_number is None:
+    if with_number is None or not signature(with_number).parameters:
         raise RequestError(f"the loss {kind} takes no number, found {name!r}")
     try:
         value = float(number)
@@ -64,15 +65,15 @@ def choose_loss(name: str, family: ActionDistribution) -> Loss:
     """Return the loss that `name` (or `auto`) means for a family.
 
     Raises:
-        RequestError: for an unknown name, or a loss that has no closed form for the family.
+        RequestError: for an unknown name, a loss that has no closed form for the family, or one that is not `[B]`.
     """
-    loss = make_loss(default_loss(family) if name == "auto" else name)
+    loss = make_loss(family.default_loss if name == "auto" else name)
     # A trial on one row: a loss says itself which families it cannot serve.
     trial = torch.zeros(1, family.n_params)
-    loss(Batch(torch.zeros(1, 0), trial), Outputs(family, trial))
+    values = loss(Batch(torch.zeros(1, 0), trial), Outputs(family, trial))
+    if values.shape != (1,):
+        raise RequestError(
+            f"expected one value per sample of the loss {name}, found the shape {tuple(values.shape)} for one sample; "
+            "sum over dimensions, and leave the mean over samples to the step"
+        )
     return loss
-
-
-def default_loss(family: ActionDistribution) -> str:
-    """Return the loss that fits a family best."""
-    return family.default_loss

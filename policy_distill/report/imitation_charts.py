@@ -16,7 +16,9 @@ def agreement_chart(run: RunRecord) -> Chart | None:
 
 
 def divergence_chart(run: RunRecord) -> Chart | None:
-    """Draw the divergence from the teacher."""
+    """Draw the divergence from the teacher, unless it is drawn as the price of what the student cannot see."""
+    if run.proof.view is not None:
+        return None
     note = "Mean divergence on the states of each rollout, before training on them; the axis is logarithmic."
     return _line(run, "train/kl", "KL", "nats", note, log=True)
 

@@ -56,6 +56,8 @@ class Page:
     """The command line that makes the run again."""
     video: Path | None = None
     """Teacher and student side by side."""
+    drawing: str = ""
+    """Markup of the student itself, where it can be drawn; its texts are escaped."""
     notes: Sequence[str] = field(default_factory=tuple)
     """Sentences under the head."""
 
@@ -69,6 +71,7 @@ def render(page: Page) -> str:
         _figures(page),
         _video(page),
         "<main>" + "".join(_chart(i, chart) for i, chart in enumerate(page.charts)) + "</main>",
+        page.drawing,
         *(_table(table) for table in page.tables),
         _command(page),
         f'<script type="application/json" id="specs">{_data(specs)}</script>',

@@ -28,6 +28,8 @@ th,td{text-align:left;padding:5px 12px 5px 0;border-bottom:1px solid var(--line)
 overflow-wrap:anywhere}
 th{color:var(--soft);font-weight:600;white-space:nowrap}
 a{color:#2f7fd1}
+.tree{font-size:11px;display:block}.tree path{fill:none;stroke:var(--line)}.tree text{fill:var(--text)}
+.tree .end{font-weight:600;fill:var(--good)}.tree .soft{fill:var(--soft);font-size:9px}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:0;font-size:.85rem}
 """
 

@@ -15,6 +15,7 @@ from policy_distill.evaluation.proof.records import VerdictRecord
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
 from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
 from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord
+from policy_distill.report.blindness import blindness_note
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again
 from policy_distill.report.front import standing_words
@@ -32,6 +33,7 @@ from policy_distill.report.tables import (
     students,
     unreadable_table,
 )
+from policy_distill.report.tree_drawing import drawing_of
 from policy_distill.student.file import write_atomically
 from policy_distill.system.wording import times, times_fewer
 
@@ -87,7 +89,7 @@ def run_page(run: RunRecord) -> Page:
     """Return the page of one run."""
     proof = run.proof
     notes = _proof_notes(proof) if run.evaluation else ["This run has not ended: what it measured so far."]
-    notes = [*_front_notes(run), *notes]
+    notes = [*_front_notes(run), *blindness_note(run), *notes]
     beside = (proof.teacher_sampled.warning() if proof.teacher_sampled else "", pairing(proof.paired))
     notes += [f"{text[0].upper()}{text[1:]}." for text in beside if text]
     command, why_none = make_again(run.settings, run.path)
@@ -106,6 +108,7 @@ def run_page(run: RunRecord) -> Page:
         ],
         command=command,
         video=run.video,
+        drawing=drawing_of(run.path, run.student),
         notes=[*notes, *([why_none] if why_none else [])],
     )
 
@@ -136,11 +139,7 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
         notes=[
             *([f"{unfinished} of the runs have not ended."] if unfinished else []),
             *left_out(runs),
-            *(
-                [f"{len(unreadable)} runs cannot be read and are left out; they are listed below."]
-                if unreadable
-                else []
-            ),
+            *([f"{len(unreadable)} runs cannot be read and are left out, as listed below."] if unreadable else []),
         ],
     )
 

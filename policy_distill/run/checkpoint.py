@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,26 +62,26 @@ class Keeper:
     """Writes a run's checkpoints when they are due: every so many steps or minutes, at the end, and before a stop."""
 
     def __init__(
-        self,
-        folder: Path | None,
-        run: Resumable,
-        identity: dict[str, Any],
-        *,
-        interrupts: Interrupts,
-        resume: bool = False,
+        self, folder: Path | None, run: Resumable, identity: dict[str, Any], *, interrupts: Interrupts
     ) -> None:
-        """Write to `folder` (None writes nothing); with `resume`, bring the run to the newest in it first.
-
-        `interrupts` end that too, and are told whether there is a checkpoint.
-        """
-        if folder is not None and resume:
-            where = "while its episodes were brought back"
-            resume_newest(folder, run, identity, lambda: interrupts.stop_if_requested(where))
+        """Write to `folder` (None writes nothing); `interrupts` are told whether there is a checkpoint."""
         self.folder, self.run, self.identity, self.interrupts = folder, run, identity, interrupts
-        interrupts.saved = folder is not None and run.stream.env_steps > 0
-        self._steps, self._time = run.stream.env_steps, time.monotonic()
+        self._steps, self._time = 0, time.monotonic()
         self._said = False
         """True once it was said what a resumed run would begin anew."""
+
+    def begin(self, *, resume: bool) -> None:
+        """Begin to count, after the run was brought to the newest checkpoint where it is to `resume`.
+
+        Raises:
+            RequestError: where it cannot be.
+            Interrupted: where it was asked to stop meanwhile.
+        """
+        if self.folder is not None and resume:
+            stop = partial(self.interrupts.stop_if_requested, "while its episodes were brought back")
+            resume_newest(self.folder, self.run, self.identity, stop)
+        self._steps, self._time = self.run.stream.env_steps, time.monotonic()
+        self.interrupts.saved = self.folder is not None and self._steps > 0
 
     def due(self, *, stopping: bool) -> bool:
         """Say whether one is to be written now; `stopping` where the run is about to stop."""

@@ -86,6 +86,7 @@ def distill(
         session = Session(teacher, envs, student, loss, config)
         n_params, footprint = room_for(session)
         run = _Run(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
+        run.keeper.begin(resume=resume)
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
             start_reference(session.stream, env) as reference,
@@ -113,13 +114,13 @@ class _Run:
         interrupts: Interrupts,
         scope: ExitStack,
     ) -> None:
-        """Take up the folder, held within `scope`; a run that is resumed is brought back to where it was."""
+        """Take up the folder, held within `scope`."""
         self.session, self.env, self.identity, self.interrupts = session, env, identity, interrupts
         self.folder = place.open(request_of(session.stream.teacher), scope)
         self.selection = Selection(session, without_normalization(env))
         checkpoints = self.folder.checkpoints if self.folder else None
         state = SessionState(session, self.selection)
-        self.keeper = Keeper(checkpoints, state, identity, interrupts=interrupts, resume=place.resume)
+        self.keeper = Keeper(checkpoints, state, identity, interrupts=interrupts)
 
     @property
     def resumed_at(self) -> int:
@@ -137,7 +138,7 @@ class _Run:
                 before = stream.env_steps
                 with kept(Standpoint(stream)):
                     rollout = session.collect()
-                    teacher_params = session.label(rollout)
+                    teacher_params = stream.label(rollout)
                 metrics = session.learn(rollout, teacher_params) | session.progress_metrics(rollout)
                 selection.owed = metrics if selection.due(before) else None
             if selection.owed:

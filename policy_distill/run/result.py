@@ -26,6 +26,7 @@ from policy_distill.evaluation.records import (
     SizeRatios,
 )
 from policy_distill.evaluation.statistics import json_number
+from policy_distill.evaluation.view_record import view_record
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
 
@@ -92,6 +93,7 @@ def evaluation_record(
         teacher_sampled=found.teacher_sampled,
         selection=_selection(selection_returns, comparison.scale) if comparison else None,
         fidelity=FidelityRecord(json_number(fidelity.agreement), json_number(fidelity.kl)),
+        view=view_record(student.view),
         compression=SizeRatios(teacher.n_params / max(n_params, 1), teacher.n_bytes / max(n_bytes, 1)),
         episodes=_episodes(comparison),
         env_steps=env_steps,

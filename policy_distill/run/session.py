@@ -76,10 +76,6 @@ class Session:
         actor, share = self.actor()
         return self.stream.collect(actor, share, greedy=acts_by_mode(self.config, self.iteration, share))
 
-    def label(self, rollout: Rollout) -> torch.Tensor:
-        """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
-        return self.stream.label(rollout)
-
     def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
         """Store a labelled rollout and train; return what was measured, on its states before training on them."""
         with self.stream.watch.timed("train"):

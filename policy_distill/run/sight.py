@@ -15,7 +15,7 @@ from policy_distill.environments.own_wrapper import own_wrapper
 from policy_distill.environments.two_sides import STUDENT, TEACHER, Sides, side_of
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments
-from policy_distill.student.names import observation_names
+from policy_distill.student.names import check_names, observation_names
 from policy_distill.student.pixels import image_first
 from policy_distill.student.spaces import describe_space, make_space
 from policy_distill.student.view import View, view_of
@@ -67,8 +67,8 @@ def _observed(envs: Environments, config: DistillConfig, network: str) -> tuple[
     own = own_wrapper(config.student_wrapper)
     shown = Sides.of(envs.observation_space).student if own else envs.observation_space
     whole = describe_space(shown)
-    labels = observation_names(envs.env_id, whole)
     place = f"what {own['entry_point']} shows" if own else f"what {envs.env_id} shows"
+    labels = check_names(config.named, whole, place) if config.named else observation_names(envs.env_id, whole)
     view = view_of(whole, config.observed, place, labels)
     ordered = image_first(whole if view.whole is None else view.space, network)
     same = view.whole is None and list(ordered.get("spaces", ())) == list(whole.get("spaces", ()))

@@ -26,6 +26,7 @@ from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
+from policy_distill.training.learners import takes_raw_numbers
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.spec import images_like
 from policy_distill.training.stores import make_store
@@ -165,6 +166,8 @@ class Stream:
         return {"rollout/env_restarts": self.restarts.n_here} if self.config.env_restarts else {}
 
     def _statistics(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
+        if takes_raw_numbers(self.network):
+            return None
         # Of what a wrapper shows the teacher has no statistics.
         known = None if self.sight.sides else self.teacher.normalizer
         if known is not None or self.config.normalize == "none":

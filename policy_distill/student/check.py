@@ -122,6 +122,9 @@ def _check_view(record: Mapping[str, Any]) -> None:
     if view.whole is None:
         return
     check_space(view.whole, nested=True)
+    if view.labels:
+        require(all(isinstance(label, str) for label in view.labels), "components whose names are no texts")
+        require(len(view.labels) == n_components(view.whole), "names of other components")
     for key, columns in view.components.items():
         size = n_components(view.whole["spaces"][key] if key else view.whole)
         rising = all(type(column) is int for column in columns) and list(columns) == sorted(set(columns))

@@ -74,6 +74,12 @@ class Head:
         after_zero[:, 1:] = modes
         return after_zero[:, self.places]
 
+    def outputs_of(self, scores: np.ndarray) -> np.ndarray:
+        """Return outputs `[B, n_modes]` from which the same distribution follows as from `scores` `[B, n_scores]`."""
+        if not self.reference:
+            return scores
+        return np.concatenate([logits[:, 1:] - logits[:, :1] for logits in self.split(scores)], axis=1)
+
     def all_rows(self, rows: np.ndarray) -> np.ndarray:
         """Return rows `[n_outputs, ...]` of the last layer with zeros put in for the logits that are no outputs."""
         if not self.reference:

@@ -33,6 +33,8 @@ class View:
     wrapper: Mapping[str, Any] | None = None
     """What the student has around its environment that its teacher has not: `entry_point` and `kwargs`. What is seen is
     a part of what that shows."""
+    labels: tuple[str, ...] = ()
+    """What the components of the whole vector are called; empty where nobody says."""
 
     @property
     def space(self) -> dict[str, Any]:
@@ -72,7 +74,7 @@ class View:
         found: dict[str, Any] = {} if self.wrapper is None else {"wrapper": dict(self.wrapper)}
         if self.whole is not None:
             columns = {key: list(columns) for key, columns in self.components.items()}
-            found |= {"space": self.whole, "components": columns}
+            found |= {"space": self.whole, "components": columns, "labels": list(self.labels)}
         return found or None
 
     def _part(self, key: str, space: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -116,7 +118,7 @@ def read_view(record: Mapping[str, Any]) -> View:
         return View(wrapper=wrapper)
     keys = tuple(seen["spaces"]) if seen["type"] == "Dict" else ()
     columns = {key: tuple(columns) for key, columns in found["components"].items()}
-    return View(found["space"], keys, columns, wrapper)
+    return View(found["space"], keys, columns, wrapper, tuple(found.get("labels", ())))
 
 
 def view_of(space: Mapping[str, Any], names: Sequence[str], place: str, labels: Sequence[str] | None = None) -> View:
@@ -140,7 +142,7 @@ def view_of(space: Mapping[str, Any], names: Sequence[str], place: str, labels: 
             "leave it out"
         )
     columns = _columns(names, size, f"the components of {place}", labels or ())
-    return ALL if len(columns) == size else View(space, components={"": columns})
+    return ALL if len(columns) == size else View(space, components={"": columns}, labels=tuple(labels or ()))
 
 
 def _of_dict(space: Mapping[str, Any], names: Sequence[str], place: str) -> View:

@@ -21,3 +21,8 @@ def find_learner(network: str) -> LearnerKind:
     kind, _, _ = network.partition(":")
     found: LearnerKind = LEARNERS.get(kind) or load_plugin(GROUP, kind) or GradientLearner
     return found
+
+
+def takes_raw_numbers(network: str) -> bool:
+    """Say whether the students of a specification learn from observations as they are, in their own units."""
+    return network.partition(":")[0] in TREES

@@ -19,7 +19,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters.export import export
 from policy_distill.exporters.parity import compare_actions, make_reference
 from policy_distill.exporters.states import hostile_states
-from policy_distill.exporters.table import FORMATS, load_exporter
+from policy_distill.exporters.table import FORMATS, Format, load_exporter
 from policy_distill.student.runtime import Student
 from tests.doubles import Corridor, cartpole_teacher
 from tests.students import KINDS, OBSERVATIONS, make_student, name_of, sample_observations
@@ -215,6 +215,15 @@ def torchscript_record(path):
         warnings.simplefilter("ignore")
         torch.jit.load(str(path), _extra_files=files)
     return json.loads(files["policy_distill.json"])
+
+
+def test_a_module_of_a_package_that_writes_nothing_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, "empty", Format("policy_distill.errors", "nothing", ".x"))
+    with pytest.raises(
+        RequestError, match=r"^expected write and open_artefact in policy_distill\.errors, which writes"
+    ):
+        export(make_student(KINDS[0]), tmp_path / "student", "empty", n_states=16)
+    assert not list(tmp_path.iterdir())
 
 
 def test_onnx_has_a_dynamic_batch_named_outputs_and_takes_images_as_they_come(tmp_path):

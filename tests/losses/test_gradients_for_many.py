@@ -6,7 +6,7 @@ from policy_distill.errors import RequestError
 from policy_distill.families.categorical import Categorical
 from policy_distill.losses.gradients import gradient_of
 from policy_distill.losses.gradients_for_many import gradient_for_many
-from policy_distill.losses.table import LOSSES, choose_loss, default_loss, make_loss
+from policy_distill.losses.table import LOSSES, choose_loss, make_loss
 from tests.losses.values import batch_of
 from tests.training.test_trainer import EXAMPLES
 
@@ -26,7 +26,7 @@ def test_each_of_many_students_has_the_loss_and_gradient_that_it_has_alone(famil
     if name == "nll_sampled":
         return  # what is drawn depends on how many draw
     try:
-        loss = choose_loss(name or default_loss(family), family)
+        loss = choose_loss(name or family.default_loss, family)
     except RequestError:
         return  # no closed form of the loss itself; said by its own tests
     rng = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def test_each_of_many_students_has_the_loss_and_gradient_that_it_has_alone(famil
 def test_equal_policies_have_no_loss_and_no_gradient(name):
     family = EXAMPLES[name]
     teacher = draw(np.random.default_rng(0), 3.0, family.n_params, 20)
-    values, slopes = gradient_for_many(make_loss(default_loss(family)), family)(
+    values, slopes = gradient_for_many(make_loss(family.default_loss), family)(
         labelled(teacher), np.stack([teacher] * 2, axis=1)
     )
     assert values == pytest.approx(0, abs=2e-6)

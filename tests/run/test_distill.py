@@ -227,7 +227,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_next_rollout():
 def test_training_reaches_the_student_only():
     session = Session(corridor_teacher(), open_environments(Corridor, 2), "mlp:4", forward_kl, DistillConfig(n_steps=8))
     rollout = session.collect()
-    labels = session.label(rollout)
+    labels = session.stream.label(rollout)
     before = labels.clone(), session.stream.teacher.weight.clone()
     session.learn(rollout, labels)
     start = session.learner.policy.tensors()

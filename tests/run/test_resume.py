@@ -119,6 +119,16 @@ def test_a_run_that_died_twice_equals_one_that_did_not(tmp_path, make_teacher, e
     assert "could not be brought back" not in caplog.text
 
 
+@pytest.mark.parametrize("student", ["tree:8", "oblique_tree:6"])
+@pytest.mark.parametrize(
+    ("make_teacher", "env"), [(cartpole_teacher, "CartPole-v1"), (pendulum_teacher, "Pendulum-v1")]
+)
+def test_a_tree_that_died_while_it_grew_equals_one_that_did_not(tmp_path, student, make_teacher, env):
+    whole, died = die_and_resume(tmp_path, make_teacher, lambda: env, student, at=(384, 768))
+    assert whole == died
+    assert whole["metrics"][-2]["model/leaves"] > 1
+
+
 class Moving(gymnasium.Env):
     """A bright column that the agent moves: an image of 36 x 36, episodes of 11 steps."""
 

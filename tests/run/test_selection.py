@@ -19,7 +19,7 @@ def begun(**settings):
     config = DistillConfig(n_steps=8, n_envs=2, timesteps=160, **settings)
     session = Session(corridor_teacher(), open_environments(Corridor, 2), "linear", forward_kl, config)
     rollout = session.collect()
-    session.learn(rollout, session.label(rollout))
+    session.learn(rollout, session.stream.label(rollout))
     return session
 
 

@@ -9,13 +9,14 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from sb3_contrib import MaskablePPO
 
 from policy_distill.cli import main
 from policy_distill.compression.compress import compress
 from policy_distill.environments.open import open_environments
 from policy_distill.environments.own_wrapper import own_wrapper, text_of
 from policy_distill.environments.two_sides import STUDENT, TEACHER, SeenByBoth, SeenThrough, Sides, side_of
-from policy_distill.errors import RequestError
+from policy_distill.errors import RequestError, RunFault
 from policy_distill.evaluation.compare import compare, fidelity_on_own_states
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.exporters.export import export
@@ -240,14 +241,17 @@ def test_a_compression_goes_through_it_too():
         (functools.partial(Noisy, std=np.zeros(2)), "the argument std of the environment is a ndarray"),
         (3, "student_wrapper must be a name"),
         (f"{HERE}:Skips", None),
+        ("gymnasium.wrappers:TimeLimit:max_episode_steps=5", None),
+        ("gymnasium.wrappers:ClipReward:max_reward=0.5", None),
         (f"{HERE}:Acts", "it changes the actions too"),
         (f"{HERE}:Breaks:how=badly", "cannot be put around .*ValueError: badly"),
         (f"{HERE}:forgetful", "to return an environment, it returned NoneType"),
+        ("gymnasium.wrappers:NormalizeObservation", "whose statistics run on"),
     ],
 )
 def test_what_is_no_wrapper_is_refused_in_one_line(wrapper, words):
     if words is None:
-        with pytest.raises(Exception, match="may only observe"):
+        with pytest.raises(RunFault, match="may only observe"):
             distill(cartpole_teacher(), "CartPole-v1", "mlp:8", student_wrapper=wrapper, **QUICK)
         return
     with pytest.raises(RequestError, match=words) as caught:
@@ -274,7 +278,52 @@ def test_a_file_may_name_no_more_than_a_wrapper(noisy, tmp_path, capfd):
         write_sealed(path, student.tensors, record)
         assert load_student(path).act(np.zeros(4)) in (0, 1)
         assert main(["evaluate", str(path), "--env", "CartPole-v1", "--episodes", "2"]) == 2
-        assert len(capfd.readouterr().err.strip().splitlines()) == 1
+        said = capfd.readouterr().err.strip().splitlines()
+        assert said[0].startswith("seen by the student alone through: ") and len(said) == 2
+
+
+class Pair(gymnasium.Env):
+    """A Dict of two keys; some actions are ruled out."""
+
+    observation_space = spaces.Dict(near=spaces.Box(-1.0, 1.0, (2,), np.float32), kind=spaces.Discrete(3))
+    action_space = spaces.Discrete(3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.age = 0
+        return self.look(), {}
+
+    def step(self, action):
+        assert self.action_masks()[action]
+        self.age += 1
+        return self.look(), float(action == self.age % 3), False, self.age == 20, {}
+
+    def look(self):
+        return {"near": self.np_random.uniform(-1, 1, 2).astype(np.float32), "kind": self.age % 3}
+
+    def action_masks(self):
+        return np.arange(3) != self.age % 3
+
+
+class Dim(gymnasium.ObservationWrapper):
+    """The near things, without their kind."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.observation_space = spaces.Dict(near=env.observation_space["near"])
+
+    def observation(self, observation):
+        return {"near": observation["near"] / 2}
+
+
+def test_keys_and_action_masks_go_through_it(tmp_path):
+    teacher = MaskablePPO("MultiInputPolicy", Pair(), n_steps=16, batch_size=8, seed=0, policy_kwargs={"net_arch": [4]})
+    result = distill(teacher, Pair, "mlp:4", student_wrapper=Dim, out=tmp_path, **{**QUICK, "eval_episodes": 4})
+    student = load_student(tmp_path / "student.safetensors")
+    assert list(student.observation_space) == ["near"] and student.takes_action_masks
+    assert result.comparison.student.lengths.tolist() == [20] * 4
+    assert evaluate(student, Pair, 3, seed=1).n_episodes == 3
+    assert export(student, tmp_path / "student.onnx", "onnx", env=Pair, n_states=64).parity.passed
 
 
 def test_names_are_read_as_they_are_written():

@@ -1,6 +1,7 @@
 """A student may see less of an observation than its teacher does: through training, file, engines and exporters."""
 
 import json
+import re
 
 import gymnasium
 import numpy as np
@@ -10,7 +11,11 @@ from gymnasium import spaces
 from policy_distill.cli import main
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.view_record import names_of, view_record
 from policy_distill.exporters.export import export
+from policy_distill.report.blindness import blindness_chart, sighted_run
+from policy_distill.report.read_run import read_run
+from policy_distill.report.write import write_report
 from policy_distill.run import checkpoint
 from policy_distill.run.distill import distill
 from policy_distill.student.engines.table import ENGINES
@@ -50,7 +55,7 @@ def test_names_stand_for_keys_of_a_dict_and_for_components_of_a_vector():
     vector, bits, both = (describe_space(space) for space in (VECTOR, spaces.MultiBinary(3), BOTH))
     assert view_of(vector, ("2", "0"), "it") == View(vector, components={"": (0, 2)})
     assert view_of(vector, ("3", "0-1"), "it") == View(vector, components={"": (0, 1, 3)})
-    assert view_of(vector, ("theta", "0"), "it", LABELS) == View(vector, components={"": (0, 2)})
+    assert view_of(vector, ("theta", "0"), "it", LABELS) == View(vector, components={"": (0, 2)}, labels=LABELS)
     assert view_of(vector, ("0", "1", "2", "3"), "it") == view_of(vector, (), "it") == ALL
     assert view_of(bits, ("1",), "it") == View(bits, components={"": (1,)})
     assert view_of(both, ("kind",), "it") == View(both, ("kind",))
@@ -156,6 +161,36 @@ def test_it_trains_on_and_is_slimmed_as_any_other(two_of_four, observations):
     assert small.view == student.record.view
 
 
+def test_what_is_seen_and_what_is_not_is_said_in_words(two_of_four, capfd):
+    vector, both = (describe_space(space) for space in (VECTOR, BOTH))
+    assert names_of(view_of(vector, ("0", "2"), "it", LABELS)) == (["x", "theta"], ["x_velocity", "theta_velocity"])
+    assert names_of(view_of(both, ("speed:1",), "it")) == (["speed:1"], ["speed:0", "kind"])
+    assert view_record(ALL) is None and names_of(ALL) == ([], [])
+    through = View(wrapper={"entry_point": "pkg:Noisy", "kwargs": {"std": 0.1}})
+    assert view_record(through).text == "the student sees through pkg:Noisy(std=0.1), which its teacher does not"
+    assert json.loads((two_of_four.parent / "evaluation.json").read_text())["view"] == {
+        "seen": "theta, theta_velocity",
+        "unseen": "x, x_velocity",
+    }
+    assert main(["info", str(two_of_four)]) == 0
+    said = capfd.readouterr().out
+    assert re.search(r"does not see +x, x_velocity", said) and re.search(r"\nsees +theta, theta_velocity", said)
+
+
+def test_the_report_draws_the_price_beside_a_sighted_run(tmp_path):
+    for name, observe in (("blind", "x,theta"), ("sighted", ""), ("other", "x")):
+        settings = {**QUICK, "eval_episodes": 4, "select_episodes": 2, "seed": int(name == "other")}
+        distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe=observe, out=tmp_path / name, **settings)
+    blind = read_run(tmp_path / "blind")
+    assert sighted_run(blind).name == "sighted" and sighted_run(read_run(tmp_path / "other")) is None
+    rows = blindness_chart(blind).spec["data"]["values"]
+    assert {row["who"] for row in rows} == {"the student", "one that sees everything"}
+    assert blindness_chart(read_run(tmp_path / "sighted")) is None
+    page = write_report(tmp_path / "blind").read_text()
+    assert "cannot see x_velocity, theta_velocity" in page and "where one that sees everything has" in page
+    assert "The price of blindness" in page and "cannot see" not in write_report(tmp_path / "sighted").read_text()
+
+
 def test_what_it_measures_is_of_the_student_as_it_acts(two_of_four):
     evaluation = json.loads((two_of_four.parent / "evaluation.json").read_text())
     assert 0.5 < evaluation["agreement"] <= 1.0 and 0.0 < evaluation["kl"] < 1.0
@@ -190,6 +225,9 @@ def test_the_command_line_takes_components_and_refuses_what_is_not_there(zoo, tm
     assert main([*command, "--observe", " , "]) == 2
     assert "names of what is seen" in capfd.readouterr().err
     assert main([*command, "--observe", "x,y,angle"]) == 0
+    said = capfd.readouterr().out
+    assert re.search(r"sees +x, y, angle", said)
+    assert re.search(r"does not see +x_velocity, y_velocity, angular_velocity, left_leg, right_leg", said)
     assert load_student(tmp_path / "run" / "student.safetensors").view.components == {"": (0, 1, 4)}
     with pytest.raises(RequestError, match="observe must be"):
         distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe="2", observation_keys=("a",), **QUICK)

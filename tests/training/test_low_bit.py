@@ -4,7 +4,7 @@ import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.losses.batch import Batch
-from policy_distill.losses.table import default_loss, make_loss
+from policy_distill.losses.table import make_loss
 from policy_distill.student.low_bit import BITS, LIMITS
 from policy_distill.student.quantization import compile_quantized
 from policy_distill.training import low_bit
@@ -37,7 +37,7 @@ def loss_of(student, layers, states, loss):
 @pytest.mark.parametrize("method", BITS)
 def test_training_through_the_rounding_mends_what_it_breaks(name, method):
     family = EXAMPLES[name]
-    loss = make_loss(default_loss(family))
+    loss = make_loss(family.default_loss)
     student = trained("mlp:16,8", "tanh", family, "vector" if "gaussian" in name else None)
     before, states = student.tensors(), states_of(student)
     rounded = train_low_bit(student, states, loss, method, steps=0)

@@ -6,7 +6,7 @@ import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.losses.batch import Batch
-from policy_distill.losses.table import LOSSES, choose_loss, default_loss, make_loss
+from policy_distill.losses.table import LOSSES, choose_loss, make_loss
 from policy_distill.training.adam import VECTORS
 from policy_distill.training.dense_step import DenseStep
 from policy_distill.training.population_step import PopulationStep
@@ -59,7 +59,7 @@ def assert_same_member(population, alone, number, student):
 @pytest.mark.parametrize("family", EXAMPLES.values(), ids=EXAMPLES)
 def test_each_member_goes_where_a_step_of_its_own_goes(family, loss_name):
     try:
-        loss = choose_loss(loss_name or default_loss(family), family)
+        loss = choose_loss(loss_name or family.default_loss, family)
     except RequestError:
         return  # no closed form of the loss itself; said by its own tests
     if loss_name == "nll_sampled":
@@ -109,7 +109,7 @@ def test_after_the_last_one_is_dropped_nothing_happens():
 @pytest.mark.parametrize("name", ["deterministic", "diagonal_gaussian"])
 def test_one_that_diverges_keeps_its_weights_and_harms_nobody(name):
     family = EXAMPLES[name]
-    students, loss = make_students(family, log_std_of(family)), make_loss(default_loss(family))
+    students, loss = make_students(family, log_std_of(family)), make_loss(family.default_loss)
     # Too far for float32 in the next step: one of a group of two, one in the middle of a level, one without a layer.
     rates = np.ones(len(students))
     rates[[5, 6, 7]] = 1e33
@@ -192,7 +192,7 @@ def test_the_rates_of_members_are_their_own():
 
 @pytest.mark.parametrize("family", EXAMPLES.values(), ids=EXAMPLES)
 def test_losses_are_those_of_the_students_that_it_writes(family):
-    students, loss = make_students(family, log_std_of(family)), make_loss(default_loss(family))
+    students, loss = make_students(family, log_std_of(family)), make_loss(family.default_loss)
     population = PopulationStep(students, loss, 1.0)
     for update in range(5):
         population.step(batch(family, update), 0.01)

@@ -13,7 +13,7 @@ from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.families.table import FAMILIES
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.gradients import gradient_of
-from policy_distill.losses.table import LOSSES, choose_loss, default_loss, make_loss
+from policy_distill.losses.table import LOSSES, choose_loss, make_loss
 from policy_distill.student.actions import ActionMap
 from policy_distill.training.adam import BETAS, Adam
 from policy_distill.training.autograd_step import AutogradStep
@@ -93,7 +93,7 @@ def test_an_action_that_the_teacher_never_takes_adds_nothing():
 def test_written_out_steps_go_where_autograd_goes(family, network, activation):
     log_std = "vector" if "gaussian" in family.name else None
     students = [make_student(family, network, activation, log_std) for _ in range(2)]
-    loss = make_loss(default_loss(family))
+    loss = make_loss(family.default_loss)
     steppers = [DenseStep(students[0], loss, 0.5), AutogradStep(students[1], loss, 0.5)]
     for update in range(30):
         features = torch.randn(64, 3, generator=torch.Generator().manual_seed(update))

@@ -29,7 +29,7 @@ SHARED: dict[str, Callable[[Teacher], Any]] = {
 
 
 class EnsembleTeacher(BaseTeacher):
-    """A mixture for discrete actions (mean probabilities); mean parameters for continuous ones."""
+    """A mixture for one choice (mean probabilities); mean parameters for several choices, bits, continuous actions."""
 
     def __init__(self, teachers: list[Teacher]) -> None:
         """Take teachers of one family, in one environment.

@@ -108,15 +108,14 @@ class ScriptedTeacher(BaseTeacher):
 
     def _params(self, actions: np.ndarray) -> torch.Tensor:
         """Return parameters `[B, P]` for executed actions `[B, A]`."""
-        if self.family.name == "deterministic":
+        head = self.family.head
+        if not head.is_discrete:
             return torch.from_numpy(_scaled(actions, self.action_map))
         indices = torch.from_numpy(actions.astype(np.int64) - np.asarray(self.action_map.start))
-        if self.family.name == "bernoulli":
+        if head.kind == "threshold":
             return (2.0 * indices.float() - 1.0) * CERTAIN
-        sizes = self.family.config().get("nvec") or [self.family.n_params]
-        parts = [
-            torch.nn.functional.one_hot(column, size) for column, size in zip(indices.unbind(dim=1), sizes, strict=True)
-        ]
+        columns = zip(indices.unbind(dim=1), head.sizes, strict=True)
+        parts = [torch.nn.functional.one_hot(column, size) for column, size in columns]
         return torch.cat(parts, dim=1).float() * CERTAIN
 
 

@@ -26,8 +26,9 @@ from policy_distill.student.runtime import Student
 from policy_distill.student.tree import KEYS, OBLIQUE_KEYS, Tree, single_leaf
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.learner import named
-from policy_distill.training.policy import StudentPolicy, StudentSpec
+from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.schedule import Moment
+from policy_distill.training.spec import StudentSpec
 from policy_distill.training.trees.fit import fit_tree
 from policy_distill.training.trees.node import Data, leaf_numbers, to_tree
 from policy_distill.training.trees.raw import RawNumbers
@@ -53,7 +54,7 @@ class TreeLearner:
         self, spec: StudentSpec, loss: Loss, config: DistillConfig, teacher_params: torch.Tensor | None = None
     ) -> None:
         """Make the student, which is a single leaf until it has learnt."""
-        self.kind, self.n_leaves = _parse(spec.network)
+        self.kind, self.n_leaves = parse_tree(spec.network)
         self.oblique = self.kind == "oblique_tree"
         self.n_params(spec)
         self._raw = RawNumbers(spec.featurizer)
@@ -75,7 +76,7 @@ class TreeLearner:
         Raises:
             RequestError: for one without a number of leaves, or with one that no tree has.
         """
-        _parse(network)
+        parse_tree(network)
 
     @staticmethod
     def n_params(spec: StudentSpec) -> int:
@@ -84,11 +85,11 @@ class TreeLearner:
         Raises:
             RequestError: for images, or too many numbers for an oblique tree.
         """
-        kind, n_leaves = _parse(spec.network)
+        kind, n_leaves = parse_tree(spec.network)
         size = math.prod(spec.featurizer.shape)
         if spec.featurizer.images:
             raise RequestError(
-                f"expected vectors to grow {spec.network} on, found images; use cnn:16,32, or leave them out by observe"
+                f"expected vectors to grow {spec.network} on, found images; use cnn:16,32, or --observe what is none"
             )
         if kind == "oblique_tree" and size > MOST_OBLIQUE:
             raise RequestError(
@@ -96,6 +97,11 @@ class TreeLearner:
             )
         each = size + 1 if kind == "oblique_tree" else 1
         return (n_leaves - 1) * each + n_leaves * spec.n_outputs + (spec.n_outputs if spec.log_std == "vector" else 0)
+
+    @property
+    def policy(self) -> StudentPolicy:
+        """The student as it is now; what is grown later is another."""
+        return self._policy
 
     def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
         """Grow a tree of all that is stored, where enough of it is new, or it is the last; return what was measured."""
@@ -191,7 +197,7 @@ def _drawn(buffer: Buffer, most: int, seed: int) -> Batch:
     return Batch(buffer.features.get(rows).cpu(), columns.pop("teacher_params"), columns)
 
 
-def _parse(network: str) -> tuple[str, int]:
+def parse_tree(network: str) -> tuple[str, int]:
     """Return the kind and the leaves of a specification."""
     found = re.fullmatch(r"(tree|oblique_tree):(\d{1,6})", network)
     if found is None or not 2 <= int(found[2]) <= MOST_LEAVES:

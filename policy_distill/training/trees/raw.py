@@ -1,7 +1,7 @@
 """Raw numbers of an observation, from features as a buffer has them: trees read what the environment shows.
 
-In: normalised features. Out: what they were made of, so that thresholds are in the observation's own units. What was
-clipped stays where the clip put it.
+In: features, normalised where they were collected for networks too. Out: what they were made of, so that thresholds are
+in the observation's own units. What was clipped stays where the clip put it.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def axis_split(x: np.ndarray, score: Score, least: int, width: int) -> tuple[Spl
 def oblique_split(x: np.ndarray, score: Score, apart: np.ndarray, least: int, width: int) -> tuple[Split, float] | None:
     """Return the best question about a sum: of the direction that tells apart who loses on the left, and who gains."""
     mean, deviation = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-    moving = np.flatnonzero(deviation > 1e-6 * (1 + np.abs(mean)))
+    moving = np.flatnonzero((deviation > 1e-6 * np.abs(mean)) & (deviation > 1e-30))
     if not len(moving) or not apart.any():
         return None
     every = -(-len(x) // MOST_FITTED)

@@ -51,7 +51,7 @@ class Goal:
 
     def targets(self, params: np.ndarray) -> Targets:
         """Return what a tree is fitted to, of a teacher's parameters `[N, P]`."""
-        scores = params[:, : self.head.n_scores].astype(np.float32)
+        scores = self.head.scores(params).astype(np.float32)
         if self.head.kind == "argmax":
             return self._choices(scores)
         if self.head.kind == "threshold":
@@ -66,7 +66,7 @@ class Goal:
         """Return the outputs `[L, n_outputs]` of leaves into which `N` states fall as `leaf` `[N]` says."""
         means = means_in(leaf, targets.kept, targets.weights, n_leaves)
         if self.head.kind == "argmax":
-            return np.log(np.maximum(means, LEAST)).astype(np.float32)
+            return self.head.outputs_of(np.log(np.maximum(means, LEAST))).astype(np.float32)
         if self.head.kind == "threshold":
             inside = np.clip(means, LEAST, 1 - LEAST)
             return np.log(inside / (1 - inside)).astype(np.float32)

@@ -121,3 +121,16 @@ def test_a_leaf_has_the_gaussian_of_least_divergence():
     squashed = Goal(Head("tanh", (1,), extra=1), ActionMap("none", (1,), "float32"), True, sharp=False)
     modes = np.tanh(squashed.outputs(params + 1, squashed.targets(params + 1), np.zeros(2, np.int64), 1)[0, 0])
     assert modes == pytest.approx(np.tanh([2.0, 0.0]).mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("sharp", [False, True])
+def test_leaves_of_choices_with_a_reference_say_what_those_with_all_logits_say(sharp):
+    less, leaf = RNG.normal(size=(N, 3)).astype(np.float32), np.arange(N) % 4
+    short = Goal(Head("argmax", (3, 2), reference=True), ActionMap("index", (2,), "int64"), False, sharp)
+    full = Goal(Head("argmax", (3, 2)), short.action_map, False, sharp)
+    targets, all_logits = short.targets(less), short.head.scores(less)
+    assert np.array_equal(targets.values, full.targets(all_logits).values)
+    outputs, wanted = short.outputs(less, targets, leaf, 4), full.outputs(all_logits, targets, leaf, 4)
+    assert outputs.shape == (4, short.head.n_outputs)
+    gap = short.head.scores(outputs) - wanted
+    assert np.allclose(gap, np.repeat(gap[:, [0, 3]], [3, 2], axis=1), atol=1e-6), "the same probabilities"

@@ -1,0 +1,58 @@
+"""Losses and families of other packages: what our own losses make of the one, and `choose_loss` of the other."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from policy_distill.errors import RequestError
+from policy_distill.families.categorical import Categorical
+from policy_distill.losses import table
+from policy_distill.losses.jensen_shannon import JensenShannon
+from policy_distill.losses.regression import huber, mse
+from policy_distill.losses.table import choose_loss, make_loss
+from policy_distill.student.head import Head
+from tests.losses.values import value
+
+
+@dataclass(frozen=True)
+class OneLogit:
+    """Choices whose first option has the logit 0, which is no parameter."""
+
+    head = Head("argmax", (3, 2), reference=True)
+    n_params = 3
+
+
+def plain(batch, outputs):
+    return outputs.family.kl(batch.teacher_params, outputs.params)
+
+
+def offer(monkeypatch, make):
+    monkeypatch.setattr(table, "load_plugin", lambda group, name: make)
+
+
+@pytest.mark.parametrize("loss", [mse, JensenShannon(0.3)])
+def test_choices_with_a_reference_count_as_with_all_their_logits(loss):
+    taught, found = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    zero = torch.zeros(5, 1)
+    parts = [
+        value(loss, Categorical(n), *(torch.cat([zero, params[:, of]], dim=1) for params in (taught, found)))
+        for n, of in ((3, slice(0, 2)), (2, slice(2, 3)))
+    ]
+    assert torch.allclose(value(loss, OneLogit(), taught, found), sum(parts), atol=1e-6)
+    assert value(huber, OneLogit(), taught, taught).tolist() == [0.0] * 5
+
+
+def test_a_loss_whose_function_takes_no_number_is_given_none(monkeypatch):
+    offer(monkeypatch, lambda: plain)
+    assert make_loss("plain") is plain
+    with pytest.raises(RequestError, match=r"^the loss plain takes no number, found 'plain:3'$"):
+        make_loss("plain:3")
+
+
+def test_a_loss_that_is_not_one_value_per_sample_is_refused_before_a_run(monkeypatch):
+    offer(monkeypatch, lambda: lambda batch, outputs: plain(batch, outputs).mean())
+    with pytest.raises(RequestError, match=r"^expected one value per sample of the loss mean_kl, found the shape \(\)"):
+        choose_loss("mean_kl", Categorical(2))
+    offer(monkeypatch, lambda: plain)
+    assert choose_loss("plain", Categorical(2)) is plain
