@@ -34,6 +34,7 @@ from policy_distill.exporters.quantize import (
 from policy_distill.exporters.table import find_format, load_exporter
 from policy_distill.interfaces.students import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
+from policy_distill.system.nested import count, joined, take
 
 N_STATES = 2048
 """Visited states that an artefact is checked on."""
@@ -136,8 +137,8 @@ def _export(
     found, exporter = find_format(wanted.format), load_exporter(wanted.format)
     env = for_policy(env, student, env_kwargs) if env is not None else with_kwargs(states.own_env(student), env_kwargs)
     visited, source = states.collect_states(student, env, wanted.n_states, wanted.seed)
-    obs = states.join(visited, states.hostile_states(student, wanted.seed))
-    reference = make_reference(student, obs, states.count(visited))
+    obs = joined(visited, states.hostile_states(student, wanted.seed))
+    reference = make_reference(student, obs, count(visited))
     layers, expected, loss = None, reference, None
     if wanted.quantize is not None:
         layers, expected = _in_eight_bits(student, wanted.quantize, reference, env, wanted.n_states, wanted.seed)
@@ -159,7 +160,7 @@ def _export(
 
 def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:
     """Open what is handed over, its record included, and act: it must do what the draft did that was checked."""
-    obs = states.take(expected.obs, slice(0, N_READ_BACK))
+    obs = take(expected.obs, slice(0, N_READ_BACK))
     if not np.array_equal(exporter.open_artefact(student.record, path)(obs), run(obs)):
         raise RunFault("the artefact acts otherwise once its record is in it; nothing was written")
     if (path / "policy_test.c").exists():

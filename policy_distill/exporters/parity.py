@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.exporters.states import count, take
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
+from policy_distill.system.nested import count, take
 
 TOLERANCE = 1e-5
 """Largest difference of a continuous action, as a share of its range."""
