@@ -6,6 +6,7 @@ python -m experiments.results runs/suite --out RESULTS.md --second-block runs/su
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.compression_table import SECTION, section_of
+from experiments.compression_table import section_of, with_section
 from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
@@ -27,6 +28,7 @@ from policy_distill.student.file import write_atomically
 from policy_distill.system.wording import times_fewer
 
 HEADER = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "verdicts", "falls")
+SECOND_BLOCK = "## The same students on a second block of episodes"
 COSTS = ("parameters", "x fewer", "steps", "seconds")
 
 
@@ -42,6 +44,8 @@ class Results:
     """Students with fewer training seeds are left out, and said to be."""
     second_block: tuple[Path, ...] = ()
     """Folders with the teachers' zips: every student is judged once more, on fresh episodes, and both are shown."""
+    section: str = ""
+    """Write the table as a section of that name, such as Trees, and leave the rest of the file as it is."""
 
 
 def main(results: Results) -> None:
@@ -54,12 +58,16 @@ def main(results: Results) -> None:
             "found none; make them with python -m experiments.suite"
         )
     too_few = len(cells(runs)) - len(found)
-    text = markdown(found, too_few, unreadable, results.min_seeds, left_out(runs))
-    if results.second_block:
-        text += two_blocks(judged_again(found, results.second_block))
-    # Another script's table stays in the file.
-    kept = section_of(results.out.read_text(), SECTION) if results.out.exists() else ""
-    text += f"\n{kept}" if kept else ""
+    before = results.out.read_text() if results.out.exists() else ""
+    if results.section:
+        text = with_section(before, f"## {results.section}", _section(results.section, found))
+    else:
+        text = markdown(found, too_few, unreadable, results.min_seeds, left_out(runs))
+        if results.second_block:
+            text += two_blocks(judged_again(found, results.second_block))
+        # Other tables stay in the file.
+        others = [one for one in re.findall(r"^## .*$", before, re.MULTILINE) if one != SECOND_BLOCK]
+        text += "".join(f"\n{section_of(before, heading)}" for heading in others)
     write_atomically(results.out, text.encode(errors="replace"))
     print(results.out)
 
@@ -89,9 +97,7 @@ def markdown(
         "teacher's up to 5% of its gain. Falls are episodes that lost more than half of it, with the highest rate that",
         "the proof of any one seed leaves open (95%).",
         "",
-        "| " + " | ".join((*HEADER, *COSTS)) + " |",
-        "|" + "---|" * len((*HEADER, *COSTS)),
-        *("| " + " | ".join(_cell(text) for text in _row(cell)) + " |" for cell in found),
+        *_table(found),
     ]
     total = overall(found)
     if total is not None:
@@ -106,6 +112,18 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
+def _section(name: str, found: list[Cell]) -> str:
+    """Return the table as a section of its own."""
+    made = f"Made by `python -m experiments.results --section {name}`; no figure is written by hand."
+    return "\n".join([f"## {name}", "", made, "", *_table(found)]) + "\n"
+
+
+def _table(found: list[Cell]) -> list[str]:
+    names = (*HEADER, *COSTS)
+    rows = ["| " + " | ".join(_cell(text) for text in row) + " |" for row in (names, *map(_row, found))]
+    return [rows[0], "|" + "---|" * len(names), *rows[1:]]
+
+
 def two_blocks(judged: list[TwoBlocks]) -> str:
     """Return the section on the same students on two blocks of episodes."""
     kept = [one.kept() for one in judged]
@@ -115,7 +133,7 @@ def two_blocks(judged: list[TwoBlocks]) -> str:
         rows.append(("all", "", first, second))
     lines = [
         "",
-        "## The same students on a second block of episodes",
+        SECOND_BLOCK,
         "",
         "Nothing was chosen or trained on either block, so the intervals of both should hold the same value.",
         "",

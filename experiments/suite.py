@@ -30,6 +30,8 @@ from policy_distill.tracking.suite import track_suite
 SCRIPTS = Path(__file__).parent
 NOT_EXPERIMENTS = {
     "__init__",
+    "blind_cartpole",
+    "blind_lunar_lander",
     "run",
     "suite",
     "results",

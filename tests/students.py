@@ -111,6 +111,22 @@ KINDS = [
     ("unnormalized", "discrete", "tree:8", "tanh", "slim"),
 ]
 
+# Those that remember: tried along episodes, one observation after another.
+MEMORY_KINDS = [
+    ("vector", "discrete", "gru:16", "tanh"),
+    ("unnormalized", "gaussian", "gru:5+mlp:7", "relu"),
+    ("far", "squashed", "gru:4", "tanh"),
+    ("doubles", "gaussian_head", "gru:6+mlp:8,8", "tanh"),
+    ("dict", "multi_discrete", "gru:5", "tanh"),
+    ("multi_discrete", "multi_binary", "gru:4+mlp:4", "tanh"),
+    ("matrix", "deterministic", "gru:17", "tanh"),
+    ("vector", "squashed", "history:3+mlp:8", "tanh"),
+    ("doubles", "discrete", "history:4", "tanh"),
+    ("far", "gaussian", "history:2+mlp:8", "relu"),
+    ("dict", "offset", "history:3+mlp:4", "tanh"),
+    ("whole_numbers", "deterministic", "history:3+mlp:8", "relu"),
+]
+
 
 def name_of(kind):
     return "-".join(kind)

@@ -16,6 +16,7 @@ import pytest
 from policy_distill.cli import main
 from policy_distill.environments.wrappers import WRAPPERS
 from policy_distill.exporters.export import export
+from policy_distill.teachers.train import train_teacher
 from tests.dials import write_teacher
 from tests.students import KINDS, make_student
 
@@ -155,3 +156,23 @@ def test_the_examples_of_trees_work_as_written(zoo, tmp_path, monkeypatch, capsy
     assert "<svg class=tree" in (tmp_path / "runs/tree/report.html").read_text()
     source = (tmp_path / "runs/tree_c/policy.c").read_text()
     assert source.count("if (x[") >= 8
+
+
+MEMORY = (DOCS / "memory.md").read_text()
+
+
+# A rollout of one environment is smaller than a batch.
+@pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+def test_the_page_on_memory_runs_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {"n_envs": 1, "hyperparameters": {"n_steps": 16, "batch_size": 16}}
+    train_teacher("CartPole-v1", "ppo", 32, (8,), 0, tmp_path / "ppo-CartPole-v1.zip", **settings)
+    for line in "".join(re.findall(r"```bash\n(.*?)```", MEMORY, flags=re.DOTALL)).splitlines():
+        small = line.replace("50000 --out", "1500 --eval-episodes 0 --track disabled --out")
+        assert main(shlex.split(small)[1:]) == 0, line
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", MEMORY, flags=re.DOTALL):
+        exec(block, names)
+    memory = names["student"].metadata["architecture"]["memory"]
+    assert names["state"].shape == (4, memory["size"]) and names["actions"].shape == (4,)
+    assert (tmp_path / "blind_c" / "policy.c").exists() and (tmp_path / "blind.onnx").exists()

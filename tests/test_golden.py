@@ -17,12 +17,16 @@ FOLDER = Path(__file__).parent / "golden"
 GOLDEN = sorted(FOLDER.glob("*.safetensors"))
 
 
-# What needs the third version: images of numbers, alone and beside a vector, and trees.
+# What needs the third version: images of numbers, alone and beside a vector, trees, and a memory.
 NEWEST = {
     "image": ("float_first", "discrete", "cnn:4,4+mlp:8", "relu"),
     "joined": ("depth", "squashed", "cnn:2+mlp:4", "tanh"),
     "tree": ("unnormalized", "discrete", "tree:16", "tanh"),
     "oblique": ("matrix", "gaussian", "oblique_tree:8", "tanh"),
+}
+MEMORIES = {
+    "gru": ("vector", "gaussian", "gru:4+mlp:4", "tanh"),
+    "history": ("vector", "squashed", "history:3+mlp:4", "relu"),
 }
 
 
@@ -38,6 +42,11 @@ def test_a_student_of_a_released_format_acts_as_it_did(path):
     student = load_student(path)
     obs = arrays_of(expected["observations"])
     assert student.n_params == expected["n_params"]
+    if student.plan.memory.size:
+        # One episode, of which the student remembers what came before.
+        assert np.allclose([student.act(one) for one in obs], expected["actions"], atol=1e-5)
+        assert student.metadata["format_version"] == 3
+        return
     assert np.allclose(student.predict(obs, deterministic=True)[0], expected["actions"], atol=1e-5)
     if expected["params"] is not None:
         assert np.allclose(student.distribution_params(obs), expected["params"], atol=1e-5)
@@ -56,12 +65,18 @@ def main() -> None:
         student, obs = make_student(kind), sample_observations(kind, 3)
         listed = {key: value.tolist() for key, value in obs.items()} if isinstance(obs, dict) else obs.tolist()
         write(name, student, arrays_of(listed), listed)
+    for name, kind in MEMORIES.items():
+        student, obs = make_student(kind), sample_observations(kind, 20)
+        write(name, student, obs, obs.tolist())
 
 
 def write(name, student, obs, listed) -> None:
     values = {"observations": listed, "n_params": student.n_params}
-    values["params"] = student.distribution_params(obs).tolist() if student.plan.samples else None
-    values["actions"] = student.predict(obs, deterministic=True)[0].tolist()
+    if student.plan.memory.size:
+        values["actions"] = np.array([student.act(one) for one in obs]).tolist()
+    else:
+        values["params"] = student.distribution_params(obs).tolist() if student.plan.samples else None
+        values["actions"] = student.predict(obs, deterministic=True)[0].tolist()
     path = FOLDER / f"format-{FORMAT_VERSION}-{name}.safetensors"
     student.save(path)
     path.with_suffix(".json").write_text(json.dumps(values) + "\n")

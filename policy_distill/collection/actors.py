@@ -77,12 +77,35 @@ class MixedActor:
         deterministic: bool = False,
         **options: Any,
     ) -> tuple[np.ndarray, Any]:
-        """Return executed actions `[N, ...]`; a recurrent teacher sees every step, acting or not."""
-        taught, state = self.teacher.predict(observation, state, episode_start, deterministic, **options)
-        actions = self.student.predict(observation, None, episode_start, deterministic, **options)[0].copy()
-        chosen = self._rng.random(len(actions)) < self.teacher_share
-        actions[chosen] = taught[chosen]
-        return actions, state
+        """Return executed actions `[N, ...]`; who has a memory sees every step, acting or not."""
+        of_both = isinstance(state, dict) and "student" in state
+        of_teacher, of_student = (state["teacher"], state["student"]) if of_both else (state, None)
+        taught, of_teacher = self.teacher.predict(observation, of_teacher, episode_start, deterministic, **options)
+        chosen, of_student = self.student.predict(observation, of_student, episode_start, deterministic, **options)
+        actions = chosen.copy()
+        by_teacher = self._rng.random(len(actions)) < self.teacher_share
+        actions[by_teacher] = taught[by_teacher]
+        return actions, of_teacher if of_student is None else {"teacher": of_teacher, "student": of_student}
+
+
+class TakesOver:
+    """Whoever goes on in the middle of episodes where another one acted, whose memory is none of its own."""
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+        self._begun = False
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        **options: Any,
+    ) -> tuple[np.ndarray, Any]:
+        """Return its actions `[N, ...]`; it begins with nothing remembered."""
+        state, self._begun = state if self._begun else None, True
+        return self._actor.predict(observation, state, episode_start, deterministic, **options)
 
 
 class RandomPolicy(PolicyDefaults):

@@ -7,17 +7,20 @@ nowhere near its start, so every step must have the same chance to be looked at.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from policy_distill.collection.along import outputs_along
 from policy_distill.collection.collector import Collector
 from policy_distill.collection.rollout import Rollout
 from policy_distill.interfaces.policies import Actor, Labels, Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.seeds import measured_seed, purpose_seed
+from policy_distill.student.runtime import Student
 from policy_distill.system.nested import map_arrays, put, take, with_axis
 
 MAX_STEPS = 50_000
@@ -25,6 +28,11 @@ MAX_STEPS = 50_000
 
 N_CHUNKS = 4
 """Parts that the least number of steps is divided into: what is held beside the sample is one of them."""
+
+
+def as_it_is(obs: Any) -> Any:
+    """Return observations as they are."""
+    return obs
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class StateSample:
     """The teacher's distribution parameters `[B, P]`; of no width where no teacher was asked."""
     n_steps: int
     """Steps that they were drawn from."""
+    outputs: np.ndarray | None = None
+    """Outputs `[B, n_outputs]` of the network of the student that was followed; None where none was."""
 
 
 def sample_states(
@@ -49,6 +59,8 @@ def sample_states(
     *,
     masked: bool = False,
     teacher: Teacher | None = None,
+    followed: Student | None = None,
+    seen: Callable[[Any], Any] = as_it_is,
     max_steps: int = MAX_STEPS,
 ) -> StateSample:
     """Let `actor` act by its mode in fresh episodes, and return `n_states` of the states that it came to.
@@ -63,6 +75,8 @@ def sample_states(
         n_states: states, at least 1.
         masked: ask the environments for their action masks.
         teacher: labels the states; one with a memory sees every step of the episodes, in order.
+        followed: a student with a memory, whose outputs are noted along the episodes; one without needs no following.
+        seen: from the environments' observations to what that student sees.
         max_steps: steps at most, of all environments together, where episodes are long or never end.
 
     Raises:
@@ -71,19 +85,25 @@ def sample_states(
     while True:
         # An episode that a fault had cut short would be another one in what is measured on it.
         n_before = envs.faults.n_restarts
-        found = _sample(envs, seed, actor, n_states, masked, teacher, max_steps)
+        found = _sample(envs, seed, actor, n_states, masked, _Asked(teacher), _Followed(followed, seen), max_steps)
         if envs.faults.n_restarts == n_before:
             return found
 
 
 def _sample(
-    envs: Environments, seed: int, actor: Actor, n_states: int, masked: bool, teacher: Teacher | None, max_steps: int
+    envs: Environments,
+    seed: int,
+    actor: Actor,
+    n_states: int,
+    masked: bool,
+    labels: _Asked,
+    followed: _Followed,
+    max_steps: int,
 ) -> StateSample:
     collector, quota = Collector(envs, seed, measured_seed), -(-n_states // envs.n_envs)
     most = max(max_steps // envs.n_envs, quota)
     chunk = -(-quota // N_CHUNKS)
     reservoir = _Reservoir(n_states, np.random.default_rng(purpose_seed(seed, "states")))
-    labels = _Asked(teacher)
     n_done, closed = 0, np.zeros(envs.n_envs, dtype=bool)
     while n_done < most and not closed.all():
         rollout = collector.collect(actor, min(chunk, most - n_done), True, 0.0, masked=masked)
@@ -91,12 +111,12 @@ def _sample(
         # An episode that begins when there is enough is not looked at; the one before was whole.
         enough = (n_done + np.arange(n_steps) >= quota)[:, None] & rollout.episode_starts
         shut = closed | np.logical_or.accumulate(enough, axis=0)
-        reservoir.add(rollout, ~shut.reshape(-1), labels.along(rollout))
+        reservoir.add(rollout, ~shut.reshape(-1), labels.along(rollout), followed.along(rollout))
         n_done, closed = n_done + n_steps, shut[-1] | (collector.starts & (n_done + n_steps >= quota))
-    obs, masks, params = reservoir.content()
+    obs, masks, params, outputs = reservoir.content()
     if params is None:
         params = labels.of(obs, masks, min(reservoir.n_seen, n_states))
-    return StateSample(obs, masks, params, reservoir.n_seen)
+    return StateSample(obs, masks, params, reservoir.n_seen, outputs)
 
 
 class _Asked:
@@ -132,6 +152,24 @@ class _Asked:
         return self._teacher.label(obs, episode_starts, self._state, masks)
 
 
+class _Followed:
+    """Notes what a student with a memory says along the episodes."""
+
+    def __init__(self, student: Student | None, seen: Callable[[Any], Any]) -> None:
+        self._seen = seen
+        self._student = student if student is not None and student.plan.memory.size else None
+        self._state: Any = None
+
+    def along(self, rollout: Rollout) -> np.ndarray | None:
+        """Return the outputs `[T * N, n_outputs]` for the next part of the episodes; None where nobody is followed."""
+        if self._student is None:
+            return None
+        outputs, self._state = outputs_along(
+            self._student, self._seen(rollout.obs), rollout.episode_starts, self._state
+        )
+        return outputs.reshape(-1, outputs.shape[-1])
+
+
 class _Reservoir:
     """A uniform sample of what passes by, of a fixed size."""
 
@@ -141,8 +179,8 @@ class _Reservoir:
         self._rng = rng
         self._kept: list[Any] | None = None
 
-    def add(self, rollout: Rollout, kept: np.ndarray, params: torch.Tensor | None) -> None:
-        """Offer the steps of a rollout where `kept` `[T * N]`, with their labels `[T * N, P]`."""
+    def add(self, rollout: Rollout, kept: np.ndarray, params: torch.Tensor | None, outputs: np.ndarray | None) -> None:
+        """Offer the steps of a rollout where `kept` `[T * N]`, with labels and a student's outputs `[T * N, P]`."""
         rows = np.flatnonzero(kept)
         places = np.arange(self.n_seen, self.n_seen + len(rows))
         drawn = self._rng.integers(0, places + 1) if len(places) else places
@@ -153,7 +191,7 @@ class _Reservoir:
         if not chosen:
             return
         masks = rollout.action_masks
-        flat = [rollout.flat_obs, None if masks is None else masks.reshape(-1, masks.shape[-1]), params]
+        flat = [rollout.flat_obs, None if masks is None else masks.reshape(-1, masks.shape[-1]), params, outputs]
         if self._kept is None:
             self._kept = [_room(values, self._capacity) for values in flat]
         to, of = (np.fromiter(numbers, np.int64, len(chosen)) for numbers in (chosen, chosen.values()))
@@ -161,7 +199,7 @@ class _Reservoir:
             put(kept_values, to, take(values, of))
 
     def content(self) -> list[Any]:
-        """Return observations, masks and labels of the sample; None for what there is not."""
+        """Return observations, masks, labels and outputs of the sample; None for what there is not."""
         assert self._kept is not None, "the first step is always kept"
         return [take(values, slice(min(self.n_seen, self._capacity))) for values in self._kept]
 

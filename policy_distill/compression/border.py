@@ -112,8 +112,9 @@ class Border:
         kept = settled(judge, students[place], bar)
         before = self.finalists.get(candidate.spec)
         if before is None or kept.share > before.kept.share:
+            sized = self._race.kinds.sized(candidate, students[place])
             self.finalists[candidate.spec] = Finalist(
-                candidate, students[place], policies[place], kept, self._race.stream.env_steps
+                sized, students[place], policies[place], kept, self._race.stream.env_steps
             )
         share = f" keep {kept.share:.3f} ± {kept.error:.3f}" if kept.known else ", and the teacher gains nothing"
         self._say(f"{candidate.spec}: {candidate.n_params} parameters{share}")

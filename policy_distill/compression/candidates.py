@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from policy_distill.errors import RequestError
+from policy_distill.networks.table import TREES
 from policy_distill.run.result import latency_us
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.spec import StudentSpec
+from policy_distill.training.trees.largest import largest_tree
 
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 """Units of students with one hidden layer."""
@@ -27,6 +29,14 @@ DEEP = (4, 8, 16, 32, 64)
 
 CHANNELS = ("cnn:2", "cnn:4", "cnn:8", "cnn:16", "cnn:4,8", "cnn:8,16", "cnn:16,32")
 """Students of images."""
+
+SETS = {
+    "gru": tuple(f"gru:{n}" for n in (2, 4, 8, 16, 32)),
+    "history": tuple(f"history:{steps}+mlp:{n}" for steps in (2, 4) for n in (4, 8, 16, 32)),
+    "tree": tuple(f"tree:{n}" for n in (2, 4, 8, 16, 32, 64, 128, 256)),
+    "oblique_tree": tuple(f"oblique_tree:{n}" for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 64)),
+}
+"""What a kind stands for where it is named without a size."""
 
 MINIMIZE = ("params", "bytes", "macs", "flash", "latency")
 """What may be made small."""
@@ -42,7 +52,7 @@ class Candidate:
     spec: str
     """Such as `mlp:4`."""
     n_params: int
-    """Numbers of the deployed student: no log σ, no logit that a choice does not need."""
+    """Numbers of the deployed student: no log σ, no logit that a choice does not need; of a tree at most."""
     n_bytes: int
     """Bytes of these."""
     macs: int
@@ -97,6 +107,20 @@ def candidates_for(
     return in_order(small)
 
 
+def expanded(specs: Sequence[str]) -> list[str]:
+    """Return specifications, with those that a kind without a size stands for in its place."""
+    return [one for spec in specs for one in SETS.get(spec, (spec,))]
+
+
+def as_deployed(candidate: Candidate, student: Student, minimize: str) -> Candidate:
+    """Return a candidate with the sizes of its student: a tree may have fewer leaves than it might."""
+    sizes = student.metadata["architecture"]
+    found = {key: sizes[key] for key in ("n_params", "n_bytes", "macs")}
+    if all(vars(candidate)[key] == size for key, size in found.items()):
+        return candidate
+    return replace(candidate, **found, cost=cost_of(student, minimize))
+
+
 def without_zeros(spec: str) -> str:
     """Return a specification with its numbers as they are counted: `mlp:02` is the network `mlp:2`."""
     return re.sub(r"\d+", lambda found: str(int(found[0])), spec)
@@ -129,6 +153,8 @@ def cost_of(student: Student, minimize: str) -> float:
 
 
 def _candidate(spec: str, student: StudentSpec, minimize: str, keep_std: bool) -> Candidate:
-    small = deployed(StudentPolicy(student, torch.Generator().manual_seed(0)), keep_std)
+    is_tree = spec.partition(":")[0] in TREES
+    largest = largest_tree(student) if is_tree else StudentPolicy(student, torch.Generator().manual_seed(0))
+    small = deployed(largest, keep_std)
     sizes = small.metadata["architecture"]
     return Candidate(spec, sizes["n_params"], sizes["n_bytes"], sizes["macs"], cost_of(small, minimize))

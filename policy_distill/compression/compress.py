@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from policy_distill.compression.candidates import ladder, without_zeros
+from policy_distill.compression.candidates import expanded, ladder, without_zeros
 from policy_distill.compression.front import CompressionResult
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
@@ -39,7 +39,9 @@ from policy_distill.system.threads import threads_for
 from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.front import track_front
 from policy_distill.tracking.table import MakeTracker, choose_tracker
+from policy_distill.training.learners import takes_raw_numbers
 from policy_distill.training.spec import images_like
+from policy_distill.training.windows import columns_for
 
 
 def compress(
@@ -70,7 +72,7 @@ def compress(
         teacher: of `load_teacher`, or what it takes: a path, a live SB3 model, an object with `predict`.
         env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         retention: the share of the teacher's gain over a random policy that is to be kept, in (0, 1).
-        students: networks to try; a ladder for the task where None.
+        students: students to try; a ladder for the task where None. `tree` and `oblique_tree` stand for ladders.
         minimize: `params`, `bytes`, `macs`, `flash` (of the generated C) or `latency` (on this machine).
         config: settings of the stream; the defaults where None.
         budget: environment steps of collecting and choosing together, at most; None for what `timesteps` needs.
@@ -92,7 +94,7 @@ def compress(
         RunFault: for an environment or a loss that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
-    students = [students] if isinstance(students, str) else students
+    students = expanded([students] if isinstance(students, str) else students or ())
     limits = Limits(retention, minimize, budget, max_params, max_bytes, keep_std)
     config = limits.within(make_config(config, overrides))
     tracker = choose_tracker(tracker, track, out, teacher)
@@ -132,7 +134,10 @@ def _race(
     one_image = bool(images_like(teacher, "cnn:4", seen)) and len(image_keys(describe_space(seen))) == 1
     specs = [without_zeros(one) for one in students or ladder(images=one_image)]
     # Where one of them convolves an image among other keys, that stands first for all.
-    stream = Stream(teacher, envs, config, next((spec for spec in specs if spec.startswith("cnn")), specs[0]))
+    # Trees can do without the statistics that networks learn with, and not the other way round.
+    first = sorted(specs, key=lambda spec: (not spec.startswith("cnn"), takes_raw_numbers(spec)))[0]
+    columns = tuple(dict.fromkeys(name for spec in specs for name in columns_for(spec)))
+    stream = Stream(teacher, envs, config, first, columns=columns)
     kinds = Kinds(stream, loss, limits)
     race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar, limits.budget), limits.bar)
     return race, {**identity_of(teacher, envs, " ".join(specs), config), "compress": limits.to_json()}

@@ -22,6 +22,7 @@ class Dealt:
         rows: dict[int, list[int]] = {}
         for index, student in enumerate(students):
             rows.setdefault(id(student), []).append(index)
+        self._begun = False
         self._parts = [(students[own[0]], np.array(own)) for own in rows.values()]
 
     def predict(
@@ -32,15 +33,20 @@ class Dealt:
         deterministic: bool = False,
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Return executed actions `[N, ...]` for raw observations `[N, ...]`."""
-        if len(self._parts) == 1:
-            return self._parts[0][0].predict(observation, state, episode_start, deterministic, action_masks)
-        found = []
-        for student, rows in self._parts:
-            own = take(observation, rows)
+        """Return executed actions `[N, ...]` for raw observations `[N, ...]`.
+
+        Students of one rollout are not those of the next, so each begins it with nothing remembered.
+        """
+        if not self._begun:
+            self._begun, state = True, [None] * len(self._parts)
+        found, after = [], []
+        for (student, rows), remembered in zip(self._parts, state, strict=True):
             masks = None if action_masks is None else action_masks[rows]
-            found.append(student.predict(own, None, None, deterministic, masks)[0])
+            starts = None if episode_start is None else episode_start[rows]
+            part, own = student.predict(take(observation, rows), remembered, starts, deterministic, masks)
+            found.append(part)
+            after.append(own)
         actions = np.empty((sum(len(part) for part in found), *found[0].shape[1:]), found[0].dtype)
         for (_, rows), part in zip(self._parts, found, strict=True):
             actions[rows] = part
-        return actions, state
+        return actions, after

@@ -76,8 +76,8 @@ class _Engine:
     def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
         return self.outputs(obs), state
 
-    def make_act(self) -> Any:
-        return one_of_a_batch(self._plan, self.outputs)
+    def make_act(self, memory: np.ndarray) -> Any:
+        return one_of_a_batch(self._plan, self, memory)
 
 
 def in_few_bits(

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from policy_distill.networks.table import TREES
+
 NARROW = 16
 """Units up to which a layer is cheaper within a common product than by itself."""
 
@@ -39,6 +41,10 @@ def members_for(specs: Iterable[str]) -> list[Member]:
     """Return the members that stand for each network: both activations, and several starts of narrow ones."""
     found = []
     for spec in specs:
+        if spec.partition(":")[0] in TREES:
+            # A tree has no start: of the same states it is the same.
+            found.append(Member(spec, ACTIVATIONS[0], 0))
+            continue
         hidden = bool(widths_of(spec))
         n = RESTARTS if is_lottery(spec) else FEW if hidden and max(widths_of(spec)) <= NARROW else 1
         found += [Member(spec, activation, k) for k in range(n) for activation in ACTIVATIONS[: 1 + hidden]]
@@ -51,6 +57,7 @@ def is_lottery(spec: str) -> bool:
 
 
 def widths_of(spec: str) -> tuple[int, ...]:
-    """Return the units of each hidden layer, or the channels of each convolution."""
-    _, _, sizes = spec.partition(":")
+    """Return the units of each hidden layer, the channels of each convolution, or the units that remember."""
+    # What stands before a plus, as of gru:16+mlp:16.
+    _, _, sizes = spec.partition("+")[0].partition(":")
     return tuple(int(size) for size in sizes.split(",")) if sizes else ()

@@ -20,13 +20,17 @@ from policy_distill.errors import RunFault
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.losses.likelihood import begin_draws
+from policy_distill.networks.table import TREES
 from policy_distill.seeds import USERS, purpose_seed
+from policy_distill.student.engines.torch_memory import memory_layers_of
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.learner import GradientLearner, named
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.population_step import PopulationStep
 from policy_distill.training.schedule import Moment, learning_rate, n_updates
+from policy_distill.training.trees.learner import TreeLearner
+from policy_distill.training.windows import answered
 
 LOG = logging.getLogger("policy_distill")
 
@@ -51,18 +55,15 @@ class Population:
         self._loss = kinds.loss
         self._config = config
         self._policies = []
-        self._alone: dict[int, GradientLearner] = {}
+        self._alone: dict[int, GradientLearner | TreeLearner] = {}
         self._out: dict[int, str] = {}
         together = []
         for number, member in enumerate(members):
             seed = purpose_seed(config.seed, member.spec, member.activation, member.restart)
-            learner = GradientLearner(
-                kinds.spec(member.spec, member.activation),
-                kinds.loss,
-                replace(config, seed=seed % USERS),
-                teacher_params,
-            )
-            if given and number in given:
+            make = TreeLearner if member.spec.partition(":")[0] in TREES else GradientLearner
+            spec, own = kinds.spec(member.spec, member.activation), replace(config, seed=seed % USERS)
+            learner = make(spec, kinds.loss, own, teacher_params)
+            if given and number in given and isinstance(learner, GradientLearner):
                 learner.begin_at(given[number])
             self._policies.append(learner.policy)
             if is_dense(learner.policy) and max(widths_of(member.spec), default=0) <= NARROW:
@@ -94,7 +95,8 @@ class Population:
         if self._step is not None:
             self._step.drop(self._together.index(number) for number in leaving if number in self._together)
         for number in leaving:
-            self._alone.pop(number, None)
+            if number in self._alone:
+                self._policies[number] = self._alone.pop(number).policy
 
     def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
         """Learn from all that is stored, a rollout of `moment` being the newest; return the mean of the losses."""
@@ -127,22 +129,31 @@ class Population:
                 LOG.warning("%s (%s) is out: %s", self.members[number].spec, self.members[number].activation, why)
                 self.drop([number], "diverged")
 
-    def losses(self, batch: Batch) -> np.ndarray:
-        """Return the mean loss `[K]` of every member on labelled states; NaN for those that are out."""
+    def losses(self, batch: Batch, along: Batch | None = None) -> np.ndarray:
+        """Return the mean loss `[K]` of every member on labelled states; NaN for those that are out.
+
+        Members with a memory are measured on windows of consecutive ones, `along`; without these, on each state as an
+        episode's first, which says less.
+        """
         found = np.full(len(self.members), np.nan)
         begin_draws(self._loss, self._config.seed)
         if self._step is not None and self._step.active:
             found[self._together] = self._step.losses(batch)
         for number, learner in self._alone.items():
-            family, device = learner.policy.spec.family, next(learner.policy.parameters()).device
             begin_draws(self._loss, self._config.seed)
             with torch.no_grad():
-                outputs = Outputs(family, learner.policy.params(batch.features.to(device)).cpu())
-                found[number] = float(self._loss(batch.to("cpu"), outputs).mean())
+                if along is not None and memory_layers_of(learner.policy.network):
+                    rows, outputs = answered(learner.policy, along.to(next(learner.policy.parameters()).device))
+                    outputs = Outputs(outputs.family, outputs.params.cpu())
+                else:
+                    rows, outputs = batch, Outputs(learner.policy.spec.family, learner.params(batch.features))
+                found[number] = float(self._loss(rows.to("cpu"), outputs).mean())
         return found
 
     def policy(self, number: int) -> StudentPolicy:
-        """Return a member with its averaged weights."""
+        """Return a member with its averaged weights, or as it was last grown."""
+        if number in self._alone:
+            return self._alone[number].policy
         if self._step is not None and number in self._together:
             self._step.write(self._together.index(number), self._policies[number])
         return self._policies[number]
@@ -168,9 +179,9 @@ class Population:
         self._alone = {number: learner for number, learner in self._alone.items() if number not in out}
         for number, learner in self._alone.items():
             learner.restore(named(tensors, f"member{number}."))
-            learner.trainer.recovery.n = recoveries.get(number, 0)
+            learner.n_recoveries = recoveries.get(number, 0)
 
     @property
     def recoveries(self) -> dict[int, int]:
         """How often each that learns alone went back to its last good weights."""
-        return {number: learner.trainer.recovery.n for number, learner in self._alone.items()}
+        return {number: learner.n_recoveries for number, learner in self._alone.items()}

@@ -103,7 +103,8 @@ class Retraining:
         (states,) = self._stream.buffer.minibatches(1, N_STATES, generator)
         ranks = (unit_importance(passing, states.features), unit_sensitivity(passing, states, self._race.kinds.loss))
         wide, found = widths_of(passing.spec.network), []
-        for spec in specs:
+        kind, _, _ = passing.spec.network.partition(":")
+        for spec in [one for one in specs if one.partition(":")[0] == kind]:
             widths = widths_of(spec)
             narrower = len(widths) == len(wide) and all(map(le, widths, wide)) and widths != wide
             for number, scores in enumerate(ranks if narrower else ()):

@@ -26,6 +26,7 @@ from policy_distill.system.nested import map_arrays
 
 TEACHER, STUDENT = "teacher/", "student/"
 """What stands before the keys of each side, or for what is no Dict."""
+ONLY = "it may only observe"
 Env = gymnasium.Env[Any, Any]
 
 
@@ -64,7 +65,7 @@ class StandIn(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _taken(self) -> Any:
         if self._held is None:
-            raise RuntimeError("the student's wrapper stepped or reset its environment twice; it may only observe")
+            raise RuntimeError(f"the student's wrapper stepped or reset its environment twice; {ONLY}")
         held, self._held = self._held, None
         return held
 
@@ -108,7 +109,11 @@ class SeenThrough(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Step the environment once; rewards and ends are its own."""
         obs, *rest = self.env.step(action)
         self._behind.hold((obs, *rest))
-        return (self._shown(obs, self._view.step(action)[0]), *rest)
+        seen, *passed = self._view.step(action)
+        # By identity first: a reward that is no number equals nothing.
+        if not all(one is other or one == other for one, other in zip(passed[:3], rest[:3], strict=True)):
+            raise RuntimeError(f"the student's wrapper changes rewards or ends of episodes; {ONLY}")
+        return (self._shown(obs, seen), *rest)
 
     def _shown_space(self, seen: spaces.Space[Any]) -> spaces.Space[Any]:
         return seen

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any, cast, overload
 
 import numpy as np
 import torch
 
 from policy_distill.collection.one_sided import OneSided, OneSidedTeacher
-from policy_distill.collection.state_sample import sample_states
+from policy_distill.collection.state_sample import as_it_is, sample_states
 from policy_distill.environments.choice import for_policy, recorded_in, say_where_other
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.environments.restarts import Restarts
@@ -28,6 +29,7 @@ from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.robustness import compare_under
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
+from policy_distill.student.sampling import params_of
 from policy_distill.teachers.sources import as_policy
 
 MAX_EPISODES = 1000
@@ -132,11 +134,15 @@ def fidelity_on_own_states(
     with closing(open_environments(without_normalization(env), min(n_envs, 8), wrappers, restarts)) as envs:
         actor = OneSided(student, STUDENT) if own else student
         labeller = cast(Teacher, OneSidedTeacher(teacher)) if own else teacher
-        sample = sample_states(envs, seed, actor, N_STATES, masked=masked, teacher=labeller)
-    taught, seen = sample.params.cpu(), side_of(sample.obs, STUDENT) if own else sample.obs
+        seen = partial(side_of, side=STUDENT) if own else as_it_is
+        sample = sample_states(
+            envs, seed, actor, N_STATES, masked=masked, teacher=labeller, followed=student, seen=seen
+        )
+    taught = sample.params.cpu()
     by_mode = student.plan.log_std == "dropped"
     # Of a student without log σ its means, from which alone the mode is found.
-    found = student.network_outputs(seen) if by_mode else student.distribution_params(seen)
+    outputs = student.network_outputs(seen(sample.obs)) if sample.outputs is None else sample.outputs
+    found = outputs if by_mode else params_of(student.record, outputs)
     params = torch.from_numpy(np.ascontiguousarray(found, np.float32))
     dense = teacher.family.has_density and not by_mode
     kl = float(teacher.family.kl(taught, params).mean()) if dense else float("nan")

@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.collection.along import outputs_along
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
+from policy_distill.student.runtime import Student
+from policy_distill.student.sampling import params_of
 
+BURN_IN = 16
+"""Steps in which a student that begins in the middle of an episode comes to remember what it should."""
 CHUNK_NUMBERS = 2**22
 """Numbers in the features of one forward pass at most: images would else fill the memory."""
 
@@ -32,17 +37,37 @@ class Fidelity:
     """Mean of KL(teacher ‖ student), in nats; NaN for a deterministic teacher, which has no density."""
 
 
+def fidelity_of(teacher: Teacher, student: Student, outputs: np.ndarray, teacher_params: torch.Tensor) -> Fidelity:
+    """Compare outputs `[B, n_outputs]` of a student's network with labels `[B, P]`."""
+    return _fidelity(teacher, teacher_params.cpu(), torch.from_numpy(params_of(student.record, outputs)))
+
+
 @torch.no_grad()
 def measure_fidelity(
     teacher: Teacher, learner: Learner, features: torch.Tensor, teacher_params: torch.Tensor
 ) -> Fidelity:
     """Compare a learner's student on features `[B, D]` whose labels `[B, P]` the teacher gave."""
-    family = teacher.family
     parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
-    student_params = torch.cat([learner.params(part) for part in parts])
-    teacher_params = teacher_params.cpu()
-    dense = family.has_density
-    kl = family.kl(teacher_params, student_params).mean() if dense else math.nan
+    return _fidelity(teacher, teacher_params.cpu(), torch.cat([learner.params(part) for part in parts]))
+
+
+def fidelity_along(
+    teacher: Teacher, student: Student, obs: Any, episode_starts: np.ndarray, teacher_params: torch.Tensor
+) -> Fidelity:
+    """Compare a student with a memory on raw observations `[T, N, ...]` whose labels `[T * N, P]` the teacher gave.
+
+    It begins with nothing remembered, so the first steps are not looked at.
+    """
+    outputs, _ = outputs_along(student, obs, episode_starts)
+    n_steps, n_envs, n_outputs = outputs.shape
+    first = min(BURN_IN, n_steps // 2)
+    found = params_of(student.record, outputs[first:].reshape(-1, n_outputs))
+    return _fidelity(teacher, teacher_params.cpu()[first * n_envs :], torch.from_numpy(found))
+
+
+def _fidelity(teacher: Teacher, teacher_params: torch.Tensor, student_params: torch.Tensor) -> Fidelity:
+    family = teacher.family
+    kl = family.kl(teacher_params, student_params).mean() if family.has_density else math.nan
     return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))
 
 

@@ -75,11 +75,13 @@ def open_artefact(student: StudentRecord, path: Path) -> Run:
     obs_type, action_type = (_typedef(header, name) for name in ("policy_obs", "policy_action"))
     n_actions = math.prod(plan.action_map.shape)
 
-    def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
+    def run(obs: Any, action_masks: np.ndarray | None = None, episode_starts: np.ndarray | None = None) -> np.ndarray:
         rows = raw_rows(plan, obs, obs_type)
         actions = np.zeros((len(rows), n_actions), action_type)
         masks = None if action_masks is None else np.ascontiguousarray(action_masks, np.uint8)
         for i in range(len(rows)):
+            if episode_starts is not None and episode_starts[i]:
+                library.policy_reset()
             if masks is None:
                 library.policy_act(_address(rows[i]), _address(actions[i]))
             else:

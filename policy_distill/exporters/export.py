@@ -21,7 +21,7 @@ from policy_distill.exporters import states
 from policy_distill.exporters.artefact_record import make_record
 from policy_distill.exporters.c import run_self_test
 from policy_distill.exporters.input_dtype import choose_input_dtype
-from policy_distill.exporters.parity import Parity, Reference, compare_actions, make_reference, under_masks
+from policy_distill.exporters.parity import Parity, Reference, compare_actions, reference_for, under_masks
 from policy_distill.exporters.place import bytes_of, check_target, move
 from policy_distill.exporters.quantize import (
     Layers,
@@ -29,12 +29,12 @@ from policy_distill.exporters.quantize import (
     check_method,
     loss_report,
     quantize_student,
+    require_form,
     twin_reference,
 )
-from policy_distill.exporters.table import find_format, load_exporter
+from policy_distill.exporters.table import FORMATS, find_format, load_exporter
 from policy_distill.interfaces.students import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
-from policy_distill.system.nested import count, joined, take
 
 N_STATES = 2048
 """Visited states that an artefact is checked on."""
@@ -136,9 +136,7 @@ def _export(
 ) -> ExportResult:
     found, exporter = find_format(wanted.format), load_exporter(wanted.format)
     env = for_policy(env, student, env_kwargs) if env is not None else with_kwargs(states.own_env(student), env_kwargs)
-    visited, source = states.collect_states(student, env, wanted.n_states, wanted.seed)
-    obs = joined(visited, states.hostile_states(student, wanted.seed))
-    reference = make_reference(student, obs, count(visited))
+    reference, source = reference_for(student, env, wanted.n_states, wanted.seed)
     layers, expected, loss = None, reference, None
     if wanted.quantize is not None:
         layers, expected = _in_eight_bits(student, wanted.quantize, reference, env, wanted.n_states, wanted.seed)
@@ -160,8 +158,8 @@ def _export(
 
 def _read_back(exporter: Exporter, student: Student, path: Path, expected: Reference, run: Run) -> None:
     """Open what is handed over, its record included, and act: it must do what the draft did that was checked."""
-    obs = take(expected.obs, slice(0, N_READ_BACK))
-    if not np.array_equal(exporter.open_artefact(student.record, path)(obs), run(obs)):
+    first = expected.first(N_READ_BACK)
+    if not np.array_equal(first.actions_of(exporter.open_artefact(student.record, path)), first.actions_of(run)):
         raise RunFault("the artefact acts otherwise once its record is in it; nothing was written")
     if (path / "policy_test.c").exists():
         run_self_test(path)
@@ -182,19 +180,23 @@ def _check_request(student: Student, format: str, quantize: str | None, n_states
         raise RequestError(f"expected 1 state or more and no fewer episodes than 0, found {n_states} and {episodes}")
     if not all(np.isfinite(array).all() for array in student.tensors.values()):
         raise RequestError("expected a student of finite weights, found some that are none; distil it again")
+    if student.plan.memory.size and not find_format(format).memory:
+        able = ", ".join(name for name, one in FORMATS.items() if one.memory)
+        raise RequestError(
+            f"expected a format for a student with a memory ({able}), found {format}; choose one of these"
+        )
     if quantize is not None:
         check_method(quantize, format)
-        if not any("weight" in layer for layer in student.plan.layers):
-            raise RequestError("expected a network to write in few bits, found a tree; leave out --quantize")
+        require_form(student)
 
 
 def _check(student: Student, format: str, expected: Reference, run: Run, source: str, *, quantized: bool) -> Parity:
     """Compare an artefact with what it should do, under action masks too where both know them."""
-    parity = _compare(student, expected, run(expected.obs), source, quantized)
+    parity = _compare(student, expected, expected.actions_of(run), source, quantized)
     checked = [parity]
     if student.takes_action_masks and find_format(format).masks:
         masked = under_masks(student.record, expected, MASK_SEED)
-        checked.append(_compare(student, masked, run(masked.obs, masked.masks), source, quantized))
+        checked.append(_compare(student, masked, masked.actions_of(run), source, quantized))
         parity = replace(parity, masked_agreement=checked[-1].agreement)
     for one in checked:
         if not one.passed:

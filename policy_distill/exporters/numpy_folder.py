@@ -17,6 +17,7 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.exporters import standalone
 from policy_distill.exporters.parity import Reference
+from policy_distill.exporters.sequential import act_along
 from policy_distill.interfaces.students import Run
 from policy_distill.student.features import Part
 from policy_distill.student.layers import array_names
@@ -70,8 +71,19 @@ def open_artefact(student: StudentRecord, path: Path) -> Run:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    predict: Run = module.Policy().predict
-    return predict
+    policy = module.Policy()
+
+    def step(obs: Any, action_masks: np.ndarray | None, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found: tuple[np.ndarray, np.ndarray] = policy.step(obs, state, action_masks)
+        return found
+
+    def run(obs: Any, action_masks: np.ndarray | None = None, episode_starts: np.ndarray | None = None) -> np.ndarray:
+        if episode_starts is not None:
+            return act_along(step, student.plan.memory.size, obs, action_masks, episode_starts)
+        actions: np.ndarray = policy.predict(obs, action_masks)
+        return actions
+
+    return run
 
 
 def _description(plan: Plan) -> dict[str, Any]:
@@ -81,6 +93,10 @@ def _description(plan: Plan) -> dict[str, Any]:
         "channels_first": featurizer.is_image and channels_first(featurizer.parts[0].shape),
         "parts": [_part(part, f"obs{index}") for index, part in enumerate(featurizer.parts)],
         "layers": [dict(layer) for layer in plan.layers],
+        "memory": {
+            "size": plan.memory.size,
+            "parts": {part.place: [part.start, part.start + part.size] for part in plan.memory.parts},
+        },
         "head": {**plan.head.to_json(), "n_modes": plan.head.n_modes, "places": plan.head.places.tolist()},
         "action": {
             "kind": action_map.kind,

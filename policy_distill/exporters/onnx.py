@@ -15,10 +15,11 @@ from onnx import helper
 
 from policy_distill.exporters.onnx_int8 import add_quantized
 from policy_distill.exporters.parity import Reference
+from policy_distill.exporters.sequential import act_along
 from policy_distill.interfaces.students import Run
 from policy_distill.student.engines.onnx_engine import open_session
 from policy_distill.student.engines.onnx_graph import build_model, feed
-from policy_distill.student.engines.onnx_output import MASKS
+from policy_distill.student.engines.onnx_output import MASKS, STATE_IN, STATE_OUT
 from policy_distill.student.quantization import QuantizedLayer
 from policy_distill.student.record import StudentRecord
 
@@ -45,10 +46,18 @@ def open_artefact(student: StudentRecord, path: Path) -> Run:
     single = not any(given.type == "tensor(double)" for given in session.get_inputs())
     everything = np.ones((1, student.plan.head.n_scores), bool)
 
-    def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
+    def given(obs: Any, action_masks: np.ndarray | None) -> dict[str, np.ndarray]:
         masks = everything if action_masks is None else action_masks
-        given = {MASKS: masks} if student.takes_action_masks else {}
-        actions: np.ndarray = session.run(["action"], {**feed(student.plan, obs, single=single), **given})[0]
+        return {**feed(student.plan, obs, single=single), **({MASKS: masks} if student.takes_action_masks else {})}
+
+    def step(obs: Any, action_masks: np.ndarray | None, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        actions, after = session.run(["action", STATE_OUT], {**given(obs, action_masks), STATE_IN: state})
+        return actions, after
+
+    def run(obs: Any, action_masks: np.ndarray | None = None, episode_starts: np.ndarray | None = None) -> np.ndarray:
+        if episode_starts is not None:
+            return act_along(step, student.plan.memory.size, obs, action_masks, episode_starts)
+        actions: np.ndarray = session.run(["action"], given(obs, action_masks))[0]
         return actions
 
     return run

@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.along import outputs_along
+from policy_distill.exporters.states import collect_episodes, collect_states, hostile_states
+from policy_distill.interfaces.students import Run
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
-from policy_distill.system.nested import count, take
+from policy_distill.system.nested import count, joined, map_arrays, take
 
 TOLERANCE = 1e-5
 """Largest difference of a continuous action, as a share of its range."""
@@ -36,6 +39,20 @@ class Reference:
     """The first states, which the student visits; the others are hostile."""
     masks: np.ndarray | None = None
     """Bool `[B, n_scores]`, the actions that are allowed; None where all are."""
+    starts: np.ndarray | None = None
+    """Bool `[B]`, where episodes begin, of a student with a memory, whose states are in order; None for others."""
+
+    def actions_of(self, run: Run) -> np.ndarray:
+        """Return what an artefact that was opened does on these states."""
+        if self.starts is not None:
+            return run(self.obs, self.masks, self.starts)
+        return run(self.obs) if self.masks is None else run(self.obs, self.masks)
+
+    def first(self, n: int) -> Reference:
+        """Return the first `n` states."""
+        kept = slice(n)
+        arrays = {name: array[kept] for name, array in vars(self).items() if isinstance(array, np.ndarray)}
+        return replace(self, **{**arrays, "obs": take(self.obs, kept), "n_visited": min(n, self.n_visited)})
 
 
 @dataclass(frozen=True)
@@ -64,13 +81,35 @@ class Parity:
         return {**asdict(self), "tolerance": TOLERANCE}
 
 
-def make_reference(student: Student, obs: Any, n_visited: int) -> Reference:
-    """Return the student's own actions; states where its outputs are not finite are left out."""
-    outputs = student.network_outputs(obs)
-    finite = np.isfinite(outputs).all(axis=1)
+def reference_for(student: Student, env: Any, n_states: int, seed: int) -> tuple[Reference, str]:
+    """Return what the student does on states that it visits and on hostile ones, and where the visited come from."""
+    hostile, starts = hostile_states(student, seed), None
+    if student.plan.memory.size:
+        visited, begin, source = collect_episodes(student, env, n_states, seed)
+        # Each hostile one in an episode of its own.
+        starts = np.concatenate([begin, np.ones(count(hostile), dtype=bool)])
+    else:
+        visited, source = collect_states(student, env, n_states, seed)
+    return make_reference(student, joined(visited, hostile), count(visited), starts), source
+
+
+def make_reference(student: Student, obs: Any, n_visited: int, starts: np.ndarray | None = None) -> Reference:
+    """Return the student's own actions; states where its outputs are not finite are left out.
+
+    Of a student with a memory the states are in order, episodes begin at `starts` `[B]`, and of an episode all that
+    follows is left out too.
+    """
+    if starts is None:
+        outputs = student.network_outputs(obs)
+        finite = np.isfinite(outputs).all(axis=1)
+    else:
+        outputs = outputs_along(student, map_arrays(lambda array: array[:, None], obs), starts[:, None])[0][:, 0]
+        episodes = np.split(np.isfinite(outputs).all(axis=1), np.flatnonzero(starts)[1:])
+        finite = np.concatenate([np.logical_and.accumulate(episode) for episode in episodes])
     kept = np.flatnonzero(finite)
     scores = student.plan.head.scores(outputs[kept])
-    return reference_from_scores(student.record, take(obs, kept), scores, int(finite[:n_visited].sum()))
+    found = reference_from_scores(student.record, take(obs, kept), scores, int(finite[:n_visited].sum()))
+    return replace(found, starts=None if starts is None else starts[kept])
 
 
 def reference_from_scores(student: StudentRecord, obs: Any, scores: np.ndarray, n_visited: int) -> Reference:
@@ -84,7 +123,8 @@ def under_masks(student: StudentRecord, reference: Reference, seed: int) -> Refe
     masks = np.random.default_rng(seed).random(reference.scores.shape) < 0.5
     masks[-1] = False
     scores = student.plan.head.rule_out(reference.scores, masks)
-    return replace(reference_from_scores(student, reference.obs, scores, reference.n_visited), masks=masks)
+    masked = reference_from_scores(student, reference.obs, scores, reference.n_visited)
+    return replace(masked, masks=masks, starts=reference.starts)
 
 
 def compare_actions(student: StudentRecord, reference: Reference, actions: np.ndarray, states: str) -> Parity:

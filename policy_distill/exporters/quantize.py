@@ -54,6 +54,19 @@ def check_method(method: str, format: str) -> None:
         raise RequestError(f"expected a format with packed weights ({able}), found {format}; use --quantize int8")
 
 
+def require_form(student: Student) -> None:
+    """Raise for a student that has no form in few bits: one with a memory, and a tree.
+
+    Raises:
+        RequestError: saying so.
+    """
+    if student.plan.memory.size:
+        kind = student.metadata["architecture"]["spec"]
+        raise RequestError(f"expected a student without a memory for few bits, found {kind}; leave out --quantize")
+    if not any("weight" in layer for layer in student.plan.layers):
+        raise RequestError("expected a network to write in few bits, found a tree; leave out --quantize")
+
+
 def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Layers:
     """Return the layers in eight bits or fewer, calibrated (and trained, where asked for) on visited `obs`.
 
@@ -63,6 +76,7 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
         RequestError: for a student that has no such form, or layers of another one.
     """
     plan, obs = student.plan, student.view.narrow(obs)
+    require_form(student)
     if method.endswith(SUFFIX):
         return _of_file(student, method)
     if any(beside(layer) for layer in plan.layers):

@@ -41,8 +41,8 @@ def open_artefact(student: StudentRecord, path: Path) -> Run:
     """Return the function from a batch of raw observations to executed actions, through SB3's own loading."""
     model = PPO.load(path, device="cpu")
 
-    def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
-        assert action_masks is None, "PPO takes none"
+    def run(obs: Any, action_masks: np.ndarray | None = None, episode_starts: np.ndarray | None = None) -> np.ndarray:
+        assert action_masks is None and episode_starts is None, "PPO takes none"
         # Bits come as floats from SB3; environments take either.
         return model.predict(obs, deterministic=True)[0].astype(student.plan.action_map.dtype)
 

@@ -47,6 +47,9 @@ def to_sb3(student: StudentRecord, env: Any) -> PPO:
     """
     student = _for_env(student, env)
     plan = student.plan
+    if plan.memory.size:
+        kind = student.metadata["architecture"]["spec"]
+        raise RequestError(f"expected a feed-forward student for PPO, found {kind}; distil an mlp to train on in SB3")
     if not any("weight" in layer for layer in plan.layers):
         raise RequestError("expected a network, as Stable-Baselines3's policies are, found a tree; use another format")
     _check_spaces(student)

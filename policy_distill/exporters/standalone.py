@@ -5,6 +5,7 @@
     action = policy.act(obs)           # one raw observation, the executed action
     actions = policy.predict(batch)    # a batch [B, ...]; a dict of such for Dict observations
     action = policy.act(obs, mask)     # of discrete actions only those that the mask allows
+    policy.reset()                     # where an episode begins: a policy with a memory forgets
 
 `policy.json` says what it computes, and on how many states it was compared with the student that it was made of.
 """
@@ -36,19 +37,43 @@ class Policy:
             self.arrays = {name: arrays[name] for name in arrays.files}
         layers = [(OPERATIONS[layer["op"]](layer, self.arrays), layer) for layer in self.record["layers"]]
         # Runs of layers, and how many of a vector's last numbers wait beside each.
-        self.runs = [(n, list(run)) for n, run in groupby(layers, lambda one: one[1].get("beside", 0))]
+        self.runs = [(n, list(run)) for n, run in groupby(enumerate(layers), lambda one: one[1][1].get("beside", 0))]
+        parts = self.record["memory"]["parts"].items()
+        self.remembered = {int(place): slice(*ends) for place, ends in parts}
+        self.memory = self.begin(1)
+
+    def reset(self) -> None:
+        """Begin an episode: forget what `act` remembers."""
+        self.memory = self.begin(1)
+
+    def begin(self, n: int) -> np.ndarray:
+        """Return the states `[n, size]` of `n` episodes that begin; of no size for a policy without a memory."""
+        return np.zeros((n, self.record["memory"]["size"]), np.float32)
 
     def act(self, obs: Any, action_masks: Any = None) -> Any:
-        """Return the executed action for one raw observation."""
-        one = {key: np.asarray(value)[None] for key, value in obs.items()} if isinstance(obs, dict) else obs
-        return self.predict(one if isinstance(obs, dict) else np.asarray(obs)[None], action_masks)[0]
+        """Return the executed action for one raw observation; a policy with a memory remembers from call to call."""
+        if isinstance(obs, dict):
+            obs = {key: np.asarray(value)[None] for key, value in obs.items()}
+        else:
+            obs = np.asarray(obs)[None]
+        actions, self.memory = self.step(obs, self.memory, action_masks)
+        return actions[0]
+
+    def step(self, obs: Any, state: np.ndarray, action_masks: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the executed actions `[B, ...]` for one step of each episode, and the next state."""
+        outputs, state = self._run(obs, state)
+        return self._chosen(outputs, action_masks), state
 
     def predict(self, obs: Any, action_masks: Any = None) -> np.ndarray:
         """Return the executed actions `[B, ...]` for a batch of raw observations.
 
-        `action_masks`, bool `[B, P]` or `[P]` for all alike, has True for each discrete action that is allowed.
+        `action_masks`, bool `[B, P]` or `[P]` for all alike, has True for each discrete action that is allowed. Of a
+        policy with a memory each observation is the first of an episode.
         """
-        scores = self._scores(self.outputs(obs))
+        return self._chosen(self.outputs(obs), action_masks)
+
+    def _chosen(self, outputs: np.ndarray, action_masks: Any) -> np.ndarray:
+        scores = self._scores(outputs)
         if action_masks is not None:
             if self.action["kind"] != "index":
                 raise ValueError("expected no action_masks for continuous actions, which cannot be ruled out")
@@ -57,14 +82,20 @@ class Policy:
 
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs `[B, P]`: logits, or means and then log sigma where the network gives it."""
-        x = self._features(obs)
+        return self._run(obs, self.begin(len(next(iter(obs.values())) if isinstance(obs, dict) else obs)))[0]
+
+    def _run(self, obs: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x, after = self._features(obs), np.empty_like(state)
         for n, run in self.runs:
             waiting = x[:, -n:] if n else None
             x = x[:, :-n] if n else x
-            for layer, _ in run:
-                x = layer(x)
+            for place, (layer, _) in run:
+                if place in self.remembered:
+                    x, after[:, self.remembered[place]] = layer(x, state[:, self.remembered[place]])
+                else:
+                    x = layer(x)
             x = x if waiting is None else np.concatenate([x, waiting], axis=1)
-        return x
+        return x, after
 
     def _features(self, obs: Any) -> np.ndarray:
         if self.record["image"]:

@@ -9,15 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.collector import Collector
 from policy_distill.collection.state_sample import sample_states
 from policy_distill.environments.choice import env_of
 from policy_distill.environments.fit import check_fit
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import open_for
+from policy_distill.seeds import measured_seed
 from policy_distill.student.features import Normalizer, Part
 from policy_distill.student.runtime import Student
+from policy_distill.system.nested import map_arrays
 
 N_ENVS = 4
+DRAWN_STEPS = 64
 HUGE = 1e6
 """Size of a value that no sensor should give."""
 
@@ -41,6 +45,26 @@ def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tupl
         check_fit(student, envs)
         found = sample_states(envs, seed, student, n_states, masked=student.takes_action_masks)
         return _seen(student, found.obs), envs.env_id
+    finally:
+        envs.close()
+
+
+def collect_episodes(student: Student, env: Any, n_states: int, seed: int) -> tuple[Any, np.ndarray, str]:
+    """Return raw observations of a student with a memory, one step after another; where episodes begin; and whence.
+
+    As of `collect_states`, but for the order: whole episodes, the last of them cut short. Those that are drawn from the
+    space are episodes of `DRAWN_STEPS`.
+    """
+    env = env if env is not None else own_env(student)
+    if env is None:
+        return drawn_states(student, n_states, seed), np.arange(n_states) % DRAWN_STEPS == 0, "sampled"
+    envs = open_for(student, env, N_ENVS)
+    try:
+        check_fit(student, envs)
+        collector, n_steps = Collector(envs, seed, measured_seed), -(-n_states // envs.n_envs)
+        rollout = collector.collect(student, n_steps, True, 0.0, masked=student.takes_action_masks)
+        obs = map_arrays(lambda array: np.concatenate(np.moveaxis(array, 1, 0)), rollout.obs)
+        return _seen(student, obs), rollout.episode_starts.T.ravel(), envs.env_id
     finally:
         envs.close()
 

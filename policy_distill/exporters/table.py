@@ -35,15 +35,23 @@ class Format:
     """True where it takes weights of fewer bits."""
     masks: bool = True
     """True where it takes action masks, of a student that was made with them."""
+    memory: bool = False
+    """True where it takes students with a memory; what it opens is then told where episodes begin."""
 
 
 FORMATS = {
     "onnx": Format(
-        "policy_distill.exporters.onnx", "one file", ".onnx", ("onnx", "onnxruntime"), quantizes=True, packs=True
+        "policy_distill.exporters.onnx",
+        "one file",
+        ".onnx",
+        ("onnx", "onnxruntime"),
+        quantizes=True,
+        packs=True,
+        memory=True,
     ),
-    "c": Format("policy_distill.exporters.c", "a folder of C99", "", quantizes=True, packs=True),
-    "numpy": Format("policy_distill.exporters.numpy_folder", "a folder for NumPy alone", ""),
-    "torchscript": Format("policy_distill.exporters.torchscript", "one file", ".pt", ("torch",)),
+    "c": Format("policy_distill.exporters.c", "a folder of C99", "", quantizes=True, packs=True, memory=True),
+    "numpy": Format("policy_distill.exporters.numpy_folder", "a folder for NumPy alone", "", memory=True),
+    "torchscript": Format("policy_distill.exporters.torchscript", "one file", ".pt", ("torch",), memory=True),
     "sb3": Format("policy_distill.exporters.sb3", "a PPO zip", ".zip", ("torch", "stable_baselines3"), masks=False),
 }
 

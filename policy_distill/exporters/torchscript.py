@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from policy_distill.exporters.parity import Reference
+from policy_distill.exporters.sequential import act_along
 from policy_distill.interfaces.students import Run
 from policy_distill.student.engines.torch_module import ActingModule, input_tensors
 from policy_distill.student.quantization import QuantizedLayer
@@ -36,6 +37,24 @@ class _ActionOnly(torch.nn.Module):
         return self.module(*obs, masks=masks)[0]
 
 
+class _ActionAndState(torch.nn.Module):
+    """The same of a student with a memory: the state comes first, and the next one comes with the action."""
+
+    def __init__(self, module: ActingModule) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, state: torch.Tensor, *obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        action, _, after = self.module.step(state, *obs)
+        return action, after
+
+    def act_masked(
+        self, masks: torch.Tensor, state: torch.Tensor, *obs: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        action, _, after = self.module.step(state, *obs, masks=masks)
+        return action, after
+
+
 def write(
     student: StudentRecord,
     path: Path,
@@ -45,20 +64,27 @@ def write(
 ) -> dict[str, Any]:
     """Write the script; it takes one tensor `[B, ...]` for each part of the observation, in their order.
 
+    Of a student with a memory it takes the state, float32 `[B, n]`, before these, and returns the next one too.
     Of a student with action masks it has a method `act_masked`, which takes them (bool `[B, A]`) before these.
     """
     example = tuple(input_tensors(student.plan, take(reference.obs, slice(0, 2))))
+    n_remembered, n_examples = student.plan.memory.size, len(example[0])
+    if n_remembered:
+        example = (torch.zeros(n_examples, n_remembered), *example)
     inputs: dict[str, Any] = {"forward": example}
     if student.takes_action_masks:
-        inputs["act_masked"] = (torch.ones(len(example[0]), student.plan.head.n_scores, dtype=torch.bool), *example)
-    module = _ActionOnly(ActingModule(student.plan)).eval().requires_grad_(False)
+        inputs["act_masked"] = (torch.ones(n_examples, student.plan.head.n_scores, dtype=torch.bool), *example)
+    make = _ActionAndState if n_remembered else _ActionOnly
+    module = make(ActingModule(student.plan)).eval().requires_grad_(False)
     with warnings.catch_warnings():
         # Torch advises torch.export; libtorch hosts, who are meant here, load TorchScript.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
         script = torch.jit.trace_module(module, inputs, check_trace=False)
         torch.jit.save(script, str(path), _extra_files={RECORD: json.dumps(record)})
-    return {"inputs": [part.key or "obs" for part in student.plan.featurizer.parts]}
+    return {
+        "inputs": [*(["h_in"] if n_remembered else []), *(part.key or "obs" for part in student.plan.featurizer.parts)]
+    }
 
 
 def open_artefact(student: StudentRecord, path: Path) -> Run:
@@ -67,14 +93,20 @@ def open_artefact(student: StudentRecord, path: Path) -> Run:
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         script = torch.jit.load(str(path))
 
-    def run(obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
-        tensors = input_tensors(student.plan, obs)
+    def call(action_masks: np.ndarray | None, *tensors: torch.Tensor) -> Any:
         with torch.inference_mode():
             if action_masks is None:
-                found = script(*tensors)
-            else:
-                found = script.act_masked(torch.from_numpy(action_masks), *tensors)
-        actions: np.ndarray = found.numpy()
+                return script(*tensors)
+            return script.act_masked(torch.from_numpy(action_masks), *tensors)
+
+    def step(obs: Any, action_masks: np.ndarray | None, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        action, after = call(action_masks, torch.from_numpy(state), *input_tensors(student.plan, obs))
+        return action.numpy(), after.numpy()
+
+    def run(obs: Any, action_masks: np.ndarray | None = None, episode_starts: np.ndarray | None = None) -> np.ndarray:
+        if episode_starts is not None:
+            return act_along(step, student.plan.memory.size, obs, action_masks, episode_starts)
+        actions: np.ndarray = call(action_masks, *input_tensors(student.plan, obs)).numpy()
         return actions
 
     return run

@@ -101,20 +101,35 @@ class Engine(Protocol):
     name: str
 
     def outputs(self, obs: Any) -> np.ndarray:
-        """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
+        """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`.
+
+        Of a student with a memory each is the first of an episode.
+        """
 
     def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
-        """Return `outputs` for one step of each episode, and the next state: for feed-forward ones `state` as it is."""
+        """Return outputs for one step of each episode, and the next state; neither of the states is changed later.
 
-    def make_act(self) -> Callable[[Any], Any]:
-        """Return the function from one raw observation to its executed deterministic action."""
+        For feed-forward students the state is handed on as it is, for others it is float32 `[B, plan.memory.size]`.
+        """
+
+    def make_act(self, memory: np.ndarray) -> Callable[[Any], Any]:
+        """Return the function from one raw observation to its executed deterministic action.
+
+        `memory`, float32 `[plan.memory.size]`, is what it remembers: every call reads and writes it.
+        """
 
 
 class Run(Protocol):
     """An artefact that was opened."""
 
-    def __call__(self, obs: Any, action_masks: np.ndarray | None = None) -> np.ndarray:
-        """Return executed actions for raw observations `[B, ...]`; masks are bool `[B, n_scores]`, if it takes them."""
+    def __call__(
+        self, obs: Any, action_masks: np.ndarray | None = None, episode_starts: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return executed actions for raw observations `[B, ...]`; masks are bool `[B, n_scores]`, if it takes them.
+
+        Of a student with a memory the observations are of steps one after another, and `episode_starts`, bool `[B]`, is
+        True where an episode begins; for others there is none.
+        """
 
 
 class Exporter(Protocol):

@@ -32,6 +32,10 @@ class Batch:
         """Return those rows, int64 `[B]`, alone."""
         return self._each(lambda tensor: tensor[rows])
 
+    def after(self, n: int) -> Batch:
+        """Return the steps of windows after their first `n`, as rows `[(L - n) B, ...]`."""
+        return self._each(lambda tensor: tensor[n:].flatten(0, 1))
+
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device."""
         return self._each(lambda tensor: tensor.to(device))

@@ -10,8 +10,10 @@ from torch import nn
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Network
 from policy_distill.networks.cnn import CNN
+from policy_distill.networks.memory import Recurrent, Stacked
 from policy_distill.networks.mlp import MLP
 from policy_distill.student.engines.torch_layers import Beside, OwnLayer
+from policy_distill.student.operations.history import MAX_STEPS
 from policy_distill.system.plugins import LEARNERS, load_plugin, names_in
 from policy_distill.system.plugins import NETWORKS as GROUP
 
@@ -19,13 +21,18 @@ KINDS = {
     "mlp": "mlp:32,32 (hidden layers of 32 and 32 units)",
     "linear": "linear (no hidden layer)",
     "cnn": "cnn:16,32 (convolutions of 16 and 32 channels, for images), with a hidden layer cnn:16,32+mlp:64",
+    "gru": "gru:16 (16 recurrent units), with a hidden layer gru:16+mlp:16",
+    "history": "history:4+mlp:32 (the last 4 observations, and a hidden layer of 32)",
 }
+WITH_MEMORY = ("gru", "history")
+"""Those that act by more than what they see now."""
 TREES = {
     "tree": "tree:32 (a decision tree of at most 32 leaves)",
     "oblique_tree": "oblique_tree:16 (one that asks about weighted sums)",
 }
 """Students that are no networks."""
 MAX_WIDTH = 65_536
+MAX_UNITS = 4096
 
 
 def make_network(spec: str, activation: str, image: tuple[int, ...] | None = None) -> Network:
@@ -44,6 +51,8 @@ def make_network(spec: str, activation: str, image: tuple[int, ...] | None = Non
         return MLP(_widths(spec, sizes), activation)
     if kind == "cnn" and sizes:
         return _cnn(spec, activation, image)
+    if kind in WITH_MEMORY and sizes:
+        return _with_memory(spec, activation)
     make = None if kind in KINDS else load_plugin(GROUP, kind)
     if make is None:
         # Those that learn without gradients are students too, though no networks of this table.
@@ -53,12 +62,32 @@ def make_network(spec: str, activation: str, image: tuple[int, ...] | None = Non
     return network
 
 
+def has_memory(spec: str) -> bool:
+    """Say whether students of a specification act by more than what they see now."""
+    return spec.partition(":")[0] in WITH_MEMORY
+
+
+def _with_memory(spec: str, activation: str) -> Network:
+    kind, _, size = spec.partition("+")[0].partition(":")
+    tail = MLP(_behind(spec), activation)
+    least, most = (1, MAX_UNITS) if kind == "gru" else (2, MAX_STEPS)
+    if not (size.isascii() and size.isdigit() and least <= int(size) <= most):
+        what = "units" if kind == "gru" else "observations"
+        raise RequestError(f"expected from {least} to {most} {what}, as in {KINDS[kind].split()[0]}; found {spec!r}")
+    return Recurrent(int(size), tail) if kind == "gru" else Stacked(int(size), tail)
+
+
 def _cnn(spec: str, activation: str, image: tuple[int, ...] | None) -> CNN:
+    first = spec.partition("+")[0]
+    return CNN(_widths(spec, first.removeprefix("cnn:")), activation, _behind(spec), image)
+
+
+def _behind(spec: str) -> tuple[int, ...]:
+    """Return the widths of the mlp that a specification names after a plus; nothing where it names none."""
     first, plus, behind = spec.partition("+")
     if plus and not behind.startswith("mlp:"):
         raise RequestError(f"expected an mlp behind {first}, as in {first}+mlp:64; found {spec!r}")
-    widths = _widths(spec, behind.removeprefix("mlp:")) if plus else ()
-    return CNN(_widths(spec, first.removeprefix("cnn:")), activation, widths, image)
+    return _widths(spec, behind.removeprefix("mlp:")) if plus else ()
 
 
 def describe_layers(

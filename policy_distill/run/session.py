@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.collection.actors import MixedActor, TeacherActor
+from policy_distill.collection.actors import MixedActor, TakesOver, TeacherActor
 from policy_distill.collection.rollout import Rollout
 from policy_distill.collection.state_sample import sample_states
 from policy_distill.config import DistillConfig
-from policy_distill.evaluation.fidelity import Fidelity, measure_fidelity
+from policy_distill.evaluation.fidelity import Fidelity, fidelity_along, fidelity_of, measure_fidelity
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
@@ -26,6 +26,7 @@ from policy_distill.student.runtime import Student
 from policy_distill.training.learners import find_learner
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
+from policy_distill.training.windows import columns_for
 
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""
@@ -35,7 +36,7 @@ class Session:
     """A stream and one learner: the student acts in the stream, and learns from it."""
 
     def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
-        self.stream = Stream(teacher, envs, config, network)
+        self.stream = Stream(teacher, envs, config, network, columns=columns_for(network))
         self.network = network
         self.loss = loss
         self.config = config
@@ -64,7 +65,8 @@ class Session:
         made.seed(seed)
         student = stream.sight.student(made)
         if self.config.actor == "student":
-            return student, 0.0
+            # Its first rollout goes on where the teacher's ended.
+            return (TakesOver(student) if self.iteration == 1 and made.plan.memory.size else student), 0.0
         share = 1.0 - stream.progress
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
         return MixedActor(teacher, student, share, rng), share
@@ -80,13 +82,21 @@ class Session:
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
-            fidelity = measure_fidelity(self.stream.teacher, self.learner, features, teacher_params)
+            fidelity = self._fidelity(rollout, features, teacher_params)
             self.stream.store(rollout, features, teacher_params)
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
             moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
             metrics = self.learner.learn(self.stream.buffer, moment)
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
+
+    def _fidelity(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> Fidelity:
+        teacher, student = self.stream.teacher, self.learner.student()
+        if student.plan.memory.size:
+            return fidelity_along(
+                teacher, student, self.stream.sight.seen(rollout.obs), rollout.episode_starts, teacher_params
+            )
+        return measure_fidelity(teacher, self.learner, features, teacher_params)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
@@ -118,7 +128,10 @@ class Session:
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
         with stream.watch.timed("evaluate"):
-            actor = stream.sight.student(self.student())
-            options: dict[str, Any] = {"masked": stream.masked, "teacher": stream.sight.labeller(stream.teacher)}
-            sample = sample_states(stream.envs, self.config.seed, actor, n_states, **options)
+            student, sight = self.student(), stream.sight
+            options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
+            options |= {"followed": student, "seen": sight.seen}
+            sample = sample_states(stream.envs, self.config.seed, sight.student(student), n_states, **options)
+            if sample.outputs is not None:
+                return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
             return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

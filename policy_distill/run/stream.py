@@ -36,9 +36,17 @@ class Stream:
     """Collects and labels; what it holds changes with every rollout."""
 
     def __init__(
-        self, teacher: Teacher, envs: Environments, config: DistillConfig, network: str, source: Source | None = None
+        self,
+        teacher: Teacher,
+        envs: Environments,
+        config: DistillConfig,
+        network: str,
+        source: Source | None = None,
+        columns: tuple[str, ...] = (),
     ) -> None:
         """Open a stream for students of `network`: whether bytes are pixels is a question of that.
+
+        `columns` are kept beside features and labels; known is `episode_starts`.
 
         `source` steps the environments; by itself a `Collector` does, in this process.
         """
@@ -60,6 +68,7 @@ class Stream:
         """What a recurrent teacher that labels carries from rollout to rollout."""
         self.normalizer: Normalizer | dict[str, Normalizer] | None = None
         """The statistics that features are made with, once there is a first rollout."""
+        self._columns = columns
         self._opened: tuple[Featurizer, Buffer] | None = None
 
     @property
@@ -133,15 +142,12 @@ class Stream:
             self.buffer.clear()
         self.buffer.add(features, teacher_params, {"episode_starts": torch.from_numpy(rollout.episode_starts.ravel())})
 
-    def open(self, normalizer: Normalizer | dict[str, Normalizer] | None, columns: tuple[str, ...] = ()) -> None:
-        """Make room for states whose features are made with `normalizer`.
-
-        `columns` are kept beside features and labels; known is `episode_starts`.
-        """
+    def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
+        """Make room for states whose features are made with `normalizer`."""
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
         featurizer = Featurizer(describe_space(self.sight.space), normalizer, self.images)
         store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.sight.n_frames, device)
-        shapes = {name: ((), torch.bool) for name in columns}
+        shapes = {name: ((), torch.bool) for name in self._columns}
         self.normalizer = normalizer
         self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
 

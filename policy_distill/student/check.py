@@ -27,6 +27,7 @@ from policy_distill.student.action_check import (
     whole_numbers,
 )
 from policy_distill.student.layers import array_names, layer_shapes
+from policy_distill.student.memory import memory_of
 from policy_distill.student.names import n_components
 from policy_distill.student.operations.table import OPERATIONS, find_operation
 from policy_distill.student.pixels import check_images, images_of
@@ -66,6 +67,7 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         require(("weight" in layer) == operation.has_weights, "a layer with weights that it has not")
         require("beside" not in layer or whole_numbers([layer["beside"]]) != (), "no numbers beside a layer")
     *_, (_, shape) = layer_shapes(architecture["layers"], tensors, shape)
+    _check_memory(architecture, tensors, features)
     require(shape == (head.n_outputs,), f"the network has outputs {shape}, its head needs {head.n_outputs}")
     _check_specification(architecture["spec"], layers, sum(array.size for array in tensors.values()))
     sizes = sizes_of(layers, dict(tensors))
@@ -149,6 +151,12 @@ def _feature_shape(space: Any, images: tuple[str, ...] = ()) -> Shape:
     if kind == "Discrete":
         return (space["n"],)
     return (int(np.sum(space["nvec"])),) if kind == "MultiDiscrete" else (numbers_in(space),)
+
+
+def _check_memory(architecture: Mapping[str, Any], tensors: Tensors, features: Shape) -> None:
+    """What acts makes room for what the record says is remembered, and hosts hand that over."""
+    found = memory_of(architecture["layers"], tensors, features).record()
+    require({key: architecture[key] for key in ("memory",) if key in architecture} == found, "a memory of other layers")
 
 
 def _check_specification(spec: Any, layers: list[Any], n_numbers: int) -> None:

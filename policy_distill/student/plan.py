@@ -6,7 +6,7 @@ In: the arrays and the record of a student file. Out: a `Plan`, which engines ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Featurizer, Normalizer, load_normalizer
 from policy_distill.student.head import Head, read_head
+from policy_distill.student.memory import Memory, memory_of
 from policy_distill.student.operations.operation import Layer
 from policy_distill.student.pixels import images_of
 
@@ -74,6 +75,21 @@ class Plan:
         vector = self.featurizer.space["type"] in ("Box", "MultiBinary") and not self.featurizer.is_image
         layers = self.layers if self.selected is None else self.layers[1:]
         return vector and self.normalizer is None and [layer["op"] for layer in layers] == ["tree"]
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What it carries from step to step, of no size for one that acts by what it sees now."""
+        return memory_of(self.layers, self.tensors, self.featurizer.shape)
+
+    @cached_property
+    def is_remembering_perceptron(self) -> bool:
+        """True for a perceptron behind a history, a recurrent unit or both: what quick ways of acting can do too."""
+        first, parts = int(self.layers[0]["op"] == "select"), self.memory.parts
+        kinds, behind = tuple(part.kind for part in parts), first + len(parts)
+        if kinds not in (("history",), ("gru",), ("history", "gru")) or parts[-1].place != behind - 1:
+            return False
+        others = [*self.layers[:first], *self.layers[behind:]]
+        return others[first]["op"] == "linear" and replace(self, layers=others).is_perceptron
 
     @cached_property
     def selected(self) -> np.ndarray | None:

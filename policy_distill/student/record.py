@@ -45,11 +45,12 @@ class StudentRecord:
 def format_of(metadata: Mapping[str, Any]) -> int:
     """Return the oldest version of the file's format that says all that a student is.
 
-    That is 3 for one that makes an image of a vector's numbers and for a tree, and 2 for what was slimmed.
+    That is 3 for a tree and for one with a memory or that makes an image of a vector's numbers, and 2 for what was
+    slimmed.
     """
     architecture, head = metadata["architecture"], metadata.get("head", {})
     ops = {layer["op"] for layer in architecture["layers"]}
-    if ops & {"image", "tree"}:
+    if ops & {"image", "tree"} or "memory" in architecture:
         return 3
     return 2 if head.get("reference", False) or architecture["log_std"] == "dropped" or "select" in ops else 1
 
@@ -65,3 +66,13 @@ def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> di
         "n_bytes": sum(array.nbytes for array in tensors.values()),
         "macs": count_macs(layers, tensors),
     }
+
+
+def with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:
+    """Return the arrays with an output of the network for every logit, those of 0 included that are left out."""
+    head, end = record.plan.head, record.plan.layers[-1]
+    if end["op"] == "tree":
+        return {**record.tensors, end["leaves"]: head.all_rows(record.tensors[end["leaves"]].T).T.copy()}
+    last = [layer for layer in record.plan.layers if "weight" in layer][-1:]
+    rows = {one[key]: head.all_rows(record.tensors[one[key]]) for one in last for key in ("weight", "bias")}
+    return {**record.tensors, **rows}

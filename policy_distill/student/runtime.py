@@ -20,6 +20,7 @@ from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
 from policy_distill.student.record import StudentRecord, format_of
 from policy_distill.student.sampling import draw, params_of
+from policy_distill.system.nested import count
 
 if TYPE_CHECKING:
     from stable_baselines3 import PPO
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 class Student(Described):
     """A policy that answers SB3's `predict` on raw observations: normalisation and post-processing are inside.
 
-    Threads may share it. Sampling draws from one generator, which `seed` sets; which thread gets which draw is open.
+    Threads may share it, but not `act` of a student with a memory. Sampling draws from one generator, which `seed`
+    sets; which thread gets which draw is open.
     """
 
     def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str = "auto") -> None:
@@ -44,6 +46,7 @@ class Student(Described):
         self.normalizer: Any = self.plan.normalizer
         """The observation statistics applied inside; None where there are none."""
         self._seed = 0
+        self._remembered = np.zeros(self.plan.memory.size, np.float32)
 
     @classmethod
     def of(cls, record: StudentRecord, runtime: str = "auto") -> Student:
@@ -52,7 +55,7 @@ class Student(Described):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled as arrays and a record, without buffers; sampling starts again from the seed."""
-        return _rebuild, (self.tensors, self.metadata, self.runtime, self._seed)
+        return _rebuild, (self._seed, self.tensors, self.metadata, self.runtime)
 
     def seed(self, seed: int) -> None:
         """Restart the generator that sampled actions are drawn from."""
@@ -67,7 +70,11 @@ class Student(Described):
         deterministic: bool = False,
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Return executed actions for one raw observation or a batch `[B, ...]`, and `state` as it came.
+        """Return executed actions for one raw observation or a batch `[B, ...]`, and the next state.
+
+        Of a student without a memory that is `state` as it came. With one it is float32 `[B, plan.memory.size]`, to be
+        handed over with the next step of the same episodes; `episode_start`, bool `[B]`, is True where one begins. What
+        `act` remembers plays no part.
 
         Raw is as the environment gives it: under a `VecNormalize`, whose statistics the student has inside, a loop such
         as SB3's `evaluate_policy` would normalise twice. Give it `env.venv`, or set `env.norm_obs = False`.
@@ -76,26 +83,37 @@ class Student(Described):
         sb3-contrib's masks do.
 
         Raises:
-            ValueError: for an observation of another shape than `observation_space`, or masks that do not fit.
+            ValueError: for an observation of another shape than `observation_space`, or masks or a state that do not
+                fit.
         """
         obs, single = self.plan.featurizer.batched(self.view.narrow(observation))
-        if single and deterministic and action_masks is None:
+        memory = self.plan.memory
+        if memory.size:
+            outputs, state = self._engine.step(obs, memory.taken_up(state, count(obs), episode_start))
+        elif single and deterministic and action_masks is None:
             return self.act(observation), state
-        actions = self.plan.action_map.execute(self._choose(obs, deterministic, action_masks))
+        else:
+            outputs = self._engine.outputs(obs)
+        actions = self.plan.action_map.execute(self._choose(outputs, deterministic, action_masks))
         return (actions[0] if single else actions), state
 
     @cached_property
     def act(self) -> Callable[[Any], Any]:
         """`act(obs)` returns the executed deterministic action for one raw observation: the control loop's call.
 
-        It does not look at the values, and of vectors compares one length. Where the student sees a part of what its
-        environment shows, that part is an observation, and so is the whole.
+        A student with a memory remembers from call to call; `reset` begins an episode. Values are not looked at, and of
+        vectors one length is compared. Where the student sees a part of what its environment shows, that part is an
+        observation, and so is the whole.
 
         Raises:
             ValueError: for what is not one observation of the space's shape, a batch of one included.
         """
-        act, view = self._engine.make_act(), self.view
+        act, view = self._engine.make_act(self._remembered), self.view
         return (lambda obs: act(view.narrow(obs))) if view.components else act
+
+    def reset(self) -> None:
+        """Begin an episode for `act`: forget what it remembers. A student without a memory has nothing to forget."""
+        self._remembered.fill(0)
 
     @cached_property
     def _rng(self) -> np.random.Generator:
@@ -107,8 +125,15 @@ class Student(Described):
         return make_engine(self.runtime, self.plan)
 
     def network_outputs(self, obs: Any) -> np.ndarray:
-        """Return the network's outputs `[B, n_outputs]` for a batch of raw observations, as its head takes them."""
+        """Return the network's outputs `[B, n_outputs]` for a batch of raw observations, as its head takes them.
+
+        Of a student with a memory each is the first of an episode.
+        """
         return self._engine.outputs(self.view.narrow(obs))
+
+    def step(self, obs: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the outputs for one step of each episode, and the next state; as of `Engine.step`."""
+        return self._engine.step(self.view.narrow(obs), state)
 
     def distribution_params(self, obs: Any) -> np.ndarray:
         """Return the distribution parameters `[B, P]` for a batch of raw observations `[B, ...]`.
@@ -150,8 +175,8 @@ class Student(Described):
 
         return to_sb3(self.record, env)
 
-    def _choose(self, obs: Any, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
-        head, outputs = self.plan.head, self._engine.outputs(obs)
+    def _choose(self, outputs: np.ndarray, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
+        head = self.plan.head
         scores = head.scores(outputs)
         if action_masks is not None:
             scores = head.rule_out(scores, action_masks)
@@ -160,8 +185,8 @@ class Student(Described):
         return draw(self.record, scores, outputs, self._rng)
 
 
-def _rebuild(tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str, seed: int) -> Student:
-    student = Student(tensors, metadata, runtime)
+def _rebuild(seed: int, *parts: Any) -> Student:
+    student = Student(*parts)
     student.seed(seed)
     return student
 

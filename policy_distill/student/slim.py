@@ -33,11 +33,29 @@ def slim(student: Student, keep_std: bool = False) -> Student:
     Choices whose two best logits are equal to within rounding may fall either way.
     """
     record = student.record
+    if record.plan.layers[-1]["op"] == "tree":
+        return Student.of(_slim_leaves(record, keep_std), student.runtime)
     if not keep_std:
         record = _without_log_std(record)
     for step in (_refer_to_first, _fold_statistics, _select_inputs):
         record = step(record)
     return Student.of(record, student.runtime)
+
+
+def _slim_leaves(record: StudentRecord, keep_std: bool) -> StudentRecord:
+    """Return a tree whose leaves have what its deterministic actions follow from."""
+    head, name = record.plan.head, record.plan.layers[-1]["leaves"]
+    tensors, leaves = dict(record.tensors), record.tensors[name]
+    changes: dict[str, Any] = {}
+    if not (keep_std or head.is_discrete) and record.plan.samples:
+        tensors.pop("log_std", None)
+        leaves, head = leaves[:, : head.n_modes], replace(head, extra=0)
+        changes["log_std"] = "dropped"
+    if head.kind == "argmax" and not head.reference and min(head.sizes) > 1:
+        firsts = np.repeat(np.cumsum([0, *head.sizes[:-1]]), head.sizes)
+        kept = np.flatnonzero(firsts != np.arange(head.n_scores))
+        leaves, head = leaves[:, kept] - leaves[:, firsts[kept]], replace(head, reference=True)
+    return _changed(record, {**tensors, name: np.ascontiguousarray(leaves)}, head=head, **changes)
 
 
 def _without_log_std(record: StudentRecord) -> StudentRecord:

@@ -118,7 +118,7 @@ def read_view(record: Mapping[str, Any]) -> View:
         return View(wrapper=wrapper)
     keys = tuple(seen["spaces"]) if seen["type"] == "Dict" else ()
     columns = {key: tuple(columns) for key, columns in found["components"].items()}
-    return View(found["space"], keys, columns, wrapper, tuple(found["labels"]))
+    return View(found["space"], keys, columns, wrapper, tuple(found.get("labels", ())))
 
 
 def view_of(space: Mapping[str, Any], names: Sequence[str], place: str, labels: Sequence[str] | None = None) -> View:

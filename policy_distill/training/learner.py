@@ -5,6 +5,7 @@ In: a buffer, and where a run is. Out: a better student.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.schedule import Moment, n_updates
 from policy_distill.training.spec import StudentSpec
 from policy_distill.training.trainer import Trainer
+from policy_distill.training.windows import batch_size_for
 
 Weights = dict[str, torch.Tensor]
 
@@ -30,8 +32,11 @@ class GradientLearner:
         self, spec: StudentSpec, loss: Loss, config: DistillConfig, teacher_params: torch.Tensor | None = None
     ) -> None:
         """Make the student of `spec` and its optimiser; log σ starts at that of the labels `[B, P]`."""
-        self.config = config
         self.policy = StudentPolicy(spec, torch.Generator().manual_seed(config.seed)).to(config.device)
+        batch_size = batch_size_for(self.policy.network, config.batch_size)
+        # Fewer steps on larger minibatches have to be larger steps.
+        rate = config.learning_rate * batch_size / config.batch_size
+        self.config = config = replace(config, batch_size=batch_size, learning_rate=rate)
         if teacher_params is not None:
             self.policy.start_at(teacher_params.to(config.device))
         self.trainer = Trainer(self.policy, loss, config)

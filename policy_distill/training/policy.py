@@ -17,8 +17,9 @@ from policy_distill.student.actions import ActionMap
 from policy_distill.student.engines.torch_layers import ScaleLayer
 from policy_distill.student.engines.torch_module import modules_of
 from policy_distill.student.features import dump_normalizer, load_normalizer
+from policy_distill.student.memory import memory_of
 from policy_distill.student.pixels import images_of, is_image, largest
-from policy_distill.student.record import StudentRecord, sizes_of
+from policy_distill.student.record import StudentRecord, sizes_of, with_all_logits
 from policy_distill.student.sampling import require_spread
 from policy_distill.training.spec import StudentSpec
 
@@ -52,8 +53,11 @@ class StudentPolicy(nn.Module):
         return self.params(torch.from_numpy(self.featurizer(self.spec.view.narrow(arrays))).to(device))
 
     def params(self, features: torch.Tensor) -> torch.Tensor:
-        """Return distribution parameters `[B, P]` for features `[B, D]` as the featurizer makes them."""
-        outputs = self.network(features)
+        """Return distribution parameters `[B, P]` for features `[B, D]`, of one with a memory as an episode's first."""
+        return self.params_of(self.network(features))
+
+    def params_of(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return distribution parameters `[B, P]` for outputs of the network."""
         if self.log_std is None:
             return outputs
         return torch.cat([outputs, self.log_std.expand_as(outputs)], dim=1)
@@ -79,6 +83,7 @@ class StudentPolicy(nn.Module):
             "layers": layers,
             "log_std": spec.log_std,
             **sizes_of(layers, tensors),
+            **memory_of(layers, tensors, self.featurizer.shape).record(),
         }
         metadata = {
             "architecture": architecture,
@@ -120,16 +125,10 @@ class StudentPolicy(nn.Module):
             images=images_of(metadata),
             view=record.view,
         )
-        policy = cls(spec, torch.Generator(), nn.Sequential(*modules_of(record.plan.layers, _with_all_logits(record))))
+        policy = cls(spec, torch.Generator(), nn.Sequential(*modules_of(record.plan.layers, with_all_logits(record))))
         if policy.log_std is not None:
             policy.log_std.data.copy_(torch.from_numpy(record.tensors["log_std"]))
         return policy
-
-
-def _with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:
-    head, last = record.plan.head, [layer for layer in record.plan.layers if "weight" in layer][-1:]
-    rows = {one[key]: head.all_rows(record.tensors[one[key]]) for one in last for key in ("weight", "bias")}
-    return {**record.tensors, **rows}
 
 
 def _numpy(value: Any) -> np.ndarray:

@@ -49,6 +49,22 @@ def test_every_contender_acts_on_every_kind_of_student(kind):
         contender.act(one_of(obs, 0))
 
 
+@pytest.mark.parametrize(("network", "theirs"), [("gru:8", "RecurrentActorCriticPolicy"), ("history:3+mlp:8", None)])
+def test_a_student_that_remembers_is_set_beside_a_recurrent_policy_of_its_units(network, theirs):
+    kind = ("vector", "gaussian", network, "tanh")
+    student, obs = make_student(kind), sample_observations(kind, 4)
+    contenders, sb3 = student_contenders(student, 1), sb3_contender(student)
+    assert {"numpy", "torch", "onnx"} <= {c.name for c in contenders}
+    if theirs is None:
+        assert sb3 is None
+    else:
+        assert type(sb3[1].policy).__name__ == theirs and sb3[1].policy.lstm_actor.hidden_size == 8
+    for contender in [*contenders, *([] if sb3 is None else [sb3[0]])]:
+        for _ in range(2):
+            assert len(contender.predict(obs)) == 4
+            contender.act(one_of(obs, 0))
+
+
 def test_a_new_process_is_timed_and_its_memory_read(tmp_path):
     student = make_student(KINDS[0])
     path = student.save(tmp_path / "student.safetensors")

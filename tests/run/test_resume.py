@@ -104,6 +104,10 @@ class Memory:
         (cartpole_teacher, "CartPole-v1", {"buffer_size": 300, "actor": "teacher"}),
         (Memory, "CartPole-v1", {"actor": "mixed"}),
         (cartpole_teacher, "CartPole-v1", {"loss": "nll_sampled"}),
+        (cartpole_teacher, "CartPole-v1", {"student": "gru:4+mlp:4", "observe": "0,2"}),
+        (pendulum_teacher, "Pendulum-v1", {"student": "gru:4", "buffer": "latest"}),
+        (pendulum_teacher, "Pendulum-v1", {"student": "history:3+mlp:8", "buffer_size": 300}),
+        (Memory, "CartPole-v1", {"student": "gru:4", "actor": "mixed"}),
     ],
 )
 def test_a_run_that_died_twice_equals_one_that_did_not(tmp_path, make_teacher, env, settings, caplog):

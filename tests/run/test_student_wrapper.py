@@ -16,7 +16,7 @@ from policy_distill.compression.compress import compress
 from policy_distill.environments.open import open_environments
 from policy_distill.environments.own_wrapper import own_wrapper, text_of
 from policy_distill.environments.two_sides import STUDENT, TEACHER, SeenByBoth, SeenThrough, Sides, side_of
-from policy_distill.errors import RequestError
+from policy_distill.errors import RequestError, RunFault
 from policy_distill.evaluation.compare import compare, fidelity_on_own_states
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.exporters.export import export
@@ -241,6 +241,8 @@ def test_a_compression_goes_through_it_too():
         (functools.partial(Noisy, std=np.zeros(2)), "the argument std of the environment is a ndarray"),
         (3, "student_wrapper must be a name"),
         (f"{HERE}:Skips", None),
+        ("gymnasium.wrappers:TimeLimit:max_episode_steps=5", None),
+        ("gymnasium.wrappers:ClipReward:max_reward=0.5", None),
         (f"{HERE}:Acts", "it changes the actions too"),
         (f"{HERE}:Breaks:how=badly", "cannot be put around .*ValueError: badly"),
         (f"{HERE}:forgetful", "to return an environment, it returned NoneType"),
@@ -249,7 +251,7 @@ def test_a_compression_goes_through_it_too():
 )
 def test_what_is_no_wrapper_is_refused_in_one_line(wrapper, words):
     if words is None:
-        with pytest.raises(Exception, match="may only observe"):
+        with pytest.raises(RunFault, match="may only observe"):
             distill(cartpole_teacher(), "CartPole-v1", "mlp:8", student_wrapper=wrapper, **QUICK)
         return
     with pytest.raises(RequestError, match=words) as caught:

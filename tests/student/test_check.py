@@ -28,6 +28,8 @@ VECTOR = ("vector", "gaussian", "mlp:16,8", "tanh")
 CHOICES = ("vector", "offset", "mlp:16,8", "tanh")
 SPREAD = ("vector", "gaussian_head", "mlp:16,8", "tanh")
 SLIM = ("vector", "discrete", "mlp:16,8", "tanh", "slim")
+REMEMBERS = ("vector", "discrete", "gru:16", "tanh")
+STACKS = ("vector", "discrete", "history:3+mlp:8", "tanh")
 PART = ("part_of_vector", "squashed", "mlp:8", "tanh")
 PART_OF_DICT = ("part_of_dict", "discrete", "mlp:8", "relu")
 JOINED = ("camera", "gaussian", "cnn:4", "tanh")
@@ -37,6 +39,15 @@ LIES = {
     "an image smaller than it is": (IMAGES, ("architecture", "layers", 1, "output_shape"), [1, 1, 1]),
     "an image of words": (IMAGES, ("architecture", "layers", 1, "output_shape"), ["x", 1, 1]),
     "weights of an activation": (VECTOR, ("architecture", "layers", 1, "weight"), "log_std"),
+    "a memory larger than it is": (REMEMBERS, ("architecture", "memory", "size"), 2**40),
+    "a memory of another kind": (REMEMBERS, ("architecture", "memory", "parts", 1, "kind"), "history"),
+    "a memory that is a word": (REMEMBERS, ("architecture", "memory"), "all"),
+    "a memory where there is none": (VECTOR, ("architecture", "memory"), {"size": 0, "parts": []}),
+    "a history longer than its weights": (STACKS, ("architecture", "layers", 0, "steps"), 4),
+    "a history of words": (STACKS, ("architecture", "layers", 0, "steps"), "3"),
+    "a gain of words": (STACKS, ("architecture", "layers", 0, "gain"), "much"),
+    "a recurrent unit with another's weights": (REMEMBERS, ("architecture", "layers", 1, "weight"), "network.2.weight"),
+    "a memory where weights were": (STACKS, ("architecture", "layers", 1), {"op": "history", "steps": 2, "gain": 1.0}),
     "a factor of infinity": (IMAGES, ("architecture", "layers", 0, "factor"), float("inf")),
     "an unknown activation": (VECTOR, ("architecture", "activation"), {"type": "Box"}),
     "a log σ from nowhere": (VECTOR, ("architecture", "log_std"), "somewhere"),

@@ -228,6 +228,9 @@ def test_the_command_line_takes_components_and_refuses_what_is_not_there(zoo, tm
     assert main([*command, "--observe", " , "]) == 2
     assert "names of what is seen" in capfd.readouterr().err
     assert main([*command, "--observe", "x,y,angle"]) == 0
+    said = capfd.readouterr().out
+    assert re.search(r"sees +x, y, angle", said)
+    assert re.search(r"does not see +x_velocity, y_velocity, angular_velocity, left_leg, right_leg", said)
     assert load_student(tmp_path / "run" / "student.safetensors").view.components == {"": (0, 1, 4)}
     with pytest.raises(RequestError, match="observe must be"):
         distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe="2", observation_keys=("a",), **QUICK)

@@ -24,6 +24,8 @@ SPECS = {
     "mlp": ("mlp:4", "mlp:5", "vector"),
     "linear": ("linear", "mlp:5", "vector"),
     "cnn": ("cnn:2", "cnn:3", "image_first"),
+    "gru": ("gru:4+mlp:3", "gru:5+mlp:3", "vector"),
+    "history": ("history:3+mlp:4", "history:2+mlp:4", "vector"),
     "tree": ("tree:6", "tree:3", "vector"),
     "oblique_tree": ("oblique_tree:6", "tree:6", "vector"),
 }
@@ -54,9 +56,10 @@ def states(spec, observations):
     )
     obs = obs.astype(OBSERVATIONS[observations].dtype)
     store = Rows(N, spec.featurizer.shape, dtype="uint8" if "image" in observations else "float32")
-    buffer = Buffer(store, 4)
+    buffer = Buffer(store, 4, columns={"episode_starts": ((), torch.bool)})
     labels = torch.from_numpy(generator.normal(size=(N, 4)).astype(np.float32)) * 3
-    buffer.add(torch.from_numpy(obs), labels)
+    starts = torch.arange(N) % 20 == 0
+    buffer.add(torch.from_numpy(obs), labels, {"episode_starts": starts})
     return buffer, obs
 
 
@@ -87,7 +90,8 @@ def test_a_student_that_was_taken_from_it_stays_as_it_was(kind):
     student, kept = learner.student(), learner.weights()
     before = student.distribution_params(obs)
     # Other labels: what learns without chance finds the same in the same states.
-    buffer.add(buffer.features.get(torch.arange(N)), buffer.teacher_params.flip(0))
+    columns = {"episode_starts": buffer.columns["episode_starts"].clone()}
+    buffer.add(buffer.features.get(torch.arange(N)), buffer.teacher_params.flip(0), columns)
     learner.learn(buffer, Moment(0.5, 1.0, N, 8))
     assert np.array_equal(student.distribution_params(obs), before)
     assert not np.array_equal(learner.student().distribution_params(obs), before)

@@ -45,17 +45,19 @@ def write_program(
     source = CSource()
     features = feature_code(plan, source)
     shapes = layer_shapes(plan.layers, plan.tensors, plan.featurizer.shape)
-    largest = max(plan.head.n_scores, largest_buffer(plan.layers, plan.tensors, plan.featurizer.shape))
     source.body += features.lines
     current, other = "a", "b"
     for place, layer in enumerate(plan.layers):
-        taken, given = shapes[place]
-        call = Call(layer, plan.tensors, place, taken, current, other)
+        (taken, given), start = shapes[place], plan.memory.starts.get(place, 0)
+        memory = f"(memory + {start})" if start else "memory"
+        call = Call(layer, plan.tensors, place, taken, current, other, memory)
         moved = add_layer(source, call, (quantized or {}).get(place))
         if moved and (n := beside(layer)):
             to, of = math.prod(given), math.prod(taken)
             source.body.append(f"for (int i = 0; i < {n}; i++) {other}[{to} + i] = {current}[{of} + i];")
         current, other = (other, current) if moved else (current, other)
+    most = largest_buffer(plan.layers, plan.tensors, plan.featurizer.shape)
+    largest = max(plan.head.n_scores, source.room, most)
     if plan.head.reference:
         source.body += all_scores_lines(plan, current, other)
         current, other = other, current
@@ -65,10 +67,10 @@ def write_program(
         ruled_out = number(MASKED)
         pick = f"for (int k = 0; k < {plan.head.n_scores}; k++) {other}[k] = mask[k] ? {current}[k] : {ruled_out};"
         source.masked_action = [pick, *action_lines(plan, source, other)]
-    ram = 2 * 4 * largest + (largest if quantized else 0)
+    ram = 2 * 4 * largest + (largest if quantized else 0) + 4 * plan.memory.size
     return Program(
         header=header_text(plan, about, features, masked=masked),
-        source=_assemble(source, largest, bool(quantized)),
+        source=_assemble(source, largest, plan.memory.size, quantized=bool(quantized)),
         flash_bytes=source.flash_bytes,
         ram_bytes=ram,
         obs_type=features.obs_type,
@@ -76,8 +78,13 @@ def write_program(
     )
 
 
-def _assemble(source: CSource, largest: int, quantized: bool) -> str:
+def _assemble(source: CSource, largest: int, n_remembered: int, *, quantized: bool) -> str:
     buffers = f"static float a[{largest}], b[{largest}];\n"
+    reset = "/* The policy has no memory, so there is nothing to reset. */\nvoid policy_reset(void) {}\n"
+    if n_remembered:
+        buffers += f"static float memory[{n_remembered}];\n"
+        forget = f"for (int i = 0; i < {n_remembered}; i++) memory[i] = 0.0f;"
+        reset = f"/* An episode begins with nothing remembered. */\nvoid policy_reset(void) {{ {forget} }}\n"
     if quantized:
         buffers += f"static signed char q[{largest}];\n"
     obs, action = "const policy_obs obs[POLICY_N_OBS]", "policy_action action[POLICY_N_ACTIONS]"
@@ -95,7 +102,7 @@ def _assemble(source: CSource, largest: int, quantized: bool) -> str:
             *source.constants,
             buffers + "static const float *outputs = a;\n",
             *source.functions,
-            "/* The policy has no memory, so there is nothing to reset. */\nvoid policy_reset(void) {}\n",
+            reset,
             "const float *policy_outputs(void) { return outputs; }\n",
             *acting,
         ]

@@ -18,6 +18,8 @@ from policy_distill.system.nested import take
 
 N_RECORDED = 32
 """Observations that the self-test holds, and with masks as many again."""
+CLEAR = 1e-3
+"""Margin from which on the best action is the best on any machine."""
 CTYPES = {"float": np.float32, "double": np.float64, "uint8_t": np.uint8, "int32_t": np.int32}
 
 SELF_TEST = """\
@@ -48,9 +50,9 @@ int main(void) {{
 """
 LOOP = """\
     for (int n = 0; n < {n}; n++, total++) {{
-        policy_reset();
+        {reset}policy_reset();
         {call}
-        wrong += differs(action, {name}_action + n * POLICY_N_ACTIONS);
+        wrong += {judge}differs(action, {name}_action + n * POLICY_N_ACTIONS);
     }}"""
 
 
@@ -69,20 +71,26 @@ def self_test(
     if student.takes_action_masks:
         cases["masked"] = under_masks(student, reference, 0)
     for name, case in cases.items():
-        kept = _clear(case)
+        kept, reset, judge = _clear(case), "", ""
+        if case.starts is not None:
+            # In order, since the policy remembers; where the choice is close, any is right.
+            kept = np.arange(min(N_RECORDED, len(case.actions)))
+            arrays.append(array(f"{name}_start", case.starts[kept], "uint8_t"))
+            arrays.append(array(f"{name}_clear", case.margins[kept] > CLEAR, "uint8_t"))
+            reset, judge = f"if ({name}_start[n]) ", f"{name}_clear[n] && "
         arrays.append(array(f"{name}_obs", raw_rows(plan, take(case.obs, kept), CTYPES[obs_type]), obs_type))
         arrays.append(array(f"{name}_action", case.actions[kept].reshape(len(kept), -1), action_type))
         call = f"policy_act({name}_obs + n * POLICY_N_OBS, action);"
         if case.masks is not None:
             arrays.append(array("mask", case.masks[kept], "uint8_t"))
             call = f"policy_act_masked({name}_obs + n * POLICY_N_OBS, mask + n * POLICY_N_OUTPUTS, action);"
-        loops.append(LOOP.format(n=len(kept), call=call, name=name))
+        loops.append(LOOP.format(n=len(kept), call=call, name=name, reset=reset, judge=judge))
     return SELF_TEST.format(arrays="\n".join(arrays), loops="\n".join(loops))
 
 
 def _clear(reference: Reference) -> np.ndarray:
     """Return states that are no ties, which may fall either way on another machine."""
-    kept = np.flatnonzero(reference.margins > 1e-3)[:N_RECORDED]
+    kept = np.flatnonzero(reference.margins > CLEAR)[:N_RECORDED]
     return kept if len(kept) else np.arange(min(N_RECORDED, len(reference.actions)))
 
 

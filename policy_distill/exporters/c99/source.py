@@ -24,6 +24,12 @@ class CSource:
     masked_action: list[str] = field(default_factory=list)
     """From the outputs and `mask` to `action`, where actions may be ruled out."""
     flash_bytes: int = 0
+    room: int = 0
+    """Numbers that a layer needs in each of the two buffers, beside its input and its output."""
+
+    def make_room(self, n: int) -> None:
+        """Make the buffers as large as `n` numbers."""
+        self.room = max(self.room, n)
 
     def use(self, function: str) -> None:
         """Add a function, once."""
@@ -57,3 +63,5 @@ class Call:
     """The buffer with its input, which it may overwrite."""
     y: str
     """The other buffer."""
+    memory: str = ""
+    """The array with its state, of a layer that has one."""

@@ -55,6 +55,14 @@ static void activate(float *y, int n, int activation) {
         for (int k = 0; k < n; k++) y[k] = y[k] < 0.0f ? 0.0f : y[k];
 }
 
+/* A recurrent unit's step, in place: g has its sums r / 2, z / 2, c and d, each n numbers. */
+static void gru_step(const float *restrict g, float *restrict h, int n) {
+    for (int k = 0; k < n; k++) {
+        const float c = tanh_near(g[2 * n + k] + tanh_near(g[k]) * g[3 * n + k]);
+        h[k] = c + (0.5f + 0.5f * tanh_near(g[n + k])) * (h[k] - c);
+    }
+}
+
 #if defined(__GNUC__) && defined(__x86_64__)
 #include <immintrin.h>
 #define HAS_AVX2_KERNEL

@@ -31,6 +31,10 @@ typedef struct {
     PyObject *finish;   /* for a raw head: makes the action of the outputs */
     Py_buffer target;   /* memory of the array that actions are written into */
     int has_target;
+    Py_buffer memory;   /* what is remembered, in an array of the caller's: what was seen before, then a unit's state */
+    int n_remembered, n_seen_before, n_units;
+    Layer gates;        /* of a recurrent unit: from what is seen and remembered to the sums of a step */
+    int has_memory;
 } Perceptron;
 
 /* Fills x with the components that are looked at, all or some; `place` says where the k-th of them stands in obs. */
@@ -76,6 +80,16 @@ static int read_observation(Perceptron *self, PyObject *obs) {
     return done;
 }
 
+/* Puts what is remembered behind what is seen, in scratch[0], and remembers this step; leaves what comes next takes. */
+static void remember(Perceptron *self) {
+    float *x = self->scratch[0], *before = self->memory.buf, *state = before + self->n_seen_before;
+    memcpy(x + self->n_kept, before, self->n_remembered * sizeof(float));
+    memcpy(before, x, self->n_seen_before * sizeof(float));
+    if (!self->n_units) return;
+    gru_step(self->run(&self->gates, 1, x, self->scratch[1]), state, self->n_units);
+    memcpy(x, state, self->n_units * sizeof(float));
+}
+
 static void write_action(Perceptron *self, const float *out) {
     for (int k = 0; k < self->n_modes; k++) {
         const float low = self->low[k], high = self->high[k];
@@ -102,6 +116,7 @@ static PyObject *act(Perceptron *self, PyObject *obs) {
             return NULL;
         }
     }
+    if (self->n_remembered) remember(self);
     const float *out = self->run(self->layers, self->n_layers, self->scratch[0], self->scratch[1]);
     if (self->head == HEAD_INDEX) {
         int best = 0;
@@ -132,25 +147,49 @@ static int copy_floats(PyObject *source, Py_ssize_t count, Py_ssize_t size, void
     return 0;
 }
 
-/* Each layer comes as (n_in, n_padded, activation, weight, bias). */
+/* A layer comes as (n_in, n_padded, activation, weight, bias), and takes n_in numbers at most. */
+static int read_layer(Layer *layer, PyObject *record, int n_in) {
+    PyObject *weight, *bias;
+    if (!PyArg_ParseTuple(record, "iiiSS", &layer->n_in, &layer->n_padded, &layer->activation, &weight, &bias))
+        return -1;
+    if (layer->n_in > n_in || layer->n_in < 1 || layer->n_padded < LANES || layer->n_padded % LANES) {
+        PyErr_SetString(PyExc_ValueError, "a layer does not fit the one before");
+        return -1;
+    }
+    if (copy_floats(weight, (Py_ssize_t)layer->n_in * layer->n_padded, sizeof(float), (void **)&layer->weight) < 0)
+        return -1;
+    return copy_floats(bias, layer->n_padded, sizeof(float), (void **)&layer->bias);
+}
+
+/* None, or (array of what is remembered, how many of its numbers were seen before, the unit's gates or None). */
+static int read_memory(Perceptron *self, PyObject *memory) {
+    PyObject *array, *gates;
+    if (memory == Py_None) return 0;
+    if (!PyArg_ParseTuple(memory, "OiO", &array, &self->n_seen_before, &gates) ||
+        PyObject_GetBuffer(array, &self->memory, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) < 0)
+        return -1;
+    self->has_memory = 1;
+    self->n_remembered = (int)(self->memory.len / sizeof(float));
+    self->n_units = self->n_remembered - self->n_seen_before;
+    const int n_in = self->n_kept + self->n_remembered;
+    if (gates != Py_None && read_layer(&self->gates, gates, n_in) < 0) return -1;
+    if (self->n_seen_before >= 0 && self->n_units >= 0 && self->n_seen_before % self->n_kept == 0 &&
+        self->gates.n_padded >= 4 * self->n_units && (!self->n_units || self->gates.n_in == n_in))
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "a recurrent unit does not fit what it remembers");
+    return -1;
+}
+
 static int read_layers(Perceptron *self, PyObject *layers) {
-    int widest = (self->n_kept + LANES - 1) / LANES * LANES, n_in = self->n_kept;
+    int n_in = self->n_units ? self->n_units : self->n_kept + self->n_remembered;
+    int widest = (self->n_kept + self->n_remembered + LANES - 1) / LANES * LANES;
+    if (self->gates.n_padded > widest) widest = self->gates.n_padded;
     self->n_layers = (int)PyTuple_Size(layers);
     self->layers = PyMem_Calloc(self->n_layers ? self->n_layers : 1, sizeof(Layer));
     if (!self->layers) return PyErr_NoMemory(), -1;
     for (int n = 0; n < self->n_layers; n++) {
         Layer *layer = &self->layers[n];
-        PyObject *weight, *bias;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(layers, n), "iiiSS", &layer->n_in, &layer->n_padded, &layer->activation,
-                              &weight, &bias))
-            return -1;
-        if (layer->n_in > n_in || layer->n_in < 1 || layer->n_padded < LANES || layer->n_padded % LANES) {
-            PyErr_SetString(PyExc_ValueError, "a layer does not fit the one before");
-            return -1;
-        }
-        if (copy_floats(weight, (Py_ssize_t)layer->n_in * layer->n_padded, sizeof(float), (void **)&layer->weight) < 0 ||
-            copy_floats(bias, layer->n_padded, sizeof(float), (void **)&layer->bias) < 0)
-            return -1;
+        if (read_layer(layer, PyTuple_GetItem(layers, n), n_in) < 0) return -1;
         n_in = layer->n_padded;
         if (n_in > widest) widest = n_in;
     }
@@ -218,6 +257,8 @@ static void release(Perceptron *self) {
         PyMem_Free(self->layers[n].bias);
     }
     PyMem_Free(self->layers);
+    PyMem_Free(self->gates.weight);
+    PyMem_Free(self->gates.bias);
     PyMem_Free(self->columns);
     PyMem_Free(self->mean);
     PyMem_Free(self->scale);
@@ -226,6 +267,7 @@ static void release(Perceptron *self) {
     PyMem_Free(self->scratch[0]);
     PyMem_Free(self->scratch[1]);
     if (self->has_target) PyBuffer_Release(&self->target);
+    if (self->has_memory) PyBuffer_Release(&self->memory);
     Py_XDECREF(self->actions);
     Py_XDECREF(self->copy);
     Py_XDECREF(self->convert);
@@ -242,13 +284,13 @@ static void dealloc(Perceptron *self) {
 
 static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     static char *names[] = {"shape", "statistics", "layers", "n_modes", "head", "squash", "low", "high",
-                            "target", "actions", "convert", "finish", "portable", "columns", NULL};
+                            "target", "actions", "convert", "finish", "portable", "columns", "memory", NULL};
     PyObject *shape, *statistics, *layers, *low, *high, *target, *actions, *convert, *finish, *mean, *scale;
-    PyObject *columns = Py_None;
+    PyObject *columns = Py_None, *memory = Py_None;
     int n_modes, head, squash, portable = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!iiiSSOOOO|pO", names, &PyTuple_Type, &shape,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!iiiSSOOOO|pOO", names, &PyTuple_Type, &shape,
                                      &statistics, &PyTuple_Type, &layers, &n_modes, &head, &squash, &low, &high, &target, &actions, &convert,
-                                     &finish, &portable, &columns))
+                                     &finish, &portable, &columns, &memory))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Perceptron *self = (Perceptron *)allocate(type, 0);
@@ -268,7 +310,7 @@ static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *ke
     PyObject *itemsize = head == HEAD_INDEX ? NULL : PyObject_GetAttrString(target, "itemsize");
     self->action_is_double = itemsize && PyLong_AsLong(itemsize) == sizeof(double);
     Py_XDECREF(itemsize);
-    if (PyErr_Occurred() || read_layers(self, layers) < 0 || read_head(self, low, high, target) < 0) goto fail;
+    if (PyErr_Occurred() || read_memory(self, memory) < 0 || read_layers(self, layers) < 0 || read_head(self, low, high, target) < 0) goto fail;
     return (PyObject *)self;
 fail:
     Py_DECREF(self);

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from policy_distill.student.features import Normalizer
+from policy_distill.student.operations.gru import summed
+from policy_distill.student.operations.history import stacked
 from policy_distill.student.plan import Plan
 
 FOLD_LIMIT = 4.0
@@ -36,31 +38,70 @@ def fold(plan: Plan) -> tuple[list[Dense], np.ndarray, np.ndarray]:
     Where only some components are looked at, all of this is of these alone.
     """
     layers = dense_layers(plan)
-    normalizer = plan.normalizer
+    statistics = own_statistics(plan)
     n_inputs = layers[0].matrix.shape[1] - 1
-    if normalizer is None:
+    if statistics is None:
         return layers, np.full(n_inputs, -np.inf), np.full(n_inputs, np.inf)
+    mean, scale, clip = statistics
+    weight, bias = layers[0].matrix[:, :-1], layers[0].matrix[:, -1]
+    scaled = weight * scale
+    first = Dense(np.column_stack([scaled, bias - scaled @ mean]), layers[0].activation)
+    reach = clip / scale
+    return [first, *layers[1:]], mean - reach, mean + reach
+
+
+def own_statistics(plan: Plan) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """Return mean and scale of the components that are looked at, and what features are clipped to; None without."""
+    normalizer = plan.normalizer
+    if normalizer is None:
+        return None
     assert isinstance(normalizer, Normalizer)
     mean, scale = normalizer.mean.ravel(), normalizer.scale.ravel()
     if plan.selected is not None:
         mean, scale = mean[plan.selected], scale[plan.selected]
-    weight, bias = layers[0].matrix[:, :-1], layers[0].matrix[:, -1]
-    scaled = weight * scale
-    first = Dense(np.column_stack([scaled, bias - scaled @ mean]), layers[0].activation)
-    reach = normalizer.clip / scale
-    return [first, *layers[1:]], mean - reach, mean + reach
+    return mean, scale, normalizer.clip
 
 
 def dense_layers(plan: Plan) -> list[Dense]:
-    """Return the linear layers with their activations, float64."""
+    """Return the linear layers with their activations, float64; other layers are left out."""
     found: list[Dense] = []
     for layer in plan.layers:
         if layer["op"] == "linear":
             weight, bias = plan.tensors[layer["weight"]], plan.tensors[layer["bias"]]
             found.append(Dense(np.column_stack([weight, bias]).astype(np.float64), ""))
-        elif layer["op"] != "select":
+        elif layer["op"] in ("tanh", "relu"):
             found[-1] = Dense(found[-1].matrix, layer["op"])
     return found
+
+
+def unit_of(plan: Plan) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what makes the sums of a recurrent unit's step, `[4H, n + S]` and `[4H]`, float64; None without one.
+
+    They are of what is seen, and of all that is remembered behind it, as `gru.summed`.
+    """
+    for part in plan.memory.parts:
+        if part.kind == "gru":
+            layer = plan.layers[part.place]
+            weight, bias = summed(plan.tensors[layer["weight"]], plan.tensors[layer["bias"]])
+            return _of_stack(plan, weight), bias
+    return None
+
+
+def layers_behind(plan: Plan) -> list[Dense]:
+    """Return the dense layers behind a memory: of a unit's state, or of what is seen and remembered."""
+    first, *rest = dense_layers(plan)
+    if any(part.kind == "gru" for part in plan.memory.parts):
+        return [first, *rest]
+    return [Dense(_of_stack(plan, first.matrix), first.activation), *rest]
+
+
+def _of_stack(plan: Plan, weight: np.ndarray) -> np.ndarray:
+    """Return weights of what is seen and was seen before, for weights of what is seen and what changed."""
+    first = plan.memory.parts[0]
+    if first.kind != "history":
+        return weight
+    layer = plan.layers[first.place]
+    return stacked(weight, first.size // (layer["steps"] - 1), layer["steps"], layer["gain"])
 
 
 def mode_layers(plan: Plan, layers: list[Dense]) -> list[Dense]:

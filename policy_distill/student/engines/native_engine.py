@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.interfaces.policies import State
 from policy_distill.student.engines.finish import action_scalars, is_squashed, make_finish
-from policy_distill.student.engines.folding import Dense, dense_layers, mode_layers
+from policy_distill.student.engines.folding import Dense, dense_layers, layers_behind, mode_layers, unit_of
 from policy_distill.student.engines.numpy_engine import NumpyEngine, lend
 from policy_distill.student.engines.single import batch_of_one
 from policy_distill.student.features import Normalizer
@@ -44,26 +43,27 @@ class NativeEngine:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self.outputs = NumpyEngine(plan).outputs
+        batches = NumpyEngine(plan)
+        self.outputs, self.step = batches.outputs, batches.step
 
-    def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
-        """Return `outputs` and the state, of which a feed-forward network has none."""
-        return self.outputs(obs), state
-
-    def make_act(self) -> Callable[[Any], Any]:
+    def make_act(self, memory: np.ndarray) -> Callable[[Any], Any]:
         """Return the function from one raw observation to its executed deterministic action."""
         # A raw head ends in Python, where another thread may come in between; each call then needs its own outputs.
-        return lend(self._make) if _head(self._plan) == "raw" else self._make()
+        shared = _head(self._plan) == "raw" and not self._plan.memory.size
+        return lend(lambda: self._make(memory)) if shared else self._make(memory)
 
-    def _make(self) -> Callable[[Any], Any]:
+    def _make(self, memory: np.ndarray) -> Callable[[Any], Any]:
         plan, native = self._plan, import_module(MODULE)
         action_map, squashed = plan.action_map, is_squashed(plan)
         head = _head(plan)
         target = np.zeros(action_map.shape, action_map.dtype) if head in ("clip", "unsquash") else None
-        dense = mode_layers(plan, dense_layers(plan))
+        dense = mode_layers(plan, layers_behind(plan) if plan.memory.size else dense_layers(plan))
         n_modes = len(dense[-1].matrix)
         outputs = np.zeros(n_modes, np.float32)
-        some = {} if plan.selected is None else {"columns": plan.selected.astype(np.int32).tobytes()}
+        some: dict[str, Any] = {} if plan.selected is None else {"columns": plan.selected.astype(np.int32).tobytes()}
+        if plan.memory.size:
+            n_before = sum(part.size for part in plan.memory.parts if part.kind == "history")
+            some["memory"] = (memory, n_before, _gates(plan, native.LANES))
         act: Callable[[Any], Any] = native.Perceptron(
             shape=tuple(plan.featurizer.parts[0].shape),
             statistics=_statistics(plan),
@@ -115,6 +115,12 @@ def _layers(dense: list[Dense], lanes: int) -> tuple[tuple[int, int, int, bytes,
         weight = padded[:, :-1].reshape(n_padded // lanes, lanes, n_in).transpose(0, 2, 1)
         records.append((n_in, n_padded, activation, weight.tobytes(), padded[:, -1].tobytes()))
     return tuple(records)
+
+
+def _gates(plan: Plan, lanes: int) -> tuple[int, int, int, bytes, bytes] | None:
+    """Return the one layer from what is seen and remembered to the sums of a recurrent unit's step."""
+    unit = unit_of(plan)
+    return None if unit is None else _layers([Dense(np.column_stack(unit), "")], lanes)[0]
 
 
 def _bound(bound: np.ndarray | None, n: int, default: float) -> bytes:

@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 
 from policy_distill.interfaces.policies import State
+from policy_distill.interfaces.students import Engine
 from policy_distill.student.engines.perceptron import BatchForward, make_act
+from policy_distill.student.engines.remembering import make_remembering_act
 from policy_distill.student.engines.single import batch_of_one
 from policy_distill.student.engines.walk import make_tree_act
 from policy_distill.student.layers import compile_layers
+from policy_distill.student.memory import compile_step
 from policy_distill.student.plan import Plan
+from policy_distill.system.nested import count
 
 Act = Callable[[Any], Any]
 
@@ -30,32 +34,44 @@ class NumpyEngine:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._forward = BatchForward(plan) if BatchForward.fits(plan) else _features_first(plan)
+        self._step = compile_step(plan.layers, plan.tensors, plan.memory) if plan.memory.size else None
+        if self._step is not None:
+            self._forward: Callable[[Any], np.ndarray] = lambda obs: self.step(obs, plan.memory.begin(count(obs)))[0]
+        else:
+            self._forward = BatchForward(plan) if BatchForward.fits(plan) else _features_first(plan)
 
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
         return self._forward(obs)
 
     def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
-        """Return `outputs` and the state, of which a feed-forward network has none."""
-        return self.outputs(obs), state
+        """Return the outputs of one step, and the next state."""
+        if self._step is None:
+            return self.outputs(obs), state
+        return self._step(self._plan.featurizer(obs), state)
 
-    def make_act(self) -> Act:
+    def make_act(self, memory: np.ndarray) -> Act:
         """Return the function from one raw observation to its executed deterministic action."""
         if self._plan.is_perceptron:
             return lend(lambda: make_act(self._plan))
         if self._plan.is_tree:
             return make_tree_act(self._plan)
-        return one_of_a_batch(self._plan, self.outputs)
+        if self._plan.is_remembering_perceptron:
+            return make_remembering_act(self._plan, memory)
+        return one_of_a_batch(self._plan, self, memory)
 
 
-def one_of_a_batch(plan: Plan, outputs: Callable[[Any], np.ndarray]) -> Act:
-    """Return `act` by way of a batch of one."""
+def one_of_a_batch(plan: Plan, engine: Engine, memory: np.ndarray) -> Act:
+    """Return `act` by way of a batch of one; it remembers by `memory` `[n]`."""
+    if plan.memory.size:
+        state = memory[None]
 
-    def act(obs: Any) -> Any:
-        return plan.actions(outputs(batch_of_one(plan, obs)))[0]
+        def act(obs: Any) -> Any:
+            outputs, state[...] = engine.step(batch_of_one(plan, obs), state)
+            return plan.actions(outputs)[0]
 
-    return act
+        return act
+    return lambda obs: plan.actions(engine.outputs(batch_of_one(plan, obs)))[0]
 
 
 def _features_first(plan: Plan) -> Callable[[Any], np.ndarray]:

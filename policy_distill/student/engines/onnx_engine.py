@@ -9,9 +9,12 @@ import numpy as np
 import onnxruntime
 
 from policy_distill.interfaces.policies import State
+from policy_distill.student.engines.numpy_engine import one_of_a_batch
 from policy_distill.student.engines.onnx_graph import build_model, feed
+from policy_distill.student.engines.onnx_output import STATE_IN, STATE_OUT
 from policy_distill.student.engines.single import batch_of_one, refusal
 from policy_distill.student.plan import Plan
+from policy_distill.system.nested import count
 
 CHUNK = 1024
 """Observations that go through a perceptron together: their activations stay in the cache."""
@@ -37,6 +40,8 @@ class OnnxEngine:
 
     def outputs(self, obs: Any) -> np.ndarray:
         """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
+        if self._plan.memory.size:
+            return self.step(obs, self._plan.memory.begin(count(obs)))[0]
         if not self._plan.is_perceptron or len(obs) <= CHUNK:
             return self._run(obs)
         parts = [self._run(obs[start : start + CHUNK]) for start in range(0, len(obs), CHUNK)]
@@ -47,11 +52,16 @@ class OnnxEngine:
         return outputs
 
     def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
-        """Return `outputs` and the state, of which a feed-forward network has none."""
-        return self.outputs(obs), state
+        """Return the outputs of one step, and the next state."""
+        if not self._plan.memory.size:
+            return self.outputs(obs), state
+        outputs, after = self._session.run(["outputs", STATE_OUT], {**feed(self._plan, obs), STATE_IN: state})
+        return outputs, after
 
-    def make_act(self) -> Callable[[Any], Any]:
+    def make_act(self, memory: np.ndarray) -> Callable[[Any], Any]:
         """Return the function from one raw observation to its executed deterministic action."""
+        if self._plan.memory.size:
+            return one_of_a_batch(self._plan, self, memory)
         session, plan = self._session, self._plan
         part = plan.featurizer.parts[0]
         if plan.featurizer.space["type"] == "Dict" or part.one_hot:

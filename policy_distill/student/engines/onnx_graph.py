@@ -15,7 +15,16 @@ from onnx import TensorProto, helper
 
 from policy_distill.student.engines.folding import fold, foldable
 from policy_distill.student.engines.onnx_builder import VERSIONS, Graph, tensor_type
-from policy_distill.student.engines.onnx_output import MASKS, OUTPUTS, add_execution, add_masks, add_mode, name_outputs
+from policy_distill.student.engines.onnx_output import (
+    MASKS,
+    OUTPUTS,
+    STATE_IN,
+    STATE_OUT,
+    add_execution,
+    add_masks,
+    add_mode,
+    name_outputs,
+)
 from policy_distill.student.features import Part
 from policy_distill.student.layers import runs
 from policy_distill.student.operations.operation import Layer, Tensors
@@ -43,7 +52,8 @@ def build_model(
     Inputs are called `obs`, or as the keys of a Dict (`obs_action` for a key that an output has). Outputs: `action`;
     `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
     the action is the network's `outputs`. With `masked` there is an input `action_masks` too, bool of the logits' size.
-    With `single`, inputs whose space has float64 are float32.
+    With `single`, inputs whose space has float64 are float32. A student with a memory has the input `h_in` and the
+    output `h_out`, float32 `[B, n]`, zeros where an episode begins.
     """
     graph = Graph()
     inputs = [
@@ -51,6 +61,8 @@ def build_model(
         for part in plan.featurizer.parts
     ]
     x = _network(graph, plan, add_linear, single)
+    if plan.memory.size:
+        inputs.append(helper.make_tensor_value_info(STATE_IN, TensorProto.FLOAT, ["batch", plan.memory.size]))
     mode_of, names = name_outputs(graph, plan, x, named)
     if masked:
         mode_of = add_masks(graph, mode_of)
@@ -62,6 +74,8 @@ def build_model(
         helper.make_tensor_value_info("action", tensor_type(action_map.dtype), ["batch", *action_map.shape]),
         *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in names.items()),
     ]
+    if plan.memory.size:
+        outputs.append(helper.make_tensor_value_info(STATE_OUT, TensorProto.FLOAT, ["batch", plan.memory.size]))
     opset, ir_version = VERSIONS[graph.least_bits]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "student", inputs, outputs, list(graph.constants.values())),
@@ -80,15 +94,31 @@ def _network(graph: Graph, plan: Plan, add_linear: AddLinear | None, single: boo
         return _folded(graph, plan, single)
     parts = plan.featurizer.parts
     x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
+    states: list[str] = []
     for n, run in runs(enumerate(plan.layers), lambda one: one[1]):
         own, waiting = (graph.columns(x, 0, -n), graph.columns(x, -n, LAST)) if n else (x, None)
         for place, layer in run:
             if add_linear is not None and "weight" in layer:
                 own = add_linear(graph, own, layer, place)
+            elif place in plan.memory.starts:
+                own = _remember(graph, own, plan, place, states)
             else:
                 own = _add(graph, own, layer, plan.tensors)
         x = own if waiting is None else graph.add("Concat", own, waiting, axis=1)
+    if states:
+        # An output of its own, since the network goes on with what it is.
+        graph.add("Concat", *states, axis=1, output=STATE_OUT)
     return x
+
+
+def _remember(graph: Graph, x: str, plan: Plan, place: int, states: list[str]) -> str:
+    """Add a layer with a memory, whose next state goes to `states`."""
+    (part,) = (part for part in plan.memory.parts if part.place == place)
+    form = find_operation(part.kind).form("onnx", "ONNX")
+    own = graph.columns(STATE_IN, part.start, part.start + part.size)
+    y, after = form(graph, x, plan.layers[place], plan.tensors, own)
+    states.append(after)
+    return str(y)
 
 
 def input_name(part: Part) -> str:

@@ -10,9 +10,11 @@ from policy_distill.student.plan import Plan
 
 MASKS = "action_masks"
 """The input that allows actions."""
+STATE_IN, STATE_OUT = "h_in", "h_out"
+"""What a student with a memory remembers, before and after a step."""
 EXTRA = "log_std"
-OUTPUTS = ("action", "logits", "mean", EXTRA, "outputs", MASKS)
-"""What outputs of a graph may be called, and that input."""
+OUTPUTS = ("action", "logits", "mean", EXTRA, "outputs", MASKS, STATE_IN, STATE_OUT)
+"""What outputs of a graph may be called, and those inputs."""
 
 
 def name_outputs(graph: Graph, plan: Plan, x: str, named: bool) -> tuple[str, dict[str, int]]:

@@ -34,7 +34,7 @@ def make_act(plan: Plan) -> Callable[[Any], Any]:
     for layer in layers:
         y = np.ones(len(layer.matrix) + 1, dtype)
         # [in, out]: the product of a row with a matrix is the quickest for these sizes.
-        steps.append((x.dot, np.ascontiguousarray(layer.matrix.T, dtype), y[:-1], *_activation(layer, y[:-1])))
+        steps.append((x.dot, np.ascontiguousarray(layer.matrix.T, dtype), y[:-1], *activation_of(layer, y[:-1])))
         x = y
     *hidden, (last_dot, last_matrix, out, _, _) = steps
     finish = make_finish(plan, out, squashed=is_squashed(plan))
@@ -61,7 +61,7 @@ def make_act(plan: Plan) -> Callable[[Any], Any]:
     return act
 
 
-def _activation(layer: Dense, y: np.ndarray) -> tuple[Callable[..., Any], tuple[np.ndarray, ...]]:
+def activation_of(layer: Dense, y: np.ndarray) -> tuple[Callable[..., Any], tuple[np.ndarray, ...]]:
     """Return the ufunc of an activation and its arguments; it works in place."""
     if layer.activation == "relu":
         # Not maximum: with `out` by position it warns at a cost of 2 µs, by name it takes longer than clip.

@@ -33,6 +33,11 @@ def is_available(name: str) -> bool:
     return all(find_spec(module) is not None for module in NEEDS[name]) and (name != "native" or is_built())
 
 
+def runs_natively(plan: Plan) -> bool:
+    """Say whether the extension can run a plan, where it is built."""
+    return plan.is_perceptron or plan.is_remembering_perceptron
+
+
 def make_engine(name: str, plan: Plan) -> Engine:
     """Return the engine of that name, or for `auto` the fastest that is there.
 
@@ -45,9 +50,9 @@ def make_engine(name: str, plan: Plan) -> Engine:
         return AutoEngine(plan)
     if not is_available(name):
         raise RequestError(MISSING[name])
-    if name == "native" and not plan.is_perceptron:
+    if name == "native" and not runs_natively(plan):
         raise RequestError(
-            "expected a student of vectors with an mlp or linear network for the runtime native; use auto"
+            "expected a student of vectors with a linear, mlp, gru or history network for the runtime native; use auto"
         )
     module, _, attribute = ENGINES[name].rpartition(".")
     engine: Engine = getattr(import_module(module), attribute)(plan)
@@ -65,7 +70,7 @@ class AutoEngine:
     def __init__(self, plan: Plan) -> None:
         convolves = any(layer["op"] == "conv2d" for layer in plan.layers)
         self._batch: Engine = make_engine("onnx", plan) if convolves and is_available("onnx") else NumpyEngine(plan)
-        native = plan.is_perceptron and is_available("native")
+        native = runs_natively(plan) and is_available("native")
         self._single: Engine = make_engine("native", plan) if native else self._batch
         self.outputs, self.step = self._batch.outputs, self._batch.step
         self.make_act = self._single.make_act

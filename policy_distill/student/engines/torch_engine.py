@@ -29,10 +29,15 @@ class TorchEngine:
         outputs: np.ndarray = self._module(*input_tensors(self._plan, obs))[1].numpy()
         return outputs
 
+    @torch.inference_mode()
     def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
-        """Return `outputs` and the state, of which a feed-forward network has none."""
-        return self.outputs(obs), state
+        """Return the outputs of one step, and the next state."""
+        if not self._plan.memory.size:
+            return self.outputs(obs), state
+        inputs = input_tensors(self._plan, obs)
+        _, outputs, after = self._module.step(torch.from_numpy(state), *inputs)
+        return outputs.numpy(), after.numpy().copy()
 
-    def make_act(self) -> Callable[[Any], Any]:
+    def make_act(self, memory: np.ndarray) -> Callable[[Any], Any]:
         """Return the function from one raw observation to its executed deterministic action."""
-        return one_of_a_batch(self._plan, self.outputs)
+        return one_of_a_batch(self._plan, self, memory)

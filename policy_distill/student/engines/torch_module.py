@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from policy_distill.student.engines.torch_layers import Beside
+from policy_distill.student.engines.torch_memory import step_through
 from policy_distill.student.features import Part
 from policy_distill.student.head import MASKED
 from policy_distill.student.layers import runs
@@ -85,13 +86,26 @@ class ActingModule(nn.Module):
         self.register_buffer("start", torch.as_tensor(np.asarray(action_map.start, dtype=np.int64)))
 
     def forward(self, *obs: torch.Tensor, masks: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return executed actions and outputs `[B, n_outputs]`; `masks`, bool `[B, n_scores]`, allow actions."""
+        """Return executed actions and outputs `[B, n_outputs]`; `masks`, bool `[B, n_scores]`, allow actions.
+
+        Of a student with a memory each observation is the first of an episode.
+        """
         outputs = self.network(self._features(obs))
+        return self._chosen(outputs, masks), outputs
+
+    def step(
+        self, state: torch.Tensor, *obs: torch.Tensor, masks: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return executed actions, outputs, and the next state `[B, n]`, of one step of each episode."""
+        outputs, after = step_through(self.network, self._features(obs), state)
+        return self._chosen(outputs, masks), outputs, after
+
+    def _chosen(self, outputs: torch.Tensor, masks: torch.Tensor | None) -> torch.Tensor:
         scores = outputs[:, : self.n_modes]
         if self.reference:
             scores = nn.functional.pad(scores, (1, 0)).index_select(1, self.places)
         allowed = scores if masks is None else scores.masked_fill(~masks, float(MASKED))
-        return self._execute(self._mode(allowed)), outputs
+        return self._execute(self._mode(allowed))
 
     def _features(self, obs: tuple[torch.Tensor, ...]) -> torch.Tensor:
         if self.is_image:

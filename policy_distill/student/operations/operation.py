@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from policy_distill.exporters.c99.source import Call, CSource
-    from policy_distill.student.engines.onnx_builder import Graph
 
 Layer = Mapping[str, Any]
 Tensors = Mapping[str, np.ndarray]
@@ -36,7 +35,7 @@ class Operation:
 
     name: str
     """What records call it by, under `op`."""
-    numpy: Callable[[Layer, Tensors], Function]
+    numpy: Callable[[Layer, Tensors], Callable[..., Any]]
     """The function from float32 `[B, ...]` to `[B, ...]`, which may overwrite its input. A function with
     `def` in a module, written with `np` alone: its source is copied into folders that act without this package."""
     shape: Callable[[Layer, Tensors, Shape], Shape]
@@ -51,10 +50,17 @@ class Operation:
     """Multiply-accumulates of one observation; biases and activations are not counted."""
     torch: Callable[[Layer, Tensors], nn.Module] | None = None
     """A trainable module with the arrays in it."""
-    onnx: Callable[[Graph, str, Layer, Tensors], str] | None = None
-    """Adds nodes to a graph after the node of that name, and returns the last one's name."""
+    onnx: Callable[..., Any] | None = None
+    """`(graph, x, layer, tensors)`: adds nodes after the node of that name, and returns the last one's name."""
     c: Callable[[CSource, Call], bool] | None = None
     """Adds lines of C to a source; returns True where the result is in the other buffer."""
+    state: Callable[[Layer, Tensors, Shape], int] | None = None
+    """Numbers that a layer with a memory carries from step to step, zeros when an episode begins; None for one without.
+
+    The forms of one with a memory take the state too, `[B, n]`, and return the next one: `(x, state)` to `(y, state)`
+    in NumPy, a `MemoryLayer` in torch, `(graph, x, layer, tensors, state)` to names of both in ONNX, and in C the array
+    `call.memory`.
+    """
 
     def form(self, name: str, format: str) -> Any:
         """Return a form by its field's name; `format` is what it is needed for, in words.

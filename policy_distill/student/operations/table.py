@@ -5,6 +5,8 @@ from __future__ import annotations
 from policy_distill.errors import RequestError
 from policy_distill.student.operations.conv2d import CONV2D
 from policy_distill.student.operations.flatten import FLATTEN
+from policy_distill.student.operations.gru import GRU
+from policy_distill.student.operations.history import HISTORY
 from policy_distill.student.operations.image import IMAGE
 from policy_distill.student.operations.linear import LINEAR
 from policy_distill.student.operations.operation import Operation
@@ -16,7 +18,8 @@ from policy_distill.student.operations.tree import TREE
 from policy_distill.system.plugins import OPERATIONS as GROUP
 from policy_distill.system.plugins import load_plugin
 
-OPERATIONS = {one.name: one for one in (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT, IMAGE, TREE)}
+ALL = (LINEAR, CONV2D, TANH, RELU, SCALE, FLATTEN, SELECT, IMAGE, TREE, GRU, HISTORY)
+OPERATIONS = {one.name: one for one in ALL}
 
 
 def find_operation(name: str) -> Operation:

@@ -1,6 +1,7 @@
 """Teachers of RecurrentPPO: the policy's own distribution, its LSTM state carried from one rollout to the next.
 
-The student has no memory: it learns what the teacher does in the states that it sees.
+A student with a memory (`gru:32`) may learn all of it; one without learns what the teacher does in the states that it
+sees.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class TreeLearner:
         self, spec: StudentSpec, loss: Loss, config: DistillConfig, teacher_params: torch.Tensor | None = None
     ) -> None:
         """Make the student, which is a single leaf until it has learnt."""
-        self.kind, self.n_leaves = _parse(spec.network)
+        self.kind, self.n_leaves = parse_tree(spec.network)
         self.oblique = self.kind == "oblique_tree"
         self.n_params(spec)
         self._raw = RawNumbers(spec.featurizer)
@@ -76,7 +76,7 @@ class TreeLearner:
         Raises:
             RequestError: for one without a number of leaves, or with one that no tree has.
         """
-        _parse(network)
+        parse_tree(network)
 
     @staticmethod
     def n_params(spec: StudentSpec) -> int:
@@ -85,7 +85,7 @@ class TreeLearner:
         Raises:
             RequestError: for images, or too many numbers for an oblique tree.
         """
-        kind, n_leaves = _parse(spec.network)
+        kind, n_leaves = parse_tree(spec.network)
         size = math.prod(spec.featurizer.shape)
         if spec.featurizer.images:
             raise RequestError(
@@ -97,6 +97,11 @@ class TreeLearner:
             )
         each = size + 1 if kind == "oblique_tree" else 1
         return (n_leaves - 1) * each + n_leaves * spec.n_outputs + (spec.n_outputs if spec.log_std == "vector" else 0)
+
+    @property
+    def policy(self) -> StudentPolicy:
+        """The student as it is now; what is grown later is another."""
+        return self._policy
 
     def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
         """Grow a tree of all that is stored, where enough of it is new, or it is the last; return what was measured."""
@@ -192,7 +197,7 @@ def _drawn(buffer: Buffer, most: int, seed: int) -> Batch:
     return Batch(buffer.features.get(rows).cpu(), columns.pop("teacher_params"), columns)
 
 
-def _parse(network: str) -> tuple[str, int]:
+def parse_tree(network: str) -> tuple[str, int]:
     """Return the kind and the leaves of a specification."""
     found = re.fullmatch(r"(tree|oblique_tree):(\d{1,6})", network)
     if found is None or not 2 <= int(found[2]) <= MOST_LEAVES:

@@ -195,11 +195,11 @@ def test_the_portable_kernel_acts_as_the_quick_one(monkeypatch):
     for action in ("discrete", "gaussian", "squashed", "multi_discrete"):
         for network, activation in (("mlp:64,40", "tanh"), ("mlp:20,70", "relu"), ("linear", "tanh")):
             plan = make_student(("vector", action, network, activation)).plan
-            quick = NativeEngine(plan).make_act()
+            quick = NativeEngine(plan).make_act(np.zeros(0, np.float32))
             with monkeypatch.context() as patch:
                 original = _native.Perceptron
                 patch.setattr(_native, "Perceptron", lambda original=original, **k: original(portable=True, **k))
-                portable = NativeEngine(plan).make_act()
+                portable = NativeEngine(plan).make_act(np.zeros(0, np.float32))
             for one in obs:
                 assert np.allclose(quick(one), portable(one), atol=1e-5)
 
@@ -254,7 +254,7 @@ def test_the_extension_cannot_run_convolutions():
     plan = make_student(("image_first", "discrete", "cnn:4", "relu")).plan
     with pytest.raises(RequestError, match="use auto"):
         make_engine("native", plan)
-    assert AutoEngine(plan).make_act()(np.zeros((3, 12, 10), np.uint8)) in range(4)
+    assert AutoEngine(plan).make_act(np.zeros(0, np.float32))(np.zeros((3, 12, 10), np.uint8)) in range(4)
 
 
 def test_every_engine_says_what_it_needs():

@@ -1,0 +1,82 @@
+"""Networks with a memory: `gru:16+mlp:16` has a recurrent unit, `history:4+mlp:32` has what it saw last."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from policy_distill.errors import RequestError
+from policy_distill.networks.mlp import MLP
+from policy_distill.student.engines.torch_memory import GRULayer, HistoryLayer
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """A gated recurrent unit that is told what changed as well, and a perceptron that takes its state.
+
+    It could find that out by itself, but learns small differences slowly.
+    """
+
+    size: int
+    """Units."""
+    tail: MLP
+    """What stands behind; of no hidden layer by itself."""
+
+    def build(self, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator) -> nn.Sequential:
+        """Return the layers for features `(D,)`; every gate has orthogonal weights, and zero biases.
+
+        Raises:
+            RequestError: for images.
+        """
+        n_in = vector_of(input_shape, "a gru")
+        n_told = 2 * n_in
+        layer = GRULayer(n_told, self.size)
+        with torch.no_grad():
+            for gate in layer.weight.split(self.size):
+                for part in gate.split([n_told, self.size], dim=1):
+                    part.copy_(nn.init.orthogonal_(torch.empty_like(part), generator=generator))
+        return nn.Sequential(HistoryLayer(2), layer, *self.tail.build((self.size,), n_outputs, generator))
+
+    def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
+        """Return how many parameters `build` would make."""
+        n_in = vector_of(input_shape, "a gru")
+        return self.size * (3 * (2 * n_in + self.size) + 4) + self.tail.n_params((self.size,), n_outputs)
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """The last observations, as what is seen now and what changed at each step, and a perceptron that takes them."""
+
+    steps: int
+    """Observations, the newest among them."""
+    tail: MLP
+    """What stands behind."""
+
+    def build(self, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator) -> nn.Sequential:
+        """Return the layers for features `(D,)`.
+
+        Raises:
+            RequestError: for images.
+        """
+        n_in = vector_of(input_shape, "a history")
+        return nn.Sequential(HistoryLayer(self.steps), *self.tail.build((self.steps * n_in,), n_outputs, generator))
+
+    def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
+        """Return how many parameters `build` would make."""
+        return self.tail.n_params((self.steps * vector_of(input_shape, "a history"),), n_outputs)
+
+
+def vector_of(input_shape: tuple[int, ...], words: str) -> int:
+    """Return the length of a vector of features.
+
+    Raises:
+        RequestError: for images, which have three dimensions.
+    """
+    if len(input_shape) != 1:
+        raise RequestError(
+            f"expected vectors for {words}, found images of shape {input_shape}; take a cnn for students of images"
+        )
+    return math.prod(input_shape)

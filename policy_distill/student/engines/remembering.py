@@ -1,0 +1,130 @@
+"""Perceptrons with a memory in NumPy, one observation at a time: a recurrent unit, or a stack of what was seen last.
+
+In: a `Plan` and the array that remembers. Out: a function for one observation, with as few calls as there can be. What
+is seen, what is remembered and a one for biases lie in one buffer, so that one product makes all sums of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from policy_distill.student.engines.finish import clip, is_squashed, make_finish
+from policy_distill.student.engines.folding import Dense, layers_behind, mode_layers, own_statistics, unit_of
+from policy_distill.student.engines.perceptron import activation_of
+from policy_distill.student.engines.single import refusal
+from policy_distill.student.plan import Plan
+
+HALF = np.float32(0.5)
+Chain = tuple[Callable[[], None], np.ndarray]
+"""A function that runs layers, and where their outputs stand then."""
+
+
+def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]:
+    """Return the function from one raw observation to its executed deterministic action; it owns its buffers."""
+    part, columns, unit = plan.featurizer.parts[0], plan.selected, unit_of(plan)
+    n_seen = part.size if columns is None else len(columns)
+    n_before = sum(one.size for one in plan.memory.parts if one.kind == "history")
+    # [seen, seen before, state of a unit, 1]
+    x = np.ones(n_seen + plan.memory.size + 1, np.float32)
+    remembered, newest, before = x[n_seen:-1], x[:n_before], memory[:n_before]
+    look = _looker(plan, x[:n_seen])
+    state = x[n_seen + n_before : -1]
+    step = None if unit is None else _gru(unit, x, state)
+    behind, out = _chain(mode_layers(plan, layers_behind(plan)), x if unit is None else x[n_seen + n_before :])
+    of_unit = memory[n_before:]
+    finish = make_finish(plan, out, squashed=is_squashed(plan))
+    measure: Callable[[Any], Any] = np.shape
+    if len(part.shape) == 1:
+        measure = len
+    expected = measure(np.empty(part.shape))
+
+    def act(obs: Any) -> Any:
+        try:
+            if measure(obs) != expected:
+                raise ValueError
+            look(obs)
+        except (TypeError, ValueError):
+            raise refusal(plan, obs) from None
+        remembered[...] = memory
+        before[...] = newest
+        if step is not None:
+            step()
+            of_unit[...] = state
+        behind()
+        return finish()
+
+    return act
+
+
+def _looker(plan: Plan, seen: np.ndarray) -> Callable[[Any], None]:
+    """Return what writes the features of one raw observation into `seen`."""
+    part, columns, statistics = plan.featurizer.parts[0], plan.selected, own_statistics(plan)
+    flat = len(part.shape) == 1 and columns is None
+
+    def choose(obs: Any) -> Any:
+        return obs if flat else np.ravel(obs) if columns is None else np.ravel(obs)[columns]
+
+    if statistics is None:
+
+        def copy(obs: Any) -> None:
+            seen[...] = choose(obs)
+
+        return copy
+    mean, scale, reach = statistics
+    low, high = np.full(len(mean), -reach), np.full(len(mean), reach)
+    # In float64, as Stable-Baselines3 does; into float32 by the last call.
+    apart = np.empty(len(mean))
+
+    def normalise(obs: Any) -> None:
+        np.subtract(choose(obs), mean, apart)
+        np.multiply(apart, scale, apart)
+        clip(apart, low, high, seen)
+
+    return normalise
+
+
+def _gru(unit: tuple[np.ndarray, np.ndarray], x: np.ndarray, state: np.ndarray) -> Callable[[], None]:
+    """Return the step of a recurrent unit from all of `x`, in which its `state` stands."""
+    size = len(state)
+    matrix = np.ascontiguousarray(np.column_stack(unit).T, np.float32)
+    sums = np.empty(4 * size, np.float32)
+    gates, new, moved = sums[: 2 * size], sums[2 * size : 3 * size], sums[3 * size :]
+    reset, update = gates[:size], gates[size:]
+    dot, tanh, multiply, add, subtract = x.dot, np.tanh, np.multiply, np.add, np.subtract
+
+    def step() -> None:
+        dot(matrix, sums)
+        tanh(gates, gates)
+        multiply(moved, reset, moved)
+        add(new, moved, new)
+        tanh(new, new)
+        # n + (1 + tanh z) / 2 (h - n)
+        subtract(state, new, state)
+        multiply(update, state, moved)
+        add(state, moved, state)
+        multiply(state, HALF, state)
+        add(state, new, state)
+
+    return step
+
+
+def _chain(layers: list[Dense], x: np.ndarray) -> Chain:
+    """Return what runs dense layers from `x`, whose last number is a one, and their outputs."""
+    steps = []
+    for layer in layers:
+        y = np.ones(len(layer.matrix) + 1, np.float32)
+        activate, arguments = activation_of(layer, y[:-1])
+        steps.append((x.dot, np.ascontiguousarray(layer.matrix.T, np.float32), y[:-1], activate, arguments))
+        x = y
+    *hidden, (last_dot, last_matrix, out, _, _) = steps
+
+    def run() -> None:
+        for dot, matrix, y, activate, arguments in hidden:
+            dot(matrix, y)
+            activate(*arguments)
+        last_dot(last_matrix, out)
+
+    return run, out

@@ -1,0 +1,148 @@
+"""Students that remember: along episodes, in every engine, and from the files that they are kept in."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from policy_distill.collection.along import outputs_along
+from policy_distill.errors import RequestError
+from policy_distill.networks.table import make_network
+from policy_distill.student.engines.table import ENGINES, is_available
+from policy_distill.student.runtime import Student, load_student
+from tests.students import MEMORY_KINDS, make_student, name_of, one_of, sample_observations
+
+GRU = ("vector", "discrete", "gru:16", "tanh")
+N = 30
+RESET = 18
+
+
+def along(student, obs):
+    """Return what `act` does in two episodes, and what `predict` says when it is handed its state."""
+    acted, predicted, states, state = [], [], [], None
+    for step in range(N):
+        if step == RESET:
+            student.reset()
+        acted.append(np.ravel(student.act(one_of(obs, step))))
+        action, state = student.predict(one_of(obs, step), state, np.array([step == RESET]), deterministic=True)
+        predicted.append(np.ravel(action))
+        states.append(state[0])
+    return np.array(acted), np.array(predicted), np.array(states)
+
+
+@pytest.mark.parametrize("kind", MEMORY_KINDS, ids=name_of)
+@pytest.mark.parametrize("runtime", ENGINES)
+def test_every_engine_remembers_alike_by_act_and_by_predict(kind, runtime):
+    student, obs = make_student(kind), sample_observations(kind, N)
+    if not is_available(runtime) or (runtime == "native" and not student.plan.is_remembering_perceptron):
+        pytest.skip("there is no such engine here, or for this student")
+    expected = along(Student(student.tensors, student.metadata, "numpy"), obs)
+    for found, known in zip(along(Student(student.tensors, student.metadata, runtime), obs), expected, strict=True):
+        assert np.allclose(found, known, atol=2e-4)
+    acted, predicted, _ = expected
+    assert np.allclose(acted, predicted, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [GRU, ("vector", "squashed", "history:3+mlp:8", "tanh")], ids=name_of)
+def test_what_came_before_counts_until_an_episode_begins(kind):
+    student, obs = make_student(kind), sample_observations(kind, 6)
+    starts = np.array([[True], [False], [False], [True], [False], [False]])
+    outputs, _ = outputs_along(student, obs[:, None], starts)
+    first = student.network_outputs(obs)
+    assert np.allclose(outputs[[0, 3], 0], first[[0, 3]], atol=1e-6)
+    assert not np.allclose(outputs[2, 0], first[2], atol=1e-3)
+    again, _ = outputs_along(student, obs[3:, None], starts[3:])
+    assert np.allclose(again, outputs[3:], atol=1e-6)
+
+
+def test_environments_side_by_side_remember_each_its_own_and_one_may_begin_anew():
+    student, obs = make_student(GRU), sample_observations(GRU, 12).reshape(4, 3, 5)
+    begins = np.array([[True, True, True], [False, False, False], [False, True, False], [False, False, False]])
+    together, _ = outputs_along(student, obs, begins)
+    for index in range(3):
+        alone, _ = outputs_along(student, obs[:, index : index + 1], begins[:, index : index + 1])
+        assert np.allclose(together[:, index], alone[:, 0], atol=1e-6)
+
+
+def test_a_state_is_not_changed_later_and_act_and_predict_do_not_meet():
+    student, obs = make_student(GRU), sample_observations(GRU, 3)
+    _, state = student.predict(obs[0], None, deterministic=True)
+    kept = state.copy()
+    student.predict(obs[1], state, deterministic=True)
+    student.act(obs[2])
+    assert np.array_equal(state, kept) and state.shape == (1, 21) and state.dtype == np.float32
+
+
+def test_sampling_remembers_as_the_mode_does():
+    kind = ("vector", "gaussian", "gru:4", "tanh")
+    student, obs = make_student(kind), sample_observations(kind, 8)
+    drawn, state = student.predict(obs, None, None, deterministic=False)
+    mode, known = student.predict(obs, None, None, deterministic=True)
+    assert np.array_equal(state, known) and not np.array_equal(drawn, mode)
+
+
+@pytest.mark.parametrize("state", [np.zeros((2, 21), np.float32), np.zeros(16), "words", (np.zeros((1, 21)),) * 2])
+def test_a_state_of_something_else_is_refused_in_one_line(state):
+    student = make_student(GRU)
+    with pytest.raises(ValueError, match=r"expected a state of shape \(1, 21\)") as caught:
+        student.predict(np.zeros(5, np.float32), state)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_and_a_pickle_hold_a_student_that_begins_with_nothing_remembered(tmp_path):
+    student, obs = make_student(GRU), sample_observations(GRU, N)
+    path = student.save(tmp_path / "student.safetensors")
+    expected = along(student, obs)[0]
+    assert student.metadata["architecture"]["memory"] == {
+        "size": 21,
+        "parts": [{"kind": "history", "size": 5}, {"kind": "gru", "size": 16}],
+    }
+    for other in (load_student(path), pickle.loads(pickle.dumps(student))):
+        assert np.array_equal(along(other, obs)[0], expected)
+
+
+def test_a_student_without_a_memory_hands_its_state_on_and_has_nothing_to_reset():
+    kind = ("vector", "discrete", "mlp:16,8", "tanh")
+    student, obs = make_student(kind), sample_observations(kind, 4)
+    assert student.predict(obs, "mine")[1] == "mine"
+    student.reset()
+    assert "memory" not in student.metadata["architecture"]
+
+
+@pytest.mark.parametrize("kind", [GRU, ("doubles", "gaussian", "history:3+mlp:8", "tanh")], ids=name_of)
+def test_the_trainable_student_says_what_the_file_says(kind):
+    student, obs = make_student(kind), sample_observations(kind, 6)
+    module = student.torch()
+    assert np.allclose(module(obs).detach().numpy(), student.distribution_params(obs), atol=1e-5)
+    again = Student.of(module.to_record({"env_id": "Test-v0", "env_wrappers": []}))
+    assert again.metadata["architecture"] == student.metadata["architecture"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("gru:0", "from 1 to 4096 units"),
+        ("gru:-3", "from 1 to 4096 units"),
+        ("gru:16,16", "from 1 to 4096 units"),
+        ("gru:", "expected a student such as"),
+        ("gru:99999999", "from 1 to 4096 units"),
+        ("history:0", "from 2 to 1024 observations"),
+        ("history:1+mlp:8", "from 2 to 1024 observations"),
+        ("history:4+gru:8", "expected an mlp behind history:4"),
+        ("gru:16+mlp:0", "expected widths from 1"),
+        ("gru:16+", "expected an mlp behind gru:16"),
+    ],
+)
+def test_a_wrong_memory_is_refused_in_one_line(spec, words):
+    with pytest.raises(RequestError, match=words) as caught:
+        make_network(spec, "tanh")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["gru:8", "history:4+mlp:8"])
+def test_images_are_refused_in_one_line(spec):
+    network = make_network(spec, "tanh")
+    for ask in (lambda: network.n_params((3, 64, 64), 4), lambda: network.build((3, 64, 64), 4, torch.Generator())):
+        with pytest.raises(RequestError, match=r"expected vectors for a .*found images"):
+            ask()
