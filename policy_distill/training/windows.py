@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from policy_distill.losses.batch import Batch, Outputs
-from policy_distill.networks.table import has_memory
 from policy_distill.student.engines.gru_windows import GRUWindows
 from policy_distill.student.engines.torch_memory import (
     GRULayer,
@@ -28,11 +27,6 @@ from policy_distill.training.policy import StudentPolicy
 
 N_WINDOWS = 32
 """Windows in one minibatch, at least."""
-
-
-def columns_for(network: str) -> tuple[str, ...]:
-    """Return what a buffer is to keep beside features and labels for students of a network."""
-    return ("episode_starts",) if has_memory(network) else ()
 
 
 def batch_size_for(network: nn.Sequential, batch_size: int) -> int:

@@ -13,9 +13,10 @@ from policy_distill.student.engines.torch_memory import GRULayer, windows_throug
 from policy_distill.student.runtime import Student
 from policy_distill.training.autograd_step import AutogradStep
 from policy_distill.training.buffer import Buffer
+from policy_distill.training.learner import GradientLearner
 from policy_distill.training.schedule import n_updates
 from policy_distill.training.stores import Rows
-from policy_distill.training.windows import answered, batch_size_for, columns_for, drawn_batches
+from policy_distill.training.windows import answered, batch_size_for, drawn_batches
 from tests.students import make_student
 
 
@@ -125,8 +126,8 @@ def test_few_states_are_windows_as_long_as_there_are_states(network):
 
 
 def test_only_students_that_remember_ask_where_episodes_begin():
-    assert columns_for("gru:4") == columns_for("history:3+mlp:8") == ("episode_starts",)
-    assert columns_for("mlp:8") == columns_for("linear") == ()
+    assert GradientLearner.columns("gru:4") == GradientLearner.columns("history:3+mlp:8") == ("episode_starts",)
+    assert GradientLearner.columns("mlp:8") == GradientLearner.columns("linear") == ()
 
 
 def test_larger_minibatches_are_fewer_steps_and_as_many_passes():
