@@ -44,7 +44,7 @@ def batch_size_for(network: nn.Sequential, batch_size: int) -> int:
     return max(batch_size, N_WINDOWS * layers[-1].length) if layers and layers[-1].length > 1 else batch_size
 
 
-def draw(
+def drawn_batches(
     buffer: Buffer, student: StudentPolicy, n: int, batch_size: int, generator: torch.Generator
 ) -> Iterator[Batch]:
     """Draw `n` minibatches of about `batch_size` states that teach: rows, or windows `[L, B, ...]`."""
@@ -63,7 +63,7 @@ def burn_in_of(layer: MemoryLayer, length: int) -> int:
     return layer.burn_in if length == whole else min(layer.burn_in, length * layer.burn_in // whole)
 
 
-def taught(student: StudentPolicy, batch: Batch) -> tuple[Batch, Outputs]:
+def answered(student: StudentPolicy, batch: Batch) -> tuple[Batch, Outputs]:
     """Return all steps that teach, as rows, and what the student answers to them."""
     family, layers = student.spec.family, memory_layers_of(student.network)
     if not layers:
