@@ -31,6 +31,8 @@ MOST_FILES = 25
 """Entries of one folder."""
 MOST_LINES = 45
 """Of a function, from its `def` to its end, without its docstring: what is said of arguments has the room it needs."""
+SHARED = {"write", "open_artefact", "summary", "Policy"}
+"""Names that files of one contract, or of one place, have alike; `Policy` is also the class that a folder is given."""
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - NOT_EXPERIMENTS
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")}
@@ -127,6 +129,16 @@ def targets(name, allowed=()):
     known = modules()
     found = {target for target in imports(known[name]) if target in known and target != name}
     return {target for target in found if (name, target) not in allowed}
+
+
+def test_a_public_name_stands_for_one_thing():
+    found = {}
+    for name, path in modules().items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, set()).add(name)
+    twins = {name: sorted(places) for name, places in found.items() if len(places) > 1}
+    assert set(twins) <= SHARED, {name: twins[name] for name in set(twins) - SHARED}
 
 
 def test_no_folder_is_a_heap():

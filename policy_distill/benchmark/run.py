@@ -18,9 +18,10 @@ from policy_distill.benchmark.contenders import (
     teacher_contender,
 )
 from policy_distill.benchmark.timing import time_in_turn
-from policy_distill.exporters.states import sample_states, take
+from policy_distill.exporters.states import drawn_states
 from policy_distill.run.provenance import library_versions
 from policy_distill.student.runtime import load_student
+from policy_distill.system.nested import take
 from policy_distill.system.threads import threads_for
 
 BATCHES = (8, 256, 4096)
@@ -30,7 +31,7 @@ SB3_NAMES = ("SB3, student's size", "SB3, teacher")
 def run_benchmark(path: Path, teacher: Any, teacher_bytes: int, *, rounds: int, cold_starts: int) -> dict[str, Any]:
     """Return the record; everything is timed with one thread."""
     student = load_student(path, runtime="numpy")
-    obs = sample_states(student, max(BATCHES), 0)
+    obs = drawn_states(student, max(BATCHES), 0)
     contenders = student_contenders(student, path.stat().st_size)
     sb3 = sb3_contender(student)
     if sb3 is not None:

@@ -21,7 +21,7 @@ from policy_distill.interfaces.policies import Actor
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.seeds import training_seed
 from policy_distill.system.interrupts import stop_if_requested
-from policy_distill.system.nested import equal, room_for, take, write
+from policy_distill.system.nested import equal, put, room_for, take
 from policy_distill.system.packing import alike, pack, pack_or_none, unpack
 
 EpisodeSeed = Callable[[int, int, int], int]
@@ -92,7 +92,7 @@ class Collector:
             while (failed := check_observations(self.envs, f"at step {step} of the rollout")) is not None:
                 self.running[failed], self.starts[failed] = 0.0, True
                 self._reset(failed)
-            write(obs, step, self.envs.obs)
+            put(obs, step, self.envs.obs)
             episode_starts[step] = self.starts
             options = {}
             if masked:
@@ -167,7 +167,7 @@ class Collector:
     def go_back(self, mark: Any) -> None:
         """Forget the rollout since a mark; see `Source.go_back`."""
         obs, counts, self.actor_state, log = mark
-        write(self.envs.obs, ..., obs)
+        put(self.envs.obs, ..., obs)
         self.n_episodes, self.running, self.starts, self.returns = counts
         if self.log is not None:
             self.log.go_back(log)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.interfaces.stepping import Environments
-from policy_distill.system.nested import map_arrays, merged, room_for, write
+from policy_distill.system.nested import map_arrays, merged, put, room_for
 
 COLUMNS = ("actions", "rewards", "terminated", "truncated", "terminal_obs")
 """What a rollout holds where it is asked for, beside what it always does."""
@@ -72,13 +72,13 @@ class Recorder:
             if name == "terminal_obs":
                 self._ended(step, outcome[1] | outcome[2])
             else:
-                write(self._room(name, values[name]), step, values[name])
+                put(self._room(name, values[name]), step, values[name])
 
     def _ended(self, step: int, ended: np.ndarray) -> None:
         room = self._room("terminal_obs", self._envs.obs)
         map_arrays(lambda array: array[step].fill(0), room)
         for index in np.flatnonzero(ended).tolist():
-            write(room, (step, index), self._envs.terminal_obs(index))
+            put(room, (step, index), self._envs.terminal_obs(index))
 
     def _room(self, name: str, value: Any) -> Any:
         if name not in self.columns:

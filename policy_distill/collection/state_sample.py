@@ -21,7 +21,7 @@ from policy_distill.interfaces.policies import Actor, Labels, Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.seeds import measured_seed, purpose_seed
 from policy_distill.student.runtime import Student
-from policy_distill.system.nested import map_arrays, take, with_axis, write
+from policy_distill.system.nested import map_arrays, put, take, with_axis
 
 MAX_STEPS = 50_000
 """Steps at most, of all environments together: of longer episodes the steps before that are drawn from."""
@@ -196,7 +196,7 @@ class _Reservoir:
             self._kept = [_room(values, self._capacity) for values in flat]
         to, of = (np.fromiter(numbers, np.int64, len(chosen)) for numbers in (chosen, chosen.values()))
         for kept_values, values in zip(self._kept, flat, strict=True):
-            write(kept_values, to, take(values, of))
+            put(kept_values, to, take(values, of))
 
     def content(self) -> list[Any]:
         """Return observations, masks, labels and outputs of the sample; None for what there is not."""

@@ -112,7 +112,7 @@ def expanded(specs: Sequence[str]) -> list[str]:
     return [one for spec in specs for one in SETS.get(spec, (spec,))]
 
 
-def as_it_is(candidate: Candidate, student: Student, minimize: str) -> Candidate:
+def as_deployed(candidate: Candidate, student: Student, minimize: str) -> Candidate:
     """Return a candidate with the sizes of its student: a tree may have fewer leaves than it might."""
     sizes = student.metadata["architecture"]
     found = {key: sizes[key] for key in ("n_params", "n_bytes", "macs")}

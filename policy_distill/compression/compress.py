@@ -25,6 +25,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.students import Loss
 from policy_distill.report.write import try_report
+from policy_distill.run.columns import asked_for
 from policy_distill.run.place import Place
 from policy_distill.run.provenance import identity_of
 from policy_distill.run.settle import open_fitting, settle
@@ -41,7 +42,6 @@ from policy_distill.tracking.front import track_front
 from policy_distill.tracking.table import MakeTracker, choose_tracker
 from policy_distill.training.learners import takes_raw_numbers
 from policy_distill.training.spec import images_like
-from policy_distill.training.windows import columns_for
 
 
 def compress(
@@ -136,8 +136,7 @@ def _race(
     # Where one of them convolves an image among other keys, that stands first for all.
     # Trees can do without the statistics that networks learn with, and not the other way round.
     first = sorted(specs, key=lambda spec: (not spec.startswith("cnn"), takes_raw_numbers(spec)))[0]
-    columns = tuple(dict.fromkeys(name for spec in specs for name in columns_for(spec)))
-    stream = Stream(teacher, envs, config, first, columns=columns)
+    stream = Stream(teacher, envs, config, first, columns=asked_for(loss, specs))
     kinds = Kinds(stream, loss, limits)
     race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar, limits.budget), limits.bar)
     return race, {**identity_of(teacher, envs, " ".join(specs), config), "compress": limits.to_json()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from policy_distill.compression.candidates import Candidate, as_it_is, candidates_for, deployed
+from policy_distill.compression.candidates import Candidate, as_deployed, candidates_for, deployed
 from policy_distill.compression.limits import Limits
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.stream import Stream
@@ -50,4 +50,4 @@ class Kinds:
 
     def sized(self, candidate: Candidate, student: Student) -> Candidate:
         """Return a candidate as its student is."""
-        return as_it_is(candidate, student, self._limits.minimize)
+        return as_deployed(candidate, student, self._limits.minimize)

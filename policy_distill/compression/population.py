@@ -30,7 +30,7 @@ from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.population_step import PopulationStep
 from policy_distill.training.schedule import Moment, learning_rate, n_updates
 from policy_distill.training.trees.learner import TreeLearner
-from policy_distill.training.windows import taught
+from policy_distill.training.windows import answered
 
 LOG = logging.getLogger("policy_distill")
 
@@ -143,7 +143,7 @@ class Population:
             begin_draws(self._loss, self._config.seed)
             with torch.no_grad():
                 if along is not None and memory_layers_of(learner.policy.network):
-                    rows, outputs = taught(learner.policy, along.to(next(learner.policy.parameters()).device))
+                    rows, outputs = answered(learner.policy, along.to(next(learner.policy.parameters()).device))
                     outputs = Outputs(outputs.family, outputs.params.cpu())
                 else:
                     rows, outputs = batch, Outputs(learner.policy.spec.family, learner.params(batch.features))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy_distill.evaluation.proof.records import BothFalls, RetentionRecord, SelectionRecord
-from policy_distill.system.records import FLAG, NUMBER, TEXT, Each, Rows, dump, load, part
+from policy_distill.system.records import FLAG, NUMBER, TEXT, Each, ListOf, dump, load, part
 
 UNTESTED = "untested"
 """The verdict on a student that the proof never came to."""
@@ -108,11 +108,11 @@ class CompressionRecord:
     """Of the winner's own proof."""
     advice: str | None = part(TEXT)
     """What would help, where it is not proven."""
-    front: tuple[FrontRecord, ...] | None = part(Rows(FrontRecord))
+    front: tuple[FrontRecord, ...] | None = part(ListOf(FrontRecord))
     """Students that no other one beats in both cost and return, the cheapest first."""
-    beaten: tuple[FrontRecord, ...] | None = part(Rows(FrontRecord))
+    beaten: tuple[FrontRecord, ...] | None = part(ListOf(FrontRecord))
     """Students that were judged too, and that one on the front beats."""
-    dropped: tuple[DroppedRecord, ...] | None = part(Rows(DroppedRecord))
+    dropped: tuple[DroppedRecord, ...] | None = part(ListOf(DroppedRecord))
     teacher: SizeRecord | None = part(SizeRecord)
     env_steps: int | None = part(NUMBER)
     """Of collecting and choosing together, without the proof."""

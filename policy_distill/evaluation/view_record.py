@@ -46,7 +46,7 @@ def view_record(view: View) -> ViewRecord | None:
     """Return the record of a view; None for one of everything."""
     if view.whole is None and view.wrapper is None:
         return None
-    seen, unseen = (_listed(names) for names in names_of(view))
+    seen, unseen = (_listed(names) for names in both_parts(view))
     through = None
     if view.wrapper is not None:
         arguments = ", ".join(f"{key}={value!r}" for key, value in view.wrapper["kwargs"].items())
@@ -54,7 +54,7 @@ def view_record(view: View) -> ViewRecord | None:
     return ViewRecord(seen, unseen, through)
 
 
-def names_of(view: View) -> tuple[list[str], list[str]]:
+def both_parts(view: View) -> tuple[list[str], list[str]]:
     """Return what is seen of the whole and what is not, by its names; nothing where all of it is seen."""
     if view.whole is None:
         return [], []

@@ -21,7 +21,7 @@ from policy_distill.exporters import states
 from policy_distill.exporters.artefact_record import make_record
 from policy_distill.exporters.c import run_self_test
 from policy_distill.exporters.input_dtype import choose_input_dtype
-from policy_distill.exporters.parity import Parity, Reference, compare_actions, reference_of, under_masks
+from policy_distill.exporters.parity import Parity, Reference, compare_actions, reference_for, under_masks
 from policy_distill.exporters.place import bytes_of, check_target, move
 from policy_distill.exporters.quantize import (
     Layers,
@@ -136,7 +136,7 @@ def _export(
 ) -> ExportResult:
     found, exporter = find_format(wanted.format), load_exporter(wanted.format)
     env = for_policy(env, student, env_kwargs) if env is not None else with_kwargs(states.own_env(student), env_kwargs)
-    reference, source = reference_of(student, env, wanted.n_states, wanted.seed)
+    reference, source = reference_for(student, env, wanted.n_states, wanted.seed)
     layers, expected, loss = None, reference, None
     if wanted.quantize is not None:
         layers, expected = _in_eight_bits(student, wanted.quantize, reference, env, wanted.n_states, wanted.seed)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from policy_distill.collection.along import outputs_along
-from policy_distill.exporters.states import collect_episodes, collect_states, count, hostile_states, join, take
+from policy_distill.exporters.states import collect_episodes, collect_states, hostile_states
 from policy_distill.interfaces.students import Run
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
-from policy_distill.system.nested import map_arrays
+from policy_distill.system.nested import count, joined, map_arrays, take
 
 TOLERANCE = 1e-5
 """Largest difference of a continuous action, as a share of its range."""
@@ -81,7 +81,7 @@ class Parity:
         return {**asdict(self), "tolerance": TOLERANCE}
 
 
-def reference_of(student: Student, env: Any, n_states: int, seed: int) -> tuple[Reference, str]:
+def reference_for(student: Student, env: Any, n_states: int, seed: int) -> tuple[Reference, str]:
     """Return what the student does on states that it visits and on hostile ones, and where the visited come from."""
     hostile, starts = hostile_states(student, seed), None
     if student.plan.memory.size:
@@ -90,7 +90,7 @@ def reference_of(student: Student, env: Any, n_states: int, seed: int) -> tuple[
         starts = np.concatenate([begin, np.ones(count(hostile), dtype=bool)])
     else:
         visited, source = collect_states(student, env, n_states, seed)
-    return make_reference(student, join(visited, hostile), count(visited), starts), source
+    return make_reference(student, joined(visited, hostile), count(visited), starts), source
 
 
 def make_reference(student: Student, obs: Any, n_visited: int, starts: np.ndarray | None = None) -> Reference:

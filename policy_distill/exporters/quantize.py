@@ -16,7 +16,6 @@ from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.exporters.layers_file import LAYERS, SUFFIX, load_layers
 from policy_distill.exporters.parity import Reference, action_span, reference_from_scores
-from policy_distill.exporters.states import count
 from policy_distill.exporters.table import FORMATS, find_format
 from policy_distill.interfaces.students import Run
 from policy_distill.student.layers import beside
@@ -24,6 +23,7 @@ from policy_distill.student.low_bit import BITS
 from policy_distill.student.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
+from policy_distill.system.nested import count
 
 METHODS = ("int8", "int8-trained", *BITS)
 """Rounded as it is, or trained through the rounding first; with fewer bits after the first layer always trained."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.exporters.states import count, take
+from policy_distill.system.nested import count, take
 
 Step = Callable[[Any, np.ndarray | None, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From one raw observation `[1, ...]`, masks `[1, n]` or None, and a state `[1, S]` to the action and the next state"""

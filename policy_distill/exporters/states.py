@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.collection.collector import Collector
-from policy_distill.collection.state_sample import sample_states as sample_visited
+from policy_distill.collection.state_sample import sample_states
 from policy_distill.environments.choice import env_of
 from policy_distill.environments.fit import check_fit
 from policy_distill.errors import RequestError
@@ -39,11 +39,11 @@ def collect_states(student: Student, env: Any, n_states: int, seed: int) -> tupl
     """
     env = env if env is not None else own_env(student)
     if env is None:
-        return sample_states(student, n_states, seed), "sampled"
+        return drawn_states(student, n_states, seed), "sampled"
     envs = open_for(student, env, N_ENVS)
     try:
         check_fit(student, envs)
-        found = sample_visited(envs, seed, student, n_states, masked=student.takes_action_masks)
+        found = sample_states(envs, seed, student, n_states, masked=student.takes_action_masks)
         return _seen(student, found.obs), envs.env_id
     finally:
         envs.close()
@@ -57,7 +57,7 @@ def collect_episodes(student: Student, env: Any, n_states: int, seed: int) -> tu
     """
     env = env if env is not None else own_env(student)
     if env is None:
-        return sample_states(student, n_states, seed), np.arange(n_states) % DRAWN_STEPS == 0, "sampled"
+        return drawn_states(student, n_states, seed), np.arange(n_states) % DRAWN_STEPS == 0, "sampled"
     envs = open_for(student, env, N_ENVS)
     try:
         check_fit(student, envs)
@@ -81,7 +81,7 @@ def own_env(student: Student) -> Any:
     return env
 
 
-def sample_states(student: Student, n_states: int, seed: int) -> Any:
+def drawn_states(student: Student, n_states: int, seed: int) -> Any:
     """Return observations drawn from the space, or around the statistics where it has no bounds."""
     rng = np.random.default_rng(seed)
     return _by_part(student, lambda part, sub: _draw(part, sub, n_states, rng))
@@ -92,23 +92,6 @@ def hostile_states(student: Student, seed: int) -> Any:
     rng = np.random.default_rng(seed)
     signs = rng.choice([-1.0, 1.0], size=(12, max(part.raw_size for part in student.plan.featurizer.parts)))
     return _by_part(student, lambda part, sub: _hostile(part, sub, signs))
-
-
-def join(first: Any, second: Any) -> Any:
-    """Return two batches as one."""
-    if isinstance(first, dict):
-        return {key: np.concatenate([first[key], second[key]]) for key in first}
-    return np.concatenate([first, second])
-
-
-def take(obs: Any, index: Any) -> Any:
-    """Return the rows `index` of a batch, or one observation for an integer."""
-    return {key: value[index] for key, value in obs.items()} if isinstance(obs, dict) else obs[index]
-
-
-def count(obs: Any) -> int:
-    """Return the size of a batch."""
-    return len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
 
 
 def _seen(student: Student, obs: Any) -> Any:

@@ -145,6 +145,9 @@ class LearnerKind(Protocol):
             RequestError: for one that it cannot make.
         """
 
+    def columns(self, network: str) -> tuple[str, ...]:
+        """Return what the buffer is to keep for it beside features and labels, by name; see `run.columns`."""
+
     def n_params(self, spec: StudentSpec) -> int:
         """Return how many parameters the student's network will have, or about so many.
 

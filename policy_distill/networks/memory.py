@@ -47,7 +47,7 @@ class Recurrent:
 
 
 @dataclass(frozen=True)
-class History:
+class Stacked:
     """The last observations, as what is seen now and what changed at each step, and a perceptron that takes them."""
 
     steps: int

@@ -10,7 +10,7 @@ from torch import nn
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Network
 from policy_distill.networks.cnn import CNN
-from policy_distill.networks.memory import History, Recurrent
+from policy_distill.networks.memory import Recurrent, Stacked
 from policy_distill.networks.mlp import MLP
 from policy_distill.student.engines.torch_layers import Beside, OwnLayer
 from policy_distill.student.operations.history import MAX_STEPS
@@ -74,7 +74,7 @@ def _with_memory(spec: str, activation: str) -> Network:
     if not (size.isascii() and size.isdigit() and least <= int(size) <= most):
         what = "units" if kind == "gru" else "observations"
         raise RequestError(f"expected from {least} to {most} {what}, as in {KINDS[kind].split()[0]}; found {spec!r}")
-    return Recurrent(int(size), tail) if kind == "gru" else History(int(size), tail)
+    return Recurrent(int(size), tail) if kind == "gru" else Stacked(int(size), tail)
 
 
 def _cnn(spec: str, activation: str, image: tuple[int, ...] | None) -> CNN:

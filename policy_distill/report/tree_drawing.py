@@ -46,10 +46,10 @@ def drawing_of(folder: Path, spec: str) -> str:
     except RequestError:
         # A run that has not ended has no student yet.
         return ""
-    return "" if rules is None else draw(rules)
+    return "" if rules is None else draw_tree(rules)
 
 
-def draw(rules: Rules) -> str:
+def draw_tree(rules: Rules) -> str:
     """Return a tree as a section of a page."""
     spots, tree = spots_of(rules), rules.tree
     n_levels = max(spot.level for spot in spots) + 1

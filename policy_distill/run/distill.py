@@ -28,7 +28,7 @@ from policy_distill.run.rescue import keeping_student
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
-from policy_distill.run.settle import open_fitting, room_for, settle
+from policy_distill.run.settle import check_room, open_fitting, settle
 from policy_distill.run.sinks import open_sinks
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.run.state import SessionState
@@ -84,7 +84,7 @@ def distill(
         envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
         session = Session(teacher, envs, student, loss, config)
-        n_params, footprint = room_for(session)
+        n_params, footprint = check_room(session)
         run = _Run(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
         run.keeper.begin(resume=resume)
         with (

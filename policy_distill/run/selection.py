@@ -24,7 +24,7 @@ N_CANDIDATES = 5
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Judged:
     """A student at one moment of a run."""
 
     env_steps: int
@@ -41,7 +41,7 @@ class Selection:
     def __init__(self, session: Session, env: Any) -> None:
         self.session = session
         self.env = env
-        self.best: Candidate | None = None
+        self.best: Judged | None = None
         self.owed: dict[str, float] | None = None
         """What the iteration measured whose student is still to be judged; None between iterations."""
 
@@ -66,7 +66,7 @@ class Selection:
             limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
             returns = run_episodes(student, envs, n_episodes, selection_start(config.seed), True, **limit).returns
         if self.best is None or not _clearly_better(self.best.returns, returns):
-            self.best = Candidate(session.stream.env_steps, session.learner.weights(), returns)
+            self.best = Judged(session.stream.env_steps, session.learner.weights(), returns)
         if not envs.owned:
             # The caller's own environments were borrowed, and stand in the middle of nowhere.
             session.stream.source.begin()

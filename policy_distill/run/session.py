@@ -19,6 +19,7 @@ from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
+from policy_distill.run.columns import asked_for
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
@@ -26,7 +27,6 @@ from policy_distill.student.runtime import Student
 from policy_distill.training.learners import find_learner
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
-from policy_distill.training.windows import columns_for
 
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""
@@ -36,7 +36,7 @@ class Session:
     """A stream and one learner: the student acts in the stream, and learns from it."""
 
     def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
-        self.stream = Stream(teacher, envs, config, network, columns=columns_for(network))
+        self.stream = Stream(teacher, envs, config, network, columns=asked_for(loss, [network]))
         self.network = network
         self.loss = loss
         self.config = config

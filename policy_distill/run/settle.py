@@ -62,7 +62,7 @@ def open_fitting(
     return envs, env
 
 
-def room_for(session: Session) -> tuple[int, Footprint]:
+def check_room(session: Session) -> tuple[int, Footprint]:
     """Return the parameters of the student's network, and what the buffer takes, once it is known that both fit."""
     config, envs, teacher = session.config, session.stream.envs, session.stream.teacher
     n_params = find_learner(session.network).n_params(session.specify(None))

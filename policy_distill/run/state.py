@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.run.selection import Candidate, Selection
+from policy_distill.run.selection import Judged, Selection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved, count_of, restore_stream, stream_state
@@ -69,7 +69,7 @@ class SessionState:
             session.learner.set_weights(weights)
             session.learner.set_weights(current)
             returns = np.array(tensors["selection.returns"])
-            selection.best = Candidate(count_of(record, "best_env_steps"), weights, returns)
+            selection.best = Judged(count_of(record, "best_env_steps"), weights, returns)
         session.iteration = count_of(record, "iteration")
         return obs
 

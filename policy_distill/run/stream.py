@@ -19,6 +19,7 @@ from policy_distill.config import DistillConfig
 from policy_distill.environments.restarts import Restarts
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
+from policy_distill.run.columns import RECORDED, check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
@@ -46,7 +47,7 @@ class Stream:
     ) -> None:
         """Open a stream for students of `network`: whether bytes are pixels is a question of that.
 
-        `columns` are kept beside features and labels; known is `episode_starts`.
+        `columns` are kept beside features and labels, as of `policy_distill.run.columns`.
 
         `source` steps the environments; by itself a `Collector` does, in this process.
         """
@@ -68,6 +69,7 @@ class Stream:
         """What a recurrent teacher that labels carries from rollout to rollout."""
         self.normalizer: Normalizer | dict[str, Normalizer] | None = None
         """The statistics that features are made with, once there is a first rollout."""
+        check_columns(columns)
         self._columns = columns
         self._opened: tuple[Featurizer, Buffer] | None = None
 
@@ -111,7 +113,8 @@ class Stream:
 
     def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
         with self.watch.timed("collect"):
-            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked)
+            recorded = [name for name in self._columns if name in RECORDED]
+            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=recorded)
             self.env_steps += rollout.episode_starts.size
         return rollout
 
@@ -140,14 +143,14 @@ class Stream:
         """Keep a labelled rollout, in place of all before where the settings say so."""
         if self.config.buffer == "latest":
             self.buffer.clear()
-        self.buffer.add(features, teacher_params, {"episode_starts": torch.from_numpy(rollout.episode_starts.ravel())})
+        self.buffer.add(features, teacher_params, values_of(self._columns, rollout))
 
     def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
         """Make room for states whose features are made with `normalizer`."""
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
         featurizer = Featurizer(describe_space(self.sight.space), normalizer, self.images)
         store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.sight.n_frames, device)
-        shapes = {name: ((), torch.bool) for name in self._columns}
+        shapes = shapes_of(self._columns, self.teacher)
         self.normalizer = normalizer
         self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
 

@@ -14,7 +14,7 @@ LIMITS = {8: 127, 4: 7, 2: 1}
 """The largest size of a weight, in counts, by its bits."""
 
 
-def pack(counts: np.ndarray, bits: int) -> np.ndarray:
+def pack_bits(counts: np.ndarray, bits: int) -> np.ndarray:
     """Return whole numbers, row after row, in uint8: the first lies in the lowest bits, as two's complement.
 
     Raises:
@@ -32,8 +32,8 @@ def pack(counts: np.ndarray, bits: int) -> np.ndarray:
     return np.bitwise_or.reduce(padded.reshape(-1, a_byte) << shifts, axis=1).astype(np.uint8)
 
 
-def unpack(packed: np.ndarray, n: int, bits: int) -> np.ndarray:
-    """Return the first `n` whole numbers of what `pack` made, int8 `[n]`."""
+def unpack_bits(packed: np.ndarray, n: int, bits: int) -> np.ndarray:
+    """Return the first `n` whole numbers of what `pack_bits` made, int8 `[n]`."""
     shifts = np.arange(8 // bits, dtype=np.uint8) * np.uint8(bits)
     # Up to the highest bits and down again, so that the sign is carried along.
     raised = (packed[:, None] >> shifts << np.uint8(8 - bits)).astype(np.uint8).ravel()[:n]

@@ -19,7 +19,7 @@ Step = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Part:
+class Remembered:
     """What one layer remembers."""
 
     kind: str
@@ -36,7 +36,7 @@ class Part:
 class Memory:
     """The memory of a student: its layers' states side by side; of one without, nothing."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Remembered, ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -80,12 +80,12 @@ def memory_of(layers: Sequence[Layer], tensors: Tensors, shape: Shape) -> Memory
     """Return the memory of layers that take features of a shape."""
     if not any(find_operation(layer["op"]).state for layer in layers):
         return Memory()
-    parts: list[Part] = []
+    parts: list[Remembered] = []
     start = 0
     for place, layer in enumerate(layers):
         operation = find_operation(layer["op"])
         if operation.state is not None:
-            parts.append(Part(operation.name, place, start, operation.state(layer, tensors, shape)))
+            parts.append(Remembered(operation.name, place, start, operation.state(layer, tensors, shape)))
             start += parts[-1].size
         shape = operation.shape(layer, tensors, shape)
     return Memory(tuple(parts))

@@ -16,11 +16,11 @@ from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Engine
 from policy_distill.student.check import check_read_back, check_student
 from policy_distill.student.described import Described
-from policy_distill.student.engines.numpy_engine import count
 from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
 from policy_distill.student.record import StudentRecord, format_of
 from policy_distill.student.sampling import draw, params_of
+from policy_distill.system.nested import count
 
 if TYPE_CHECKING:
     from stable_baselines3 import PPO

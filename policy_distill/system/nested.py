@@ -33,6 +33,11 @@ def first_of(value: Any) -> Any:
     return next(array for _, array in arrays_of(value))
 
 
+def count(value: Any) -> int:
+    """Return the size of a batch: the length of any of its arrays."""
+    return len(first_of(value))
+
+
 def take(value: Any, at: Any) -> Any:
     """Return `array[at]` of each array: one entry, a slice, or rows."""
     if isinstance(value, dict):
@@ -57,16 +62,23 @@ def stack(values: Sequence[Any]) -> Any:
     return None if values[0] is None else np.stack(values)
 
 
+def joined(first: Any, second: Any) -> Any:
+    """Return two values of one structure as one, each array `[B, ...]` behind the other's."""
+    if isinstance(first, dict):
+        return {key: joined(part, second[key]) for key, part in first.items()}
+    return None if first is None else np.concatenate([first, second])
+
+
 def room_for(value: Any, *sizes: int) -> Any:
     """Return arrays `[*sizes, ...]`, not filled, for entries such as `value`."""
     return map_arrays(lambda array: np.empty((*sizes, *array.shape), dtype=array.dtype), value)
 
 
-def write(storage: Any, at: Any, value: Any) -> None:
+def put(storage: Any, at: Any, value: Any) -> None:
     """Store `value` in `storage`, at `array[at]` of each of its arrays."""
     if isinstance(storage, dict):
         for key, part in storage.items():
-            write(part, at, value[key])
+            put(part, at, value[key])
     elif storage is not None and value is not None:
         storage[at] = value
 

@@ -37,7 +37,7 @@ class Each:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ListOf:
     """A list of values of one form."""
 
     form: Any
@@ -68,7 +68,7 @@ def part(form: Any, *, left_out: bool = False, name: str = "", inline: bool = Fa
     """Return a field of a record, None by itself.
 
     Args:
-        form: a leaf, another record's class, an `Each` or `Rows`.
+        form: a leaf, another record's class, an `Each` or `ListOf`.
         left_out: where it is None, the file does not name it; else it is null there.
         name: what the file calls it, where that is no name for a field.
         inline: the file has the fields of the record `form` in place of this one; of `OBJECT`, whatever else it names.
@@ -137,7 +137,7 @@ def _loaded(form: Any, value: Any, where: str) -> Any:
         return value
     if isinstance(form, Each):
         return {name: _loaded(form.form, one, f"{where}, {name}") for name, one in as_object(value, where).items()}
-    if isinstance(form, Rows):
+    if isinstance(form, ListOf):
         if not isinstance(value, list):
             raise RequestError(f"{where}: expected a list, found {_brief(value)}")
         return tuple(_loaded(form.form, one, f"{where} {i}") for i, one in enumerate(value))

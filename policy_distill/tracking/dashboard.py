@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy_distill.errors import RequestError, RunFault
-from policy_distill.tracking.metrics import STEP, check_names
+from policy_distill.tracking.metrics import STEP, check_metric_names
 from policy_distill.tracking.worker import Worker
 
 SAVE_SECONDS = 60
@@ -117,7 +117,7 @@ def save(workspace: Any) -> str:
 
 
 def _panel(reports: Any, panel: Panel) -> Any:
-    check_names(panel.metrics)
+    check_metric_names(panel.metrics)
     if panel.kind == "line":
         return reports.LinePlot(title=panel.title, x=STEP, y=list(panel.metrics), log_y=panel.log_y or None)
     if panel.kind == "bar":

@@ -15,7 +15,7 @@ from policy_distill.errors import RequestError
 from policy_distill.student.file import write_atomically
 from policy_distill.system.files import read_plain
 from policy_distill.tracking.base import BaseTracker
-from policy_distill.tracking.metrics import STEP, check_names
+from policy_distill.tracking.metrics import STEP, check_metric_names
 
 MAX_BYTES = 2**28
 """Bytes of a file that is read: those of some hundred thousand iterations."""
@@ -36,7 +36,7 @@ class JsonlTracker(BaseTracker):
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Write one line; a number that JSON does not have becomes null."""
-        check_names(metrics)
+        check_metric_names(metrics)
         row = {STEP: step, **{name: _number(value) for name, value in metrics.items()}}
         if os.fstat(self._file.fileno()).st_nlink == 0:
             raise FileNotFoundError(errno.ENOENT, "it was deleted during the run", str(self._path))

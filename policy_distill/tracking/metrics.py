@@ -48,7 +48,7 @@ EXTRA = {
 """Metrics that appear where they have something to say."""
 
 
-def check_names(names: Iterable[str]) -> None:
+def check_metric_names(names: Iterable[str]) -> None:
     """Check that metrics have names that dashboards know.
 
     Raises:

@@ -64,7 +64,7 @@ def student_row(settings: RunSettings, record: EvaluationRecord) -> StudentRow:
     )
 
 
-def front_rows(settings: RunSettings, record: CompressionRecord) -> list[StudentRow]:
+def front_table(settings: RunSettings, record: CompressionRecord) -> list[StudentRow]:
     """Return the rows of the students on a front; one that was not tested has no retention, for nothing proved it."""
     n_params = record.teacher.n_params if record.teacher else None
     return [_front_row(settings, point, n_params) for point in record.front or ()]

@@ -21,7 +21,7 @@ from typing import Any
 from policy_distill.student.file import write_atomically
 from policy_distill.tracking.attempts import RESUMABLE
 from policy_distill.tracking.base import BaseTracker, TrackerOptions
-from policy_distill.tracking.metrics import STEP, check_names
+from policy_distill.tracking.metrics import STEP, check_metric_names
 from policy_distill.tracking.worker import Worker
 
 LOG = logging.getLogger("policy_distill")
@@ -44,7 +44,7 @@ class TrackioTracker(BaseTracker):
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log metrics at `step` environment steps."""
-        check_names(metrics)
+        check_metric_names(metrics)
         row = {STEP: step, **metrics}
         self._worker.submit("log", lambda: self._run.log(row, step=step))
 

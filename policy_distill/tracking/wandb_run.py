@@ -18,9 +18,9 @@ from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.system.records import dump
 from policy_distill.teachers.files.companions import companions_of
 from policy_distill.tracking.base import BaseTracker
-from policy_distill.tracking.metrics import STEP, check_names
+from policy_distill.tracking.metrics import STEP, check_metric_names
 from policy_distill.tracking.settings import RunSettings
-from policy_distill.tracking.student_row import COLUMNS, StudentRow, front_rows, student_row
+from policy_distill.tracking.student_row import COLUMNS, StudentRow, front_table, student_row
 from policy_distill.tracking.worker import Worker, environment
 
 FINISH_SECONDS = 60
@@ -72,7 +72,7 @@ class WandbTracker(BaseTracker):
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log metrics against `time/env_steps`."""
-        check_names(metrics)
+        check_metric_names(metrics)
         row = {STEP: step, **metrics}
         if not self._knows(row):
             self._worker.submit("log", lambda: self._run.log(row))
@@ -104,7 +104,7 @@ class WandbTracker(BaseTracker):
     def front(self, record: CompressionRecord) -> None:
         """Name the run's student, which a compression has chosen; the table of students is that of the front."""
         self._settings = replace(self._settings, student=record.winner)
-        self._rows = front_rows(self._settings, record)
+        self._rows = front_table(self._settings, record)
         values = {name: getattr(record, name) for name in ("bar", "minimize", "winner", "proven", "verdict", "advice")}
 
         def name() -> None:

@@ -14,7 +14,7 @@ from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch
 from policy_distill.training.adam import share_of_newest
 from policy_distill.training.policy import StudentPolicy
-from policy_distill.training.windows import taught
+from policy_distill.training.windows import answered
 
 VALUES = ("weights", "average")
 
@@ -90,7 +90,7 @@ class AutogradStep:
         """Make one step on a minibatch; return the mean loss and the gradient's norm."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self.loss(*taught(self.trained, batch)).mean()
+        loss = self.loss(*answered(self.trained, batch)).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)

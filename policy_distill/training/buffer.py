@@ -61,7 +61,7 @@ class Buffer:
         self.features.put(rows, features)
         values = {**(columns or {}), "teacher_params": teacher_params}
         for name, column in self.columns.items():
-            column[rows.to(column.device)] = values[name][-self.capacity :].to(column.device)
+            column[rows.to(column.device)] = values[name][-self.capacity :].to(column.device, column.dtype)
         self.next = (self.next + count) % self.capacity
         self.size = min(self.size + count, self.capacity)
 

@@ -13,7 +13,7 @@ import torch
 
 from policy_distill.config import DistillConfig
 from policy_distill.interfaces.students import Loss
-from policy_distill.networks.table import make_network
+from policy_distill.networks.table import has_memory, make_network
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.policy import StudentPolicy
@@ -49,6 +49,11 @@ class GradientLearner:
             RequestError: for an unknown kind, or sizes that it cannot have.
         """
         make_network(network, activation)
+
+    @staticmethod
+    def columns(network: str) -> tuple[str, ...]:
+        """Return what the buffer is to keep beside features and labels: episodes' starts, for one that remembers."""
+        return ("episode_starts",) if has_memory(network) else ()
 
     @staticmethod
     def n_params(spec: StudentSpec) -> int:

@@ -44,10 +44,10 @@ class Footprint:
         return -(-self.n_bytes // self.capacity)
 
     def __str__(self) -> str:
-        free = f", {text_of(self.free)} free" if self.free is not None else ""
+        free = f", {size_text(self.free)} free" if self.free is not None else ""
         shared = f" (of {self.n_stack} frames, shared)" if self.n_stack > 1 else ""
         states = f"{self.capacity:,} states{shared} of {self.state_bytes:,} bytes"
-        return f"buffer: {states}, {text_of(self.n_bytes)}{free}"
+        return f"buffer: {states}, {size_text(self.n_bytes)}{free}"
 
 
 def capacity_of(config: DistillConfig, n_envs: int) -> int:
@@ -85,8 +85,8 @@ def check_memory(
         # The states of one step of all environments come on top of `timesteps`.
         fewer = f" (or --timesteps {fit - n_envs})" if fit > n_envs else ""
         raise RequestError(
-            f"expected a buffer of at most {SHARE:.0%} of the {text_of(found.free)} that are free, found "
-            f"{text_of(found.n_bytes)} for {found.capacity:,} states of {found.state_bytes:,} bytes; {fit:,} states "
+            f"expected a buffer of at most {SHARE:.0%} of the {size_text(found.free)} that are free, found "
+            f"{size_text(found.n_bytes)} for {found.capacity:,} states of {found.state_bytes:,} bytes; {fit:,} states "
             f"would fit: set --buffer-size {fit}{fewer}"
         )
     return found
@@ -101,7 +101,7 @@ def free_memory(device: str = "cpu") -> int | None:
     return min((room for room in (_machine(), _container(), _process()) if room is not None), default=None)
 
 
-def text_of(n_bytes: int) -> str:
+def size_text(n_bytes: int) -> str:
     """Return bytes in words, such as `1.5 GiB`."""
     power = min(max(n_bytes, 1).bit_length() - 1, 59) // 10
     return f"{n_bytes / 1024**power:.1f} {UNITS[power]}" if power else f"{n_bytes} bytes"

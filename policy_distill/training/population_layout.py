@@ -20,7 +20,7 @@ ACTIVATIONS = ("tanh", "relu", "")
 
 
 @dataclass(frozen=True)
-class Member:
+class Slot:
     """The shape of one network, and where its parameters begin in the vector of all members, one after another."""
 
     widths: tuple[int, ...]
@@ -93,7 +93,7 @@ class Blocks:
 class Layout:
     """The order of the members that take part, and where each of their parameters lies."""
 
-    def __init__(self, sizes: Sizes, members: Sequence[Member], active: Sequence[int]) -> None:
+    def __init__(self, sizes: Sizes, members: Sequence[Slot], active: Sequence[int]) -> None:
         self.sizes = sizes
         self.groups = _groups(sizes, members, active)
         self.order = np.array([number for group in self.groups for number in group.members])
@@ -138,7 +138,7 @@ class Layout:
             log_std=take(sizes.n_log_std, n_members, 1),
         )
 
-    def _places(self, members: Sequence[Member]) -> np.ndarray:
+    def _places(self, members: Sequence[Slot]) -> np.ndarray:
         places = np.empty(self.n, np.int64)
         blocks = self.blocks(places)
         for group, weights in zip(self.groups, blocks.weights, strict=True):
@@ -159,7 +159,7 @@ class Layout:
         return places
 
 
-def _groups(sizes: Sizes, members: Sequence[Member], active: Sequence[int]) -> list[Group]:
+def _groups(sizes: Sizes, members: Sequence[Slot], active: Sequence[int]) -> list[Group]:
     alike: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for number in sorted(active):
         member = members[number]

@@ -13,7 +13,7 @@ from torch import nn
 
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.policy import StudentPolicy
-from policy_distill.training.population_layout import Member, Sizes
+from policy_distill.training.population_layout import Sizes, Slot
 
 KINDS: dict[type[nn.Module], str] = {nn.Tanh: "tanh", nn.ReLU: "relu"}
 
@@ -37,7 +37,7 @@ def common_sizes(students: Sequence[StudentPolicy]) -> tuple[Sizes, bool]:
     return sizes, squashed
 
 
-def members_of(students: Sequence[StudentPolicy], sizes: Sizes) -> list[Member]:
+def members_of(students: Sequence[StudentPolicy], sizes: Sizes) -> list[Slot]:
     """Return the shape of each student, and where its weights begin where those of all follow each other.
 
     Raises:
@@ -49,12 +49,12 @@ def members_of(students: Sequence[StudentPolicy], sizes: Sizes) -> list[Member]:
         activations = [KINDS[type(module)] for module in student.network if type(module) in KINDS][: len(widths)]
         if len(activations) < len(widths) or len(set(activations)) > 1:
             raise ValueError(f"expected one activation after each hidden layer, found {activations}")
-        members.append(Member(widths, activations[0] if widths else "", start))
+        members.append(Slot(widths, activations[0] if widths else "", start))
         start += sizes.count(widths)
     return members
 
 
-def read_weights(student: StudentPolicy) -> np.ndarray:
+def flat_weights(student: StudentPolicy) -> np.ndarray:
     """Return a student's weights in one float32 vector: layer by layer, the bias a column, log σ last."""
     blocks = [
         np.concatenate([layer.weight.detach().numpy(), layer.bias.detach().numpy()[:, None]], axis=1)
@@ -65,7 +65,7 @@ def read_weights(student: StudentPolicy) -> np.ndarray:
 
 
 def write_weights(student: StudentPolicy, flat: np.ndarray) -> None:
-    """Give a student the weights of a vector as of `read_weights`."""
+    """Give a student the weights of a vector as of `flat_weights`."""
     start = 0
     for layer in _linears(student):
         shape = (layer.out_features, layer.in_features + 1)

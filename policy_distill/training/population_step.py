@@ -18,7 +18,7 @@ from policy_distill.training.adam import VECTORS
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.population_adam import PopulationAdam
 from policy_distill.training.population_layout import Blocks, Layout
-from policy_distill.training.population_members import common_sizes, members_of, read_weights, write_weights
+from policy_distill.training.population_members import common_sizes, flat_weights, members_of, write_weights
 from policy_distill.training.population_pass import PopulationPass
 
 ACTIVE = -1
@@ -58,7 +58,7 @@ class PopulationStep:
         self._loss_gradient = gradient_for_many(loss, students[0].spec.family)
         self._max_grad_norm = max_grad_norm
         self._rate_scales = np.ones(len(students)) if rate_scales is None else np.array(rate_scales, np.float64)
-        weights = np.concatenate([read_weights(student) for student in students])
+        weights = np.concatenate([flat_weights(student) for student in students])
         # All members one after another, in an order that does not depend on who takes part.
         self._kept = {name: np.zeros_like(weights) for name in VECTORS} | {
             "weights": weights,

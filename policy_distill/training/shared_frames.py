@@ -17,7 +17,7 @@ import torch
 
 from policy_distill.errors import RunFault
 from policy_distill.training.feature_layout import SLOT_BYTES, FeatureLayout
-from policy_distill.training.memory import SHARE, free_memory, text_of
+from policy_distill.training.memory import SHARE, free_memory, size_text
 
 LOG = logging.getLogger("policy_distill")
 NONE = -1
@@ -154,10 +154,10 @@ class SharedFrames:
         n_frames = min(max(needed, len(self.frames) * 3 // 2), self.capacity * self.layout.n_stack)
         more = (n_frames - len(self.frames)) * (self.frames[:1].nbytes + SLOT_BYTES)
         free = free_memory(self.device)
-        LOG.warning("the stacked frames have less in common than expected: the buffer grows by %s", text_of(more))
+        LOG.warning("the stacked frames have less in common than expected: the buffer grows by %s", size_text(more))
         if free is not None and n_frames * self.frames[:1].nbytes > SHARE * free:
             raise RunFault(
-                f"expected room for {text_of(more)} more of frames, found {text_of(free)} free; set a smaller "
+                f"expected room for {size_text(more)} more of frames, found {size_text(free)} free; set a smaller "
                 f"--buffer-size than {self.capacity}"
             )
         frames, counts = self.frames, self.counts

@@ -19,7 +19,7 @@ from policy_distill.training.dense_step import DenseStep, is_dense
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.recovery import Divergence, Recovery
 from policy_distill.training.schedule import learning_rate
-from policy_distill.training.windows import draw
+from policy_distill.training.windows import drawn_batches
 
 
 class Trainer:
@@ -54,7 +54,7 @@ class Trainer:
         self, buffer: Buffer, n_updates: int, progress: tuple[float, float], generator: torch.Generator, scale: float
     ) -> dict[str, float]:
         begin_draws(self.loss, generator.initial_seed())
-        minibatches = draw(buffer, self.student, n_updates, self.config.batch_size, generator)
+        minibatches = drawn_batches(buffer, self.student, n_updates, self.config.batch_size, generator)
         before, after = progress
         measured = []
         for update, batch in enumerate(minibatches):

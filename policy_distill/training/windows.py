@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from policy_distill.losses.batch import Batch, Outputs
-from policy_distill.networks.table import has_memory
 from policy_distill.student.engines.gru_windows import GRUWindows
 from policy_distill.student.engines.torch_memory import (
     GRULayer,
@@ -30,11 +29,6 @@ N_WINDOWS = 32
 """Windows in one minibatch, at least."""
 
 
-def columns_for(network: str) -> tuple[str, ...]:
-    """Return what a buffer is to keep beside features and labels for students of a network."""
-    return ("episode_starts",) if has_memory(network) else ()
-
-
 def batch_size_for(network: nn.Sequential, batch_size: int) -> int:
     """Return the states in one minibatch: of windows of a recurrent unit more, since states of one episode are alike.
 
@@ -44,7 +38,7 @@ def batch_size_for(network: nn.Sequential, batch_size: int) -> int:
     return max(batch_size, N_WINDOWS * layers[-1].length) if layers and layers[-1].length > 1 else batch_size
 
 
-def draw(
+def drawn_batches(
     buffer: Buffer, student: StudentPolicy, n: int, batch_size: int, generator: torch.Generator
 ) -> Iterator[Batch]:
     """Draw `n` minibatches of about `batch_size` states that teach: rows, or windows `[L, B, ...]`."""
@@ -63,7 +57,7 @@ def burn_in_of(layer: MemoryLayer, length: int) -> int:
     return layer.burn_in if length == whole else min(layer.burn_in, length * layer.burn_in // whole)
 
 
-def taught(student: StudentPolicy, batch: Batch) -> tuple[Batch, Outputs]:
+def answered(student: StudentPolicy, batch: Batch) -> tuple[Batch, Outputs]:
     """Return all steps that teach, as rows, and what the student answers to them."""
     family, layers = student.spec.family, memory_layers_of(student.network)
     if not layers:

@@ -12,7 +12,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import sequential
 from policy_distill.exporters.c import load_compiled
 from policy_distill.exporters.export import export
-from policy_distill.exporters.parity import compare_actions, reference_of
+from policy_distill.exporters.parity import compare_actions, reference_for
 from policy_distill.exporters.table import FORMATS
 from policy_distill.student.runtime import Student
 from tests.students import MEMORY_KINDS, make_student, name_of, sample_observations
@@ -48,7 +48,7 @@ def test_an_artefact_that_forgets_is_found_out(tmp_path, monkeypatch):
 
 def test_the_states_are_in_order_and_the_hostile_ones_begin_episodes():
     student = make_student(GRU)
-    reference, source = reference_of(student, None, 130, 0)
+    reference, source = reference_for(student, None, 130, 0)
     assert source == "sampled" and np.flatnonzero(reference.starts[:130]).tolist() == [0, 64, 128]
     assert reference.starts[130:].all()
     shifted = np.roll(reference.actions, 1)

@@ -12,7 +12,7 @@ from torch import nn
 from policy_distill.cli import main
 from policy_distill.errors import RequestError
 from policy_distill.report.explain import formula, linear_lines, rules_of
-from policy_distill.report.tree_drawing import MOST_LEAVES, draw, spots_of
+from policy_distill.report.tree_drawing import MOST_LEAVES, draw_tree, spots_of
 from policy_distill.student.engines.torch_tree import TreeLayer
 from policy_distill.student.runtime import Student
 from policy_distill.student.tree import Tree
@@ -130,7 +130,7 @@ def test_a_drawing_has_every_leaf_where_they_can_be_read_and_escapes_names():
     assert [spot.text for spot in spots if spot.is_end] == [rules.answer(leaf) for leaf in range(3)]
     heights = [spot.y for spot in spots if spot.is_end]
     assert heights == sorted(heights) and len(set(heights)) == 3
-    drawn = draw(rules)
+    drawn = draw_tree(rules)
     assert "<script>" not in drawn and "&lt;script&gt;" in drawn
     assert "a tree of 3 leaves" in drawn
 
@@ -143,4 +143,4 @@ def test_a_tree_that_cannot_be_read_whole_is_drawn_down_to_where_it_can():
     assert len(ends) == MOST_LEAVES
     hidden = sum(int(re.match(r"… (\d+) leaves", spot.text)[1]) for spot in ends if spot.text.startswith("…"))
     assert hidden + sum(not spot.text.startswith("…") for spot in ends) == 300
-    assert "policy-distill explain prints all" in draw(rules)
+    assert "policy-distill explain prints all" in draw_tree(rules)

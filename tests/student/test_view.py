@@ -11,7 +11,7 @@ from gymnasium import spaces
 from policy_distill.cli import main
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.view_record import names_of, view_record
+from policy_distill.evaluation.view_record import both_parts, view_record
 from policy_distill.exporters.export import export
 from policy_distill.report.blindness import blindness_chart, sighted_run
 from policy_distill.report.read_run import read_run
@@ -163,9 +163,12 @@ def test_it_trains_on_and_is_slimmed_as_any_other(two_of_four, observations):
 
 def test_what_is_seen_and_what_is_not_is_said_in_words(two_of_four, capfd):
     vector, both = (describe_space(space) for space in (VECTOR, BOTH))
-    assert names_of(view_of(vector, ("0", "2"), "it", LABELS)) == (["x", "theta"], ["x_velocity", "theta_velocity"])
-    assert names_of(view_of(both, ("speed:1",), "it")) == (["speed:1"], ["speed:0", "kind"])
-    assert view_record(ALL) is None and names_of(ALL) == ([], [])
+    assert both_parts(view_of(vector, ("0", "2"), "it", LABELS)) == (
+        ["x", "theta"],
+        ["x_velocity", "theta_velocity"],
+    )
+    assert both_parts(view_of(both, ("speed:1",), "it")) == (["speed:1"], ["speed:0", "kind"])
+    assert view_record(ALL) is None and both_parts(ALL) == ([], [])
     through = View(wrapper={"entry_point": "pkg:Noisy", "kwargs": {"std": 0.1}})
     assert view_record(through).text == "the student sees through pkg:Noisy(std=0.1), which its teacher does not"
     assert json.loads((two_of_four.parent / "evaluation.json").read_text())["view"] == {

@@ -8,11 +8,11 @@ from policy_distill.system.nested import (
     first_of,
     map_arrays,
     merged,
+    put,
     room_for,
     stack,
     take,
     with_axis,
-    write,
 )
 
 VALUES = {
@@ -44,7 +44,7 @@ def test_entries_that_are_taken_and_stacked_again_are_the_same(value):
 def test_entries_are_written_where_they_belong(value):
     room = room_for(take(value, 0), 2)
     for step in (1, 0):
-        write(room, step, take(value, step))
+        put(room, step, take(value, step))
     assert equal(room, value)
 
 

@@ -10,7 +10,7 @@ from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.tracking.base import BaseTracker, TrackerOptions
 from policy_distill.tracking.front import front_metrics, track_front
 from policy_distill.tracking.settings import RunSettings
-from policy_distill.tracking.student_row import front_rows
+from policy_distill.tracking.student_row import front_table
 from policy_distill.tracking.suite import track_suite
 from policy_distill.tracking.table import Named, tracker_maker, with_jsonl
 from tests.run_folders import write_compression, write_run
@@ -105,7 +105,7 @@ def test_an_untested_student_is_logged_without_a_proof(folder):
 
 
 def test_the_rows_of_the_table_are_the_front(folder):
-    rows = front_rows(RunSettings.of(identity_of(folder)), record_of(folder))
+    rows = front_table(RunSettings.of(identity_of(folder)), record_of(folder))
     assert [(row.student, row.params, row.verdict) for row in rows] == [
         ("linear", 9, "untested"),
         ("mlp:2", 27, "non-inferior"),

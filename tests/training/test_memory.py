@@ -8,7 +8,7 @@ from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.run.distill import distill
 from policy_distill.training import memory
-from policy_distill.training.memory import capacity_of, check_memory, free_memory, text_of
+from policy_distill.training.memory import capacity_of, check_memory, free_memory, size_text
 from tests.doubles import Corridor, corridor_teacher
 
 VECTOR = gymnasium.spaces.Box(-1, 1, (3,), np.float64)
@@ -106,4 +106,4 @@ def test_free_memory_is_the_least_of_machine_container_and_process(monkeypatch, 
     ("n_bytes", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (3 * 2**30, "3.0 GiB")]
 )
 def test_bytes_are_said_in_words(n_bytes, text):
-    assert text_of(n_bytes) == text
+    assert size_text(n_bytes) == text

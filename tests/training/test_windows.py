@@ -13,9 +13,10 @@ from policy_distill.student.engines.torch_memory import GRULayer, windows_throug
 from policy_distill.student.runtime import Student
 from policy_distill.training.autograd_step import AutogradStep
 from policy_distill.training.buffer import Buffer
+from policy_distill.training.learner import GradientLearner
 from policy_distill.training.schedule import n_updates
 from policy_distill.training.stores import Rows
-from policy_distill.training.windows import batch_size_for, columns_for, draw, taught
+from policy_distill.training.windows import answered, batch_size_for, drawn_batches
 from tests.students import make_student
 
 
@@ -75,7 +76,7 @@ def test_a_window_teaches_what_the_student_would_have_said_along_the_episode(net
     starts[length // 3, 1] = True
     outputs, _ = outputs_along(student, obs, starts)
     batch = Batch(torch.from_numpy(obs), torch.zeros(length, 2, 4), {"episode_starts": torch.from_numpy(starts)})
-    rows, answers = taught(policy, batch)
+    rows, answers = answered(policy, batch)
     n_taught = len(rows.features) // 2
     assert n_taught == (32 if network.startswith("gru") else 1)
     expected = outputs[-n_taught:].reshape(-1, 2)
@@ -91,7 +92,7 @@ def test_a_loss_is_the_mean_over_the_steps_that_teach_however_many_they_are():
     features, labels = torch.randn(48, 3, 5), torch.randn(48, 3, 4)
     batch = Batch(features, labels, {"episode_starts": torch.zeros(48, 3, dtype=torch.bool)})
     loss, _ = AutogradStep(policy, forward_kl, 1.0).step(batch, 1e-3)
-    assert float(loss) == pytest.approx(float(forward_kl(*taught(policy, batch)).mean().detach()))
+    assert float(loss) == pytest.approx(float(forward_kl(*answered(policy, batch)).mean().detach()))
     twice = Batch(
         *(torch.cat([one, one], dim=1) for one in (features, labels)), {"episode_starts": torch.zeros(48, 6) > 0}
     )
@@ -105,8 +106,8 @@ def test_a_recurrent_unit_draws_windows_of_48_and_a_history_just_what_it_sees():
     for network in ("gru:4", "history:3+mlp:4", "mlp:4"):
         policy = make_student(("unnormalized", "discrete", network, "tanh")).torch()
         size = batch_size_for(policy.network, 64)
-        (batch,) = draw(buffer, policy, 1, size, torch.Generator().manual_seed(0))
-        shapes[network] = tuple(batch.features.shape), len(taught(policy, batch)[0].features)
+        (batch,) = drawn_batches(buffer, policy, 1, size, torch.Generator().manual_seed(0))
+        shapes[network] = tuple(batch.features.shape), len(answered(policy, batch)[0].features)
     assert shapes == {
         "gru:4": ((48, 32, 5), 1024),
         "history:3+mlp:4": ((3, 64, 5), 64),
@@ -120,13 +121,13 @@ def test_few_states_are_windows_as_long_as_there_are_states(network):
     for n in (1, 2, 7):
         buffer = Buffer(Rows(400, (5,)), 4, stride=1, columns={"episode_starts": ((), torch.bool)})
         buffer.add(torch.randn(n, 5), torch.randn(n, 4), {"episode_starts": torch.zeros(n, dtype=torch.bool)})
-        (batch,) = draw(buffer, policy, 1, 64, torch.Generator().manual_seed(0))
-        assert len(batch.features) <= n and len(taught(policy, batch)[0].features) >= 32
+        (batch,) = drawn_batches(buffer, policy, 1, 64, torch.Generator().manual_seed(0))
+        assert len(batch.features) <= n and len(answered(policy, batch)[0].features) >= 32
 
 
 def test_only_students_that_remember_ask_where_episodes_begin():
-    assert columns_for("gru:4") == columns_for("history:3+mlp:8") == ("episode_starts",)
-    assert columns_for("mlp:8") == columns_for("linear") == ()
+    assert GradientLearner.columns("gru:4") == GradientLearner.columns("history:3+mlp:8") == ("episode_starts",)
+    assert GradientLearner.columns("mlp:8") == GradientLearner.columns("linear") == ()
 
 
 def test_larger_minibatches_are_fewer_steps_and_as_many_passes():

@@ -12,7 +12,7 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.exporters.c99 import parts
 from policy_distill.exporters.c99.source import Call, CSource
-from policy_distill.student.low_bit import pack
+from policy_distill.student.low_bit import pack_bits
 from policy_distill.student.operations.conv2d import sizes_in_c
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.quantization import QuantizedLayer
@@ -59,5 +59,5 @@ def _add_quantized(source: CSource, call: Call, quantized: QuantizedLayer) -> bo
 def _weights(quantized: QuantizedLayer) -> tuple[np.ndarray, str]:
     """Return the weights as C holds them, and their type."""
     if quantized.bits < 8:
-        return pack(quantized.weight, quantized.bits), "unsigned char"
+        return pack_bits(quantized.weight, quantized.bits), "unsigned char"
     return quantized.weight, "signed char"

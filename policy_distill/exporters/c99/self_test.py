@@ -12,9 +12,9 @@ import numpy as np
 from policy_distill.exporters.c99.parts import array
 from policy_distill.exporters.parity import TOLERANCE, Reference, action_span, under_masks
 from policy_distill.exporters.quantize import TWIN_DIFFERENCE
-from policy_distill.exporters.states import take
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import StudentRecord
+from policy_distill.system.nested import take
 
 N_RECORDED = 32
 """Observations that the self-test holds, and with masks as many again."""

@@ -38,7 +38,7 @@ def fold(plan: Plan) -> tuple[list[Dense], np.ndarray, np.ndarray]:
     Where only some components are looked at, all of this is of these alone.
     """
     layers = dense_layers(plan)
-    statistics = statistics_of(plan)
+    statistics = own_statistics(plan)
     n_inputs = layers[0].matrix.shape[1] - 1
     if statistics is None:
         return layers, np.full(n_inputs, -np.inf), np.full(n_inputs, np.inf)
@@ -50,7 +50,7 @@ def fold(plan: Plan) -> tuple[list[Dense], np.ndarray, np.ndarray]:
     return [first, *layers[1:]], mean - reach, mean + reach
 
 
-def statistics_of(plan: Plan) -> tuple[np.ndarray, np.ndarray, float] | None:
+def own_statistics(plan: Plan) -> tuple[np.ndarray, np.ndarray, float] | None:
     """Return mean and scale of the components that are looked at, and what features are clipped to; None without."""
     normalizer = plan.normalizer
     if normalizer is None:

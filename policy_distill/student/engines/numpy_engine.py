@@ -22,6 +22,7 @@ from policy_distill.student.engines.walk import make_tree_act
 from policy_distill.student.layers import compile_layers
 from policy_distill.student.memory import compile_step
 from policy_distill.student.plan import Plan
+from policy_distill.system.nested import count
 
 Act = Callable[[Any], Any]
 
@@ -71,11 +72,6 @@ def one_of_a_batch(plan: Plan, engine: Engine, memory: np.ndarray) -> Act:
 
         return act
     return lambda obs: plan.actions(engine.outputs(batch_of_one(plan, obs)))[0]
-
-
-def count(obs: Any) -> int:
-    """Return the size of a batch of raw observations."""
-    return len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
 
 
 def _features_first(plan: Plan) -> Callable[[Any], np.ndarray]:

@@ -9,11 +9,12 @@ import numpy as np
 import onnxruntime
 
 from policy_distill.interfaces.policies import State
-from policy_distill.student.engines.numpy_engine import count, one_of_a_batch
+from policy_distill.student.engines.numpy_engine import one_of_a_batch
 from policy_distill.student.engines.onnx_graph import build_model, feed
 from policy_distill.student.engines.onnx_output import STATE_IN, STATE_OUT
 from policy_distill.student.engines.single import batch_of_one, refusal
 from policy_distill.student.plan import Plan
+from policy_distill.system.nested import count
 
 CHUNK = 1024
 """Observations that go through a perceptron together: their activations stay in the cache."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.engines.finish import clip, is_squashed, make_finish
-from policy_distill.student.engines.folding import Dense, foldable, layers_behind, mode_layers, statistics_of, unit_of
+from policy_distill.student.engines.folding import Dense, foldable, layers_behind, mode_layers, own_statistics, unit_of
 from policy_distill.student.engines.perceptron import activation_of
 from policy_distill.student.engines.single import refusal
 from policy_distill.student.plan import Plan
@@ -61,7 +61,7 @@ def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]
 
 def _looker(plan: Plan, seen: np.ndarray) -> Callable[[Any], None]:
     """Return what writes the features of one raw observation into `seen`."""
-    part, columns, statistics = plan.featurizer.parts[0], plan.selected, statistics_of(plan)
+    part, columns, statistics = plan.featurizer.parts[0], plan.selected, own_statistics(plan)
     flat = len(part.shape) == 1 and columns is None
 
     def choose(obs: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policy_distill.training.trees.grow import grow, prune
+from policy_distill.training.trees.grow import grow, prune_leaves
 from policy_distill.training.trees.node import Data, Node
 from policy_distill.training.trees.refine import refine
 
@@ -25,6 +25,6 @@ def fit_tree(data: Data, n_leaves: int, *, oblique: bool) -> Node:
     root = Node(np.arange(len(data.x)))
     for _ in range(AGAIN):
         grow(root, data, max(BEYOND[oblique] * n_leaves, 8), oblique=oblique)
-        prune(root, data, n_leaves)
+        prune_leaves(root, data, n_leaves)
         refine(root, data, PASSES, oblique=oblique)
     return root

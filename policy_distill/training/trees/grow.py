@@ -77,7 +77,7 @@ def best_split(node: Node, data: Data, *, oblique: bool) -> tuple[Split, float] 
     return best
 
 
-def prune(root: Node, data: Data, n_leaves: int) -> None:
+def prune_leaves(root: Node, data: Data, n_leaves: int) -> None:
     """Close the weakest splits, by what each of their leaves explains, until there are `n_leaves` at most."""
     nodes = list(root.walk())
     place = {id(node): number for number, node in enumerate(nodes)}

@@ -79,6 +79,11 @@ class TreeLearner:
         parse_tree(network)
 
     @staticmethod
+    def columns(network: str) -> tuple[str, ...]:
+        """Return what the buffer is to keep beside features and labels: nothing."""
+        return ()
+
+    @staticmethod
     def n_params(spec: StudentSpec) -> int:
         """Return how many parameters the tree has at most.
 

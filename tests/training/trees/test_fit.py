@@ -6,7 +6,7 @@ import pytest
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.head import Head
 from policy_distill.training.trees.fit import fit_tree
-from policy_distill.training.trees.grow import grow, prune
+from policy_distill.training.trees.grow import grow, prune_leaves
 from policy_distill.training.trees.node import Data, Node, explained, leaf_numbers, to_tree
 from policy_distill.training.trees.refine import refine
 from policy_distill.training.trees.split import best_cut, side_score, variance_score
@@ -73,7 +73,7 @@ def test_refining_and_growing_never_cost_more_and_pruning_closes_the_weakest():
     inner = [node for node in root.walk() if node.split is not None and all(side.split is None for side in node.sides)]
     gains = [sum(explained(side, data) for side in node.sides) - explained(node, data) for node in inner]
     before, n = cost(root, data), len(root.leaves)
-    prune(root, data, n - 1)
+    prune_leaves(root, data, n - 1)
     closed = n - len(root.leaves)
     assert closed >= 1
     assert (cost(root, data) - before) / closed <= min(gains) + 1e-6
