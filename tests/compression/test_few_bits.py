@@ -177,8 +177,9 @@ def test_the_states_that_it_is_trained_on_are_counted_and_a_budget_that_is_used_
         def exhausted(self):
             return self.env_steps >= 10_000
 
+    sight = SimpleNamespace(student=lambda student: student, seen=lambda obs: obs)
     watch = SimpleNamespace(timed=lambda stage: nullcontext())
-    stream = SimpleNamespace(config=SimpleNamespace(seed=0), envs=None, masked=False, watch=watch)
+    stream = SimpleNamespace(config=SimpleNamespace(seed=0), envs=None, masked=False, watch=watch, sight=sight)
     judge, enough = Counts(), SimpleNamespace(kept=SimpleNamespace(share=1.0), student=None)
     assert few_bits.in_few_bits([enough, enough], stream, judge, 0.95, lambda line: None) == []
     assert judge.env_steps == sum(sampled) == 10_000

@@ -122,7 +122,7 @@ def test_students_that_learn_alone_resume_bit_for_bit(tmp_path, monkeypatch, den
 
 
 def test_gaussian_students_resume_bit_for_bit(tmp_path):
-    env, deaths = lambda: "Pendulum-v1", (256, Falls(" parameters", 3))
+    env, deaths = lambda: "Pendulum-v1", (256, Falls(" parameters"))
     whole, died = die_and_resume(tmp_path, *deaths, make_teacher=pendulum_teacher, env=env)
     assert whole == died
     # Its teacher is no better than chance within so few steps, so nobody is proven, and the same one is handed back.

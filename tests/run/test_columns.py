@@ -46,7 +46,7 @@ def test_a_loss_reads_the_columns_that_it_names(make_teacher, env_id, action, n_
     assert columns["rewards"][newest].tolist() == pytest.approx(rollout.columns["rewards"].ravel().tolist())
     assert columns["actions"][newest].tolist() == rollout.columns["actions"].reshape(64, *action[0]).tolist()
     assert columns["episode_starts"][newest].tolist() == rollout.episode_starts.ravel().tolist()
-    assert columns["action_masks"].all()
+    assert columns["action_masks"][:128].all()
 
 
 def test_nothing_is_kept_that_nobody_asked_for():
