@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-HALF = np.float32(0.5)
-
 
 class GRUWindows(torch.autograd.Function):
     """Twin of `GRULayer.windows`; the gradient is of weight and bias alone, since features need none."""
@@ -71,23 +69,28 @@ class _Room:
         """Return the states `[L, H, B]` that the steps end with."""
         size, length, n, n_in = self.shape
         self.from_state = np.ascontiguousarray(weight[:, n_in:])
-        self.keep = [~row if row.any() else None for row in starts]
+        begins = np.any(starts, axis=1)
+        self.keep = [row if any_begins else None for row, any_begins in zip(~starts, begins, strict=True)]
         # σ(a) = (1 + tanh(a / 2)) / 2, which no a is too large for; the half goes into the weights.
         scale = np.repeat(np.array([0.5, 1.0], np.float32), [2 * size, size])[:, None]
         np.matmul(weight[:, :n_in] * scale, x.transpose(0, 2, 1), self.sums)
         np.add(self.sums, bias[: 3 * size, None] * scale, self.sums)
         matrix, shift = self.from_state * scale, np.repeat(bias[3 * size :, None], n, axis=1)
         states, sums = np.empty((length, size, n), np.float32), np.empty((3 * size, n), np.float32)
+        # Whole arrays: NumPy takes twice as long for an array and a number.
+        half = np.full((2 * size, n), 0.5, np.float32)
         first, last, state = sums[: 2 * size], sums[2 * size :], np.zeros((size, n), np.float32)
         for step in range(length):
             known, gate, m, c, after = (of[step] for of in (self.before, self.gates, self.moved, self.new, states))
             seen, masked = self.sums[step], self.keep[step]
-            np.multiply(state, 1 if masked is None else masked, known)
+            known[...] = state
+            if masked is not None:
+                np.multiply(known, masked, known)
             np.dot(matrix, known, sums)
             np.add(first, seen[: 2 * size], gate)
             np.tanh(gate, gate)
-            np.multiply(gate, HALF, gate)
-            np.add(gate, HALF, gate)
+            np.multiply(gate, half, gate)
+            np.add(gate, half, gate)
             np.add(last, shift, m)
             np.multiply(gate[:size], m, c)
             np.add(c, seen[2 * size :], c)

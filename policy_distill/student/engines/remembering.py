@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.engines.finish import clip, is_squashed, make_finish
-from policy_distill.student.engines.folding import Dense, layers_behind, mode_layers, own_statistics, unit_of
+from policy_distill.student.engines.folding import Dense, foldable, layers_behind, mode_layers, own_statistics, unit_of
 from policy_distill.student.engines.perceptron import activation_of
 from policy_distill.student.engines.single import refusal
 from policy_distill.student.plan import Plan
@@ -74,9 +74,11 @@ def _looker(plan: Plan, seen: np.ndarray) -> Callable[[Any], None]:
 
         return copy
     mean, scale, reach = statistics
-    low, high = np.full(len(mean), -reach), np.full(len(mean), reach)
-    # In float64, as Stable-Baselines3 does; into float32 by the last call.
-    apart = np.empty(len(mean))
+    # In float64 as Stable-Baselines3 where float32 would lose digits; a call that changes the type takes twice as long.
+    dtype = np.float32 if foldable(plan) and part.dtype != np.float64 else np.float64
+    mean, scale = mean.astype(dtype), scale.astype(dtype)
+    low, high = np.full(len(mean), -reach, dtype), np.full(len(mean), reach, dtype)
+    apart = np.empty(len(mean), dtype)
 
     def normalise(obs: Any) -> None:
         np.subtract(choose(obs), mean, apart)
