@@ -10,7 +10,7 @@ from policy_distill.cli import _parse, main
 from policy_distill.commands.panels import PANEL_OF, PANELS, with_panels
 from policy_distill.commands.table import COMMANDS
 from policy_distill.config import DistillConfig
-from policy_distill.networks.table import KINDS
+from policy_distill.networks.table import KINDS, TREES
 
 
 def help_of(command, capsys, monkeypatch):
@@ -55,7 +55,7 @@ def test_every_command_that_makes_an_environment_takes_its_arguments_and_package
 def test_the_help_of_the_student_names_every_kind(capsys, monkeypatch):
     text = " ".join(help_of("distill", capsys, monkeypatch).replace("│", " ").split())
     described = text.partition("--student STR")[2].partition("--activation")[0]
-    assert all(kind in described for kind in KINDS)
+    assert all(kind in described for kind in (*KINDS, *TREES))
 
 
 def test_every_setting_has_its_panel_and_its_help(capsys, monkeypatch):
