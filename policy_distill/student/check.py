@@ -155,8 +155,12 @@ def _feature_shape(space: Any, images: tuple[str, ...] = ()) -> Shape:
 
 def _check_memory(architecture: Mapping[str, Any], tensors: Tensors, features: Shape) -> None:
     """What acts makes room for what the record says is remembered, and hosts hand that over."""
-    found = memory_of(architecture["layers"], tensors, features).record()
-    require({key: architecture[key] for key in ("memory",) if key in architecture} == found, "a memory of other layers")
+    memory = memory_of(architecture["layers"], tensors, features)
+    said = {key: architecture[key] for key in ("memory",) if key in architecture}
+    require(said == memory.record(), "a memory of other layers")
+    # A history needs no weights of its own: several on end would be as large as one likes. What follows one has some.
+    n_numbers = sum(array.size for array in tensors.values())
+    require(memory.size <= n_numbers, f"a memory larger than its weights, of {memory.size} numbers")
 
 
 def _check_specification(spec: Any, layers: list[Any], n_numbers: int) -> None:

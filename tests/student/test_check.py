@@ -14,6 +14,8 @@ from policy_distill.run.distill import distill
 from policy_distill.student import runtime
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.file import write_sealed
+from policy_distill.student.memory import memory_of
+from policy_distill.student.record import sizes_of
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.student.slim import slim
 from policy_distill.student.spaces import describe_space, example_of
@@ -130,6 +132,19 @@ def test_a_student_that_lies_is_refused_before_it_is_built(tmp_path, lie):
         del record["head"]
     write_sealed(path, student.tensors, record)
     with pytest.raises(RequestError, match="not a whole student file"):
+        load_student(path)
+
+
+def test_a_small_file_that_would_remember_more_than_it_holds_is_refused_before_it_is_built(tmp_path):
+    student = make_student(("vector", "discrete", "tree:8", "tanh"))
+    path = student.save(tmp_path / "student.safetensors")
+    architecture = student.metadata["architecture"]
+    layers = [*[{"op": "history", "steps": 1024, "gain": 1.0}] * 2, *architecture["layers"]]
+    memory = memory_of(layers, student.tensors, student.plan.featurizer.shape)
+    assert memory.size > 5_000_000
+    changed_to = {"layers": layers, **sizes_of(layers, student.tensors), **memory.record()}
+    write_sealed(path, student.tensors, {**student.metadata, "architecture": {**architecture, **changed_to}})
+    with pytest.raises(RequestError, match="a memory larger than its weights"):
         load_student(path)
 
 
