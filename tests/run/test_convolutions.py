@@ -74,7 +74,7 @@ def test_every_engine_acts_alike(trained):
     expected = load_student(path, "numpy").network_outputs(obs)
     for engine in (one for one in ENGINES if one != "native"):
         assert np.allclose(load_student(path, engine).network_outputs(obs), expected, atol=1e-4)
-    with pytest.raises(RequestError, match="with an mlp or linear network for the runtime native"):
+    with pytest.raises(RequestError, match="of vectors with a linear, mlp, gru or history network for the runtime native"):
         load_student(path, "native")
 
 
