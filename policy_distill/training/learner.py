@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 from policy_distill.config import DistillConfig
+from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Loss
 from policy_distill.networks.table import has_memory, make_network
+from policy_distill.student.pixels import image_keys
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.policy import StudentPolicy
@@ -60,8 +62,12 @@ class GradientLearner:
         """Return how many parameters the student's network will have, before it is made.
 
         Raises:
-            RequestError: for a cnn without an image, or more convolutions than an image has room for.
+            RequestError: for a cnn without an image, more convolutions than an image has room for, or images that a
+                student with a memory would take as vectors.
         """
+        if has_memory(spec.network) and image_keys(spec.observation_space):
+            kind = spec.network.partition(":")[0]
+            raise RequestError(f"expected vectors for a {kind}, found images; use cnn:16,32, or --observe what is none")
         return spec.body.n_params(spec.featurizer.shape, spec.n_outputs)
 
     @property

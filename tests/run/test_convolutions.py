@@ -74,7 +74,9 @@ def test_every_engine_acts_alike(trained):
     expected = load_student(path, "numpy").network_outputs(obs)
     for engine in (one for one in ENGINES if one != "native"):
         assert np.allclose(load_student(path, engine).network_outputs(obs), expected, atol=1e-4)
-    with pytest.raises(RequestError, match="of vectors with a linear, mlp, gru or history network for the runtime native"):
+    with pytest.raises(
+        RequestError, match="of vectors with a linear, mlp, gru or history network for the runtime native"
+    ):
         load_student(path, "native")
 
 
@@ -127,6 +129,13 @@ def test_what_cannot_be_convolved_is_refused_in_one_line(trained, tmp_path, capf
     command = ["export", str(path), "--format", "c", "--out", str(tmp_path / "c"), "--quantize", "int8"]
     status = main([*command, "--states", "32", "--episodes", "0"])
     assert status == (0 if name == "numbers" else 2), capfd.readouterr().err
+
+
+@pytest.mark.parametrize("student", ["gru:4", "history:2+mlp:4", "tree:4", "oblique_tree:4"])
+@pytest.mark.parametrize("name", SPACES)
+def test_what_is_made_for_vectors_is_refused_where_there_is_an_image(name, student):
+    with pytest.raises(RequestError, match=r"expected vectors .*found images.*; use cnn:16,32"):
+        distill(make_teacher(name), make_env(name), student, **QUICK)
 
 
 def test_a_compression_tries_convolutions_of_the_one_image():

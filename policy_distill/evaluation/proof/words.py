@@ -9,7 +9,7 @@ from policy_distill.evaluation.proof.records import VerdictRecord
 from policy_distill.system.wording import digits
 
 NEXT = {
-    "inferior": "train for more steps (--timesteps), or give the student more room (--student mlp:64,64)",
+    "inferior": "train for more steps (--timesteps), or give the student more room (a larger --student)",
     "undecided": "run more episodes: compare --until-certain, with a higher --max-episodes where that is not enough",
     "undefined": "see that the teacher is good in this environment, and that it is the one that it was trained in",
 }

@@ -22,6 +22,7 @@ from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.student.engines.torch_tree import TreeLayer
+from policy_distill.student.pixels import image_keys
 from policy_distill.student.runtime import Student
 from policy_distill.student.tree import KEYS, OBLIQUE_KEYS, Tree, single_leaf
 from policy_distill.training.buffer import Buffer
@@ -92,7 +93,7 @@ class TreeLearner:
         """
         kind, n_leaves = parse_tree(spec.network)
         size = math.prod(spec.featurizer.shape)
-        if spec.featurizer.images:
+        if image_keys(spec.observation_space):
             raise RequestError(
                 f"expected vectors to grow {spec.network} on, found images; use cnn:16,32, or --observe what is none"
             )
