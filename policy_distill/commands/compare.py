@@ -101,8 +101,13 @@ class Compare:
             raise RequestError("expected --perturb or --until-certain, found both; choose one")
         if self.out is not None:
             check_place(self.out, self.student, perturb=self.perturb is not None, overwrite=self.overwrite)
-        options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
-        teacher = load_named(self.teacher, self.env_kwargs, trust=self.trust, **options)
+        teacher = load_named(
+            self.teacher,
+            self.env_kwargs,
+            trust=self.trust,
+            vecnormalize=self.vecnormalize,
+            wrappers=self.wrapper or None,
+        )
         students = [load_named(path, self.env_kwargs, trust=self.trust) for path in self.student]
         env = self._env(teacher, students)
         say_applied(teacher)

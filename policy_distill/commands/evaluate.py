@@ -62,8 +62,9 @@ class Evaluate:
 
         self.tracking.check()
         wrappers = self.wrapper or None
-        options: dict[str, Any] = {"vecnormalize": self.vecnormalize, "trust": self.trust, "wrappers": wrappers}
-        policy = load_named(self.policy, self.env_kwargs, **options)
+        policy = load_named(
+            self.policy, self.env_kwargs, trust=self.trust, vecnormalize=self.vecnormalize, wrappers=wrappers
+        )
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
         env = find_env(self.env, self.policy, policy, **named)
         say_applied(policy)

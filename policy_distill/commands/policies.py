@@ -81,11 +81,19 @@ def _found_in(path: Path, policy: Any, gym_packages: Sequence[str], env_kwargs: 
     return chosen, f"environment: {chosen}" + (f" ({'; '.join(words)})" if words else "")
 
 
-def load_named(path: Path, env_kwargs: Sequence[str], **options: Any) -> Policy:
+def load_named(
+    path: Path,
+    env_kwargs: Sequence[str],
+    *,
+    trust: bool,
+    vecnormalize: Path | None = None,
+    wrappers: Sequence[str] | None = None,
+) -> Policy:
     """Return a policy as `load_policy` does; of constructor arguments that its files disagree on, those given count."""
     from policy_distill.environments.names import parse_kwargs
 
-    return load_policy(path, env_kwargs=parse_kwargs(env_kwargs), **options)
+    kwargs = parse_kwargs(env_kwargs)
+    return load_policy(path, vecnormalize=vecnormalize, trust=trust, wrappers=wrappers, env_kwargs=kwargs)
 
 
 def say_applied(policy: Any) -> None:

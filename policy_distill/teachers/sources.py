@@ -5,7 +5,7 @@ In: any of these, and the environment. Out: what acts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def as_teacher(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = Non
         return teacher
     if isinstance(source, Student) or (isinstance(source, str | Path) and is_student_file(in_run_folder(source))):
         raise RequestError("expected a teacher, found a student; name the teacher's zip, or hand over its model")
-    return _load_teacher(source, env, env_kwargs=env_kwargs)
+    return _load_teacher(source, env, env_kwargs)
 
 
 def as_policy(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None) -> Policy:
@@ -46,7 +46,7 @@ def as_policy(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None
         return load_policy(source, env, env_kwargs=env_kwargs)
     if isinstance(source, list | tuple) or _is_normalized(source):
         # Its statistics come with it, so that what it is given may be raw, and stay as they are.
-        return _load_teacher(source, env, env_kwargs=env_kwargs)
+        return _load_teacher(source, env, env_kwargs)
     if _is_model(source) and normalization_of(env) is None:
         from policy_distill.teachers.files.needed_statistics import check_model
 
@@ -59,14 +59,27 @@ def as_policy(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = None
     return policy_from(source)
 
 
-def load_policy(path: str | Path, env: Any = None, **options: Any) -> Policy:
-    """Return the student of a file or a run folder, else a teacher; `options` are those of `load_teacher`.
+def load_policy(
+    path: str | Path,
+    env: Any = None,
+    *,
+    vecnormalize: Any = None,
+    trust: bool = False,
+    wrappers: Sequence[str] | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> Policy:
+    """Return the student of a file or a run folder, else a teacher; the options are those of `load_teacher`.
 
     Raises:
         RequestError: where the file is neither, or is broken.
     """
     path = in_run_folder(path)
-    return load_student(path) if is_student_file(path) else _load_teacher(path, env, **options)
+    if is_student_file(path):
+        return load_student(path)
+    # Stable-Baselines3 takes a second to import, which a program that evaluates a student need not pay.
+    from policy_distill.teachers.load import load_teacher
+
+    return load_teacher(path, env=env, vecnormalize=vecnormalize, trust=trust, wrappers=wrappers, env_kwargs=env_kwargs)
 
 
 def in_run_folder(path: str | Path) -> Path:
@@ -85,8 +98,7 @@ def _is_model(source: Any) -> bool:
     return bool(said(source, "get_vec_normalize_env"))
 
 
-def _load_teacher(source: Any, env: Any, **options: Any) -> Teacher:
-    # Stable-Baselines3 takes a second to import, which a program that evaluates a student need not pay.
+def _load_teacher(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None) -> Teacher:
     from policy_distill.teachers.load import load_teacher
 
-    return load_teacher(source, env=env, **options)
+    return load_teacher(source, env=env, env_kwargs=env_kwargs)
