@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.compression.limits import CHOOSING
 from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.episodes import run_episodes
 from policy_distill.evaluation.proof.betting import log_capital
@@ -103,6 +104,13 @@ class Judge:
     def exhausted(self) -> bool:
         """True where the budget is used up: what is judged from here on is judged at a glance."""
         return self._budget is not None and self._stream.env_steps + self.env_steps >= self._budget
+
+    @property
+    def n_collectable(self) -> float:
+        """Steps that may still be collected: of a budget, a part is kept for choosing."""
+        if self._budget is None:
+            return math.inf
+        return max(0, int((1 - CHOOSING) * self._budget) - self._stream.env_steps)
 
     @property
     def scale(self) -> Scale:

@@ -55,7 +55,7 @@ class Retraining:
         actor = stream.sight.student(dealt)
         # Episodes of their own: the environments may be within others, or have been used to measure.
         source = Collector(stream.envs, (config.seed + 15_485_863 * (self._number + 1)) % 2**29)
-        left = -(-int(GATHERED * config.timesteps) // stream.envs.n_envs)
+        left = int(min(GATHERED * config.timesteps, self._race.judge.n_collectable) // stream.envs.n_envs)
         while left > 0 and not self._race.judge.exhausted:
             rollout = stream.collect_beside(source, actor, min(config.n_steps, left))
             labels = stream.label(rollout)

@@ -167,6 +167,15 @@ def point(cost, share):
     return Point(Finalist(candidate, None, None, Kept(share, 0.01, 20, 0, promise=1.0), 100), None)
 
 
+@pytest.mark.parametrize(("budget", "gathered"), [(None, 256), (1_400, 188), (1_024, 0)])
+def test_what_the_border_gathers_stays_within_the_half_of_a_budget(monkeypatch, budget, gathered):
+    # Else the smallest of all, which is sure to be proven, leaves nothing to gather for.
+    monkeypatch.setattr(border, "SURE", math.inf)
+    settings = {**QUICK, "timesteps": 512, "n_envs": 4, "budget": budget}
+    found = compress(corridor_teacher(), Corridor, students=["linear"], **settings)
+    assert found.record.env_steps_of["collect"] == 512 + gathered
+
+
 def test_the_front_is_what_no_other_beats_and_the_winner():
     points = [point(3, 0.9), point(1, 0.5), point(2, 0.95), point(4, 0.99), point(5, 0.8)]
     assert [one.spec for one in front_of(points, "mlp:4")] == ["mlp:1", "mlp:2", "mlp:4"]
