@@ -6,6 +6,7 @@ many learn from it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -100,10 +101,14 @@ class Stream:
         assert self._opened is not None, "the first rollout opens the buffer"
         return self._opened[1]
 
-    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool) -> Rollout:
-        """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's."""
+    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool, recorded: Sequence[str] = ()) -> Rollout:
+        """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's.
+
+        Beside the columns of the buffer it holds what is to be `recorded`, as of `Rollout.columns`.
+        """
         left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
-        rollout = self._collect(self.source, actor, min(self.config.n_steps, left), greedy, teacher_share)
+        n_steps = min(self.config.n_steps, left)
+        rollout = self._collect(self.source, actor, n_steps, greedy, teacher_share, recorded)
         self.watch.seconds["environment"] = self.source.env_seconds
         return rollout
 
@@ -111,10 +116,18 @@ class Stream:
         """Gather a rollout of `n_steps` beyond what was asked for, from another source, by the mode of who acts."""
         return self._collect(source, actor, n_steps, greedy=True, teacher_share=0.0)
 
-    def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
+    def _collect(
+        self,
+        source: Source,
+        actor: Actor,
+        n_steps: int,
+        greedy: bool,
+        teacher_share: float,
+        recorded: Sequence[str] = (),
+    ) -> Rollout:
         with self.watch.timed("collect"):
-            recorded = [name for name in self._columns if name in RECORDED]
-            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=recorded)
+            names = list(dict.fromkeys([*(name for name in self._columns if name in RECORDED), *recorded]))
+            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
             self.env_steps += rollout.episode_starts.size
         return rollout
 
