@@ -35,8 +35,13 @@ class Actor(Protocol):
         state: State = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, State]:
-        """Return the executed actions for one raw observation or a batch, and the next recurrent state."""
+        """Return the executed actions for one raw observation or a batch, and the next recurrent state.
+
+        `action_masks`, bool `[B, A]`, are False where an action is not allowed. They are handed over only where the
+        environment is asked for them, so that an object of SB3's plain `predict` acts as well everywhere else.
+        """
 
 
 class Policy(Actor, Protocol):

@@ -159,13 +159,13 @@ class _Run:
         """Prove the best student, and write it to the run folder with its record."""
         session, stream, config = self.session, self.session.stream, self.session.config
         chosen_by = self.selection.finish()
-        comparison = prove(stream, session.student, self.env, reference, bar, self.interrupts)
+        comparison = prove(stream, session.learner.student, self.env, reference, bar, self.interrupts)
         provenance = provenance_of(self.identity, stream.teacher, stream.env_steps)
         provenance["spent_seeds"] = spent_seeds(config, comparison) if comparison else []
         if stream.envs.statistics:
             provenance["env_statistics"] = stream.envs.statistics
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
-        student = session.student(provenance, kept)
+        student = session.learner.student(provenance, kept)
         record = evaluation_record(
             stream.teacher,
             student,
