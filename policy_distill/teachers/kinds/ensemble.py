@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import log_softmax
 
 from policy_distill.environments.spaces import subspaces
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Labels, Teacher
+from policy_distill.system.foreign import asked
 from policy_distill.system.nested import first_of, with_axis
 from policy_distill.teachers.base import BaseTeacher
 
@@ -131,9 +130,8 @@ class EnsembleTeacher(BaseTeacher):
 
     def _together(self, params: torch.Tensor) -> torch.Tensor:
         """Combine `[members, T, N, P]`."""
-        if self.family.name == "categorical":
-            return torch.logsumexp(log_softmax(params, dim=-1), dim=0) - math.log(len(params))
-        return params.mean(dim=0)
+        mixture: Callable[[torch.Tensor], torch.Tensor] | None = asked(self.family, "mixture")
+        return params.mean(dim=0) if mixture is None else mixture(params)
 
 
 def _is_single(obs: Any, space: Any) -> bool:
