@@ -144,10 +144,9 @@ class Population:
             with torch.no_grad():
                 if along is not None and memory_layers_of(learner.policy.network):
                     rows, outputs = answered(learner.policy, along.to(next(learner.policy.parameters()).device))
-                    outputs = Outputs(outputs.family, outputs.params.cpu())
                 else:
                     rows, outputs = batch, Outputs(learner.policy.spec.family, learner.params(batch.features))
-                found[number] = float(self._loss(rows.to("cpu"), outputs).mean())
+                found[number] = float(self._loss(rows.to(outputs.params.device), outputs).mean())
         return found
 
     def policy(self, number: int) -> StudentPolicy:

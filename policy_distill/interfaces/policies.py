@@ -106,11 +106,16 @@ class Labels(NamedTuple):
     """What a teacher says of a rollout."""
 
     params: torch.Tensor
-    """Distribution parameters, float32 `[T, N, P]` without gradient, on the device that the teacher has."""
+    """Distribution parameters, float32 `[T, N, P]` without gradient, on `device`."""
     state: State = None
     """The recurrent state after the last step; None of a teacher without a memory."""
     value: torch.Tensor | None = None
     """The discounted return that the teacher expects, float32 `[T, N]`; None where it does not say."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie: where the teacher computes, which is not where its states came from."""
+        return self.params.device
 
 
 @runtime_checkable

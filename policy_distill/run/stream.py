@@ -114,7 +114,9 @@ class Stream:
     def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
         with self.watch.timed("collect"):
             recorded = [name for name in self._columns if name in RECORDED]
-            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=recorded)
+            found = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=recorded)
+            # Features are made of arrays, wherever the source has its observations.
+            rollout = found.as_arrays()
             self.env_steps += rollout.episode_starts.size
         return rollout
 

@@ -99,7 +99,7 @@ class EnsembleTeacher(BaseTeacher):
             teacher.label(obs, episode_starts, member_state, action_masks)
             for teacher, member_state in zip(self.members, states, strict=True)
         ]
-        device = labels[0].params.device
+        device = labels[0].device
         together = self._together(torch.stack([one.params.to(device) for one in labels]))
         if action_masks is not None:
             # Also those members that take no masks must not lend a forbidden action a share.
