@@ -23,7 +23,7 @@ from policy_distill.run.columns import asked_for
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
-from policy_distill.training.learners import find_learner
+from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
 
@@ -62,7 +62,8 @@ class Session:
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
         if not self.has_student or self.config.actor == "teacher":
             return teacher, 1.0
-        made = self.learner.student()
+        with while_learning():
+            made = self.learner.student()
         made.seed(seed)
         student = stream.sight.student(made)
         if self.config.actor == "student":
@@ -79,7 +80,7 @@ class Session:
 
     def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
         """Store a labelled rollout and train; return what was measured, on its states before training on them."""
-        with self.stream.watch.timed("train"):
+        with while_learning(), self.stream.watch.timed("train"):
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
@@ -114,8 +115,9 @@ class Session:
     ) -> None:
         """Make the student and who learns; log σ starts at that of the labels `[B, P]`."""
         spec = self.specify(normalizer)
-        learner = find_learner(self.network)(spec, self.loss, self.config, teacher_params)
-        student = learner.student()
+        with while_learning():
+            learner = find_learner(self.network)(spec, self.loss, self.config, teacher_params)
+            student = learner.student()
         # Before hours of training: what no file can hold is of no use in the end.
         check_writable(student)
         self._learner, self._remembers = learner, bool(student.plan.memory.size)
