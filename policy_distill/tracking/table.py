@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.system.plugins import TRACKERS as GROUP
 from policy_distill.system.plugins import load_plugin, names_in
-from policy_distill.teachers.files.zip_file import find_zip
+from policy_distill.teachers.files.agent_file import find_agent
 from policy_distill.tracking import trackio_run, wandb_start
 from policy_distill.tracking.base import BaseTracker, Starter, TrackerOptions, as_tracker
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
@@ -132,19 +132,33 @@ def check_track(name: str) -> None:
         _starter(name)
 
 
-def tracker_maker(name: str, **options: Any) -> Named | None:
+def tracker_maker(
+    name: str,
+    *,
+    project: str | None = None,
+    group: str | None = None,
+    job_type: str = "distill",
+    tags: Sequence[str] = (),
+    teacher: Path | None = None,
+    gradients: bool = False,
+) -> Named | None:
     """Return what makes a tracker from a run folder and its settings; None where `name` is `disabled`.
 
     Args:
         name: one of `TRACKERS`, or of what an installed package offers.
-        **options: fields of `TrackerOptions`.
+        project: as of `TrackerOptions`, like all that follow.
+        group: what runs are found by together.
+        job_type: `train`, `distill` or `evaluate`.
+        tags: of the run.
+        teacher: the file that the student comes from.
+        gradients: log histograms of the gradients.
 
     Raises:
         RequestError: for an unknown name.
     """
     if name == DISABLED:
         return None
-    return Named(_starter(name), TrackerOptions(**options))
+    return Named(_starter(name), TrackerOptions(project, group, job_type, tuple(tags), teacher, gradients))
 
 
 def choose_tracker(
@@ -152,7 +166,7 @@ def choose_tracker(
 ) -> Tracker | MakeTracker | None:
     """Return what a caller of `distill` asked for, by an object (`tracker`) or by name (`track`).
 
-    `teacher` is what was handed over: a path's zip is an artifact that the run uses.
+    `teacher` is what was handed over: a path's file is an artifact that the run uses.
 
     Raises:
         RequestError: for both at once, an unknown mode or option, or a tracked run without a folder.
@@ -171,7 +185,7 @@ def choose_tracker(
         raise RequestError("expected a run folder for what is tracked, found none; name out=..., or leave out track")
     if isinstance(options.get("tags"), str):
         options["tags"] = (options["tags"],)
-    return tracker_maker(mode, **options, teacher=find_zip(Path(teacher)) if isinstance(teacher, str | Path) else None)
+    return tracker_maker(mode, **options, teacher=find_agent(teacher) if isinstance(teacher, str | Path) else None)
 
 
 def _starter(name: str) -> Starter:
