@@ -116,7 +116,7 @@ class Course:
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student as it is handed over."""
-        return self.session.student(provenance, retention)
+        return self.session.learner.student(provenance, retention)
 
     def provenance(self, spent: list[list[int]]) -> dict[str, Any]:
         """Return where the student comes from; `spent` are the seeds that chose and proved it."""

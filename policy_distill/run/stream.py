@@ -25,7 +25,7 @@ from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
-from policy_distill.student.pixels import channels_first
+from policy_distill.student.pixels import channels_first, convolves
 from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.learners import takes_raw_numbers
@@ -127,7 +127,9 @@ class Stream:
     ) -> Rollout:
         with self.watch.timed("collect"):
             names = list(dict.fromkeys([*(name for name in self._columns if name in RECORDED), *recorded]))
-            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
+            found = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
+            # Features are made of arrays, wherever the source has its observations.
+            rollout = found.as_arrays()
             self.env_steps += rollout.episode_starts.size
         return rollout
 
@@ -196,6 +198,6 @@ class Stream:
         return self._measured(obs, space) if isinstance(space, spaces.Box) and not images else None
 
     def _measured(self, obs: np.ndarray, space: spaces.Box) -> Normalizer:
-        to_convolve = self.network.startswith("cnn") and len(space.shape) == 3
+        to_convolve = convolves(self.network) and len(space.shape) == 3
         channels = (0 if channels_first(space.shape) else 2) if to_convolve else None
         return measure_normalizer(obs, space.low, space.high, channels)

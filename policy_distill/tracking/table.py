@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,23 +132,45 @@ def check_track(name: str) -> None:
         _starter(name)
 
 
-def tracker_maker(name: str, **options: Any) -> Named | None:
+def tracker_maker(
+    name: str,
+    *,
+    project: str | None = None,
+    group: str | None = None,
+    job_type: str = "distill",
+    tags: Sequence[str] = (),
+    teacher: Path | None = None,
+    student: Path | None = None,
+    gradients: bool = False,
+) -> Named | None:
     """Return what makes a tracker from a run folder and its settings; None where `name` is `disabled`.
 
     Args:
         name: one of `TRACKERS`, or of what an installed package offers.
-        **options: fields of `TrackerOptions`.
+        project: as of `TrackerOptions`, like all that follow.
+        group: what runs are found by together.
+        job_type: `train`, `distill`, `finetune` or `evaluate`.
+        tags: of the run.
+        teacher: the file that the student comes from.
+        student: the one that a fine-tuning begins with.
+        gradients: log histograms of the gradients.
 
     Raises:
         RequestError: for an unknown name.
     """
     if name == DISABLED:
         return None
-    return Named(_starter(name), TrackerOptions(**options))
+    return Named(_starter(name), TrackerOptions(project, group, job_type, tuple(tags), teacher, student, gradients))
 
 
 def choose_tracker(
-    tracker: Tracker | MakeTracker | None, track: str | Mapping[str, Any] | None, out: Any, teacher: Any
+    tracker: Tracker | MakeTracker | None,
+    track: str | Mapping[str, Any] | None,
+    out: Any,
+    teacher: Any,
+    *,
+    job_type: str = "distill",
+    student: Path | None = None,
 ) -> Tracker | MakeTracker | None:
     """Return what a caller of `distill` asked for, by an object (`tracker`) or by name (`track`).
 
@@ -171,7 +193,8 @@ def choose_tracker(
         raise RequestError("expected a run folder for what is tracked, found none; name out=..., or leave out track")
     if isinstance(options.get("tags"), str):
         options["tags"] = (options["tags"],)
-    return tracker_maker(mode, **options, teacher=find_agent(teacher) if isinstance(teacher, str | Path) else None)
+    used = find_agent(teacher) if isinstance(teacher, str | Path) else None
+    return tracker_maker(mode, **options, teacher=used, job_type=job_type, student=student)
 
 
 def _starter(name: str) -> Starter:

@@ -90,8 +90,8 @@ class GradientLearner:
 
     @torch.no_grad()
     def params(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the CPU."""
-        return self.policy.params(features.to(self.config.device)).cpu()
+        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the device of these."""
+        return self.policy.params(features.to(self.config.device)).to(features.device)
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now."""
