@@ -14,14 +14,7 @@ import torch
 from torch import nn
 
 from policy_distill.losses.batch import Batch, Outputs
-from policy_distill.student.engines.gru_windows import GRUWindows
-from policy_distill.student.engines.torch_memory import (
-    GRULayer,
-    HistoryLayer,
-    MemoryLayer,
-    memory_layers_of,
-    windows_through,
-)
+from policy_distill.student.engines.torch_memory import MemoryLayer, memory_layers_of, windows_through
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.policy import StudentPolicy
 
@@ -63,13 +56,5 @@ def answered(student: StudentPolicy, batch: Batch) -> tuple[Batch, Outputs]:
     if not layers:
         return batch, Outputs(family, student.params(batch.features))
     burn_in = burn_in_of(layers[-1], len(batch.features))
-    outputs = _outputs(student.network, batch.features, batch.columns["episode_starts"], burn_in)
+    outputs = windows_through(student.network, batch.features, batch.columns["episode_starts"], burn_in)
     return batch.after(burn_in), Outputs(family, student.params_of(outputs.flatten(0, 1)))
-
-
-def _outputs(network: nn.Sequential, x: torch.Tensor, starts: torch.Tensor, burn_in: int) -> torch.Tensor:
-    if not (isinstance(network[0], HistoryLayer) and isinstance(network[1], GRULayer) and x.device.type == "cpu"):
-        return windows_through(network, x, starts, burn_in)
-    told, unit = network[0].windows(x, starts), network[1]
-    states: torch.Tensor = GRUWindows.apply(unit.weight, unit.bias, told, starts, burn_in)
-    return network[2:](states.flatten(0, 1)).unflatten(0, states.shape[:2])

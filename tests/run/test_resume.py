@@ -167,7 +167,7 @@ def test_stacked_frames_resume_bit_for_bit(tmp_path, settings):
 
 
 def test_a_student_trained_by_autograd_resumes_bit_for_bit_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "is_dense", lambda student: False)
+    monkeypatch.setattr(training, "is_written_out", lambda student: False)
     whole, died = die_and_resume(tmp_path, pendulum_teacher, lambda: "Pendulum-v1")
     assert whole == died
 

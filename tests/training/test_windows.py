@@ -13,6 +13,7 @@ from policy_distill.student.engines.torch_memory import GRULayer, windows_throug
 from policy_distill.student.runtime import Student
 from policy_distill.training.autograd_step import AutogradStep
 from policy_distill.training.buffer import Buffer
+from policy_distill.training.dense_step import DenseStep, is_written_out
 from policy_distill.training.learner import GradientLearner
 from policy_distill.training.schedule import n_updates
 from policy_distill.training.stores import Rows
@@ -36,14 +37,17 @@ def test_the_gradients_that_are_written_out_are_those_of_autograd(length, n, n_i
     generator, unit = torch.Generator().manual_seed(1), layer(n_in, size)
     x, starts = torch.randn(length, n, n_in, generator=generator), torch.rand(length, n, generator=generator) < 0.1
     outer = torch.randn(length - burn_in, n, size, generator=generator)
-    found = []
-    for run in (unit.windows, lambda *given: GRUWindows.apply(unit.weight, unit.bias, *given)):
-        unit.zero_grad()
-        states = run(x, starts, burn_in)
-        (states * outer).sum().backward()
-        found.append([states.detach(), unit.weight.grad.clone(), unit.bias.grad.clone()])
-    for one, other in zip(*found, strict=True):
-        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+    states = unit.windows(x, starts, burn_in)
+    (states * outer).sum().backward()
+    written = GRUWindows(size, length, n, n_in)
+    weight, bias = unit.weight.detach().numpy(), unit.bias.detach().numpy()
+    # Twice: nothing of a pass is left to the next.
+    for _ in range(2):
+        found = written.run(weight, bias, x.numpy().transpose(0, 2, 1), starts.numpy())[burn_in:]
+        gradients = written.gradients(outer.numpy().transpose(0, 2, 1), burn_in)
+    assert np.allclose(found.transpose(0, 2, 1), states.detach(), atol=1e-5)
+    for one, other in zip(gradients, (unit.weight.grad, unit.bias.grad), strict=True):
+        assert np.allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_the_gradient_of_a_step_is_that_of_a_small_difference():
@@ -143,3 +147,25 @@ def test_a_student_can_be_made_of_what_was_trained():
     policy = make_student(("vector", "discrete", "gru:4", "tanh")).torch()
     student = Student.of(policy.to_record({"env_id": "Test-v0", "env_wrappers": []}))
     assert [(part.kind, part.size) for part in student.plan.memory.parts] == [("history", 5), ("gru", 4)]
+
+
+@pytest.mark.parametrize("network", ["gru:6", "gru:6+mlp:4", "history:3+mlp:4", "history:2"])
+@pytest.mark.parametrize("family", ["discrete", "gaussian"])
+@pytest.mark.parametrize("length", [48, 7])
+def test_a_step_that_is_written_out_is_that_of_autograd(network, family, length):
+    policy = make_student(("unnormalized", family, network, "tanh")).torch()
+    generator = torch.Generator().manual_seed(1)
+    features, labels = (torch.randn(length, 6, n, generator=generator) for n in (5, policy.spec.family.n_params))
+    batch = Batch(features, labels, {"episode_starts": torch.rand(length, 6, generator=generator) < 0.1})
+    assert is_written_out(policy)
+    sides = [make(policy, forward_kl, 1.0) for make in (DenseStep, AutogradStep)]
+    (loss, norm), (expected, expected_norm) = (side.step(batch, 1e-3) for side in sides)
+    assert (float(loss), float(norm)) == pytest.approx((float(expected), float(expected_norm)), rel=1e-4)
+    found, known = (side.gradients() for side in sides)
+    assert found.keys() == known.keys()
+    assert all(np.allclose(found[name], known[name], rtol=1e-3, atol=1e-6) for name in known)
+    weights = []
+    for side in sides:
+        side.write(policy)
+        weights.append(policy.tensors())
+    assert all(np.allclose(one, weights[1][name], atol=1e-5) for name, one in weights[0].items())
