@@ -69,7 +69,7 @@ class Session:
             return (TakesOver(student) if self.iteration == 1 and made.plan.memory.size else student), 0.0
         share = 1.0 - stream.progress
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
-        return MixedActor(teacher, student, share, rng), share
+        return MixedActor(teacher, student, share, rng, made.plan.remember), share
 
     def collect(self) -> Rollout:
         """Gather the next rollout."""
@@ -93,9 +93,8 @@ class Session:
     def _fidelity(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> Fidelity:
         teacher, student = self.stream.teacher, self.learner.student()
         if student.plan.memory.size:
-            return fidelity_along(
-                teacher, student, self.stream.sight.seen(rollout.obs), rollout.episode_starts, teacher_params
-            )
+            seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
+            return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
         return measure_fidelity(teacher, self.learner, features, teacher_params)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:

@@ -20,7 +20,7 @@ from policy_distill.student.engines.gru_windows import GRUWindows
 from policy_distill.student.engines.torch_memory import GRULayer, HistoryLayer, memory_layers_of
 from policy_distill.training.adam import Adam
 from policy_distill.training.policy import StudentPolicy
-from policy_distill.training.windows import burn_in_of
+from policy_distill.training.windows import burn_in_of, taken_in
 
 ONE = np.float32(1.0)
 
@@ -39,11 +39,11 @@ def is_dense(student: StudentPolicy, n_before: int = 0) -> bool:
 
 
 def is_written_out(student: StudentPolicy) -> bool:
-    """Say whether `DenseStep` can train a student: a dense one, behind a history or a recurrent unit if it remembers."""
+    """Say whether `DenseStep` can train a student: a dense one, behind a history or a recurrent unit or not."""
     kinds = tuple(type(layer) for layer in memory_layers_of(student.network))
     if kinds not in ((), (HistoryLayer,), (HistoryLayer, GRULayer)):
         return False
-    first = [type(layer) for layer in student.network[: len(kinds)]]
+    first = [type(layer) for layer in list(student.network)[: len(kinds)]]
     return first == list(kinds) and is_dense(student, len(kinds))
 
 
@@ -52,7 +52,7 @@ class DenseStep:
 
     def __init__(self, student: StudentPolicy, loss: Loss, max_grad_norm: float) -> None:
         linears = [module for module in student.network if isinstance(module, nn.Linear)]
-        self._memory = memory_layers_of(student.network)
+        self._student, self._memory = student, memory_layers_of(student.network)
         units = [(layer.weight, layer.bias) for layer in self._memory if isinstance(layer, GRULayer)]
         self._unit_shapes = [(*part.shape, 1)[:2] for unit in units for part in unit]
         self._shapes = [(layer.out_features, layer.in_features + 1) for layer in linears]
@@ -110,7 +110,8 @@ class DenseStep:
         if not self._memory:
             return batch, batch.features.numpy().T
         burn_in, starts = burn_in_of(self._memory[-1], len(batch.features)), batch.columns["episode_starts"]
-        seen = self._memory[0].windows(batch.features, starts, 0 if self._unit else burn_in)
+        taken = taken_in(self._student, batch)
+        seen = self._memory[0].windows(batch.features, starts, 0 if self._unit else burn_in, taken)
         if not self._unit:
             return batch.after(burn_in), seen.flatten(0, 1).numpy().T
         (weight, bias), (length, n, n_in) = self._unit, seen.shape

@@ -14,7 +14,12 @@ import torch
 from torch import nn
 
 from policy_distill.losses.batch import Batch, Outputs
-from policy_distill.student.engines.torch_memory import MemoryLayer, memory_layers_of, windows_through
+from policy_distill.student.engines.torch_memory import (
+    MemoryLayer,
+    memory_layers_of,
+    remembers_actions,
+    windows_through,
+)
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.policy import StudentPolicy
 
@@ -50,11 +55,21 @@ def burn_in_of(layer: MemoryLayer, length: int) -> int:
     return layer.burn_in if length == whole else min(layer.burn_in, length * layer.burn_in // whole)
 
 
+def taken_in(student: StudentPolicy, batch: Batch) -> torch.Tensor | None:
+    """Return the numbers `[L, B, n]` of the executed actions in windows; None where the student looks at none."""
+    if not remembers_actions(student.network):
+        return None
+    actions = batch.columns["actions"]
+    numbers = torch.from_numpy(student.spec.taken(actions.flatten(0, 1).cpu().numpy()))
+    return numbers.unflatten(0, actions.shape[:2]).to(actions.device)
+
+
 def answered(student: StudentPolicy, batch: Batch) -> tuple[Batch, Outputs]:
     """Return all steps that teach, as rows, and what the student answers to them."""
     family, layers = student.spec.family, memory_layers_of(student.network)
     if not layers:
         return batch, Outputs(family, student.params(batch.features))
     burn_in = burn_in_of(layers[-1], len(batch.features))
-    outputs = windows_through(student.network, batch.features, batch.columns["episode_starts"], burn_in)
+    taken, starts = taken_in(student, batch), batch.columns["episode_starts"]
+    outputs = windows_through(student.network, batch.features, starts, burn_in, taken)
     return batch.after(burn_in), Outputs(family, student.params_of(outputs.flatten(0, 1)))

@@ -107,6 +107,7 @@ class Memory:
         (cartpole_teacher, "CartPole-v1", {"student": "gru:4+mlp:4", "observe": "0,2"}),
         (pendulum_teacher, "Pendulum-v1", {"student": "gru:4", "buffer": "latest"}),
         (pendulum_teacher, "Pendulum-v1", {"student": "history:3+mlp:8", "buffer_size": 300}),
+        (pendulum_teacher, "Pendulum-v1", {"student": "history:3a+mlp:8", "buffer_size": 300}),
         (Memory, "CartPole-v1", {"student": "gru:4", "actor": "mixed"}),
     ],
 )

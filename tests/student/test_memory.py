@@ -130,6 +130,12 @@ def test_the_trainable_student_says_what_the_file_says(kind):
         ("history:0", "from 2 to 1024 observations"),
         ("history:1+mlp:8", "from 2 to 1024 observations"),
         ("history:4+gru:8", "expected an mlp behind history:4"),
+        ("history:1a+mlp:8", "from 2 to 1024 observations"),
+        ("history:a", "from 2 to 1024 observations"),
+        ("history:4aa", "from 2 to 1024 observations"),
+        ("history:4A", "from 2 to 1024 observations"),
+        ("history:4a+gru:8", "expected an mlp behind history:4a"),
+        ("gru:16a", "from 1 to 4096 units"),
         ("gru:16+mlp:0", "expected widths from 1"),
         ("gru:16+", "expected an mlp behind gru:16"),
     ],
@@ -146,3 +152,49 @@ def test_images_are_refused_in_one_line(spec):
     for ask in (lambda: network.n_params((3, 64, 64), 4), lambda: network.build((3, 64, 64), 4, torch.Generator())):
         with pytest.raises(RequestError, match=r"expected vectors for a .*found images"):
             ask()
+
+
+DID = ("vector", "discrete", "history:3a+mlp:8", "tanh")
+
+
+@pytest.mark.parametrize("form", ["mode", "sample", "mask"])
+def test_a_student_remembers_the_action_that_was_executed(form):
+    student, obs, rng = make_student(DID), sample_observations(DID, 60).reshape(20, 3, 5), np.random.default_rng(0)
+    masks = rng.random((20, 3, 4)) < 0.5 if form == "mask" else [None] * 20
+    state, starts, done = None, np.ones(3, bool), []
+    for step in range(20):
+        if form == "mask":
+            masks[step, :, 3] = True
+        actions, state = student.predict(obs[step], state, starts, form != "sample", masks[step])
+        starts = np.array([False, step == 9, False])
+        done = [actions, *done][:2]
+        assert np.array_equal(state[:, 10:14], np.eye(4)[actions])
+        if step not in (0, 10):
+            assert np.array_equal(state[:, 14:], np.eye(4)[done[1]])
+    assert student.plan.memory.size == 2 * 5 + 2 * 4 == student.metadata["architecture"]["memory"]["size"]
+
+
+def test_what_was_done_counts_and_a_new_episode_has_nothing_done_in_it():
+    student, obs = make_student(DID), sample_observations(DID, 2)
+    said = []
+    for action in range(4):
+        starts = np.array([[True], [False]])
+        outputs, state = outputs_along(student, obs[:, None], starts, actions=np.full((2, 1), action))
+        said.append(outputs[1, 0])
+        assert np.array_equal(outputs[0, 0], student.network_outputs(obs[:1])[0])
+        again, _ = outputs_along(student, obs[:1, None], starts[:1], state)
+        assert np.array_equal(again[0], outputs[0])
+    assert all(not np.allclose(one, said[0], atol=1e-2) for one in said[1:])
+
+
+def test_a_bounded_action_is_remembered_between_its_bounds():
+    student = make_student(("vector", "gaussian", "history:2a", "tanh"))
+    low, high = np.array([-2.0, 0.0], np.float32), np.array([1.0, 5.0], np.float32)
+    found = student.plan.taken(np.stack([low, high, (low + high) / 2]))
+    assert np.allclose(found, [[-1, -1], [1, 1], [0, 0]])
+    free = make_student(("vector", "deterministic_free", "history:2a", "tanh")).plan.taken
+    assert np.array_equal(free(np.array([[-7.0, 1e3]])), [[-7.0, 1e3]])
+    two = make_student(("vector", "multi_discrete", "history:2a", "tanh")).plan.taken
+    assert two(np.array([[1, 2]])).tolist() == [[0, 1, 0, 0, 1]]
+    later = make_student(("vector", "offset", "history:2a", "tanh")).plan.taken
+    assert later(np.array([4, 6])).tolist() == [[1, 0, 0], [0, 0, 1]]

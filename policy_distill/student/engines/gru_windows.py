@@ -44,7 +44,7 @@ class GRUWindows:
 
     def run(self, weight: np.ndarray, bias: np.ndarray, x: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Return the states `[L, H, B]` that the steps end with, for features `[L, I, B]` and `starts` `[L, B]`."""
-        size, _, _, n_in = self.shape
+        n_in = self.shape[3]
         self.matrix = np.column_stack(summed(weight, bias)).astype(np.float32)
         self.taken[:, :n_in] = x
         self.taken[0, n_in:-1] = 0.0
