@@ -13,6 +13,7 @@ import tyro
 
 from policy_distill.commands.tracking_options import TrackName
 from policy_distill.config import DistillConfig
+from policy_distill.errors import RequestError
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
 
 
@@ -20,8 +21,9 @@ from policy_distill.system.interrupts import Interrupted, terminated_like_interr
 class FromTeacher(ABC):
     """A command with a teacher, an environment and a run folder."""
 
-    teacher: Path
-    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md)."""
+    teacher: tuple[Path, ...]
+    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md). A student
+    (student.safetensors, or its run folder) may teach too, and several agents together as one."""
     out: Path
     """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
     env: str | None = None
@@ -90,12 +92,16 @@ class FromTeacher(ABC):
         """
         from policy_distill.commands.policies import find_env, say_applied
         from policy_distill.environments.names import parse_kwargs
+        from policy_distill.teachers.files.agent_file import find_agent
+        from policy_distill.teachers.kinds.student import StudentTeacher
         from policy_distill.teachers.load import load_teacher
         from policy_distill.tracking.table import check_track
 
         check_track(self.track)
+        if not self.teacher:
+            raise RequestError("expected an agent's file after --teacher, found none")
         teacher = load_teacher(
-            self.teacher,
+            self.teacher[0] if len(self.teacher) == 1 else self.teacher,
             algo=self.algo,
             vecnormalize=self.vecnormalize,
             trust=self.trust,
@@ -104,17 +110,22 @@ class FromTeacher(ABC):
             env_kwargs=parse_kwargs(self.env_kwargs),
         )
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
-        env = find_env(self.env, self.teacher, teacher, **named)
+        first = teacher.members[0] if teacher.members else teacher
+        # A student's file says where it was distilled; all members of an ensemble come from one environment.
+        known = first.student if isinstance(first, StudentTeacher) else first
+        env = find_env(self.env, find_agent(self.teacher[0]), known, **named)
         say_applied(teacher)
         return teacher, env
 
     def tracker(self, **more: Any) -> Any:
         """Return what makes the tracker; `more` are further fields of `TrackerOptions`."""
-        from policy_distill.teachers.files.zip_file import find_zip
+        from policy_distill.teachers.files.agent_file import find_agent
         from policy_distill.tracking.table import tracker_maker
 
         options: dict[str, Any] = {"project": self.project, "group": self.group, "tags": self.tags}
-        return tracker_maker(self.track, **options, teacher=find_zip(self.teacher), **more)
+        # The artifact that a run uses is one file.
+        used = find_agent(self.teacher[0]) if len(self.teacher) == 1 else None
+        return tracker_maker(self.track, **options, teacher=used, **more)
 
 
 def resume_command() -> str:

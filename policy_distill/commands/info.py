@@ -26,8 +26,7 @@ class Info:
 
     def run(self) -> int:
         """Describe and print."""
-        from policy_distill.student.file import is_student_file
-        from policy_distill.teachers.sources import in_run_folder
+        from policy_distill.student.file import in_run_folder, is_student_file
 
         path = in_run_folder(self.path)
         record = _describe_student(path) if is_student_file(path) else self._describe_teacher()

@@ -19,7 +19,7 @@ from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.system.plugins import TRACKERS as GROUP
 from policy_distill.system.plugins import load_plugin, names_in
-from policy_distill.teachers.files.zip_file import find_zip
+from policy_distill.teachers.files.agent_file import find_agent
 from policy_distill.tracking import trackio_run, wandb_start
 from policy_distill.tracking.base import BaseTracker, Starter, TrackerOptions, as_tracker
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
@@ -152,7 +152,7 @@ def choose_tracker(
 ) -> Tracker | MakeTracker | None:
     """Return what a caller of `distill` asked for, by an object (`tracker`) or by name (`track`).
 
-    `teacher` is what was handed over: a path's zip is an artifact that the run uses.
+    `teacher` is what was handed over: a path's file is an artifact that the run uses.
 
     Raises:
         RequestError: for both at once, an unknown mode or option, or a tracked run without a folder.
@@ -171,7 +171,7 @@ def choose_tracker(
         raise RequestError("expected a run folder for what is tracked, found none; name out=..., or leave out track")
     if isinstance(options.get("tags"), str):
         options["tags"] = (options["tags"],)
-    return tracker_maker(mode, **options, teacher=find_zip(Path(teacher)) if isinstance(teacher, str | Path) else None)
+    return tracker_maker(mode, **options, teacher=find_agent(teacher) if isinstance(teacher, str | Path) else None)
 
 
 def _starter(name: str) -> Starter:
