@@ -63,7 +63,7 @@ class Memory:
         """Return the states `[n, size]` that `n` episodes go on from: as handed over, zeros where one begins.
 
         Raises:
-            ValueError: for what is no state of so many episodes.
+            ValueError: for what is no state of so many episodes, or says of other ones where they begin.
         """
         if state is None:
             return self.begin(n)
@@ -75,7 +75,13 @@ class Memory:
             )
         if episode_start is None:
             return found.astype(np.float32)
-        return np.where(np.reshape(episode_start, (n, 1)), np.float32(0), found.astype(np.float32))
+        begins = np.asarray(episode_start)
+        if begins.size != n or begins.dtype.kind not in "biuf":
+            raise ValueError(
+                f"expected an episode_start of shape {(n,)}, True where an episode begins, found shape {begins.shape} "
+                f"of {begins.dtype}"
+            )
+        return np.where(begins.reshape(n, 1), np.float32(0), found.astype(np.float32))
 
 
 def memory_of(layers: Sequence[Layer], tensors: Tensors, shape: Shape) -> Memory:

@@ -95,9 +95,7 @@ class Student(Described):
         else:
             outputs = self._engine.outputs(obs)
         actions = self.plan.action_map.execute(self._choose(outputs, deterministic, action_masks))
-        if memory.size:
-            state = self.plan.remember(state, actions)
-        return (actions[0] if single else actions), state
+        return (actions[0] if single else actions), self.plan.remember(state, actions)
 
     @cached_property
     def act(self) -> Callable[[Any], Any]:
@@ -134,10 +132,7 @@ class Student(Described):
         return self._engine.outputs(self.view.narrow(obs))
 
     def step(self, obs: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the outputs for one step of each episode, and the next state; as of `Engine.step`.
-
-        Of a student that remembers what it did, the state awaits the action: `plan.remember`.
-        """
+        """Return the outputs for one step of each episode, and the next state; as of `Engine.step`."""
         return self._engine.step(self.view.narrow(obs), state)
 
     def distribution_params(self, obs: Any) -> np.ndarray:

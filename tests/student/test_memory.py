@@ -1,11 +1,13 @@
 """Students that remember: along episodes, in every engine, and from the files that they are kept in."""
 
+import json
 import pickle
 
 import numpy as np
 import pytest
 import torch
 
+from policy_distill.cli import main
 from policy_distill.collection.along import outputs_along
 from policy_distill.errors import RequestError
 from policy_distill.networks.table import make_network
@@ -80,6 +82,14 @@ def test_sampling_remembers_as_the_mode_does():
     drawn, state = student.predict(obs, None, None, deterministic=False)
     mode, known = student.predict(obs, None, None, deterministic=True)
     assert np.array_equal(state, known) and not np.array_equal(drawn, mode)
+
+
+@pytest.mark.parametrize("starts", [np.ones(2, bool), np.ones(0, bool), "yes", [True, False]])
+def test_other_episodes_than_there_are_cannot_begin(starts):
+    student = make_student(GRU)
+    with pytest.raises(ValueError, match=r"expected an episode_start of shape \(1,\)") as caught:
+        student.predict(np.zeros(5, np.float32), np.zeros((1, 21), np.float32), starts)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("state", [np.zeros((2, 21), np.float32), np.zeros(16), "words", (np.zeros((1, 21)),) * 2])
@@ -198,3 +208,13 @@ def test_a_bounded_action_is_remembered_between_its_bounds():
     assert two(np.array([[1, 2]])).tolist() == [[0, 1, 0, 0, 1]]
     later = make_student(("vector", "offset", "history:2a", "tanh")).plan.taken
     assert later(np.array([4, 6])).tolist() == [[1, 0, 0], [0, 0, 1]]
+
+
+def test_info_says_how_much_is_remembered(tmp_path, capsys):
+    for kind, expected in ((GRU, {"size": 21, "history": 5, "gru": 16}), (DID, {"size": 18, "history": 18})):
+        path = make_student(kind).save(tmp_path / "student.safetensors")
+        assert main(["info", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["memory"] == expected
+    path = make_student(("vector", "discrete", "mlp:16,8", "tanh")).save(tmp_path / "student.safetensors")
+    assert main(["info", str(path), "--json"]) == 0
+    assert "memory" not in json.loads(capsys.readouterr().out)
