@@ -71,7 +71,7 @@ class Session:
             return (TakesOver(student) if self.iteration == 1 and self._remembers else student), 0.0
         share = 1.0 - stream.progress
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
-        return MixedActor(teacher, student, share, rng), share
+        return MixedActor(teacher, student, share, rng, made.plan.remember), share
 
     def collect(self) -> Rollout:
         """Gather the next rollout."""
@@ -96,8 +96,9 @@ class Session:
         teacher = self.stream.teacher
         if not self._remembers:
             return measure_fidelity(teacher, self.learner, features, teacher_params)
-        seen = self.stream.sight.seen(rollout.obs)
-        return fidelity_along(teacher, self.learner.student(), seen, rollout.episode_starts, teacher_params)
+        seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
+        student = self.learner.student()
+        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""

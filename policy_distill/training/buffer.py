@@ -73,10 +73,13 @@ class Buffer:
     def minibatches(self, n: int, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Draw `n` minibatches of `batch_size` states each."""
         rows = torch.randint(self.size, (n, batch_size), generator=generator)
-        row_bytes = self.features.row_bytes + sum(column[:1].nbytes for column in self.columns.values())
-        # Many small minibatches are fetched in one go, large ones (images) one by one.
-        for part in rows.split(max(1, GATHERED_BYTES // (batch_size * row_bytes))):
+        for part in rows.split(self._n_at_once(batch_size)):
             yield from _unbound(self._get(part))
+
+    def _n_at_once(self, n_states: int) -> int:
+        """Return how many minibatches of `n_states` are fetched in one go: many small ones, of images one by one."""
+        row_bytes = self.features.row_bytes + sum(column[:1].nbytes for column in self.columns.values())
+        return max(1, GATHERED_BYTES // (n_states * row_bytes))
 
     def sequences(self, n: int, batch_size: int, length: int, generator: torch.Generator) -> Iterator[Batch]:
         """Draw `n` minibatches of windows `[length, batch_size, ...]`: states of one environment, one after another.
@@ -91,14 +94,17 @@ class Buffer:
             raise ValueError(f"expected windows of at most {self.size // self.stride} states, found {length}")
         oldest = self.next if self.size == self.capacity else 0
         steps = self.stride * torch.arange(length)[:, None]
-        for _ in range(n):
-            first = torch.randint(self.size - reach, (1, batch_size), generator=generator)
-            yield self._get((oldest + first + steps) % self.capacity)
+        first = torch.randint(self.size - reach, (n, 1, batch_size), generator=generator)
+        for part in first.split(self._n_at_once(length * batch_size)):
+            yield from _unbound(self._get((oldest + part + steps) % self.capacity))
 
     def _get(self, rows: torch.Tensor) -> Batch:
         flat = rows.flatten()
         features = self.features.get(flat).unflatten(0, rows.shape)
-        found = {name: c[flat.to(c.device)].unflatten(0, rows.shape) for name, c in self.columns.items()}
+        found = {
+            name: column.index_select(0, flat.to(column.device)).unflatten(0, rows.shape)
+            for name, column in self.columns.items()
+        }
         return Batch(features, found.pop("teacher_params"), found)
 
     def state(self) -> dict[str, np.ndarray]:
