@@ -64,6 +64,10 @@ class DistillConfig:
     observation_names: str = ""
     """What the components of a vector are called, separated by commas: x,x_velocity,theta,theta_velocity. The student
     keeps them, for explain and observe; those of environments that many know need not be given."""
+    collect_perturb: str = ""
+    """Collect states under these conditions too, as of compare --perturb: obs-noise:0.1,sticky:0.25,delay:1. The
+    environments are dealt in turns: the first stays as it is, the next is under the first condition, and so on. The
+    student is chosen, measured and proven in the environment as it is."""
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
@@ -114,6 +118,8 @@ class DistillConfig:
                 _require(False, field.name, f"a number ({field.type})", value)
         _require(isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher)
         _require(isinstance(self.loss, str), "loss", "a name", self.loss)
+        written = isinstance(self.collect_perturb, str)
+        _require(written, "collect_perturb", "conditions separated by commas", self.collect_perturb)
         named = isinstance(self.observation_names, str)
         _require(named, "observation_names", "names separated by commas", self.observation_names)
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)

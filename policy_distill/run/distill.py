@@ -28,7 +28,7 @@ from policy_distill.run.rescue import keeping_student
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
-from policy_distill.run.settle import check_room, open_fitting, settle
+from policy_distill.run.settle import check_room, measured_in, open_fitting, settle
 from policy_distill.run.sinks import open_sinks
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.run.state import SessionState
@@ -166,11 +166,13 @@ class _Run:
             provenance["env_statistics"] = stream.envs.statistics
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
         student = session.student(provenance, kept)
+        with measured_in(stream, without_normalization(self.env)) as measured:
+            fidelity = session.measure(measured)
         record = evaluation_record(
             stream.teacher,
             student,
             comparison,
-            session.measure(),
+            fidelity,
             env_id=self.identity["env_id"],
             config=config,
             selection_returns=chosen_by,

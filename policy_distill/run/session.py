@@ -123,7 +123,7 @@ class Session:
         """Return the NumPy student with the weights as they are now."""
         return self.learner.student(provenance, retention)
 
-    def measure(self) -> Fidelity:
+    def measure(self, envs: Environments) -> Fidelity:
         """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
@@ -131,7 +131,7 @@ class Session:
             student, sight = self.student(), stream.sight
             options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
             options |= {"followed": student, "seen": sight.seen}
-            sample = sample_states(stream.envs, self.config.seed, sight.student(student), n_states, **options)
+            sample = sample_states(envs, self.config.seed, sight.student(student), n_states, **options)
             if sample.outputs is not None:
                 return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
             return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)
