@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from policy_distill.config import FREE, DistillConfig
+from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError, one_line
+from policy_distill.ranges import FREE
 from policy_distill.run.checkpoint_files import newest_first, remove_unfinished, set_aside, write_checkpoint
 from policy_distill.run.provenance import fingerprint
 from policy_distill.run.stream import Stream

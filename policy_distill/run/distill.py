@@ -179,6 +179,7 @@ class _Run:
             env_steps=stream.env_steps,
             env_restarts=stream.restarts.n,
             wall_seconds=stream.watch.wall_seconds,
+            left_out=stream.episodes.record() if stream.episodes else None,
         )
         if self.folder:
             student.save(self.folder.student)

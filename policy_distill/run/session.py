@@ -21,6 +21,7 @@ from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.columns import asked_for
 from policy_distill.run.stream import Stream
+from policy_distill.run.teacher_episodes import HALF
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import Student
@@ -59,7 +60,8 @@ class Session:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
         seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
-        if not self.has_student or self.config.actor == "teacher":
+        share = self.teacher_share()
+        if share == 1.0:
             return teacher, 1.0
         made = self.student()
         made.seed(seed)
@@ -67,9 +69,14 @@ class Session:
         if self.config.actor == "student":
             # Its first rollout goes on where the teacher's ended.
             return (TakesOver(student) if self.iteration == 1 and made.plan.memory.size else student), 0.0
-        share = 1.0 - stream.progress
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
         return MixedActor(teacher, student, share, rng), share
+
+    def teacher_share(self) -> float:
+        """Return the share of the next rollout's actions that the teacher chooses."""
+        if not self.has_student or self.config.actor == "teacher":
+            return 1.0
+        return 0.0 if self.config.actor == "student" else 1.0 - self.stream.progress
 
     def collect(self) -> Rollout:
         """Gather the next rollout."""
@@ -84,11 +91,19 @@ class Session:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
             self.stream.store(rollout, features, teacher_params)
+            n_new = self._leave_out(len(features))
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
-            moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
-            metrics = self.learner.learn(self.stream.buffer, moment)
+            moment = Moment(before, self.stream.progress, n_new, seed_of(self.config, self.iteration, "train"))
+            metrics = self.learner.learn(self.stream.buffer, moment) if n_new else {}
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
+
+    def _leave_out(self, n_new: int) -> int:
+        """Let failed episodes of the teacher teach nobody; return how many states are new, 0 where none is left."""
+        if self.stream.episodes is None:
+            return n_new
+        goes_on = self.teacher_share() > HALF and not self.stream.done
+        return self.stream.episodes.leave_out(self.stream.buffer, goes_on=goes_on, over=self.stream.done)
 
     def _fidelity(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> Fidelity:
         teacher, student = self.stream.teacher, self.learner.student()

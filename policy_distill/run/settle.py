@@ -38,6 +38,11 @@ LOG = logging.getLogger("policy_distill")
 def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teacher, DistillConfig, Loss]:
     """Return teacher, settings and their loss once it is known that device, student and loss fit."""
     check_device(config.device)
+    if config.actor == "student" and (config.min_teacher_return is not None or config.drop_worst):
+        LOG.warning(
+            "with actor=student the teacher acts in the first rollout alone, and only episodes that end within it are "
+            "left out by min_teacher_return and drop_worst; set actor=teacher or mixed, or a larger n_steps"
+        )
     find_learner(student).check(student, config.activation)
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))

@@ -22,6 +22,7 @@ from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.columns import RECORDED, check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
+from policy_distill.run.teacher_episodes import NEEDED, SHAPES, TeacherEpisodes
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.pixels import channels_first
@@ -71,6 +72,8 @@ class Stream:
         """The statistics that features are made with, once there is a first rollout."""
         check_columns(columns)
         self._columns = columns
+        self.episodes = TeacherEpisodes.of(config, envs.n_envs)
+        """The teacher's own episodes, where failed ones are left out; None where all are learnt from."""
         self._opened: tuple[Featurizer, Buffer] | None = None
 
     @property
@@ -113,7 +116,8 @@ class Stream:
 
     def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
         with self.watch.timed("collect"):
-            recorded = [name for name in self._columns if name in RECORDED]
+            needed = (*self._columns, *(NEEDED if self.episodes else ()))
+            recorded = [name for name in dict.fromkeys(needed) if name in RECORDED]
             rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=recorded)
             self.env_steps += rollout.episode_starts.size
         return rollout
@@ -143,14 +147,15 @@ class Stream:
         """Keep a labelled rollout, in place of all before where the settings say so."""
         if self.config.buffer == "latest":
             self.buffer.clear()
-        self.buffer.add(features, teacher_params, values_of(self._columns, rollout))
+        numbers = self.episodes.columns_of(rollout) if self.episodes else {}
+        self.buffer.add(features, teacher_params, {**values_of(self._columns, rollout), **numbers})
 
     def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
         """Make room for states whose features are made with `normalizer`."""
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
         featurizer = Featurizer(describe_space(self.sight.space), normalizer, self.images)
         store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.sight.n_frames, device)
-        shapes = shapes_of(self._columns, self.teacher)
+        shapes = {**shapes_of(self._columns, self.teacher), **(SHAPES if self.episodes else {})}
         self.normalizer = normalizer
         self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
 
@@ -162,7 +167,7 @@ class Stream:
         found |= self.restart_metrics()
         if self.source.returns:
             found["rollout/student_return"] = sum(self.source.returns) / len(self.source.returns)
-        return found
+        return found | (self.episodes.metrics() if self.episodes else {})
 
     def restart_metrics(self) -> dict[str, float]:
         """Return how many environments were restarted so far."""
