@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from policy_distill.errors import RequestError
-from policy_distill.ranges import CHOICES, MAX_ENVS, NUMBERS, RANGES
 from policy_distill.seeds import PROOF
+from policy_distill.system.ranges import CHOICES, MAX_ENVS, NUMBERS, RANGES
 
 
 @dataclass(frozen=True)

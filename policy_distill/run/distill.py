@@ -16,6 +16,7 @@ from typing import Any
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.open import without_normalization
 from policy_distill.environments.watch import step_limit
+from policy_distill.evaluation.records import LeftOutRecord
 from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
@@ -179,7 +180,7 @@ class _Run:
             env_steps=stream.env_steps,
             env_restarts=stream.restarts.n,
             wall_seconds=stream.watch.wall_seconds,
-            left_out=stream.episodes.record() if stream.episodes else None,
+            left_out=LeftOutRecord(**stream.episodes.counts()) if stream.episodes else None,
         )
         if self.folder:
             student.save(self.folder.student)

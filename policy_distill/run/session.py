@@ -21,13 +21,13 @@ from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.columns import asked_for
 from policy_distill.run.stream import Stream
-from policy_distill.run.teacher_episodes import HALF
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import Student
 from policy_distill.training.learners import find_learner
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
+from policy_distill.training.teacher_episodes import HALF
 
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""

@@ -22,7 +22,6 @@ from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.columns import RECORDED, check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
-from policy_distill.run.teacher_episodes import NEEDED, SHAPES, TeacherEpisodes
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.pixels import channels_first
@@ -32,6 +31,7 @@ from policy_distill.training.learners import takes_raw_numbers
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.spec import images_like
 from policy_distill.training.stores import make_store
+from policy_distill.training.teacher_episodes import NEEDED, SHAPES, TeacherEpisodes
 
 
 class Stream:

@@ -10,9 +10,9 @@ from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.run.distill import distill
 from policy_distill.run.session import Session
-from policy_distill.run.teacher_episodes import TeacherEpisodes
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.stores import Rows
+from policy_distill.training.teacher_episodes import TeacherEpisodes
 from tests.doubles import FormulaTeacher
 from tests.run.test_resume import QUICK, die_and_resume
 

@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.records import LeftOutRecord
 from policy_distill.system.packing import alike
 from policy_distill.training.buffer import Buffer, Shapes
+
+if TYPE_CHECKING:
+    from policy_distill.collection.rollout import Rollout
 
 NEEDED = ("rewards", "terminated", "truncated")
 """Columns of a rollout that tell what an episode came to."""
@@ -147,12 +149,13 @@ class TeacherEpisodes:
         n_whole = int(np.isfinite(self.returns).sum())
         return {"rollout/dropped_share": len(self._left_out()) / n_whole} if n_whole else {}
 
-    def record(self) -> LeftOutRecord:
-        """Return what is left out, in numbers."""
+    def counts(self) -> dict[str, Any]:
+        """Return what is left out, as `LeftOutRecord` has it: episodes, those left out, their states, the best one."""
         out = self._left_out().tolist()
         best = max((self.returns[number] for number in out), default=None)
         n_whole = int(np.isfinite(self.returns).sum())
-        return LeftOutRecord(n_whole, len(out), sum(self.lengths[number] for number in out), best)
+        n_states = sum(self.lengths[number] for number in out)
+        return {"n_episodes": n_whole, "n_left_out": len(out), "n_states": n_states, "best": best}
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that the next rollout's numbers depend on."""
