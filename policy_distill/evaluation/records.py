@@ -111,6 +111,20 @@ class EpisodesRecord:
 
 
 @dataclass(frozen=True)
+class LeftOutRecord:
+    """What of the teacher's own episodes nobody learnt from, since they failed."""
+
+    n_episodes: int | None = part(NUMBER)
+    """Whole episodes that the teacher acted."""
+    n_left_out: int | None = part(NUMBER)
+    """Of these, episodes that were left out."""
+    n_states: int | None = part(NUMBER)
+    """States in them."""
+    best: float | None = part(NUMBER)
+    """The highest return that was left out; None where nothing was."""
+
+
+@dataclass(frozen=True)
 class EvaluationRecord:
     """`evaluation.json`: what a run proved."""
 
@@ -138,6 +152,8 @@ class EvaluationRecord:
     env_steps: int | None = part(NUMBER)
     env_restarts: int | None = part(NUMBER, left_out=True)
     """Where they were allowed."""
+    left_out: LeftOutRecord | None = part(LeftOutRecord, left_out=True)
+    """Where the settings leave failed episodes of the teacher out."""
     wall_seconds: float | None = part(NUMBER)
 
     @classmethod

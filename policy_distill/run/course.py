@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.environments.open import without_normalization
-from policy_distill.evaluation.records import EvaluationRecord
+from policy_distill.evaluation.records import EvaluationRecord, LeftOutRecord
 from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.place import Place
@@ -21,6 +21,7 @@ from policy_distill.run.provenance import provenance_of, request_of
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
+from policy_distill.run.settle import measured_in
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.run.state import SessionState
 from policy_distill.student.runtime import Student
@@ -91,17 +92,20 @@ class Course:
         spent = spent_seeds(config, comparison) if comparison else []
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
         student = self.student(self.provenance(spent), kept)
+        with measured_in(stream, without_normalization(self.env)) as measured:
+            fidelity = session.measure(measured)
         record = evaluation_record(
             stream.teacher,
             student,
             comparison,
-            session.measure(),
+            fidelity,
             env_id=self.identity["env_id"],
             config=config,
             selection_returns=chosen_by,
             env_steps=stream.env_steps,
             env_restarts=stream.restarts.n,
             wall_seconds=stream.watch.wall_seconds,
+            left_out=LeftOutRecord(**stream.episodes.counts()) if stream.episodes else None,
         )
         record = self.completed(record)
         if self.folder:

@@ -32,6 +32,7 @@ from policy_distill.training.learners import takes_raw_numbers
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.spec import images_like
 from policy_distill.training.stores import make_store
+from policy_distill.training.teacher_episodes import NEEDED, SHAPES, TeacherEpisodes
 
 
 class Stream:
@@ -72,6 +73,8 @@ class Stream:
         """The statistics that features are made with, once there is a first rollout."""
         check_columns(columns)
         self._columns = columns
+        self.episodes = TeacherEpisodes.of(config, envs.n_envs)
+        """The teacher's own episodes, where failed ones are left out; None where all are learnt from."""
         self._opened: tuple[Featurizer, Buffer] | None = None
 
     @property
@@ -126,7 +129,8 @@ class Stream:
         recorded: Sequence[str] = (),
     ) -> Rollout:
         with self.watch.timed("collect"):
-            names = list(dict.fromkeys([*(name for name in self._columns if name in RECORDED), *recorded]))
+            needed = (*self._columns, *(NEEDED if self.episodes else ()), *recorded)
+            names = [name for name in dict.fromkeys(needed) if name in (*RECORDED, *recorded)]
             found = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
             # Features are made of arrays, wherever the source has its observations.
             rollout = found.as_arrays()
@@ -158,14 +162,15 @@ class Stream:
         """Keep a labelled rollout, in place of all before where the settings say so."""
         if self.config.buffer == "latest":
             self.buffer.clear()
-        self.buffer.add(features, teacher_params, values_of(self._columns, rollout))
+        numbers = self.episodes.columns_of(rollout) if self.episodes else {}
+        self.buffer.add(features, teacher_params, {**values_of(self._columns, rollout), **numbers})
 
     def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
         """Make room for states whose features are made with `normalizer`."""
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
         featurizer = Featurizer(describe_space(self.sight.space), normalizer, self.images)
         store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.sight.n_frames, device)
-        shapes = shapes_of(self._columns, self.teacher)
+        shapes = {**shapes_of(self._columns, self.teacher), **(SHAPES if self.episodes else {})}
         self.normalizer = normalizer
         self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
 
@@ -177,7 +182,7 @@ class Stream:
         found |= self.restart_metrics()
         if self.source.returns:
             found["rollout/student_return"] = sum(self.source.returns) / len(self.source.returns)
-        return found
+        return found | (self.episodes.metrics() if self.episodes else {})
 
     def restart_metrics(self) -> dict[str, float]:
         """Return how many environments were restarted so far."""

@@ -39,6 +39,7 @@ METRICS = {
 }
 
 EXTRA = {
+    "rollout/dropped_share": "share of the teacher's whole episodes so far that failed and are left out of the data",
     "rollout/env_restarts": "environments restarted so far, where that was allowed; at the end, in the proof too",
     "train/recoveries": "times that training diverged and went back to the last good student so far",
     "train/rate_scale": "what the learning rate was multiplied by after these",
