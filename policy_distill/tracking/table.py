@@ -7,7 +7,6 @@ group `policy_distill.trackers` that is a `Starter`.
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.system.plugins import TRACKERS as GROUP
 from policy_distill.system.plugins import load_plugin, names_in
 from policy_distill.teachers.files.agent_file import find_agent
 from policy_distill.tracking import trackio_run, wandb_start
-from policy_distill.tracking.base import BaseTracker, Starter, TrackerOptions, as_tracker
-from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
-from policy_distill.tracking.metrics import STEP
+from policy_distill.tracking.base import Starter, TrackerOptions
 
 LOG = logging.getLogger("policy_distill")
 
@@ -56,70 +52,6 @@ class Named:
         """Return what makes further runs in the group of the one whose folder is `out`."""
         group = self.options.group or os.environ.get("WANDB_RUN_GROUP") or out.resolve().name
         return replace(self, options=replace(self.options, group=group))
-
-
-class FanOut(BaseTracker):
-    """Several trackers as one."""
-
-    def __init__(self, trackers: list[BaseTracker]) -> None:
-        self._trackers = trackers
-        self.wants_gradients = any(tracker.wants_gradients for tracker in trackers)
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log to all."""
-        for tracker in self._trackers:
-            tracker.log(metrics, step)
-
-    def histograms(self, arrays: Mapping[str, Any], step: int) -> None:
-        """Hand arrays to those that draw histograms."""
-        for tracker in self._trackers:
-            if tracker.wants_gradients:
-                tracker.histograms(arrays, step)
-
-    def sync(self) -> None:
-        """Have all keep what was logged."""
-        for tracker in self._trackers:
-            tracker.sync()
-
-    def summary(self, values: Mapping[str, Any]) -> None:
-        """Summarise to all."""
-        for tracker in self._trackers:
-            tracker.summary(values)
-
-    def front(self, record: CompressionRecord) -> None:
-        """Tell all what a compression found."""
-        for tracker in self._trackers:
-            tracker.front(record)
-
-    def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
-        """Hand a file to all."""
-        for tracker in self._trackers:
-            tracker.artifact(path, kind, metadata)
-
-    def close(self) -> None:
-        """Close all."""
-        for tracker in self._trackers:
-            tracker.close()
-
-
-def with_jsonl(tracker: Tracker | None, path: Path | None, resume_step: int | None = None) -> FanOut:
-    """Return `tracker` (if any) together with a `metrics.jsonl` at `path` (if any).
-
-    A resumed run drops from `metrics.jsonl` what it will say again; a tracker that starts anew is told the rest.
-
-    Raises:
-        RequestError: for a tracker without `log`.
-    """
-    others = [] if tracker is None else [as_tracker(tracker)]
-    if path is None:
-        return FanOut(others)
-    lines = JsonlTracker(path, resume_step)
-    for other in others:
-        if resume_step is not None and other.wants_history:
-            for row in read_metrics(path):
-                metrics = {name: math.nan if value is None else value for name, value in row.items() if name != STEP}
-                other.log(metrics, row[STEP])
-    return FanOut([lines, *others])
 
 
 def check_track(name: str) -> None:
