@@ -18,7 +18,7 @@ from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, digits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Distill(FromTeacher):
     """Distil a teacher into a compact student, prove what it keeps, and write the run folder.
 

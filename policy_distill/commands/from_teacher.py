@@ -17,7 +17,7 @@ from policy_distill.errors import RequestError
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FromTeacher(ABC):
     """A command with a teacher, an environment and a run folder."""
 
@@ -91,16 +91,32 @@ class FromTeacher(ABC):
             RequestError: for a teacher, an environment or a tracker that there is not.
         """
         from policy_distill.commands.policies import find_env, say_applied
-        from policy_distill.environments.names import parse_kwargs
         from policy_distill.teachers.files.agent_file import find_agent
         from policy_distill.teachers.kinds.student import StudentTeacher
-        from policy_distill.teachers.load import load_teacher
         from policy_distill.tracking.table import check_track
 
         check_track(self.track)
+        teacher = self.load()
+        named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
+        first = teacher.members[0] if teacher.members else teacher
+        # A student's file says where it was distilled; all members of an ensemble come from one environment.
+        known = first.student if isinstance(first, StudentTeacher) else first
+        env = find_env(self.env, find_agent(self.teacher[0]), known, **named)
+        say_applied(teacher)
+        return teacher, env
+
+    def load(self) -> Any:
+        """Return the teacher.
+
+        Raises:
+            RequestError: where there is none, or it cannot be read.
+        """
+        from policy_distill.environments.names import parse_kwargs
+        from policy_distill.teachers.load import load_teacher
+
         if not self.teacher:
             raise RequestError("expected an agent's file after --teacher, found none")
-        teacher = load_teacher(
+        return load_teacher(
             self.teacher[0] if len(self.teacher) == 1 else self.teacher,
             algo=self.algo,
             vecnormalize=self.vecnormalize,
@@ -109,13 +125,6 @@ class FromTeacher(ABC):
             temperature=self.temperature,
             env_kwargs=parse_kwargs(self.env_kwargs),
         )
-        named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
-        first = teacher.members[0] if teacher.members else teacher
-        # A student's file says where it was distilled; all members of an ensemble come from one environment.
-        known = first.student if isinstance(first, StudentTeacher) else first
-        env = find_env(self.env, find_agent(self.teacher[0]), known, **named)
-        say_applied(teacher)
-        return teacher, env
 
     def tracker(self, **more: Any) -> Any:
         """Return what makes the tracker; `more` are further fields of `TrackerOptions`."""

@@ -22,6 +22,7 @@ from policy_distill.evaluation.proof.records import (
     VerdictRecord,
 )
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
+from policy_distill.evaluation.tuning_record import TuningRecord
 from policy_distill.evaluation.view_record import ViewRecord
 from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, dump, load, part
 
@@ -144,6 +145,8 @@ class EvaluationRecord:
     fidelity: FidelityRecord | None = part(FidelityRecord, inline=True)
     view: ViewRecord | None = part(ViewRecord, left_out=True)
     """What the student sees, where its teacher sees more."""
+    finetuning: TuningRecord | None = part(TuningRecord, left_out=True)
+    """The student that a fine-tuning began with, beside the tuned one."""
     compression: SizeRatios | None = part(SizeRatios)
     episodes: EpisodesRecord | None = part(EpisodesRecord)
     env_steps: int | None = part(NUMBER)

@@ -6,6 +6,7 @@ many learn from it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ from gymnasium import spaces
 
 from policy_distill.collection.actors import check_labels
 from policy_distill.collection.collector import Collector
-from policy_distill.collection.rollout import Rollout
+from policy_distill.collection.rollout import COLUMNS, Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.restarts import Restarts
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
-from policy_distill.run.columns import RECORDED, check_columns, shapes_of, values_of
+from policy_distill.run.columns import check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
@@ -103,10 +104,14 @@ class Stream:
         assert self._opened is not None, "the first rollout opens the buffer"
         return self._opened[1]
 
-    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool) -> Rollout:
-        """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's."""
+    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool, recorded: Sequence[str] = ()) -> Rollout:
+        """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's.
+
+        Beside the columns of the buffer it holds what is to be `recorded`, as of `Rollout.columns`.
+        """
         left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
-        rollout = self._collect(self.source, actor, min(self.config.n_steps, left), greedy, teacher_share)
+        n_steps = min(self.config.n_steps, left)
+        rollout = self._collect(self.source, actor, n_steps, greedy, teacher_share, recorded)
         self.watch.seconds["environment"] = self.source.env_seconds
         return rollout
 
@@ -114,11 +119,19 @@ class Stream:
         """Gather a rollout of `n_steps` beyond what was asked for, from another source, by the mode of who acts."""
         return self._collect(source, actor, n_steps, greedy=True, teacher_share=0.0)
 
-    def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
+    def _collect(
+        self,
+        source: Source,
+        actor: Actor,
+        n_steps: int,
+        greedy: bool,
+        teacher_share: float,
+        recorded: Sequence[str] = (),
+    ) -> Rollout:
         with self.watch.timed("collect"):
-            needed = (*self._columns, *(NEEDED if self.episodes else ()))
-            recorded = [name for name in dict.fromkeys(needed) if name in RECORDED]
-            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=recorded)
+            names = (*self._columns, *(NEEDED if self.episodes else ()), *recorded)
+            asked = [name for name in dict.fromkeys(names) if name in COLUMNS]
+            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=asked)
             self.env_steps += rollout.episode_starts.size
         return rollout
 
