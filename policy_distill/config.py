@@ -123,9 +123,7 @@ class DistillConfig:
         written = isinstance(self.collect_perturb, str)
         require_setting(written, "collect_perturb", "conditions separated by commas", self.collect_perturb)
         whole = self.buffer == "aggregate" or (self.min_teacher_return is None and self.drop_worst == 0)
-        require_setting(
-            whole, "buffer", "aggregate to leave out episodes, which end several rollouts later", self.buffer
-        )
+        require_setting(whole, "buffer", "aggregate to leave out episodes, which end rollouts later", self.buffer)
         named = isinstance(self.observation_names, str)
         require_setting(named, "observation_names", "names separated by commas", self.observation_names)
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)

@@ -15,12 +15,12 @@ from gymnasium import spaces
 
 from policy_distill.collection.actors import check_labels
 from policy_distill.collection.collector import Collector
-from policy_distill.collection.rollout import Rollout
+from policy_distill.collection.rollout import COLUMNS, Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.restarts import Restarts
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
-from policy_distill.run.columns import RECORDED, check_columns, shapes_of, values_of
+from policy_distill.run.columns import check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
@@ -130,7 +130,7 @@ class Stream:
     ) -> Rollout:
         with self.watch.timed("collect"):
             needed = (*self._columns, *(NEEDED if self.episodes else ()), *recorded)
-            names = [name for name in dict.fromkeys(needed) if name in (*RECORDED, *recorded)]
+            names = [name for name in dict.fromkeys(needed) if name in COLUMNS]
             found = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
             # Features are made of arrays, wherever the source has its observations.
             rollout = found.as_arrays()
