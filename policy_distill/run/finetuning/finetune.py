@@ -102,8 +102,7 @@ def finetune(
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(labels, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
-        identity = identity_of(labels, envs, origin.metadata["architecture"]["spec"], config)
-        identity |= {"finetuning": _began(origin, config)}
+        identity = _identity(origin, labels, envs, config)
         session, course = _by_method(origin, labels, envs, env, config, scope, anchored=teacher is not None)
         run = course(session, env, identity, place, interrupts, scope, gate_seed=gate_seed)
         run.keeper.begin(resume=resume)
@@ -197,9 +196,10 @@ def _by_method(
     return session, EvolutionCourse
 
 
-def _began(origin: Student, config: FinetuneConfig) -> dict[str, Any]:
-    """Return which student a run begins with, and how it goes on."""
+def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> dict[str, Any]:
+    """Return what makes a run this run: which student it begins with among that, and how it goes on."""
     digest = hashlib.sha256()
     for name, array in sorted(origin.tensors.items()):
         digest.update(name.encode() + array.tobytes())
-    return {"method": config.method, "student": digest.hexdigest()}
+    began = {"method": config.method, "student": digest.hexdigest()}
+    return {**identity_of(teacher, envs, origin.metadata["architecture"]["spec"], config), "finetuning": began}
