@@ -30,6 +30,14 @@ class DistillConfig:
     gives actions."""
     actor: Literal["student", "teacher", "mixed"] = "student"
     """Who acts after the teacher's first rollout. mixed hands over linearly from teacher to student."""
+    objective: Literal["kl", "n_distill", "reverse_trajectory", "teacher_value"] = "kl"
+    """kl matches the teacher in the states that are seen; the others also weigh which states the student's own actions
+    lead to: where it will match badly, n_distill and reverse_trajectory, or where the teacher expects less return."""
+    value_weight: float = 0.0
+    """Distil the teacher's value function into a critic that travels in the student's file, at so many times the
+    learning rate; 0 for none. to_sb3 starts with it; it changes nothing in the student."""
+    value_gate: bool = False
+    """Learn only where the teacher expects more return than the student itself gains from there."""
     buffer: Literal["aggregate", "latest"] = "aggregate"
     """Train on all labelled states so far, or on the latest rollout alone."""
     buffer_size: int = 1_000_000
@@ -112,7 +120,8 @@ class DistillConfig:
             kind, value = NUMBERS.get(str(field.type)), values[field.name]
             if kind and (not isinstance(value, kind) or isinstance(value, bool)):
                 _require(False, field.name, f"a number ({field.type})", value)
-        _require(isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher)
+        for name in ("sampled_teacher", "value_gate"):
+            _require(isinstance(values[name], bool), name, "true or false", values[name])
         _require(isinstance(self.loss, str), "loss", "a name", self.loss)
         named = isinstance(self.observation_names, str)
         _require(named, "observation_names", "names separated by commas", self.observation_names)
@@ -164,6 +173,7 @@ NOT_NEGATIVE = ("eval_episodes", "select_episodes", "max_episode_steps", "seed",
 RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (COUNTS, lambda value: value >= 1, "at least 1"),
     (NOT_NEGATIVE, lambda value: value >= 0, "at least 0"),
+    (("value_weight",), lambda value: 0 <= value < float("inf"), "at least 0 and finite"),
     (("learning_rate", "max_grad_norm"), lambda value: 0 < value < float("inf"), "more than 0 and finite"),
     (("seed", "eval_seed"), lambda value: value < USERS, "below 2^29"),
 )
@@ -174,6 +184,7 @@ FREE = (*LIMITS, "sampled_teacher")
 
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),
+    "objective": ("kl", "n_distill", "reverse_trajectory", "teacher_value"),
     "buffer": ("aggregate", "latest"),
     "acting": ("alternate", "sample", "mode"),
     "activation": ("tanh", "relu"),

@@ -138,8 +138,8 @@ class _Run:
                 before = stream.env_steps
                 with kept(Standpoint(stream)):
                     rollout = session.collect()
-                    teacher_params = stream.label(rollout)
-                metrics = session.learn(rollout, teacher_params) | session.progress_metrics(rollout)
+                    labels = stream.label_whole(rollout)
+                metrics = session.learn(rollout, labels.params, labels.value) | session.progress_metrics(rollout)
                 selection.owed = metrics if selection.due(before) else None
             if selection.owed:
                 with kept():

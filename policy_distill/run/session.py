@@ -19,11 +19,15 @@ from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.scored import ScoredLoss
 from policy_distill.run.columns import asked_for
+from policy_distill.run.critics import Critics, columns_for
+from policy_distill.run.objective import Labelled
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
 from policy_distill.student.runtime import Student
+from policy_distill.training.learner import GradientLearner
 from policy_distill.training.learners import find_learner
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
@@ -36,19 +40,27 @@ class Session:
     """A stream and one learner: the student acts in the stream, and learns from it."""
 
     def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
-        self.stream = Stream(teacher, envs, config, network, columns=asked_for(loss, [network]))
+        kept, noted = columns_for(config)
+        self.stream = Stream(teacher, envs, config, network, columns=(*asked_for(loss, [network]), *kept), noted=noted)
         self.network = network
         self.loss = loss
         self.config = config
         self.iteration = 0
         """Rollouts learnt from."""
         self._learner: Learner | None = None
+        self._critics: Critics | None = None
 
     @property
     def learner(self) -> Learner:
         """Who learns."""
         assert self._learner is not None, "the first rollout makes the student"
         return self._learner
+
+    @property
+    def critics(self) -> Critics:
+        """Who judges states beside it."""
+        assert self._critics is not None, "they are made with the student"
+        return self._critics
 
     @property
     def has_student(self) -> bool:
@@ -76,19 +88,39 @@ class Session:
         actor, share = self.actor()
         return self.stream.collect(actor, share, greedy=acts_by_mode(self.config, self.iteration, share))
 
-    def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
-        """Store a labelled rollout and train; return what was measured, on its states before training on them."""
+    def learn(
+        self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
+    ) -> dict[str, float]:
+        """Store a labelled rollout and train; return what was measured, on its states before training on them.
+
+        `values` are the teacher's, `[T * N]`, where the settings ask for them.
+        """
         with self.stream.watch.timed("train"):
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
-            self.stream.store(rollout, features, teacher_params)
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
             moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
-            metrics = self.learner.learn(self.stream.buffer, moment)
+            metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
+            self.stream.store(rollout, features, teacher_params, values)
+            metrics |= self._train(moment)
+            metrics |= self.critics.learn(self.stream.buffer, values, moment)
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
+
+    def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
+        """Show the critics a rollout before anybody learns from it."""
+        share = seen.rollout.teacher_share
+        sampled = not acts_by_mode(self.config, self.iteration, share)
+        return self.critics.look(seen, self.learner, moment, by_student=share == 0.0, sampled=sampled)
+
+    def _train(self, moment: Moment) -> dict[str, float]:
+        drawn = self.critics.drawn(self.stream.buffer)
+        if drawn is None:
+            return self.learner.learn(self.stream.buffer, moment)
+        assert isinstance(self.learner, GradientLearner), "checked before the run"
+        return self.learner.learn(drawn, moment)
 
     def _fidelity(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> Fidelity:
         teacher, student = self.stream.teacher, self.learner.student()
@@ -114,14 +146,19 @@ class Session:
     ) -> None:
         """Make the student and who learns; log σ starts at that of the labels `[B, P]`."""
         spec = self.specify(normalizer)
-        learner = find_learner(self.network)(spec, self.loss, self.config, teacher_params)
+        corrected = self.config.objective != "kl" or self.config.value_gate
+        loss = ScoredLoss(self.loss, spec.action_map) if corrected else self.loss
+        learner = find_learner(self.network)(spec, loss, self.config, teacher_params)
         # Before hours of training: what no file can hold is of no use in the end.
         check_writable(learner.student())
         self._learner = learner
+        self._critics = Critics(spec, self.loss, self.config, self.stream.teacher.discount)
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the NumPy student with the weights as they are now."""
-        return self.learner.student(provenance, retention)
+        made = self.learner.student(provenance, retention)
+        made.critic = self.critics.record()
+        return made
 
     def measure(self) -> Fidelity:
         """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""

@@ -21,6 +21,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
+from policy_distill.run.corrected import check_corrected
 from policy_distill.run.session import Session
 from policy_distill.system.device import check_device
 from policy_distill.training.learners import find_learner
@@ -35,6 +36,7 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
     find_learner(student).check(student, config.activation)
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
+    config = check_corrected(teacher, student, config)
     return teacher, config, choose_loss(config.loss, teacher.family)
 
 
@@ -66,8 +68,8 @@ def check_room(session: Session) -> tuple[int, Footprint]:
     """Return the parameters of the student's network, and what the buffer takes, once it is known that both fit."""
     config, envs, teacher = session.config, session.stream.envs, session.stream.teacher
     n_params = find_learner(session.network).n_params(session.specify(None))
-    n_labels = teacher.family.n_params
     stream = session.stream
+    n_labels = teacher.family.n_params + stream.valued
     return n_params, check_memory(
         config, envs.n_envs, stream.sight.space, n_labels, stream.sight.n_frames, stream.images
     )

@@ -38,7 +38,7 @@ class SessionState:
         """Return all that the rest of a run depends on: arrays, and JSON values."""
         session, best = self._session, self._selection.best
         tensors, record = stream_state(session.stream)
-        tensors |= session.learner.state()
+        tensors |= session.learner.state() | session.critics.state()
         if best is not None:
             tensors |= {f"best.{name}": value.cpu().numpy() for name, value in best.weights.items()}
             tensors["selection.returns"] = best.returns
@@ -60,6 +60,7 @@ class SessionState:
         obs = restore_stream(session.stream, tensors, record)
         session.create_student(session.stream.normalizer)
         session.learner.restore(tensors)
+        session.critics.restore(tensors)
         session.learner.n_recoveries = count_of(record, "recoveries")
         selection.best, selection.owed = None, _metrics(record.get("owed"))
         if record["best_env_steps"] is not None:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from policy_distill.collection.actors import check_labels
+from policy_distill.collection.actors import check_labels, check_values
 from policy_distill.collection.collector import Collector
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.restarts import Restarts
-from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.interfaces.policies import Actor, Labels, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.columns import RECORDED, check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
@@ -44,10 +44,12 @@ class Stream:
         network: str,
         source: Source | None = None,
         columns: tuple[str, ...] = (),
+        noted: tuple[str, ...] = (),
     ) -> None:
         """Open a stream for students of `network`: whether bytes are pixels is a question of that.
 
-        `columns` are kept beside features and labels, as of `policy_distill.run.columns`.
+        `columns` are kept beside features and labels, as of `policy_distill.run.columns`; those that are `noted` are in
+        each rollout alone.
 
         `source` steps the environments; by itself a `Collector` does, in this process.
         """
@@ -69,8 +71,9 @@ class Stream:
         """What a recurrent teacher that labels carries from rollout to rollout."""
         self.normalizer: Normalizer | dict[str, Normalizer] | None = None
         """The statistics that features are made with, once there is a first rollout."""
-        check_columns(columns)
+        check_columns((*columns, *noted))
         self._columns = columns
+        self._noted = tuple(name for name in dict.fromkeys((*columns, *noted)) if name in RECORDED)
         self._opened: tuple[Featurizer, Buffer] | None = None
 
     @property
@@ -113,21 +116,35 @@ class Stream:
 
     def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
         with self.watch.timed("collect"):
-            recorded = [name for name in self._columns if name in RECORDED]
-            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=recorded)
+            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=self._noted)
             self.env_steps += rollout.episode_starts.size
         return rollout
 
     def label(self, rollout: Rollout) -> torch.Tensor:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
+        return self.label_whole(rollout).params
+
+    def label_whole(self, rollout: Rollout) -> Labels:
+        """Return all that the teacher says of a rollout: parameters `[T * N, P]`, and values `[T * N]` if asked for.
+
+        Raises:
+            RequestError: where values are asked for that the labels of a teacher of one's own do not have.
+        """
         with self.watch.timed("label"):
             if not self.is_open:
                 self.teacher = self.teacher.calibrated(self.sight.taught(rollout.obs))
-            params, self.label_state, _ = self.teacher.label(
+            teacher = self.teacher.with_values() if self.valued else self.teacher
+            params, self.label_state, values = teacher.label(
                 self.sight.taught(rollout.obs), rollout.episode_starts, self.label_state, rollout.action_masks
             )
             check_labels(params)
-        return params.reshape(-1, params.shape[-1])
+            expected = check_values(values, rollout.episode_starts.shape).reshape(-1) if self.valued else None
+        return Labels(params.reshape(-1, params.shape[-1]), value=expected)
+
+    @property
+    def valued(self) -> bool:
+        """True where the teacher's values are asked for."""
+        return "teacher_value" in self._columns
 
     def features(self, rollout: Rollout) -> torch.Tensor:
         """Return what students see of a rollout, `[T * N, D]`; the first one says how."""
@@ -139,11 +156,17 @@ class Stream:
         """Return what students see of raw observations `[B, ...]` of the environments, `[B, D]`."""
         return torch.from_numpy(self.featurizer(self.sight.seen(obs)))
 
-    def store(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> None:
-        """Keep a labelled rollout, in place of all before where the settings say so."""
+    def store(
+        self,
+        rollout: Rollout,
+        features: torch.Tensor,
+        teacher_params: torch.Tensor,
+        values: torch.Tensor | None = None,
+    ) -> None:
+        """Keep a labelled rollout, with its `values` where asked for; in place of all before where settings say so."""
         if self.config.buffer == "latest":
             self.buffer.clear()
-        self.buffer.add(features, teacher_params, values_of(self._columns, rollout))
+        self.buffer.add(features, teacher_params, values_of(self._columns, rollout, values))
 
     def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
         """Make room for states whose features are made with `normalizer`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from policy_distill.student.critic import CriticRecord
 from policy_distill.student.plan import Plan
 from policy_distill.student.spaces import make_space
 from policy_distill.student.view import View, read_view
@@ -21,6 +22,9 @@ class Described:
     """The file's JSON record: architecture, spaces, normalisation, provenance, retention."""
     plan: Plan
     """What it computes, as exporters read it."""
+
+    critic: CriticRecord | None = None
+    """What its teacher held states to be worth, where it was distilled with values; it does not act."""
 
     takes_raw = True
 

@@ -42,6 +42,11 @@ EXTRA = {
     "rollout/env_restarts": "environments restarted so far, where that was allowed; at the end, in the proof too",
     "train/recoveries": "times that training diverged and went back to the last good student so far",
     "train/rate_scale": "what the learning rate was multiplied by after these",
+    "train/value_loss": "mean squared error of the critic over the updates of an iteration, in variances of the values",
+    "train/value_explained": "share of the teacher's values' variance that the critic explained on the latest rollout, "
+    "before training on it",
+    "train/gate_open": "share of the latest rollout's states in which the teacher expected more than the student gains",
+    "train/score_deviation": "deviation of what the latest rollout's actions cost beyond what was expected",
     "model/leaves": "leaves of a student that is a tree",
     "compress/students": "students that are still in the race, all starts of each network counted",
 }

@@ -1,0 +1,1 @@
+"""Value functions that learn beside a student, and what they are learnt from."""
