@@ -1,6 +1,7 @@
 """Objectives with a score term: their gradients against those of all trajectories, enumerated."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -196,7 +197,8 @@ def test_what_is_to_come_is_discounted_from_the_next_state_on(monkeypatch):
 
 def test_the_first_rollout_teaches_the_baseline_alone():
     score = Score(SPEC, forward_kl, DistillConfig(objective="n_distill"), None)
-    moment = Moment(0.0, 0.1, 3, 0)
-    assert score.rows(seen_of([0, 1, 2], [0, 1, 1]), Table(), moment) == (None, {})
-    rows, _ = score.rows(seen_of([0, 1, 2], [0, 1, 1]), Table(), moment)
-    assert rows is not None
+    seen, moment = seen_of([0, 1, 2], [0, 1, 1]), Moment(0.0, 0.1, 3, 0)
+    seen = replace(seen, features=seen.features.float())
+    assert score.rows(seen, Table(), moment) == (None, {})
+    rows, _ = score.rows(seen, Table(), moment)
+    assert len(rows.features) == 3
