@@ -32,8 +32,8 @@ from policy_distill.evaluation.statistics import iqm
 from policy_distill.seeds import PROOF
 
 SECTION = "## Objectives"
-TASKS = {"lunar_lander": ("mlp:2", 40_960), "pendulum": ("mlp:2", 40_960)}
-"""The student and the environment steps of each."""
+TASKS = {"lunar_lander": (("linear", "mlp:1"), 40_960), "pendulum": (("linear", "mlp:1"), 40_960)}
+"""The students and the environment steps of each: what an mlp:2 keeps of LunarLander's agent is all of it."""
 ARMS: dict[str, dict[str, Any]] = {
     "kl": {},
     "n_distill": {"objective": "n_distill"},
@@ -73,14 +73,15 @@ def main(config: Config) -> None:
     config.out.mkdir(parents=True, exist_ok=True)
     kept = config.out / "objectives.json"
     records: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
-    done = {(one["task"], one["arm"], one["seed"]) for one in records}
+    done = {(one["task"], one["student"], one["arm"], one["seed"]) for one in records}
     for task in config.tasks:
         teacher, env_id = _teacher(config, task)
         scale = None
-        for seed, arm in product(config.seeds, ARMS):
-            if (task, arm, seed) not in done:
+        for seed, student, arm in product(config.seeds, TASKS[task][0], ARMS):
+            if (task, student, arm, seed) not in done:
                 scale = scale or _scale(config, teacher, env_id)
-                records.append(_measured(config, task, teacher, env_id, arm, seed) | scale)
+                found = _measured(config, teacher, env_id, student, arm, seed, TASKS[task][1])
+                records.append({"task": task, **found, **scale})
                 kept.write_text(json.dumps(records, indent=1) + "\n")
     rows = rows_of(records, config)
     print(table(rows, HEADER))
@@ -108,8 +109,9 @@ def _scale(config: Config, teacher: Any, env_id: str) -> dict[str, float]:
     return {name: evaluate(one, env_id, config.episodes, seed=PROOF).mean for name, one in played.items()}
 
 
-def _measured(config: Config, task: str, teacher: Any, env_id: str, arm: str, seed: int) -> dict[str, Any]:
-    student, timesteps = TASKS[task]
+def _measured(
+    config: Config, teacher: Any, env_id: str, student: str, arm: str, seed: int, timesteps: int
+) -> dict[str, Any]:
     noisy, began = NoisyTeacher(teacher, config.noise, seed), time.perf_counter()
     # The last student, unchosen: a choice by episodes would hide what the objective did.
     settings: dict[str, Any] = {
@@ -121,8 +123,10 @@ def _measured(config: Config, task: str, teacher: Any, env_id: str, arm: str, se
     found = distill(noisy, env_id, student, **settings).student
     seconds = time.perf_counter() - began
     returns = evaluate(found, env_id, config.episodes, seed=PROOF).returns
-    print(f"{task}, {arm}, seed {seed}: {returns.mean():.1f} in {seconds:.0f} s", file=sys.stderr, flush=True)
-    record = {"task": task, "env_id": env_id, "student": student, "arm": arm, "seed": seed, "seconds": seconds}
+    print(
+        f"{env_id}, {student}, {arm}, seed {seed}: {returns.mean():.1f} in {seconds:.0f} s", file=sys.stderr, flush=True
+    )
+    record = {"env_id": env_id, "student": student, "arm": arm, "seed": seed, "seconds": seconds}
     return {**record, "timesteps": settings["timesteps"], "noise": config.noise, "returns": returns.tolist()}
 
 
@@ -135,9 +139,9 @@ def kept_of(one: dict[str, Any]) -> float:
 def rows_of(records: list[dict[str, Any]], config: Config) -> list[tuple[Any, ...]]:
     """Return a row for each environment and objective: over seeds, and beside `kl` of the same seeds."""
     rows = []
-    for task, arm in product(config.tasks, ARMS):
-        of = {name: _by_seed(records, task, name, config.seeds) for name in (arm, "kl")}
-        own = [one for one in records if (one["task"], one["arm"]) == (task, arm)]
+    for task, student, arm in ((t, s, a) for t in config.tasks for s in TASKS[t][0] for a in ARMS):
+        of = {name: _by_seed(records, (task, student, name), config.seeds) for name in (arm, "kl")}
+        own = _of(records, (task, student, arm))
         if not own or len(of[arm]) != len(of["kl"]):
             continue
         mean, low, high = mean_and_interval(of[arm])
@@ -146,9 +150,7 @@ def rows_of(records: list[dict[str, Any]], config: Config) -> list[tuple[Any, ..
         each = ", ".join(f"{one:.2f}" for one in of[arm])
         seconds = float(np.mean([one["seconds"] for one in own]))
         interval = f"{low:.3f} to {high:.3f}"
-        rows.append(
-            (own[0]["env_id"], own[0]["student"], arm, f"{mean:.3f}", interval, *beside, each, f"{seconds:.0f}")
-        )
+        rows.append((own[0]["env_id"], student, arm, f"{mean:.3f}", interval, *beside, each, f"{seconds:.0f}"))
     return rows
 
 
@@ -158,9 +160,14 @@ def mean_and_interval(x: np.ndarray) -> tuple[float, float, float]:
     return float(x.mean()), float(x.mean() - half), float(x.mean() + half)
 
 
-def _by_seed(records: list[dict[str, Any]], task: str, arm: str, seeds: tuple[int, ...]) -> np.ndarray:
-    own = {one["seed"]: kept_of(one) for one in records if (one["task"], one["arm"]) == (task, arm)}
+def _by_seed(records: list[dict[str, Any]], cell: tuple[str, str, str], seeds: tuple[int, ...]) -> np.ndarray:
+    own = {one["seed"]: kept_of(one) for one in _of(records, cell)}
     return np.array([own[seed] for seed in seeds if seed in own])
+
+
+def _of(records: list[dict[str, Any]], cell: tuple[str, str, str]) -> list[dict[str, Any]]:
+    """Return the records of a task, a student and an objective."""
+    return [one for one in records if (one["task"], one["student"], one["arm"]) == cell]
 
 
 def section(rows: list[tuple[Any, ...]], records: list[dict[str, Any]], config: Config) -> str:
