@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from policy_distill.student.critic import CriticRecord
+from policy_distill.student.record import CriticRecord
 
 VALUE_WIDTHS = [64, 64]
 """Hidden layers of the value network of a student without a critic, which starts untrained."""

@@ -19,12 +19,11 @@ from policy_distill.environments.open import normalization_of
 from policy_distill.errors import RequestError
 from policy_distill.exporters.sb3_critic import copy_critic, value_widths
 from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
-from policy_distill.student.critic import CriticRecord
 from policy_distill.student.features import Normalizer, Part
 from policy_distill.student.layers import beside, layer_shapes
 from policy_distill.student.pixels import channels_first, is_image
 from policy_distill.student.plan import Plan
-from policy_distill.student.record import StudentRecord
+from policy_distill.student.record import CriticRecord, StudentRecord
 from policy_distill.student.spaces import make_space
 
 

@@ -21,8 +21,8 @@ from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.scored import ScoredLoss
 from policy_distill.run.columns import asked_for
-from policy_distill.run.critics import Critics, columns_for
-from policy_distill.run.objective import Labelled
+from policy_distill.run.critics.critics import Critics, columns_for
+from policy_distill.run.critics.objective import Labelled
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
@@ -41,7 +41,14 @@ class Session:
 
     def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
         kept, noted = columns_for(config)
-        self.stream = Stream(teacher, envs, config, network, columns=(*asked_for(loss, [network]), *kept), noted=noted)
+        self.stream = Stream(
+            teacher,
+            envs,
+            config,
+            network,
+            columns=tuple(dict.fromkeys((*asked_for(loss, [network]), *kept))),
+            noted=noted,
+        )
         self.network = network
         self.loss = loss
         self.config = config

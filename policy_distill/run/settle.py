@@ -21,7 +21,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
-from policy_distill.run.corrected import check_corrected
+from policy_distill.run.critics.request import check_corrected
 from policy_distill.run.session import Session
 from policy_distill.system.device import check_device
 from policy_distill.training.learners import find_learner

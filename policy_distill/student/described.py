@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from policy_distill.student.critic import CriticRecord
 from policy_distill.student.plan import Plan
+from policy_distill.student.record import CriticRecord
 from policy_distill.student.spaces import make_space
 from policy_distill.student.view import View, read_view
 

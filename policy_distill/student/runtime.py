@@ -15,11 +15,10 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Engine
 from policy_distill.student.check import check_read_back, check_student
-from policy_distill.student.critic import CriticRecord, split_critic, with_critic
 from policy_distill.student.described import Described
 from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
-from policy_distill.student.record import StudentRecord, format_of
+from policy_distill.student.record import CriticRecord, StudentRecord, format_of, split_critic, with_critic
 from policy_distill.student.sampling import draw, params_of
 from policy_distill.system.nested import count
 

@@ -31,10 +31,10 @@ from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.losses.scored import ACTED, BEHAVED, COST
 from policy_distill.run.columns import values_of
-from policy_distill.training.critics.advantages import advantages, follows
-from policy_distill.training.critics.critic import Critic
-from policy_distill.training.critics.rows import Rows
-from policy_distill.training.critics.scale import RunningScale
+from policy_distill.run.critics.advantages import advantages, follows
+from policy_distill.run.critics.critic import Critic
+from policy_distill.run.critics.rows import StateRows
+from policy_distill.run.critics.scale import RunningScale
 from policy_distill.training.learner import named
 from policy_distill.training.schedule import Moment
 from policy_distill.training.spec import StudentSpec
@@ -78,7 +78,7 @@ class Score:
         self.scale = RunningScale()
         """Of advantages in units of reward: they count in units of their deviation, since points are no nats."""
 
-    def rows(self, seen: Labelled, learner: Learner, moment: Moment) -> tuple[Rows | None, dict[str, float]]:
+    def rows(self, seen: Labelled, learner: Learner, moment: Moment) -> tuple[StateRows | None, dict[str, float]]:
         """Return the rows of a rollout that the student sampled, and what was measured.
 
         The first such rollout shows the baseline what to expect, and has none.
@@ -98,7 +98,7 @@ class Score:
         acted = values_of(["actions"], seen.rollout)["actions"]
         behaved = executed_log_prob(self._spec.family, self._spec.action_map, params, acted)[at]
         columns = {COST: costs, BEHAVED: behaved, ACTED: acted[at]}
-        rows = Rows(
+        rows = StateRows(
             seen.features[at].to(self._device),
             seen.teacher_params[at].to(self._device),
             {name: column.to(self._device) for name, column in columns.items()},
@@ -116,7 +116,7 @@ class Score:
         begun, at = baseline.begun, torch.from_numpy(np.flatnonzero(known))
         if len(at):
             targets = torch.from_numpy((cost + expected).ravel()).float()[at]
-            source = Rows(seen.features[at].to(self._device), targets[:, None].to(self._device))
+            source = StateRows(seen.features[at].to(self._device), targets[:, None].to(self._device))
             baseline.learn(source, targets, moment)
         return (cost, known) if begun else None
 

@@ -15,7 +15,7 @@ from policy_distill.losses.batch import Batch
 
 
 @dataclass(frozen=True)
-class Rows:
+class StateRows:
     """States of one rollout."""
 
     features: torch.Tensor

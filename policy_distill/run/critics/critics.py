@@ -17,12 +17,12 @@ from policy_distill.interfaces.stages import Learner, Minibatches
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.scored import GATE
-from policy_distill.run.objective import TRACE, Labelled, Score
-from policy_distill.student.critic import CriticRecord
+from policy_distill.run.critics.advantages import advantages
+from policy_distill.run.critics.critic import Critic, value_rows
+from policy_distill.run.critics.objective import TRACE, Labelled, Score
+from policy_distill.run.critics.rows import Changed, Joined, StateRows
+from policy_distill.student.record import CriticRecord
 from policy_distill.training.buffer import Buffer
-from policy_distill.training.critics.advantages import advantages
-from policy_distill.training.critics.critic import Critic, value_rows
-from policy_distill.training.critics.rows import Changed, Joined, Rows
 from policy_distill.training.learner import named
 from policy_distill.training.schedule import Moment
 from policy_distill.training.spec import StudentSpec
@@ -50,7 +50,7 @@ class Critics:
         self.own = Critic(spec, config, "student's value") if config.value_gate else None
         """Of what the student itself gains."""
         self.score = None if config.objective == "kl" else Score(spec, loss, config, discount)
-        self._rows: Rows | None = None
+        self._rows: StateRows | None = None
 
     def look(
         self, seen: Labelled, learner: Learner, moment: Moment, *, by_student: bool, sampled: bool
@@ -119,7 +119,7 @@ class Critics:
         at = torch.from_numpy(np.flatnonzero(known))
         if len(at):
             targets = torch.from_numpy((gain + before).ravel()).float()[at]
-            own.learn(Rows(seen.features[at].to(self._device), targets[:, None].to(self._device)), targets, moment)
+            own.learn(StateRows(seen.features[at].to(self._device), targets[:, None].to(self._device)), targets, moment)
 
     def _gated(self, own: Critic, batch: Batch) -> Batch:
         gate = self._open(own, batch.features, batch.columns[VALUE].cpu()).to(batch.features.device)

@@ -18,11 +18,11 @@ from policy_distill.interfaces.stages import Minibatches
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.regression import mse
 from policy_distill.networks.table import describe_layers
+from policy_distill.run.critics.rows import Changed
+from policy_distill.run.critics.scale import RunningScale
 from policy_distill.seeds import USERS, purpose_seed
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.critic import PREFIX, CriticRecord
-from policy_distill.training.critics.rows import Changed
-from policy_distill.training.critics.scale import RunningScale
+from policy_distill.student.record import CRITIC_PREFIX, CriticRecord
 from policy_distill.training.learner import GradientLearner
 from policy_distill.training.schedule import Moment
 from policy_distill.training.spec import StudentSpec
@@ -80,8 +80,8 @@ class Critic:
     def record(self, discount: float | None) -> CriticRecord:
         """Return what a student's file holds: the network, its last layer in the values' own units."""
         policy, mean, deviation = self._learner.policy, self._scale.mean, self._scale.deviation
-        layers = describe_layers(policy.network, policy.featurizer.shape, PREFIX)
-        tensors = {name.replace("network.", PREFIX): array for name, array in policy.tensors().items()}
+        layers = describe_layers(policy.network, policy.featurizer.shape, CRITIC_PREFIX)
+        tensors = {name.replace("network.", CRITIC_PREFIX): array for name, array in policy.tensors().items()}
         weight, bias = (tensors[layers[-1][key]] for key in ("weight", "bias"))
         tensors[layers[-1]["weight"]] = (weight * deviation).astype(np.float32)
         tensors[layers[-1]["bias"]] = (bias * deviation + mean).astype(np.float32)

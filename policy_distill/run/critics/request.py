@@ -51,8 +51,8 @@ def check_corrected(teacher: Teacher, student: str, config: DistillConfig) -> Di
     return _check_score(teacher, config) if config.objective != "kl" else config
 
 
-def refuse_critics(config: DistillConfig) -> None:
-    """Refuse what asks for a critic.
+def without_critics(config: DistillConfig) -> DistillConfig:
+    """Return settings that ask for no critic.
 
     Raises:
         RequestError: for settings that do.
@@ -62,6 +62,7 @@ def refuse_critics(config: DistillConfig) -> None:
             f"compress matches its many students by a divergence alone, found {asked[0]}; leave it out, and distil the "
             "student that is found with it"
         )
+    return config
 
 
 def _check_score(teacher: Teacher, config: DistillConfig) -> DistillConfig:

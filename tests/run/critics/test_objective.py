@@ -14,8 +14,8 @@ from policy_distill.families.categorical import Categorical
 from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.losses.kl import forward_kl, reverse_kl
 from policy_distill.losses.scored import ScoredLoss
-from policy_distill.run import objective
-from policy_distill.run.objective import Labelled, Score
+from policy_distill.run.critics import objective
+from policy_distill.run.critics.objective import Labelled, Score
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Normalizer
 from policy_distill.student.spaces import describe_space

@@ -1,1 +1,0 @@
-"""Value functions that learn beside a student, and what they are learnt from."""
