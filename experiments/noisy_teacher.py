@@ -47,7 +47,12 @@ class NoisyTeacher(BaseTeacher):
         return labels._replace(params=self._noisy(labels.params))
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions `[B, ...]` for raw observations `[B, ...]`, some of them random."""
         actions, state = self.teacher.predict(observation, state, episode_start, deterministic)

@@ -42,6 +42,8 @@ NOT_EXPERIMENTS = {
     "calibration",
     "objectives",
     "noisy_teacher",
+    "generalisation",
+    "generalisation_table",
     "simulations",
     "seed_simulations",
     "simulated_returns",

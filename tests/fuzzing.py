@@ -37,7 +37,7 @@ from policy_distill.config import DistillConfig, make_config
 from policy_distill.errors import RequestError
 from policy_distill.exporters.layers_file import load_layers, save_layers
 from policy_distill.report.write import write_report
-from policy_distill.run.critics.critic import Critic
+from policy_distill.run.critics.critic import ValueCritic
 from policy_distill.run.distill import distill
 from policy_distill.student.file import KEY, read_sealed, write_sealed
 from policy_distill.student.quantization import quantize_layer
@@ -240,7 +240,7 @@ class Readers:
         normalised.save(str(self.folder / "seed.pkl"))
         made = Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"}))
         made.save(student)
-        made.critic = Critic(make_policy(cartpole_teacher()).spec, DistillConfig(), "seed").record(0.99)
+        made.critic = ValueCritic(make_policy(cartpole_teacher()).spec, DistillConfig(), "seed").record(0.99)
         with_critic = made.save(self.folder / "seed-critic.safetensors")
         write_sealed(self.folder / "seed.ckpt", {"a": np.zeros(3, np.float32)}, {"checkpoint": {"iteration": 3}})
         layers = self.folder / "seed.layers"

@@ -65,7 +65,8 @@ def row_of(name: str, config: Config) -> tuple[Any, ...]:
         rollout = source.collect(actor, config.steps, False, 1.0, columns=columns)
     values = teacher.with_values().label(rollout.obs, rollout.episode_starts).value
     assert values is not None and teacher.discount is not None
-    came, known = returns_of(*(rollout.columns[column] for column in columns), teacher.discount)
+    rewards, terminated, truncated = (rollout.columns[column] for column in columns)
+    came, known = returns_of(rewards, terminated, truncated, teacher.discount)
     expected, came = values.numpy()[known], came[known]
     explained = 1 - np.var(came - expected) / np.var(came)
     scale = getattr(teacher, "return_scale", 1.0)

@@ -34,8 +34,8 @@ class Explain:
         """
         from policy_distill.commands.output import Output
         from policy_distill.report.explain import linear_lines, rules_of
+        from policy_distill.student.file import in_run_folder
         from policy_distill.student.runtime import load_student
-        from policy_distill.teachers.sources import in_run_folder
 
         student = load_student(in_run_folder(self.path), "numpy")
         names = tuple(name.strip() for name in self.observation_names.split(",")) if self.observation_names else ()

@@ -7,21 +7,26 @@ import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from policy_distill.commands.tracking_options import TrackName
 from policy_distill.config import DistillConfig
+from policy_distill.errors import RequestError
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
 
+if TYPE_CHECKING:
+    from policy_distill.tracking.table import Named
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class FromTeacher(ABC):
     """A command with a teacher, an environment and a run folder."""
 
-    teacher: Path
-    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md)."""
+    teacher: tuple[Path, ...]
+    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md). A student
+    (student.safetensors, or its run folder) may teach too, and several agents together as one."""
     out: Path
     """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
     env: str | None = None
@@ -89,13 +94,33 @@ class FromTeacher(ABC):
             RequestError: for a teacher, an environment or a tracker that there is not.
         """
         from policy_distill.commands.policies import find_env, say_applied
-        from policy_distill.environments.names import parse_kwargs
-        from policy_distill.teachers.load import load_teacher
+        from policy_distill.teachers.files.agent_file import find_agent
+        from policy_distill.teachers.kinds.student import StudentTeacher
         from policy_distill.tracking.table import check_track
 
         check_track(self.track)
-        teacher = load_teacher(
-            self.teacher,
+        teacher = self.load()
+        named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
+        first = teacher.members[0] if teacher.members else teacher
+        # A student's file says where it was distilled; all members of an ensemble come from one environment.
+        known = first.student if isinstance(first, StudentTeacher) else first
+        env = find_env(self.env, find_agent(self.teacher[0]), known, **named)
+        say_applied(teacher)
+        return teacher, env
+
+    def load(self) -> Any:
+        """Return the teacher.
+
+        Raises:
+            RequestError: where there is none, or it cannot be read.
+        """
+        from policy_distill.environments.names import parse_kwargs
+        from policy_distill.teachers.load import load_teacher
+
+        if not self.teacher:
+            raise RequestError("expected an agent's file after --teacher, found none")
+        return load_teacher(
+            self.teacher[0] if len(self.teacher) == 1 else self.teacher,
             algo=self.algo,
             vecnormalize=self.vecnormalize,
             trust=self.trust,
@@ -103,18 +128,29 @@ class FromTeacher(ABC):
             temperature=self.temperature,
             env_kwargs=parse_kwargs(self.env_kwargs),
         )
-        named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
-        env = find_env(self.env, self.teacher, teacher, **named)
-        say_applied(teacher)
-        return teacher, env
 
-    def tracker(self, **more: Any) -> Any:
-        """Return what makes the tracker; `more` are further fields of `TrackerOptions`."""
-        from policy_distill.teachers.files.zip_file import find_zip
+    def tracker(
+        self, *, gradients: bool = False, job_type: str = "distill", student: Path | None = None
+    ) -> Named | None:
+        """Return what makes the tracker, with histograms of the `gradients` where they are asked for.
+
+        `student` is the file that a run begins with, where it begins with one.
+        """
+        from policy_distill.teachers.files.agent_file import find_agent
         from policy_distill.tracking.table import tracker_maker
 
-        options: dict[str, Any] = {"project": self.project, "group": self.group, "tags": self.tags}
-        return tracker_maker(self.track, **options, teacher=find_zip(self.teacher), **more)
+        # The artifact that a run uses is one file.
+        used = find_agent(self.teacher[0]) if len(self.teacher) == 1 else None
+        return tracker_maker(
+            self.track,
+            project=self.project,
+            group=self.group,
+            job_type=job_type,
+            tags=self.tags,
+            teacher=used,
+            student=student,
+            gradients=gradients,
+        )
 
 
 def resume_command() -> str:

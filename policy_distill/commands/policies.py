@@ -99,7 +99,8 @@ def load_named(
 def say_applied(policy: Any) -> None:
     """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
     # A student's statistics are part of it, and need not be VecNormalize's.
-    if not policy.metadata and policy.normalizer is not None:
+    own = policy.metadata or policy.provenance.get("algorithm") == "student"
+    if not own and policy.normalizer is not None:
         name = policy.provenance.get("vecnormalize")
         print(one_line(f"observations normalised by the statistics of {name or 'VecNormalize'}"), file=sys.stderr)
     if policy.env_wrappers:

@@ -5,6 +5,7 @@ In: teacher, environments and settings. Out: the stages that `distill.py` puts i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,15 @@ from policy_distill.losses.scored import ScoredLoss
 from policy_distill.run.columns import asked_for
 from policy_distill.run.critics.critics import Critics, columns_for
 from policy_distill.run.critics.objective import Labelled
+from policy_distill.run.critics.request import asks_for
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
-from policy_distill.student.runtime import Student
 from policy_distill.training.learner import GradientLearner
-from policy_distill.training.learners import find_learner
+from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
+from policy_distill.training.teacher_episodes import HALF
 
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""
@@ -55,19 +57,16 @@ class Session:
         self.iteration = 0
         """Rollouts learnt from."""
         self._learner: Learner | None = None
-        self._critics: Critics | None = None
+        self.critics: Critics | None = None
+        """Who judges states beside the student, where the settings ask for it, once there is one."""
+        self._remembers = False
+        """True of a student with a memory."""
 
     @property
     def learner(self) -> Learner:
         """Who learns."""
         assert self._learner is not None, "the first rollout makes the student"
         return self._learner
-
-    @property
-    def critics(self) -> Critics:
-        """Who judges states beside it."""
-        assert self._critics is not None, "they are made with the student"
-        return self._critics
 
     @property
     def has_student(self) -> bool:
@@ -78,17 +77,24 @@ class Session:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
         seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
-        if not self.has_student or self.config.actor == "teacher":
+        share = self.teacher_share()
+        if share == 1.0:
             return teacher, 1.0
-        made = self.student()
+        with while_learning():
+            made = self.learner.student()
         made.seed(seed)
         student = stream.sight.student(made)
         if self.config.actor == "student":
             # Its first rollout goes on where the teacher's ended.
-            return (TakesOver(student) if self.iteration == 1 and made.plan.memory.size else student), 0.0
-        share = 1.0 - stream.progress
+            return (TakesOver(student) if self.iteration == 1 and self._remembers else student), 0.0
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
-        return MixedActor(teacher, student, share, rng), share
+        return MixedActor(teacher, student, share, rng, made.plan.remember), share
+
+    def teacher_share(self) -> float:
+        """Return the share of the next rollout's actions that the teacher chooses."""
+        if not self.has_student or self.config.actor == "teacher":
+            return 1.0
+        return 0.0 if self.config.actor == "student" else 1.0 - self.stream.progress
 
     def collect(self) -> Rollout:
         """Gather the next rollout."""
@@ -102,40 +108,54 @@ class Session:
 
         `values` are the teacher's, `[T * N]`, where the settings ask for them.
         """
-        with self.stream.watch.timed("train"):
+        with while_learning(), self.stream.watch.timed("train"):
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
-            moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
+            seed = seed_of(self.config, self.iteration, "train")
+            moment = Moment(before, self.stream.progress, len(features), seed)
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
             self.stream.store(rollout, features, teacher_params, values)
-            metrics |= self._train(moment)
-            metrics |= self.critics.learn(self.stream.buffer, values, moment)
+            if n_new := self._leave_out(len(features)):
+                metrics |= self._train(replace(moment, n_new=n_new), values)
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
 
     def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
         """Show the critics a rollout before anybody learns from it."""
+        if self.critics is None:
+            return {}
         share = seen.rollout.teacher_share
         sampled = not acts_by_mode(self.config, self.iteration, share)
         return self.critics.look(seen, self.learner, moment, by_student=share == 0.0, sampled=sampled)
 
-    def _train(self, moment: Moment) -> dict[str, float]:
-        drawn = self.critics.drawn(self.stream.buffer)
+    def _train(self, moment: Moment, values: torch.Tensor | None) -> dict[str, float]:
+        """Let student and critics learn from all that is stored."""
+        buffer, critics, learner = self.stream.buffer, self.critics, self.learner
+        if critics is None:
+            return learner.learn(buffer, moment)
+        drawn = critics.drawn(buffer)
         if drawn is None:
-            return self.learner.learn(self.stream.buffer, moment)
-        assert isinstance(self.learner, GradientLearner), "checked before the run"
-        return self.learner.learn(drawn, moment)
+            return learner.learn(buffer, moment) | critics.learn(buffer, values, moment)
+        assert isinstance(learner, GradientLearner), "checked before the run"
+        return learner.learn(drawn, moment) | critics.learn(buffer, values, moment)
+
+    def _leave_out(self, n_new: int) -> int:
+        """Let failed episodes of the teacher teach nobody; return how many states are new, 0 where none is left."""
+        if self.stream.episodes is None:
+            return n_new
+        goes_on = self.teacher_share() > HALF and not self.stream.done
+        return self.stream.episodes.leave_out(self.stream.buffer, goes_on=goes_on, over=self.stream.done)
 
     def _fidelity(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> Fidelity:
-        teacher, student = self.stream.teacher, self.learner.student()
-        if student.plan.memory.size:
-            return fidelity_along(
-                teacher, student, self.stream.sight.seen(rollout.obs), rollout.episode_starts, teacher_params
-            )
-        return measure_fidelity(teacher, self.learner, features, teacher_params)
+        teacher = self.stream.teacher
+        if not self._remembers:
+            return measure_fidelity(teacher, self.learner, features, teacher_params)
+        seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
+        student = self.learner.student()
+        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
@@ -153,29 +173,27 @@ class Session:
     ) -> None:
         """Make the student and who learns; log σ starts at that of the labels `[B, P]`."""
         spec = self.specify(normalizer)
+        # A critic of the teacher's values alone leaves the student's steps as they are.
         corrected = self.config.objective != "kl" or self.config.value_gate
         loss = ScoredLoss(self.loss, spec.action_map) if corrected else self.loss
-        learner = find_learner(self.network)(spec, loss, self.config, teacher_params)
+        with while_learning():
+            learner = find_learner(self.network)(spec, loss, self.config, teacher_params)
+            student = learner.student()
         # Before hours of training: what no file can hold is of no use in the end.
-        check_writable(learner.student())
-        self._learner = learner
-        self._critics = Critics(spec, self.loss, self.config, self.stream.teacher.discount)
+        check_writable(student)
+        self._learner, self._remembers = learner, bool(student.plan.memory.size)
+        if asks_for(self.config):
+            self.critics = Critics(spec, self.loss, self.config, self.stream.teacher.discount)
 
-    def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
-        """Return the NumPy student with the weights as they are now."""
-        made = self.learner.student(provenance, retention)
-        made.critic = self.critics.record()
-        return made
-
-    def measure(self) -> Fidelity:
+    def measure(self, envs: Environments) -> Fidelity:
         """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
         with stream.watch.timed("evaluate"):
-            student, sight = self.student(), stream.sight
+            student, sight = self.learner.student(), stream.sight
             options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
             options |= {"followed": student, "seen": sight.seen}
-            sample = sample_states(stream.envs, self.config.seed, sight.student(student), n_states, **options)
+            sample = sample_states(envs, self.config.seed, sight.student(student), n_states, **options)
             if sample.outputs is not None:
                 return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
             return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

@@ -15,6 +15,7 @@ from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved, count_of, restore_stream, stream_state
 from policy_distill.training.learner import named
+from policy_distill.training.learners import while_learning
 
 
 class SessionState:
@@ -38,7 +39,9 @@ class SessionState:
         """Return all that the rest of a run depends on: arrays, and JSON values."""
         session, best = self._session, self._selection.best
         tensors, record = stream_state(session.stream)
-        tensors |= session.learner.state() | session.critics.state()
+        with while_learning():
+            tensors |= session.learner.state()
+            tensors |= session.critics.state() if session.critics else {}
         if best is not None:
             tensors |= {f"best.{name}": value.cpu().numpy() for name, value in best.weights.items()}
             tensors["selection.returns"] = best.returns
@@ -60,7 +63,8 @@ class SessionState:
         obs = restore_stream(session.stream, tensors, record)
         session.create_student(session.stream.normalizer)
         session.learner.restore(tensors)
-        session.critics.restore(tensors)
+        if session.critics is not None:
+            session.critics.restore(tensors)
         session.learner.n_recoveries = count_of(record, "recoveries")
         selection.best, selection.owed = None, _metrics(record.get("owed"))
         if record["best_env_steps"] is not None:

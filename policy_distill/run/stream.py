@@ -6,11 +6,10 @@ many learn from it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from gymnasium import spaces
 
 from policy_distill.collection.actors import check_labels, check_values
 from policy_distill.collection.collector import Collector
@@ -23,14 +22,13 @@ from policy_distill.run.columns import RECORDED, check_columns, shapes_of, value
 from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
-from policy_distill.student.measuring import measure_normalizer
-from policy_distill.student.pixels import channels_first
 from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.learners import takes_raw_numbers
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.spec import images_like
 from policy_distill.training.stores import make_store
+from policy_distill.training.teacher_episodes import NEEDED, SHAPES, TeacherEpisodes
 
 
 class Stream:
@@ -73,7 +71,9 @@ class Stream:
         """The statistics that features are made with, once there is a first rollout."""
         check_columns((*columns, *noted))
         self._columns = columns
-        self._noted = tuple(name for name in dict.fromkeys((*columns, *noted)) if name in RECORDED)
+        self._noted = (*columns, *noted)
+        self.episodes = TeacherEpisodes.of(config, envs.n_envs)
+        """The teacher's own episodes, where failed ones are left out; None where all are learnt from."""
         self._opened: tuple[Featurizer, Buffer] | None = None
 
     @property
@@ -103,10 +103,14 @@ class Stream:
         assert self._opened is not None, "the first rollout opens the buffer"
         return self._opened[1]
 
-    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool) -> Rollout:
-        """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's."""
+    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool, recorded: Sequence[str] = ()) -> Rollout:
+        """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's.
+
+        Beside the columns of the buffer it holds what is to be `recorded`, as of `Rollout.columns`.
+        """
         left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
-        rollout = self._collect(self.source, actor, min(self.config.n_steps, left), greedy, teacher_share)
+        n_steps = min(self.config.n_steps, left)
+        rollout = self._collect(self.source, actor, n_steps, greedy, teacher_share, recorded)
         self.watch.seconds["environment"] = self.source.env_seconds
         return rollout
 
@@ -114,9 +118,21 @@ class Stream:
         """Gather a rollout of `n_steps` beyond what was asked for, from another source, by the mode of who acts."""
         return self._collect(source, actor, n_steps, greedy=True, teacher_share=0.0)
 
-    def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
+    def _collect(
+        self,
+        source: Source,
+        actor: Actor,
+        n_steps: int,
+        greedy: bool,
+        teacher_share: float,
+        recorded: Sequence[str] = (),
+    ) -> Rollout:
         with self.watch.timed("collect"):
-            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=self._noted)
+            needed = (*self._noted, *(NEEDED if self.episodes else ()), *recorded)
+            names = [name for name in dict.fromkeys(needed) if name in (*RECORDED, *recorded)]
+            found = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
+            # Features are made of arrays, wherever the source has its observations.
+            rollout = found.as_arrays()
             self.env_steps += rollout.episode_starts.size
         return rollout
 
@@ -166,14 +182,15 @@ class Stream:
         """Keep a labelled rollout, with its `values` where asked for; in place of all before where settings say so."""
         if self.config.buffer == "latest":
             self.buffer.clear()
-        self.buffer.add(features, teacher_params, values_of(self._columns, rollout, values))
+        numbers = self.episodes.columns_of(rollout) if self.episodes else {}
+        self.buffer.add(features, teacher_params, {**values_of(self._columns, rollout, values), **numbers})
 
     def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
         """Make room for states whose features are made with `normalizer`."""
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
         featurizer = Featurizer(describe_space(self.sight.space), normalizer, self.images)
         store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.sight.n_frames, device)
-        shapes = shapes_of(self._columns, self.teacher)
+        shapes = {**shapes_of(self._columns, self.teacher), **(SHAPES if self.episodes else {})}
         self.normalizer = normalizer
         self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
 
@@ -185,7 +202,7 @@ class Stream:
         found |= self.restart_metrics()
         if self.source.returns:
             found["rollout/student_return"] = sum(self.source.returns) / len(self.source.returns)
-        return found
+        return found | (self.episodes.metrics() if self.episodes else {})
 
     def restart_metrics(self) -> dict[str, float]:
         """Return how many environments were restarted so far."""
@@ -198,14 +215,4 @@ class Stream:
         known = None if self.sight.sides else self.teacher.normalizer
         if known is not None or self.config.normalize == "none":
             return self.sight.view.statistics(known)
-        # Choices cannot be measured, and pixels need not be.
-        obs, space, images = self.sight.seen(rollout.flat_obs), self.sight.space, self.images
-        if isinstance(obs, dict):
-            boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
-            return {key: self._measured(obs[key], sub) for key, sub in boxes.items()}
-        return self._measured(obs, space) if isinstance(space, spaces.Box) and not images else None
-
-    def _measured(self, obs: np.ndarray, space: spaces.Box) -> Normalizer:
-        to_convolve = self.network.startswith("cnn") and len(space.shape) == 3
-        channels = (0 if channels_first(space.shape) else 2) if to_convolve else None
-        return measure_normalizer(obs, space.low, space.high, channels)
+        return self.sight.measured(rollout.flat_obs, self.images)

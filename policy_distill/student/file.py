@@ -102,6 +102,12 @@ def is_student_file(path: str | Path) -> bool:
         return False
 
 
+def in_run_folder(path: str | Path) -> Path:
+    """Return the student of a run folder, or `path` where it is none."""
+    path = Path(path)
+    return path / "student.safetensors" if (path / "student.safetensors").is_file() else path
+
+
 def write_atomically(path: Path, data: bytes, check: Callable[[Path], None] | None = None) -> None:
     """Write bytes so that a reader, or a crash, sees the old file or the new one and nothing between.
 

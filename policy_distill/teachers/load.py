@@ -16,12 +16,15 @@ from policy_distill.environments.fit import check_fit
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Teacher
+from policy_distill.student.file import is_student_file
+from policy_distill.student.runtime import Student
 from policy_distill.system.device import check_device
 from policy_distill.system.foreign import said
 from policy_distill.system.generators import global_generators_kept
-from policy_distill.teachers.files.zip_file import find_zip
+from policy_distill.teachers.files.agent_file import find_agent
 from policy_distill.teachers.kinds.ensemble import EnsembleTeacher
 from policy_distill.teachers.kinds.scripted import ScriptedTeacher
+from policy_distill.teachers.kinds.student import teacher_of_student
 from policy_distill.teachers.kinds.value import ValueTeacher
 from policy_distill.teachers.live import teacher_of_model, teacher_of_policy
 from policy_distill.teachers.outside import teacher_from
@@ -46,8 +49,9 @@ def load_teacher(
     What an agent was trained with is looked for beside it (docs/teachers.md says where).
 
     Args:
-        source: a zip as SB3 saves it, a folder with one, the file of a policy's `save`, a live SB3 model or policy, any
-            object with SB3's `predict` (its actions become hard labels; needs `env`), or a list of these: an ensemble.
+        source: a zip as SB3 saves it, a folder with one, the file of a policy's `save`, a live SB3 model or policy, a
+            student or the path of one, any object with SB3's `predict` (its actions become hard labels; needs `env`),
+            or a list of these: an ensemble.
         env: checked to fit, where given; a `VecNormalize` lends its statistics where there are no others.
         algo: the algorithm; `auto` finds it from the file.
         vecnormalize: a pickle's path or a live `VecNormalize`; False for a teacher that takes observations as they are;
@@ -69,8 +73,9 @@ def load_teacher(
     teacher = _open(source, request)
     if temperature is not None:
         teacher = _with_temperature(teacher, temperature)
-    if isinstance(source, str | Path):
-        teacher.asked_for = request.to_json(source, temperature)
+    paths = source if isinstance(source, list | tuple) else [source]
+    if all(isinstance(path, str | Path) for path in paths):
+        teacher.asked_for = request.to_json(paths, temperature)
     if env is not None:
         _check(teacher, env, env_kwargs)
     return teacher
@@ -92,7 +97,10 @@ def _open(source: Any, request: Request) -> Teacher:
         return EnsembleTeacher([_open(one, replace(request, vecnormalize=own)) for one, own in each])
     if isinstance(source, str | Path):
         with global_generators_kept():
-            return teacher_of_file(find_zip(Path(source)), request)
+            path = find_agent(source)
+            return teacher_of_student(path, request) if is_student_file(path) else teacher_of_file(path, request)
+    if isinstance(source, Student):
+        return teacher_of_student(source, request)
     if (teacher := teacher_from(source)) is not None:
         return teacher
     if said(source, "predict"):

@@ -47,14 +47,17 @@ class Request:
             return None
         return [] if list(self.wrappers) == [NONE] else [parse_wrapper(text) for text in self.wrappers]
 
-    def to_json(self, source: str | Path, temperature: float | None = None) -> dict[str, Any]:
-        """Return the options of the command line that load the teacher at `source`; `missing` where there are none."""
+    def to_json(self, paths: Sequence[str | Path], temperature: float | None = None) -> dict[str, Any]:
+        """Return the options of the command line that load the teacher at `paths`, of an ensemble several.
+
+        `missing` says why there are none.
+        """
         live = not (self.declines_statistics or isinstance(self.vecnormalize, str | Path | None))
         if live:
             return {"missing": "its teacher's statistics are no file"}
         named = None if self.vecnormalize is None else NONE if self.declines_statistics else str(self.vecnormalize)
         return {
-            "teacher": str(source),
+            "teacher": str(paths[0]) if len(paths) == 1 else [str(path) for path in paths],
             "vecnormalize": named,
             "wrapper": [] if self.wrappers is None else list(self.wrappers) or [NONE],
             "algo": None if self.algo == "auto" else self.algo,

@@ -12,8 +12,8 @@ from typing import Any
 from policy_distill.environments.open import normalization_of
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Policy, Teacher
-from policy_distill.student.file import is_student_file
-from policy_distill.student.runtime import Student, load_student
+from policy_distill.student.file import in_run_folder, is_student_file
+from policy_distill.student.runtime import load_student
 from policy_distill.system.foreign import said
 from policy_distill.teachers.outside import policy_from, teacher_from
 
@@ -24,12 +24,10 @@ def as_teacher(source: Any, env: Any, env_kwargs: Mapping[str, Any] | None = Non
     `env_kwargs` go before those in the agent's files.
 
     Raises:
-        RequestError: as of `load_teacher`, and for a student.
+        RequestError: as of `load_teacher`.
     """
     if (teacher := teacher_from(source)) is not None:
         return teacher
-    if isinstance(source, Student) or (isinstance(source, str | Path) and is_student_file(in_run_folder(source))):
-        raise RequestError("expected a teacher, found a student; name the teacher's zip, or hand over its model")
     return _load_teacher(source, env, env_kwargs)
 
 
@@ -80,12 +78,6 @@ def load_policy(
     from policy_distill.teachers.load import load_teacher
 
     return load_teacher(path, env=env, vecnormalize=vecnormalize, trust=trust, wrappers=wrappers, env_kwargs=env_kwargs)
-
-
-def in_run_folder(path: str | Path) -> Path:
-    """Return the student of a run folder, or `path` where it is none."""
-    path = Path(path)
-    return path / "student.safetensors" if (path / "student.safetensors").is_file() else path
 
 
 def _is_normalized(model: Any) -> bool:

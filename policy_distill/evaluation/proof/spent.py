@@ -37,7 +37,8 @@ def choose_seed(seed: int | None, n_episodes: int, teacher: Policy, *students: P
 def spent_by_teacher(teacher: Policy) -> list[Span]:
     """Return the seeds that its environments may have started from in training, where it says its own seed.
 
-    Of an ensemble those of all its members.
+    Of an ensemble those of all its members; of a student that teaches those that chose and proved it, and its own
+    teacher's.
     """
     # What a student says is of its own training.
     return [] if teacher.metadata else _of_training(teacher.provenance)
@@ -48,7 +49,8 @@ def _of_training(provenance: Any) -> list[Span]:
         return []
     seed, members = provenance.get("seed"), provenance.get("members")
     own = [(int(seed), int(seed) + TEACHERS)] if isinstance(seed, Integral) and not isinstance(seed, bool) else []
-    return own + [span for one in (members if isinstance(members, list) else []) for span in _of_training(one)]
+    others = [*(members if isinstance(members, list) else []), provenance.get("teacher")]
+    return own + _pairs(provenance.get("spent_seeds")) + [span for one in others for span in _of_training(one)]
 
 
 def _say_met(seed: int, n_episodes: int, spans: list[Span], what: str) -> None:
@@ -67,5 +69,10 @@ def spent_by_student(student: Policy) -> list[Span]:
         config = provenance.get("config") or {}
         start, n_episodes = config.get("eval_seed"), config.get("eval_episodes")
         return [(start, start + n_episodes)] if isinstance(start, int) and isinstance(n_episodes, int) else []
-    pairs = [tuple(span) for span in spans if isinstance(span, list | tuple) and len(span) == 2]
+    return _pairs(spans)
+
+
+def _pairs(spans: Any) -> list[Span]:
+    found = spans if isinstance(spans, list) else []
+    pairs = [tuple(span) for span in found if isinstance(span, list | tuple) and len(span) == 2]
     return [(low, high) for low, high in pairs if isinstance(low, int) and isinstance(high, int)]

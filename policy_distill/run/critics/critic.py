@@ -32,7 +32,7 @@ NARROWEST, WIDEST = 64, 256
 more than what is to be done in it, and no robot carries it."""
 
 
-class Critic:
+class ValueCritic:
     """Learns values by least squares, standardised by their running mean and deviation."""
 
     def __init__(self, spec: StudentSpec, config: DistillConfig, purpose: str, rate: float = 1.0) -> None:

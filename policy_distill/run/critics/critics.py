@@ -18,7 +18,7 @@ from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.scored import GATE
 from policy_distill.run.critics.advantages import advantages
-from policy_distill.run.critics.critic import Critic, value_rows
+from policy_distill.run.critics.critic import ValueCritic, value_rows
 from policy_distill.run.critics.objective import TRACE, Labelled, Score
 from policy_distill.run.critics.rows import Changed, Joined, StateRows
 from policy_distill.student.record import CriticRecord
@@ -45,9 +45,9 @@ class Critics:
         """Make them for a student of `spec`; `discount` is that of the teacher's values."""
         self._discount, self._device = discount, config.device
         rate = config.value_weight
-        self.taught = Critic(spec, config, "teacher's value", rate) if rate else None
+        self.taught = ValueCritic(spec, config, "teacher's value", rate) if rate else None
         """Of the teacher's values."""
-        self.own = Critic(spec, config, "student's value") if config.value_gate else None
+        self.own = ValueCritic(spec, config, "student's value") if config.value_gate else None
         """Of what the student itself gains."""
         self.score = None if config.objective == "kl" else Score(spec, loss, config, discount)
         self._rows: StateRows | None = None
@@ -106,11 +106,11 @@ class Critics:
         for name, part in self._parts().items():
             part.restore(named(tensors, f"critics.{name}."))
 
-    def _parts(self) -> dict[str, Critic | Score]:
+    def _parts(self) -> dict[str, ValueCritic | Score]:
         parts = {"taught": self.taught, "own": self.own, "score": self.score}
         return {name: part for name, part in parts.items() if part is not None}
 
-    def _learn_own(self, own: Critic, seen: Labelled, moment: Moment) -> None:
+    def _learn_own(self, own: ValueCritic, seen: Labelled, moment: Moment) -> None:
         """Learn what the student gains from each state on, by TD(λ) on its rollout, of the teacher's discount."""
         assert self._discount is not None, "the run has checked it"
         starts, columns = seen.rollout.episode_starts, seen.rollout.columns
@@ -121,10 +121,10 @@ class Critics:
             targets = torch.from_numpy((gain + before).ravel()).float()[at]
             own.learn(StateRows(seen.features[at].to(self._device), targets[:, None].to(self._device)), targets, moment)
 
-    def _gated(self, own: Critic, batch: Batch) -> Batch:
+    def _gated(self, own: ValueCritic, batch: Batch) -> Batch:
         gate = self._open(own, batch.features, batch.columns[VALUE].cpu()).to(batch.features.device)
         return replace(batch, columns={**batch.columns, GATE: gate})
 
-    def _open(self, own: Critic, features: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    def _open(self, own: ValueCritic, features: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Return 1 where the teacher expects more than the student gains, else 0; 1 while that is not known, `[B]`."""
         return (values > own.values(features)).float() if own.begun else torch.ones(len(features))

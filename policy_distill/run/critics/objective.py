@@ -32,7 +32,7 @@ from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.losses.scored import ACTED, BEHAVED, COST
 from policy_distill.run.columns import values_of
 from policy_distill.run.critics.advantages import advantages, follows
-from policy_distill.run.critics.critic import Critic
+from policy_distill.run.critics.critic import ValueCritic
 from policy_distill.run.critics.rows import StateRows
 from policy_distill.run.critics.scale import RunningScale
 from policy_distill.training.learner import named
@@ -73,7 +73,7 @@ class Score:
     def __init__(self, spec: StudentSpec, loss: Loss, config: DistillConfig, discount: float | None) -> None:
         """Take what the student is, its divergence `[B]`, and the discount of the teacher's values where known."""
         self._spec, self._loss, self._discount, self._device = spec, loss, discount, config.device
-        self.baseline = Critic(spec, config, "baseline") if config.objective in OF_DIVERGENCES else None
+        self.baseline = ValueCritic(spec, config, "baseline") if config.objective in OF_DIVERGENCES else None
         """Of divergences to come."""
         self.scale = RunningScale()
         """Of advantages in units of reward: they count in units of their deviation, since points are no nats."""
@@ -105,7 +105,9 @@ class Score:
         )
         return rows, {"train/score_deviation": float(costs.std(unbiased=False))}
 
-    def _of_divergences(self, seen: Labelled, params: torch.Tensor, baseline: Critic, moment: Moment) -> Known | None:
+    def _of_divergences(
+        self, seen: Labelled, params: torch.Tensor, baseline: ValueCritic, moment: Moment
+    ) -> Known | None:
         """Return R_t less its expectation, `[T, N]`, and where it is known."""
         divergences = self._divergences(seen, params).reshape(seen.shape)
         starts, terminated = seen.rollout.episode_starts, seen.rollout.columns["terminated"]

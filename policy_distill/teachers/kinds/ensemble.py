@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import log_softmax
 
 from policy_distill.environments.spaces import subspaces
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Labels, Teacher
-from policy_distill.system.nested import first_of, with_axis
+from policy_distill.system.foreign import asked
 from policy_distill.teachers.base import BaseTeacher
-
-FORBIDDEN = -1e8
-"""Logit of an action that a mask rules out, as sb3-contrib has it."""
+from policy_distill.teachers.by_labels import predict_by_labels, ruled_out
 
 SHARED: dict[str, Callable[[Teacher], Any]] = {
     "actions": lambda teacher: teacher.action_map.to_json(),
@@ -102,13 +98,10 @@ class EnsembleTeacher(BaseTeacher):
             teacher.label(obs, episode_starts, member_state, action_masks)
             for teacher, member_state in zip(self.members, states, strict=True)
         ]
-        device = labels[0].params.device
+        device = labels[0].device
         together = self._together(torch.stack([one.params.to(device) for one in labels]))
-        if action_masks is not None:
-            # Also those members that take no masks must not lend a forbidden action a share.
-            allowed = torch.from_numpy(np.asarray(action_masks, dtype=bool)).reshape(together.shape).to(device)
-            together = together.masked_fill(~allowed, FORBIDDEN)
-        return Labels(together, [one.state for one in labels])
+        # Also those members that take no masks must not lend a forbidden action a share.
+        return Labels(ruled_out(together, action_masks), [one.state for one in labels])
 
     def predict(
         self,
@@ -119,31 +112,12 @@ class EnsembleTeacher(BaseTeacher):
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions for one raw observation or a batch, under `action_masks` `[B, A]` where given."""
-        single = _is_single(observation, self.observation_space)
-        batch = with_axis(observation) if single else observation
-        count = len(first_of(batch))
-        starts = np.zeros(count, bool) if episode_start is None else np.asarray(episode_start)
-        masks = None if action_masks is None else np.asarray(action_masks).reshape(1, count, -1)
-        labels = self.label(with_axis(batch), starts[None], state, masks)
-        family, params = self.family, labels.params[0].cpu()
-        greedy = deterministic or not self.samples
-        chosen = family.mode(params) if greedy else family.sample(params, torch.default_generator)
-        actions = self.action_map.execute(chosen.numpy())
-        return (actions[0] if single else actions), labels.state
+        return predict_by_labels(self, observation, state, episode_start, deterministic, action_masks)
 
     def _together(self, params: torch.Tensor) -> torch.Tensor:
         """Combine `[members, T, N, P]`."""
-        if self.family.name == "categorical":
-            return torch.logsumexp(log_softmax(params, dim=-1), dim=0) - math.log(len(params))
-        return params.mean(dim=0)
-
-
-def _is_single(obs: Any, space: Any) -> bool:
-    """Say whether an observation lacks the dimension of a batch; images may have their channels elsewhere."""
-    if isinstance(obs, dict):
-        key = next(iter(obs))
-        return _is_single(obs[key], space[key])
-    return np.ndim(obs) == len(space.shape)
+        mixture: Callable[[torch.Tensor], torch.Tensor] | None = asked(self.family, "mixture")
+        return params.mean(dim=0) if mixture is None else mixture(params)
 
 
 def _one_world(teachers: list[Teacher]) -> dict[str, Any]:

@@ -107,9 +107,17 @@ class NetworkTeacher(BaseTeacher):
         return values * self.return_scale
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Return executed actions on raw observations; see `Policy.predict`. Sampling draws from torch's generator."""
+        """Return executed actions on raw observations; see `Actor.predict`. Sampling draws from torch's generator.
+
+        `action_masks` play no part: `takes_action_masks` says so.
+        """
         shape = self.observation_space.shape
         if deterministic and isinstance(observation, np.ndarray) and observation.shape[1:] == shape:
             # The common case without SB3's checks, which cost as much as a small network.

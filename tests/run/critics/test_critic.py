@@ -6,7 +6,7 @@ import torch
 
 from policy_distill.config import DistillConfig
 from policy_distill.losses.batch import Batch
-from policy_distill.run.critics.critic import Critic, critic_widths
+from policy_distill.run.critics.critic import ValueCritic, critic_widths
 from policy_distill.run.critics.rows import Joined, StateRows
 from policy_distill.run.critics.scale import RunningScale
 from policy_distill.student.features import Normalizer
@@ -41,7 +41,7 @@ def test_the_running_scale_is_that_of_all_numbers():
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_a_critic_learns_values_in_their_own_units(activation):
-    critic = Critic(replace(SPEC, activation=activation), DistillConfig(n_epochs=64), "test")
+    critic = ValueCritic(replace(SPEC, activation=activation), DistillConfig(n_epochs=64), "test")
     features, targets = states()
     assert not critic.begun and not critic.values(features).any()
     losses = [critic.learn(StateRows(features, targets[:, None]), targets, replace(MOMENT, seed=i)) for i in range(3)]
@@ -53,7 +53,7 @@ def test_a_critic_learns_values_in_their_own_units(activation):
 
 
 def test_a_critic_goes_on_from_its_state_bit_for_bit():
-    one, other = (Critic(SPEC, DistillConfig(), "test") for _ in range(2))
+    one, other = (ValueCritic(SPEC, DistillConfig(), "test") for _ in range(2))
     features, targets = states()
     one.learn(StateRows(features, targets[:, None]), targets, MOMENT)
     other.restore({name: np.array(array) for name, array in one.state().items()})
@@ -63,7 +63,7 @@ def test_a_critic_goes_on_from_its_state_bit_for_bit():
 
 
 def test_two_critics_of_one_run_draw_apart():
-    one, other = (Critic(SPEC, DistillConfig(), purpose) for purpose in ("one", "other"))
+    one, other = (ValueCritic(SPEC, DistillConfig(), purpose) for purpose in ("one", "other"))
     features, targets = states()
     for critic in (one, other):
         critic.learn(StateRows(features, targets[:, None]), targets, MOMENT)
