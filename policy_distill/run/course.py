@@ -87,8 +87,8 @@ class Course:
         session, stream = self.session, self.session.stream
         with kept(Standpoint(stream)):
             rollout = session.collect()
-            teacher_params = stream.label(rollout)
-        return session.learn(rollout, teacher_params) | session.progress_metrics(rollout)
+            labels = stream.label_whole(rollout)
+        return session.learn(rollout, labels.params, labels.value) | session.progress_metrics(rollout)
 
     def finish(self, reference: ReferenceRuns | None, bar: Progress) -> DistillResult:
         """Prove the best student, and write it to the run folder with its record."""
@@ -126,7 +126,9 @@ class Course:
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student as it is handed over."""
-        return self.session.learner.student(provenance, retention)
+        made = self.session.learner.student(provenance, retention)
+        made.critic = self.session.critics.record() if self.session.critics else None
+        return made
 
     def provenance(self, spent: list[list[int]]) -> dict[str, Any]:
         """Return where the student comes from; `spent` are the seeds that chose and proved it."""

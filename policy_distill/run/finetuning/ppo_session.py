@@ -78,8 +78,13 @@ class PPOSession(FinetuneSession):
         )
         return self.stream.collect(self._actor, 0.0, greedy=False, recorded=RECORDED)
 
-    def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
-        """Improve the student by a labelled rollout; return what was measured, on its states before that."""
+    def learn(
+        self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
+    ) -> dict[str, float]:
+        """Improve the student by a labelled rollout; return what was measured, on its states before that.
+
+        What the teacher expects is of no use here: PPO has a critic of its own.
+        """
         stream, config = self.stream, self.config
         with while_learning(), stream.watch.timed("train"):
             features = stream.features(rollout)

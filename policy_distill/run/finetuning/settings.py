@@ -15,6 +15,7 @@ from policy_distill.system.settings import require_setting
 OF_THE_STUDENT = (
     *("actor", "acting", "activation", "buffer", "buffer_size", "normalize"),
     *("observe", "observation_keys", "observation_names", "student_wrapper", "min_teacher_return", "drop_worst"),
+    *("objective", "value_weight", "value_gate"),
 )
 """Settings of a distillation that the student brings along, or that PPO leaves no choice of."""
 METHODS = ("ppo", "es")
