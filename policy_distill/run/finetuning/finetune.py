@@ -28,7 +28,7 @@ from policy_distill.run.finetuning.evolution import EvolutionCourse, EvolutionSe
 from policy_distill.run.finetuning.form import check_trainable, with_spread
 from policy_distill.run.finetuning.ppo_session import PPOSession
 from policy_distill.run.finetuning.session import FinetuneSession
-from policy_distill.run.finetuning.settings import FinetuneConfig
+from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
@@ -156,7 +156,7 @@ def teacher_for(origin: Student, teacher: Any, env: Any, env_kwargs: Mapping[str
 
 
 def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tuple[FinetuneConfig, int]:
-    """Return settings under which the student sees what it is used to, and where its test begins.
+    """Return settings under which the student sees what it is used to, all of them known, and where its test begins.
 
     Neither the test nor the proof uses episodes that this student was chosen or proven on before.
     """
@@ -168,6 +168,11 @@ def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tup
         "student_wrapper": wrapper,
         "observation_names": ",".join(view.labels),
     }
+    if config.critic_steps is None:
+        seen["critic_steps"] = 0 if origin.critic else CRITIC_STEPS
+    if config.gamma is None:
+        of_critic = origin.critic.metadata["discount"] if origin.critic else None
+        seen["gamma"] = of_critic or teacher.discount or DISCOUNT
     spent: list[Span] = [*spent_by_student(origin), *spent_by_teacher(teacher)]
     n_episodes = max(config.eval_episodes, 1)
     gate_seed = fresh_start(PROOF, n_episodes, spent)
@@ -190,10 +195,11 @@ def _by_method(
     """Return the session of the method that was asked for, and the course that it takes."""
     loss = choose_loss(config.loss, teacher.family)
     if config.method == "ppo":
-        return PPOSession(origin.record, teacher, envs, loss, config, anchored=anchored), FinetuneCourse
-    session = EvolutionSession(origin.record, teacher, envs, loss, config, anchored=anchored)
-    scope.enter_context(session.search(env))
-    return session, EvolutionCourse
+        session = PPOSession(origin.record, teacher, envs, loss, config, anchored=anchored, critic=origin.critic)
+        return session, FinetuneCourse
+    search = EvolutionSession(origin.record, teacher, envs, loss, config, anchored=anchored)
+    scope.enter_context(search.search(env))
+    return search, EvolutionCourse
 
 
 def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> dict[str, Any]:
