@@ -27,6 +27,7 @@ from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
 from policy_distill.run.critics.request import check_corrected
+from policy_distill.run.finetuning.rewarded import check_rewarded
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.system.blame import blamed, others_blamed
@@ -49,7 +50,7 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
         find_learner(student).check(student, config.activation)
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
-    config = check_corrected(teacher, student, config)
+    config = check_rewarded(teacher, student, check_corrected(teacher, student, config))
     return teacher, config, choose_loss(config.loss, teacher.family)
 
 

@@ -45,7 +45,7 @@ class FinetuneCourse(Course):
         gate_seed: int,
     ) -> None:
         """Take up the folder, held within `scope`; the test's episodes begin at `gate_seed`."""
-        selection = FinetuneSelection(session, without_normalization(env))
+        selection = FinetuneSelection(session, without_normalization(env), session.config.n_selections)
         super().__init__(session, env, identity, place, interrupts, scope, selection)
         self.gate_seed = gate_seed
         self.improvement: Improvement | None = None

@@ -22,7 +22,6 @@ from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.losses.table import choose_loss
 from policy_distill.report.write import try_report
-from policy_distill.run.distill import DistillResult
 from policy_distill.run.finetuning.course import FinetuneCourse
 from policy_distill.run.finetuning.evolution import EvolutionCourse, EvolutionSession
 from policy_distill.run.finetuning.form import check_trainable, with_spread
@@ -34,6 +33,7 @@ from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
 from policy_distill.run.provenance import identity_of
 from policy_distill.run.rescue import keeping_student
+from policy_distill.run.result import DistillResult
 from policy_distill.run.settle import open_fitting
 from policy_distill.run.sinks import open_sinks
 from policy_distill.seeds import PROOF, Span, fresh_start
