@@ -98,11 +98,14 @@ def load_named(
 
 def say_applied(policy: Any) -> None:
     """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
+    from policy_distill.student.record import TeacherProvenance
+
     # A student's statistics are part of it, and need not be VecNormalize's.
-    own = policy.metadata or policy.provenance.get("algorithm") == "student"
+    known = TeacherProvenance.of(policy.provenance)
+    own = policy.metadata or known.algorithm == "student"
     if not own and policy.normalizer is not None:
-        name = policy.provenance.get("vecnormalize")
-        print(one_line(f"observations normalised by the statistics of {name or 'VecNormalize'}"), file=sys.stderr)
+        statistics = known.vecnormalize or "VecNormalize"
+        print(one_line(f"observations normalised by the statistics of {statistics}"), file=sys.stderr)
     if policy.env_wrappers:
         parts = [_spec_text(spec) for spec in policy.env_wrappers]
         print(one_line(f"environment wrapped in: {', '.join(parts)}"), file=sys.stderr)
@@ -119,7 +122,9 @@ def _spec_text(spec: dict[str, Any]) -> str:
 def _environment_in(path: Path, policy: Any) -> str:
     if policy.metadata:
         # A student of a version that recorded the id alone.
-        return str(policy.metadata["provenance"].get("env_id"))
+        from policy_distill.student.record import StudentProvenance
+
+        return str(StudentProvenance.of(policy.metadata["provenance"]).env_id)
     from policy_distill.teachers.files.zip_file import find_zip
     from policy_distill.teachers.files.zoo_config import environment_of
 

@@ -23,7 +23,7 @@ from policy_distill.exporters.c99.self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.parity import Reference
 from policy_distill.interfaces.students import Run
 from policy_distill.student.quantization import QuantizedLayer
-from policy_distill.student.record import StudentRecord
+from policy_distill.student.record import StudentProvenance, StudentRecord
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror")
 CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
@@ -129,11 +129,11 @@ def _sections(path: Path) -> dict[str, Any]:
 
 
 def _about(student: StudentRecord, quantized: Mapping[int, QuantizedLayer] | None) -> str:
-    provenance, architecture = student.metadata["provenance"], student.metadata["architecture"]
+    origin, architecture = StudentProvenance.of(student.metadata["provenance"]), student.metadata["architecture"]
     fewest = min((one.bits for one in quantized.values()), default=8) if quantized else 32
     weights = {32: "float", 8: "int8"}.get(fewest, f"int8 and {fewest}-bit")
     return (
-        f"Environment: {provenance.get('env_id')}. Teacher: {provenance.get('algorithm')}. "
+        f"Environment: {origin.env_id}. Teacher: {origin.algorithm}. "
         f"Student: {architecture['spec']}, {architecture['n_params']} parameters, {weights} weights."
     )
 

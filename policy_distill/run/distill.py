@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import prove, spent_seeds, start_reference
-from policy_distill.run.provenance import identity_of, provenance_of, request_of
+from policy_distill.run.provenance import RunIdentity, identity_of, provenance_of, request_of
 from policy_distill.run.rescue import keeping_student
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.selection import Selection
@@ -90,7 +91,7 @@ def distill(
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
             start_reference(session.stream, env) as reference,
-            closing(open_sinks(tracker, run.folder, run.identity, run.resumed_at)) as sinks,
+            closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher, n_params=n_params),
         ):
@@ -109,7 +110,7 @@ class _Run:
         self,
         session: Session,
         env: Any,
-        identity: dict[str, Any],
+        identity: RunIdentity,
         place: Place,
         interrupts: Interrupts,
         scope: ExitStack,
@@ -120,7 +121,7 @@ class _Run:
         self.selection = Selection(session, without_normalization(env))
         checkpoints = self.folder.checkpoints if self.folder else None
         state = SessionState(session, self.selection)
-        self.keeper = Keeper(checkpoints, state, identity, interrupts=interrupts)
+        self.keeper = Keeper(checkpoints, state, identity.to_json(), interrupts=interrupts)
 
     @property
     def resumed_at(self) -> int:
@@ -161,17 +162,16 @@ class _Run:
         chosen_by = self.selection.finish()
         comparison = prove(stream, session.learner.student, self.env, reference, bar, self.interrupts)
         provenance = provenance_of(self.identity, stream.teacher, stream.env_steps)
-        provenance["spent_seeds"] = spent_seeds(config, comparison) if comparison else []
-        if stream.envs.statistics:
-            provenance["env_statistics"] = stream.envs.statistics
+        spent = spent_seeds(config, comparison) if comparison else []
+        provenance = replace(provenance, spent_seeds=spent, env_statistics=stream.envs.statistics or None)
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
-        student = session.learner.student(provenance, kept)
+        student = session.learner.student(provenance.to_json(), kept)
         record = evaluation_record(
             stream.teacher,
             student,
             comparison,
             session.measure(),
-            env_id=self.identity["env_id"],
+            env_id=self.identity.env_id,
             config=config,
             selection_returns=chosen_by,
             env_steps=stream.env_steps,

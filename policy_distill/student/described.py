@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from policy_distill.student.plan import Plan
-from policy_distill.student.record import StudentRecord
+from policy_distill.student.record import StudentProvenance, StudentRecord
 from policy_distill.student.spaces import make_space
 from policy_distill.student.view import View
 
@@ -51,7 +51,7 @@ class Described:
     @property
     def env_wrappers(self) -> list[dict[str, Any]]:
         """Wrappers that its environment needs, innermost first."""
-        return list(self.metadata["provenance"].get("env_wrappers", []))
+        return list(self.origin.env_wrappers or [])
 
     @property
     def own_wrappers(self) -> list[dict[str, Any]]:
@@ -69,6 +69,11 @@ class Described:
         """Where it comes from, as JSON values: its teacher, environment, settings and versions."""
         provenance: Mapping[str, Any] = self.metadata["provenance"]
         return provenance
+
+    @property
+    def origin(self) -> StudentProvenance:
+        """Where it comes from: its `provenance`, read."""
+        return StudentProvenance.of(self.metadata["provenance"])
 
     @property
     def n_params(self) -> int:
