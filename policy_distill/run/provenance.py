@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from policy_distill.config import DistillConfig
-from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.student.features import dump_normalizer
 from policy_distill.student.record import StudentProvenance, TeacherProvenance
@@ -77,7 +77,7 @@ class Fingerprint:
 
     normalizer: str = part(TEXT)
     """SHA-256 of its statistics."""
-    env_wrappers: list[dict[str, Any]] = part(LIST)
+    env_wrappers: list[WrapperSpec] = part(LIST)
     temperature: Any = part(ANYTHING)
     """What was set by hand; None where data found it."""
     members: tuple[Fingerprint, ...] = part(LIST)

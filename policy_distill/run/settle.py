@@ -18,7 +18,7 @@ from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.open import is_recipe, open_environments, without_normalization
 from policy_distill.environments.own_wrapper import own_wrapper, text_of
 from policy_distill.errors import RequestError
-from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
@@ -54,8 +54,9 @@ def open_fitting(
     say_where_other(teacher, envs)
     if own := own_wrapper(config.student_wrapper):
         envs.close()
-        both = [*teacher.env_wrappers, {**own, "name": own["entry_point"].rpartition(":")[2], "both": True}]
-        return scope.enter_context(closing(open_environments(env, config.n_envs, both))), env
+        both: WrapperSpec = {**own, "name": own["entry_point"].rpartition(":")[2], "both": True}
+        wrappers = [*teacher.env_wrappers, both]
+        return scope.enter_context(closing(open_environments(env, config.n_envs, wrappers))), env
     if isinstance(envs, EnvironmentList) and is_recipe(env) and config.n_envs == config.n_eval_envs == 1:
         try:
             open_environments(env, 1, teacher.env_wrappers).close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import StudentProvenance, StudentRecord
 from policy_distill.student.spaces import make_space
@@ -49,15 +50,16 @@ class Described:
         return self.plan.samples
 
     @property
-    def env_wrappers(self) -> list[dict[str, Any]]:
+    def env_wrappers(self) -> list[WrapperSpec]:
         """Wrappers that its environment needs, innermost first."""
         return list(self.origin.env_wrappers or [])
 
     @property
-    def own_wrappers(self) -> list[dict[str, Any]]:
+    def own_wrappers(self) -> list[WrapperSpec]:
         """The wrapper through which it alone sees its environment, around those that this needs."""
         wrapper = self.view.wrapper
-        return [] if wrapper is None else [{**wrapper, "name": wrapper["entry_point"].rpartition(":")[2]}]
+        name = "" if wrapper is None else wrapper["entry_point"].rpartition(":")[2]
+        return [] if wrapper is None else [{**wrapper, "name": name}]
 
     @property
     def env_kwargs(self) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.student.layers import count_macs
 from policy_distill.student.plan import Plan, read_plan
 from policy_distill.student.view import View, read_view
@@ -29,7 +30,7 @@ class TeacherProvenance:
     sha256: str | None = part(TEXT)
     """Of its file."""
     normalized_observations: bool | None = part(FLAG)
-    env_wrappers: list[dict[str, Any]] | None = part(LIST)
+    env_wrappers: list[WrapperSpec] | None = part(LIST)
     """Those that its environment needs, innermost first."""
     vecnormalize: str | None = part(TEXT)
     """The name of the file that its statistics are from."""
@@ -66,7 +67,7 @@ class StudentProvenance:
     env_id: str | None = part(TEXT)
     env: Mapping[str, Any] | None = part(OBJECT)
     """The environment's identity; see `environments/identity.py`."""
-    env_wrappers: Sequence[dict[str, Any]] | None = part(LIST)
+    env_wrappers: Sequence[WrapperSpec] | None = part(LIST)
     """Those that its environment needs, innermost first."""
     env_steps: int | None = part(NUMBER)
     """Labelled states that it was trained on."""
