@@ -6,6 +6,7 @@ In: raw observations. Out: executed actions, through SB3's `predict`.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,20 @@ class TeacherActor:
 class MixedActor:
     """The teacher chooses each action with probability `teacher_share`, else the student (DAgger's β)."""
 
-    def __init__(self, teacher: Actor, student: Actor, teacher_share: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        teacher: Actor,
+        student: Actor,
+        teacher_share: float,
+        rng: np.random.Generator,
+        remember: Callable[[Any, np.ndarray], Any] | None = None,
+    ) -> None:
+        """Mix both; `remember` writes executed actions `[N, ...]` into the student's state, where it keeps them."""
         self.teacher = teacher
         self.student = student
         self.teacher_share = teacher_share
         self._rng = rng
+        self._remember = remember
 
     def predict(
         self,
@@ -86,6 +96,8 @@ class MixedActor:
         actions = chosen.copy()
         by_teacher = self._rng.random(len(actions)) < self.teacher_share
         actions[by_teacher] = taught[by_teacher]
+        if self._remember is not None and of_student is not None:
+            of_student = self._remember(of_student, actions)
         return actions, of_teacher if of_student is None else {"teacher": of_teacher, "student": of_student}
 
 

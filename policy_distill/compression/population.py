@@ -28,7 +28,7 @@ from policy_distill.training.dense_step import is_dense
 from policy_distill.training.learner import GradientLearner, named
 from policy_distill.training.learners import while_learning
 from policy_distill.training.policy import StudentPolicy
-from policy_distill.training.population_step import PopulationStep
+from policy_distill.training.population.step import PopulationStep
 from policy_distill.training.schedule import Moment, learning_rate, n_updates
 from policy_distill.training.trees.learner import TreeLearner
 from policy_distill.training.windows import answered

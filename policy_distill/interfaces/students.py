@@ -122,7 +122,8 @@ class Engine(Protocol):
     def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
         """Return outputs for one step of each episode, and the next state; neither of the states is changed later.
 
-        For feed-forward students the state is handed on as it is, for others it is float32 `[B, plan.memory.size]`.
+        For feed-forward students the state is handed on as it is, for others it is float32 `[B, plan.memory.size]`. Of
+        a student that remembers what it did, the next one awaits the action that is chosen: `plan.remember`.
         """
 
     def make_act(self, memory: np.ndarray) -> Callable[[Any], Any]:

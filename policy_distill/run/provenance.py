@@ -47,6 +47,8 @@ class RunIdentity:
     library_versions: dict[str, str] = part(OBJECT)
     compress: dict[str, Any] | None = part(OBJECT, left_out=True)
     """What a compression is to find."""
+    finetuning: dict[str, Any] | None = part(OBJECT, left_out=True)
+    """What a student that goes on by reward began from, and how."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that stands in files, and that trackers are told."""

@@ -26,6 +26,7 @@ from policy_distill.student.features import Normalizer
 from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
+from policy_distill.training.teacher_episodes import HALF
 
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""
@@ -60,7 +61,8 @@ class Session:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
         seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
-        if not self.has_student or self.config.actor == "teacher":
+        share = self.teacher_share()
+        if share == 1.0:
             return teacher, 1.0
         with while_learning():
             made = self.learner.student()
@@ -69,9 +71,14 @@ class Session:
         if self.config.actor == "student":
             # Its first rollout goes on where the teacher's ended.
             return (TakesOver(student) if self.iteration == 1 and self._remembers else student), 0.0
-        share = 1.0 - stream.progress
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
-        return MixedActor(teacher, student, share, rng), share
+        return MixedActor(teacher, student, share, rng, made.plan.remember), share
+
+    def teacher_share(self) -> float:
+        """Return the share of the next rollout's actions that the teacher chooses."""
+        if not self.has_student or self.config.actor == "teacher":
+            return 1.0
+        return 0.0 if self.config.actor == "student" else 1.0 - self.stream.progress
 
     def collect(self) -> Rollout:
         """Gather the next rollout."""
@@ -86,18 +93,27 @@ class Session:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
             self.stream.store(rollout, features, teacher_params)
+            n_new = self._leave_out(len(features))
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
-            moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
-            metrics = self.learner.learn(self.stream.buffer, moment)
+            moment = Moment(before, self.stream.progress, n_new, seed_of(self.config, self.iteration, "train"))
+            metrics = self.learner.learn(self.stream.buffer, moment) if n_new else {}
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
+
+    def _leave_out(self, n_new: int) -> int:
+        """Let failed episodes of the teacher teach nobody; return how many states are new, 0 where none is left."""
+        if self.stream.episodes is None:
+            return n_new
+        goes_on = self.teacher_share() > HALF and not self.stream.done
+        return self.stream.episodes.leave_out(self.stream.buffer, goes_on=goes_on, over=self.stream.done)
 
     def _fidelity(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> Fidelity:
         teacher = self.stream.teacher
         if not self._remembers:
             return measure_fidelity(teacher, self.learner, features, teacher_params)
-        seen = self.stream.sight.seen(rollout.obs)
-        return fidelity_along(teacher, self.learner.student(), seen, rollout.episode_starts, teacher_params)
+        seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
+        student = self.learner.student()
+        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
@@ -122,7 +138,7 @@ class Session:
         check_writable(student)
         self._learner, self._remembers = learner, bool(student.plan.memory.size)
 
-    def measure(self) -> Fidelity:
+    def measure(self, envs: Environments) -> Fidelity:
         """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
@@ -130,7 +146,7 @@ class Session:
             student, sight = self.learner.student(), stream.sight
             options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
             options |= {"followed": student, "seen": sight.seen}
-            sample = sample_states(stream.envs, self.config.seed, sight.student(student), n_states, **options)
+            sample = sample_states(envs, self.config.seed, sight.student(student), n_states, **options)
             if sample.outputs is not None:
                 return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
             return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

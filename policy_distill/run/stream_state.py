@@ -69,6 +69,8 @@ def stream_state(stream: Stream) -> Saved:
     """Return all that the rest of a stream depends on: arrays, and the values of a `StreamRecord`."""
     tensors, source = stream.source.state()
     tensors |= {f"buffer.{name}": array for name, array in stream.buffer.state().items()}
+    if stream.episodes is not None:
+        tensors |= {f"episodes.{name}": array for name, array in stream.episodes.state().items()}
     of_teacher = pack_or_none("state.teacher", stream.label_state, tensors)
     states = {"actor": source["actor"], "teacher": of_teacher}
     record = StreamRecord(
@@ -107,6 +109,9 @@ def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[
     obs = source.restore(tensors, {"obs": saved.obs, "actor": states.get("actor")})
     stream.open(load_normalizer(saved.normalizer, describe_space(stream.sight.space)))
     stream.buffer.restore(named(tensors, "buffer."), count_of(record, "buffer_next"))
+    if stream.episodes is not None:
+        stream.episodes.restore(named(tensors, "episodes."))
+        stream.episodes.tell(stream.buffer)
     if saved.calibration is not None:
         stream.teacher = stream.teacher.with_calibration(saved.calibration)
     if None in states.values():

@@ -96,7 +96,7 @@ class Student(Described):
         else:
             outputs = self._engine.outputs(obs)
         actions = self.plan.action_map.execute(self._choose(outputs, deterministic, action_masks))
-        return (actions[0] if single else actions), state
+        return (actions[0] if single else actions), self.plan.remember(state, actions)
 
     @cached_property
     def act(self) -> Callable[[Any], Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.interfaces.stages import Tracker
-from policy_distill.tracking.table import tracker_maker, with_jsonl
+from policy_distill.tracking.fan_out import with_jsonl
+from policy_distill.tracking.table import tracker_maker
 
 
 @contextmanager

@@ -5,8 +5,9 @@ In: a buffer, and where a run is. Out: a better student.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ import torch
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Loss
-from policy_distill.networks.table import has_memory, make_network
+from policy_distill.networks.table import has_actions, has_memory, make_network
 from policy_distill.student.pixels import image_keys
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
@@ -25,6 +26,7 @@ from policy_distill.training.trainer import Trainer
 from policy_distill.training.windows import batch_size_for
 
 Weights = dict[str, torch.Tensor]
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 
 class GradientLearner:
@@ -54,8 +56,12 @@ class GradientLearner:
 
     @staticmethod
     def columns(network: str) -> tuple[str, ...]:
-        """Return what the buffer is to keep beside features and labels: episodes' starts, for one that remembers."""
-        return ("episode_starts",) if has_memory(network) else ()
+        """Return what the buffer is to keep beside features and labels: episodes' starts, for one that remembers.
+
+        And the actions, for one that remembers these too.
+        """
+        names = ("episode_starts", "actions")
+        return names[: has_memory(network) + has_actions(network)]
 
     @staticmethod
     def n_params(spec: StudentSpec) -> int:
@@ -105,7 +111,7 @@ class GradientLearner:
         Raises:
             ValueError: where they are of another network.
         """
-        if _forms(weights) != _forms(self.policy.state_dict()):
+        if forms_of(weights) != forms_of(self.policy.state_dict()):
             raise ValueError("weights of another network")
         self.policy.load_state_dict(weights)
 
@@ -139,10 +145,11 @@ class GradientLearner:
         self.trainer.stepper.restore(named(tensors, "training."))
 
 
-def _forms(weights: Weights) -> dict[str, tuple[torch.Size, torch.dtype]]:
+def forms_of(weights: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Return shapes and types by name."""
     return {name: (value.shape, value.dtype) for name, value in weights.items()}
 
 
-def named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+def named(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """Return the arrays whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
