@@ -83,7 +83,7 @@ def distill(
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
             start_reference(session.stream, env) as reference,
-            closing(open_sinks(tracker, run.folder, run.identity, run.resumed_at)) as sinks,
+            closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher, n_params=n_params),
         ):

@@ -31,7 +31,7 @@ from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, Finet
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
-from policy_distill.run.provenance import identity_of
+from policy_distill.run.provenance import RunIdentity, identity_of
 from policy_distill.run.rescue import keeping_student
 from policy_distill.run.result import DistillResult
 from policy_distill.run.settle import open_fitting
@@ -109,7 +109,7 @@ def finetune(
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
             start_reference(session.stream, env) as reference,
-            closing(open_sinks(tracker, run.folder, run.identity, run.resumed_at)) as sinks,
+            closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress) as bar,
             threads_for(labels, n_params=origin.n_params),
         ):
@@ -202,10 +202,10 @@ def _by_method(
     return search, EvolutionCourse
 
 
-def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> dict[str, Any]:
+def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> RunIdentity:
     """Return what makes a run this run: which student it begins with among that, and how it goes on."""
     digest = hashlib.sha256()
     for name, array in sorted(origin.tensors.items()):
         digest.update(name.encode() + array.tobytes())
     began = {"method": config.method, "student": digest.hexdigest()}
-    return {**identity_of(teacher, envs, origin.metadata["architecture"]["spec"], config), "finetuning": began}
+    return replace(identity_of(teacher, envs, origin.metadata["architecture"]["spec"], config), finetuning=began)
