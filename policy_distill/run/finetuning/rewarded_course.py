@@ -17,6 +17,7 @@ from policy_distill.run.course import Course
 from policy_distill.run.finetuning.rewarded import RewardedSession
 from policy_distill.run.finetuning.selection import FinetuneSelection
 from policy_distill.run.place import Place
+from policy_distill.run.provenance import RunIdentity
 from policy_distill.run.selection import N_CANDIDATES
 from policy_distill.run.session import Session
 from policy_distill.system.interrupts import Interrupts
@@ -43,7 +44,7 @@ def session_of(teacher: Teacher, envs: Environments, student: str, loss: Loss, c
 
 
 def course_of(
-    session: Session, env: Any, identity: dict[str, Any], place: Place, interrupts: Interrupts, scope: ExitStack
+    session: Session, env: Any, identity: RunIdentity, place: Place, interrupts: Interrupts, scope: ExitStack
 ) -> Course:
     """Return the course of a session, its folder taken up within `scope`."""
     if not isinstance(session, RewardedSession):
