@@ -6,11 +6,11 @@ In: keyword arguments of `distill` or options of the command line. Out: a `Disti
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from policy_distill.seeds import PROOF, USERS
+from policy_distill.seeds import PROOF
+from policy_distill.system.ranges import CHOICES, MAX_ENVS, RANGES
 from policy_distill.system.settings import check_numbers, require_setting, with_overrides
 
 
@@ -123,7 +123,9 @@ class DistillConfig:
         written = isinstance(self.collect_perturb, str)
         require_setting(written, "collect_perturb", "conditions separated by commas", self.collect_perturb)
         whole = self.buffer == "aggregate" or (self.min_teacher_return is None and self.drop_worst == 0)
-        require_setting(whole, "buffer", "aggregate to leave out episodes, which end rollouts later", self.buffer)
+        require_setting(
+            whole, "buffer", "aggregate to leave out episodes, which end several rollouts later", self.buffer
+        )
         named = isinstance(self.observation_names, str)
         require_setting(named, "observation_names", "names separated by commas", self.observation_names)
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)
@@ -160,38 +162,6 @@ class DistillConfig:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return {**dataclasses.asdict(self), "observation_keys": list(self.observation_keys)}
-
-
-MAX_ENVS = 65_536
-
-LIMITS = (
-    *("env_restarts", "env_timeout", "max_recoveries"),
-    *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints"),
-)
-"""What a run bears with, and how it is kept, as numbers of at least 0."""
-
-COUNTS = ("timesteps", "buffer_size", "n_envs", "n_steps", "n_epochs", "batch_size", "n_eval_envs", "keep_checkpoints")
-NOT_NEGATIVE = ("eval_episodes", "select_episodes", "max_episode_steps", "seed", "eval_seed", "worst_loss", *LIMITS)
-RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
-    (COUNTS, lambda value: value >= 1, "at least 1"),
-    (NOT_NEGATIVE, lambda value: value >= 0, "at least 0"),
-    (("drop_worst",), lambda value: 0 <= value < 1, "at least 0 and below 1"),
-    (("min_teacher_return",), lambda value: value is None or abs(value) < float("inf"), "finite"),
-    (("learning_rate", "max_grad_norm"), lambda value: 0 < value < float("inf"), "more than 0 and finite"),
-    (("seed", "eval_seed"), lambda value: value < USERS, "below 2^29"),
-)
-"""Fields, what each must be, and the same in words."""
-
-FREE = (*LIMITS, "sampled_teacher")
-"""Settings that change nothing in the student of a run that goes well, so that a resumed one may have others."""
-
-CHOICES = {
-    "actor": ("student", "teacher", "mixed"),
-    "buffer": ("aggregate", "latest"),
-    "acting": ("alternate", "sample", "mode"),
-    "activation": ("tanh", "relu"),
-    "normalize": ("auto", "none"),
-}
 
 
 def make_config(config: DistillConfig | None, overrides: dict[str, Any]) -> DistillConfig:

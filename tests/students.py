@@ -125,6 +125,16 @@ MEMORY_KINDS = [
     ("far", "gaussian", "history:2+mlp:8", "relu"),
     ("dict", "offset", "history:3+mlp:4", "tanh"),
     ("whole_numbers", "deterministic", "history:3+mlp:8", "relu"),
+    ("vector", "discrete", "history:4a+mlp:8", "tanh"),
+    ("doubles", "offset", "history:2a+mlp:4", "relu"),
+    ("far", "squashed", "history:3a+mlp:8", "tanh"),
+    ("vector", "gaussian", "history:3a+mlp:8", "tanh"),
+    ("unnormalized", "gaussian_head", "history:3a", "tanh"),
+    ("matrix", "matrix", "history:2a+mlp:8,8", "tanh"),
+    ("dict", "multi_discrete", "history:3a+mlp:4", "tanh"),
+    ("vector", "multi_binary", "history:3a+mlp:8", "tanh"),
+    ("vector", "deterministic_free", "history:3a+mlp:8", "tanh"),
+    ("part_of_vector", "multi_discrete", "history:3a+mlp:8", "tanh"),
 ]
 
 

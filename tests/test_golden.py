@@ -27,6 +27,7 @@ NEWEST = {
 MEMORIES = {
     "gru": ("vector", "gaussian", "gru:4+mlp:4", "tanh"),
     "history": ("vector", "squashed", "history:3+mlp:4", "relu"),
+    "actions": ("vector", "squashed", "history:3a+mlp:4", "tanh"),
 }
 
 

@@ -6,6 +6,7 @@ In: raw observations. Out: executed actions, through SB3's `predict`.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from gymnasium import Space
 from gymnasium.spaces import Discrete, MultiBinary
 from gymnasium.vector.utils import batch_space
 
-from policy_distill.collection.policy_defaults import PolicyDefaults
+from policy_distill.collection.policy_defaults import PolicyDefaults, with_masks
 from policy_distill.environments.spaces import choices_of, start_of
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor, Teacher
@@ -63,11 +64,20 @@ class TeacherActor:
 class MixedActor:
     """The teacher chooses each action with probability `teacher_share`, else the student (DAgger's β)."""
 
-    def __init__(self, teacher: Actor, student: Actor, teacher_share: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        teacher: Actor,
+        student: Actor,
+        teacher_share: float,
+        rng: np.random.Generator,
+        remember: Callable[[Any, np.ndarray], Any] | None = None,
+    ) -> None:
+        """Mix both; `remember` writes executed actions `[N, ...]` into the student's state, where it keeps them."""
         self.teacher = teacher
         self.student = student
         self.teacher_share = teacher_share
         self._rng = rng
+        self._remember = remember
 
     def predict(
         self,
@@ -75,16 +85,19 @@ class MixedActor:
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
-        **options: Any,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions `[N, ...]`; who has a memory sees every step, acting or not."""
         of_both = isinstance(state, dict) and "student" in state
         of_teacher, of_student = (state["teacher"], state["student"]) if of_both else (state, None)
-        taught, of_teacher = self.teacher.predict(observation, of_teacher, episode_start, deterministic, **options)
-        chosen, of_student = self.student.predict(observation, of_student, episode_start, deterministic, **options)
+        told = with_masks(action_masks)
+        taught, of_teacher = self.teacher.predict(observation, of_teacher, episode_start, deterministic, **told)
+        chosen, of_student = self.student.predict(observation, of_student, episode_start, deterministic, **told)
         actions = chosen.copy()
         by_teacher = self._rng.random(len(actions)) < self.teacher_share
         actions[by_teacher] = taught[by_teacher]
+        if self._remember is not None and of_student is not None:
+            of_student = self._remember(of_student, actions)
         return actions, of_teacher if of_student is None else {"teacher": of_teacher, "student": of_student}
 
 
@@ -101,11 +114,11 @@ class TakesOver:
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
-        **options: Any,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return its actions `[N, ...]`; it begins with nothing remembered."""
         state, self._begun = state if self._begun else None, True
-        return self._actor.predict(observation, state, episode_start, deterministic, **options)
+        return self._actor.predict(observation, state, episode_start, deterministic, **with_masks(action_masks))
 
 
 class RandomPolicy(PolicyDefaults):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from policy_distill.collection.along import outputs_along
+from policy_distill.collection.along import Followed
 from policy_distill.collection.collector import Collector
 from policy_distill.collection.rollout import Rollout
 from policy_distill.interfaces.policies import Actor, Labels, Teacher
@@ -85,7 +85,7 @@ def sample_states(
     while True:
         # An episode that a fault had cut short would be another one in what is measured on it.
         n_before = envs.faults.n_restarts
-        found = _sample(envs, seed, actor, n_states, masked, _Asked(teacher), _Followed(followed, seen), max_steps)
+        found = _sample(envs, seed, actor, n_states, masked, _Asked(teacher), Followed(followed, seen), max_steps)
         if envs.faults.n_restarts == n_before:
             return found
 
@@ -97,7 +97,7 @@ def _sample(
     n_states: int,
     masked: bool,
     labels: _Asked,
-    followed: _Followed,
+    followed: Followed,
     max_steps: int,
 ) -> StateSample:
     collector, quota = Collector(envs, seed, measured_seed), -(-n_states // envs.n_envs)
@@ -106,7 +106,8 @@ def _sample(
     reservoir = _Reservoir(n_states, np.random.default_rng(purpose_seed(seed, "states")))
     n_done, closed = 0, np.zeros(envs.n_envs, dtype=bool)
     while n_done < most and not closed.all():
-        rollout = collector.collect(actor, min(chunk, most - n_done), True, 0.0, masked=masked)
+        n_more = min(chunk, most - n_done)
+        rollout = collector.collect(actor, n_more, True, 0.0, masked=masked, columns=followed.columns)
         n_steps = len(rollout.episode_starts)
         # An episode that begins when there is enough is not looked at; the one before was whole.
         enough = (n_done + np.arange(n_steps) >= quota)[:, None] & rollout.episode_starts
@@ -150,24 +151,6 @@ class _Asked:
     def _label(self, obs: Any, episode_starts: np.ndarray, masks: np.ndarray | None) -> Labels:
         assert self._teacher is not None
         return self._teacher.label(obs, episode_starts, self._state, masks)
-
-
-class _Followed:
-    """Notes what a student with a memory says along the episodes."""
-
-    def __init__(self, student: Student | None, seen: Callable[[Any], Any]) -> None:
-        self._seen = seen
-        self._student = student if student is not None and student.plan.memory.size else None
-        self._state: Any = None
-
-    def along(self, rollout: Rollout) -> np.ndarray | None:
-        """Return the outputs `[T * N, n_outputs]` for the next part of the episodes; None where nobody is followed."""
-        if self._student is None:
-            return None
-        outputs, self._state = outputs_along(
-            self._student, self._seen(rollout.obs), rollout.episode_starts, self._state
-        )
-        return outputs.reshape(-1, outputs.shape[-1])
 
 
 class _Reservoir:

@@ -7,7 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -15,6 +15,9 @@ from policy_distill.commands.tracking_options import TrackName
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
+
+if TYPE_CHECKING:
+    from policy_distill.tracking.table import Named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,15 +129,28 @@ class FromTeacher(ABC):
             env_kwargs=parse_kwargs(self.env_kwargs),
         )
 
-    def tracker(self, **more: Any) -> Any:
-        """Return what makes the tracker; `more` are further fields of `TrackerOptions`."""
+    def tracker(
+        self, *, gradients: bool = False, job_type: str = "distill", student: Path | None = None
+    ) -> Named | None:
+        """Return what makes the tracker, with histograms of the `gradients` where they are asked for.
+
+        `student` is the file that a run begins with, where it begins with one.
+        """
         from policy_distill.teachers.files.agent_file import find_agent
         from policy_distill.tracking.table import tracker_maker
 
-        options: dict[str, Any] = {"project": self.project, "group": self.group, "tags": self.tags}
         # The artifact that a run uses is one file.
         used = find_agent(self.teacher[0]) if len(self.teacher) == 1 else None
-        return tracker_maker(self.track, **options, teacher=used, **more)
+        return tracker_maker(
+            self.track,
+            project=self.project,
+            group=self.group,
+            job_type=job_type,
+            tags=self.tags,
+            teacher=used,
+            student=student,
+            gradients=gradients,
+        )
 
 
 def resume_command() -> str:

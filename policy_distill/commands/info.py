@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from policy_distill.commands.output import Output
+
+if TYPE_CHECKING:
+    from policy_distill.student.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,21 @@ def _describe_student(path: Path) -> dict[str, Any]:
         "observation_space": metadata["observation_space"],
         "action_space": metadata["action_space"],
         **{key: architecture[key] for key in ("n_params", "n_bytes", "macs")},
+        **({"memory": _remembered(student.plan.memory)} if student.plan.memory.size else {}),
         "normalized_observations": metadata["observation_normalization"] is not None,
         "retention": metadata["retention"],
         "provenance": provenance,
         "sha256": metadata["sha256"],
         "format_version": metadata["format_version"],
     }
+
+
+def _remembered(memory: Memory) -> dict[str, int]:
+    """Return how many numbers are carried from step to step, and of these by each kind of layer."""
+    found = {"size": memory.size}
+    for part in memory.parts:
+        found[part.kind] = found.get(part.kind, 0) + part.size
+    return found
 
 
 def _proof(record: dict[str, Any]) -> list[tuple[str, str]]:

@@ -48,17 +48,23 @@ def measure_fidelity(
 ) -> Fidelity:
     """Compare a learner's student on features `[B, D]` whose labels `[B, P]` the teacher gave."""
     parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
-    return _fidelity(teacher, teacher_params.cpu(), torch.cat([learner.params(part) for part in parts]))
+    return _fidelity(teacher, teacher_params.cpu(), torch.cat([learner.params(part) for part in parts]).cpu())
 
 
 def fidelity_along(
-    teacher: Teacher, student: Student, obs: Any, episode_starts: np.ndarray, teacher_params: torch.Tensor
+    teacher: Teacher,
+    student: Student,
+    obs: Any,
+    episode_starts: np.ndarray,
+    teacher_params: torch.Tensor,
+    actions: np.ndarray | None = None,
 ) -> Fidelity:
     """Compare a student with a memory on raw observations `[T, N, ...]` whose labels `[T * N, P]` the teacher gave.
 
-    It begins with nothing remembered, so the first steps are not looked at.
+    `actions` are the executed ones, for a student that remembers them. It begins with nothing remembered, so the first
+    steps are not looked at.
     """
-    outputs, _ = outputs_along(student, obs, episode_starts)
+    outputs, _ = outputs_along(student, obs, episode_starts, actions=actions)
     n_steps, n_envs, n_outputs = outputs.shape
     first = min(BURN_IN, n_steps // 2)
     found = params_of(student.record, outputs[first:].reshape(-1, n_outputs))

@@ -95,6 +95,7 @@ def _description(plan: Plan) -> dict[str, Any]:
         "layers": [dict(layer) for layer in plan.layers],
         "memory": {
             "size": plan.memory.size,
+            "awaited": None if plan.memory.awaited is None else [plan.memory.awaited.start, plan.memory.awaited.stop],
             "parts": {part.place: [part.start, part.start + part.size] for part in plan.memory.parts},
         },
         "head": {**plan.head.to_json(), "n_modes": plan.head.n_modes, "places": plan.head.places.tolist()},
@@ -129,4 +130,6 @@ def _arrays(plan: Plan) -> dict[str, np.ndarray]:
             arrays[f"obs{index}.scale"] = part.normalizer.scale.ravel()
     if plan.action_map.low is not None and plan.action_map.high is not None:
         arrays["action.low"], arrays["action.high"] = plan.action_map.low, plan.action_map.high
+    if plan.memory.awaited is not None and not plan.taken.sizes:
+        arrays["taken.middle"], arrays["taken.factor"] = plan.taken.scale
     return arrays

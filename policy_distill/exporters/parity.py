@@ -122,9 +122,18 @@ def under_masks(student: StudentRecord, reference: Reference, seed: int) -> Refe
     """Return what the student does on the same states with each action ruled out in half of them, the last in all."""
     masks = np.random.default_rng(seed).random(reference.scores.shape) < 0.5
     masks[-1] = False
-    scores = student.plan.head.rule_out(reference.scores, masks)
+    scores = student.plan.head.rule_out(_scores_under(student, reference, masks), masks)
     masked = reference_from_scores(student, reference.obs, scores, reference.n_visited)
     return replace(masked, masks=masks, starts=reference.starts)
+
+
+def _scores_under(student: StudentRecord, reference: Reference, masks: np.ndarray) -> np.ndarray:
+    """Return the scores where actions are ruled out; others than without, of a student that remembers what it did."""
+    if reference.starts is None or student.plan.memory.awaited is None:
+        return reference.scores
+    obs, starts = map_arrays(lambda array: array[:, None], reference.obs), reference.starts[:, None]
+    outputs, _ = outputs_along(Student.of(student), obs, starts, action_masks=masks[:, None])
+    return student.plan.head.scores(outputs[:, 0])
 
 
 def compare_actions(student: StudentRecord, reference: Reference, actions: np.ndarray, states: str) -> Parity:

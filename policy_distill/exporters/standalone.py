@@ -62,7 +62,19 @@ class Policy:
     def step(self, obs: Any, state: np.ndarray, action_masks: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the executed actions `[B, ...]` for one step of each episode, and the next state."""
         outputs, state = self._run(obs, state)
-        return self._chosen(outputs, action_masks), state
+        actions = self._chosen(outputs, action_masks)
+        if (awaited := self.record["memory"]["awaited"]) is not None:
+            state[:, slice(*awaited)] = self._taken(actions)
+        return actions, state
+
+    def _taken(self, actions: np.ndarray) -> np.ndarray:
+        """Return the numbers that executed actions are remembered by."""
+        flat = actions.reshape(len(actions), -1)
+        if self.head["kind"] == "argmax":
+            columns = (flat - np.asarray(self.action["start"]).reshape(-1)).T
+            pairs = zip(columns, self.head["sizes"], strict=True)
+            return np.concatenate([column[:, None] == np.arange(size) for column, size in pairs], axis=1)
+        return (flat.astype(np.float32) - self.arrays["taken.middle"]) * self.arrays["taken.factor"]
 
     def predict(self, obs: Any, action_masks: Any = None) -> np.ndarray:
         """Return the executed actions `[B, ...]` for a batch of raw observations.

@@ -78,6 +78,19 @@ class ActionDistribution(Protocol):
         """Return the keyword arguments that rebuild this family, as JSON values."""
 
 
+class RicherDistribution(ActionDistribution, Protocol):
+    """What a family may say beside; whoever has a use for it asks, and does without where there is no answer."""
+
+    def kl_gradient_for_many(self) -> Gradient:
+        """Return forward KL and its gradient for K students at once, `[P, B]` and `[P, K, B]` to `[K, B]` and that."""
+
+    def mixture(self, params: torch.Tensor) -> torch.Tensor:
+        """Return the parameters `[..., P]` of an equal mixture of the distributions of `params` `[M, ..., P]`.
+
+        For a family without, several teachers together say the mean of their parameters.
+        """
+
+
 class Loss(Protocol):
     """A divergence between teacher and student: `[B]`, non-negative, 0 for equal distributions."""
 
@@ -109,7 +122,8 @@ class Engine(Protocol):
     def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
         """Return outputs for one step of each episode, and the next state; neither of the states is changed later.
 
-        For feed-forward students the state is handed on as it is, for others it is float32 `[B, plan.memory.size]`.
+        For feed-forward students the state is handed on as it is, for others it is float32 `[B, plan.memory.size]`. Of
+        a student that remembers what it did, the next one awaits the action that is chosen: `plan.remember`.
         """
 
     def make_act(self, memory: np.ndarray) -> Callable[[Any], Any]:

@@ -1,4 +1,7 @@
-"""Networks with a memory: `gru:16+mlp:16` has a recurrent unit, `history:4+mlp:32` has what it saw last."""
+"""Networks with a memory: `gru:16+mlp:16` has a recurrent unit, `history:4+mlp:32` has what it saw last.
+
+`history:4a+mlp:32` has what it did in between too.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +51,17 @@ class Recurrent:
 
 @dataclass(frozen=True)
 class Stacked:
-    """The last observations, as what is seen now and what changed at each step, and a perceptron that takes them."""
+    """The last observations, as what is seen now and what changed at each step, and a perceptron that takes them.
+
+    The actions between them stand behind them, where they are looked at.
+    """
 
     steps: int
     """Observations, the newest among them."""
     tail: MLP
     """What stands behind."""
+    n_actions: int = 0
+    """Numbers of one action, of those between the observations; 0 where they are not looked at."""
 
     def build(self, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator) -> nn.Sequential:
         """Return the layers for features `(D,)`.
@@ -61,12 +69,15 @@ class Stacked:
         Raises:
             RequestError: for images.
         """
-        n_in = vector_of(input_shape, "a history")
-        return nn.Sequential(HistoryLayer(self.steps), *self.tail.build((self.steps * n_in,), n_outputs, generator))
+        layer = HistoryLayer(self.steps, n_actions=self.n_actions)
+        return nn.Sequential(layer, *self.tail.build((self._n_told(input_shape),), n_outputs, generator))
 
     def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:
         """Return how many parameters `build` would make."""
-        return self.tail.n_params((self.steps * vector_of(input_shape, "a history"),), n_outputs)
+        return self.tail.n_params((self._n_told(input_shape),), n_outputs)
+
+    def _n_told(self, input_shape: tuple[int, ...]) -> int:
+        return self.steps * vector_of(input_shape, "a history") + (self.steps - 1) * self.n_actions
 
 
 def vector_of(input_shape: tuple[int, ...], words: str) -> int:

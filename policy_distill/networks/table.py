@@ -14,6 +14,7 @@ from policy_distill.networks.memory import Recurrent, Stacked
 from policy_distill.networks.mlp import MLP
 from policy_distill.student.engines.torch_layers import Beside, OwnLayer
 from policy_distill.student.operations.history import MAX_STEPS
+from policy_distill.system.blame import others_blamed
 from policy_distill.system.plugins import LEARNERS, load_plugin, names_in
 from policy_distill.system.plugins import NETWORKS as GROUP
 
@@ -22,7 +23,8 @@ KINDS = {
     "linear": "linear (no hidden layer)",
     "cnn": "cnn:16,32 (convolutions of 16 and 32 channels, for images), with a hidden layer cnn:16,32+mlp:64",
     "gru": "gru:16 (16 recurrent units), with a hidden layer gru:16+mlp:16",
-    "history": "history:4+mlp:32 (the last 4 observations, and a hidden layer of 32)",
+    "history": "history:4+mlp:32 (the last 4 observations, and a hidden layer of 32), with the actions between them "
+    "history:4a+mlp:32",
 }
 WITH_MEMORY = ("gru", "history")
 """Those that act by more than what they see now."""
@@ -35,11 +37,14 @@ MAX_WIDTH = 65_536
 MAX_UNITS = 4096
 
 
-def make_network(spec: str, activation: str, image: tuple[int, ...] | None = None) -> Network:
+def make_network(
+    spec: str, activation: str, image: tuple[int, ...] | None = None, n_action_numbers: int = 0
+) -> Network:
     """Return the network that a student specification names: ours, or of an installed package.
 
-    `image` is the shape of the observed image that a cnn's vectors begin with; None for features that are one. A
-    package offers a function from what stands behind the colon, and the activation, to a `Network`.
+    `image` is the shape of the observed image that a cnn's vectors begin with; None for features that are one.
+    `n_action_numbers` are those that an action is remembered by, for a network that does. A package offers a function
+    from what stands behind the colon, and the activation, to a `Network`.
 
     Raises:
         RequestError: for an unknown kind or sizes that are not positive whole numbers.
@@ -52,13 +57,14 @@ def make_network(spec: str, activation: str, image: tuple[int, ...] | None = Non
     if kind == "cnn" and sizes:
         return _cnn(spec, activation, image)
     if kind in WITH_MEMORY and sizes:
-        return _with_memory(spec, activation)
+        return _with_memory(spec, activation, n_action_numbers)
     make = None if kind in KINDS else load_plugin(GROUP, kind)
     if make is None:
         # Those that learn without gradients are students too, though no networks of this table.
         names = [*KINDS.values(), *TREES.values(), *sorted({*names_in(GROUP), *names_in(LEARNERS)})]
         raise RequestError(f"expected a student such as {'; '.join(names)}, found {spec!r}")
-    network: Network = make(sizes, activation)
+    with others_blamed(f"the student {spec} cannot be made", "mend it, or choose another student", RequestError):
+        network: Network = make(sizes, activation)
     return network
 
 
@@ -67,14 +73,23 @@ def has_memory(spec: str) -> bool:
     return spec.partition(":")[0] in WITH_MEMORY
 
 
-def _with_memory(spec: str, activation: str) -> Network:
+def has_actions(spec: str) -> bool:
+    """Say whether students of a specification act by what they did too: `history:4a`."""
+    return spec.partition(":")[0] == "history" and spec.partition("+")[0].endswith("a")
+
+
+def _with_memory(spec: str, activation: str, n_action_numbers: int) -> Network:
     kind, _, size = spec.partition("+")[0].partition(":")
+    with_actions = has_actions(spec)
+    size = size[:-1] if with_actions else size
     tail = MLP(_behind(spec), activation)
     least, most = (1, MAX_UNITS) if kind == "gru" else (2, MAX_STEPS)
     if not (size.isascii() and size.isdigit() and least <= int(size) <= most):
         what = "units" if kind == "gru" else "observations"
         raise RequestError(f"expected from {least} to {most} {what}, as in {KINDS[kind].split()[0]}; found {spec!r}")
-    return Recurrent(int(size), tail) if kind == "gru" else Stacked(int(size), tail)
+    if kind == "gru":
+        return Recurrent(int(size), tail)
+    return Stacked(int(size), tail, n_action_numbers if with_actions else 0)
 
 
 def _cnn(spec: str, activation: str, image: tuple[int, ...] | None) -> CNN:

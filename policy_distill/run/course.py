@@ -27,7 +27,7 @@ from policy_distill.run.state import SessionState
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
-from policy_distill.tracking.table import FanOut
+from policy_distill.tracking.fan_out import FanOut
 
 
 class Course:
@@ -120,7 +120,7 @@ class Course:
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student as it is handed over."""
-        return self.session.student(provenance, retention)
+        return self.session.learner.student(provenance, retention)
 
     def provenance(self, spent: list[list[int]]) -> dict[str, Any]:
         """Return where the student comes from; `spent` are the seeds that chose and proved it."""

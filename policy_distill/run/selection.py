@@ -61,7 +61,7 @@ class Selection:
     def judge(self) -> float:
         """Evaluate the student as it is now, keep it unless an earlier one was better, and return its mean return."""
         session, config = self.session, self.session.config
-        student, n_episodes = session.student(), config.select_episodes
+        student, n_episodes = session.learner.student(), config.select_episodes
         n_envs = min(n_episodes, config.n_eval_envs)
         wrappers = [*session.stream.teacher.env_wrappers, *student.own_wrappers]
         with (

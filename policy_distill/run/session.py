@@ -23,8 +23,7 @@ from policy_distill.run.columns import asked_for
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
-from policy_distill.student.runtime import Student
-from policy_distill.training.learners import find_learner
+from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
 from policy_distill.training.teacher_episodes import HALF
@@ -44,6 +43,8 @@ class Session:
         self.iteration = 0
         """Rollouts learnt from."""
         self._learner: Learner | None = None
+        self._remembers = False
+        """True of a student with a memory."""
 
     @property
     def learner(self) -> Learner:
@@ -63,14 +64,15 @@ class Session:
         share = self.teacher_share()
         if share == 1.0:
             return teacher, 1.0
-        made = self.student()
+        with while_learning():
+            made = self.learner.student()
         made.seed(seed)
         student = stream.sight.student(made)
         if self.config.actor == "student":
             # Its first rollout goes on where the teacher's ended.
-            return (TakesOver(student) if self.iteration == 1 and made.plan.memory.size else student), 0.0
+            return (TakesOver(student) if self.iteration == 1 and self._remembers else student), 0.0
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
-        return MixedActor(teacher, student, share, rng), share
+        return MixedActor(teacher, student, share, rng, made.plan.remember), share
 
     def teacher_share(self) -> float:
         """Return the share of the next rollout's actions that the teacher chooses."""
@@ -85,7 +87,7 @@ class Session:
 
     def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
         """Store a labelled rollout and train; return what was measured, on its states before training on them."""
-        with self.stream.watch.timed("train"):
+        with while_learning(), self.stream.watch.timed("train"):
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
@@ -106,12 +108,12 @@ class Session:
         return self.stream.episodes.leave_out(self.stream.buffer, goes_on=goes_on, over=self.stream.done)
 
     def _fidelity(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> Fidelity:
-        teacher, student = self.stream.teacher, self.learner.student()
-        if student.plan.memory.size:
-            return fidelity_along(
-                teacher, student, self.stream.sight.seen(rollout.obs), rollout.episode_starts, teacher_params
-            )
-        return measure_fidelity(teacher, self.learner, features, teacher_params)
+        teacher = self.stream.teacher
+        if not self._remembers:
+            return measure_fidelity(teacher, self.learner, features, teacher_params)
+        seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
+        student = self.learner.student()
+        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
@@ -129,21 +131,19 @@ class Session:
     ) -> None:
         """Make the student and who learns; log σ starts at that of the labels `[B, P]`."""
         spec = self.specify(normalizer)
-        learner = find_learner(self.network)(spec, self.loss, self.config, teacher_params)
+        with while_learning():
+            learner = find_learner(self.network)(spec, self.loss, self.config, teacher_params)
+            student = learner.student()
         # Before hours of training: what no file can hold is of no use in the end.
-        check_writable(learner.student())
-        self._learner = learner
-
-    def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
-        """Return the NumPy student with the weights as they are now."""
-        return self.learner.student(provenance, retention)
+        check_writable(student)
+        self._learner, self._remembers = learner, bool(student.plan.memory.size)
 
     def measure(self, envs: Environments) -> Fidelity:
         """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
         with stream.watch.timed("evaluate"):
-            student, sight = self.student(), stream.sight
+            student, sight = self.learner.student(), stream.sight
             options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
             options |= {"followed": student, "seen": sight.seen}
             sample = sample_states(envs, self.config.seed, sight.student(student), n_states, **options)

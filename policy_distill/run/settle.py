@@ -20,6 +20,7 @@ from policy_distill.environments.open import is_recipe, open_environments, witho
 from policy_distill.environments.own_wrapper import own_wrapper, text_of
 from policy_distill.environments.perturbations.dealt import conditions_for, open_dealt
 from policy_distill.environments.wrappers import WrapperSpec
+from policy_distill.errors import RequestError
 from policy_distill.evaluation.robustness import noise_units
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
@@ -27,9 +28,9 @@ from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
-from policy_distill.system.blame import blamed
+from policy_distill.system.blame import blamed, others_blamed
 from policy_distill.system.device import check_device
-from policy_distill.training.learners import find_learner
+from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.memory import Footprint, check_memory
 
 LOG = logging.getLogger("policy_distill")
@@ -43,7 +44,8 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
             "with actor=student the teacher acts in the first rollout alone, and only episodes that end within it are "
             "left out by min_teacher_return and drop_worst; set actor=teacher or mixed, or a larger n_steps"
         )
-    find_learner(student).check(student, config.activation)
+    with others_blamed(f"the student {student} cannot be made", "mend it, or choose another student", RequestError):
+        find_learner(student).check(student, config.activation)
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
     return teacher, config, choose_loss(config.loss, teacher.family)
@@ -119,7 +121,8 @@ def _wrappers(teacher: Teacher, config: DistillConfig) -> list[WrapperSpec]:
 def check_room(session: Session) -> tuple[int, Footprint]:
     """Return the parameters of the student's network, and what the buffer takes, once it is known that both fit."""
     config, envs, teacher = session.config, session.stream.envs, session.stream.teacher
-    n_params = find_learner(session.network).n_params(session.specify(None))
+    with while_learning():
+        n_params = find_learner(session.network).n_params(session.specify(None))
     n_labels = teacher.family.n_params
     stream = session.stream
     return n_params, check_memory(

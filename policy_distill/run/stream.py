@@ -15,17 +15,17 @@ from gymnasium import spaces
 
 from policy_distill.collection.actors import check_labels
 from policy_distill.collection.collector import Collector
-from policy_distill.collection.rollout import COLUMNS, Rollout
+from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.restarts import Restarts
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
-from policy_distill.run.columns import check_columns, shapes_of, values_of
+from policy_distill.run.columns import RECORDED, check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
-from policy_distill.student.pixels import channels_first
+from policy_distill.student.pixels import channels_first, convolves
 from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.learners import takes_raw_numbers
@@ -129,9 +129,11 @@ class Stream:
         recorded: Sequence[str] = (),
     ) -> Rollout:
         with self.watch.timed("collect"):
-            names = (*self._columns, *(NEEDED if self.episodes else ()), *recorded)
-            asked = [name for name in dict.fromkeys(names) if name in COLUMNS]
-            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=asked)
+            needed = (*self._columns, *(NEEDED if self.episodes else ()), *recorded)
+            names = [name for name in dict.fromkeys(needed) if name in (*RECORDED, *recorded)]
+            found = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
+            # Features are made of arrays, wherever the source has its observations.
+            rollout = found.as_arrays()
             self.env_steps += rollout.episode_starts.size
         return rollout
 
@@ -201,6 +203,6 @@ class Stream:
         return self._measured(obs, space) if isinstance(space, spaces.Box) and not images else None
 
     def _measured(self, obs: np.ndarray, space: spaces.Box) -> Normalizer:
-        to_convolve = self.network.startswith("cnn") and len(space.shape) == 3
+        to_convolve = convolves(self.network) and len(space.shape) == 3
         channels = (0 if channels_first(space.shape) else 2) if to_convolve else None
         return measure_normalizer(obs, space.low, space.high, channels)

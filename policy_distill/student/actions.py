@@ -1,4 +1,7 @@
-"""Actions on their way out of a policy: from a head's action to what the environment executes. NumPy alone."""
+"""Actions on their way out of a policy: from a head's action to what the environment executes. NumPy alone.
+
+And on their way back in, where a student remembers what it did: from an executed action to numbers.
+"""
 
 from __future__ import annotations
 
@@ -82,3 +85,52 @@ class ActionMap:
         return cls(
             values["kind"], shape, values["dtype"], start=tuple(start) if isinstance(start, list) else start, **bound
         )
+
+
+WIDEST = 1e6
+"""Bounds further apart than this are none: between them an action would hardly be told from another."""
+
+
+@dataclass(frozen=True)
+class ActionFeatures:
+    """The numbers that an executed action is remembered by.
+
+    A choice is one of some numbers that is 1, a bit is itself, and what has bounds lies between -1 and 1 within them.
+    """
+
+    sizes: tuple[int, ...]
+    """Options of each choice; empty for what is none."""
+    action_map: ActionMap
+    """What made the executed actions."""
+
+    @cached_property
+    def n(self) -> int:
+        """Numbers for one action."""
+        return sum(self.sizes) if self.sizes else int(np.prod(self.action_map.shape))
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """What option 0 of each choice is executed as, int64 `[choices]`."""
+        return np.broadcast_to(np.ravel(self.action_map.start), (max(len(self.sizes), 1),)).astype(np.int64)
+
+    @cached_property
+    def scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """What is subtracted from each dimension of a continuous action, and what it is then multiplied by, float32."""
+        low, high = self.action_map.low, self.action_map.high
+        middle, factor = np.zeros(self.n), np.ones(self.n)
+        if low is not None and high is not None:
+            low, high = (bound.ravel().astype(np.float64) for bound in (low, high))
+            bounded = (high > low) & (high - low <= WIDEST)
+            low, high = low[bounded], high[bounded]
+            middle[bounded], factor[bounded] = 0.5 * (low + high), 2.0 / (high - low)
+        return middle.astype(np.float32), factor.astype(np.float32)
+
+    def __call__(self, actions: np.ndarray) -> np.ndarray:
+        """Return the numbers `[B, n]`, float32, of executed actions `[B, *shape]`."""
+        flat = np.asarray(actions).reshape(len(actions), -1)
+        if self.sizes:
+            columns = flat.astype(np.int64) - self.starts
+            chosen = [columns[:, [k]] == np.arange(size) for k, size in enumerate(self.sizes)]
+            return np.concatenate(chosen, axis=1).astype(np.float32)
+        middle, factor = self.scale
+        return (flat.astype(np.float32) - middle) * factor

@@ -26,6 +26,7 @@ from policy_distill.student.action_check import (
     require,
     whole_numbers,
 )
+from policy_distill.student.actions import ActionFeatures, ActionMap
 from policy_distill.student.layers import array_names, layer_shapes
 from policy_distill.student.memory import memory_of
 from policy_distill.student.names import n_components
@@ -67,7 +68,8 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         require(("weight" in layer) == operation.has_weights, "a layer with weights that it has not")
         require("beside" not in layer or whole_numbers([layer["beside"]]) != (), "no numbers beside a layer")
     *_, (_, shape) = layer_shapes(architecture["layers"], tensors, shape)
-    _check_memory(architecture, tensors, features)
+    action_map = ActionMap.from_json(record["action_post_processing"])
+    _check_memory(architecture, tensors, features, ActionFeatures(head.choices, action_map))
     require(shape == (head.n_outputs,), f"the network has outputs {shape}, its head needs {head.n_outputs}")
     _check_specification(architecture["spec"], layers, sum(array.size for array in tensors.values()))
     sizes = sizes_of(layers, dict(tensors))
@@ -153,9 +155,12 @@ def _feature_shape(space: Any, images: tuple[str, ...] = ()) -> Shape:
     return (int(np.sum(space["nvec"])),) if kind == "MultiDiscrete" else (numbers_in(space),)
 
 
-def _check_memory(architecture: Mapping[str, Any], tensors: Tensors, features: Shape) -> None:
+def _check_memory(architecture: Mapping[str, Any], tensors: Tensors, features: Shape, taken: ActionFeatures) -> None:
     """What acts makes room for what the record says is remembered, and hosts hand that over."""
     memory = memory_of(architecture["layers"], tensors, features)
+    if memory.awaited is not None:
+        n = memory.awaited.stop - memory.awaited.start
+        require(n == taken.n, f"actions remembered by {n} numbers, where they have {taken.n}")
     said = {key: architecture[key] for key in ("memory",) if key in architecture}
     require(said == memory.record(), "a memory of other layers")
     # A history needs no weights of its own: several on end would be as large as one likes. What follows one has some.

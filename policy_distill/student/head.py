@@ -133,6 +133,11 @@ class Head:
             return np.asarray(choose(scores))
         return np.stack([choose(choice) for choice in self.split(scores)], axis=1)
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Options of each choice; empty for bits and numbers."""
+        return self.sizes if self.kind == "argmax" else ()
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return {"kind": self.kind, "sizes": list(self.sizes), "reference": self.reference, "extra": self.extra}

@@ -37,6 +37,8 @@ class Memory:
     """The memory of a student: its layers' states side by side; of one without, nothing."""
 
     parts: tuple[Remembered, ...] = ()
+    awaited: slice | None = None
+    """Where the action of a step is written into the state that follows it; None where actions are not remembered."""
 
     @cached_property
     def size(self) -> int:
@@ -61,7 +63,7 @@ class Memory:
         """Return the states `[n, size]` that `n` episodes go on from: as handed over, zeros where one begins.
 
         Raises:
-            ValueError: for what is no state of so many episodes.
+            ValueError: for what is no state of so many episodes, or says of other ones where they begin.
         """
         if state is None:
             return self.begin(n)
@@ -73,28 +75,42 @@ class Memory:
             )
         if episode_start is None:
             return found.astype(np.float32)
-        return np.where(np.reshape(episode_start, (n, 1)), np.float32(0), found.astype(np.float32))
+        begins = np.asarray(episode_start)
+        if begins.size != n or begins.dtype.kind not in "biuf":
+            raise ValueError(
+                f"expected an episode_start of shape {(n,)}, True where an episode begins, found shape {begins.shape} "
+                f"of {begins.dtype}"
+            )
+        return np.where(begins.reshape(n, 1), np.float32(0), found.astype(np.float32))
 
 
 def memory_of(layers: Sequence[Layer], tensors: Tensors, shape: Shape) -> Memory:
-    """Return the memory of layers that take features of a shape."""
+    """Return the memory of layers that take features of a shape.
+
+    Raises:
+        ValueError: where more than one of them remembers actions.
+    """
     if not any(find_operation(layer["op"]).state for layer in layers):
         return Memory()
     parts: list[Remembered] = []
-    start = 0
+    start, awaited = 0, None
     for place, layer in enumerate(layers):
         operation = find_operation(layer["op"])
         if operation.state is not None:
             parts.append(Remembered(operation.name, place, start, operation.state(layer, tensors, shape)))
+            first, n = (0, 0) if operation.awaits is None else operation.awaits(layer, tensors, shape)
+            if n and awaited is not None:
+                raise ValueError("two layers that remember actions")
+            awaited = slice(start + first, start + first + n) if n else awaited
             start += parts[-1].size
         shape = operation.shape(layer, tensors, shape)
-    return Memory(tuple(parts))
+    return Memory(tuple(parts), awaited)
 
 
 def compile_step(layers: Sequence[Layer], tensors: Tensors, memory: Memory) -> Step:
     """Return the network of a student with a memory: from features `[B, D]` and a state to outputs and the next state.
 
-    Neither of the states is changed later.
+    Neither of the states is changed later, but for the action that the next one may await.
     """
     functions = [find_operation(layer["op"]).numpy(layer, tensors) for layer in layers]
     slices = {part.place: slice(part.start, part.start + part.size) for part in memory.parts}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.student.actions import ActionMap
+from policy_distill.student.actions import ActionFeatures, ActionMap
 from policy_distill.student.features import Featurizer, Normalizer, load_normalizer
 from policy_distill.student.head import Head, read_head
 from policy_distill.student.memory import Memory, memory_of
@@ -82,6 +82,21 @@ class Plan:
         return memory_of(self.layers, self.tensors, self.featurizer.shape)
 
     @cached_property
+    def taken(self) -> ActionFeatures:
+        """The numbers that an executed action is remembered by."""
+        return ActionFeatures(self.head.choices, self.action_map)
+
+    def remember(self, state: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Write executed actions `[B, *shape]` into the states `[B, n]` that follow them, where they are remembered.
+
+        Returns:
+            the same states, changed in place.
+        """
+        if self.memory.awaited is not None:
+            state[:, self.memory.awaited] = self.taken(actions)
+        return state
+
+    @cached_property
     def is_remembering_perceptron(self) -> bool:
         """True for a perceptron behind a history, a recurrent unit or both: what quick ways of acting can do too."""
         first, parts = int(self.layers[0]["op"] == "select"), self.memory.parts
@@ -97,9 +112,12 @@ class Plan:
         first = self.layers[0]
         return np.asarray(first["columns"], np.int64) if first["op"] == "select" else None
 
-    def actions(self, outputs: np.ndarray) -> np.ndarray:
+    def actions(self, outputs: np.ndarray, action_masks: Any = None) -> np.ndarray:
         """Return the executed deterministic actions `[B, *shape]` for outputs of the network `[B, n_outputs]`."""
-        return self.action_map.execute(self.head.mode(self.head.scores(outputs)))
+        scores = self.head.scores(outputs)
+        if action_masks is not None:
+            scores = self.head.rule_out(scores, action_masks)
+        return self.action_map.execute(self.head.mode(scores))
 
 
 def read_plan(tensors: Mapping[str, np.ndarray], metadata: dict[str, Any]) -> Plan:

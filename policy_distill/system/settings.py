@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from policy_distill.errors import RequestError
+from policy_distill.system.ranges import NUMBERS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 C = TypeVar("C", bound="DataclassInstance")
-
-NUMBERS: dict[str, type] = {"int": Integral, "float": Real}
-"""What a field that is annotated so may hold; NumPy's numbers too."""
 
 
 def check_numbers(settings: DataclassInstance) -> None:
@@ -28,10 +25,9 @@ def check_numbers(settings: DataclassInstance) -> None:
         RequestError: naming it.
     """
     for field in dataclasses.fields(settings):
-        told = str(field.type)
-        kind, value = NUMBERS.get(told.removesuffix(" | None")), vars(settings)[field.name]
-        left_open = value is None and told.endswith(" | None")
-        if kind and not left_open and (not isinstance(value, kind) or isinstance(value, bool)):
+        kind, value = NUMBERS.get(str(field.type).removesuffix(" | None")), vars(settings)[field.name]
+        left_out = value is None and field.default is None
+        if kind and not left_out and (not isinstance(value, kind) or isinstance(value, bool)):
             require_setting(False, field.name, f"a number ({field.type})", value)
 
 

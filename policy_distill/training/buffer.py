@@ -89,10 +89,13 @@ class Buffer:
         """Draw `n` minibatches of `batch_size` states each."""
         rows = torch.randint(self.n_learnt, (n, batch_size), generator=generator)
         rows = rows if self._rows is None else self._rows[rows]
-        row_bytes = self.features.row_bytes + sum(column[:1].nbytes for column in self.columns.values())
-        # Many small minibatches are fetched in one go, large ones (images) one by one.
-        for part in rows.split(max(1, GATHERED_BYTES // (batch_size * row_bytes))):
+        for part in rows.split(self._n_at_once(batch_size)):
             yield from _unbound(self._get(part))
+
+    def _n_at_once(self, n_states: int) -> int:
+        """Return how many minibatches of `n_states` are fetched in one go: many small ones, of images one by one."""
+        row_bytes = self.features.row_bytes + sum(column[:1].nbytes for column in self.columns.values())
+        return max(1, GATHERED_BYTES // (n_states * row_bytes))
 
     def sequences(self, n: int, batch_size: int, length: int, generator: torch.Generator) -> Iterator[Batch]:
         """Draw `n` minibatches of windows `[length, batch_size, ...]`: states of one environment, one after another.
@@ -109,10 +112,10 @@ class Buffer:
         if n_firsts == 0:
             raise ValueError(f"expected windows of at most {self.longest(length)} states, found {length}")
         steps = self.stride * torch.arange(length)[:, None]
-        for _ in range(n):
-            first = torch.randint(n_firsts, (1, batch_size), generator=generator)
-            first = first if firsts is None else firsts[first]
-            yield self._get((self._oldest + first + steps) % self.capacity)
+        first = torch.randint(n_firsts, (n, 1, batch_size), generator=generator)
+        first = first if firsts is None else firsts[first]
+        for part in first.split(self._n_at_once(length * batch_size)):
+            yield from _unbound(self._get((self._oldest + part + steps) % self.capacity))
 
     def longest(self, length: int) -> int:
         """Return the length of the longest windows that there are, of at most `length` states; 0 where there are none.
@@ -146,7 +149,10 @@ class Buffer:
     def _get(self, rows: torch.Tensor) -> Batch:
         flat = rows.flatten()
         features = self.features.get(flat).unflatten(0, rows.shape)
-        found = {name: c[flat.to(c.device)].unflatten(0, rows.shape) for name, c in self.columns.items()}
+        found = {
+            name: column.index_select(0, flat.to(column.device)).unflatten(0, rows.shape)
+            for name, column in self.columns.items()
+        }
         return Batch(features, found.pop("teacher_params"), found)
 
     def state(self) -> dict[str, np.ndarray]:

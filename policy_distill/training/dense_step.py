@@ -1,7 +1,8 @@
 """Gradient steps of a multilayer perceptron on the CPU, forward and backward pass written out in NumPy.
 
 In: minibatches. Out: better weights, and their running average. On networks this small an autograd graph costs several
-times what the arithmetic does; layouts here keep the batch last, and every bias is one more column of its weights.
+times what the arithmetic does; layouts here keep the batch last, and every bias is one more column of its weights. A
+history or a recurrent unit may stand before the perceptron, which then learns from windows of episodes.
 """
 
 from __future__ import annotations
@@ -15,15 +16,21 @@ from torch import nn
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.gradients import gradient_of
+from policy_distill.student.engines.gru_windows import GRUWindows
+from policy_distill.student.engines.torch_memory import GRULayer, HistoryLayer, memory_layers_of
 from policy_distill.training.adam import Adam
 from policy_distill.training.policy import StudentPolicy
+from policy_distill.training.windows import burn_in_of, taken_in
 
 ONE = np.float32(1.0)
 
 
-def is_dense(student: StudentPolicy) -> bool:
-    """Say whether a student is made of linear layers, each followed by at most one tanh or ReLU, on the CPU."""
-    layers, on_cpu = list(student.network), next(student.parameters()).device.type == "cpu"
+def is_dense(student: StudentPolicy, n_before: int = 0) -> bool:
+    """Say whether a student is made of linear layers, each followed by at most one tanh or ReLU, on the CPU.
+
+    The first `n_before` layers are not looked at.
+    """
+    layers, on_cpu = list(student.network)[n_before:], next(student.parameters()).device.type == "cpu"
     return (
         on_cpu
         and isinstance(layers[0], nn.Linear)
@@ -31,21 +38,34 @@ def is_dense(student: StudentPolicy) -> bool:
     )
 
 
+def is_written_out(student: StudentPolicy) -> bool:
+    """Say whether `DenseStep` can train a student: a dense one, behind a history or a recurrent unit or not."""
+    kinds = tuple(type(layer) for layer in memory_layers_of(student.network))
+    if kinds not in ((), (HistoryLayer,), (HistoryLayer, GRULayer)):
+        return False
+    first = [type(layer) for layer in list(student.network)[: len(kinds)]]
+    return first == list(kinds) and is_dense(student, len(kinds))
+
+
 class DenseStep:
     """Forward pass, closed-form backward pass and Adam on one flat vector of parameters."""
 
     def __init__(self, student: StudentPolicy, loss: Loss, max_grad_norm: float) -> None:
         linears = [module for module in student.network if isinstance(module, nn.Linear)]
+        self._student, self._memory = student, memory_layers_of(student.network)
+        units = [(layer.weight, layer.bias) for layer in self._memory if isinstance(layer, GRULayer)]
+        self._unit_shapes = [(*part.shape, 1)[:2] for unit in units for part in unit]
         self._shapes = [(layer.out_features, layer.in_features + 1) for layer in linears]
         self._activations = _activations(student.network)
         self._n_log_std = 0 if student.log_std is None else student.log_std.numel()
-        n_params = sum(math.prod(shape) for shape in self._shapes) + self._n_log_std
+        n_params = sum(math.prod(shape) for shape in [*self._unit_shapes, *self._shapes]) + self._n_log_std
         self.adam = Adam(n_params, max_grad_norm)
         self._flat_gradient = np.zeros(n_params, np.float32)
-        self._weights, self._log_std = self._views(self.adam.weights)
-        self._gradients, self._log_std_gradient = self._views(self._flat_gradient)
+        self._unit, self._weights, self._log_std = self._views(self.adam.weights)
+        self._unit_gradient, self._gradients, self._log_std_gradient = self._views(self._flat_gradient)
         self._loss_gradient = gradient_of(loss, student.spec.family)
         self._layers: list[np.ndarray] = []
+        self._windows: GRUWindows | None = None
         self._names = [name for name, module in student.network.named_children() if isinstance(module, nn.Linear)]
         self.read(student)
 
@@ -76,7 +96,8 @@ class DenseStep:
 
     def step(self, batch: Batch, rate: float) -> tuple[float, float]:
         """Make one step on a minibatch; return the mean loss and the gradient's norm."""
-        outputs = self._forward(batch.features.numpy())
+        batch, features = self._seen(batch)
+        outputs = self._forward(features)
         if self._n_log_std:
             outputs = np.concatenate([outputs, np.broadcast_to(self._log_std, outputs.shape)])
         values, gradient = self._loss_gradient(batch, outputs)
@@ -84,10 +105,27 @@ class DenseStep:
         self._backward(gradient)
         return float(values.mean()), self.adam.step(self._flat_gradient, rate)
 
+    def _seen(self, batch: Batch) -> tuple[Batch, np.ndarray]:
+        """Return the states that teach, as rows, and what the perceptron takes of them, `[D, B]`."""
+        if not self._memory:
+            return batch, batch.features.numpy().T
+        burn_in, starts = burn_in_of(self._memory[-1], len(batch.features)), batch.columns["episode_starts"]
+        taken = taken_in(self._student, batch)
+        seen = self._memory[0].windows(batch.features, starts, 0 if self._unit else burn_in, taken)
+        if not self._unit:
+            return batch.after(burn_in), seen.flatten(0, 1).numpy().T
+        (weight, bias), (length, n, n_in) = self._unit, seen.shape
+        shape = len(bias) // 4, length, n, n_in
+        if self._windows is None or self._windows.shape != shape:
+            self._windows = GRUWindows(*shape)
+        states = self._windows.run(weight, bias[:, 0], seen.numpy().transpose(0, 2, 1), starts.numpy())
+        return batch.after(burn_in), states[burn_in:].transpose(1, 0, 2).reshape(shape[0], -1)
+
     def _forward(self, features: np.ndarray) -> np.ndarray:
-        if not self._layers or self._layers[0].shape[1] != len(features):
-            self._allocate(len(features))
-        self._layers[0][:-1] = features.T
+        n = features.shape[1]
+        if not self._layers or self._layers[0].shape[1] != n:
+            self._allocate(n)
+        self._layers[0][:-1] = features
         for index, (weight, activation) in enumerate(zip(self._weights, self._activations, strict=True)):
             out = self._layers[index + 1][: len(weight)]
             np.matmul(weight, self._layers[index], out=out)
@@ -111,8 +149,13 @@ class DenseStep:
             elif self._activations[index] is nn.ReLU:
                 gradient *= out > 0
             np.matmul(gradient, self._layers[index].T, out=self._gradients[index])
-            if index:
+            if index or self._windows is not None:
                 gradient = self._weights[index][:, :-1].T @ gradient
+        if self._windows is not None:
+            size, length, n, _ = self._windows.shape
+            outer = gradient.reshape(size, -1, n).transpose(1, 0, 2)
+            weight, bias = self._windows.gradients(outer, length - len(outer))
+            self._unit_gradient[0][:], self._unit_gradient[1][:, 0] = weight, bias
 
     def _allocate(self, n: int) -> None:
         """Make storage for a batch of `n`: a row of ones under each layer's units stands for the bias."""
@@ -121,18 +164,21 @@ class DenseStep:
 
     def _named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Return views of a flat vector by the names that the student's own tensors have."""
-        blocks, log_std = self._views(flat)
-        named: dict[str, np.ndarray] = {}
+        unit, blocks, log_std = self._views(flat)
+        # A recurrent unit stands behind its history.
+        named = {"network.1.weight": unit[0], "network.1.bias": unit[1][:, 0]} if unit else {}
         for name, block in zip(self._names, blocks, strict=True):
             named |= {f"network.{name}.weight": block[:, :-1], f"network.{name}.bias": block[:, -1]}
         return {**named, "log_std": log_std[:, 0]} if self._n_log_std else named
 
-    def _views(self, flat: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    def _views(self, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+        """Return the parts of a flat vector: weight and bias of a recurrent unit, of each linear layer both, log σ."""
         views, start = [], 0
-        for shape in self._shapes:
+        for shape in [*self._unit_shapes, *self._shapes]:
             views.append(flat[start : start + math.prod(shape)].reshape(shape))
             start += math.prod(shape)
-        return views, flat[start:].reshape(-1, 1)
+        n = len(self._unit_shapes)
+        return views[:n], views[n:], flat[start:].reshape(-1, 1)
 
 
 def _activations(network: nn.Sequential) -> list[type[nn.Module] | None]:

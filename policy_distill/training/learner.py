@@ -15,7 +15,7 @@ import torch
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Loss
-from policy_distill.networks.table import has_memory, make_network
+from policy_distill.networks.table import has_actions, has_memory, make_network
 from policy_distill.student.pixels import image_keys
 from policy_distill.student.runtime import Student
 from policy_distill.training.buffer import Buffer
@@ -56,8 +56,12 @@ class GradientLearner:
 
     @staticmethod
     def columns(network: str) -> tuple[str, ...]:
-        """Return what the buffer is to keep beside features and labels: episodes' starts, for one that remembers."""
-        return ("episode_starts",) if has_memory(network) else ()
+        """Return what the buffer is to keep beside features and labels: episodes' starts, for one that remembers.
+
+        And the actions, for one that remembers these too.
+        """
+        names = ("episode_starts", "actions")
+        return names[: has_memory(network) + has_actions(network)]
 
     @staticmethod
     def n_params(spec: StudentSpec) -> int:
@@ -90,8 +94,8 @@ class GradientLearner:
 
     @torch.no_grad()
     def params(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the CPU."""
-        return self.policy.params(features.to(self.config.device)).cpu()
+        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the device of these."""
+        return self.policy.params(features.to(self.config.device)).to(features.device)
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now."""

@@ -11,7 +11,7 @@ from typing import Any
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.students import ActionDistribution, Network
 from policy_distill.networks.table import make_network
-from policy_distill.student.actions import ActionMap
+from policy_distill.student.actions import ActionFeatures, ActionMap
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.head import Head
 from policy_distill.student.pixels import convolved, images_for
@@ -66,7 +66,12 @@ class StudentSpec:
             RequestError: for an unknown one, or a cnn of several images.
         """
         image = convolved(self.observation_space, self.network, self.featurizer.images)
-        return make_network(self.network, self.activation, image)
+        return make_network(self.network, self.activation, image, self.taken.n)
+
+    @property
+    def taken(self) -> ActionFeatures:
+        """The numbers that an executed action is remembered by."""
+        return ActionFeatures(self.head.choices, self.action_map)
 
     @property
     def n_outputs(self) -> int:

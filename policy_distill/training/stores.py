@@ -41,7 +41,8 @@ class Rows:
 
     def get(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the features `[B, ...]` of rows `[B]`."""
-        return self.features[rows.to(self.device)]
+        # Several times as quick as indexing.
+        return self.features.index_select(0, rows.to(self.device))
 
     def clear(self) -> None:
         """Forget everything: rows are written before they are read again."""

@@ -15,7 +15,7 @@ from policy_distill.interfaces.students import Loss
 from policy_distill.losses.likelihood import begin_draws
 from policy_distill.training.autograd_step import AutogradStep
 from policy_distill.training.buffer import Buffer
-from policy_distill.training.dense_step import DenseStep, is_dense
+from policy_distill.training.dense_step import DenseStep, is_written_out
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.recovery import Divergence, Recovery
 from policy_distill.training.schedule import learning_rate
@@ -29,7 +29,8 @@ class Trainer:
         self.student = student
         self.loss = loss
         self.config = config
-        self.stepper: Stepper = (DenseStep if is_dense(student) else AutogradStep)(student, loss, config.max_grad_norm)
+        kind = DenseStep if is_written_out(student) else AutogradStep
+        self.stepper: Stepper = kind(student, loss, config.max_grad_norm)
         self.recovery = Recovery(config.max_recoveries)
 
     def fit(

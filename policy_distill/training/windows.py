@@ -14,12 +14,10 @@ import torch
 from torch import nn
 
 from policy_distill.losses.batch import Batch, Outputs
-from policy_distill.student.engines.gru_windows import GRUWindows
 from policy_distill.student.engines.torch_memory import (
-    GRULayer,
-    HistoryLayer,
     MemoryLayer,
     memory_layers_of,
+    remembers_actions,
     windows_through,
 )
 from policy_distill.training.buffer import Buffer
@@ -57,19 +55,21 @@ def burn_in_of(layer: MemoryLayer, length: int) -> int:
     return layer.burn_in if length == whole else min(layer.burn_in, length * layer.burn_in // whole)
 
 
+def taken_in(student: StudentPolicy, batch: Batch) -> torch.Tensor | None:
+    """Return the numbers `[L, B, n]` of the executed actions in windows; None where the student looks at none."""
+    if not remembers_actions(student.network):
+        return None
+    actions = batch.columns["actions"]
+    numbers = torch.from_numpy(student.spec.taken(actions.flatten(0, 1).cpu().numpy()))
+    return numbers.unflatten(0, actions.shape[:2]).to(actions.device)
+
+
 def answered(student: StudentPolicy, batch: Batch) -> tuple[Batch, Outputs]:
     """Return all steps that teach, as rows, and what the student answers to them."""
     family, layers = student.spec.family, memory_layers_of(student.network)
     if not layers:
         return batch, Outputs(family, student.params(batch.features))
     burn_in = burn_in_of(layers[-1], len(batch.features))
-    outputs = _outputs(student.network, batch.features, batch.columns["episode_starts"], burn_in)
+    taken, starts = taken_in(student, batch), batch.columns["episode_starts"]
+    outputs = windows_through(student.network, batch.features, starts, burn_in, taken)
     return batch.after(burn_in), Outputs(family, student.params_of(outputs.flatten(0, 1)))
-
-
-def _outputs(network: nn.Sequential, x: torch.Tensor, starts: torch.Tensor, burn_in: int) -> torch.Tensor:
-    if not (isinstance(network[0], HistoryLayer) and isinstance(network[1], GRULayer) and x.device.type == "cpu"):
-        return windows_through(network, x, starts, burn_in)
-    told, unit = network[0].windows(x, starts), network[1]
-    states: torch.Tensor = GRUWindows.apply(unit.weight, unit.bias, told, starts, burn_in)
-    return network[2:](states.flatten(0, 1)).unflatten(0, states.shape[:2])

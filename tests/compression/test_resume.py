@@ -114,8 +114,8 @@ def test_a_compression_that_died_equals_one_that_did_not(tmp_path, deaths, caplo
 def test_students_that_learn_alone_resume_bit_for_bit(tmp_path, monkeypatch, dense, deaths):
     monkeypatch.setattr(population, "NARROW", 2)
     if not dense:
-        for module in (population, training):
-            monkeypatch.setattr(module, "is_dense", lambda student: False)
+        for module, name in ((population, "is_dense"), (training, "is_written_out")):
+            monkeypatch.setattr(module, name, lambda student: False)
     deaths = [death if isinstance(death, int) else death() for death in deaths]
     whole, died = die_and_resume(tmp_path, *deaths, students=["linear", "mlp:8", "mlp:24"])
     assert whole == died

@@ -67,7 +67,7 @@ def test_a_sample_of_states_has_the_outputs_that_were_made_along_the_episodes(bl
     envs.close()
 
 
-@pytest.mark.parametrize("student", ["gru:4", "history:2+mlp:4"])
+@pytest.mark.parametrize("student", ["gru:4", "history:2+mlp:4", "history:3a+mlp:4"])
 def test_a_recurrent_teacher_may_have_a_student_that_remembers(student):
     teacher = RecurrentPPO("MlpLstmPolicy", gymnasium.make("CartPole-v1"), n_steps=32, batch_size=32, seed=0)
     result = distill(teacher, "CartPole-v1", student, actor="mixed", **QUICK)
@@ -99,6 +99,22 @@ def test_a_mixture_hands_each_its_own_state():
     _, state = mixed.predict(obs, None, np.ones(2, bool))
     actions, state = mixed.predict(obs, state, np.zeros(2, bool))
     assert state["teacher"].tolist() == state["student"].tolist() == actions.tolist() == [2, 2]
+
+
+def test_a_mixture_lets_a_student_remember_what_was_done_and_not_what_it_would_have():
+    student = make_student(("vector", "discrete", "history:3a+mlp:8", "tanh"))
+
+    class Other:
+        def predict(self, observation, state=None, episode_start=None, deterministic=False, **options):
+            return 3 - student.predict(observation, None, None, deterministic=True)[0], None
+
+    mixed = MixedActor(Other(), student, 0.5, np.random.default_rng(0), student.plan.remember)
+    obs, state = np.random.default_rng(1).normal(size=(64, 5)).astype(np.float32), None
+    for step in range(2):
+        before = state
+        actions, state = mixed.predict(obs, state, np.full(64, step == 0), deterministic=True)
+        assert np.array_equal(state["student"][:, 10:14], np.eye(4)[actions])
+    assert np.array_equal(state["student"][:, 14:], before["student"][:, 10:14])
 
 
 def test_students_that_are_dealt_environments_remember_each_in_its_own():

@@ -107,6 +107,7 @@ class Memory:
         (cartpole_teacher, "CartPole-v1", {"student": "gru:4+mlp:4", "observe": "0,2"}),
         (pendulum_teacher, "Pendulum-v1", {"student": "gru:4", "buffer": "latest"}),
         (pendulum_teacher, "Pendulum-v1", {"student": "history:3+mlp:8", "buffer_size": 300}),
+        (pendulum_teacher, "Pendulum-v1", {"student": "history:3a+mlp:8", "buffer_size": 300}),
         (Memory, "CartPole-v1", {"student": "gru:4", "actor": "mixed"}),
     ],
 )
@@ -167,7 +168,7 @@ def test_stacked_frames_resume_bit_for_bit(tmp_path, settings):
 
 
 def test_a_student_trained_by_autograd_resumes_bit_for_bit_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "is_dense", lambda student: False)
+    monkeypatch.setattr(training, "is_written_out", lambda student: False)
     whole, died = die_and_resume(tmp_path, pendulum_teacher, lambda: "Pendulum-v1")
     assert whole == died
 

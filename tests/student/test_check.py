@@ -32,6 +32,7 @@ SPREAD = ("vector", "gaussian_head", "mlp:16,8", "tanh")
 SLIM = ("vector", "discrete", "mlp:16,8", "tanh", "slim")
 REMEMBERS = ("vector", "discrete", "gru:16", "tanh")
 STACKS = ("vector", "discrete", "history:3+mlp:8", "tanh")
+DID = ("vector", "discrete", "history:3a+mlp:8", "tanh")
 PART = ("part_of_vector", "squashed", "mlp:8", "tanh")
 PART_OF_DICT = ("part_of_dict", "discrete", "mlp:8", "relu")
 JOINED = ("camera", "gaussian", "cnn:4", "tanh")
@@ -47,6 +48,10 @@ LIES = {
     "a memory where there is none": (VECTOR, ("architecture", "memory"), {"size": 0, "parts": []}),
     "a history longer than its weights": (STACKS, ("architecture", "layers", 0, "steps"), 4),
     "a history of words": (STACKS, ("architecture", "layers", 0, "steps"), "3"),
+    "actions of words": (DID, ("architecture", "layers", 0, "actions"), "4"),
+    "actions of another size": (DID, ("architecture", "layers", 0, "actions"), 2),
+    "actions of no size": (DID, ("architecture", "layers", 0, "actions"), -4),
+    "actions of another space": (DID, ("action_space", "n"), 3),
     "a gain of words": (STACKS, ("architecture", "layers", 0, "gain"), "much"),
     "a recurrent unit with another's weights": (REMEMBERS, ("architecture", "layers", 1, "weight"), "network.2.weight"),
     "a memory where weights were": (STACKS, ("architecture", "layers", 1), {"op": "history", "steps": 2, "gain": 1.0}),

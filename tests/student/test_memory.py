@@ -1,11 +1,13 @@
 """Students that remember: along episodes, in every engine, and from the files that they are kept in."""
 
+import json
 import pickle
 
 import numpy as np
 import pytest
 import torch
 
+from policy_distill.cli import main
 from policy_distill.collection.along import outputs_along
 from policy_distill.errors import RequestError
 from policy_distill.networks.table import make_network
@@ -82,6 +84,14 @@ def test_sampling_remembers_as_the_mode_does():
     assert np.array_equal(state, known) and not np.array_equal(drawn, mode)
 
 
+@pytest.mark.parametrize("starts", [np.ones(2, bool), np.ones(0, bool), "yes", [True, False]])
+def test_other_episodes_than_there_are_cannot_begin(starts):
+    student = make_student(GRU)
+    with pytest.raises(ValueError, match=r"expected an episode_start of shape \(1,\)") as caught:
+        student.predict(np.zeros(5, np.float32), np.zeros((1, 21), np.float32), starts)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("state", [np.zeros((2, 21), np.float32), np.zeros(16), "words", (np.zeros((1, 21)),) * 2])
 def test_a_state_of_something_else_is_refused_in_one_line(state):
     student = make_student(GRU)
@@ -130,6 +140,12 @@ def test_the_trainable_student_says_what_the_file_says(kind):
         ("history:0", "from 2 to 1024 observations"),
         ("history:1+mlp:8", "from 2 to 1024 observations"),
         ("history:4+gru:8", "expected an mlp behind history:4"),
+        ("history:1a+mlp:8", "from 2 to 1024 observations"),
+        ("history:a", "from 2 to 1024 observations"),
+        ("history:4aa", "from 2 to 1024 observations"),
+        ("history:4A", "from 2 to 1024 observations"),
+        ("history:4a+gru:8", "expected an mlp behind history:4a"),
+        ("gru:16a", "from 1 to 4096 units"),
         ("gru:16+mlp:0", "expected widths from 1"),
         ("gru:16+", "expected an mlp behind gru:16"),
     ],
@@ -146,3 +162,59 @@ def test_images_are_refused_in_one_line(spec):
     for ask in (lambda: network.n_params((3, 64, 64), 4), lambda: network.build((3, 64, 64), 4, torch.Generator())):
         with pytest.raises(RequestError, match=r"expected vectors for a .*found images"):
             ask()
+
+
+DID = ("vector", "discrete", "history:3a+mlp:8", "tanh")
+
+
+@pytest.mark.parametrize("form", ["mode", "sample", "mask"])
+def test_a_student_remembers_the_action_that_was_executed(form):
+    student, obs, rng = make_student(DID), sample_observations(DID, 60).reshape(20, 3, 5), np.random.default_rng(0)
+    masks = rng.random((20, 3, 4)) < 0.5 if form == "mask" else [None] * 20
+    state, starts, done = None, np.ones(3, bool), []
+    for step in range(20):
+        if form == "mask":
+            masks[step, :, 3] = True
+        actions, state = student.predict(obs[step], state, starts, form != "sample", masks[step])
+        starts = np.array([False, step == 9, False])
+        done = [actions, *done][:2]
+        assert np.array_equal(state[:, 10:14], np.eye(4)[actions])
+        if step not in (0, 10):
+            assert np.array_equal(state[:, 14:], np.eye(4)[done[1]])
+    assert student.plan.memory.size == 2 * 5 + 2 * 4 == student.metadata["architecture"]["memory"]["size"]
+
+
+def test_what_was_done_counts_and_a_new_episode_has_nothing_done_in_it():
+    student, obs = make_student(DID), sample_observations(DID, 2)
+    said = []
+    for action in range(4):
+        starts = np.array([[True], [False]])
+        outputs, state = outputs_along(student, obs[:, None], starts, actions=np.full((2, 1), action))
+        said.append(outputs[1, 0])
+        assert np.array_equal(outputs[0, 0], student.network_outputs(obs[:1])[0])
+        again, _ = outputs_along(student, obs[:1, None], starts[:1], state)
+        assert np.array_equal(again[0], outputs[0])
+    assert all(not np.allclose(one, said[0], atol=1e-2) for one in said[1:])
+
+
+def test_a_bounded_action_is_remembered_between_its_bounds():
+    student = make_student(("vector", "gaussian", "history:2a", "tanh"))
+    low, high = np.array([-2.0, 0.0], np.float32), np.array([1.0, 5.0], np.float32)
+    found = student.plan.taken(np.stack([low, high, (low + high) / 2]))
+    assert np.allclose(found, [[-1, -1], [1, 1], [0, 0]])
+    free = make_student(("vector", "deterministic_free", "history:2a", "tanh")).plan.taken
+    assert np.array_equal(free(np.array([[-7.0, 1e3]])), [[-7.0, 1e3]])
+    two = make_student(("vector", "multi_discrete", "history:2a", "tanh")).plan.taken
+    assert two(np.array([[1, 2]])).tolist() == [[0, 1, 0, 0, 1]]
+    later = make_student(("vector", "offset", "history:2a", "tanh")).plan.taken
+    assert later(np.array([4, 6])).tolist() == [[1, 0, 0], [0, 0, 1]]
+
+
+def test_info_says_how_much_is_remembered(tmp_path, capsys):
+    for kind, expected in ((GRU, {"size": 21, "history": 5, "gru": 16}), (DID, {"size": 18, "history": 18})):
+        path = make_student(kind).save(tmp_path / "student.safetensors")
+        assert main(["info", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["memory"] == expected
+    path = make_student(("vector", "discrete", "mlp:16,8", "tanh")).save(tmp_path / "student.safetensors")
+    assert main(["info", str(path), "--json"]) == 0
+    assert "memory" not in json.loads(capsys.readouterr().out)

@@ -13,7 +13,7 @@ from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.view_record import both_parts, view_record
 from policy_distill.exporters.export import export
-from policy_distill.report.blindness import blindness_chart, sighted_run
+from policy_distill.report.blindness import blindness_chart, blindness_note, sighted_run, still_falls
 from policy_distill.report.read_run import read_run
 from policy_distill.report.write import write_report
 from policy_distill.run import checkpoint
@@ -192,6 +192,16 @@ def test_the_report_draws_the_price_beside_a_sighted_run(tmp_path):
     page = write_report(tmp_path / "blind").read_text()
     assert "cannot see x_velocity, theta_velocity" in page and "where one that sees everything has" in page
     assert "The price of blindness" in page and "cannot see" not in write_report(tmp_path / "sighted").read_text()
+
+
+def test_what_is_not_learnt_yet_is_not_said_to_be_the_price(tmp_path):
+    """One of 512 steps has not learnt what it could, and one that has says nothing of more steps."""
+    settings = {"eval_episodes": 4, "select_episodes": 2, "sampled_teacher": False, "n_envs": 4, "n_steps": 64}
+    distill(cartpole_teacher(), "CartPole-v1", "mlp:8", observe="x,theta", out=tmp_path, timesteps=512, **settings)
+    (note,) = blindness_note(read_run(tmp_path))
+    assert "by what it cannot tell apart, or has not learnt yet" in note and "more steps would leave less" in note
+    assert not still_falls([1.0, 0.5, *[0.2, 0.21, 0.19] * 6]) and still_falls([2.0 / n for n in range(1, 25)])
+    assert not still_falls([0.1] * 12) and still_falls([0.1] * 3)
 
 
 def test_what_it_measures_is_of_the_student_as_it_acts(two_of_four):

@@ -32,6 +32,7 @@ STUDENTS = {
 
 def made(name, tmp_path, **settings):
     teacher, env, network, more = STUDENTS[name]
+    network = settings.pop("student", network)
     distill(teacher(), env, network, out=tmp_path / "run", **{**QUICK, **more, **settings})
     return tmp_path / "run"
 
@@ -104,6 +105,9 @@ def test_what_cannot_teach_is_refused_in_one_line(tmp_path):
     with pytest.raises(RequestError, match="--keep-std") as refused:
         load_teacher(slim(student))
     assert "\n" not in str(refused.value)
+    doer = load_student(made("gaussian", tmp_path, student="history:2a", overwrite=True) / "student.safetensors")
+    with pytest.raises(RequestError, match=r"remembers no actions of its own to teach another, found history:2a"):
+        load_teacher(doer)
     for option in ({"vecnormalize": "v.pkl"}, {"wrappers": ["FrameStack:n_stack=4"]}, {"algo": "ppo"}, {"trust": True}):
         with pytest.raises(RequestError, match="its file has all that it needs"):
             load_teacher(student, **option)

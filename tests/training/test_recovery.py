@@ -62,7 +62,7 @@ def test_recoveries_are_counted_over_the_run_and_run_out():
 
 @pytest.mark.parametrize("dense", [True, False])
 def test_a_run_recovers_from_a_rate_that_is_far_too_high(tmp_path, dense, caplog, monkeypatch):
-    monkeypatch.setattr(training, "is_dense", lambda student: dense)
+    monkeypatch.setattr(training, "is_written_out", lambda student: dense)
     arguments = {**QUICK, "learning_rate": 1e37, "max_recoveries": 60, "out": tmp_path / "run"}
     with caplog.at_level(logging.WARNING, "policy_distill"), np.errstate(all="ignore"):
         result = distill(pendulum_teacher(), "Pendulum-v1", "mlp:8", **arguments)

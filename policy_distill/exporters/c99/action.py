@@ -12,6 +12,9 @@ from policy_distill.student.plan import Plan
 if TYPE_CHECKING:
     from policy_distill.exporters.c99.source import CSource
 
+TAKEN = ("taken_middle", "taken_factor")
+"""Constants that a continuous action is remembered by."""
+
 ARGMAX = """\
 static int argmax(const float *x, int n) {
     int best = 0;
@@ -46,6 +49,25 @@ def action_lines(plan: Plan, source: CSource, x: str) -> list[str]:
         half = source.constant("action_half", 0.5 * (action_map.high - action_map.low))
         lines.append(f"    action[k] = {low}[k] + ({value} + 1.0f) * {half}[k];")
     return [*lines, "}"]
+
+
+def taken_lines(plan: Plan, source: CSource) -> list[str]:
+    """Return the code that writes `action` into what is remembered, where actions are, as of `ActionFeatures`."""
+    awaited, taken = plan.memory.awaited, plan.taken
+    if awaited is None:
+        return []
+    if not taken.sizes:
+        middle, factor = (source.constant(name, values) for name, values in zip(TAKEN, taken.scale, strict=True))
+        return [
+            f"for (int k = 0; k < {taken.n}; k++) "
+            f"memory[{awaited.start} + k] = ((float)action[k] - {middle}[k]) * {factor}[k];"
+        ]
+    lines, begin = [], awaited.start
+    for choice, (size, start) in enumerate(zip(taken.sizes, taken.starts, strict=True)):
+        chosen = f"action[{choice}] == k{f' + {start}' if start else ''}"
+        lines.append(f"for (int k = 0; k < {size}; k++) memory[{begin} + k] = {chosen} ? 1.0f : 0.0f;")
+        begin += size
+    return lines
 
 
 def all_scores_lines(plan: Plan, x: str, y: str) -> list[str]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from policy_distill.exporters.c99.action import action_lines, all_scores_lines
+from policy_distill.exporters.c99.action import action_lines, all_scores_lines, taken_lines
 from policy_distill.exporters.c99.features import feature_code
 from policy_distill.exporters.c99.header import action_type, header_text
 from policy_distill.exporters.c99.layers import add_layer
@@ -62,11 +62,12 @@ def write_program(
         source.body += all_scores_lines(plan, current, other)
         current, other = other, current
     source.body.append(f"outputs = {current};")
-    source.action = action_lines(plan, source, current)
+    remembering = taken_lines(plan, source)
+    source.action = [*action_lines(plan, source, current), *remembering]
     if masked:
         ruled_out = number(MASKED)
         pick = f"for (int k = 0; k < {plan.head.n_scores}; k++) {other}[k] = mask[k] ? {current}[k] : {ruled_out};"
-        source.masked_action = [pick, *action_lines(plan, source, other)]
+        source.masked_action = [pick, *action_lines(plan, source, other), *remembering]
     ram = 2 * 4 * largest + (largest if quantized else 0) + 4 * plan.memory.size
     return Program(
         header=header_text(plan, about, features, masked=masked),

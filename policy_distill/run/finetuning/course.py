@@ -24,7 +24,7 @@ from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
-from policy_distill.tracking.table import FanOut
+from policy_distill.tracking.fan_out import FanOut
 
 
 class FinetuneCourse(Course):

@@ -87,7 +87,8 @@ def finetune(
         RunFault: for an environment or an update that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
-    tracker = choose_tracker(tracker, track, out, teacher)
+    file = in_run_folder(student) if isinstance(student, str | Path) else None
+    tracker = choose_tracker(tracker, track, out, teacher, job_type="finetune", student=file)
     origin = as_student(student)
     check_trainable(origin.record)
     labels = teacher_for(origin, teacher, env, env_kwargs)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.errors import RunFault
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.finetuning.actor_critic import ActorCritic, Critic
 from policy_distill.run.finetuning.experience import Experience
@@ -78,7 +79,7 @@ class PPOLearner:
         """Learn from the rollout that was taken up, of `moment`, and from no older one; return what was measured.
 
         Raises:
-            RunFault: where an update is not finite, after `max_recoveries` tries at a lower rate.
+            RunFault: for rewards that are not finite, and an update that is not after `max_recoveries` tries.
         """
         experience, actor_critic, config = self._newest, self._actor_critic, self.config
         assert experience is not None, "a rollout comes before its update"
@@ -89,6 +90,8 @@ class PPOLearner:
             weight.requires_grad_(not warming_up)
         actor_critic.kl_weight = 0.0 if warming_up else kl_weight(config, moment.before, self.share_kept)
         rewards = experience.rewards
+        if not np.isfinite(rewards).all():
+            raise RunFault("the environment gave a reward that is not finite; mend it, or wrap it so that none is")
         if config.normalize_rewards:
             rewards = self._rewards.normalized(rewards, experience.episode_starts)
         rate = config.learning_rate * (1.0 - moment.before) * STEP_BACK**self.n_setbacks

@@ -26,6 +26,7 @@ from policy_distill.student.features import Featurizer, load_normalizer
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.spaces import describe_space
 from policy_distill.system.nested import with_axis
+from policy_distill.training.learners import while_learning
 from policy_distill.training.schedule import Moment, seed_of
 
 
@@ -92,7 +93,7 @@ class FinetuneSession(Session):
     def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
         """Improve the student by a labelled rollout; return what was measured, on its states before that."""
         stream, config = self.stream, self.config
-        with stream.watch.timed("train"):
+        with while_learning(), stream.watch.timed("train"):
             features = stream.features(rollout)
             fidelity = measure_fidelity(stream.teacher, self.learner, features, teacher_params)
             experience = experience_of(

@@ -14,7 +14,7 @@ from policy_distill.system.settings import require_setting
 
 OF_THE_STUDENT = (
     *("actor", "acting", "activation", "buffer", "buffer_size", "normalize"),
-    *("observe", "observation_keys", "observation_names", "student_wrapper"),
+    *("observe", "observation_keys", "observation_names", "student_wrapper", "min_teacher_return", "drop_worst"),
 )
 """Settings of a distillation that the student brings along, or that PPO leaves no choice of."""
 SCHEDULES = ("retention", "linear", "constant")

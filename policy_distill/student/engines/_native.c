@@ -31,8 +31,9 @@ typedef struct {
     PyObject *finish;   /* for a raw head: makes the action of the outputs */
     Py_buffer target;   /* memory of the array that actions are written into */
     int has_target;
-    Py_buffer memory;   /* what is remembered, in an array of the caller's: what was seen before, then a unit's state */
-    int n_remembered, n_seen_before, n_units;
+    Py_buffer memory;   /* what is remembered, in an array of the caller's: seen before, done since, a unit's state */
+    int n_remembered, n_seen_before, n_done, n_action, n_units;
+    float *middle, *factor; /* what an action is remembered by: (action - middle) * factor; of an index that is not asked */
     Layer gates;        /* of a recurrent unit: from what is seen and remembered to the sums of a step */
     int has_memory;
 } Perceptron;
@@ -82,9 +83,12 @@ static int read_observation(Perceptron *self, PyObject *obs) {
 
 /* Puts what is remembered behind what is seen, in scratch[0], and remembers this step; leaves what comes next takes. */
 static void remember(Perceptron *self) {
-    float *x = self->scratch[0], *before = self->memory.buf, *state = before + self->n_seen_before;
+    float *x = self->scratch[0], *before = self->memory.buf, *done = before + self->n_seen_before;
+    float *state = done + self->n_done;
     memcpy(x + self->n_kept, before, self->n_remembered * sizeof(float));
     memcpy(before, x, self->n_seen_before * sizeof(float));
+    /* The newest action comes first; it is written when there is one. */
+    if (self->n_done) memmove(done + self->n_action, done, (self->n_done - self->n_action) * sizeof(float));
     if (!self->n_units) return;
     gru_step(self->run(&self->gates, 1, x, self->scratch[1]), state, self->n_units);
     memcpy(x, state, self->n_units * sizeof(float));
@@ -101,6 +105,8 @@ static void write_action(Perceptron *self, const float *out) {
         }
         if (self->action_is_double) ((double *)self->target.buf)[k] = value;
         else ((float *)self->target.buf)[k] = (float)value;
+        if (self->n_done)
+            ((float *)self->memory.buf)[self->n_seen_before + k] = ((float)value - self->middle[k]) * self->factor[k];
     }
 }
 
@@ -122,6 +128,7 @@ static PyObject *act(Perceptron *self, PyObject *obs) {
         int best = 0;
         for (int k = 1; k < self->n_modes; k++)
             if (out[k] > out[best]) best = k;
+        for (int k = 0; k < self->n_action; k++) ((float *)self->memory.buf)[self->n_seen_before + k] = k == best;
         PyObject *action = PyTuple_GetItem(self->actions, best);
         Py_XINCREF(action);
         return action;
@@ -161,19 +168,28 @@ static int read_layer(Layer *layer, PyObject *record, int n_in) {
     return copy_floats(bias, layer->n_padded, sizeof(float), (void **)&layer->bias);
 }
 
-/* None, or (array of what is remembered, how many of its numbers were seen before, the unit's gates or None). */
-static int read_memory(Perceptron *self, PyObject *memory) {
-    PyObject *array, *gates;
+/* None, or (array of what is remembered, how many of its numbers were seen before, how many are actions, and one
+ * action, the unit's gates or None). */
+static int read_memory(Perceptron *self, PyObject *memory, PyObject *taken) {
+    PyObject *array, *gates, *middle, *factor;
     if (memory == Py_None) return 0;
-    if (!PyArg_ParseTuple(memory, "OiO", &array, &self->n_seen_before, &gates) ||
+    if (!PyArg_ParseTuple(memory, "OiiiO", &array, &self->n_seen_before, &self->n_done, &self->n_action, &gates) ||
         PyObject_GetBuffer(array, &self->memory, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) < 0)
         return -1;
     self->has_memory = 1;
     self->n_remembered = (int)(self->memory.len / sizeof(float));
-    self->n_units = self->n_remembered - self->n_seen_before;
+    self->n_units = self->n_remembered - self->n_seen_before - self->n_done;
     const int n_in = self->n_kept + self->n_remembered;
     if (gates != Py_None && read_layer(&self->gates, gates, n_in) < 0) return -1;
-    if (self->n_seen_before >= 0 && self->n_units >= 0 && self->n_seen_before % self->n_kept == 0 &&
+    if (self->n_done && (self->n_action != self->n_modes || self->n_done < self->n_action || self->head == HEAD_RAW)) {
+        PyErr_SetString(PyExc_ValueError, "actions that are remembered do not fit what is done");
+        return -1;
+    }
+    if (self->n_done && (!PyArg_ParseTuple(taken, "SS", &middle, &factor) ||
+                         copy_floats(middle, self->n_action, sizeof(float), (void **)&self->middle) < 0 ||
+                         copy_floats(factor, self->n_action, sizeof(float), (void **)&self->factor) < 0))
+        return -1;
+    if (self->n_seen_before >= 0 && self->n_done >= 0 && self->n_units >= 0 && self->n_seen_before % self->n_kept == 0 &&
         self->gates.n_padded >= 4 * self->n_units && (!self->n_units || self->gates.n_in == n_in))
         return 0;
     PyErr_SetString(PyExc_ValueError, "a recurrent unit does not fit what it remembers");
@@ -259,6 +275,8 @@ static void release(Perceptron *self) {
     PyMem_Free(self->layers);
     PyMem_Free(self->gates.weight);
     PyMem_Free(self->gates.bias);
+    PyMem_Free(self->middle);
+    PyMem_Free(self->factor);
     PyMem_Free(self->columns);
     PyMem_Free(self->mean);
     PyMem_Free(self->scale);
@@ -284,13 +302,13 @@ static void dealloc(Perceptron *self) {
 
 static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     static char *names[] = {"shape", "statistics", "layers", "n_modes", "head", "squash", "low", "high",
-                            "target", "actions", "convert", "finish", "portable", "columns", "memory", NULL};
+                            "target", "actions", "convert", "finish", "portable", "columns", "memory", "taken", NULL};
     PyObject *shape, *statistics, *layers, *low, *high, *target, *actions, *convert, *finish, *mean, *scale;
-    PyObject *columns = Py_None, *memory = Py_None;
+    PyObject *columns = Py_None, *memory = Py_None, *taken = Py_None;
     int n_modes, head, squash, portable = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!iiiSSOOOO|pOO", names, &PyTuple_Type, &shape,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!iiiSSOOOO|pOOO", names, &PyTuple_Type, &shape,
                                      &statistics, &PyTuple_Type, &layers, &n_modes, &head, &squash, &low, &high, &target, &actions, &convert,
-                                     &finish, &portable, &columns, &memory))
+                                     &finish, &portable, &columns, &memory, &taken))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Perceptron *self = (Perceptron *)allocate(type, 0);
@@ -310,7 +328,7 @@ static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *ke
     PyObject *itemsize = head == HEAD_INDEX ? NULL : PyObject_GetAttrString(target, "itemsize");
     self->action_is_double = itemsize && PyLong_AsLong(itemsize) == sizeof(double);
     Py_XDECREF(itemsize);
-    if (PyErr_Occurred() || read_memory(self, memory) < 0 || read_layers(self, layers) < 0 || read_head(self, low, high, target) < 0) goto fail;
+    if (PyErr_Occurred() || read_memory(self, memory, taken) < 0 || read_layers(self, layers) < 0 || read_head(self, low, high, target) < 0) goto fail;
     return (PyObject *)self;
 fail:
     Py_DECREF(self);

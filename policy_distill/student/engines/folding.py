@@ -101,7 +101,8 @@ def _of_stack(plan: Plan, weight: np.ndarray) -> np.ndarray:
     if first.kind != "history":
         return weight
     layer = plan.layers[first.place]
-    return stacked(weight, first.size // (layer["steps"] - 1), layer["steps"], layer["gain"])
+    n_seen = first.size // (layer["steps"] - 1) - layer.get("actions", 0)
+    return stacked(weight, n_seen, layer["steps"], layer["gain"])
 
 
 def mode_layers(plan: Plan, layers: list[Dense]) -> list[Dense]:

@@ -1,141 +1,129 @@
 """A gated recurrent unit along windows on the CPU, forward and backward pass written out in NumPy.
 
-In: features `[L, B, I]`, where episodes begin, and the unit's weights. Out: its states, for autograd to go on from. A
-graph of every step costs many times what the arithmetic does; here all that does not depend on the step before is one
-operation for all steps.
+In: features of windows, where episodes begin, and the unit's weights. Out: its states, and from their gradients those
+of the weights. A graph of every step costs many times what the arithmetic does. Here the batch is last, one product
+makes all sums of a step, and what does not depend on the step before is one operation for all steps.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import torch
+
+from policy_distill.student.operations.gru import summed
+
+HALF = np.float32(0.5)
 
 
-class GRUWindows(torch.autograd.Function):
-    """Twin of `GRULayer.windows`; the gradient is of weight and bias alone, since features need none."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor, starts: torch.Tensor, burn_in: int
-    ) -> torch.Tensor:
-        """Return the states `[L - burn_in, B, H]` after the steps that teach."""
-        room = _lent(len(bias) // 4, *x.shape)
-        states = room.run(weight.detach().numpy(), bias.detach().numpy(), x.numpy(), starts.numpy())
-        ctx.room, ctx.x, ctx.burn_in = room, x.numpy(), burn_in
-        return torch.from_numpy(states[burn_in:]).transpose(1, 2)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Return the gradients of weight and bias for those of the states; there is one backward pass for a forward."""
-        outer = np.ascontiguousarray(gradients[0].numpy().transpose(0, 2, 1))
-        weight, bias = ctx.room.gradients(ctx.x, outer, ctx.burn_in)
-        _IDLE.setdefault(ctx.room.shape, []).append(ctx.room)
-        return torch.from_numpy(weight), torch.from_numpy(bias), None, None, None
-
-
-_IDLE: dict[tuple[int, ...], list[_Room]] = {}
-"""Rooms that no backward pass waits for: to ask the system for new memory costs more than the arithmetic."""
-
-
-def _lent(*shape: int) -> _Room:
-    try:
-        return _IDLE[shape].pop()
-    except (KeyError, IndexError):
-        return _Room(*shape)
-
-
-class _Room:
-    """What a forward pass leaves to the backward pass, `[L, units, B]`: gates are then whole pieces of an array."""
+class GRUWindows:
+    """Twin of `GRULayer.windows`, for windows of one shape; a backward pass belongs to the forward pass before it."""
 
     def __init__(self, size: int, length: int, n: int, n_in: int) -> None:
         self.shape = size, length, n, n_in
-        whole = (length, size, n)
-        self.before, self.moved, self.new = (np.empty(whole, np.float32) for _ in range(3))
-        """The state that a step began with, what r multiplies, and n."""
-        self.gates = np.empty((length, 2 * size, n), np.float32)
-        """r and z."""
-        self.sums = np.empty((length, 3 * size, n), np.float32)
-        """What is seen of the sums; in the backward pass the gradients of what is remembered of them."""
-        self.of_new, self.to_z, self.to_new, self.to_r = (np.empty(whole, np.float32) for _ in range(4))
-        """The gradient of n's sum; how much of a state's gradient reaches the sums of z and n, and how much of n's that
-        of r."""
-        self.keep: list[np.ndarray | None] = []
-        """`[B]`: False where an episode begins at the step; None where none does."""
-        self.from_state = np.empty(0)
+        self.taken = np.ones((length, n_in + size + 1, n), np.float32)
+        """What a step takes: features, the state, and a one for the biases."""
+        self.sums = np.empty((length, 4 * size, n), np.float32)
+        """The sums of a step, as of `gru.summed`, and then tanh of the first three; in the backward pass gradients."""
+        self.states = np.empty((length, size, n), np.float32)
+        """The states that steps end with."""
+        self.keep = np.empty((length, n), np.float32)
+        """0 where an episode begins at a step, else 1."""
+        self.matrix = np.empty(0, np.float32)
+        self._z = np.empty((length, size, n), np.float32)
+        self._half, self._scratch = np.full((size, n), HALF), np.empty((size, n), np.float32)
+        self._steps = self._views()
+
+    def _views(self) -> list[tuple[np.ndarray, ...]]:
+        """Return the parts of the arrays that each step works on, made once: a view costs as much as some products."""
+        size, _, _, n_in = self.shape
+        r, z, c, d = (self.sums[:, k * size : (k + 1) * size] for k in range(4))
+        before = self.taken[:, n_in:-1]
+        # Of the last step nobody goes on.
+        after, kept = [*before[1:], np.empty_like(self._half)], [*self.keep[1:], self.keep[0]]
+        arrays = (self.taken, self.sums, self.sums[:, : 2 * size], r, z, c, d, before, self.states, after, kept)
+        return list(zip(*arrays, strict=True))
 
     def run(self, weight: np.ndarray, bias: np.ndarray, x: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        """Return the states `[L, H, B]` that the steps end with."""
-        size, length, n, n_in = self.shape
-        self.from_state = np.ascontiguousarray(weight[:, n_in:])
-        begins = np.any(starts, axis=1)
-        self.keep = [row if any_begins else None for row, any_begins in zip(~starts, begins, strict=True)]
-        # σ(a) = (1 + tanh(a / 2)) / 2, which no a is too large for; the half goes into the weights.
-        scale = np.repeat(np.array([0.5, 1.0], np.float32), [2 * size, size])[:, None]
-        np.matmul(weight[:, :n_in] * scale, x.transpose(0, 2, 1), self.sums)
-        np.add(self.sums, bias[: 3 * size, None] * scale, self.sums)
-        matrix, shift = self.from_state * scale, np.repeat(bias[3 * size :, None], n, axis=1)
-        states, sums = np.empty((length, size, n), np.float32), np.empty((3 * size, n), np.float32)
-        # Whole arrays: NumPy takes twice as long for an array and a number.
-        half = np.full((2 * size, n), 0.5, np.float32)
-        first, last, state = sums[: 2 * size], sums[2 * size :], np.zeros((size, n), np.float32)
-        for step in range(length):
-            known, gate, m, c, after = (of[step] for of in (self.before, self.gates, self.moved, self.new, states))
-            seen, masked = self.sums[step], self.keep[step]
-            known[...] = state
-            if masked is not None:
-                np.multiply(known, masked, known)
-            np.dot(matrix, known, sums)
-            np.add(first, seen[: 2 * size], gate)
-            np.tanh(gate, gate)
-            np.multiply(gate, half, gate)
-            np.add(gate, half, gate)
-            np.add(last, shift, m)
-            np.multiply(gate[:size], m, c)
-            np.add(c, seen[2 * size :], c)
-            np.tanh(c, c)
-            np.subtract(known, c, after)
-            np.multiply(after, gate[size:], after)
-            np.add(after, c, after)
-            state = after
-        return states
+        """Return the states `[L, H, B]` that the steps end with, for features `[L, I, B]` and `starts` `[L, B]`."""
+        n_in = self.shape[3]
+        self.matrix = np.column_stack(summed(weight, bias)).astype(np.float32)
+        self.taken[:, :n_in] = x
+        self.taken[0, n_in:-1] = 0.0
+        np.subtract(1, starts, self.keep, casting="unsafe")
+        matrix, half, scratch = self.matrix, self._half, self._scratch
+        dot, tanh, multiply, add, subtract = np.dot, np.tanh, np.multiply, np.add, np.subtract
+        for taken, sums, gates, r, z, c, d, h, state, after, kept in self._steps:
+            dot(matrix, taken, sums)
+            tanh(gates, gates)
+            multiply(r, d, scratch)
+            add(c, scratch, c)
+            tanh(c, c)
+            # c + (1 + tanh z) / 2 (h - c)
+            subtract(h, c, state)
+            multiply(z, state, scratch)
+            add(scratch, state, state)
+            multiply(state, half, state)
+            add(state, c, state)
+            multiply(state, kept, after)
+        return self.states
 
-    def gradients(self, x: np.ndarray, outer: np.ndarray, burn_in: int) -> tuple[np.ndarray, np.ndarray]:
+    def gradients(self, outer: np.ndarray, burn_in: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of weight and bias; `outer` `[L - burn_in, H, B]` are those of the states."""
-        size, length, n, _ = self.shape
-        r, z = self.gates[:, :size], self.gates[:, size:]
-        self._factors(r, z)
+        size, _, n, n_in = self.shape
+        sums, z = self._factors(burn_in)
         back, through = np.zeros((size, n), np.float32), np.empty((size, n), np.float32)
-        to_before = np.ascontiguousarray(self.from_state.T)
-        for step in range(length - 1, burn_in - 1, -1):
-            grad, row, masked = self.of_new[step], self.sums[step], self.keep[step]
-            np.add(back, outer[step - burn_in], back)
-            np.multiply(back, self.to_new[step], grad)
-            np.multiply(grad, self.to_r[step], row[:size])
-            np.multiply(back, self.to_z[step], row[size : 2 * size])
-            np.multiply(grad, r[step], row[2 * size :])
-            np.dot(to_before, row, through)
-            np.multiply(back, z[step], back)
-            np.add(back, through, back)
-            if masked is not None:
-                np.multiply(back, masked, back)
-        taught = (self.sums, self.of_new, self.before)
-        sums, of_new, before = (array[burn_in:].transpose(1, 0, 2).reshape(array.shape[1], -1) for array in taught)
-        # The sums of r and z are of both; that of n has its own part of what was seen.
-        seen = np.concatenate([sums[: 2 * size], of_new])
-        weight = np.concatenate([seen @ x[burn_in:].reshape(-1, x.shape[2]), sums @ before.T], axis=1)
-        return weight, np.concatenate([seen.sum(axis=1), sums[2 * size :].sum(axis=1)])
+        to_before = np.ascontiguousarray(self.matrix[:, n_in:-1].T)
+        masked = (self.keep[burn_in:] == 0).any(axis=1).tolist()
+        dot, multiply, add = np.dot, np.multiply, np.add
+        steps = (outer, sums.reshape(len(sums), 4, size, n), sums, z, self.keep[burn_in:], masked)
+        for grad, factors, row, kept, mask, is_masked in reversed(list(zip(*steps, strict=True))):
+            add(back, grad, back)
+            # All four are linear in the gradient of the state.
+            multiply(factors, back, factors)
+            dot(to_before, row, through)
+            multiply(back, kept, back)
+            add(back, through, back)
+            if is_masked:
+                multiply(back, mask, back)
+        rows, taken = (_flat(array) for array in (sums, self.taken[burn_in:]))
+        return _of_parts(rows @ taken.T, size, n_in)
 
-    def _factors(self, r: np.ndarray, z: np.ndarray) -> None:
-        """Find for all steps at once what does not depend on the gradients."""
-        kept, new, to_new, to_z, to_r = 1 - z, self.new, self.to_new, self.to_z, self.to_r
-        np.multiply(new, new, to_new)
-        np.subtract(1, to_new, to_new)
-        np.multiply(to_new, kept, to_new)
-        np.subtract(self.before, new, to_z)
-        np.multiply(to_z, z, to_z)
-        np.multiply(to_z, kept, to_z)
-        np.subtract(1, r, to_r)
-        np.multiply(to_r, r, to_r)
-        np.multiply(to_r, self.moved, to_r)
+    def _factors(self, burn_in: int) -> tuple[np.ndarray, np.ndarray]:
+        """Find what a state's gradient is multiplied by to be that of the sums, and of the state before.
+
+        With h' = n + z (h - n) the one of n is (1 - z)(1 - n²), of d tanh(r) times that, of r d (1 - tanh² r) times
+        that, and of z (h - n) (1 - tanh² z) / 2.
+        """
+        size, _, _, n_in = self.shape
+        sums, z = self.sums[burn_in:], self._z[burn_in:]
+        r, u, c, d = (sums[:, k * size : (k + 1) * size] for k in range(4))
+        np.multiply(u, HALF, z)
+        np.add(z, HALF, z)
+        apart = self.taken[burn_in:, n_in:-1] - c
+        apart *= HALF
+        np.multiply(u, u, u)
+        np.subtract(1, u, u)
+        np.multiply(u, apart, u)
+        np.multiply(c, c, c)
+        np.subtract(1, c, c)
+        np.multiply(c, np.subtract(1, z, apart), c)
+        squares = np.multiply(r, r, apart)
+        np.subtract(1, squares, squares)
+        squares *= d
+        np.multiply(c, r, d)
+        np.multiply(c, squares, r)
+        return sums, z
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    """Return `[K, L B]` of `[L, K, B]`."""
+    return array.transpose(1, 0, 2).reshape(array.shape[1], -1)
+
+
+def _of_parts(found: np.ndarray, size: int, n_in: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients of weight and bias for that `[4H, I + H + 1]` of what `gru.summed` makes of them."""
+    found[: 2 * size] *= HALF
+    r_and_z, c, d = found[: 2 * size], found[2 * size : 3 * size], found[3 * size :]
+    bias = np.concatenate([r_and_z[:, -1], c[:, -1], HALF * (c[:, -1] + d[:, -1])])
+    remembered = HALF * (c[:, n_in:-1] + d[:, n_in:-1])
+    weight = np.concatenate([r_and_z[:, :-1], np.column_stack([c[:, :n_in], remembered])])
+    return weight, bias

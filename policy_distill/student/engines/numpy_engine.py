@@ -68,7 +68,9 @@ def one_of_a_batch(plan: Plan, engine: Engine, memory: np.ndarray) -> Act:
 
         def act(obs: Any) -> Any:
             outputs, state[...] = engine.step(batch_of_one(plan, obs), state)
-            return plan.actions(outputs)[0]
+            actions = plan.actions(outputs)
+            plan.remember(state, actions)
+            return actions[0]
 
         return act
     return lambda obs: plan.actions(engine.outputs(batch_of_one(plan, obs)))[0]

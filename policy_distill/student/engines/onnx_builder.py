@@ -15,6 +15,9 @@ VERSIONS = {8: (17, 8), 4: (21, 10), 2: (25, 12)}
 """Opset and format that weights of so many bits need: the oldest that have the type. Those of eight bits are old enough
 for runtimes of many years, browsers and embedded boards included."""
 
+LAST = 2**31 - 1
+"""Stands for the end of whatever is sliced."""
+
 PACKED = {8: onnx.TensorProto.INT8, 4: onnx.TensorProto.INT4, 2: onnx.TensorProto.INT2}
 
 
@@ -61,8 +64,8 @@ class Graph:
             node.output[:] = [output if name == x else name for name in node.output]
         return output
 
-    def columns(self, x: str, start: int, stop: int, output: str | None = None) -> str:
-        """Add a choice of the columns from `start` to before `stop`."""
+    def columns(self, x: str, start: int, stop: int = LAST, output: str | None = None) -> str:
+        """Add a choice of the columns from `start` to before `stop`, by itself to the last one."""
         bounds = [self.constant([value], np.int64) for value in (start, stop, 1)]
         return self.add("Slice", x, *bounds, output=output)
 

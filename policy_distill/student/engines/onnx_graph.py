@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from policy_distill.student.engines.folding import fold, foldable
 from policy_distill.student.engines.onnx_builder import VERSIONS, Graph, tensor_type
 from policy_distill.student.engines.onnx_output import (
+    AWAITING,
     MASKS,
     OUTPUTS,
     STATE_IN,
@@ -23,6 +24,7 @@ from policy_distill.student.engines.onnx_output import (
     add_execution,
     add_masks,
     add_mode,
+    add_taken,
     name_outputs,
 )
 from policy_distill.student.features import Part
@@ -32,8 +34,6 @@ from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
 
-LAST = 2**31 - 1
-"""Stands for the end of whatever is sliced."""
 AddLinear = Callable[[Graph, str, Mapping[str, Any], int], str]
 """Adds a linear or convolutional layer: graph, input, record, place among the layers."""
 
@@ -68,7 +68,10 @@ def build_model(
         mode_of = add_masks(graph, mode_of)
         # A row for each observation, or one for all.
         inputs.append(helper.make_tensor_value_info(MASKS, TensorProto.BOOL, ["masks", plan.head.n_scores]))
-    add_execution(graph, plan, add_mode(graph, plan, mode_of))
+    mode = add_mode(graph, plan, mode_of)
+    add_execution(graph, plan, mode)
+    if plan.memory.awaited is not None:
+        add_taken(graph, plan, mode)
     action_map = plan.action_map
     outputs = [
         helper.make_tensor_value_info("action", tensor_type(action_map.dtype), ["batch", *action_map.shape]),
@@ -96,7 +99,7 @@ def _network(graph: Graph, plan: Plan, add_linear: AddLinear | None, single: boo
     x = _image(graph, parts[0]) if plan.featurizer.is_image else _features(graph, parts)
     states: list[str] = []
     for n, run in runs(enumerate(plan.layers), lambda one: one[1]):
-        own, waiting = (graph.columns(x, 0, -n), graph.columns(x, -n, LAST)) if n else (x, None)
+        own, waiting = (graph.columns(x, 0, -n), graph.columns(x, -n)) if n else (x, None)
         for place, layer in run:
             if add_linear is not None and "weight" in layer:
                 own = add_linear(graph, own, layer, place)
@@ -106,8 +109,8 @@ def _network(graph: Graph, plan: Plan, add_linear: AddLinear | None, single: boo
                 own = _add(graph, own, layer, plan.tensors)
         x = own if waiting is None else graph.add("Concat", own, waiting, axis=1)
     if states:
-        # An output of its own, since the network goes on with what it is.
-        graph.add("Concat", *states, axis=1, output=STATE_OUT)
+        # A node of its own, since the network goes on with what it is.
+        graph.add("Concat", *states, axis=1, output=STATE_OUT if plan.memory.awaited is None else AWAITING)
     return x
 
 

@@ -12,6 +12,8 @@ MASKS = "action_masks"
 """The input that allows actions."""
 STATE_IN, STATE_OUT = "h_in", "h_out"
 """What a student with a memory remembers, before and after a step."""
+AWAITING = "h_awaiting"
+"""The next state of a student that remembers its actions, before the newest one is written there."""
 EXTRA = "log_std"
 OUTPUTS = ("action", "logits", "mean", EXTRA, "outputs", MASKS, STATE_IN, STATE_OUT)
 """What outputs of a graph may be called, and those inputs."""
@@ -84,6 +86,25 @@ def add_execution(graph: Graph, plan: Plan, x: str) -> None:
         x = graph.reshape(x, [-1, *action_map.shape])
     # An output of its own, since what comes before may be one already.
     graph.add("Identity", x, output="action")
+
+
+def add_taken(graph: Graph, plan: Plan, mode: str) -> None:
+    """Add what writes the action into the next state, as of `ActionFeatures`."""
+    taken, awaited = plan.taken, plan.memory.awaited
+    assert awaited is not None
+    if taken.sizes:
+        columns = graph.reshape(mode, [-1, len(taken.sizes)])
+        own = [
+            graph.cast(graph.add("Equal", graph.columns(columns, k, k + 1), options), np.float32)
+            for k, options in enumerate(graph.constant(np.arange(size)[None], np.int64) for size in taken.sizes)
+        ]
+        found = graph.add("Concat", *own, axis=1)
+    else:
+        middle, factor = (graph.constant(values, np.float32) for values in taken.scale)
+        flat = graph.cast(graph.reshape("action", [-1, taken.n]), np.float32)
+        found = graph.add("Mul", graph.add("Sub", flat, middle), factor)
+    parts = [graph.columns(AWAITING, 0, awaited.start), found, graph.columns(AWAITING, awaited.stop)]
+    graph.add("Concat", *parts, axis=1, output=STATE_OUT)
 
 
 def _bounded(graph: Graph, plan: Plan, x: str) -> str:

@@ -27,10 +27,10 @@ def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]
     part, columns, unit = plan.featurizer.parts[0], plan.selected, unit_of(plan)
     n_seen = part.size if columns is None else len(columns)
     n_before = sum(one.size for one in plan.memory.parts if one.kind == "history")
-    # [seen, seen before, state of a unit, 1]
+    # [seen, seen before and done since, state of a unit, 1]
     x = np.ones(n_seen + plan.memory.size + 1, np.float32)
-    remembered, newest, before = x[n_seen:-1], x[:n_before], memory[:n_before]
-    look = _looker(plan, x[:n_seen])
+    remembered, look = x[n_seen:-1], _looker(plan, x[:n_seen])
+    shift, note = _shifter(plan, x[:-1], memory), _noter(plan, memory)
     state = x[n_seen + n_before : -1]
     step = None if unit is None else _gru(unit, x, state)
     behind, out = _chain(mode_layers(plan, layers_behind(plan)), x if unit is None else x[n_seen + n_before :])
@@ -49,14 +49,66 @@ def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]
         except (TypeError, ValueError):
             raise refusal(plan, obs) from None
         remembered[...] = memory
-        before[...] = newest
+        shift()
         if step is not None:
             step()
             of_unit[...] = state
         behind()
-        return finish()
+        return finish() if note is None else note(finish())
 
     return act
+
+
+def _shifter(plan: Plan, x: np.ndarray, memory: np.ndarray) -> Callable[[], None]:
+    """Return what makes `memory` that of the next step, of `x`: what is seen, and all that is remembered behind it."""
+    n_seen, awaited = len(x) - len(memory), plan.memory.awaited
+    n_before = sum(one.size for one in plan.memory.parts if one.kind == "history") if awaited is None else awaited.start
+    newest, before = x[:n_before], memory[:n_before]
+
+    def shift() -> None:
+        before[...] = newest
+
+    if awaited is None:
+        return shift
+    (end,) = (part.start + part.size for part in plan.memory.parts if part.kind == "history")
+    taken = x[n_seen + awaited.start : n_seen + end - (awaited.stop - awaited.start)]
+    older = memory[awaited.stop : end]
+
+    def shift_both() -> None:
+        before[...] = newest
+        older[...] = taken
+
+    return shift_both
+
+
+def _noter(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any] | None:
+    """Return what writes an executed action into `memory` and hands it on; None where actions are not remembered."""
+    awaited, taken = plan.memory.awaited, plan.taken
+    if awaited is None:
+        return None
+    newest = memory[awaited]
+    if plan.is_choice:
+        rows, start = np.eye(taken.n, dtype=np.float32), int(taken.starts[0])
+
+        def note(action: Any) -> Any:
+            newest[...] = rows[action - start]
+            return action
+
+    elif taken.sizes:
+
+        def note(action: Any) -> Any:
+            newest[...] = taken(action[None])[0]
+            return action
+
+    else:
+        middle, factor = taken.scale
+
+        def note(action: Any) -> Any:
+            np.subtract(action.reshape(-1), middle, newest, casting="unsafe")
+            np.multiply(newest, factor, newest)
+            return action
+
+    return note
 
 
 def _looker(plan: Plan, seen: np.ndarray) -> Callable[[Any], None]:

@@ -44,10 +44,13 @@ class MemoryLayer(OwnLayer):
         """Return the state of an episode's beginning for features `[B, D]`."""
         return x.new_zeros((x.shape[0], self.state_size(x.shape[1])))
 
-    def windows(self, x: torch.Tensor, starts: torch.Tensor, burn_in: int = 0) -> torch.Tensor:
+    def windows(
+        self, x: torch.Tensor, starts: torch.Tensor, burn_in: int = 0, taken: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the outputs `[L - burn_in, B, n]` of windows `[L, B, D]` after their first steps, which teach nothing.
 
-        The state is zeros where a window begins and where `starts`, bool `[L, B]`, says that an episode does.
+        The state is zeros where a window begins and where `starts`, bool `[L, B]`, says that an episode does. `taken`
+        `[L, B, A]` are the numbers of the executed actions, for a layer that remembers these.
         """
         with torch.no_grad():
             state, _ = self._run(x[:burn_in], starts[:burn_in], self.begin(x[0]))
@@ -109,33 +112,54 @@ class HistoryLayer(MemoryLayer):
 
     length = 1
 
-    def __init__(self, steps: int, gain: float = GAIN) -> None:
+    def __init__(self, steps: int, gain: float = GAIN, n_actions: int = 0) -> None:
         super().__init__()
-        self.steps, self.gain = steps, gain
+        self.steps, self.gain, self.n_actions = steps, gain, n_actions
         self.burn_in = steps - 1
 
     def state_size(self, n_in: int) -> int:
-        """Return the numbers of all features but the newest."""
-        return (self.steps - 1) * n_in
+        """Return the numbers of all features but the newest, and of the actions that followed them."""
+        return (self.steps - 1) * (n_in + self.n_actions)
 
     def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features and changes side by side, and the newest features."""
-        n, seen = x.shape[1], torch.cat([x, state], dim=1)
+        """Return features, changes and actions side by side, and the next state, which awaits the action."""
+        n, room = x.shape[1], x.new_zeros((x.shape[0], self.n_actions))
+        before, taken = state[:, : (self.steps - 1) * n], state[:, (self.steps - 1) * n :]
+        seen = torch.cat([x, before], dim=1)
         after = seen[:, :-n]
-        return torch.cat([x, self.gain * (after - seen[:, n:])], dim=1), after
+        output = torch.cat([x, self.gain * (after - seen[:, n:]), taken], dim=1)
+        return output, torch.cat([after, room, taken[:, : taken.shape[1] - self.n_actions]], dim=1)
 
-    def windows(self, x: torch.Tensor, starts: torch.Tensor, burn_in: int = 0) -> torch.Tensor:
-        """Return what `step` does at every step of windows, all at once."""
-        seen, keep = [x], ~starts[..., None]
-        for _ in range(self.steps - 1):
-            # One step later, and nothing where an episode has begun since.
-            seen.append(torch.cat([torch.zeros_like(x[:1]), seen[-1][:-1]]) * keep)
+    def windows(
+        self, x: torch.Tensor, starts: torch.Tensor, burn_in: int = 0, taken: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return what `step` does at every step of windows after the first, all at once."""
+        n_before = self.steps - 1
+        past = [x] if taken is None else [x, taken]
+        # Zeros before the window, as far back as is looked.
+        past = [torch.cat([one.new_zeros((n_before, *one.shape[1:])), one]) for one in past]
+        starts = torch.cat([starts.new_zeros((n_before, starts.shape[1])), starts])
+        seen, actions, stop = [x[burn_in:]], [], len(starts)
+        keep: torch.Tensor | None = None
+        for lag in range(1, self.steps):
+            # Nothing of before, where an episode has begun since.
+            same = ~starts[burn_in + n_before - lag + 1 : stop - lag + 1, :, None]
+            keep = same if keep is None else keep & same
+            earlier = slice(burn_in + n_before - lag, stop - lag)
+            seen.append(past[0][earlier] * keep)
+            actions += [one[earlier] * keep for one in past[1:]]
         changes = [self.gain * (new - old) for new, old in pairwise(seen)]
-        return torch.cat([x, *changes], dim=-1)[burn_in:]
+        return torch.cat([seen[0], *changes, *actions], dim=-1)
 
     def record(self, prefix: str) -> dict[str, Any]:
         """Return the layer's record."""
-        return {"op": "history", "steps": self.steps, "gain": self.gain}
+        actions = {"actions": self.n_actions} if self.n_actions else {}
+        return {"op": "history", "steps": self.steps, "gain": self.gain, **actions}
+
+
+def remembers_actions(network: nn.Sequential) -> bool:
+    """Say whether a network takes the actions before a step too."""
+    return any(isinstance(layer, HistoryLayer) and layer.n_actions for layer in network)
 
 
 def memory_layers_of(network: nn.Sequential) -> list[MemoryLayer]:
@@ -157,12 +181,14 @@ def step_through(network: nn.Sequential, x: torch.Tensor, state: torch.Tensor) -
     return x, torch.cat(after, dim=1)
 
 
-def windows_through(network: nn.Sequential, x: torch.Tensor, starts: torch.Tensor, burn_in: int) -> torch.Tensor:
+def windows_through(
+    network: nn.Sequential, x: torch.Tensor, starts: torch.Tensor, burn_in: int, taken: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return a network's outputs `[L - burn_in, B, n]` for windows `[L, B, D]`, as of `MemoryLayer.windows`."""
     last = memory_layers_of(network)[-1]
     for layer in network:
         if isinstance(layer, MemoryLayer):
-            x = layer.windows(x, starts, burn_in if layer is last else 0)
+            x = layer.windows(x, starts, burn_in if layer is last else 0, taken)
         else:
             x = layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     return x

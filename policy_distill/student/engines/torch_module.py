@@ -64,6 +64,8 @@ class ActingModule(nn.Module):
     low: torch.Tensor
     high: torch.Tensor
     start: torch.Tensor
+    middle: torch.Tensor
+    factor: torch.Tensor
     places: torch.Tensor
 
     def __init__(self, plan: Plan) -> None:
@@ -83,6 +85,10 @@ class ActingModule(nn.Module):
         self.register_buffer("low", _bound(action_map.low))
         self.register_buffer("high", _bound(action_map.high))
         self.register_buffer("places", torch.from_numpy(head.places))
+        awaited, self.choices = plan.memory.awaited, plan.taken.sizes
+        self.awaited = None if awaited is None else (awaited.start, awaited.stop)
+        for name, values in zip(("middle", "factor"), plan.taken.scale, strict=True):
+            self.register_buffer(name, torch.from_numpy(values))
         self.register_buffer("start", torch.as_tensor(np.asarray(action_map.start, dtype=np.int64)))
 
     def forward(self, *obs: torch.Tensor, masks: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,7 +104,20 @@ class ActingModule(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return executed actions, outputs, and the next state `[B, n]`, of one step of each episode."""
         outputs, after = step_through(self.network, self._features(obs), state)
-        return self._chosen(outputs, masks), outputs, after
+        actions = self._chosen(outputs, masks)
+        if self.awaited is not None:
+            first, last = self.awaited
+            after = torch.cat([after[:, :first], self._taken(actions), after[:, last:]], dim=1)
+        return actions, outputs, after
+
+    def _taken(self, actions: torch.Tensor) -> torch.Tensor:
+        """Return the numbers that executed actions are remembered by, as of `ActionFeatures`."""
+        flat = actions.reshape(actions.shape[0], -1)
+        if len(self.choices) > 0:
+            columns = (flat.to(torch.int64) - self.start.reshape(-1)).split(1, dim=1)
+            chosen = [column == torch.arange(size) for column, size in zip(columns, self.choices, strict=True)]
+            return torch.cat(chosen, dim=1).to(torch.float32)
+        return (flat.to(torch.float32) - self.middle) * self.factor
 
     def _chosen(self, outputs: torch.Tensor, masks: torch.Tensor | None) -> torch.Tensor:
         scores = outputs[:, : self.n_modes]

@@ -4,6 +4,9 @@
 
 That says as much as the last observations side by side, and is much quicker learnt from: features change little from
 step to step. The state is x_t-1, x_t-2, ...; before an episode there were zeros, of measured features their means.
+
+With "actions": n the actions between these observations stand behind them, n numbers each, the newest first, in y as in
+the state. The next state has room for the action that follows.
 """
 
 from __future__ import annotations
@@ -25,13 +28,17 @@ MAX_STEPS = 1024
 
 
 def history(layer: Layer, tensors: Tensors) -> Any:
-    """Return the function from `[B, n]` and the state `[B, (steps - 1) n]` to `[B, steps n]` and the next state."""
-    gain = np.float32(layer["gain"])
+    """Return the function from `[B, n]` and the state to `y` and the next state."""
+    gain, steps, n_actions = np.float32(layer["gain"]), layer["steps"], layer.get("actions", 0)
 
     def step(x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        n, seen = x.shape[1], np.concatenate([x, state], axis=1)
+        n = x.shape[1]
+        before, taken = state[:, : (steps - 1) * n], state[:, (steps - 1) * n :]
+        seen = np.concatenate([x, before], axis=1)
         changes = gain * (seen[:, :-n] - seen[:, n:])
-        return np.concatenate([x, changes], axis=1), seen[:, :-n]
+        room = np.zeros((len(x), n_actions), np.float32)
+        after = [seen[:, :-n], room, taken[:, : taken.shape[1] - n_actions]]
+        return np.concatenate([x, changes, taken], axis=1), np.concatenate(after, axis=1)
 
     return step
 
@@ -48,38 +55,59 @@ def stacked(weight: np.ndarray, n: int, steps: int, gain: float) -> np.ndarray:
 
 
 def _shape(layer: Layer, tensors: Tensors, shape: Shape) -> Shape:
-    steps, gain = layer["steps"], layer["gain"]
+    steps, gain, n_actions = layer["steps"], layer["gain"], layer.get("actions", 0)
     if len(shape) != 1 or type(steps) is not int or not 2 <= steps <= MAX_STEPS:
         raise ValueError("a history of no vector, or of fewer than 2 steps")
     if not (isinstance(gain, float) and math.isfinite(gain)):
         raise ValueError("a gain that is no number")
-    return (steps * shape[0],)
+    if type(n_actions) is not int or n_actions < 0:
+        raise ValueError("actions of no size")
+    return (steps * shape[0] + (steps - 1) * n_actions,)
 
 
 def _state(layer: Layer, tensors: Tensors, shape: Shape) -> int:
-    return int((layer["steps"] - 1) * shape[0])
+    return int((layer["steps"] - 1) * (shape[0] + layer.get("actions", 0)))
+
+
+def _awaits(layer: Layer, tensors: Tensors, shape: Shape) -> tuple[int, int]:
+    return int((layer["steps"] - 1) * shape[0]), layer.get("actions", 0)
 
 
 def _torch(layer: Layer, tensors: Tensors) -> nn.Module:
     from policy_distill.student.engines.torch_memory import HistoryLayer
 
-    return HistoryLayer(layer["steps"], layer["gain"])
+    return HistoryLayer(layer["steps"], layer["gain"], layer.get("actions", 0))
 
 
 def _onnx(graph: Graph, x: str, layer: Layer, tensors: Tensors, state: str) -> tuple[str, str]:
-    seen = graph.add("Concat", x, state, axis=1)
+    n_taken = (layer["steps"] - 1) * layer.get("actions", 0)
+    # All but what is behind them: how many these are is in no record.
+    before, taken = (graph.columns(state, 0, -n_taken), graph.columns(state, -n_taken)) if n_taken else (state, "")
+    seen = graph.add("Concat", x, before, axis=1)
     # All but the oldest features, as many as the state had.
-    width = graph.add("Shape", state, start=1, end=2)
+    width = graph.add("Shape", before, start=1, end=2)
     start, step = (graph.constant([value], np.int64) for value in (0, 1))
     after = graph.add("Slice", seen, start, width, step)
-    changes = graph.add("Mul", graph.add("Sub", after, state), graph.constant(layer["gain"], np.float32))
-    return graph.add("Concat", x, changes, axis=1), after
+    changes = graph.add("Mul", graph.add("Sub", after, before), graph.constant(layer["gain"], np.float32))
+    if not n_taken:
+        return graph.add("Concat", x, changes, axis=1), after
+    # What stands where the newest action is awaited is of no meaning.
+    moved = graph.columns(graph.add("Concat", graph.columns(taken, 0, layer["actions"]), taken, axis=1), 0, n_taken)
+    return graph.add("Concat", x, changes, taken, axis=1), graph.add("Concat", after, moved, axis=1)
 
 
 def _c(source: CSource, call: Call) -> bool:
     n, steps = call.shape[0], call.layer["steps"]
     size, x, memory, gain = (steps - 1) * n, call.x, call.memory, source.number(call.layer["gain"])
-    source.make_room(steps * n)
+    n_actions = call.layer.get("actions", 0)
+    n_taken = (steps - 1) * n_actions
+    source.make_room(steps * n + n_taken)
+    if n_taken:
+        newer = f"{memory}[{size - n_actions} + i]"
+        source.body += [
+            f"for (int i = 0; i < {n_taken}; i++) {x}[{n + size} + i] = {memory}[{size} + i];",
+            f"for (int i = {n_taken - 1}; i >= {n_actions}; i--) {memory}[{size} + i] = {newer};",
+        ]
     source.body += [
         f"for (int i = 0; i < {size}; i++) {x}[{n} + i] = {memory}[i];",
         f"for (int i = 0; i < {size}; i++) {memory}[i] = {x}[i];",
@@ -88,4 +116,4 @@ def _c(source: CSource, call: Call) -> bool:
     return False
 
 
-HISTORY = Operation("history", history, _shape, torch=_torch, onnx=_onnx, c=_c, state=_state)
+HISTORY = Operation("history", history, _shape, torch=_torch, onnx=_onnx, c=_c, state=_state, awaits=_awaits)

@@ -62,6 +62,12 @@ class Operation:
     `call.memory`.
     """
 
+    awaits: Callable[[Layer, Tensors, Shape], tuple[int, int]] | None = None
+    """Where in its next state the numbers of the action are awaited that follows, and how many; of none, 0.
+
+    Its forms leave room there, and whoever chooses the action writes them: `student.actions.ActionFeatures`.
+    """
+
     def form(self, name: str, format: str) -> Any:
         """Return a form by its field's name; `format` is what it is needed for, in words.
 

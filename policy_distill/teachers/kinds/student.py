@@ -31,13 +31,20 @@ class StudentTeacher(BaseTeacher):
         """Let a student teach; `source` and `sha256` are those of its file, None for one that has none.
 
         Raises:
-            RequestError: for one without log σ, or with a wrapper of its own around the environment.
+            RequestError: for one without log σ, that remembers what it did itself, or with a wrapper of its own around
+                the environment.
         """
         record, view, known = student.metadata, student.view, recorded_in(student)
         if student.plan.log_std == "dropped":
             raise RequestError(
                 "expected a student with log σ to teach another, found one that was deployed for its deterministic "
                 "actions alone; hand over the student that it was made from, or deploy it again with --keep-std"
+            )
+        if student.plan.memory.awaited is not None:
+            # Labels are asked for along what others did, and a teacher is not told of it.
+            raise RequestError(
+                "expected a student that remembers no actions of its own to teach another, found "
+                f"{record['architecture']['spec']}; distil its own teacher"
             )
         if view.wrapper is not None:
             raise RequestError(

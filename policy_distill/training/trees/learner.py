@@ -119,8 +119,8 @@ class TreeLearner:
 
     @torch.no_grad()
     def params(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the CPU."""
-        return self._policy.params(torch.from_numpy(self._raw(features.cpu().numpy())))
+        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the device of these."""
+        return self._policy.params(torch.from_numpy(self._raw(features.cpu().numpy()))).to(features.device)
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now."""
