@@ -20,6 +20,7 @@ from policy_distill.run.finetuning.experience import Experience
 from policy_distill.run.finetuning.ppo_model import MEASURED, buffer_of, make_ppo
 from policy_distill.run.finetuning.reward_scale import RewardScale
 from policy_distill.run.finetuning.settings import FinetuneConfig, kl_weight
+from policy_distill.run.finetuning.standing import Standing
 from policy_distill.student.runtime import Student
 from policy_distill.system.generators import LentGenerators
 from policy_distill.training.buffer import Buffer
@@ -35,9 +36,15 @@ STEP_BACK = 0.5
 class PPOLearner:
     """A student, its critic, and all that PPO's next update depends on."""
 
-    def __init__(self, policy: StudentPolicy, loss: Loss, config: FinetuneConfig, n_envs: int) -> None:
-        """Go on from a trainable student, which is changed; `loss` is its divergence from a teacher."""
+    def __init__(
+        self, policy: StudentPolicy, loss: Loss, config: FinetuneConfig, n_envs: int, standing: Standing | None = None
+    ) -> None:
+        """Go on from a trainable student, which is changed; `loss` is its divergence from a teacher.
+
+        How much that counts depends on where the student stands.
+        """
         self.policy, self.config = policy.to(config.device), config
+        self.standing = standing or Standing()
         critic = Critic(policy.spec, torch.Generator().manual_seed(config.seed)).to(config.device)
         self._model = make_ppo(policy, critic, loss, config, n_envs)
         self._model.lr_schedule = lambda _: self._rate
@@ -49,12 +56,6 @@ class PPOLearner:
         self._newest: Experience | None = None
         self.n_setbacks = 0
         """How often the student went back to an earlier one, since it got worse."""
-        self.share_kept = math.nan
-        """What the student has of the gain that its teacher has, as it was judged last; NaN without a teacher."""
-        self.anchor = (math.nan, math.nan)
-        """What teacher and random policy score where students are judged; NaN without a teacher."""
-        self.random = 0.0
-        """What a random policy scores there."""
 
     @property
     def _actor_critic(self) -> ActorCritic:
@@ -88,7 +89,7 @@ class PPOLearner:
         warming_up = self._n_seen < config.critic_steps
         for weight in self.policy.parameters():
             weight.requires_grad_(not warming_up)
-        actor_critic.kl_weight = 0.0 if warming_up else kl_weight(config, moment.before, self.share_kept)
+        actor_critic.kl_weight = 0.0 if warming_up else kl_weight(config, moment.before, self.standing.share_kept)
         rewards = experience.rewards
         if not np.isfinite(rewards).all():
             raise RunFault("the environment gave a reward that is not finite; mend it, or wrap it so that none is")
@@ -120,11 +121,6 @@ class PPOLearner:
             )
         # Of returns that are all alike no share can be explained.
         return {name: value for name, value in found.items() if math.isfinite(value)}
-
-    def look(self, score: float) -> None:
-        """Take note of what the student scores where teacher and random policy scored the anchor."""
-        teacher, random = self.anchor
-        self.share_kept = (score - random) / (teacher - random)
 
     def go_back(self, weights: Weights) -> None:
         """Give the student earlier weights, and go on from them by smaller steps; the critic stays as it is."""
@@ -162,12 +158,12 @@ class PPOLearner:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything that the next update depends on, but for the count of its recoveries."""
-        counts = [self._n_seen, self.n_setbacks, self.random, self.share_kept, *self.anchor]
         return {
             **{f"student.{name}": array for name, array in self.policy.tensors().items()},
             **{f"training.{name}": array for name, array in self._actor_critic.training_state().items()},
             **{f"training.rewards.{name}": array for name, array in self._rewards.state().items()},
-            "training.counts": np.array(counts, np.float64),
+            "training.counts": np.array([self._n_seen, self.n_setbacks], np.float64),
+            "training.standing": self.standing.state(),
         }
 
     def restore(self, tensors: dict[str, np.ndarray]) -> None:
@@ -177,7 +173,7 @@ class PPOLearner:
             ValueError, RuntimeError, KeyError: where that is of another student.
         """
         counts = tensors["training.counts"]
-        if counts.shape != (6,) or not np.isfinite(counts[:3]).all():
+        if counts.shape != (2,) or not np.isfinite(counts).all():
             raise ValueError("counts of another run")
         self.policy.load_state_dict(
             {name: torch.from_numpy(array.copy()) for name, array in named(tensors, "student.").items()}
@@ -185,5 +181,4 @@ class PPOLearner:
         self._actor_critic.restore_training(named(tensors, "training."))
         self._rewards.restore(named(tensors, "training.rewards."))
         self._n_seen, self.n_setbacks = int(counts[0]), int(counts[1])
-        self.random, self.share_kept = float(counts[2]), float(counts[3])
-        self.anchor = float(counts[4]), float(counts[5])
+        self.standing.restore(tensors["training.standing"])

@@ -15,8 +15,10 @@ from policy_distill.system.settings import require_setting
 OF_THE_STUDENT = (
     *("actor", "acting", "activation", "buffer", "buffer_size", "normalize"),
     *("observe", "observation_keys", "observation_names", "student_wrapper", "min_teacher_return", "drop_worst"),
+    *("objective", "value_weight", "value_gate"),
 )
 """Settings of a distillation that the student brings along, or that PPO leaves no choice of."""
+METHODS = ("ppo", "es")
 SCHEDULES = ("retention", "linear", "constant")
 
 
@@ -62,6 +64,17 @@ class FinetuneConfig(DistillConfig):
     """Weight of the divergence from the teacher at the start, where there is a teacher."""
     kl_schedule: Literal["retention", "linear", "constant"] = "retention"
     """How that weight falls: to nothing as the student gains what the teacher does, linearly to the end, or not."""
+    method: Literal["ppo", "es"] = "ppo"
+    """ppo improves the student by its gradients; es, an evolution strategy, varies its weights and keeps what returns
+    more: for students of up to some 2,000 parameters, and those that PPO cannot improve."""
+    es_pairs: int = 8
+    """Pairs of candidates in a generation of es: a direction and its opposite."""
+    es_episodes: int = 1
+    """Episodes of each candidate, the same for all of them."""
+    es_sigma: float = 0.05
+    """How far candidates are from the student, in its weights' root mean square."""
+    es_rate: float = 0.02
+    """How far a generation moves each weight at most, about, in the same unit."""
     n_selections: int = 10
     """Students judged in a run, evenly spaced, beside the one that it begins with."""
 

@@ -13,6 +13,7 @@ from policy_distill.run.finetuning.ppo import PPOLearner
 from policy_distill.run.finetuning.ppo_model import buffer_of
 from policy_distill.run.finetuning.reward_scale import RewardScale
 from policy_distill.run.finetuning.settings import FinetuneConfig, kl_weight
+from policy_distill.run.finetuning.standing import Standing
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.schedule import Moment
 from tests.run.finetuning.doubles import Aim, student_of
@@ -116,8 +117,7 @@ def updated(learner, seen, seed=1):
 def test_the_divergence_alone_pulls_the_student_to_its_teacher():
     # No reward differs from another: what is left of the objective is the divergence.
     learner = learner_of(learning_rate=0.01, target_kl=0.0, kl_schedule="constant", kl_weight=10.0)
-    learner.anchor = (1.0, 0.0)
-    learner.look(0.0)
+    learner.standing = Standing(random=0.0, teacher=1.0, share_kept=0.0)
     family = learner.policy.spec.family
     first = experience(reward_scale=0.0)
 
@@ -155,12 +155,12 @@ def test_state_and_restore_are_all_that_the_next_update_depends_on():
     assert all(np.array_equal(value, other.state()[name], equal_nan=True) for name, value in one.state().items())
 
 
-@pytest.mark.parametrize("name", ["training.counts", "training.rewards.running", "training.rewards.moments"])
+@pytest.mark.parametrize("name", ["counts", "standing", "rewards.running", "rewards.moments"])
 def test_a_state_of_another_run_is_refused(name):
     learner = learner_of()
     updated(learner, experience())
     state = learner.state()
-    state[name] = np.zeros(17)
+    state[f"training.{name}"] = np.zeros(17)
     with pytest.raises(ValueError, match=r"of (another|other)"):
         learner_of().restore(state)
 
