@@ -22,18 +22,18 @@ from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.losses.table import choose_loss
 from policy_distill.report.write import try_report
-from policy_distill.run.distill import DistillResult
 from policy_distill.run.finetuning.course import FinetuneCourse
 from policy_distill.run.finetuning.evolution import EvolutionCourse, EvolutionSession
 from policy_distill.run.finetuning.form import check_trainable, with_spread
 from policy_distill.run.finetuning.ppo_session import PPOSession
 from policy_distill.run.finetuning.session import FinetuneSession
-from policy_distill.run.finetuning.settings import FinetuneConfig
+from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
-from policy_distill.run.provenance import identity_of
+from policy_distill.run.provenance import RunIdentity, identity_of
 from policy_distill.run.rescue import keeping_student
+from policy_distill.run.result import DistillResult
 from policy_distill.run.settle import open_fitting
 from policy_distill.run.sinks import open_sinks
 from policy_distill.seeds import PROOF, Span, fresh_start
@@ -109,7 +109,7 @@ def finetune(
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
             start_reference(session.stream, env) as reference,
-            closing(open_sinks(tracker, run.folder, run.identity, run.resumed_at)) as sinks,
+            closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress) as bar,
             threads_for(labels, n_params=origin.n_params),
         ):
@@ -156,7 +156,7 @@ def teacher_for(origin: Student, teacher: Any, env: Any, env_kwargs: Mapping[str
 
 
 def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tuple[FinetuneConfig, int]:
-    """Return settings under which the student sees what it is used to, and where its test begins.
+    """Return settings under which the student sees what it is used to, all of them known, and where its test begins.
 
     Neither the test nor the proof uses episodes that this student was chosen or proven on before.
     """
@@ -168,6 +168,11 @@ def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tup
         "student_wrapper": wrapper,
         "observation_names": ",".join(view.labels),
     }
+    if config.critic_steps is None:
+        seen["critic_steps"] = 0 if origin.critic else CRITIC_STEPS
+    if config.gamma is None:
+        of_critic = origin.critic.metadata["discount"] if origin.critic else None
+        seen["gamma"] = of_critic or teacher.discount or DISCOUNT
     spent: list[Span] = [*spent_by_student(origin), *spent_by_teacher(teacher)]
     n_episodes = max(config.eval_episodes, 1)
     gate_seed = fresh_start(PROOF, n_episodes, spent)
@@ -190,16 +195,17 @@ def _by_method(
     """Return the session of the method that was asked for, and the course that it takes."""
     loss = choose_loss(config.loss, teacher.family)
     if config.method == "ppo":
-        return PPOSession(origin.record, teacher, envs, loss, config, anchored=anchored), FinetuneCourse
-    session = EvolutionSession(origin.record, teacher, envs, loss, config, anchored=anchored)
-    scope.enter_context(session.search(env))
-    return session, EvolutionCourse
+        session = PPOSession(origin.record, teacher, envs, loss, config, anchored=anchored, critic=origin.critic)
+        return session, FinetuneCourse
+    search = EvolutionSession(origin.record, teacher, envs, loss, config, anchored=anchored)
+    scope.enter_context(search.search(env))
+    return search, EvolutionCourse
 
 
-def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> dict[str, Any]:
+def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> RunIdentity:
     """Return what makes a run this run: which student it begins with among that, and how it goes on."""
     digest = hashlib.sha256()
     for name, array in sorted(origin.tensors.items()):
         digest.update(name.encode() + array.tobytes())
     began = {"method": config.method, "student": digest.hexdigest()}
-    return {**identity_of(teacher, envs, origin.metadata["architecture"]["spec"], config), "finetuning": began}
+    return replace(identity_of(teacher, envs, origin.metadata["architecture"]["spec"], config), finetuning=began)

@@ -21,6 +21,7 @@ from policy_distill.run.finetuning.ppo_model import MEASURED, buffer_of, make_pp
 from policy_distill.run.finetuning.reward_scale import RewardScale
 from policy_distill.run.finetuning.settings import FinetuneConfig, kl_weight
 from policy_distill.run.finetuning.standing import Standing
+from policy_distill.student.record import CriticRecord
 from policy_distill.student.runtime import Student
 from policy_distill.system.generators import LentGenerators
 from policy_distill.training.buffer import Buffer
@@ -37,19 +38,25 @@ class PPOLearner:
     """A student, its critic, and all that PPO's next update depends on."""
 
     def __init__(
-        self, policy: StudentPolicy, loss: Loss, config: FinetuneConfig, n_envs: int, standing: Standing | None = None
+        self,
+        policy: StudentPolicy,
+        loss: Loss,
+        config: FinetuneConfig,
+        n_envs: int,
+        standing: Standing | None = None,
+        critic: CriticRecord | None = None,
     ) -> None:
-        """Go on from a trainable student, which is changed; `loss` is its divergence from a teacher.
+        """Go on from a trainable student, which is changed, and from its critic where it brings one.
 
-        How much that counts depends on where the student stands.
+        `loss` is its divergence from a teacher; how much that counts depends on where the student stands.
         """
         self.policy, self.config = policy.to(config.device), config
         self.standing = standing or Standing()
-        critic = Critic(policy.spec, torch.Generator().manual_seed(config.seed)).to(config.device)
-        self._model = make_ppo(policy, critic, loss, config, n_envs)
+        own = Critic(policy.spec, torch.Generator().manual_seed(config.seed), critic).to(config.device)
+        self._model = make_ppo(policy, own, loss, config, n_envs)
         self._model.lr_schedule = lambda _: self._rate
         self._rate = 0.0
-        self._rewards = RewardScale(n_envs, config.gamma)
+        self._rewards = RewardScale(n_envs, config.discount)
         self._recovery = Recovery(config.max_recoveries)
         self._n_seen = 0
         """States learnt from."""
@@ -84,17 +91,18 @@ class PPOLearner:
         """
         experience, actor_critic, config = self._newest, self._actor_critic, self.config
         assert experience is not None, "a rollout comes before its update"
-        if self._n_seen == 0:
-            actor_critic.critic.look_at(experience.features.to(config.device))
-        warming_up = self._n_seen < config.critic_steps
-        for weight in self.policy.parameters():
-            weight.requires_grad_(not warming_up)
-        actor_critic.kl_weight = 0.0 if warming_up else kl_weight(config, moment.before, self.standing.share_kept)
         rewards = experience.rewards
         if not np.isfinite(rewards).all():
             raise RunFault("the environment gave a reward that is not finite; mend it, or wrap it so that none is")
         if config.normalize_rewards:
             rewards = self._rewards.normalized(rewards, experience.episode_starts)
+        if self._n_seen == 0:
+            actor_critic.critic.look_at(experience.features.to(config.device))
+            actor_critic.critic.count_in(self._rewards.unit if config.normalize_rewards else 1.0)
+        warming_up = self._n_seen < config.warm_up
+        for weight in self.policy.parameters():
+            weight.requires_grad_(not warming_up)
+        actor_critic.kl_weight = 0.0 if warming_up else kl_weight(config, moment.before, self.standing.share_kept)
         rate = config.learning_rate * (1.0 - moment.before) * STEP_BACK**self.n_setbacks
         self._n_seen += len(experience.features)
 
@@ -107,6 +115,9 @@ class PPOLearner:
             return self._measured()
 
         measured = self._recovery.attempt(self, update)
+        for weight in self.policy.parameters():
+            # Whoever else trains it asks for all of them.
+            weight.requires_grad_(True)
         return {**measured, "train/kl_weight": actor_critic.kl_weight, "train/learning_rate": self._rate}
 
     def _measured(self) -> dict[str, float]:

@@ -20,7 +20,7 @@ from policy_distill.run.finetuning.form import trainable
 from policy_distill.run.finetuning.ppo import PPOLearner
 from policy_distill.run.finetuning.session import FinetuneSession
 from policy_distill.run.finetuning.settings import FinetuneConfig
-from policy_distill.student.record import StudentRecord
+from policy_distill.student.record import CriticRecord, StudentRecord
 from policy_distill.system.nested import with_axis
 from policy_distill.training.learners import while_learning
 from policy_distill.training.schedule import Moment, seed_of
@@ -38,10 +38,12 @@ class PPOSession(FinetuneSession):
         config: FinetuneConfig,
         *,
         anchored: bool,
+        critic: CriticRecord | None = None,
     ) -> None:
-        """Begin at `origin`; see `FinetuneSession`."""
+        """Begin at `origin`, with the critic that it brings; see `FinetuneSession`."""
         super().__init__(origin, teacher, envs, loss, config, anchored=anchored)
         self._log_std = self._first_log_std()
+        self._critic = critic
         self.create_student(self.stream.normalizer)
 
     def _first_log_std(self) -> np.ndarray:
@@ -58,7 +60,7 @@ class PPOSession(FinetuneSession):
     def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
         """Make who learns, at the student that the run begins with."""
         policy = trainable(self.origin, self._log_std)
-        self._ppo = PPOLearner(policy, self.loss, self.config, self.stream.envs.n_envs, self.standing)
+        self._ppo = PPOLearner(policy, self.loss, self.config, self.stream.envs.n_envs, self.standing, self._critic)
         self._learner = self._ppo
 
     @property
@@ -69,7 +71,7 @@ class PPOSession(FinetuneSession):
     @property
     def changes(self) -> bool:
         """True once the student is another one than it came as: as long as only the critic learns, it is not."""
-        return self.stream.env_steps > min(self.config.critic_steps, self.config.timesteps - 1)
+        return self.stream.env_steps > min(self.config.warm_up, self.config.timesteps - 1)
 
     def collect(self) -> Rollout:
         """Gather the next rollout, by sampling."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from policy_distill import finetune, load_student
+from policy_distill import distill, finetune, load_student, load_teacher
 from policy_distill.errors import RequestError
 from policy_distill.run.finetuning.settings import FinetuneConfig
 from policy_distill.student.record import StudentRecord
@@ -226,3 +226,22 @@ def test_same_seed_same_student():
     np.random.seed(3)
     third = finetune(student_of(Aim()), Aim, **{**QUICK, "eval_episodes": 0}).student
     assert all(np.array_equal(array, third.tensors[name]) for name, array in one.tensors.items())
+
+
+def test_a_student_that_brings_a_critic_needs_no_warm_up_and_keeps_its_discount(zoo):
+    begun = distill(
+        zoo / "ppo-LunarLander-v2", "LunarLander-v3", "mlp:8", value_weight=1.0, timesteps=2048, eval_episodes=0
+    ).student
+    result = finetune(begun, "LunarLander-v3", **{**QUICK, "critic_steps": None, "eval_episodes": 0})
+    assert result.config.critic_steps == 0
+    assert result.config.gamma == begun.critic.metadata["discount"]
+    assert any(not np.array_equal(result.student.tensors[name], array) for name, array in begun.tensors.items())
+
+
+def test_the_discount_is_the_teachers_own_unless_another_is_named(zoo):
+    teacher = load_teacher(zoo / "ppo-LunarLander-v2")
+    begun = distill(teacher, "LunarLander-v3", "mlp:8", timesteps=2048, eval_episodes=0).student
+    settings = {**QUICK, "eval_episodes": 0, "timesteps": 64}
+    assert finetune(begun, "LunarLander-v3", teacher=teacher, **settings).config.gamma == teacher.discount
+    assert finetune(begun, "LunarLander-v3", **settings).config.gamma == 0.99
+    assert finetune(begun, "LunarLander-v3", teacher=teacher, gamma=0.9, **settings).config.gamma == 0.9

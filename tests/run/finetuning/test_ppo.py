@@ -14,6 +14,7 @@ from policy_distill.run.finetuning.ppo_model import buffer_of
 from policy_distill.run.finetuning.reward_scale import RewardScale
 from policy_distill.run.finetuning.settings import FinetuneConfig, kl_weight
 from policy_distill.run.finetuning.standing import Standing
+from policy_distill.student.record import CriticRecord
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.schedule import Moment
 from tests.run.finetuning.doubles import Aim, student_of
@@ -181,6 +182,29 @@ def test_a_setback_gives_the_earlier_student_and_half_the_rate():
     learner.go_back(good)
     assert all(torch.equal(value, good[name]) for name, value in learner.weights().items())
     assert updated(learner, experience())["train/learning_rate"] == pytest.approx(first["train/learning_rate"] / 2)
+
+
+def test_a_critic_that_came_with_the_student_says_its_values_in_units_of_the_rewards():
+    rng = np.random.default_rng(0)
+    tensors = {
+        "critic.0.weight": rng.normal(size=(3, 2)).astype(np.float32),
+        "critic.0.bias": rng.normal(size=3).astype(np.float32),
+        "critic.2.weight": 40.0 * rng.normal(size=(1, 3)).astype(np.float32),
+        "critic.2.bias": rng.normal(size=1).astype(np.float32),
+    }
+    layers = [
+        {"op": "linear", "weight": "critic.0.weight", "bias": "critic.0.bias"},
+        {"op": "tanh"},
+        {"op": "linear", "weight": "critic.2.weight", "bias": "critic.2.bias"},
+    ]
+    record = CriticRecord(tensors, {"layers": layers, "discount": 0.9})
+    config = FinetuneConfig(n_envs=N, batch_size=4, critic_steps=0, learning_rate=1e-12)
+    learner = PPOLearner(StudentPolicy.from_record(student_of(Aim()).record), forward_kl, config, N, critic=record)
+    seen = experience(reward_scale=20.0)
+    updated(learner, seen)
+    with torch.no_grad():
+        found = learner._actor_critic.critic(seen.features).numpy()
+    np.testing.assert_allclose(found, record.values(seen.features.numpy()) / learner._rewards.unit, rtol=1e-4)
 
 
 def test_rewards_are_divided_by_the_deviation_of_the_discounted_return():
