@@ -32,6 +32,10 @@ class Batch:
         """Return those rows, int64 `[B]`, alone."""
         return self._each(lambda tensor: tensor[rows])
 
+    def unflattened(self, shape: tuple[int, ...]) -> Batch:
+        """Return rows `[L B, ...]` as windows of the shape `[L, B]`."""
+        return self._each(lambda tensor: tensor.unflatten(0, shape))
+
     def after(self, n: int) -> Batch:
         """Return the steps of windows after their first `n`, as rows `[(L - n) B, ...]`."""
         return self._each(lambda tensor: tensor[n:].flatten(0, 1))

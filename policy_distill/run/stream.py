@@ -143,7 +143,11 @@ class Stream:
         """Keep a labelled rollout, in place of all before where the settings say so."""
         if self.config.buffer == "latest":
             self.buffer.clear()
-        self.buffer.add(features, teacher_params, values_of(self._columns, rollout))
+        self.buffer.add(features, teacher_params, self.kept(rollout))
+
+    def kept(self, rollout: Rollout) -> dict[str, torch.Tensor]:
+        """Return what is kept of a rollout beside features and labels, `[T * N, ...]`, by name."""
+        return values_of(self._columns, rollout)
 
     def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
         """Make room for states whose features are made with `normalizer`."""
