@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from policy_distill.evaluation.evaluate import evaluate as evaluate
     from policy_distill.exporters.export import export as export
     from policy_distill.run.distill import distill as distill
+    from policy_distill.run.finetuning.finetune import finetune as finetune
     from policy_distill.student.runtime import load_student as load_student
     from policy_distill.teachers.load import load_teacher as load_teacher
     from policy_distill.teachers.train import train_teacher as train_teacher
@@ -22,6 +23,7 @@ _HOMES = {
     "train_teacher": "policy_distill.teachers.train",
     "distill": "policy_distill.run.distill",
     "compress": "policy_distill.compression.compress",
+    "finetune": "policy_distill.run.finetuning.finetune",
     "DistillConfig": "policy_distill.config",
     "load_student": "policy_distill.student.runtime",
     "evaluate": "policy_distill.evaluation.evaluate",
@@ -37,6 +39,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "finetune",
     "load_student",
     "load_teacher",
     "train_teacher",

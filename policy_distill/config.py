@@ -6,14 +6,12 @@ In: keyword arguments of `distill` or options of the command line. Out: a `Disti
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, Literal
 
-from policy_distill.errors import RequestError
-from policy_distill.seeds import PROOF, USERS
+from policy_distill.seeds import PROOF
+from policy_distill.system.ranges import CHOICES, MAX_ENVS, RANGES
+from policy_distill.system.settings import check_numbers, require_setting, with_overrides
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,15 @@ class DistillConfig:
     observation_names: str = ""
     """What the components of a vector are called, separated by commas: x,x_velocity,theta,theta_velocity. The student
     keeps them, for explain and observe; those of environments that many know need not be given."""
+    min_teacher_return: float | None = None
+    """Leave out of the data the episodes that the teacher acts (its first rollout; all with actor=teacher, those of the
+    first half with mixed) and that return less."""
+    drop_worst: float = 0.0
+    """Leave out the share of the teacher's episodes so far that return least, such as 0.1 for the worst tenth."""
+    collect_perturb: str = ""
+    """Collect states under these conditions too, as of compare --perturb: obs-noise:0.1,sticky:0.25,delay:1. The
+    environments are dealt in turns: the first stays as it is, the next is under the first condition, and so on. The
+    student is chosen, measured and proven in the environment as it is."""
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
@@ -108,25 +115,34 @@ class DistillConfig:
     def __post_init__(self) -> None:
         """Check every type and range, so that a wrong value fails before the first environment step."""
         values = vars(self)
-        for field in dataclasses.fields(self):
-            kind, value = NUMBERS.get(str(field.type)), values[field.name]
-            if kind and (not isinstance(value, kind) or isinstance(value, bool)):
-                _require(False, field.name, f"a number ({field.type})", value)
-        _require(isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher)
-        _require(isinstance(self.loss, str), "loss", "a name", self.loss)
+        check_numbers(self)
+        require_setting(
+            isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher
+        )
+        require_setting(isinstance(self.loss, str), "loss", "a name", self.loss)
+        written = isinstance(self.collect_perturb, str)
+        require_setting(written, "collect_perturb", "conditions separated by commas", self.collect_perturb)
+        whole = self.buffer == "aggregate" or (self.min_teacher_return is None and self.drop_worst == 0)
+        require_setting(
+            whole, "buffer", "aggregate to leave out episodes, which end several rollouts later", self.buffer
+        )
         named = isinstance(self.observation_names, str)
-        _require(named, "observation_names", "names separated by commas", self.observation_names)
+        require_setting(named, "observation_names", "names separated by commas", self.observation_names)
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)
-        _require(one, "observe", "names separated by commas, without observation_keys beside them", self.observe)
-        _require(not self.observe or bool(_names_in(self.observe)), "observe", "names of what is seen", self.observe)
+        require_setting(one, "observe", "names separated by commas, without observation_keys beside them", self.observe)
+        require_setting(
+            not self.observe or bool(_names_in(self.observe)), "observe", "names of what is seen", self.observe
+        )
         named = isinstance(self.student_wrapper, str) or callable(self.student_wrapper)
-        _require(named, "student_wrapper", "a name such as pkg:Noisy, or a class", self.student_wrapper)
-        _require(self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs)
+        require_setting(named, "student_wrapper", "a name such as pkg:Noisy, or a class", self.student_wrapper)
+        require_setting(
+            self.n_envs <= MAX_ENVS and self.n_eval_envs <= MAX_ENVS, "n_envs", f"at most {MAX_ENVS}", self.n_envs
+        )
         for names, fits, words in RANGES:
             for name in names:
-                _require(fits(values[name]), name, words, values[name])
+                require_setting(fits(values[name]), name, words, values[name])
         for name, choices in CHOICES.items():
-            _require(values[name] in choices, name, "one of " + ", ".join(choices), values[name])
+            require_setting(values[name] in choices, name, "one of " + ", ".join(choices), values[name])
 
     @property
     def rollout_size(self) -> int:
@@ -148,59 +164,10 @@ class DistillConfig:
         return {**dataclasses.asdict(self), "observation_keys": list(self.observation_keys)}
 
 
-NUMBERS: dict[str, type] = {"int": Integral, "float": Real}
-"""What a field that is annotated so may hold; NumPy's numbers too."""
-
-MAX_ENVS = 65_536
-
-LIMITS = (
-    *("env_restarts", "env_timeout", "max_recoveries"),
-    *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints"),
-)
-"""What a run bears with, and how it is kept, as numbers of at least 0."""
-
-COUNTS = ("timesteps", "buffer_size", "n_envs", "n_steps", "n_epochs", "batch_size", "n_eval_envs", "keep_checkpoints")
-NOT_NEGATIVE = ("eval_episodes", "select_episodes", "max_episode_steps", "seed", "eval_seed", "worst_loss", *LIMITS)
-RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (COUNTS, lambda value: value >= 1, "at least 1"),
-    (NOT_NEGATIVE, lambda value: value >= 0, "at least 0"),
-    (("learning_rate", "max_grad_norm"), lambda value: 0 < value < float("inf"), "more than 0 and finite"),
-    (("seed", "eval_seed"), lambda value: value < USERS, "below 2^29"),
-)
-"""Fields, what each must be, and the same in words."""
-
-FREE = (*LIMITS, "sampled_teacher")
-"""Settings that change nothing in the student of a run that goes well, so that a resumed one may have others."""
-
-CHOICES = {
-    "actor": ("student", "teacher", "mixed"),
-    "buffer": ("aggregate", "latest"),
-    "acting": ("alternate", "sample", "mode"),
-    "activation": ("tanh", "relu"),
-    "normalize": ("auto", "none"),
-}
-
-
 def make_config(config: DistillConfig | None, overrides: dict[str, Any]) -> DistillConfig:
-    """Return `config` (or the defaults) with `overrides` applied.
-
-    Raises:
-        RequestError: for an unknown name, with the nearest valid ones, or a value out of range.
-    """
-    names = [field.name for field in dataclasses.fields(DistillConfig)]
-    for name in overrides:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
-            raise RequestError(f"distill has no setting {name!r}; nearest: {', '.join(near)}")
-    return dataclasses.replace(config or DistillConfig(), **overrides)
+    """Return `config` (or the defaults) with `overrides` applied; see `with_overrides`."""
+    return with_overrides(config or DistillConfig(), overrides, "distill")
 
 
 def _names_in(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _require(condition: bool, name: str, expected: str, found: object) -> None:
-    if not condition:
-        raise RequestError(
-            f"{name} must be {expected}, but is {found!r}; set it with {name}=… or --{name.replace('_', '-')}"
-        )

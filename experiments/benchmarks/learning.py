@@ -97,7 +97,7 @@ def distill_stepwise(teacher: Any, task: Task, timesteps: int, seed: int) -> Ite
         while not session.stream.done:
             rollout = session.collect()
             session.learn(rollout, session.stream.label(rollout))
-            yield session.stream.env_steps, session.student()
+            yield session.stream.env_steps, session.learner.student()
 
 
 def curve(students: Iterator[tuple[int, Any]], envs: Any, n_episodes: int) -> list[dict[str, float]]:

@@ -44,7 +44,7 @@ from policy_distill.student.actions import ActionMap
 from policy_distill.system.threads import threads_for
 from policy_distill.training.dense_step import DenseStep
 from policy_distill.training.policy import StudentPolicy
-from policy_distill.training.population_step import PopulationStep
+from policy_distill.training.population.step import PopulationStep
 from policy_distill.training.spec import StudentSpec
 
 UNIT = ("mlp:32,32", "tanh")

@@ -58,7 +58,12 @@ class WindowStudent(PolicyDefaults, nn.Module):
 
     @torch.no_grad()
     def predict(
-        self, observation: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions, with noise while it collects."""
         starts = torch.as_tensor(np.ones(len(observation), bool) if episode_start is None else episode_start)

@@ -15,7 +15,7 @@ from gymnasium import Space
 from gymnasium.spaces import Discrete, MultiBinary
 from gymnasium.vector.utils import batch_space
 
-from policy_distill.collection.policy_defaults import PolicyDefaults
+from policy_distill.collection.policy_defaults import PolicyDefaults, with_masks
 from policy_distill.environments.spaces import choices_of, start_of
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor, Teacher
@@ -85,13 +85,14 @@ class MixedActor:
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
-        **options: Any,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions `[N, ...]`; who has a memory sees every step, acting or not."""
         of_both = isinstance(state, dict) and "student" in state
         of_teacher, of_student = (state["teacher"], state["student"]) if of_both else (state, None)
-        taught, of_teacher = self.teacher.predict(observation, of_teacher, episode_start, deterministic, **options)
-        chosen, of_student = self.student.predict(observation, of_student, episode_start, deterministic, **options)
+        told = with_masks(action_masks)
+        taught, of_teacher = self.teacher.predict(observation, of_teacher, episode_start, deterministic, **told)
+        chosen, of_student = self.student.predict(observation, of_student, episode_start, deterministic, **told)
         actions = chosen.copy()
         by_teacher = self._rng.random(len(actions)) < self.teacher_share
         actions[by_teacher] = taught[by_teacher]
@@ -113,11 +114,11 @@ class TakesOver:
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
-        **options: Any,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return its actions `[N, ...]`; it begins with nothing remembered."""
         state, self._begun = state if self._begun else None, True
-        return self._actor.predict(observation, state, episode_start, deterministic, **options)
+        return self._actor.predict(observation, state, episode_start, deterministic, **with_masks(action_masks))
 
 
 class RandomPolicy(PolicyDefaults):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.policy_defaults import with_masks
 from policy_distill.collection.replay import EpisodeLog
 from policy_distill.collection.rollout import Recorder, Rollout
 from policy_distill.environments.faults import Misbehaviour, check_observations
@@ -94,12 +95,11 @@ class Collector:
                 self._reset(failed)
             put(obs, step, self.envs.obs)
             episode_starts[step] = self.starts
-            options = {}
             if masked:
                 masks.append(self.envs.action_masks())
-                options = {"action_masks": masks[-1]}
+            told = with_masks(masks[-1] if masked else None)
             actions, self.actor_state = actor.predict(
-                self.envs.obs, self.actor_state, self.starts, deterministic, **options
+                self.envs.obs, self.actor_state, self.starts, deterministic, **told
             )
             if self.log is not None:
                 self.log.took(actions)

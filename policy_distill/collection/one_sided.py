@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.policy_defaults import with_masks
 from policy_distill.environments.two_sides import TEACHER, side_of
 from policy_distill.interfaces.policies import Actor, Labels, Teacher
 
@@ -26,10 +27,11 @@ class OneSided:
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
-        **options: Any,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return the actor's actions for its side of observations `[N, ...]`."""
-        return self._actor.predict(side_of(observation, self._side), state, episode_start, deterministic, **options)
+        own, told = side_of(observation, self._side), with_masks(action_masks)
+        return self._actor.predict(own, state, episode_start, deterministic, **told)
 
 
 class OneSidedTeacher:

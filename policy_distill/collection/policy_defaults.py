@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def with_masks(action_masks: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Return action masks as an argument of `predict`, where there are any: not everybody knows the word."""
+    return {} if action_masks is None else {"action_masks": action_masks}
 
 
 class PolicyDefaults:

@@ -6,13 +6,14 @@ In: columns by name. Out: a `Rollout`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from policy_distill.interfaces.stepping import Environments
-from policy_distill.system.nested import map_arrays, merged, put, room_for
+from policy_distill.system.nested import arrays_of, first_of, map_arrays, merged, put, room_for
 
 COLUMNS = ("actions", "rewards", "terminated", "truncated", "terminal_obs")
 """What a rollout holds where it is asked for, beside what it always does."""
@@ -23,7 +24,7 @@ class Rollout:
     """Steps gathered by one policy."""
 
     obs: Any
-    """Raw observations `[T, N, ...]`, or a dict of such."""
+    """Raw observations `[T, N, ...]`, or a dict of such: arrays, or tensors where a source has them on a device."""
     episode_starts: np.ndarray
     """bool `[T, N]`."""
     action_masks: np.ndarray | None
@@ -42,9 +43,27 @@ class Rollout:
     """
 
     @property
+    def device(self) -> torch.device:
+        """Where the observations lie: the CPU, unless whoever stepped the environments gave tensors of another one."""
+        first = first_of(self.obs)
+        return first.device if isinstance(first, torch.Tensor) else torch.device("cpu")
+
+    def as_arrays(self) -> Rollout:
+        """Return the rollout with arrays in place of tensors; itself where it has none."""
+        parts = {"obs": self.obs, "episode_starts": self.episode_starts}
+        parts |= {"action_masks": self.action_masks, "columns": dict(self.columns)}
+        if not any(isinstance(array, torch.Tensor) for _, array in arrays_of(parts)):
+            return self
+        return replace(self, **map_arrays(_array, parts))
+
+    @property
     def flat_obs(self) -> Any:
         """Observations `[T * N, ...]`, or a dict of such."""
         return merged(self.obs)
+
+
+def _array(value: Any) -> np.ndarray:
+    return value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
 
 
 class Recorder:

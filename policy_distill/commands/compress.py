@@ -22,7 +22,7 @@ from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, times
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compress(FromTeacher):
     """Find the smallest student that provably keeps a share of the teacher's gain over a random policy.
 

@@ -13,12 +13,12 @@ from policy_distill.commands.from_teacher import FromTeacher
 from policy_distill.commands.output import Output, interval_text, table
 from policy_distill.errors import one_line
 from policy_distill.evaluation.policy_records import PolicyRecord
-from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord
+from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord, LeftOutRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, digits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Distill(FromTeacher):
     """Distil a teacher into a compact student, prove what it keeps, and write the run folder.
 
@@ -77,6 +77,7 @@ def summary(
         ("KL, nats", undefined_or(fidelity.kl)),
         *(record.view.rows if record.view else []),
         ("compression", compression_text(*sizes)),
+        *([("left out of the data", left_out_text(record.left_out))] if record.left_out else []),
         ("environment steps", record.env_steps),
     ]
     stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}
@@ -96,6 +97,13 @@ def summary(
         names_of_files = ("student.safetensors", "evaluation.json", "metrics.jsonl", "report.html", "wandb")
         parts.append("\n".join(one_line(str(out / name)) for name in names_of_files if (out / name).exists()))
     return "\n\n".join(parts)
+
+
+def left_out_text(found: LeftOutRecord) -> str:
+    """Return in words what of the teacher's own episodes nobody learnt from."""
+    returning = "" if found.best is None else f", which returned {digits(found.best)} at most"
+    part = f"{found.n_left_out} of {found.n_episodes} whole episodes that the teacher acted"
+    return f"{part} ({found.n_states:,} states){returning}"
 
 
 def _interval(policy: PolicyRecord) -> str:

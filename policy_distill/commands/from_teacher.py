@@ -7,7 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -16,8 +16,11 @@ from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
 
+if TYPE_CHECKING:
+    from policy_distill.tracking.table import Named
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class FromTeacher(ABC):
     """A command with a teacher, an environment and a run folder."""
 
@@ -91,24 +94,12 @@ class FromTeacher(ABC):
             RequestError: for a teacher, an environment or a tracker that there is not.
         """
         from policy_distill.commands.policies import find_env, say_applied
-        from policy_distill.environments.names import parse_kwargs
         from policy_distill.teachers.files.agent_file import find_agent
         from policy_distill.teachers.kinds.student import StudentTeacher
-        from policy_distill.teachers.load import load_teacher
         from policy_distill.tracking.table import check_track
 
         check_track(self.track)
-        if not self.teacher:
-            raise RequestError("expected an agent's file after --teacher, found none")
-        teacher = load_teacher(
-            self.teacher[0] if len(self.teacher) == 1 else self.teacher,
-            algo=self.algo,
-            vecnormalize=self.vecnormalize,
-            trust=self.trust,
-            wrappers=self.wrapper or None,
-            temperature=self.temperature,
-            env_kwargs=parse_kwargs(self.env_kwargs),
-        )
+        teacher = self.load()
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
         first = teacher.members[0] if teacher.members else teacher
         # A student's file says where it was distilled; all members of an ensemble come from one environment.
@@ -117,15 +108,49 @@ class FromTeacher(ABC):
         say_applied(teacher)
         return teacher, env
 
-    def tracker(self, **more: Any) -> Any:
-        """Return what makes the tracker; `more` are further fields of `TrackerOptions`."""
+    def load(self) -> Any:
+        """Return the teacher.
+
+        Raises:
+            RequestError: where there is none, or it cannot be read.
+        """
+        from policy_distill.environments.names import parse_kwargs
+        from policy_distill.teachers.load import load_teacher
+
+        if not self.teacher:
+            raise RequestError("expected an agent's file after --teacher, found none")
+        return load_teacher(
+            self.teacher[0] if len(self.teacher) == 1 else self.teacher,
+            algo=self.algo,
+            vecnormalize=self.vecnormalize,
+            trust=self.trust,
+            wrappers=self.wrapper or None,
+            temperature=self.temperature,
+            env_kwargs=parse_kwargs(self.env_kwargs),
+        )
+
+    def tracker(
+        self, *, gradients: bool = False, job_type: str = "distill", student: Path | None = None
+    ) -> Named | None:
+        """Return what makes the tracker, with histograms of the `gradients` where they are asked for.
+
+        `student` is the file that a run begins with, where it begins with one.
+        """
         from policy_distill.teachers.files.agent_file import find_agent
         from policy_distill.tracking.table import tracker_maker
 
-        options: dict[str, Any] = {"project": self.project, "group": self.group, "tags": self.tags}
         # The artifact that a run uses is one file.
         used = find_agent(self.teacher[0]) if len(self.teacher) == 1 else None
-        return tracker_maker(self.track, **options, teacher=used, **more)
+        return tracker_maker(
+            self.track,
+            project=self.project,
+            group=self.group,
+            job_type=job_type,
+            tags=self.tags,
+            teacher=used,
+            student=student,
+            gradients=gradients,
+        )
 
 
 def resume_command() -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 import tyro
 
 from policy_distill.config import DistillConfig
+from policy_distill.run.finetuning.settings import OF_THE_STUDENT, FinetuneConfig
 
 PANELS: dict[str, tuple[str, ...]] = {
     "teacher": ("teacher", "vecnormalize", "wrapper", "temperature", "algo", "trust"),
@@ -29,7 +30,16 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "training": ("net_arch",),
     "proof": (
-        *("episodes", "eval_episodes", "select_episodes", "eval_seed", "margin", "until_certain", "max_episodes"),
+        *(
+            "episodes",
+            "eval_episodes",
+            "select_episodes",
+            "n_selections",
+            "eval_seed",
+            "margin",
+            "until_certain",
+            "max_episodes",
+        ),
         *("perturb", "stochastic", "stop_at"),
     ),
     "tracking": ("track", "project", "group", "tags", "log_gradients"),
@@ -38,7 +48,9 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Options by where the help shows them; the settings of a distillation that stand nowhere are those of its training."""
-TRAINING = tuple(one.name for one in dataclasses.fields(DistillConfig))
+TRAINING = tuple(one.name for kind in (DistillConfig, FinetuneConfig) for one in dataclasses.fields(kind))
+UNASKED: dict[type[Any], tuple[str, ...]] = {FinetuneConfig: OF_THE_STUDENT}
+"""Settings that nobody is asked for."""
 PANEL_OF = dict.fromkeys(TRAINING, "training") | {name: panel for panel, names in PANELS.items() for name in names}
 
 
@@ -95,6 +107,8 @@ def _built(kind: type[Any], given: dict[str, Any]) -> Any:
 def _options(kind: type[Any], path: tuple[str, ...] = ()) -> Iterator[Option]:
     hints, texts = get_type_hints(kind, include_extras=True), _texts(kind)
     for one in dataclasses.fields(kind):
+        if one.name in UNASKED.get(kind, ()):
+            continue
         hint, here = hints[one.name], (*path, one.name)
         bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
         if dataclasses.is_dataclass(bare):

@@ -13,6 +13,7 @@ from policy_distill.commands.distill import Distill
 from policy_distill.commands.evaluate import Evaluate
 from policy_distill.commands.explain import Explain
 from policy_distill.commands.export import Export
+from policy_distill.commands.finetune import Finetune
 from policy_distill.commands.info import Info
 from policy_distill.commands.report import Report
 from policy_distill.commands.sync import Sync
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "distill": Distill,
     "compress": Compress,
+    "finetune": Finetune,
     "evaluate": Evaluate,
     "compare": Compare,
     "export": Export,

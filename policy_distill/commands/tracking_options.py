@@ -45,7 +45,8 @@ class Tracking:
             return
         from policy_distill.tracking.evaluation import track_evaluation
 
-        names: dict[str, Any] = {"project": self.project, "group": self.group, "tags": self.tags}
-        folder = track_evaluation(self.track, policy, record, rows, **names)
+        folder = track_evaluation(
+            self.track, policy, record, rows, project=self.project, group=self.group, tags=self.tags
+        )
         if folder is not None:
             print(f"tracked in {folder}", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -70,9 +70,9 @@ class Train:
         env, env_kwargs = with_packages(self.env, self.gym_packages), parse_kwargs(self.env_kwargs)
         began = time.perf_counter()
         settings = {"algo": self.algo, "timesteps": self.timesteps, "net_arch": self.net_arch, "seed": self.seed}
-        names: dict[str, Any] = {"project": self.project, "group": self.group, "tags": self.tags}
+        named = {"project": self.project, "group": self.group}
         with (
-            tracked(self.track, zip_path, self.env, settings, **names) as tracker,
+            tracked(self.track, zip_path, self.env, settings, **named, tags=self.tags) as tracker,
             Progress(self.timesteps, description="teacher", enabled=not self.json) as bar,
         ):
             model = train_teacher(

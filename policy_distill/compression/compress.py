@@ -32,7 +32,7 @@ from policy_distill.run.settle import open_fitting, settle
 from policy_distill.run.sight import Sight
 from policy_distill.run.sinks import open_sinks
 from policy_distill.run.stream import Stream
-from policy_distill.student.pixels import image_keys
+from policy_distill.student.pixels import convolves, image_keys
 from policy_distill.student.spaces import describe_space
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
@@ -135,7 +135,7 @@ def _race(
     specs = [without_zeros(one) for one in students or ladder(images=one_image)]
     # Where one of them convolves an image among other keys, that stands first for all.
     # Trees can do without the statistics that networks learn with, and not the other way round.
-    first = sorted(specs, key=lambda spec: (not spec.startswith("cnn"), takes_raw_numbers(spec)))[0]
+    first = sorted(specs, key=lambda spec: (not convolves(spec), takes_raw_numbers(spec)))[0]
     stream = Stream(teacher, envs, config, first, columns=asked_for(loss, specs))
     kinds = Kinds(stream, loss, limits)
     race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar, limits.budget), limits.bar)

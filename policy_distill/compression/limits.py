@@ -60,6 +60,11 @@ class Limits:
         """
         if config.eval_episodes == 0:
             raise RequestError("expected --eval-episodes above 0: a student that nobody proved is none to choose")
+        if config.min_teacher_return is not None or config.drop_worst:
+            raise RequestError(
+                "expected all of the first rollout, which is all that the teacher acts here, found min_teacher_return "
+                "or drop_worst; leave them out, or distil with actor=teacher"
+            )
         if self.budget is None:
             return config
         return replace(config, timesteps=max(1, min(config.timesteps, int((1 - CHOOSING) * self.budget))))

@@ -26,8 +26,9 @@ from policy_distill.student.engines.torch_memory import memory_layers_of
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.learner import GradientLearner, named
+from policy_distill.training.learners import while_learning
 from policy_distill.training.policy import StudentPolicy
-from policy_distill.training.population_step import PopulationStep
+from policy_distill.training.population.step import PopulationStep
 from policy_distill.training.schedule import Moment, learning_rate, n_updates
 from policy_distill.training.trees.learner import TreeLearner
 from policy_distill.training.windows import answered
@@ -100,12 +101,13 @@ class Population:
 
     def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
         """Learn from all that is stored, a rollout of `moment` being the newest; return the mean of the losses."""
-        losses = [*self._learn_together(buffer, moment)]
-        for number, learner in list(self._alone.items()):
-            try:
-                losses.append(learner.learn(buffer, moment)["train/loss"])
-            except RunFault as fault:
-                self._diverge([number], str(fault))
+        with while_learning():
+            losses = [*self._learn_together(buffer, moment)]
+            for number, learner in list(self._alone.items()):
+                try:
+                    losses.append(learner.learn(buffer, moment)["train/loss"])
+                except RunFault as fault:
+                    self._diverge([number], str(fault))
         return {"train/loss": float(np.mean(losses)) if losses else math.nan}
 
     def _learn_together(self, buffer: Buffer, moment: Moment) -> list[float]:
@@ -144,10 +146,9 @@ class Population:
             with torch.no_grad():
                 if along is not None and memory_layers_of(learner.policy.network):
                     rows, outputs = answered(learner.policy, along.to(next(learner.policy.parameters()).device))
-                    outputs = Outputs(outputs.family, outputs.params.cpu())
                 else:
                     rows, outputs = batch, Outputs(learner.policy.spec.family, learner.params(batch.features))
-                found[number] = float(self._loss(rows.to("cpu"), outputs).mean())
+                found[number] = float(self._loss(rows.to(outputs.params.device), outputs).mean())
         return found
 
     def policy(self, number: int) -> StudentPolicy:

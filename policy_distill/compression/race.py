@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from policy_distill.collection.actors import TeacherActor
+from policy_distill.collection.dealt import Dealt
 from policy_distill.collection.rollout import Rollout
 from policy_distill.compression.candidates import Candidate, in_order
-from policy_distill.compression.dealt import Dealt
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.kinds import Kinds
 from policy_distill.compression.members import Member, members_for

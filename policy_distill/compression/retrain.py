@@ -16,8 +16,8 @@ from operator import le
 import torch
 
 from policy_distill.collection.collector import Collector
+from policy_distill.collection.dealt import Dealt
 from policy_distill.collection.state_sample import sample_states
-from policy_distill.compression.dealt import Dealt
 from policy_distill.compression.members import Member, members_for, widths_of
 from policy_distill.compression.population import Population
 from policy_distill.compression.race import Race

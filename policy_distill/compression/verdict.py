@@ -35,7 +35,7 @@ from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.seeds import selection_start
 from policy_distill.student.runtime import Student
 from policy_distill.system.progress import Progress
-from policy_distill.tracking.table import FanOut
+from policy_distill.tracking.fan_out import FanOut
 
 HELP = {
     "inferior": "give it more --timesteps, wider --students, or a lower --retention",

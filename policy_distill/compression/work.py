@@ -21,7 +21,7 @@ from policy_distill.run.provenance import request_of
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
-from policy_distill.tracking.table import FanOut
+from policy_distill.tracking.fan_out import FanOut
 
 
 class Work:

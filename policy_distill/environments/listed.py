@@ -31,11 +31,11 @@ class EnvironmentList:
         envs: list[gymnasium.Env[Any, Any]],
         *,
         owned: bool = True,
-        make: Callable[[], gymnasium.Env[Any, Any]] | None = None,
+        make: Callable[[int], gymnasium.Env[Any, Any]] | None = None,
         restarts: Restarts | None = None,
         identity: EnvIdentity | None = None,
     ) -> None:
-        """Take environments; `make` makes another in place of one that failed, which else is only reset.
+        """Take environments; `make` makes another in place of one with an index that failed, which else is only reset.
 
         `restarts` are those that may be made; `identity` is what is known of them, where they do not say it.
         """
@@ -112,7 +112,7 @@ class EnvironmentList:
             self.faults.stepping = True
             try:
                 self._close(index)
-                self.envs[index] = self._make()
+                self.envs[index] = self._make(index)
                 self._settled[index] = Settled(self.envs[index], self.env_id)
                 return
             except (Exception, SystemExit) as again:

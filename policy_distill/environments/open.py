@@ -52,7 +52,7 @@ def open_environments(
             return apply_wrappers(make_env(named), list(wrappers))
 
         made = _make_all(_name(named), make, n_envs, restarts)
-        return EnvironmentList(made, make=make, restarts=restarts, identity=identify(named))
+        return EnvironmentList(made, make=lambda _: make(), restarts=restarts, identity=identify(named))
     if isinstance(env, gymnasium.Env):
         known_as = identify_made(env, beside=names_of(wrappers))
         return EnvironmentList([env], owned=False, restarts=restarts, identity=known_as)
@@ -76,7 +76,7 @@ def open_environments(
             return apply_wrappers(made, [one for one in wrappers if one in absent or "entry_point" in one])
 
         all_made = _make_all(_name(env), call, n_envs, restarts)
-        return EnvironmentList(all_made, make=call, restarts=restarts, identity=known[0])
+        return EnvironmentList(all_made, make=lambda _: call(), restarts=restarts, identity=known[0])
     raise RequestError(
         "expected a Gymnasium id, an EnvSpec, a callable that makes an environment, or a vector environment; "
         f"found {type(env).__name__}"

@@ -48,7 +48,7 @@ def measure_fidelity(
 ) -> Fidelity:
     """Compare a learner's student on features `[B, D]` whose labels `[B, P]` the teacher gave."""
     parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
-    return _fidelity(teacher, teacher_params.cpu(), torch.cat([learner.params(part) for part in parts]))
+    return _fidelity(teacher, teacher_params.cpu(), torch.cat([learner.params(part) for part in parts]).cpu())
 
 
 def fidelity_along(

@@ -22,6 +22,7 @@ from policy_distill.evaluation.proof.records import (
     VerdictRecord,
 )
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
+from policy_distill.evaluation.tuning_record import TuningRecord
 from policy_distill.evaluation.view_record import ViewRecord
 from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, dump, load, part
 
@@ -110,6 +111,20 @@ class EpisodesRecord:
 
 
 @dataclass(frozen=True)
+class LeftOutRecord:
+    """What of the teacher's own episodes nobody learnt from, since they failed."""
+
+    n_episodes: int | None = part(NUMBER)
+    """Whole episodes that the teacher acted."""
+    n_left_out: int | None = part(NUMBER)
+    """Of these, episodes that were left out."""
+    n_states: int | None = part(NUMBER)
+    """States in them."""
+    best: float | None = part(NUMBER)
+    """The highest return that was left out; None where nothing was."""
+
+
+@dataclass(frozen=True)
 class EvaluationRecord:
     """`evaluation.json`: what a run proved."""
 
@@ -130,11 +145,15 @@ class EvaluationRecord:
     fidelity: FidelityRecord | None = part(FidelityRecord, inline=True)
     view: ViewRecord | None = part(ViewRecord, left_out=True)
     """What the student sees, where its teacher sees more."""
+    finetuning: TuningRecord | None = part(TuningRecord, left_out=True)
+    """The student that a fine-tuning began with, beside the tuned one."""
     compression: SizeRatios | None = part(SizeRatios)
     episodes: EpisodesRecord | None = part(EpisodesRecord)
     env_steps: int | None = part(NUMBER)
     env_restarts: int | None = part(NUMBER, left_out=True)
     """Where they were allowed."""
+    left_out: LeftOutRecord | None = part(LeftOutRecord, left_out=True)
+    """Where the settings leave failed episodes of the teacher out."""
     wall_seconds: float | None = part(NUMBER)
 
     @classmethod

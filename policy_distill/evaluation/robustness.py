@@ -5,19 +5,17 @@ In: two policies, an environment and conditions as of `environments/perturbation
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from policy_distill.environments.open import without_normalization
-from policy_distill.environments.perturbations.conditions import Condition, parse_conditions
+from policy_distill.environments.perturbations.conditions import UNPERTURBED, Condition, parse_conditions
 from policy_distill.evaluation.observation_units import measure_units
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import N_ENVS, ProofPlan
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.interfaces.policies import Policy
 from policy_distill.system.blame import blamed
-
-UNPERTURBED = Condition("none", (), ())
 
 
 def compare_under(
@@ -42,8 +40,7 @@ def compare_under(
     wrappers = list(teacher.env_wrappers)
     for condition in conditions:
         condition.check_arguments(env)
-    noisy = any(name == "obs-noise" for condition in conditions for name, _ in condition.wrappers)
-    scale = measure_units(teacher, UNPERTURBED.maker(env), wrappers) if noisy else None
+    scale = noise_units(teacher, env, conditions)
     # Each is made once first, so that the last condition's mistake does not cost the time of those before it.
     for condition in conditions:
         with blamed(f"the environment cannot be made under {condition.name}", "mend it, or leave the condition out"):
@@ -60,3 +57,9 @@ def compare_under(
         plan = ProofPlan(n_episodes, seed, margin=margin, n_envs=n_envs, **options)
         found[condition.name] = compare_policies(teacher, student, make, plan)
     return found
+
+
+def noise_units(teacher: Policy, env: Any, conditions: Sequence[Condition]) -> Any:
+    """Return the unit of `obs-noise`, as of `measure_units`; None where no condition asks for it."""
+    noisy = any(name == "obs-noise" for condition in conditions for name, _ in condition.wrappers)
+    return measure_units(teacher, UNPERTURBED.maker(env), list(teacher.env_wrappers)) if noisy else None

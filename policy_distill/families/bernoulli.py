@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import logsigmoid, softplus
 
+from policy_distill.families._for_many import bits_kl_for_many
 from policy_distill.interfaces.students import Gradient
 from policy_distill.student.head import Head
 
@@ -60,6 +61,10 @@ class Bernoulli:
     def kl_gradient(self) -> Gradient:
         """Return forward KL and its gradient in closed form."""
         return _kl_gradient
+
+    def kl_gradient_for_many(self) -> Gradient:
+        """Return forward KL and its gradient for many students at once, in closed form."""
+        return bits_kl_for_many
 
     def config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this family."""

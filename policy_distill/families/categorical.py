@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import log_softmax
 
+from policy_distill.families._for_many import LEAST, softmax_kl_for_many
 from policy_distill.interfaces.students import Gradient
 from policy_distill.student.head import Head
 
@@ -61,13 +63,17 @@ class Categorical:
         """Return forward KL and its gradient in closed form."""
         return softmax_kl
 
+    def kl_gradient_for_many(self) -> Gradient:
+        """Return forward KL and its gradient for many students at once, in closed form."""
+        return softmax_kl_for_many
+
+    def mixture(self, params: torch.Tensor) -> torch.Tensor:
+        """Return logits `[..., n]` of the mean of the probabilities of `[M, ..., n]`."""
+        return torch.logsumexp(log_softmax(params, dim=-1), dim=0) - math.log(len(params))
+
     def config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this family."""
         return {"n": self.n}
-
-
-LEAST = -1e8
-"""Log-probabilities are held above this, so that a masked action (minus infinity) meets no 0 x infinity."""
 
 
 def _expect(log_p: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.families._for_many import heads_kl_for_many
 from policy_distill.families.categorical import Categorical, softmax_kl
 from policy_distill.interfaces.students import Gradient
 from policy_distill.student.head import Head
@@ -63,6 +64,10 @@ class MultiCategorical:
     def kl_gradient(self) -> Gradient:
         """Return forward KL and its gradient in closed form."""
         return _each_kl(self.nvec)
+
+    def kl_gradient_for_many(self) -> Gradient:
+        """Return forward KL and its gradient for many students at once, in closed form."""
+        return heads_kl_for_many(self.nvec)
 
     def config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this family."""

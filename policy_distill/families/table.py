@@ -13,6 +13,7 @@ from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.multi_categorical import MultiCategorical
 from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces.students import ActionDistribution
+from policy_distill.system.blame import others_blamed
 from policy_distill.system.plugins import FAMILIES as GROUP
 from policy_distill.system.plugins import choices, load_plugin, package_of
 
@@ -38,7 +39,8 @@ def make_family(name: str, config: dict[str, Any]) -> ActionDistribution:
             f"expected a distribution family among {choices(FAMILIES, GROUP)}, found {name!r}; "
             "install the package that defines it, or upgrade"
         )
-    found: ActionDistribution = made(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    with others_blamed(f"the family {name} cannot be made", "mend it, or install the version it is of", RequestError):
+        found: ActionDistribution = made(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
     return found
 
 

@@ -22,4 +22,5 @@ from policy_distill.interfaces.students import Exporter as Exporter
 from policy_distill.interfaces.students import Gradient as Gradient
 from policy_distill.interfaces.students import Loss as Loss
 from policy_distill.interfaces.students import Network as Network
+from policy_distill.interfaces.students import RicherDistribution as RicherDistribution
 from policy_distill.interfaces.students import Run as Run

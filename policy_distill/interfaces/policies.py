@@ -35,8 +35,13 @@ class Actor(Protocol):
         state: State = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, State]:
-        """Return the executed actions for one raw observation or a batch, and the next recurrent state."""
+        """Return the executed actions for one raw observation or a batch, and the next recurrent state.
+
+        `action_masks`, bool `[B, A]`, are False where an action is not allowed. They are handed over only where the
+        environment is asked for them, so that an object of SB3's plain `predict` acts as well everywhere else.
+        """
 
 
 class Policy(Actor, Protocol):
@@ -101,11 +106,16 @@ class Labels(NamedTuple):
     """What a teacher says of a rollout."""
 
     params: torch.Tensor
-    """Distribution parameters, float32 `[T, N, P]` without gradient, on the device that the teacher has."""
+    """Distribution parameters, float32 `[T, N, P]` without gradient, on `device`."""
     state: State = None
     """The recurrent state after the last step; None of a teacher without a memory."""
     value: torch.Tensor | None = None
     """The discounted return that the teacher expects, float32 `[T, N]`; None where it does not say."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie: where the teacher computes, which is not where its states came from."""
+        return self.params.device
 
 
 @runtime_checkable

@@ -36,10 +36,10 @@ class FeatureStore(Protocol):
         """Bytes of the storage."""
 
     def put(self, rows: torch.Tensor, features: torch.Tensor) -> None:
-        """Store features `[B, ...]` in rows `[B]`, int64 on the CPU, in place of what was there."""
+        """Store features `[B, ...]` in rows `[B]`, int64, in place of what was there."""
 
     def get(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the features `[B, ...]` of rows `[B]`, int64 on the CPU, on the store's device."""
+        """Return the features `[B, ...]` of rows `[B]`, int64, on the store's device."""
 
     def clear(self) -> None:
         """Forget everything."""
@@ -98,7 +98,7 @@ class Learner(Protocol):
         """
 
     def params(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the student's distribution parameters `[B, P]`, on the CPU, for features `[B, D]` of the buffer's."""
+        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the device of these."""
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now; what it will do is not changed by what is learnt later."""

@@ -87,7 +87,7 @@ class Source(Protocol):
         masked: bool = False,
         columns: Sequence[str] = (),
     ) -> Rollout:
-        """Let `actor` act for `n_steps` in each environment.
+        """Let `actor` act for `n_steps` in each environment; what it collects may lie on a device of its own.
 
         Args:
             actor: whoever acts.

@@ -78,6 +78,19 @@ class ActionDistribution(Protocol):
         """Return the keyword arguments that rebuild this family, as JSON values."""
 
 
+class RicherDistribution(ActionDistribution, Protocol):
+    """What a family may say beside; whoever has a use for it asks, and does without where there is no answer."""
+
+    def kl_gradient_for_many(self) -> Gradient:
+        """Return forward KL and its gradient for K students at once, `[P, B]` and `[P, K, B]` to `[K, B]` and that."""
+
+    def mixture(self, params: torch.Tensor) -> torch.Tensor:
+        """Return the parameters `[..., P]` of an equal mixture of the distributions of `params` `[M, ..., P]`.
+
+        For a family without, several teachers together say the mean of their parameters.
+        """
+
+
 class Loss(Protocol):
     """A divergence between teacher and student: `[B]`, non-negative, 0 for equal distributions."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from inspect import signature
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ from policy_distill.losses.likelihood import SampledNLL, nll
 from policy_distill.losses.regression import huber, mse
 from policy_distill.losses.temperature import TemperatureKL
 from policy_distill.losses.wasserstein import wasserstein
+from policy_distill.system.blame import others_blamed
+from policy_distill.system.foreign import asked
 from policy_distill.system.plugins import LOSSES as GROUP
 from policy_distill.system.plugins import choices, load_plugin, names_in
 
@@ -49,7 +52,8 @@ def make_loss(name: str) -> Loss:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise RequestError(f"expected a loss among auto, {choices(LOSSES, GROUP)}, found {name!r}{hint}")
     if not number:
-        return cast(Loss, make())
+        with _blamed(name):
+            return cast(Loss, make())
     # What a package offers takes a number where its function does.
     with_number = WITH_NUMBER.get(kind) if kind in LOSSES else make
     if with_number is None or not signature(with_number).parameters:
@@ -58,7 +62,8 @@ def make_loss(name: str) -> Loss:
         value = float(number)
     except ValueError:
         raise RequestError(f"expected a number after {kind}:, found {name!r}") from None
-    return cast(Loss, with_number(value))
+    with _blamed(name):
+        return cast(Loss, with_number(value))
 
 
 def choose_loss(name: str, family: ActionDistribution) -> Loss:
@@ -70,10 +75,29 @@ def choose_loss(name: str, family: ActionDistribution) -> Loss:
     loss = make_loss(family.default_loss if name == "auto" else name)
     # A trial on one row: a loss says itself which families it cannot serve.
     trial = torch.zeros(1, family.n_params)
-    values = loss(Batch(torch.zeros(1, 0), trial), Outputs(family, trial))
-    if values.shape != (1,):
+    if not callable(loss):
+        raise RequestError(f"expected a function of batch and outputs for the loss {name}, found {type(loss).__name__}")
+    with _blamed(name):
+        values: Any = loss(Batch(torch.zeros(1, 0), trial, _trial_columns(loss, family)), Outputs(family, trial))
+    if not isinstance(values, torch.Tensor) or values.shape != (1,):
+        of_tensor = isinstance(values, torch.Tensor)
+        found = f"the shape {tuple(values.shape)} for one sample" if of_tensor else type(values).__name__
         raise RequestError(
-            f"expected one value per sample of the loss {name}, found the shape {tuple(values.shape)} for one sample; "
+            f"expected one value per sample of the loss {name}, found {found}; "
             "sum over dimensions, and leave the mean over samples to the step"
         )
     return loss
+
+
+def _trial_columns(loss: Loss, family: ActionDistribution) -> dict[str, torch.Tensor]:
+    """Return one row of each column that a loss reads: the first action, allowed, which led to nothing."""
+    actions = family.mode(torch.zeros(1, family.n_params)) if "actions" in asked(loss, "columns", ()) else None
+    row: dict[str, Any] = {"actions": actions, "rewards": torch.zeros(1)}
+    row |= {name: torch.zeros(1, dtype=torch.bool) for name in ("episode_starts", "terminated", "truncated")}
+    row["action_masks"] = torch.ones(1, family.head.n_scores, dtype=torch.bool)
+    return {name: row[name] for name in asked(loss, "columns", ()) if name in row}
+
+
+def _blamed(name: str) -> AbstractContextManager[None]:
+    """Return where a loss of somebody else's, which may fail in any way, fails as a request that cannot be met."""
+    return others_blamed(f"the loss {name} cannot be used", "mend it, or choose another loss", RequestError)

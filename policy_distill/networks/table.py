@@ -14,6 +14,7 @@ from policy_distill.networks.memory import Recurrent, Stacked
 from policy_distill.networks.mlp import MLP
 from policy_distill.student.engines.torch_layers import Beside, OwnLayer
 from policy_distill.student.operations.history import MAX_STEPS
+from policy_distill.system.blame import others_blamed
 from policy_distill.system.plugins import LEARNERS, load_plugin, names_in
 from policy_distill.system.plugins import NETWORKS as GROUP
 
@@ -62,7 +63,8 @@ def make_network(
         # Those that learn without gradients are students too, though no networks of this table.
         names = [*KINDS.values(), *TREES.values(), *sorted({*names_in(GROUP), *names_in(LEARNERS)})]
         raise RequestError(f"expected a student such as {'; '.join(names)}, found {spec!r}")
-    network: Network = make(sizes, activation)
+    with others_blamed(f"the student {spec} cannot be made", "mend it, or choose another student", RequestError):
+        network: Network = make(sizes, activation)
     return network
 
 

@@ -9,8 +9,8 @@ import json
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from policy_distill.config import LIMITS
 from policy_distill.report.read_run import RunRecord
+from policy_distill.system.ranges import LIMITS
 from policy_distill.tracking.settings import TeacherFacts
 
 BESIDE = ("seed", *LIMITS)

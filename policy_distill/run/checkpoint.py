@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from policy_distill.config import FREE, DistillConfig
+from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError, one_line
 from policy_distill.run.checkpoint_files import newest_first, remove_unfinished, set_aside, write_checkpoint
 from policy_distill.run.provenance import fingerprint
@@ -23,6 +23,7 @@ from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved
 from policy_distill.student.file import read_sealed
 from policy_distill.system.interrupts import Interrupts
+from policy_distill.system.ranges import FREE
 from policy_distill.tracking.attempts import note_again, noted
 
 LOG = logging.getLogger("policy_distill")

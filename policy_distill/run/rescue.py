@@ -47,7 +47,7 @@ def keeping_student(
 
 def _keep(session: Session, selection: Selection, folder: RunFolder, identity: dict[str, Any]) -> Path | None:
     selection.finish()
-    student = session.student(provenance_of(identity, session.stream.teacher, session.stream.env_steps))
+    student = session.learner.student(provenance_of(identity, session.stream.teacher, session.stream.env_steps))
     for place in (Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
         path = _unused(place, folder.path.resolve().name)
         if folder.path.resolve() in path.resolve().parents:

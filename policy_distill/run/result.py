@@ -23,6 +23,7 @@ from policy_distill.evaluation.records import (
     EpisodesRecord,
     EvaluationRecord,
     FidelityRecord,
+    LeftOutRecord,
     SizeRatios,
 )
 from policy_distill.evaluation.statistics import json_number
@@ -71,6 +72,7 @@ def evaluation_record(
     env_steps: int,
     env_restarts: int,
     wall_seconds: float,
+    left_out: LeftOutRecord | None = None,
 ) -> EvaluationRecord:
     """Return what `evaluation.json` says; without a comparison the returns are left out.
 
@@ -98,6 +100,7 @@ def evaluation_record(
         episodes=_episodes(comparison),
         env_steps=env_steps,
         env_restarts=env_restarts if config.env_restarts else None,
+        left_out=left_out,
         wall_seconds=wall_seconds,
     )
 

@@ -38,10 +38,13 @@ class Judged:
 class Selection:
     """Judges students as they come and remembers the best."""
 
-    def __init__(self, session: Session, env: Any) -> None:
+    def __init__(self, session: Session, env: Any, n_candidates: int = N_CANDIDATES) -> None:
         self.session = session
         self.env = env
+        self.n_candidates = n_candidates
         self.best: Judged | None = None
+        self.newest: Judged | None = None
+        """Who was judged last."""
         self.owed: dict[str, float] | None = None
         """What the iteration measured whose student is still to be judged; None between iterations."""
 
@@ -50,13 +53,15 @@ class Selection:
         config = self.session.config
         if config.select_episodes == 0 or config.eval_episodes == 0:
             return False
-        before, after = (N_CANDIDATES * n // config.timesteps for n in (steps_before, self.session.stream.env_steps))
+        before, after = (
+            self.n_candidates * n // config.timesteps for n in (steps_before, self.session.stream.env_steps)
+        )
         return after > before
 
     def judge(self) -> float:
         """Evaluate the student as it is now, keep it unless an earlier one was better, and return its mean return."""
         session, config = self.session, self.session.config
-        student, n_episodes = session.student(), config.select_episodes
+        student, n_episodes = session.learner.student(), config.select_episodes
         n_envs = min(n_episodes, config.n_eval_envs)
         wrappers = [*session.stream.teacher.env_wrappers, *student.own_wrappers]
         with (
@@ -65,8 +70,9 @@ class Selection:
         ):
             limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
             returns = run_episodes(student, envs, n_episodes, selection_start(config.seed), True, **limit).returns
-        if self.best is None or not _clearly_better(self.best.returns, returns):
-            self.best = Judged(session.stream.env_steps, session.learner.weights(), returns)
+        self.newest = Judged(session.stream.env_steps, session.learner.weights(), returns)
+        if self.best is None or not clearly_better(self.best.returns, returns):
+            self.best = self.newest
         if not envs.owned:
             # The caller's own environments were borrowed, and stand in the middle of nowhere.
             session.stream.source.begin()
@@ -80,8 +86,8 @@ class Selection:
         return self.best.returns
 
 
-def _clearly_better(one: np.ndarray, other: np.ndarray) -> bool:
-    """Say whether paired returns `one` exceed `other` by more than the standard error of their mean difference."""
+def clearly_better(one: np.ndarray, other: np.ndarray, n_errors: float = 1.0) -> bool:
+    """Say whether paired returns `one` exceed `other` by more than `n_errors` standard errors of their difference."""
     difference = one - other
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
-    return bool(difference.mean() > error)
+    return bool(difference.mean() > n_errors * error)

@@ -23,10 +23,10 @@ from policy_distill.run.columns import asked_for
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
-from policy_distill.student.runtime import Student
-from policy_distill.training.learners import find_learner
+from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
+from policy_distill.training.teacher_episodes import HALF
 
 MEASURED_STATES = 4_000
 """States on which the fidelity at the end is measured, at most; a tenth of a short run."""
@@ -43,6 +43,8 @@ class Session:
         self.iteration = 0
         """Rollouts learnt from."""
         self._learner: Learner | None = None
+        self._remembers = False
+        """True of a student with a memory."""
 
     @property
     def learner(self) -> Learner:
@@ -59,17 +61,24 @@ class Session:
         """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
         seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
-        if not self.has_student or self.config.actor == "teacher":
+        share = self.teacher_share()
+        if share == 1.0:
             return teacher, 1.0
-        made = self.student()
+        with while_learning():
+            made = self.learner.student()
         made.seed(seed)
         student = stream.sight.student(made)
         if self.config.actor == "student":
             # Its first rollout goes on where the teacher's ended.
-            return (TakesOver(student) if self.iteration == 1 and made.plan.memory.size else student), 0.0
-        share = 1.0 - stream.progress
+            return (TakesOver(student) if self.iteration == 1 and self._remembers else student), 0.0
         rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
         return MixedActor(teacher, student, share, rng, made.plan.remember), share
+
+    def teacher_share(self) -> float:
+        """Return the share of the next rollout's actions that the teacher chooses."""
+        if not self.has_student or self.config.actor == "teacher":
+            return 1.0
+        return 0.0 if self.config.actor == "student" else 1.0 - self.stream.progress
 
     def collect(self) -> Rollout:
         """Gather the next rollout."""
@@ -78,24 +87,33 @@ class Session:
 
     def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
         """Store a labelled rollout and train; return what was measured, on its states before training on them."""
-        with self.stream.watch.timed("train"):
+        with while_learning(), self.stream.watch.timed("train"):
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
             self.stream.store(rollout, features, teacher_params)
+            n_new = self._leave_out(len(features))
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
-            moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
-            metrics = self.learner.learn(self.stream.buffer, moment)
+            moment = Moment(before, self.stream.progress, n_new, seed_of(self.config, self.iteration, "train"))
+            metrics = self.learner.learn(self.stream.buffer, moment) if n_new else {}
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
 
+    def _leave_out(self, n_new: int) -> int:
+        """Let failed episodes of the teacher teach nobody; return how many states are new, 0 where none is left."""
+        if self.stream.episodes is None:
+            return n_new
+        goes_on = self.teacher_share() > HALF and not self.stream.done
+        return self.stream.episodes.leave_out(self.stream.buffer, goes_on=goes_on, over=self.stream.done)
+
     def _fidelity(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> Fidelity:
-        teacher, student = self.stream.teacher, self.learner.student()
-        if student.plan.memory.size:
-            seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
-            return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
-        return measure_fidelity(teacher, self.learner, features, teacher_params)
+        teacher = self.stream.teacher
+        if not self._remembers:
+            return measure_fidelity(teacher, self.learner, features, teacher_params)
+        seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
+        student = self.learner.student()
+        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
@@ -113,24 +131,22 @@ class Session:
     ) -> None:
         """Make the student and who learns; log σ starts at that of the labels `[B, P]`."""
         spec = self.specify(normalizer)
-        learner = find_learner(self.network)(spec, self.loss, self.config, teacher_params)
+        with while_learning():
+            learner = find_learner(self.network)(spec, self.loss, self.config, teacher_params)
+            student = learner.student()
         # Before hours of training: what no file can hold is of no use in the end.
-        check_writable(learner.student())
-        self._learner = learner
+        check_writable(student)
+        self._learner, self._remembers = learner, bool(student.plan.memory.size)
 
-    def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
-        """Return the NumPy student with the weights as they are now."""
-        return self.learner.student(provenance, retention)
-
-    def measure(self) -> Fidelity:
+    def measure(self, envs: Environments) -> Fidelity:
         """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
         n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
         stream = self.stream
         with stream.watch.timed("evaluate"):
-            student, sight = self.student(), stream.sight
+            student, sight = self.learner.student(), stream.sight
             options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
             options |= {"followed": student, "seen": sight.seen}
-            sample = sample_states(stream.envs, self.config.seed, sight.student(student), n_states, **options)
+            sample = sample_states(envs, self.config.seed, sight.student(student), n_states, **options)
             if sample.outputs is not None:
                 return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
             return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

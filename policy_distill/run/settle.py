@@ -6,24 +6,31 @@ In: what the caller of `distill` asks for. Out: the same, known to fit together.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.environments.choice import for_policy, say_where_other
 from policy_distill.environments.fit import check_fit
+from policy_distill.environments.identity import EnvIdentity
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.open import is_recipe, open_environments, without_normalization
 from policy_distill.environments.own_wrapper import own_wrapper, text_of
+from policy_distill.environments.perturbations.dealt import conditions_for, open_dealt
+from policy_distill.environments.wrappers import WrapperSpec
+from policy_distill.errors import RequestError
+from policy_distill.evaluation.robustness import noise_units
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
 from policy_distill.run.session import Session
+from policy_distill.run.stream import Stream
+from policy_distill.system.blame import blamed, others_blamed
 from policy_distill.system.device import check_device
-from policy_distill.training.learners import find_learner
+from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.memory import Footprint, check_memory
 
 LOG = logging.getLogger("policy_distill")
@@ -32,7 +39,13 @@ LOG = logging.getLogger("policy_distill")
 def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teacher, DistillConfig, Loss]:
     """Return teacher, settings and their loss once it is known that device, student and loss fit."""
     check_device(config.device)
-    find_learner(student).check(student, config.activation)
+    if config.actor == "student" and (config.min_teacher_return is not None or config.drop_worst):
+        LOG.warning(
+            "with actor=student the teacher acts in the first rollout alone, and only episodes that end within it are "
+            "left out by min_teacher_return and drop_worst; set actor=teacher or mixed, or a larger n_steps"
+        )
+    with others_blamed(f"the student {student} cannot be made", "mend it, or choose another student", RequestError):
+        find_learner(student).check(student, config.activation)
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
     return teacher, config, choose_loss(config.loss, teacher.family)
@@ -49,10 +62,12 @@ def open_fitting(
     envs = scope.enter_context(closing(open_environments(env, config.n_envs, teacher.env_wrappers)))
     check_fit(teacher, envs)
     say_where_other(teacher, envs)
-    if own := own_wrapper(config.student_wrapper):
+    if config.collect_perturb:
         envs.close()
-        both = [*teacher.env_wrappers, {**own, "name": own["entry_point"].rpartition(":")[2], "both": True}]
-        return scope.enter_context(closing(open_environments(env, config.n_envs, both))), env
+        return scope.enter_context(closing(_perturbed(teacher, env, config, envs.identity))), env
+    if config.student_wrapper:
+        envs.close()
+        return scope.enter_context(closing(_as_it_is(teacher, env, config))), env
     if isinstance(envs, EnvironmentList) and is_recipe(env) and config.n_envs == config.n_eval_envs == 1:
         try:
             open_environments(env, 1, teacher.env_wrappers).close()
@@ -62,10 +77,52 @@ def open_fitting(
     return envs, env
 
 
+@contextmanager
+def measured_in(stream: Stream, env: Any) -> Iterator[Environments]:
+    """Open where a student of a stream is measured: where it was collected, or in `env` as it is where that was not."""
+    if not stream.config.collect_perturb:
+        yield stream.envs
+        return
+    with closing(_as_it_is(stream.teacher, env, stream.config)) as envs:
+        envs.faults.restarts = stream.restarts
+        yield envs
+
+
+def _as_it_is(teacher: Teacher, env: Any, config: DistillConfig) -> Environments:
+    """Return environments with what both sides need around them."""
+    return open_environments(env, config.n_envs, _wrappers(teacher, config))
+
+
+def _perturbed(teacher: Teacher, env: Any, config: DistillConfig, identity: EnvIdentity) -> Environments:
+    """Return environments in turns under the conditions of the settings, each of which is known to fit.
+
+    Raises:
+        RequestError: for a condition that there is not, or under which the environment is another one.
+    """
+    conditions = conditions_for(config.collect_perturb, config.n_envs)
+    for condition in conditions:
+        condition.check_arguments(env)
+    scale = noise_units(teacher, env, conditions)
+    for condition in conditions:
+        with blamed(f"the environment cannot be made under {condition.name}", "mend it, or leave the condition out"):
+            one = open_environments(condition.maker(env, list(teacher.env_wrappers), scale), 1)
+        with closing(one):
+            check_fit(teacher, one)
+    return open_dealt(env, config.n_envs, conditions, _wrappers(teacher, config), scale, identity)
+
+
+def _wrappers(teacher: Teacher, config: DistillConfig) -> list[WrapperSpec]:
+    """Return the wrappers of a run's environments: the teacher's, and a student's own, which shows both sides."""
+    own = own_wrapper(config.student_wrapper)
+    both = [{**own, "name": own["entry_point"].rpartition(":")[2], "both": True}] if own else []
+    return [*teacher.env_wrappers, *both]
+
+
 def check_room(session: Session) -> tuple[int, Footprint]:
     """Return the parameters of the student's network, and what the buffer takes, once it is known that both fit."""
     config, envs, teacher = session.config, session.stream.envs, session.stream.teacher
-    n_params = find_learner(session.network).n_params(session.specify(None))
+    with while_learning():
+        n_params = find_learner(session.network).n_params(session.specify(None))
     n_labels = teacher.family.n_params
     stream = session.stream
     return n_params, check_memory(

@@ -9,7 +9,8 @@ from typing import Any
 
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.run.folder import RunFolder
-from policy_distill.tracking.table import FanOut, MakeTracker, with_jsonl
+from policy_distill.tracking.fan_out import FanOut, with_jsonl
+from policy_distill.tracking.table import MakeTracker
 
 
 def open_sinks(

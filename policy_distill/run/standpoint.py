@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.stream import Stream
 from policy_distill.system.interrupts import Interrupted, Interrupts
-from policy_distill.tracking.table import FanOut
+from policy_distill.tracking.fan_out import FanOut
 
 
 class Standpoint:

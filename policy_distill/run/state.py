@@ -15,6 +15,7 @@ from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved, count_of, restore_stream, stream_state
 from policy_distill.training.learner import named
+from policy_distill.training.learners import while_learning
 
 
 class SessionState:
@@ -38,7 +39,8 @@ class SessionState:
         """Return all that the rest of a run depends on: arrays, and JSON values."""
         session, best = self._session, self._selection.best
         tensors, record = stream_state(session.stream)
-        tensors |= session.learner.state()
+        with while_learning():
+            tensors |= session.learner.state()
         if best is not None:
             tensors |= {f"best.{name}": value.cpu().numpy() for name, value in best.weights.items()}
             tensors["selection.returns"] = best.returns

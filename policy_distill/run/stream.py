@@ -6,6 +6,7 @@ many learn from it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,14 @@ from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.measuring import measure_normalizer
-from policy_distill.student.pixels import channels_first
+from policy_distill.student.pixels import channels_first, convolves
 from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.learners import takes_raw_numbers
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.spec import images_like
 from policy_distill.training.stores import make_store
+from policy_distill.training.teacher_episodes import NEEDED, SHAPES, TeacherEpisodes
 
 
 class Stream:
@@ -71,6 +73,8 @@ class Stream:
         """The statistics that features are made with, once there is a first rollout."""
         check_columns(columns)
         self._columns = columns
+        self.episodes = TeacherEpisodes.of(config, envs.n_envs)
+        """The teacher's own episodes, where failed ones are left out; None where all are learnt from."""
         self._opened: tuple[Featurizer, Buffer] | None = None
 
     @property
@@ -100,10 +104,14 @@ class Stream:
         assert self._opened is not None, "the first rollout opens the buffer"
         return self._opened[1]
 
-    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool) -> Rollout:
-        """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's."""
+    def collect(self, actor: Actor, teacher_share: float, *, greedy: bool, recorded: Sequence[str] = ()) -> Rollout:
+        """Gather the next rollout, shorter where fewer steps are left; of its actions a share are the teacher's.
+
+        Beside the columns of the buffer it holds what is to be `recorded`, as of `Rollout.columns`.
+        """
         left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
-        rollout = self._collect(self.source, actor, min(self.config.n_steps, left), greedy, teacher_share)
+        n_steps = min(self.config.n_steps, left)
+        rollout = self._collect(self.source, actor, n_steps, greedy, teacher_share, recorded)
         self.watch.seconds["environment"] = self.source.env_seconds
         return rollout
 
@@ -111,10 +119,21 @@ class Stream:
         """Gather a rollout of `n_steps` beyond what was asked for, from another source, by the mode of who acts."""
         return self._collect(source, actor, n_steps, greedy=True, teacher_share=0.0)
 
-    def _collect(self, source: Source, actor: Actor, n_steps: int, greedy: bool, teacher_share: float) -> Rollout:
+    def _collect(
+        self,
+        source: Source,
+        actor: Actor,
+        n_steps: int,
+        greedy: bool,
+        teacher_share: float,
+        recorded: Sequence[str] = (),
+    ) -> Rollout:
         with self.watch.timed("collect"):
-            recorded = [name for name in self._columns if name in RECORDED]
-            rollout = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=recorded)
+            needed = (*self._columns, *(NEEDED if self.episodes else ()), *recorded)
+            names = [name for name in dict.fromkeys(needed) if name in (*RECORDED, *recorded)]
+            found = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
+            # Features are made of arrays, wherever the source has its observations.
+            rollout = found.as_arrays()
             self.env_steps += rollout.episode_starts.size
         return rollout
 
@@ -147,14 +166,15 @@ class Stream:
 
     def kept(self, rollout: Rollout) -> dict[str, torch.Tensor]:
         """Return what is kept of a rollout beside features and labels, `[T * N, ...]`, by name."""
-        return values_of(self._columns, rollout)
+        numbers = self.episodes.columns_of(rollout) if self.episodes else {}
+        return {**values_of(self._columns, rollout), **numbers}
 
     def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
         """Make room for states whose features are made with `normalizer`."""
         config, n_envs, device = self.config, self.envs.n_envs, self.config.device
         featurizer = Featurizer(describe_space(self.sight.space), normalizer, self.images)
         store = make_store(featurizer, capacity_of(config, n_envs), n_envs, self.sight.n_frames, device)
-        shapes = shapes_of(self._columns, self.teacher)
+        shapes = {**shapes_of(self._columns, self.teacher), **(SHAPES if self.episodes else {})}
         self.normalizer = normalizer
         self._opened = featurizer, Buffer(store, self.teacher.family.n_params, n_envs, shapes)
 
@@ -166,7 +186,7 @@ class Stream:
         found |= self.restart_metrics()
         if self.source.returns:
             found["rollout/student_return"] = sum(self.source.returns) / len(self.source.returns)
-        return found
+        return found | (self.episodes.metrics() if self.episodes else {})
 
     def restart_metrics(self) -> dict[str, float]:
         """Return how many environments were restarted so far."""
@@ -187,6 +207,6 @@ class Stream:
         return self._measured(obs, space) if isinstance(space, spaces.Box) and not images else None
 
     def _measured(self, obs: np.ndarray, space: spaces.Box) -> Normalizer:
-        to_convolve = self.network.startswith("cnn") and len(space.shape) == 3
+        to_convolve = convolves(self.network) and len(space.shape) == 3
         channels = (0 if channels_first(space.shape) else 2) if to_convolve else None
         return measure_normalizer(obs, space.low, space.high, channels)

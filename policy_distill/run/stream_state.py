@@ -28,6 +28,8 @@ def stream_state(stream: Stream) -> Saved:
     """Return all that the rest of a stream depends on."""
     tensors, source = stream.source.state()
     tensors |= {f"buffer.{name}": array for name, array in stream.buffer.state().items()}
+    if stream.episodes is not None:
+        tensors |= {f"episodes.{name}": array for name, array in stream.episodes.state().items()}
     record = {
         "env_steps": stream.env_steps,
         "seconds": stream.watch.seconds,
@@ -66,6 +68,9 @@ def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[
     obs = source.restore(tensors, {"obs": record["obs"], "actor": states.get("actor")})
     stream.open(load_normalizer(record["normalizer"], describe_space(stream.sight.space)))
     stream.buffer.restore(named(tensors, "buffer."), count_of(record, "buffer_next"))
+    if stream.episodes is not None:
+        stream.episodes.restore(named(tensors, "episodes."))
+        stream.episodes.tell(stream.buffer)
     if record["calibration"] is not None:
         stream.teacher = stream.teacher.with_calibration(record["calibration"])
     if None in states.values():

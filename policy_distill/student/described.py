@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from policy_distill.student.plan import Plan
+from policy_distill.student.record import StudentRecord
 from policy_distill.student.spaces import make_space
-from policy_distill.student.view import View, read_view
+from policy_distill.student.view import View
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -17,22 +20,28 @@ if TYPE_CHECKING:
 class Described:
     """Base of the student: its spaces, its size, and what its environment is to be like."""
 
+    tensors: dict[str, np.ndarray]
+    """The parameters, by name."""
     metadata: dict[str, Any]
     """The file's JSON record: architecture, spaces, normalisation, provenance, retention."""
     plan: Plan
     """What it computes, as exporters read it."""
+    normalizer: Any
+    """The observation statistics applied inside; None where there are none."""
+    record: StudentRecord
+    """What it is, as its file holds it."""
 
     takes_raw = True
 
-    @cached_property
+    @property
     def view(self) -> View:
         """What it sees of what its environment shows; its observation space is that part."""
-        return read_view(self.metadata)
+        return self.record.view
 
     @property
     def takes_action_masks(self) -> bool:
         """True where its environment rules out actions, and the teacher was told of it."""
-        return bool(self.metadata.get("takes_action_masks", False))
+        return self.record.takes_action_masks
 
     @property
     def samples(self) -> bool:

@@ -29,6 +29,11 @@ def has_planes(space: Mapping[str, Any]) -> bool:
     return space["type"] == "Box" and space["dtype"] == "uint8" and len(space["shape"]) == 3
 
 
+def convolves(network: str) -> bool:
+    """Say whether students of a specification convolve the image that they see, as it is."""
+    return network.startswith("cnn")
+
+
 def images_for(space: Mapping[str, Any], network: str = "", *, scaled: bool = True) -> tuple[str, ...]:
     """Return the keys of a described space whose bytes a student of that network takes as pixels; "" for the space.
 
@@ -37,7 +42,7 @@ def images_for(space: Mapping[str, Any], network: str = "", *, scaled: bool = Tr
     """
     if space["type"] == "Dict":
         return tuple(key for key, sub in space["spaces"].items() if scaled and is_image(sub))
-    return ("",) if has_planes(space) and (network.startswith("cnn") or (scaled and is_image(space))) else ()
+    return ("",) if has_planes(space) and (convolves(network) or (scaled and is_image(space))) else ()
 
 
 def convolved(space: Mapping[str, Any], network: str, images: Collection[str]) -> tuple[int, ...] | None:
@@ -49,7 +54,7 @@ def convolved(space: Mapping[str, Any], network: str, images: Collection[str]) -
     Raises:
         RequestError: for a Dict of several images.
     """
-    if not network.startswith("cnn") or "" in images:
+    if not convolves(network) or "" in images:
         return None
     keys = image_keys(space)
     if len(keys) > 1:
@@ -64,7 +69,7 @@ def convolved(space: Mapping[str, Any], network: str, images: Collection[str]) -
 
 def image_first(space: Mapping[str, Any], network: str) -> dict[str, Any]:
     """Return a described space whose keys begin with the image, where a cnn is to convolve it."""
-    if space["type"] != "Dict" or not network.startswith("cnn"):
+    if space["type"] != "Dict" or not convolves(network):
         return dict(space)
     keys = image_keys(space)
     order = [*keys, *(key for key in space["spaces"] if key not in keys)]

@@ -6,7 +6,7 @@ In: what was trained or read. Out: a `StudentRecord`, from which students act, t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,6 +40,18 @@ class StudentRecord:
     def takes_action_masks(self) -> bool:
         """True where its environment rules out actions, and the teacher was told of it."""
         return bool(self.metadata.get("takes_action_masks", False))
+
+    def with_weights(
+        self, tensors: dict[str, np.ndarray], provenance: dict[str, Any], retention: dict[str, Any] | None
+    ) -> StudentRecord:
+        """Return the record of the same student with other weights, of the same names and shapes.
+
+        Its metadata is not read again: what the student computes, and what it sees, stays as it is.
+        """
+        other = StudentRecord(tensors, {**self.metadata, "provenance": provenance, "retention": retention})
+        # Where `cached_property` looks for what is known.
+        vars(other).update(plan=replace(self.plan, tensors=tensors), view=self.view)
+        return other
 
 
 def format_of(metadata: Mapping[str, Any]) -> int:

@@ -35,23 +35,24 @@ class Student(Described):
     """
 
     def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str = "auto") -> None:
-        self.tensors = tensors
-        """The parameters, by name."""
-        self.metadata = metadata
+        self._take(StudentRecord(tensors, metadata), runtime)
+
+    def _take(self, record: StudentRecord, runtime: str) -> None:
+        self.record = record
+        self.tensors, self.metadata = record.tensors, record.metadata
         self.runtime = runtime
         """What computes the actions: a key of `policy_distill.student.engines.table.ENGINES`, or `auto`."""
-        self.record = StudentRecord(tensors, metadata)
-        self.plan = self.record.plan
-        """What it computes, as exporters read it."""
+        self.plan = record.plan
         self.normalizer: Any = self.plan.normalizer
-        """The observation statistics applied inside; None where there are none."""
         self._seed = 0
         self._remembered = np.zeros(self.plan.memory.size, np.float32)
 
     @classmethod
     def of(cls, record: StudentRecord, runtime: str = "auto") -> Student:
         """Return the student that a record describes."""
-        return cls(record.tensors, record.metadata, runtime)
+        made = cls.__new__(cls)
+        made._take(record, runtime)
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled as arrays and a record, without buffers; sampling starts again from the seed."""

@@ -51,6 +51,16 @@ class View:
         assert self.whole is not None, "of a part there is a whole"
         return n_components(self.whole) or 0
 
+    @property
+    def names(self) -> str:
+        """What is seen, as `view_of` and `--observe` name it; empty where that is all."""
+        if self.whole is None:
+            return ""
+        found = [key for key in self.keys if key not in self.components]
+        for key, columns in self.components.items():
+            found += [f"{key}:{column}" if key else str(column) for column in columns]
+        return ",".join(found)
+
     def narrow(self, obs: Any) -> Any:
         """Return what is seen of observations `[..., n]`, or of a dict of such; what is only that part stays as it is.
 

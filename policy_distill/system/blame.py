@@ -44,6 +44,37 @@ def blamed(what: str, advice: str) -> Iterator[None]:
         raise RequestError(f"{what}: {described(error)}; {advice}") from error
 
 
+@contextmanager
+def others_blamed(what: str, advice: str, fault: type[RequestError | RunFault] = RunFault) -> Iterator[None]:
+    """Within, what other people's code raises, called by this package, becomes a `fault` that names whose code it was.
+
+    Raises:
+        RequestError, RunFault: with its exception as the cause; errors of this package pass as they are.
+    """
+    try:
+        yield
+    except (RequestError, RunFault):
+        raise
+    except Exception as error:
+        if (owner := owner_of(error)) is None:
+            raise
+        shows = f"{VARIABLE}=1 shows all that led to it"
+        raise fault(one_line(f"{what}: code of {owner} raised {described(error)}; {advice}; {shows}")) from error
+
+
+def owner_of(error: BaseException) -> str | None:
+    """Return whose code was at work where an exception was raised: its package or file; None where only ours was.
+
+    Errors of this package count, where somebody's code called it and was called by it.
+    """
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    foreign = [frame for frame in frames if _is_foreign(frame.f_code.co_filename)]
+    if not foreign:
+        return None
+    package = str(foreign[-1].f_globals.get("__name__", "__main__")).partition(".")[0]
+    return Path(foreign[-1].f_code.co_filename).name if package == "__main__" else package
+
+
 def described(error: BaseException) -> str:
     """Return an exception's kind, message and place in one line."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -49,7 +49,12 @@ class BaseTeacher(PolicyDefaults, ABC):
 
     @abstractmethod
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """Return executed actions on raw observations; see `Actor.predict`."""
 

@@ -29,8 +29,8 @@ wherever the run folder lies now, on any machine with policy-distill:
 RUN_FOLDER is the folder that this one lies in.
 """
 
-RESUMABLE = "distill"
-"""The job type of runs that are resumed in their folder."""
+RESUMABLE = ("distill", "finetune")
+"""Job types of runs that are resumed in their folder."""
 
 SUPERSEDED = "superseded-"
 """Put before the name of an offline run that a later attempt says again, so that no upload finds it."""
@@ -46,7 +46,7 @@ def earlier(folder: Path, mode: str, job: str) -> dict[str, Any]:
     """Return what makes a run that starts in `mode` go on under the id of the one that the server knows, if any."""
     known = read_notes(folder)
     again = known.get("mode") == mode == "online" or (
-        job == known.get("job") == RESUMABLE and _on_server(folder, known)
+        job == known.get("job") and job in RESUMABLE and _on_server(folder, known)
     )
     if not again or not known.get("id"):
         return {}
@@ -74,7 +74,7 @@ def supersede(folder: Path, job: str) -> dict[Path, Path]:
         The old path for each new one.
     """
     known, moved = read_notes(folder), dict[Path, Path]()
-    if known.get("mode") == "offline" and job == known.get("job") == RESUMABLE and known.get("id"):
+    if known.get("mode") == "offline" and job == known.get("job") and job in RESUMABLE and known.get("id"):
         for path in _offline_folders(folder, known):
             if not path.name.startswith(SUPERSEDED):
                 with suppress(OSError):

@@ -59,10 +59,12 @@ class TrackerOptions:
     group: str | None = None
     """What runs are found by together; None for the name of the run folder."""
     job_type: str = "distill"
-    """`train`, `distill` or `evaluate`."""
+    """`train`, `distill`, `finetune` or `evaluate`."""
     tags: tuple[str, ...] = ()
     teacher: Path | None = None
     """The zip that the student comes from."""
+    student: Path | None = None
+    """The student that a fine-tuning begins with."""
     gradients: bool = False
     """Log histograms of the gradients."""
 

@@ -16,7 +16,8 @@ from typing import Any
 from policy_distill.evaluation.proof.headline import proof_metrics
 from policy_distill.evaluation.records import ComparisonRecord
 from policy_distill.interfaces.policies import Policy
-from policy_distill.tracking.table import tracker_maker, with_jsonl
+from policy_distill.tracking.fan_out import with_jsonl
+from policy_distill.tracking.table import tracker_maker
 
 Row = tuple[int, dict[str, float]]
 """Environment steps that a policy was trained for, and its metrics."""
@@ -31,8 +32,9 @@ def track_evaluation(
     record: Mapping[str, Any],
     rows: Sequence[tuple[int, Mapping[str, float]]],
     *,
+    project: str | None = None,
     group: str | None = None,
-    **arguments: Any,
+    tags: Sequence[str] = (),
 ) -> Path | None:
     """Log what an evaluation measured, and return the folder that it was written to.
 
@@ -41,11 +43,12 @@ def track_evaluation(
         policy: the file that was evaluated; its folder's name is the group where none is given.
         record: the summary.
         rows: environment steps that a student was trained for, and its metrics; one for each student.
+        project: W&B project.
         group: W&B group.
-        **arguments: of `wandb_start.start`.
+        tags: W&B tags.
     """
     run = policy.resolve().parent.name
-    make = tracker_maker(mode, job_type="evaluate", group=group or run or None, **arguments)
+    make = tracker_maker(mode, project=project, group=group or run or None, job_type="evaluate", tags=tags)
     if make is None:
         return None
     folder = _new_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9_.]+', '-', run)}")

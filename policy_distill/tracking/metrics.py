@@ -39,9 +39,18 @@ METRICS = {
 }
 
 EXTRA = {
+    "rollout/dropped_share": "share of the teacher's whole episodes so far that failed and are left out of the data",
     "rollout/env_restarts": "environments restarted so far, where that was allowed; at the end, in the proof too",
     "train/recoveries": "times that training diverged and went back to the last good student so far",
     "train/rate_scale": "what the learning rate was multiplied by after these",
+    "train/policy_loss": "mean clipped loss of PPO over the updates of an iteration",
+    "train/value_loss": "mean squared error of the critic over the updates of an iteration",
+    "train/value_explained": "share of the returns' variance that the critic explained on the latest rollout, before "
+    "training on it",
+    "train/clip_fraction": "share of the actions whose probability PPO would have changed further",
+    "train/step_kl": "divergence in nats of the student after an update from the one before it",
+    "train/kl_weight": "weight of the divergence from the teacher beside the reward",
+    "train/learning_rate": "step size of the latest update",
     "model/leaves": "leaves of a student that is a tree",
     "compress/students": "students that are still in the race, all starts of each network counted",
 }

@@ -7,23 +7,19 @@ group `policy_distill.trackers` that is a `Starter`.
 from __future__ import annotations
 
 import logging
-import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.system.plugins import TRACKERS as GROUP
 from policy_distill.system.plugins import load_plugin, names_in
 from policy_distill.teachers.files.agent_file import find_agent
 from policy_distill.tracking import trackio_run, wandb_start
-from policy_distill.tracking.base import BaseTracker, Starter, TrackerOptions, as_tracker
-from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
-from policy_distill.tracking.metrics import STEP
+from policy_distill.tracking.base import Starter, TrackerOptions
 
 LOG = logging.getLogger("policy_distill")
 
@@ -58,70 +54,6 @@ class Named:
         return replace(self, options=replace(self.options, group=group))
 
 
-class FanOut(BaseTracker):
-    """Several trackers as one."""
-
-    def __init__(self, trackers: list[BaseTracker]) -> None:
-        self._trackers = trackers
-        self.wants_gradients = any(tracker.wants_gradients for tracker in trackers)
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log to all."""
-        for tracker in self._trackers:
-            tracker.log(metrics, step)
-
-    def histograms(self, arrays: Mapping[str, Any], step: int) -> None:
-        """Hand arrays to those that draw histograms."""
-        for tracker in self._trackers:
-            if tracker.wants_gradients:
-                tracker.histograms(arrays, step)
-
-    def sync(self) -> None:
-        """Have all keep what was logged."""
-        for tracker in self._trackers:
-            tracker.sync()
-
-    def summary(self, values: Mapping[str, Any]) -> None:
-        """Summarise to all."""
-        for tracker in self._trackers:
-            tracker.summary(values)
-
-    def front(self, record: CompressionRecord) -> None:
-        """Tell all what a compression found."""
-        for tracker in self._trackers:
-            tracker.front(record)
-
-    def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
-        """Hand a file to all."""
-        for tracker in self._trackers:
-            tracker.artifact(path, kind, metadata)
-
-    def close(self) -> None:
-        """Close all."""
-        for tracker in self._trackers:
-            tracker.close()
-
-
-def with_jsonl(tracker: Tracker | None, path: Path | None, resume_step: int | None = None) -> FanOut:
-    """Return `tracker` (if any) together with a `metrics.jsonl` at `path` (if any).
-
-    A resumed run drops from `metrics.jsonl` what it will say again; a tracker that starts anew is told the rest.
-
-    Raises:
-        RequestError: for a tracker without `log`.
-    """
-    others = [] if tracker is None else [as_tracker(tracker)]
-    if path is None:
-        return FanOut(others)
-    lines = JsonlTracker(path, resume_step)
-    for other in others:
-        if resume_step is not None and other.wants_history:
-            for row in read_metrics(path):
-                metrics = {name: math.nan if value is None else value for name, value in row.items() if name != STEP}
-                other.log(metrics, row[STEP])
-    return FanOut([lines, *others])
-
-
 def check_track(name: str) -> None:
     """Refuse a name that nothing is tracked by.
 
@@ -132,23 +64,45 @@ def check_track(name: str) -> None:
         _starter(name)
 
 
-def tracker_maker(name: str, **options: Any) -> Named | None:
+def tracker_maker(
+    name: str,
+    *,
+    project: str | None = None,
+    group: str | None = None,
+    job_type: str = "distill",
+    tags: Sequence[str] = (),
+    teacher: Path | None = None,
+    student: Path | None = None,
+    gradients: bool = False,
+) -> Named | None:
     """Return what makes a tracker from a run folder and its settings; None where `name` is `disabled`.
 
     Args:
         name: one of `TRACKERS`, or of what an installed package offers.
-        **options: fields of `TrackerOptions`.
+        project: as of `TrackerOptions`, like all that follow.
+        group: what runs are found by together.
+        job_type: `train`, `distill`, `finetune` or `evaluate`.
+        tags: of the run.
+        teacher: the file that the student comes from.
+        student: the one that a fine-tuning begins with.
+        gradients: log histograms of the gradients.
 
     Raises:
         RequestError: for an unknown name.
     """
     if name == DISABLED:
         return None
-    return Named(_starter(name), TrackerOptions(**options))
+    return Named(_starter(name), TrackerOptions(project, group, job_type, tuple(tags), teacher, student, gradients))
 
 
 def choose_tracker(
-    tracker: Tracker | MakeTracker | None, track: str | Mapping[str, Any] | None, out: Any, teacher: Any
+    tracker: Tracker | MakeTracker | None,
+    track: str | Mapping[str, Any] | None,
+    out: Any,
+    teacher: Any,
+    *,
+    job_type: str = "distill",
+    student: Path | None = None,
 ) -> Tracker | MakeTracker | None:
     """Return what a caller of `distill` asked for, by an object (`tracker`) or by name (`track`).
 
@@ -171,7 +125,8 @@ def choose_tracker(
         raise RequestError("expected a run folder for what is tracked, found none; name out=..., or leave out track")
     if isinstance(options.get("tags"), str):
         options["tags"] = (options["tags"],)
-    return tracker_maker(mode, **options, teacher=find_agent(teacher) if isinstance(teacher, str | Path) else None)
+    used = find_agent(teacher) if isinstance(teacher, str | Path) else None
+    return tracker_maker(mode, **options, teacher=used, job_type=job_type, student=student)
 
 
 def _starter(name: str) -> Starter:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from policy_distill.interfaces.stages import Tracker
-from policy_distill.tracking.table import tracker_maker, with_jsonl
+from policy_distill.tracking.fan_out import with_jsonl
+from policy_distill.tracking.table import tracker_maker
 
 
 @contextmanager
 def tracked(
-    mode: str, zip_path: Path, env_id: str, settings: dict[str, Any], **arguments: Any
+    mode: str,
+    zip_path: Path,
+    env_id: str,
+    settings: dict[str, Any],
+    *,
+    project: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
 ) -> Iterator[Tracker | None]:
     """Give a tracker for a training, and log the zip as an artifact once it is written.
 
@@ -23,9 +31,11 @@ def tracked(
         zip_path: where the teacher will be written; the sinks' files lie beside it.
         env_id: the environment.
         settings: of the training.
-        **arguments: of `wandb_start.start`.
+        project: W&B project.
+        group: W&B group.
+        tags: W&B tags.
     """
-    make = tracker_maker(mode, job_type="train", **arguments)
+    make = tracker_maker(mode, project=project, group=group, job_type="train", tags=tags)
     if make is None:
         yield None
         return

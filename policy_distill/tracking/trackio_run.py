@@ -65,8 +65,8 @@ def start_trackio(out: Path, config: dict[str, Any], options: TrackerOptions) ->
     Args:
         out: the run folder, which gives the run its name.
         config: the run's settings.
-        options: a run whose job is `distill` takes the place of an earlier attempt in the same folder; the project is
-            "policy-distill" where none is named.
+        options: a run whose job is `distill` or `finetune` takes the place of an earlier attempt in the same folder;
+            the project is "policy-distill" where none is named.
     """
     try:
         import trackio
@@ -82,7 +82,7 @@ def start_trackio(out: Path, config: dict[str, Any], options: TrackerOptions) ->
         # What it says of itself must not get between the lines of a program that reads ours.
         with redirect_stdout(sys.stderr):
             run = trackio.init(project=place, name=name, group=options.group or name, config=config)
-        if options.job_type == RESUMABLE:
+        if options.job_type in RESUMABLE:
             _take_the_place(trackio, out / RUN_FILE, place, str(run.id))
         return run
 

@@ -7,6 +7,7 @@ everything in any case.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -47,6 +48,7 @@ class WandbTracker(BaseTracker):
         data_folder: Path,
         config: dict[str, Any],
         teacher: Path | None = None,
+        student: Path | None = None,
         *,
         online: bool = False,
         gradients: bool = False,
@@ -60,6 +62,7 @@ class WandbTracker(BaseTracker):
         self._worker = worker
         self._folders = folders(data_folder)
         self._teacher = teacher
+        self._began_with = student
         self._record: dict[str, Any] = {}
         self._rows: list[StudentRow] = []
         self.wants_gradients = gradients
@@ -162,6 +165,8 @@ class WandbTracker(BaseTracker):
                 return
             if kind == "student" and self._teacher is not None:
                 metadata["teacher"] = self._use_teacher(self._teacher)
+            if kind == "student" and self._began_with is not None:
+                metadata["began_with"] = self._use_student(self._began_with)
             self._log_file(path, kind, self._settings, metadata, "latest")
 
     def _log_file(self, path: Path, kind: str, settings: RunSettings, metadata: Mapping[str, Any], alias: str) -> None:
@@ -180,6 +185,15 @@ class WandbTracker(BaseTracker):
             artifact.add_file(str(beside))
         return artifact
 
+    def _use_student(self, path: Path) -> str:
+        """Record the student that this run began with as what it used, and return its artifact's name."""
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        name = artifact_name("student", self._settings.env_id, "before", digest[:12])
+        artifact = self._wandb.Artifact(name, type="student", metadata={"sha256": digest})
+        artifact.add_file(str(path))
+        (self._run.use_artifact if self._online else self._run.log_artifact)(artifact)
+        return name
+
     def _use_teacher(self, path: Path) -> str:
         """Record the teacher as what this run used, and return its artifact's name."""
         facts = dump(self._settings.teacher) if self._settings.teacher else {}
@@ -187,11 +201,8 @@ class WandbTracker(BaseTracker):
         artifact = self._teacher_artifact(path, metadata)
         # Once logged online its name has a version.
         name = str(artifact.name)
-        if not self._online:
-            # Offline W&B can log an artifact and cannot use one; `policy-distill sync` makes the link.
-            self._run.log_artifact(artifact)
-        else:
-            self._run.use_artifact(artifact)
+        # Offline W&B can log an artifact and cannot use one; `policy-distill sync` makes the link.
+        (self._run.use_artifact if self._online else self._run.log_artifact)(artifact)
         return name
 
 

@@ -35,6 +35,7 @@ def start(
     job_type: str = "distill",
     tags: tuple[str, ...] = (),
     teacher: Path | None = None,
+    student: Path | None = None,
     gradients: bool = False,
 ) -> WandbTracker | None:
     """Start a run in `out`, or return None with a warning where W&B cannot.
@@ -46,9 +47,10 @@ def start(
         project: WANDB_PROJECT, or "policy-distill", where None. The entity is WANDB_ENTITY, or the key's own.
         group: WANDB_RUN_GROUP, or the name of the run folder, where None: attempts of one run, or runs of one suite,
             are found by it.
-        job_type: `train`, `distill` or `evaluate`.
+        job_type: `train`, `distill`, `finetune` or `evaluate`.
         tags: free words; WANDB_TAGS, divided by commas, where there are none.
         teacher: the zip that the student comes from, an artifact that the run uses.
+        student: the student that a fine-tuning begins with, another one.
         gradients: log histograms of the gradients.
     """
     try:
@@ -68,7 +70,9 @@ def start(
         worker.close(0.1)
         return None
     run, online, known = started
-    return WandbTracker(run, wandb, worker, folder, config, teacher, online=online, gradients=gradients, known=known)
+    return WandbTracker(
+        run, wandb, worker, folder, config, teacher, student, online=online, gradients=gradients, known=known
+    )
 
 
 def _names(out: Path, project: str | None, group: str | None, tags: tuple[str, ...]) -> dict[str, Any]:

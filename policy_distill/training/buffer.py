@@ -37,6 +37,7 @@ class Buffer:
             self.columns[name] = torch.empty((self.capacity, *shape), device=features.device, dtype=dtype)
         self.size = 0
         self.next = 0
+        self._rows: torch.Tensor | None = None
 
     @property
     def teacher_params(self) -> torch.Tensor:
@@ -69,10 +70,25 @@ class Buffer:
         """Forget all states."""
         self.features.clear()
         self.size = self.next = 0
+        self._rows = None
+
+    def rows(self) -> torch.Tensor:
+        """Return the rows that are learnt from, int64, rising: all that are stored, unless `learn_from` says which."""
+        return torch.arange(self.size) if self._rows is None else self._rows
+
+    @property
+    def n_learnt(self) -> int:
+        """How many rows these are."""
+        return self.size if self._rows is None else len(self._rows)
+
+    def learn_from(self, learnt: torch.Tensor) -> None:
+        """Let only those rows be drawn where `learnt`, bool `[size]`, is True; until it is told otherwise."""
+        self._rows = learnt.nonzero().flatten()
 
     def minibatches(self, n: int, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Draw `n` minibatches of `batch_size` states each."""
-        rows = torch.randint(self.size, (n, batch_size), generator=generator)
+        rows = torch.randint(self.n_learnt, (n, batch_size), generator=generator)
+        rows = rows if self._rows is None else self._rows[rows]
         for part in rows.split(self._n_at_once(batch_size)):
             yield from _unbound(self._get(part))
 
@@ -86,17 +102,49 @@ class Buffer:
 
         A window may hold the end of one episode and the beginning of the next, which the column `episode_starts` tells.
 
+        Of a window all states are learnt from.
+
         Raises:
             ValueError: where fewer states than one window follow each other.
         """
-        reach = (length - 1) * self.stride
-        if self.size <= reach:
-            raise ValueError(f"expected windows of at most {self.size // self.stride} states, found {length}")
-        oldest = self.next if self.size == self.capacity else 0
+        firsts = self._firsts(length)
+        n_firsts = max(self.size - (length - 1) * self.stride, 0) if firsts is None else len(firsts)
+        if n_firsts == 0:
+            raise ValueError(f"expected windows of at most {self.longest(length)} states, found {length}")
         steps = self.stride * torch.arange(length)[:, None]
-        first = torch.randint(self.size - reach, (n, 1, batch_size), generator=generator)
+        first = torch.randint(n_firsts, (n, 1, batch_size), generator=generator)
+        first = first if firsts is None else firsts[first]
         for part in first.split(self._n_at_once(length * batch_size)):
-            yield from _unbound(self._get((oldest + part + steps) % self.capacity))
+            yield from _unbound(self._get((self._oldest + part + steps) % self.capacity))
+
+    def longest(self, length: int) -> int:
+        """Return the length of the longest windows that there are, of at most `length` states; 0 where there are none.
+
+        All states of a window are learnt from, and follow each other in one environment.
+        """
+        if self._rows is None:
+            return min(length, (self.size - 1) // self.stride + 1)
+        low, high = 0, length
+        while low < high:
+            middle = (low + high + 1) // 2
+            firsts = self._firsts(middle)
+            low, high = (middle, high) if firsts is not None and len(firsts) else (low, middle - 1)
+        return low
+
+    @property
+    def _oldest(self) -> int:
+        return self.next if self.size == self.capacity else 0
+
+    def _firsts(self, length: int) -> torch.Tensor | None:
+        """Return where windows of states to learn from begin, counted from the oldest; None for anywhere."""
+        if self._rows is None:
+            return None
+        learnt = torch.zeros(self.size, dtype=torch.bool)
+        learnt[(self._rows - self._oldest) % self.capacity] = True
+        found = learnt[: max(self.size - (length - 1) * self.stride, 0)].clone()
+        for step in range(1, length):
+            found &= learnt[step * self.stride :][: len(found)]
+        return found.nonzero().flatten()
 
     def _get(self, rows: torch.Tensor) -> Batch:
         flat = rows.flatten()

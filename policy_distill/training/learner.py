@@ -5,8 +5,9 @@ In: a buffer, and where a run is. Out: a better student.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from policy_distill.training.trainer import Trainer
 from policy_distill.training.windows import batch_size_for
 
 Weights = dict[str, torch.Tensor]
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 
 class GradientLearner:
@@ -92,8 +94,8 @@ class GradientLearner:
 
     @torch.no_grad()
     def params(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the CPU."""
-        return self.policy.params(features.to(self.config.device)).cpu()
+        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the device of these."""
+        return self.policy.params(features.to(self.config.device)).to(features.device)
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now."""
@@ -109,7 +111,7 @@ class GradientLearner:
         Raises:
             ValueError: where they are of another network.
         """
-        if _forms(weights) != _forms(self.policy.state_dict()):
+        if forms_of(weights) != forms_of(self.policy.state_dict()):
             raise ValueError("weights of another network")
         self.policy.load_state_dict(weights)
 
@@ -143,10 +145,11 @@ class GradientLearner:
         self.trainer.stepper.restore(named(tensors, "training."))
 
 
-def _forms(weights: Weights) -> dict[str, tuple[torch.Size, torch.dtype]]:
+def forms_of(weights: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Return shapes and types by name."""
     return {name: (value.shape, value.dtype) for name, value in weights.items()}
 
 
-def named(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+def named(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """Return the arrays whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}

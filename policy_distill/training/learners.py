@@ -6,8 +6,11 @@ as every network does.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from policy_distill.interfaces.stages import LearnerKind
 from policy_distill.networks.table import KINDS, TREES
+from policy_distill.system.blame import others_blamed
 from policy_distill.system.plugins import LEARNERS as GROUP
 from policy_distill.system.plugins import load_plugin
 from policy_distill.training.learner import GradientLearner
@@ -21,6 +24,15 @@ def find_learner(network: str) -> LearnerKind:
     kind, _, _ = network.partition(":")
     found: LearnerKind = LEARNERS.get(kind) or load_plugin(GROUP, kind) or GradientLearner
     return found
+
+
+def while_learning() -> AbstractContextManager[None]:
+    """Return where a loss, a family, a network or a learner of somebody else's that fails is named in one line.
+
+    Raises:
+        RunFault: saying whose code it was, what it raised and where.
+    """
+    return others_blamed("the student cannot learn", "mend it, or choose another loss or student")
 
 
 def takes_raw_numbers(network: str) -> bool:

@@ -33,6 +33,8 @@ class StudentPolicy(nn.Module):
         self.featurizer = spec.featurizer
         self.network = self._build(generator) if network is None else network
         self.log_std = nn.Parameter(torch.zeros(spec.n_outputs)) if spec.log_std == "vector" else None
+        self._known: tuple[Any, StudentRecord] | None = None
+        """What the network was made of when its record was first made, of which all but the weights stays."""
 
     def _build(self, generator: torch.Generator) -> nn.Sequential:
         spec = self.spec
@@ -74,7 +76,15 @@ class StudentPolicy(nn.Module):
 
     def to_record(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> StudentRecord:
         """Return what the student's file will hold, with the weights as they are now."""
-        tensors, spec = self.tensors(), self.spec
+        tensors = self.tensors()
+        made_of = list(self.network.modules()), {name: array.shape for name, array in tensors.items()}
+        if self._known is None or self._known[0] != made_of:
+            self._known = made_of, StudentRecord(tensors, self._metadata(tensors))
+        return self._known[1].with_weights(tensors, provenance, retention)
+
+    def _metadata(self, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Return what the file says of the student, apart from where it comes from and what it keeps."""
+        spec = self.spec
         layers = describe_layers(self.network, self.featurizer.shape)
         architecture = {
             "spec": spec.network,
@@ -95,12 +105,12 @@ class StudentPolicy(nn.Module):
             "action_post_processing": spec.action_map.to_json(),
             "takes_action_masks": spec.takes_action_masks,
             "images": list(self.featurizer.images),
-            "provenance": provenance,
-            "retention": retention,
+            "provenance": {},
+            "retention": None,
         }
         if (view := spec.view.to_json()) is not None:
             metadata["view"] = view
-        return StudentRecord(tensors, metadata)
+        return metadata
 
     @classmethod
     def from_record(cls, record: StudentRecord) -> StudentPolicy:

@@ -54,10 +54,10 @@ class SharedFrames:
 
     def put(self, rows: torch.Tensor, features: torch.Tensor) -> None:
         """Store images `[B, C, H, W]` in the order in which they were seen: `stride` environments, step by step."""
-        images = features.numpy().reshape(len(features), self.layout.n_stack, -1)
+        images = features.cpu().numpy().reshape(len(features), self.layout.n_stack, -1)
         before, slots_before = self._seen_last()
         for start in range(0, len(images), self.stride):
-            now, where = images[start : start + self.stride], rows[start : start + self.stride].numpy()
+            now, where = images[start : start + self.stride], rows[start : start + self.stride].cpu().numpy()
             slots = self._shared(now, before, slots_before)
             # Before old states give way: they may refer to the same frames, which then stay.
             np.add.at(self.counts, slots[slots != NONE], 1)
@@ -68,7 +68,7 @@ class SharedFrames:
 
     def get(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the images `[B, C, H, W]` of rows `[B]`."""
-        slots = torch.from_numpy(self.slots[rows.numpy()].astype(np.int64))
+        slots = torch.from_numpy(self.slots[rows.cpu().numpy()].astype(np.int64))
         return self.frames[slots.to(self.device)].reshape(len(rows), *self.layout.shape)
 
     def arrays(self, size: int) -> dict[str, np.ndarray]:

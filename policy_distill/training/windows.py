@@ -44,7 +44,7 @@ def drawn_batches(
     if not layers:
         return buffer.minibatches(n, batch_size, generator)
     layer = layers[-1]
-    length = min(layer.burn_in + layer.length, (buffer.size - 1) // buffer.stride + 1)
+    length = buffer.longest(layer.burn_in + layer.length)
     n_windows = max(1, batch_size // (length - burn_in_of(layer, length)))
     return buffer.sequences(n, n_windows, length, generator)
 

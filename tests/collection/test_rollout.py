@@ -3,10 +3,12 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from policy_distill.collection.actors import MixedActor, RandomPolicy, TeacherActor
+from policy_distill.collection.actors import MixedActor, RandomPolicy, TakesOver, TeacherActor
 from policy_distill.collection.collector import Collector
+from policy_distill.collection.one_sided import OneSided
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.open import open_environments
+from policy_distill.environments.two_sides import STUDENT
 from policy_distill.errors import RunFault
 from policy_distill.seeds import MEASURED, TRAINING
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
@@ -72,6 +74,28 @@ def test_a_mixture_takes_its_share_from_the_teacher():
         actor = MixedActor(Always(1), Always(0), share, np.random.default_rng(0))
         actions, _ = actor.predict(np.zeros((10_000, 2)))
         assert actions.mean() == pytest.approx(share, abs=0.015)
+
+
+def test_masks_are_handed_on_where_there_are_any_and_are_no_argument_elsewhere():
+    class Told:
+        def predict(self, observation, state=None, episode_start=None, deterministic=False, **options):
+            told.append(options)
+            return np.zeros(len(observation)), state
+
+    told, masks = [], np.ones((2, 3), bool)
+    both = {"student/": np.zeros((2, 1)), "teacher/": np.zeros((2, 1))}
+    mixed = MixedActor(Told(), Told(), 0.5, np.random.default_rng(0))
+    for actor, obs in (
+        (mixed, np.zeros((2, 1))),
+        (TakesOver(Told()), np.zeros((2, 1))),
+        (OneSided(Told(), STUDENT), both),
+    ):
+        actor.predict(obs, None, np.ones(2, bool))
+        assert not any(told)
+        told.clear()
+        actor.predict(obs, None, np.ones(2, bool), action_masks=masks)
+        assert told and all(options["action_masks"] is masks for options in told)
+        told.clear()
 
 
 def test_random_actions_are_uniform_and_seeded():

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections import deque
 from contextlib import closing
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -17,8 +18,9 @@ from policy_distill.collection.rollout import COLUMNS
 from policy_distill.config import DistillConfig
 from policy_distill.environments.open import open_environments
 from policy_distill.run.stream import Stream
-from policy_distill.system.nested import equal
+from policy_distill.system.nested import equal, map_arrays
 from tests.doubles import Corridor, cartpole_teacher
+from tests.teachers.test_devices import AWAY, Elsewhere
 
 CONFIG = DistillConfig(timesteps=512, n_envs=2, n_steps=40, seed=5)
 
@@ -58,6 +60,15 @@ class Recorded:
 
     def close(self):
         pass
+
+
+class OnADevice(Collector):
+    """Has what it collects as tensors elsewhere."""
+
+    def collect(self, *arguments, **options):
+        found = super().collect(*arguments, **options)
+        parts = {"obs": found.obs, "columns": dict(found.columns)}
+        return replace(found, **map_arrays(lambda array: torch.from_numpy(array).as_subclass(Elsewhere), parts))
 
 
 class Beside(Recorded):
@@ -220,3 +231,25 @@ def test_columns_of_a_dict_are_dicts():
     rollout = Collector(open_environments(Pair, 2), 0).collect(acts(), 12, False, 0.0, columns=["terminal_obs"])
     assert np.allclose(rollout.columns["terminal_obs"]["b"][9, :, 0], 2.0)
     assert not rollout.columns["terminal_obs"]["b"][:9].any()
+
+
+def test_what_a_source_has_on_a_device_of_its_own_is_labelled_and_stored_as_what_is_here():
+    found = []
+    for make in (Collector, OnADevice):
+        teacher = cartpole_teacher()
+        with closing(open_environments("CartPole-v1", CONFIG.n_envs)) as envs:
+            stream = Stream(teacher, envs, CONFIG, "mlp:4", make(envs, CONFIG.seed), columns=("rewards",))
+            rollout = stream.collect(teacher, 1.0, greedy=True)
+            labels = stream.label(rollout)
+            stream.store(rollout, stream.features(rollout), labels)
+            found.append((rollout.obs, labels.numpy(), stream.buffer.state()))
+    assert equal(*({"obs": obs, "labels": labels, **state} for obs, labels, state in found))
+
+
+def test_a_rollout_says_where_its_observations_lie():
+    with closing(open_environments("CartPole-v1", 2)) as envs:
+        here = Collector(envs, 0).collect(cartpole_teacher(), 4, True, 1.0)
+        there = OnADevice(envs, 0).collect(cartpole_teacher(), 4, True, 1.0)
+    assert (here.device.type, there.device) == ("cpu", AWAY)
+    assert here.as_arrays() is here and there.as_arrays().device.type == "cpu"
+    assert equal(there.as_arrays().obs, here.obs)

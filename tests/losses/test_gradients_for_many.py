@@ -73,3 +73,24 @@ def test_a_bit_far_from_the_middle_has_a_finite_loss():
         values, slopes = gradient_for_many(make_loss("forward_kl"), EXAMPLES["bernoulli"])(labelled(teacher), students)
     assert values == pytest.approx(np.array([[100.0, 200.0]]))
     assert slopes[0] == pytest.approx(np.array([[-1.0, 1.0]]))
+
+
+class Own(Categorical):
+    """A family of somebody else's, which says its own form for many students."""
+
+    name = "own"
+
+    def kl_gradient_for_many(self):
+        return lambda teacher, students: (np.full(students.shape[1:], 7.0), np.zeros_like(students))
+
+
+def test_a_familys_own_form_for_many_is_used_for_forward_kl_alone():
+    rng = np.random.default_rng(0)
+    teacher, students = draw(rng, 1.0, 3, 20), draw(rng, 1.0, 3, 2, 20)
+    assert (gradient_for_many(make_loss("forward_kl"), Own(3))(labelled(teacher), students)[0] == 7.0).all()
+    for name in ("reverse_kl", "mse"):
+        found, expected = (
+            gradient_for_many(make_loss(name), family)(labelled(teacher), students)
+            for family in (Own(3), Categorical(3))
+        )
+        assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))

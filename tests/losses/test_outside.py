@@ -1,6 +1,6 @@
 """Losses and families of other packages: what our own losses make of the one, and `choose_loss` of the other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -56,3 +56,49 @@ def test_a_loss_that_is_not_one_value_per_sample_is_refused_before_a_run(monkeyp
         choose_loss("mean_kl", Categorical(2))
     offer(monkeypatch, lambda: plain)
     assert choose_loss("plain", Categorical(2)) is plain
+
+
+def fails(batch, outputs):
+    raise ZeroDivisionError("no such price")
+
+
+def hands_back(batch, outputs):
+    return mse(replace(batch, teacher_params=batch.teacher_params[0]), outputs)
+
+
+def reads(batch, outputs):
+    assert batch.columns["action_masks"].all() and batch.columns["actions"].shape == (1,)
+    return plain(batch, outputs) * (1 + batch.columns["rewards"])
+
+
+reads.columns = ("rewards", "actions", "action_masks")
+
+
+def test_a_loss_that_raises_is_named_with_its_place_before_a_run(monkeypatch):
+    offer(monkeypatch, lambda: fails)
+    with pytest.raises(
+        RequestError,
+        match=r"^the loss dear cannot be used: code of tests raised ZeroDivisionError: no such price "
+        r"\(test_outside.py:\d+, in fails\); mend it, or choose another loss; POLICY_DISTILL_TRACEBACK=1 shows",
+    ) as refused:
+        choose_loss("dear", Categorical(2))
+    assert isinstance(refused.value.__cause__, ZeroDivisionError)
+    # What this package raises since it was called wrongly is the caller's too.
+    offer(monkeypatch, lambda: hands_back)
+    with pytest.raises(RequestError, match=r"^the loss back .*code of tests raised ValueError: .*in hands_back\)"):
+        choose_loss("back", Categorical(2))
+    offer(monkeypatch, lambda number: 1 / number)
+    with pytest.raises(RequestError, match=r"^the loss share:0 cannot be used: .* ZeroDivisionError"):
+        make_loss("share:0")
+
+
+@pytest.mark.parametrize(("made", "found"), [(None, "NoneType"), (lambda batch, outputs: 1.0, "float")])
+def test_what_is_no_loss_is_refused_before_a_run(monkeypatch, made, found):
+    offer(monkeypatch, lambda: made)
+    with pytest.raises(RequestError, match=rf"^expected .* of? ?.*the loss none, found {found}"):
+        choose_loss("none", Categorical(2))
+
+
+def test_a_loss_that_reads_columns_is_tried_with_a_row_of_them(monkeypatch):
+    offer(monkeypatch, lambda: reads)
+    assert choose_loss("reads", Categorical(2)) is reads

@@ -12,8 +12,8 @@ from policy_distill import evaluate
 from policy_distill.collection.actors import MixedActor, TakesOver
 from policy_distill.collection.along import outputs_along
 from policy_distill.collection.collector import Collector
+from policy_distill.collection.dealt import Dealt
 from policy_distill.collection.state_sample import sample_states
-from policy_distill.compression.dealt import Dealt
 from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.compare import fidelity_on_own_states

@@ -120,7 +120,15 @@ def test_a_student_without_a_memory_hands_its_state_on_and_has_nothing_to_reset(
     assert "memory" not in student.metadata["architecture"]
 
 
-@pytest.mark.parametrize("kind", [GRU, ("doubles", "gaussian", "history:3+mlp:8", "tanh")], ids=name_of)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        GRU,
+        ("doubles", "gaussian", "history:3+mlp:8", "tanh"),
+        ("doubles", "gaussian", "history:3a+mlp:8", "tanh"),
+    ],
+    ids=name_of,
+)
 def test_the_trainable_student_says_what_the_file_says(kind):
     student, obs = make_student(kind), sample_observations(kind, 6)
     module = student.torch()

@@ -8,15 +8,19 @@ import pytest
 import torch
 
 from policy_distill.cli import guarded, main
+from policy_distill.compression.compress import compress
 from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.evaluation.compare import compare
 from policy_distill.evaluation.evaluate import evaluate
+from policy_distill.losses.table import LOSSES
 from policy_distill.run.distill import distill
 from policy_distill.student.runtime import Student
-from policy_distill.system.blame import HOME, _is_foreign, blamed, culprit, described
+from policy_distill.system.blame import HOME, _is_foreign, blamed, culprit, described, owner_of
+from policy_distill.training.learners import LEARNERS
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.spec import StudentSpec
+from policy_distill.training.trees.learner import TreeLearner
 from tests.doubles import Corridor, corridor_teacher
 
 QUICK = {"timesteps": 64, "n_envs": 2, "n_steps": 16, "eval_episodes": 0}
@@ -200,3 +204,59 @@ def test_help_goes_to_stdout_and_a_reader_that_leaves_is_no_fault(student):
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.strip() == "0"
     assert "Traceback" not in done.stderr
+
+
+class Wears:
+    """A loss that fails after a while."""
+
+    left = 3
+
+    def __call__(self, batch, outputs):
+        self.left -= 1
+        if self.left < 0:
+            raise LookupError("the table ends")
+        return outputs.family.kl(batch.teacher_params, outputs.params)
+
+
+class Refuses(TreeLearner):
+    """A learner that cannot learn."""
+
+    def learn(self, buffer, moment):
+        return {"train/loss": buffer["size"]}
+
+
+FAILING = {
+    "a loss": (r"code of tests raised LookupError: the table ends \(test_blame.py:\d+, in __call__\)", "mlp:2"),
+    "a learner": (r"code of tests raised TypeError: 'Buffer' object .*\(test_blame.py:\d+, in learn\)", "tree:2"),
+}
+
+
+@pytest.mark.parametrize("what", FAILING)
+def test_a_loss_or_a_learner_that_fails_while_it_learns_is_named_in_one_line(what, monkeypatch, capsys):
+    said, student = FAILING[what]
+    if what == "a loss":
+        monkeypatch.setitem(LOSSES, "wears", Wears)
+    else:
+        monkeypatch.setitem(LEARNERS, "tree", Refuses)
+    settings = {**QUICK, "loss": "wears" if what == "a loss" else "auto"}
+    with pytest.raises(RunFault, match=rf"^the student cannot learn: {said}; mend it, or choose another") as fault:
+        distill(corridor_teacher(), Corridor, student, **settings)
+    assert isinstance(fault.value.__cause__, (LookupError, TypeError))
+    assert guarded(lambda: distill(corridor_teacher(), Corridor, student, **settings)) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_loss_that_fails_ends_a_race_in_one_line_too(monkeypatch):
+    monkeypatch.setitem(LOSSES, "wears", Wears)
+    with pytest.raises(RunFault, match=r"^the student cannot learn: code of tests raised LookupError"):
+        compress(
+            corridor_teacher(), Corridor, students=["mlp:2", "tree:2"], loss="wears", **{**QUICK, "eval_episodes": 4}
+        )
+
+
+def test_what_fails_in_this_package_alone_stays_as_it_is():
+    with pytest.raises(TypeError) as wrong:
+        open_environments(Corridor, "two")
+    assert owner_of(wrong.value) == "tests"
+    wrong.value.__traceback__ = wrong.value.__traceback__.tb_next
+    assert owner_of(wrong.value) is None

@@ -8,11 +8,12 @@ import pytest
 
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.tracking.base import BaseTracker, TrackerOptions
+from policy_distill.tracking.fan_out import with_jsonl
 from policy_distill.tracking.front import front_metrics, track_front
 from policy_distill.tracking.settings import RunSettings
 from policy_distill.tracking.student_row import front_table
 from policy_distill.tracking.suite import track_suite
-from policy_distill.tracking.table import Named, tracker_maker, with_jsonl
+from policy_distill.tracking.table import Named, tracker_maker
 from tests.run_folders import write_compression, write_run
 from tests.wandb_reader import read_run
 

@@ -8,7 +8,8 @@ from policy_distill.cli import main
 from policy_distill.errors import RequestError
 from policy_distill.run.distill import distill
 from policy_distill.tracking.base import BaseTracker, as_tracker
-from policy_distill.tracking.table import TRACKERS, check_track, tracker_maker, with_jsonl
+from policy_distill.tracking.fan_out import with_jsonl
+from policy_distill.tracking.table import TRACKERS, check_track, tracker_maker
 from tests.doubles import cartpole_teacher
 
 PACKAGE = """

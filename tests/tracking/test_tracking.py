@@ -17,13 +17,14 @@ from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.run.distill import distill
 from policy_distill.system.records import load
 from policy_distill.tracking import wandb_run, wandb_start
+from policy_distill.tracking.fan_out import FanOut, with_jsonl
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from policy_distill.tracking.metrics import METRICS
 from policy_distill.tracking.settings import RunSettings
 from policy_distill.tracking.student_row import COLUMNS, student_row
 from policy_distill.tracking.suite import Finished, across_runs, best, track_suite
 from policy_distill.tracking.sync import offline_runs
-from policy_distill.tracking.table import FanOut, tracker_maker, with_jsonl
+from policy_distill.tracking.table import tracker_maker
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
 from tests.wandb_reader import read_run
@@ -105,7 +106,7 @@ ATTEMPT = """
 import os, sys, time
 from pathlib import Path
 from policy_distill.tracking.wandb_start import start
-from policy_distill.tracking.table import with_jsonl
+from policy_distill.tracking.fan_out import with_jsonl
 out, first, resume = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) or None
 wandb = start("offline", out, config={"env_id": "L-v3", "student": "mlp:8"})
 tracker = with_jsonl(wandb, out / "metrics.jsonl", resume)
@@ -318,7 +319,8 @@ def test_trackio_takes_the_metrics_where_it_is_asked_to(tmp_path):
     code = """if True:
         import sys
         from pathlib import Path
-        from policy_distill.tracking.table import tracker_maker, with_jsonl
+        from policy_distill.tracking.fan_out import with_jsonl
+from policy_distill.tracking.table import tracker_maker
         out = Path(sys.argv[1]); out.mkdir()
         both = with_jsonl(tracker_maker("trackio", project="p", group="g")(out, {"seed": 1}), out / "metrics.jsonl")
         for step in (10, 20):
@@ -337,7 +339,8 @@ def test_trackio_takes_the_metrics_where_it_is_asked_to(tmp_path):
 TRACKIO_ATTEMPT = """
 import os, sys, time
 from pathlib import Path
-from policy_distill.tracking.table import tracker_maker, with_jsonl
+from policy_distill.tracking.fan_out import with_jsonl
+from policy_distill.tracking.table import tracker_maker
 from trackio.sqlite_storage import SQLiteStorage
 out, first, resume = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) or None
 out.mkdir(exist_ok=True, parents=True)

@@ -16,7 +16,7 @@ import json, logging, sys
 from pathlib import Path
 from policy_distill.tracking import wandb_run, wandb_start
 from policy_distill.tracking.jsonl import JsonlTracker
-from policy_distill.tracking.table import with_jsonl
+from policy_distill.tracking.fan_out import with_jsonl
 logging.basicConfig(format="%(levelname)s: %(message)s")
 wandb_start.INIT_SECONDS, wandb_run.FINISH_SECONDS = 8, 4
 out = Path(sys.argv[1]); out.mkdir(exist_ok=True)
@@ -151,7 +151,7 @@ RESUMED = """
 import sys, time
 from pathlib import Path
 from policy_distill.tracking import wandb_run, wandb_start
-from policy_distill.tracking.table import with_jsonl
+from policy_distill.tracking.fan_out import with_jsonl
 wandb_start.INIT_SECONDS, wandb_run.FINISH_SECONDS = 8, 4
 out, first, last, resume = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]) or None
 out.mkdir(exist_ok=True)

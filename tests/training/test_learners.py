@@ -18,6 +18,7 @@ from policy_distill.training.schedule import Moment
 from policy_distill.training.spec import StudentSpec
 from policy_distill.training.stores import Rows
 from tests.students import ACTIONS, OBSERVATIONS
+from tests.teachers.test_devices import AWAY, Elsewhere
 
 N = 256
 SPECS = {
@@ -82,6 +83,14 @@ def test_its_parameters_are_those_of_its_student_and_its_size_was_known_before(k
     assert student.n_params == made.n_params(spec) or (kind in TREES and student.n_params < made.n_params(spec))
     assert metrics and all(isinstance(value, float) for value in metrics.values())
     assert learner.n_recoveries == 0
+
+
+@pytest.mark.parametrize("kind", LEARNERS)
+def test_its_parameters_lie_where_the_features_do(kind):
+    _, _, learner, buffer, _, _ = learnt(kind)
+    features = buffer.features.get(torch.arange(8))
+    found = learner.params(features.as_subclass(Elsewhere))
+    assert found.device == AWAY and found.shape == learner.params(features).shape
 
 
 @pytest.mark.parametrize("kind", LEARNERS)

@@ -223,3 +223,28 @@ def test_log_std_is_a_vector_or_a_head_as_the_teachers():
     policy = make_policy(teacher)
     assert policy.log_std is None
     assert policy(observations(teacher)).shape == (200, 2)
+
+
+def test_a_record_with_new_weights_is_the_one_that_would_be_read_anew():
+    made, other = (make_policy(cartpole_teacher(), seed=seed) for seed in (0, 1))
+    obs = observations(cartpole_teacher())
+    before = Student.of(made.to_record({"env_id": "A-v0"}))
+    acted = before.predict(obs, deterministic=True)[0]
+    made.load_state_dict(other.state_dict())
+    after, anew = (one.to_record({"env_id": "B-v0"}, {"mean": 1.0}) for one in (made, other))
+    assert after.metadata == anew.metadata and after.metadata["provenance"] == {"env_id": "B-v0"}
+    assert all(np.array_equal(array, anew.tensors[name]) for name, array in after.tensors.items())
+    read = Student(anew.tensors, anew.metadata)
+    assert np.array_equal(Student.of(after).network_outputs(obs), read.network_outputs(obs))
+    assert before.metadata["provenance"] == {"env_id": "A-v0"}
+    assert np.array_equal(before.predict(obs, deterministic=True)[0], acted)
+
+
+def test_a_network_that_was_put_in_place_of_another_is_described_anew():
+    made = make_policy(cartpole_teacher())
+    made.to_record({})
+    made.network[1] = torch.nn.ReLU()
+    assert [layer["op"] for layer in made.to_record({}).plan.layers][1] == "relu"
+    made.network[0] = torch.nn.Linear(4, 3)
+    made.network[2] = torch.nn.Linear(3, made.spec.n_outputs)
+    assert made.to_record({}).metadata["architecture"]["n_params"] == 15 + 4 * made.spec.n_outputs

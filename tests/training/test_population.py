@@ -9,7 +9,7 @@ from policy_distill.losses.batch import Batch
 from policy_distill.losses.table import LOSSES, choose_loss, make_loss
 from policy_distill.training.adam import VECTORS
 from policy_distill.training.dense_step import DenseStep
-from policy_distill.training.population_step import PopulationStep
+from policy_distill.training.population.step import PopulationStep
 from tests.losses.values import value
 from tests.training.test_trainer import EXAMPLES, make_student, params
 

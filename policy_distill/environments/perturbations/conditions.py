@@ -97,6 +97,10 @@ class Condition:
             raise RequestError(f"the environment refuses {given}: {' '.join(str(error).split())[:200]}") from None
 
 
+UNPERTURBED = Condition("none", (), ())
+"""The environment as it is."""
+
+
 def parse_conditions(text: str) -> list[Condition]:
     """Parse conditions divided by commas; of those that say the same the first is kept.
 

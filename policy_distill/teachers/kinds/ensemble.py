@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import log_softmax
 
 from policy_distill.environments.spaces import subspaces
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Labels, Teacher
+from policy_distill.system.foreign import asked
 from policy_distill.teachers.base import BaseTeacher
 from policy_distill.teachers.by_labels import predict_by_labels, ruled_out
 
@@ -97,7 +96,7 @@ class EnsembleTeacher(BaseTeacher):
             teacher.label(obs, episode_starts, member_state, action_masks)
             for teacher, member_state in zip(self.members, states, strict=True)
         ]
-        device = labels[0].params.device
+        device = labels[0].device
         together = self._together(torch.stack([one.params.to(device) for one in labels]))
         # Also those members that take no masks must not lend a forbidden action a share.
         return Labels(ruled_out(together, action_masks), [one.state for one in labels])
@@ -115,9 +114,8 @@ class EnsembleTeacher(BaseTeacher):
 
     def _together(self, params: torch.Tensor) -> torch.Tensor:
         """Combine `[members, T, N, P]`."""
-        if self.family.name == "categorical":
-            return torch.logsumexp(log_softmax(params, dim=-1), dim=0) - math.log(len(params))
-        return params.mean(dim=0)
+        mixture: Callable[[torch.Tensor], torch.Tensor] | None = asked(self.family, "mixture")
+        return params.mean(dim=0) if mixture is None else mixture(params)
 
 
 def _one_world(teachers: list[Teacher]) -> dict[str, Any]:

@@ -59,9 +59,17 @@ class NetworkTeacher(BaseTeacher):
         return Labels(label_in_chunks(obs, lambda part: self._forward(self.observe(part))))
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Return executed actions on raw observations; see `Policy.predict`. Sampling draws from torch's generator."""
+        """Return executed actions on raw observations; see `Actor.predict`. Sampling draws from torch's generator.
+
+        `action_masks` play no part: `takes_action_masks` says so.
+        """
         shape = self.observation_space.shape
         if deterministic and isinstance(observation, np.ndarray) and observation.shape[1:] == shape:
             # The common case without SB3's checks, which cost as much as a small network.

@@ -45,9 +45,14 @@ class RecurrentTeacher(NetworkTeacher):
         return exploration_of(self._through_time(obs, episode_starts, state)[0], self.policy.log_std)
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Return executed actions on raw observations and the next LSTM state; see `Policy.predict`."""
+        """Return executed actions on raw observations and the next LSTM state; see `NetworkTeacher.predict`."""
         return self._ask(observation, state, episode_start, deterministic)
 
     def _through_time(self, obs: Any, episode_starts: np.ndarray, state: Any) -> tuple[Any, Any]:

@@ -112,15 +112,15 @@ class TreeLearner:
     def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
         """Grow a tree of all that is stored, where enough of it is new, or it is the last; return what was measured."""
         self._fresh += moment.n_new
-        if self._fresh >= SHARE_NEW * buffer.size or moment.after >= 1.0:
+        if self._fresh >= SHARE_NEW * buffer.n_learnt or moment.after >= 1.0:
             self._grow(buffer, moment.seed)
             self._fresh = 0
         return self._measured(buffer, moment.seed)
 
     @torch.no_grad()
     def params(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the CPU."""
-        return self._policy.params(torch.from_numpy(self._raw(features.cpu().numpy())))
+        """Return the student's distribution parameters `[B, P]` for features `[B, D]`, on the device of these."""
+        return self._policy.params(torch.from_numpy(self._raw(features.cpu().numpy()))).to(features.device)
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now."""
@@ -196,9 +196,9 @@ class TreeLearner:
 
 def _drawn(buffer: Buffer, most: int, seed: int) -> Batch:
     """Return all that is stored, or as many of its states, drawn without replacement."""
-    rows = torch.arange(buffer.size)
-    if buffer.size > most:
-        rows = torch.randperm(buffer.size, generator=torch.Generator().manual_seed(seed))[:most].sort().values
+    rows = buffer.rows()
+    if len(rows) > most:
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:most].sort().values]
     columns = {name: column.cpu()[rows] for name, column in buffer.columns.items()}
     return Batch(buffer.features.get(rows).cpu(), columns.pop("teacher_params"), columns)
 

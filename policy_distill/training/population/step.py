@@ -16,10 +16,10 @@ from policy_distill.losses.batch import Batch
 from policy_distill.losses.gradients_for_many import gradient_for_many
 from policy_distill.training.adam import VECTORS
 from policy_distill.training.policy import StudentPolicy
-from policy_distill.training.population_adam import PopulationAdam
-from policy_distill.training.population_layout import Blocks, Layout
-from policy_distill.training.population_members import common_sizes, flat_weights, members_of, write_weights
-from policy_distill.training.population_pass import PopulationPass
+from policy_distill.training.population.adam import PopulationAdam
+from policy_distill.training.population.layout import Blocks, Layout
+from policy_distill.training.population.members import common_sizes, flat_weights, members_of, write_weights
+from policy_distill.training.population.passes import PopulationPass
 
 ACTIVE = -1
 """In place of the step at which a member stopped."""

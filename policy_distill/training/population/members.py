@@ -13,7 +13,7 @@ from torch import nn
 
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.policy import StudentPolicy
-from policy_distill.training.population_layout import Sizes, Slot
+from policy_distill.training.population.layout import Sizes, Slot
 
 KINDS: dict[type[nn.Module], str] = {nn.Tanh: "tanh", nn.ReLU: "relu"}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from policy_distill.training.population_layout import Blocks, Group, Layout
+from policy_distill.training.population.layout import Blocks, Group, Layout
 
 ONE = np.float32(1.0)
 

@@ -1,0 +1,118 @@
+"""Many candidates for one student's weights, scored at once in the same episodes.
+
+In: a student, an environment, and weights as flat vectors. Out: their mean returns, and the student of one of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from policy_distill.collection.dealt import Dealt
+from policy_distill.environments.choice import for_policy
+from policy_distill.environments.faults import check_observations
+from policy_distill.environments.fit import check_fit
+from policy_distill.environments.limit import limit_of
+from policy_distill.errors import RequestError
+from policy_distill.evaluation.evaluate import open_for
+from policy_distill.student.runtime import Student
+from policy_distill.system.interrupts import stop_if_requested
+
+
+class CandidateReturns:
+    """Environments in which all candidates of a generation act side by side, each in all of its episodes at once."""
+
+    def __init__(
+        self,
+        student: Student,
+        env: Any,
+        *,
+        n_candidates: int,
+        n_episodes: int = 1,
+        max_episode_steps: int | None = None,
+    ) -> None:
+        """Open `n_candidates * n_episodes` environments; `close` when done.
+
+        Args:
+            student: whose weights vary; statistics, and log σ, which acting by the mode does not need, stay.
+            env: a Gymnasium id, an EnvSpec, or a callable.
+            n_candidates: `K`.
+            n_episodes: `E`, episodes of each.
+            max_episode_steps: as of `evaluate`.
+
+        Raises:
+            RequestError: for an environment that does not fit, one that restarts itself, and a student that is a tree.
+        """
+        if student.plan.is_tree:
+            raise RequestError("expected a student with weights to vary, found a tree; use linear or mlp:8")
+        self._student = student
+        self._places = [
+            name for name, array in student.tensors.items() if name != "log_std" and array.dtype.kind == "f"
+        ]
+        self.n_candidates, self.n_episodes = n_candidates, n_episodes
+        self._envs = open_for(student, for_policy(env, student), n_candidates * n_episodes)
+        check_fit(student, self._envs)
+        if self._envs.resets_itself or self._envs.n_envs != n_candidates * n_episodes:
+            raise RequestError(
+                "expected an id, an EnvSpec or a callable to score candidates in, found open environments"
+            )
+        self._limit = limit_of(self._envs, max_episode_steps)
+        self.env_steps = 0
+        """Steps taken so far, of all environments."""
+
+    @property
+    def start(self) -> np.ndarray:
+        """The student's own weights, float32 `[P]`."""
+        return np.concatenate([self._student.tensors[name].ravel() for name in self._places]).astype(np.float32)
+
+    def student(self, weights: np.ndarray) -> Student:
+        """Return the student with other weights, `[P]`; its retention is not known.
+
+        Raises:
+            ValueError: for another number of them.
+        """
+        tensors, taken = dict(self._student.tensors), 0
+        if np.shape(weights) != self.start.shape:
+            raise ValueError(f"expected weights {list(self.start.shape)}, found an array of shape {np.shape(weights)}")
+        for name in self._places:
+            old = tensors[name]
+            tensors[name] = np.asarray(weights[taken : taken + old.size], old.dtype).reshape(old.shape)
+            taken += old.size
+        return Student(tensors, {**self._student.metadata, "retention": None}, self._student.runtime)
+
+    def score(self, weights: np.ndarray, first_seed: int) -> np.ndarray:
+        """Return the mean return of each candidate, float64 `[K]`, by the mode of its distribution.
+
+        Args:
+            weights: the candidates, `[K, P]`.
+            first_seed: episode e of every candidate starts from reset(seed=first_seed + e).
+
+        Raises:
+            ValueError: for another number of candidates.
+            RunFault: where an environment fails, or an observation is not finite.
+            Interrupted: within a step, where a run was asked to stop.
+        """
+        if len(weights) != self.n_candidates:
+            raise ValueError(f"expected {self.n_candidates} candidates, found {len(weights)}")
+        envs, n_episodes = self._envs, self.n_episodes
+        actor = Dealt([one for one in map(self.student, weights) for _ in range(n_episodes)])
+        for index in range(envs.n_envs):
+            envs.reset(index, first_seed + index % n_episodes)
+        returns, running, state = np.zeros(envs.n_envs), np.ones(envs.n_envs, dtype=bool), None
+        starts, n_steps = running.copy(), 0
+        while running.any() and n_steps < self._limit:
+            stop_if_requested("while candidates were scored")
+            check_observations(envs, "while candidates were scored")
+            masks = envs.action_masks() if self._student.takes_action_masks else None
+            actions, state = actor.predict(envs.obs, state, starts, True, masks)
+            rewards, terminated, truncated = envs.step(actions, running)
+            returns[running] += rewards[running]
+            self.env_steps += int(running.sum())
+            running &= ~(terminated | truncated)
+            starts[:], n_steps = False, n_steps + 1
+        return returns.reshape(self.n_candidates, n_episodes).mean(axis=1)
+
+    def close(self) -> None:
+        """Close the environments."""
+        self._envs.close()

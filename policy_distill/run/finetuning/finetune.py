@@ -1,0 +1,181 @@
+"""Fine-tuning from end to end: a student goes on by reward, and what it gains is proven, or it stays as it came.
+
+In: a student and an environment, and its teacher where there is one. Out: a `DistillResult`, and a run folder where one
+is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from policy_distill.environments.own_wrapper import text_of
+from policy_distill.environments.watch import step_limit
+from policy_distill.errors import RequestError
+from policy_distill.evaluation.proof.spent import spent_by_student, spent_by_teacher
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.stages import Tracker
+from policy_distill.losses.table import choose_loss
+from policy_distill.report.write import try_report
+from policy_distill.run.distill import DistillResult
+from policy_distill.run.finetuning.course import FinetuneCourse
+from policy_distill.run.finetuning.form import check_trainable, with_spread
+from policy_distill.run.finetuning.session import FinetuneSession
+from policy_distill.run.finetuning.settings import FinetuneConfig
+from policy_distill.run.handover import hand_over
+from policy_distill.run.place import Place
+from policy_distill.run.proof import start_reference
+from policy_distill.run.provenance import identity_of
+from policy_distill.run.rescue import keeping_student
+from policy_distill.run.settle import open_fitting
+from policy_distill.run.sinks import open_sinks
+from policy_distill.seeds import PROOF, Span, fresh_start
+from policy_distill.student.runtime import Student, load_student
+from policy_distill.system.device import check_device
+from policy_distill.system.interrupts import Interrupts
+from policy_distill.system.progress import Progress
+from policy_distill.system.settings import with_overrides
+from policy_distill.system.threads import threads_for
+from policy_distill.teachers.kinds.student import StudentTeacher
+from policy_distill.teachers.sources import as_teacher, in_run_folder
+from policy_distill.tracking.table import MakeTracker, choose_tracker
+
+
+def finetune(
+    student: Any,
+    env: Any,
+    *,
+    teacher: Any = None,
+    config: FinetuneConfig | None = None,
+    tracker: Tracker | MakeTracker | None = None,
+    track: str | Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+    video: bool = False,
+    env_kwargs: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> DistillResult:
+    """Improve a student by reward, and prove what it gains.
+
+    First only a critic learns; then PPO improves the student, held by the divergence from its teacher where there is
+    one. The best of the run is tested against the student that it began with, on episodes of their own: where no gain
+    is proven, that student is returned.
+
+    Args:
+        student: of `load_student`, the path of a student, or a run folder.
+        env: a Gymnasium id, an EnvSpec, a callable, or a vector environment (which keeps its own number).
+        teacher: of `load_teacher`, or what it takes; the proof is then against it, and else against the student itself.
+        config: settings; the defaults where None.
+        tracker: a further sink of metrics, or a function that makes one from the run folder and its settings.
+        track: `offline`, `online`, `trackio` or `disabled`, or a dict of `mode`, `project`, `group`, `tags`.
+        out: a run folder; None writes nothing.
+        resume: go on from the newest checkpoint in `out`, bit for bit where the environments allow it.
+        overwrite: replace the run in `out`.
+        progress: draw a bar on stderr where that is a terminal.
+        video: record teacher and student side by side, for the report; needs the extra `video`.
+        env_kwargs: arguments of the environment's constructor, before those that the student was made with.
+        **overrides: fields of `FinetuneConfig`.
+
+    Raises:
+        RequestError: for a request that cannot be met, before the first environment step.
+        RunFault: for an environment or an update that is not finite.
+        Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
+    """
+    file = in_run_folder(student) if isinstance(student, str | Path) else None
+    tracker = choose_tracker(tracker, track, out, teacher, job_type="finetune", student=file)
+    origin = as_student(student)
+    check_trainable(origin.record)
+    labels = teacher_for(origin, teacher, env, env_kwargs)
+    config, gate_seed = as_it_sees(with_overrides(config or FinetuneConfig(), overrides, "finetune"), origin, labels)
+    place = Place(out, resume=resume, overwrite=overwrite)
+    with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
+        envs, env = open_fitting(labels, env, config, scope, env_kwargs)
+        interrupts.stop_if_requested("before the first step")
+        loss = choose_loss(config.loss, labels.family)
+        session = FinetuneSession(origin.record, labels, envs, loss, config, anchored=teacher is not None)
+        identity = identity_of(labels, envs, session.network, config) | {"finetuning": _began(origin)}
+        run = FinetuneCourse(session, env, identity, place, interrupts, scope, gate_seed=gate_seed)
+        run.keeper.begin(resume=resume)
+        with (
+            keeping_student(session, run.selection, run.folder, run.identity),
+            start_reference(session.stream, env) as reference,
+            closing(open_sinks(tracker, run.folder, run.identity, run.resumed_at)) as sinks,
+            Progress(config.timesteps, enabled=progress) as bar,
+            threads_for(labels, n_params=origin.n_params),
+        ):
+            run.iterate(sinks, bar)
+            result = run.finish(reference, bar)
+            hand_over(result, labels, env if video else None, sinks)
+    if run.folder:
+        try_report(run.folder.path)
+    return result
+
+
+def as_student(source: Any) -> Student:
+    """Return a student, of its file or of a run folder's.
+
+    Raises:
+        RequestError: for what is none.
+    """
+    if isinstance(source, Student):
+        return source
+    if isinstance(source, str | Path):
+        return load_student(in_run_folder(source))
+    raise RequestError(
+        f"expected a student or the path of one, found {type(source).__name__}; open its file with load_student"
+    )
+
+
+def teacher_for(origin: Student, teacher: Any, env: Any, env_kwargs: Mapping[str, Any] | None) -> Teacher:
+    """Return who labels what the student comes to: its teacher, or where none is given the student as it came.
+
+    Raises:
+        RequestError: for a teacher of another kind of distribution.
+    """
+    if teacher is None:
+        # One that was deployed without log σ can label all the same: only its deviation from itself would need it.
+        return StudentTeacher(Student.of(with_spread(origin.record, 0.0)))
+    found = as_teacher(teacher, env, env_kwargs)
+    own, other = origin.metadata["distribution"]["family"], found.family.name
+    if own != other:
+        raise RequestError(
+            f"expected a teacher with the student's kind of distribution ({own}), found {other}; name the teacher that "
+            "it was distilled from, or leave --teacher out"
+        )
+    return found
+
+
+def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tuple[FinetuneConfig, int]:
+    """Return settings under which the student sees what it is used to, and where its test begins.
+
+    Neither the test nor the proof uses episodes that this student was chosen or proven on before.
+    """
+    check_device(config.device)
+    view = origin.view
+    wrapper = text_of(view.wrapper) if view.wrapper else ""
+    seen: dict[str, Any] = {
+        "observe": view.names,
+        "student_wrapper": wrapper,
+        "observation_names": ",".join(view.labels),
+    }
+    spent: list[Span] = [*spent_by_student(origin), *spent_by_teacher(teacher)]
+    n_episodes = max(config.eval_episodes, 1)
+    gate_seed = fresh_start(PROOF, n_episodes, spent)
+    if config.eval_seed == PROOF:
+        spent.append((gate_seed, gate_seed + n_episodes))
+        seen["eval_seed"] = fresh_start(PROOF, n_episodes, spent)
+    return replace(config, **seen), gate_seed
+
+
+def _began(origin: Student) -> dict[str, Any]:
+    """Return which student a run begins with, and how it goes on."""
+    digest = hashlib.sha256()
+    for name, array in sorted(origin.tensors.items()):
+        digest.update(name.encode() + array.tobytes())
+    return {"method": "ppo", "student": digest.hexdigest()}

@@ -1,0 +1,95 @@
+"""Keeps the best student of a fine-tuning, the one that it began with among them, and goes back to it after a collapse.
+
+In: a session from time to time. Out: the weights to end with.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from policy_distill.collection.actors import RandomPolicy
+from policy_distill.environments.open import open_environments
+from policy_distill.evaluation.episodes import run_episodes
+from policy_distill.evaluation.proof.scale import clearly_gains
+from policy_distill.interfaces.policies import Policy
+from policy_distill.run.finetuning.session import FinetuneSession
+from policy_distill.run.selection import Selection, clearly_better
+from policy_distill.seeds import selection_start
+
+NOTHING = (math.nan, math.nan)
+"""What there is to hold on to where a teacher gains nothing."""
+
+LOG = logging.getLogger("policy_distill")
+
+N_ERRORS, LOST = 3.0, 0.2
+"""A student is given up where an earlier one was better by so many paired standard errors and by this share of what it
+gained over a random policy."""
+
+
+class FinetuneSelection(Selection):
+    """Judges students as they come, remembers the best, and takes the learner back to it."""
+
+    session: FinetuneSession
+
+    def __init__(self, session: FinetuneSession, env: Any) -> None:
+        super().__init__(session, env, session.config.n_selections)
+
+    @property
+    def judges(self) -> bool:
+        """True where there are episodes to judge on."""
+        config = self.session.config
+        return config.select_episodes > 0 and config.eval_episodes > 0 and config.n_selections > 0
+
+    def due(self, steps_before: int) -> bool:
+        """Say whether a candidate is to be judged; as long as only the critic learns, it is the one that came."""
+        config = self.session.config
+        changed = self.session.stream.env_steps > min(config.critic_steps, config.timesteps - 1)
+        return changed and super().due(steps_before)
+
+    def begin(self) -> float:
+        """Judge a random policy, the student that the run begins with, and its teacher where there is one."""
+        ppo, session = self.session.ppo, self.session
+        random = self._returns(None)
+        if session.anchored:
+            teacher = self._returns(session.stream.teacher)
+            ppo.anchor = (float(teacher.mean()), float(random.mean())) if clearly_gains(teacher, random) else NOTHING
+        ppo.random = float(random.mean())
+        return self.judge()
+
+    def judge(self) -> float:
+        """Evaluate the student as it is now, and go back to the best one where it has collapsed; return its score."""
+        score, ppo = super().judge(), self.session.ppo
+        assert self.best is not None and self.newest is not None
+        before, now = float(self.best.returns.mean()), float(self.newest.returns.mean())
+        clearly = clearly_better(self.best.returns, self.newest.returns, N_ERRORS)
+        if clearly and before - now > LOST * abs(before - ppo.random):
+            LOG.warning(
+                "at %d steps the student fell from %.4g to %.4g: it goes on from the one of %d steps, at half the rate",
+                self.newest.env_steps, before, now, self.best.env_steps,
+            )  # fmt: skip
+            ppo.go_back(self.best.weights)
+            now = before
+        ppo.look(now)
+        return score
+
+    def _returns(self, policy: Policy | None) -> np.ndarray:
+        """Return what a policy, or a random one for None, scores on the episodes that students are judged on."""
+        session, config = self.session, self.session.config
+        teacher, n_episodes = session.stream.teacher, config.select_episodes
+        n_envs, start = min(n_episodes, config.n_eval_envs), selection_start(config.seed)
+        with (
+            session.stream.watch.timed("evaluate"),
+            closing(open_environments(self.env, n_envs, teacher.env_wrappers, session.stream.restarts)) as envs,
+        ):
+            masked = teacher.takes_action_masks
+            actor = policy or RandomPolicy(envs.action_space, envs.n_envs, start, takes_action_masks=masked)
+            limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
+            returns = run_episodes(actor, envs, n_episodes, start, True, **limit).returns
+        if not envs.owned:
+            session.stream.source.begin()
+        return returns

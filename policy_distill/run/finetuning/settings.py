@@ -1,0 +1,94 @@
+"""Settings of fine-tuning: those of a run, and PPO's own.
+
+In: keyword arguments of `finetune` or options of the command line. Out: a `FinetuneConfig` that later stages trust.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from policy_distill.config import DistillConfig
+from policy_distill.system.settings import require_setting
+
+OF_THE_STUDENT = (
+    *("actor", "acting", "activation", "buffer", "buffer_size", "normalize"),
+    *("observe", "observation_keys", "observation_names", "student_wrapper", "min_teacher_return", "drop_worst"),
+)
+"""Settings of a distillation that the student brings along, or that PPO leaves no choice of."""
+SCHEDULES = ("retention", "linear", "constant")
+
+
+@dataclass(frozen=True)
+class FinetuneConfig(DistillConfig):
+    """Everything that shapes a fine-tuning, apart from student, teacher and environment."""
+
+    timesteps: int = 200_000
+    """Environment steps to learn from in all, over all environments (at least 1)."""
+    n_steps: int = 256
+    """Steps of each environment in one rollout."""
+    n_epochs: int = 10
+    """Passes over each rollout."""
+    batch_size: int = 64
+    """States in one minibatch."""
+    learning_rate: float = 3e-4
+    """Adam's step size at the start; it falls linearly to nothing."""
+    max_grad_norm: float = 0.5
+    """Gradients are scaled down to this norm."""
+    buffer: Literal["aggregate", "latest"] = "latest"
+    """PPO learns from the latest rollout alone."""
+    critic_steps: int = 12_000
+    """Steps in which only the critic learns: an untrained one would push a good student anywhere. They count among
+    timesteps."""
+    log_std_init: float = -1.0
+    """log σ of the actions at the start, where neither the student nor its teacher has one."""
+    gamma: float = 0.99
+    """Discount of rewards; 0.999 where episodes are long and a fall at their end counts."""
+    gae_lambda: float = 0.95
+    """Trade-off of bias and variance in advantages (GAE, Schulman et al. 2016)."""
+    clip_range: float = 0.2
+    """A step may change the probability of an action by this share."""
+    target_kl: float = 0.03
+    """Passes over a rollout end once the student has moved so far from the one that acted, in nats; half of it again
+    is borne."""
+    ent_coef: float = 0.0
+    """Weight of the entropy in the objective."""
+    vf_coef: float = 0.5
+    """Weight of the critic's loss."""
+    normalize_rewards: bool = True
+    """Divide rewards by the deviation of the discounted return so far."""
+    kl_weight: float = 1.0
+    """Weight of the divergence from the teacher at the start, where there is a teacher."""
+    kl_schedule: Literal["retention", "linear", "constant"] = "retention"
+    """How that weight falls: to nothing as the student gains what the teacher does, linearly to the end, or not."""
+    n_selections: int = 10
+    """Students judged in a run, evenly spaced, beside the one that it begins with."""
+
+    def __post_init__(self) -> None:
+        """Check every type and range, so that a wrong value fails before the first environment step."""
+        super().__post_init__()
+        require_setting(0.0 < self.gamma <= 1.0, "gamma", "more than 0 and at most 1", self.gamma)
+        require_setting(0.0 <= self.gae_lambda <= 1.0, "gae_lambda", "from 0 to 1", self.gae_lambda)
+        require_setting(0.0 < self.clip_range < 1.0, "clip_range", "between 0 and 1", self.clip_range)
+        for name in ("target_kl", "critic_steps", "kl_weight", "ent_coef", "vf_coef", "n_selections"):
+            value = getattr(self, name)
+            require_setting(0 <= value < float("inf"), name, "at least 0 and finite", value)
+        require_setting(
+            self.kl_schedule in SCHEDULES, "kl_schedule", "one of " + ", ".join(SCHEDULES), self.kl_schedule
+        )
+        require_setting(self.batch_size > 1, "batch_size", "at least 2", self.batch_size)
+        require_setting(
+            self.buffer == "latest", "buffer", "latest, the rollout that the student itself acted", self.buffer
+        )
+
+
+def kl_weight(config: FinetuneConfig, progress: float, share_kept: float) -> float:
+    """Return the weight of the divergence from the teacher, at `progress` in [0, 1]; 0 where there is no teacher.
+
+    `share_kept` is what the student has of the teacher's gain over a random policy; NaN without a teacher.
+    """
+    if math.isnan(share_kept):
+        return 0.0
+    falls = {"constant": 1.0, "linear": 1.0 - progress, "retention": min(max(1.0 - share_kept, 0.0), 1.0)}
+    return config.kl_weight * falls[config.kl_schedule]
