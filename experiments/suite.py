@@ -40,6 +40,8 @@ NOT_EXPERIMENTS = {
     "tree_lunar_lander",  # another student for an environment that has its own
     "compression_table",
     "calibration",
+    "objectives",
+    "noisy_teacher",
     "generalisation",
     "generalisation_table",
     "simulations",

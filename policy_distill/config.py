@@ -28,6 +28,14 @@ class DistillConfig:
     gives actions."""
     actor: Literal["student", "teacher", "mixed"] = "student"
     """Who acts after the teacher's first rollout. mixed hands over linearly from teacher to student."""
+    objective: Literal["kl", "n_distill", "reverse_trajectory", "teacher_value"] = "kl"
+    """kl matches the teacher in the states that are seen; the others also weigh which states the student's own actions
+    lead to: where it will match badly, n_distill and reverse_trajectory, or where the teacher expects less return."""
+    value_weight: float = 0.0
+    """Distil the teacher's value function into a critic that travels in the student's file, at so many times the
+    learning rate; 0 for none. to_sb3 starts with it; it changes nothing in the student."""
+    value_gate: bool = False
+    """Learn only where the teacher expects more return than the student itself gains from there."""
     buffer: Literal["aggregate", "latest"] = "aggregate"
     """Train on all labelled states so far, or on the latest rollout alone."""
     buffer_size: int = 1_000_000
@@ -116,16 +124,13 @@ class DistillConfig:
         """Check every type and range, so that a wrong value fails before the first environment step."""
         values = vars(self)
         check_numbers(self)
-        require_setting(
-            isinstance(self.sampled_teacher, bool), "sampled_teacher", "true or false", self.sampled_teacher
-        )
+        for name in ("sampled_teacher", "value_gate"):
+            require_setting(isinstance(values[name], bool), name, "true or false", values[name])
         require_setting(isinstance(self.loss, str), "loss", "a name", self.loss)
         written = isinstance(self.collect_perturb, str)
         require_setting(written, "collect_perturb", "conditions separated by commas", self.collect_perturb)
         whole = self.buffer == "aggregate" or (self.min_teacher_return is None and self.drop_worst == 0)
-        require_setting(
-            whole, "buffer", "aggregate to leave out episodes, which end several rollouts later", self.buffer
-        )
+        require_setting(whole, "buffer", "aggregate to leave out episodes, which end rollouts later", self.buffer)
         named = isinstance(self.observation_names, str)
         require_setting(named, "observation_names", "names separated by commas", self.observation_names)
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)

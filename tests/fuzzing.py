@@ -33,10 +33,11 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from policy_distill.config import make_config
+from policy_distill.config import DistillConfig, make_config
 from policy_distill.errors import RequestError
 from policy_distill.exporters.layers_file import load_layers, save_layers
 from policy_distill.report.write import write_report
+from policy_distill.run.critics.critic import ValueCritic
 from policy_distill.run.distill import distill
 from policy_distill.student.file import KEY, read_sealed, write_sealed
 from policy_distill.student.quantization import quantize_layer
@@ -168,6 +169,10 @@ class Readers:
         with np.errstate(all="ignore"):
             student.act(observation)
             student.predict(observation)
+            if student.critic is not None:
+                obs, _ = student.plan.featurizer.batched(student.view.narrow(observation))
+                assert student.critic.values(student.plan.featurizer(obs)).shape == (1,)
+                assert student.critic.layers and student.critic.summary()
         assert student.action_space.shape is not None
 
     def read_checkpoint(self, data):
@@ -233,7 +238,10 @@ class Readers:
         model.save(agent)
         normalised = VecNormalize(DummyVecEnv([Corridor]))
         normalised.save(str(self.folder / "seed.pkl"))
-        Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"})).save(student)
+        made = Student.of(make_policy(cartpole_teacher()).to_record({"env_id": "CartPole-v1"}))
+        made.save(student)
+        made.critic = ValueCritic(make_policy(cartpole_teacher()).spec, DistillConfig(), "seed").record(0.99)
+        with_critic = made.save(self.folder / "seed-critic.safetensors")
         write_sealed(self.folder / "seed.ckpt", {"a": np.zeros(3, np.float32)}, {"checkpoint": {"iteration": 3}})
         layers = self.folder / "seed.layers"
         one = quantize_layer(np.eye(3, dtype=np.float32), np.zeros(3, np.float32), -1.0, 2.0)
@@ -255,7 +263,7 @@ class Readers:
             "teacher": [agent.read_bytes()],
             "policy": [policy.getvalue()],
             "weights": [weights, old.getvalue()],
-            "student": [student.read_bytes()],
+            "student": [student.read_bytes(), with_critic.read_bytes()],
             "checkpoint": [(self.folder / "seed.ckpt").read_bytes()],
             "layers": [layers.read_bytes()],
             "metrics": [lines],

@@ -27,7 +27,7 @@ import gymnasium
 import torch
 
 from policy_distill.run import checkpoint
-from policy_distill.run import distill as loop
+from policy_distill.run import course as loop
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream

@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 
 from policy_distill.collection.policy_defaults import PolicyDefaults, with_masks
 from policy_distill.environments.spaces import choices_of, start_of
-from policy_distill.errors import RunFault
+from policy_distill.errors import RequestError, RunFault
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.system.nested import with_axis
 
@@ -31,6 +31,24 @@ def check_labels(params: torch.Tensor) -> None:
     if bool(params.isnan().any()):
         share = float(params.isnan().float().mean())
         raise RunFault(f"the teacher's outputs are not finite: {share:.0%} of them are NaN; check its weights")
+
+
+def check_values(values: torch.Tensor | None, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return a teacher's values `[T, N]`, on the CPU.
+
+    Raises:
+        RequestError: where its labels have none, or of another shape.
+        RunFault: where they are not finite.
+    """
+    if values is None or tuple(values.shape) != shape:
+        found = "none" if values is None else f"the shape {tuple(values.shape)}"
+        raise RequestError(
+            f"expected values of shape {shape} in the labels of the teacher, found {found}; return "
+            "Labels(params, state, value), or leave values out"
+        )
+    if not bool(values.isfinite().all()):
+        raise RunFault("the teacher's values are not finite; check its weights and its statistics")
+    return values.float().cpu()
 
 
 class TeacherActor:

@@ -64,6 +64,7 @@ def _describe_student(path: Path) -> dict[str, Any]:
         "observation_space": metadata["observation_space"],
         "action_space": metadata["action_space"],
         **{key: architecture[key] for key in ("n_params", "n_bytes", "macs")},
+        **({"critic": student.critic.summary()} if student.critic else {}),
         **({"memory": _remembered(student.plan.memory)} if student.plan.memory.size else {}),
         "normalized_observations": metadata["observation_normalization"] is not None,
         "retention": metadata["retention"],

@@ -26,6 +26,7 @@ from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.students import Loss
 from policy_distill.report.write import try_report
 from policy_distill.run.columns import asked_for
+from policy_distill.run.critics.request import without_critics
 from policy_distill.run.place import Place
 from policy_distill.run.provenance import identity_of
 from policy_distill.run.settle import open_fitting, settle
@@ -96,7 +97,7 @@ def compress(
     """
     students = expanded([students] if isinstance(students, str) else students or ())
     limits = Limits(retention, minimize, budget, max_params, max_bytes, keep_std)
-    config = limits.within(make_config(config, overrides))
+    config = limits.within(without_critics(make_config(config, overrides)))
     tracker = choose_tracker(tracker, track, out, teacher)
     teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), (students or ["linear"])[0], config)
     place = Place(out, resume=resume, overwrite=overwrite)

@@ -17,16 +17,14 @@ from torch import nn
 
 from policy_distill.environments.open import normalization_of
 from policy_distill.errors import RequestError
+from policy_distill.exporters.sb3_critic import copy_critic, value_widths
 from policy_distill.exporters.sb3_policy import ACTIVATIONS, StudentActorCriticPolicy, StudentExtractor
 from policy_distill.student.features import Normalizer, Part
 from policy_distill.student.layers import beside, layer_shapes
 from policy_distill.student.pixels import channels_first, is_image
 from policy_distill.student.plan import Plan
-from policy_distill.student.record import StudentRecord
+from policy_distill.student.record import CriticRecord, StudentRecord
 from policy_distill.student.spaces import make_space
-
-VALUE_WIDTHS = [64, 64]
-"""Hidden layers of the value network, which starts untrained."""
 
 
 class Spaces(gymnasium.Env[Any, Any]):
@@ -37,8 +35,8 @@ class Spaces(gymnasium.Env[Any, Any]):
         self.action_space = make_space(student.metadata["action_space"])
 
 
-def to_sb3(student: StudentRecord, env: Any) -> PPO:
-    """Return a PPO model in `env` whose policy starts as the student.
+def to_sb3(student: StudentRecord, env: Any, critic: CriticRecord | None = None) -> PPO:
+    """Return a PPO model in `env` whose policy starts as the student, and whose values, of raw returns, as the critic.
 
     Raises:
         RequestError: for a student whose spaces SB3 cannot hold: discrete ones that do not start at 0, and actions
@@ -71,7 +69,7 @@ def to_sb3(student: StudentRecord, env: Any) -> PPO:
         env,
         device="cpu",
         policy_kwargs={
-            "net_arch": {"pi": [len(bias) for _, bias in dense[:-1]], "vf": VALUE_WIDTHS},
+            "net_arch": {"pi": [len(bias) for _, bias in dense[:-1]], "vf": value_widths(critic)},
             "activation_fn": ACTIVATIONS[activation],
             "features_extractor_class": StudentExtractor,
             "features_extractor_kwargs": _extractor(plan, activation),
@@ -80,6 +78,7 @@ def to_sb3(student: StudentRecord, env: Any) -> PPO:
         },
     )
     _copy(model.policy, plan, dense, squash is not None, student.tensors.get("log_std"))
+    copy_critic(model.policy, critic)
     return model
 
 

@@ -110,7 +110,8 @@ class Labels(NamedTuple):
     state: State = None
     """The recurrent state after the last step; None of a teacher without a memory."""
     value: torch.Tensor | None = None
-    """The discounted return that the teacher expects, float32 `[T, N]`; None where it does not say."""
+    """The discounted return that the teacher expects, float32 `[T, N]`, in the environment's own units of reward; None
+    where it does not say, or was not asked: see `Teacher.with_values`."""
 
     @property
     def device(self) -> torch.device:
@@ -148,6 +149,8 @@ class Teacher(Policy, Protocol):
     """Options of the command line that load it; None for one that is no file."""
     fixed: bool
     """True where its calibration was chosen by hand, and data does not change it."""
+    discount: float | None
+    """What a reward one step later counts for in its values, in (0, 1]; None where that is not known."""
 
     @property
     def calibration(self) -> Any:
@@ -161,6 +164,13 @@ class Teacher(Policy, Protocol):
 
         Raises:
             ValueError: for what is no calibration.
+        """
+
+    def with_values(self) -> Teacher:
+        """Return a copy whose labels say values too; without being asked, labelling computes none.
+
+        Raises:
+            RequestError: for a teacher that holds no value function.
         """
 
     def weights(self) -> Mapping[str, torch.Tensor] | None:

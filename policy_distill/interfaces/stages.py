@@ -5,7 +5,7 @@ Sizes: `B` samples, `D` features, `P` distribution parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,6 +53,13 @@ class FeatureStore(Protocol):
         Raises:
             ValueError: where they are of another store.
         """
+
+
+class Minibatches(Protocol):
+    """What minibatches are drawn from: a buffer, or what else has states with numbers beside them."""
+
+    def minibatches(self, n: int, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Draw `n` minibatches of `batch_size` states each."""
 
 
 class Stepper(Protocol):

@@ -28,13 +28,26 @@ class Batch:
         """Return the rows `n` times, one whole batch after another."""
         return self._each(lambda tensor: torch.cat([tensor] * n))
 
-    def rows(self, rows: torch.Tensor) -> Batch:
-        """Return those rows, int64 `[B]`, alone."""
+    def rows(self, rows: torch.Tensor | slice) -> Batch:
+        """Return those rows, int64 `[B]` or a slice, alone."""
         return self._each(lambda tensor: tensor[rows])
 
     def unflattened(self, shape: tuple[int, ...]) -> Batch:
         """Return rows `[L B, ...]` as windows of the shape `[L, B]`."""
         return self._each(lambda tensor: tensor.unflatten(0, shape))
+
+    def joined(self, other: Batch) -> Batch:
+        """Return these rows with those of another batch behind them; a column that one lacks is 0 in its rows."""
+        names = list(dict.fromkeys([*self.columns, *other.columns]))
+        columns = {name: torch.cat([self._column(name, other), other._column(name, self)]) for name in names}
+        features = torch.cat([self.features, other.features])
+        return Batch(features, torch.cat([self.teacher_params, other.teacher_params]), columns)
+
+    def _column(self, name: str, other: Batch) -> torch.Tensor:
+        if name in self.columns:
+            return self.columns[name]
+        like = other.columns[name]
+        return like.new_zeros((len(self.features), *like.shape[1:]))
 
     def after(self, n: int) -> Batch:
         """Return the steps of windows after their first `n`, as rows `[(L - n) B, ...]`."""

@@ -13,6 +13,7 @@ import torch
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses._shapes import parameters
 from policy_distill.losses.batch import Batch, Outputs
+from policy_distill.losses.scored import ScoredLoss
 from policy_distill.seeds import purpose_seed
 
 
@@ -44,5 +45,7 @@ def begin_draws(loss: Loss, seed: int) -> None:
 
     Draws have nothing to do with which states a minibatch holds, though that follows from the same seed.
     """
+    if isinstance(loss, ScoredLoss):
+        begin_draws(loss.loss, seed)
     if isinstance(loss, SampledNLL):
         loss.begin(purpose_seed(seed, "loss"))

@@ -22,8 +22,9 @@ from policy_distill.training.learners import find_learner
 RECORDED = ("actions", "rewards", "terminated", "truncated")
 """Those that a source notes where it is asked to; the others a rollout always has."""
 
-KEPT = ("episode_starts", "action_masks", *RECORDED)
-"""All that may be asked for; the meaning of each stands with `Rollout`."""
+KEPT = ("episode_starts", "action_masks", "teacher_value", *RECORDED)
+"""All that may be asked for; the meaning of each stands with `Rollout`. `teacher_value` is what the teacher expects of
+a state, in raw units of reward."""
 
 
 def check_columns(names: Sequence[str]) -> None:
@@ -57,16 +58,23 @@ def shapes_of(names: Sequence[str], teacher: Teacher) -> Shapes:
         **dict.fromkeys(("episode_starts", "terminated", "truncated"), ((), torch.bool)),
         "action_masks": ((teacher.family.head.n_scores,), torch.bool),
         "actions": (tuple(space.shape), kind),
-        "rewards": ((), torch.float32),
+        **dict.fromkeys(("rewards", "teacher_value"), ((), torch.float32)),
     }
     return {name: known[name] for name in names}
 
 
-def values_of(names: Sequence[str], rollout: Rollout) -> dict[str, torch.Tensor]:
-    """Return the values of a rollout, `[T * N, ...]`, by name; all actions are allowed where nothing is ruled out."""
+def values_of(names: Sequence[str], rollout: Rollout, expected: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    """Return the values of a rollout, `[T * N, ...]`, by name; all actions are allowed where nothing is ruled out.
+
+    `expected` are the teacher's own values, `[T * N]`.
+    """
     n_steps, n_envs = rollout.episode_starts.shape
     found: dict[str, torch.Tensor] = {}
     for name in names:
+        if name == "teacher_value":
+            assert expected is not None, "the stream asked the teacher"
+            found[name] = expected
+            continue
         if name == "episode_starts":
             values: np.ndarray | None = rollout.episode_starts
         elif name == "action_masks":

@@ -5,7 +5,8 @@ In: a session with its environments, and a place. Out: a `DistillResult`, and a 
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -65,10 +66,7 @@ class Course:
             metrics, owed = selection.owed or {}, bool(selection.owed)
             if not owed:
                 before = stream.env_steps
-                with kept(Standpoint(stream)):
-                    rollout = session.collect()
-                    teacher_params = stream.label(rollout)
-                metrics = session.learn(rollout, teacher_params) | session.progress_metrics(rollout)
+                metrics = self.advance(kept)
                 selection.owed = metrics if selection.due(before) else None
             if selection.owed:
                 with kept():
@@ -83,6 +81,14 @@ class Course:
                 tracker.sync()
                 self.keeper.save()
             self.interrupts.stop_if_requested(f"at {stream.env_steps} of {session.config.timesteps} steps")
+
+    def advance(self, kept: Callable[..., AbstractContextManager[None]]) -> dict[str, float]:
+        """Make one iteration; a stop within `kept` loses nothing but that one. Return what was measured."""
+        session, stream = self.session, self.session.stream
+        with kept(Standpoint(stream)):
+            rollout = session.collect()
+            labels = stream.label_whole(rollout)
+        return session.learn(rollout, labels.params, labels.value) | session.progress_metrics(rollout)
 
     def finish(self, reference: ReferenceRuns | None, bar: Progress) -> DistillResult:
         """Prove the best student, and write it to the run folder with its record."""
@@ -120,7 +126,9 @@ class Course:
 
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student as it is handed over."""
-        return self.session.learner.student(provenance, retention)
+        made = self.session.learner.student(provenance, retention)
+        made.critic = self.session.critics.record() if self.session.critics else None
+        return made
 
     def provenance(self, spent: list[list[int]]) -> dict[str, Any]:
         """Return where the student comes from; `spent` are the seeds that chose and proved it."""

@@ -5,6 +5,7 @@ In: teacher, environments and settings. Out: the stages that `distill.py` puts i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,15 @@ from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.scored import ScoredLoss
 from policy_distill.run.columns import asked_for
+from policy_distill.run.critics.critics import Critics, columns_for
+from policy_distill.run.critics.objective import Labelled
+from policy_distill.run.critics.request import asks_for
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
+from policy_distill.training.learner import GradientLearner
 from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
 from policy_distill.training.spec import StudentSpec
@@ -36,13 +42,23 @@ class Session:
     """A stream and one learner: the student acts in the stream, and learns from it."""
 
     def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
-        self.stream = Stream(teacher, envs, config, network, columns=asked_for(loss, [network]))
+        kept, noted = columns_for(config)
+        self.stream = Stream(
+            teacher,
+            envs,
+            config,
+            network,
+            columns=tuple(dict.fromkeys((*asked_for(loss, [network]), *kept))),
+            noted=noted,
+        )
         self.network = network
         self.loss = loss
         self.config = config
         self.iteration = 0
         """Rollouts learnt from."""
         self._learner: Learner | None = None
+        self.critics: Critics | None = None
+        """Who judges states beside the student, where the settings ask for it, once there is one."""
         self._remembers = False
         """True of a student with a memory."""
 
@@ -85,20 +101,46 @@ class Session:
         actor, share = self.actor()
         return self.stream.collect(actor, share, greedy=acts_by_mode(self.config, self.iteration, share))
 
-    def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
-        """Store a labelled rollout and train; return what was measured, on its states before training on them."""
+    def learn(
+        self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
+    ) -> dict[str, float]:
+        """Store a labelled rollout and train; return what was measured, on its states before training on them.
+
+        `values` are the teacher's, `[T * N]`, where the settings ask for them.
+        """
         with while_learning(), self.stream.watch.timed("train"):
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
-            self.stream.store(rollout, features, teacher_params)
-            n_new = self._leave_out(len(features))
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
-            moment = Moment(before, self.stream.progress, n_new, seed_of(self.config, self.iteration, "train"))
-            metrics = self.learner.learn(self.stream.buffer, moment) if n_new else {}
+            seed = seed_of(self.config, self.iteration, "train")
+            moment = Moment(before, self.stream.progress, len(features), seed)
+            metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
+            self.stream.store(rollout, features, teacher_params, values)
+            if n_new := self._leave_out(len(features)):
+                metrics |= self._train(replace(moment, n_new=n_new), values)
             self.iteration += 1
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
+
+    def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
+        """Show the critics a rollout before anybody learns from it."""
+        if self.critics is None:
+            return {}
+        share = seen.rollout.teacher_share
+        sampled = not acts_by_mode(self.config, self.iteration, share)
+        return self.critics.look(seen, self.learner, moment, by_student=share == 0.0, sampled=sampled)
+
+    def _train(self, moment: Moment, values: torch.Tensor | None) -> dict[str, float]:
+        """Let student and critics learn from all that is stored."""
+        buffer, critics, learner = self.stream.buffer, self.critics, self.learner
+        if critics is None:
+            return learner.learn(buffer, moment)
+        drawn = critics.drawn(buffer)
+        if drawn is None:
+            return learner.learn(buffer, moment) | critics.learn(buffer, values, moment)
+        assert isinstance(learner, GradientLearner), "checked before the run"
+        return learner.learn(drawn, moment) | critics.learn(buffer, values, moment)
 
     def _leave_out(self, n_new: int) -> int:
         """Let failed episodes of the teacher teach nobody; return how many states are new, 0 where none is left."""
@@ -131,12 +173,17 @@ class Session:
     ) -> None:
         """Make the student and who learns; log σ starts at that of the labels `[B, P]`."""
         spec = self.specify(normalizer)
+        # A critic of the teacher's values alone leaves the student's steps as they are.
+        corrected = self.config.objective != "kl" or self.config.value_gate
+        loss = ScoredLoss(self.loss, spec.action_map) if corrected else self.loss
         with while_learning():
-            learner = find_learner(self.network)(spec, self.loss, self.config, teacher_params)
+            learner = find_learner(self.network)(spec, loss, self.config, teacher_params)
             student = learner.student()
         # Before hours of training: what no file can hold is of no use in the end.
         check_writable(student)
         self._learner, self._remembers = learner, bool(student.plan.memory.size)
+        if asks_for(self.config):
+            self.critics = Critics(spec, self.loss, self.config, self.stream.teacher.discount)
 
     def measure(self, envs: Environments) -> Fidelity:
         """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""

@@ -26,6 +26,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
+from policy_distill.run.critics.request import check_corrected
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.system.blame import blamed, others_blamed
@@ -48,6 +49,7 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
         find_learner(student).check(student, config.activation)
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
+    config = check_corrected(teacher, student, config)
     return teacher, config, choose_loss(config.loss, teacher.family)
 
 
@@ -123,8 +125,8 @@ def check_room(session: Session) -> tuple[int, Footprint]:
     config, envs, teacher = session.config, session.stream.envs, session.stream.teacher
     with while_learning():
         n_params = find_learner(session.network).n_params(session.specify(None))
-    n_labels = teacher.family.n_params
     stream = session.stream
+    n_labels = teacher.family.n_params + stream.valued
     return n_params, check_memory(
         config, envs.n_envs, stream.sight.space, n_labels, stream.sight.n_frames, stream.images
     )

@@ -5,8 +5,12 @@ In: environments, and what students are to see of them. Out: the side of each, a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, cast
+
+import numpy as np
+from gymnasium import spaces
 
 from policy_distill.collection.one_sided import OneSided, OneSidedTeacher
 from policy_distill.config import DistillConfig
@@ -15,8 +19,10 @@ from policy_distill.environments.own_wrapper import own_wrapper
 from policy_distill.environments.two_sides import STUDENT, TEACHER, Sides, side_of
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments
+from policy_distill.student.features import Normalizer
+from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.names import check_names, observation_names
-from policy_distill.student.pixels import image_first
+from policy_distill.student.pixels import channels_first, convolves, image_first
 from policy_distill.student.spaces import describe_space, make_space
 from policy_distill.student.view import View, view_of
 
@@ -32,6 +38,7 @@ class Sight:
         """
         self.sides = Sides.of(envs.observation_space) if config.student_wrapper else None
         """The spaces of both, where students have a wrapper of their own."""
+        self._network = network
         self.view, self.space = _observed(envs, config, network)
         """What students see, and the space of that."""
         self.n_frames = frames_of(envs) if self.sides is None else 1
@@ -40,6 +47,19 @@ class Sight:
     def seen(self, obs: Any) -> Any:
         """Return what students see of raw observations of the environments."""
         return self.view.narrow(obs if self.sides is None else side_of(obs, STUDENT))
+
+    def measured(self, obs: Any, images: Collection[str]) -> Normalizer | dict[str, Normalizer] | None:
+        """Return statistics of what students see of raw observations `[B, ...]`; of choices and of pixels none."""
+        seen, space = self.seen(obs), self.space
+        if isinstance(seen, dict):
+            boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
+            return {key: self._measured(seen[key], sub) for key, sub in boxes.items()}
+        return self._measured(seen, space) if isinstance(space, spaces.Box) and not images else None
+
+    def _measured(self, obs: np.ndarray, space: spaces.Box) -> Normalizer:
+        to_convolve = convolves(self._network) and len(space.shape) == 3
+        channels = (0 if channels_first(space.shape) else 2) if to_convolve else None
+        return measure_normalizer(obs, space.low, space.high, channels)
 
     def taught(self, obs: Any) -> Any:
         """Return what the teacher sees of them."""

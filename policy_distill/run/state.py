@@ -41,6 +41,7 @@ class SessionState:
         tensors, record = stream_state(session.stream)
         with while_learning():
             tensors |= session.learner.state()
+            tensors |= session.critics.state() if session.critics else {}
         if best is not None:
             tensors |= {f"best.{name}": value.cpu().numpy() for name, value in best.weights.items()}
             tensors["selection.returns"] = best.returns
@@ -62,6 +63,8 @@ class SessionState:
         obs = restore_stream(session.stream, tensors, record)
         session.create_student(session.stream.normalizer)
         session.learner.restore(tensors)
+        if session.critics is not None:
+            session.critics.restore(tensors)
         session.learner.n_recoveries = count_of(record, "recoveries")
         selection.best, selection.owed = None, _metrics(record.get("owed"))
         if record["best_env_steps"] is not None:

@@ -9,23 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from gymnasium import spaces
 
-from policy_distill.collection.actors import check_labels
+from policy_distill.collection.actors import check_labels, check_values
 from policy_distill.collection.collector import Collector
-from policy_distill.collection.rollout import Rollout
+from policy_distill.collection.rollout import COLUMNS, Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.restarts import Restarts
-from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.interfaces.policies import Actor, Labels, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
-from policy_distill.run.columns import RECORDED, check_columns, shapes_of, values_of
+from policy_distill.run.columns import check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
 from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
-from policy_distill.student.measuring import measure_normalizer
-from policy_distill.student.pixels import channels_first, convolves
 from policy_distill.student.spaces import describe_space
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.learners import takes_raw_numbers
@@ -46,10 +42,12 @@ class Stream:
         network: str,
         source: Source | None = None,
         columns: tuple[str, ...] = (),
+        noted: tuple[str, ...] = (),
     ) -> None:
         """Open a stream for students of `network`: whether bytes are pixels is a question of that.
 
-        `columns` are kept beside features and labels, as of `policy_distill.run.columns`.
+        `columns` are kept beside features and labels, as of `policy_distill.run.columns`; those that are `noted` are in
+        each rollout alone.
 
         `source` steps the environments; by itself a `Collector` does, in this process.
         """
@@ -71,8 +69,9 @@ class Stream:
         """What a recurrent teacher that labels carries from rollout to rollout."""
         self.normalizer: Normalizer | dict[str, Normalizer] | None = None
         """The statistics that features are made with, once there is a first rollout."""
-        check_columns(columns)
+        check_columns((*columns, *noted))
         self._columns = columns
+        self._noted = (*columns, *noted)
         self.episodes = TeacherEpisodes.of(config, envs.n_envs)
         """The teacher's own episodes, where failed ones are left out; None where all are learnt from."""
         self._opened: tuple[Featurizer, Buffer] | None = None
@@ -129,8 +128,8 @@ class Stream:
         recorded: Sequence[str] = (),
     ) -> Rollout:
         with self.watch.timed("collect"):
-            needed = (*self._columns, *(NEEDED if self.episodes else ()), *recorded)
-            names = [name for name in dict.fromkeys(needed) if name in (*RECORDED, *recorded)]
+            needed = (*self._noted, *(NEEDED if self.episodes else ()), *recorded)
+            names = [name for name in dict.fromkeys(needed) if name in COLUMNS]
             found = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
             # Features are made of arrays, wherever the source has its observations.
             rollout = found.as_arrays()
@@ -139,14 +138,28 @@ class Stream:
 
     def label(self, rollout: Rollout) -> torch.Tensor:
         """Return the teacher's distribution parameters `[T * N, P]` for a rollout."""
+        return self.label_whole(rollout).params
+
+    def label_whole(self, rollout: Rollout) -> Labels:
+        """Return all that the teacher says of a rollout: parameters `[T * N, P]`, and values `[T * N]` if asked for.
+
+        Raises:
+            RequestError: where values are asked for that the labels of a teacher of one's own do not have.
+        """
         with self.watch.timed("label"):
             if not self.is_open:
                 self.teacher = self.teacher.calibrated(self.sight.taught(rollout.obs))
-            params, self.label_state, _ = self.teacher.label(
-                self.sight.taught(rollout.obs), rollout.episode_starts, self.label_state, rollout.action_masks
-            )
+            teacher = self.teacher.with_values() if self.valued else self.teacher
+            obs, starts = self.sight.taught(rollout.obs), rollout.episode_starts
+            params, self.label_state, values = teacher.label(obs, starts, self.label_state, rollout.action_masks)
             check_labels(params)
-        return params.reshape(-1, params.shape[-1])
+            expected = check_values(values, starts.shape).reshape(-1) if self.valued else None
+        return Labels(params.reshape(-1, params.shape[-1]), value=expected)
+
+    @property
+    def valued(self) -> bool:
+        """True where the teacher's values are asked for."""
+        return "teacher_value" in self._columns
 
     def features(self, rollout: Rollout) -> torch.Tensor:
         """Return what students see of a rollout, `[T * N, D]`; the first one says how."""
@@ -158,16 +171,21 @@ class Stream:
         """Return what students see of raw observations `[B, ...]` of the environments, `[B, D]`."""
         return torch.from_numpy(self.featurizer(self.sight.seen(obs)))
 
-    def store(self, rollout: Rollout, features: torch.Tensor, teacher_params: torch.Tensor) -> None:
-        """Keep a labelled rollout, in place of all before where the settings say so."""
+    def store(
+        self,
+        rollout: Rollout,
+        features: torch.Tensor,
+        teacher_params: torch.Tensor,
+        values: torch.Tensor | None = None,
+    ) -> None:
+        """Keep a labelled rollout, with its `values` where asked for; in place of all before where settings say so."""
         if self.config.buffer == "latest":
             self.buffer.clear()
-        self.buffer.add(features, teacher_params, self.kept(rollout))
+        self.buffer.add(features, teacher_params, self.kept(rollout, values))
 
-    def kept(self, rollout: Rollout) -> dict[str, torch.Tensor]:
+    def kept(self, rollout: Rollout, values: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         """Return what is kept of a rollout beside features and labels, `[T * N, ...]`, by name."""
-        numbers = self.episodes.columns_of(rollout) if self.episodes else {}
-        return {**values_of(self._columns, rollout), **numbers}
+        return values_of(self._columns, rollout, values) | (self.episodes.columns_of(rollout) if self.episodes else {})
 
     def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
         """Make room for states whose features are made with `normalizer`."""
@@ -199,14 +217,4 @@ class Stream:
         known = None if self.sight.sides else self.teacher.normalizer
         if known is not None or self.config.normalize == "none":
             return self.sight.view.statistics(known)
-        # Choices cannot be measured, and pixels need not be.
-        obs, space, images = self.sight.seen(rollout.flat_obs), self.sight.space, self.images
-        if isinstance(obs, dict):
-            boxes = {k: sub for k, sub in space.spaces.items() if isinstance(sub, spaces.Box) and k not in images}
-            return {key: self._measured(obs[key], sub) for key, sub in boxes.items()}
-        return self._measured(obs, space) if isinstance(space, spaces.Box) and not images else None
-
-    def _measured(self, obs: np.ndarray, space: spaces.Box) -> Normalizer:
-        to_convolve = convolves(self.network) and len(space.shape) == 3
-        channels = (0 if channels_first(space.shape) else 2) if to_convolve else None
-        return measure_normalizer(obs, space.low, space.high, channels)
+        return self.sight.measured(rollout.flat_obs, self.images)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from policy_distill.student.plan import Plan
-from policy_distill.student.record import StudentRecord
+from policy_distill.student.record import CriticRecord, StudentRecord
 from policy_distill.student.spaces import make_space
 from policy_distill.student.view import View
 
@@ -30,6 +30,9 @@ class Described:
     """The observation statistics applied inside; None where there are none."""
     record: StudentRecord
     """What it is, as its file holds it."""
+
+    critic: CriticRecord | None = None
+    """What its teacher held states to be worth, where it was distilled with values; it does not act."""
 
     takes_raw = True
 

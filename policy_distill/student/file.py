@@ -21,7 +21,7 @@ from policy_distill.errors import RequestError
 from policy_distill.system.files import open_plain
 
 KEY = "policy_distill"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """The newest that is read. A student is written in the oldest that says all of it, as of `record.format_of`."""
 MAX_HEADER = 2**23
 """Bytes of a header: a student's record has kilobytes, or megabytes where each pixel has bounds of its own."""

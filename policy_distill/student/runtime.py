@@ -18,7 +18,7 @@ from policy_distill.student.check import check_read_back, check_student
 from policy_distill.student.described import Described
 from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
-from policy_distill.student.record import StudentRecord, format_of
+from policy_distill.student.record import CriticRecord, StudentRecord, format_of, split_critic, with_critic
 from policy_distill.student.sampling import draw, params_of
 from policy_distill.system.nested import count
 
@@ -56,7 +56,7 @@ class Student(Described):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled as arrays and a record, without buffers; sampling starts again from the seed."""
-        return _rebuild, (self._seed, self.tensors, self.metadata, self.runtime)
+        return _rebuild, (self._seed, self.critic, self.tensors, self.metadata, self.runtime)
 
     def seed(self, seed: int) -> None:
         """Restart the generator that sampled actions are drawn from."""
@@ -153,7 +153,8 @@ class Student(Described):
         act = Student(self.tensors, self.metadata, "numpy").act
         space = self.metadata["observation_space"]
         record = {**self.metadata, "format_version": format_of(self.metadata)}
-        write_sealed(path, self.tensors, record, lambda new: check_read_back(new, load_student, act, space))
+        whole = with_critic(self.tensors, record, self.critic)
+        write_sealed(path, *whole, lambda new: check_read_back(new, load_student, act, space))
         return Path(path)
 
     def torch(self) -> nn.Module:
@@ -167,14 +168,10 @@ class Student(Described):
         return StudentPolicy.from_record(self.record)
 
     def to_sb3(self, env: Any) -> PPO:
-        """Return a Stable-Baselines3 PPO model in `env` that starts as this student and can train on.
-
-        Raises:
-            RequestError: for a student of images, Dict or discrete observations.
-        """
+        """Return a Stable-Baselines3 PPO model in `env` that starts as this student, and its critic if it has one."""
         from policy_distill.exporters.sb3_model import to_sb3
 
-        return to_sb3(self.record, env)
+        return to_sb3(self.record, env, self.critic)
 
     def _choose(self, outputs: np.ndarray, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
         head = self.plan.head
@@ -186,8 +183,9 @@ class Student(Described):
         return draw(self.record, scores, outputs, self._rng)
 
 
-def _rebuild(seed: int, *parts: Any) -> Student:
+def _rebuild(seed: int, critic: CriticRecord | None, *parts: Any) -> Student:
     student = Student(*parts)
+    student.critic = critic
     student.seed(seed)
     return student
 
@@ -208,8 +206,10 @@ def load_student(path: str | Path, runtime: str = "auto") -> Student:
         raise RequestError(f"expected a runtime among {', '.join(RUNTIMES)}, found {runtime!r}")
     tensors, metadata = read_student(path)
     try:
+        tensors, metadata, critic = split_critic(tensors, metadata)
         check_student(metadata, tensors)
         student = Student(tensors, metadata, runtime)
+        student.critic = critic
         student.act  # noqa: B018 - made now, so that a broken file or a missing library shows here
         return student
     except RequestError:

@@ -25,9 +25,10 @@ def check_numbers(settings: DataclassInstance) -> None:
         RequestError: naming it.
     """
     for field in dataclasses.fields(settings):
-        kind, value = NUMBERS.get(str(field.type).removesuffix(" | None")), vars(settings)[field.name]
-        left_out = value is None and field.default is None
-        if kind and not left_out and (not isinstance(value, kind) or isinstance(value, bool)):
+        told = str(field.type)
+        kind, value = NUMBERS.get(told.removesuffix(" | None")), vars(settings)[field.name]
+        left_open = value is None and told.endswith(" | None")
+        if kind and not left_open and (not isinstance(value, kind) or isinstance(value, bool)):
             require_setting(False, field.name, f"a number ({field.type})", value)
 
 

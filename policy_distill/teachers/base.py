@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from policy_distill.collection.policy_defaults import PolicyDefaults
+from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Labels, Teacher
 from policy_distill.interfaces.students import ActionDistribution
 
@@ -40,6 +41,12 @@ class BaseTeacher(PolicyDefaults, ABC):
     members: Sequence[Teacher] = ()
     asked_for: dict[str, Any] | None = None
     fixed = False
+    discount: float | None = None
+    return_scale: float | None = 1.0
+    """What a value is multiplied by to be in the environment's own units: training may have seen scaled rewards. None
+    where its statistics do not say."""
+    lacks_value = "which holds none"
+    """Why it says no values, in words that follow its name."""
 
     @abstractmethod
     def label(
@@ -70,6 +77,18 @@ class BaseTeacher(PolicyDefaults, ABC):
     def with_calibration(self, value: Any) -> Self:
         """Return itself, whatever the value: there is nothing to set."""
         return self
+
+    def with_values(self) -> Self:
+        """Refuse: it holds no value function.
+
+        Raises:
+            RequestError: always.
+        """
+        raise RequestError(
+            "expected a teacher with a value function (PPO, A2C, TRPO, RecurrentPPO, MaskablePPO, DQN, QR-DQN, TD3, "
+            f"DDPG), found {self.provenance.get('algorithm')}, {self.lacks_value}; leave out what asks for values "
+            "(--value-weight, --value-gate, --objective teacher_value)"
+        )
 
     def weights(self) -> Mapping[str, torch.Tensor] | None:
         """Return None: it is no network."""

@@ -10,6 +10,7 @@ from stable_baselines3.common.policies import BasePolicy
 from policy_distill.environments.open import normalization_of
 from policy_distill.environments.wrappers import WrapperSpec
 from policy_distill.interfaces.policies import Teacher
+from policy_distill.system.foreign import asked
 from policy_distill.teachers.algorithms import algorithm_of, check_name, find_algorithm
 from policy_distill.teachers.files.needed_statistics import check_model
 from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
@@ -30,7 +31,8 @@ def teacher_of_model(model: BaseAlgorithm, request: Request) -> Teacher:
     if statistics is None and not request.declines_statistics:
         check_model(model)
     wrappers, origin = _stack_around(model.get_env(), statistics), {"seed": model.seed}
-    return _make(model.policy, algorithm, statistics, request, wrappers=wrappers, origin=origin)
+    belonging: dict[str, Any] = {"wrappers": wrappers, "origin": origin, "discount": asked(model, "gamma")}
+    return _make(model.policy, algorithm, statistics, request, **belonging)
 
 
 def _stack_around(env: Any, statistics: Any) -> list[WrapperSpec]:
@@ -72,6 +74,7 @@ def _make(
     *,
     wrappers: list[WrapperSpec] | None = None,
     origin: dict[str, Any] | None = None,
+    discount: Any = None,
 ) -> Teacher:
     named = request.named_wrappers()
     return make_teacher(
@@ -82,4 +85,5 @@ def _make(
         wrappers=(wrappers or []) if named is None else named,
         env_kwargs=dict(request.env_kwargs or {}),
         origin={**LIVE, **(origin or {})},
+        discount=discount,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.teachers.algorithms import algorithm_named
 from policy_distill.teachers.files.frame_statistics import normalizer_and_wrappers
+from policy_distill.teachers.files.vecnormalize import read_statistics, return_scale_of
 from policy_distill.teachers.request import Request
 
 
@@ -20,6 +21,7 @@ def make_teacher(
     wrappers: list[dict[str, Any]],
     env_kwargs: dict[str, Any],
     origin: dict[str, Any],
+    discount: Any = None,
 ) -> Teacher:
     """Return the teacher of a policy.
 
@@ -31,11 +33,14 @@ def make_teacher(
         wrappers: of its environment, innermost first.
         env_kwargs: constructor arguments of its environment.
         origin: further provenance: `source`, `sha256`, `library_versions`.
+        discount: the agent's `gamma`, where its file or model has one.
     """
-    normalizer = None
+    normalizer, return_scale = None, 1.0 if statistics is None else None
     if statistics is not None:
         space = policy.observation_space
-        normalizer, wrappers = normalizer_and_wrappers(statistics, space, wrappers, request.trust)
+        attributes, place = read_statistics(statistics, request.trust)
+        normalizer, wrappers = normalizer_and_wrappers(attributes, place, space, wrappers)
+        return_scale = return_scale_of(attributes)
     provenance = {
         "algorithm": algorithm,
         "policy_class": type(policy).__name__,
@@ -47,7 +52,12 @@ def make_teacher(
         provenance["vecnormalize"] = Path(statistics).name
     if env_kwargs:
         provenance["env_kwargs"] = env_kwargs
-    return algorithm_named(algorithm).make(policy, normalizer, provenance)
+    teacher: Any = algorithm_named(algorithm).make(policy, normalizer, provenance)
+    teacher.return_scale = return_scale
+    if isinstance(discount, float | int) and 0 < discount <= 1:
+        teacher.discount = float(discount)
+    made: Teacher = teacher
+    return made
 
 
 def kind_of_policy(algorithm: str, request: Request, alone: bool) -> dict[str, Any]:

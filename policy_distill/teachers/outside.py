@@ -29,7 +29,10 @@ NEEDED = (
 ).split()
 """What only the teacher itself can say."""
 
-MAY_SAY = ("acts_greedily", "asked_for", "env_kwargs", "exploration", "fixed", "members", "scales_images", "again")
+MAY_SAY = (
+    *("acts_greedily", "asked_for", "discount", "env_kwargs", "exploration", "fixed", "members", "scales_images"),
+    "again",
+)
 """What has a default."""
 
 OF_A_POLICY = ("action_space", "again", "env_kwargs", "env_wrappers", "metadata", "n_params", "observation_space")
@@ -94,6 +97,10 @@ class OutsideTeacher(BaseTeacher):
         """Return the object's copy with a calibration that is known, or itself where it has none."""
         return self._copy("with_calibration", value)
 
+    def with_values(self) -> OutsideTeacher:
+        """Return the object's copy that says values; itself where it has no such thing, and labels say them or not."""
+        return self._copy("with_values")
+
     def weights(self) -> Mapping[str, torch.Tensor] | None:
         """Return the weights of its `policy`, where that is a network."""
         return weights_of(asked(self.source, "policy"))
@@ -110,12 +117,12 @@ class OutsideTeacher(BaseTeacher):
         found: tuple[np.ndarray, Any] = self.source.predict(*arguments, **options)
         return found
 
-    def _copy(self, method: str, argument: Any) -> OutsideTeacher:
+    def _copy(self, method: str, *arguments: Any) -> OutsideTeacher:
         own = asked(self.source, method)
         # That of a teacher inside, to which the object passes questions on, would return that one alone.
         if own is None or asked(own, "__self__", self.source) is not self.source:
             return self
-        return OutsideTeacher(own(argument))
+        return OutsideTeacher(own(*arguments))
 
 
 class OutsidePolicy(PolicyDefaults):

@@ -59,7 +59,8 @@ def teacher_of_file(path: Path, request: Request) -> Teacher:
     # Its training began from there: a proof keeps away.
     origin |= {"seed": data["seed"]} if type(data.get("seed")) is int else {}
     origin = {"source": path.name, **origin, **kind_of_policy(algorithm, request, is_policy_file(path))}
-    return make_teacher(policy, algorithm, statistics, request, wrappers=wrappers, env_kwargs=env_kwargs, origin=origin)
+    belonging: dict[str, Any] = {"wrappers": wrappers, "env_kwargs": env_kwargs, "origin": origin}
+    return make_teacher(policy, algorithm, statistics, request, **belonging, discount=data.get("gamma"))
 
 
 def rebuild(agent: SavedAgent) -> Any:

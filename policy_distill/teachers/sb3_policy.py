@@ -43,13 +43,12 @@ CRITICS = (
     "mlp_extractor.value_net.",
     "vf_features_extractor.",
     "critic.",
-    "critic_target.",
     "lstm_critic.",
-    "actor_target.",
-    "q_net_target.",
-    "quantile_net_target.",
 )
-"""Weights that acting does not need."""
+"""Weights that values need, and acting does not: a file may lack them."""
+
+TARGETS = ("critic_target.", "actor_target.", "q_net_target.", "quantile_net_target.")
+"""Weights that nobody but a training needs."""
 
 
 class _NoOptimizer:
@@ -169,7 +168,15 @@ def _resolve(agent: SavedAgent, key: str, value: Any) -> Any:
 
 
 def _load_weights(policy: BasePolicy, agent: SavedAgent) -> None:
-    weights = {name: value for name, value in agent.weights.items() if not name.startswith(CRITICS)}
+    weights = {name: value for name, value in agent.weights.items() if not name.startswith((*CRITICS, *TARGETS))}
+    known = policy.state_dict()
+    critics = {name: value for name, value in known.items() if name.startswith(CRITICS)}
+    saved = {name: agent.weights[name] for name in critics if name in agent.weights}
+    fitting = {name: value for name, value in saved.items() if value.shape == critics[name].shape}
+    # What policy and value share has been saved under the policy's name alone, by old versions.
+    shared = {value.data_ptr() for name, value in known.items() if not name.startswith(CRITICS)}
+    missing_critic = [n for n in critics if n not in fitting and critics[n].data_ptr() not in shared]
+    weights |= fitting
     try:
         missing, unexpected = policy.load_state_dict(weights, strict=False)
         if agent.data.get("use_sde"):
@@ -178,7 +185,8 @@ def _load_weights(policy: BasePolicy, agent: SavedAgent) -> None:
     except Exception as error:
         raise RequestError(f"{agent.path}: its weights do not fit its policy ({_line(error)})") from None
     # Before SB3 1.7 a shared extractor was saved once; today it is listed under three names.
-    missing = [name for name in missing if not name.startswith((*CRITICS, "pi_features_extractor."))]
+    missing = [name for name in missing if not name.startswith((*CRITICS, *TARGETS, "pi_features_extractor."))]
+    vars(policy)["missing_critic"] = tuple(missing_critic)
     if missing or unexpected:
         names = ", ".join([*missing, *unexpected][:3])
         raise RequestError(f"{agent.path}: its weights do not fit its policy (among them {names})")

@@ -44,9 +44,12 @@ EXTRA = {
     "train/recoveries": "times that training diverged and went back to the last good student so far",
     "train/rate_scale": "what the learning rate was multiplied by after these",
     "train/policy_loss": "mean clipped loss of PPO over the updates of an iteration",
-    "train/value_loss": "mean squared error of the critic over the updates of an iteration",
-    "train/value_explained": "share of the returns' variance that the critic explained on the latest rollout, before "
-    "training on it",
+    "train/value_loss": "mean squared error of the critic over the updates of an iteration; while distilling, in "
+    "variances of the teacher's values",
+    "train/value_explained": "share of the variance of returns (while distilling, of the teacher's values) that the "
+    "critic explained on the latest rollout, before training on it",
+    "train/gate_open": "share of the latest rollout's states in which the teacher expected more than the student gains",
+    "train/score_deviation": "deviation of what the latest rollout's actions cost beyond what was expected",
     "train/clip_fraction": "share of the actions whose probability PPO would have changed further",
     "train/step_kl": "divergence in nats of the student after an update from the one before it",
     "train/kl_weight": "weight of the divergence from the teacher beside the reward",

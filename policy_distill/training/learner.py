@@ -14,11 +14,11 @@ import torch
 
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.stages import Minibatches
 from policy_distill.interfaces.students import Loss
 from policy_distill.networks.table import has_actions, has_memory, make_network
 from policy_distill.student.pixels import image_keys
 from policy_distill.student.runtime import Student
-from policy_distill.training.buffer import Buffer
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.schedule import Moment, n_updates
 from policy_distill.training.spec import StudentSpec
@@ -86,7 +86,7 @@ class GradientLearner:
         """Set the count, as of a checkpoint."""
         self.trainer.recovery.n = n
 
-    def learn(self, buffer: Buffer, moment: Moment) -> dict[str, float]:
+    def learn(self, buffer: Minibatches, moment: Moment) -> dict[str, float]:
         """Learn from all that is stored, a rollout of `moment` being the newest; return what was measured."""
         generator = torch.Generator().manual_seed(moment.seed)
         n_steps = n_updates(self.config, moment.n_new, moment.before)

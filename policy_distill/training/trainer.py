@@ -10,11 +10,10 @@ import math
 import torch
 
 from policy_distill.config import DistillConfig
-from policy_distill.interfaces.stages import Stepper
+from policy_distill.interfaces.stages import Minibatches, Stepper
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.likelihood import begin_draws
 from policy_distill.training.autograd_step import AutogradStep
-from policy_distill.training.buffer import Buffer
 from policy_distill.training.dense_step import DenseStep, is_written_out
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.recovery import Divergence, Recovery
@@ -34,7 +33,7 @@ class Trainer:
         self.recovery = Recovery(config.max_recoveries)
 
     def fit(
-        self, buffer: Buffer, n_updates: int, progress: tuple[float, float], generator: torch.Generator
+        self, buffer: Minibatches, n_updates: int, progress: tuple[float, float], generator: torch.Generator
     ) -> dict[str, float]:
         """Make `n_updates` gradient steps on minibatches that `generator` draws.
 
@@ -52,7 +51,12 @@ class Trainer:
         return self.recovery.attempt(self.stepper, fit)
 
     def _fit(
-        self, buffer: Buffer, n_updates: int, progress: tuple[float, float], generator: torch.Generator, scale: float
+        self,
+        buffer: Minibatches,
+        n_updates: int,
+        progress: tuple[float, float],
+        generator: torch.Generator,
+        scale: float,
     ) -> dict[str, float]:
         begin_draws(self.loss, generator.initial_seed())
         minibatches = drawn_batches(buffer, self.student, n_updates, self.config.batch_size, generator)

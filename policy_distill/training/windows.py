@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from policy_distill.interfaces.stages import Minibatches
 from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.student.engines.torch_memory import (
     MemoryLayer,
@@ -37,12 +38,13 @@ def batch_size_for(network: nn.Sequential, batch_size: int) -> int:
 
 
 def drawn_batches(
-    buffer: Buffer, student: StudentPolicy, n: int, batch_size: int, generator: torch.Generator
+    buffer: Minibatches, student: StudentPolicy, n: int, batch_size: int, generator: torch.Generator
 ) -> Iterator[Batch]:
     """Draw `n` minibatches of about `batch_size` states that teach: rows, or windows `[L, B, ...]`."""
     layers = memory_layers_of(student.network)
     if not layers:
         return buffer.minibatches(n, batch_size, generator)
+    assert isinstance(buffer, Buffer), "only a buffer knows which states follow each other"
     layer = layers[-1]
     length = buffer.longest(layer.burn_in + layer.length)
     n_windows = max(1, batch_size // (length - burn_in_of(layer, length)))

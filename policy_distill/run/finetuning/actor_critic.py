@@ -17,7 +17,9 @@ from torch import nn
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch, Outputs
 from policy_distill.networks.mlp import MLP
+from policy_distill.student.engines.torch_module import modules_of
 from policy_distill.student.head import MASKED, Head
+from policy_distill.student.record import CriticRecord
 from policy_distill.training.learner import named
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.spec import StudentSpec
@@ -35,23 +37,42 @@ class Critic(nn.Module):
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, spec: StudentSpec, generator: torch.Generator) -> None:
-        """Make an untrained one: of images with the student's own layers, of vectors with two of 64."""
+    def __init__(self, spec: StudentSpec, generator: torch.Generator, record: CriticRecord | None = None) -> None:
+        """Begin with one that came with the student, or an untrained one.
+
+        That has the student's own layers for images, and two of 64 units for vectors.
+        """
         super().__init__()
         shape = spec.featurizer.shape
         self.of_vectors = len(shape) == 1 and not spec.featurizer.images
-        body = MLP(VALUE_WIDTHS, "tanh") if self.of_vectors else spec.body
-        self.network = body.build(shape, 1, generator)
+        self._came = record is not None
+        if record is not None:
+            self.network = nn.Sequential(*modules_of(record.metadata["layers"], record.tensors))
+        else:
+            body = MLP(VALUE_WIDTHS, "tanh") if self.of_vectors else spec.body
+            self.network = body.build(shape, 1, generator)
         size = shape[0] if self.of_vectors else 0
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 
     def look_at(self, features: torch.Tensor) -> None:
-        """Standardise by features `[B, D]` of a first rollout: a student's own may have any size."""
-        if self.of_vectors:
+        """Standardise by features `[B, D]` of a first rollout: a student's own may have any size.
+
+        One that came with the student knows them already.
+        """
+        if self.of_vectors and not self._came:
             deviation = features.std(dim=0)
             self.mean.copy_(features.mean(dim=0))
             self.scale.copy_(torch.where(deviation > 1e-6, 1.0 / deviation.clamp(min=1e-6), torch.zeros(())))
+
+    @torch.no_grad()
+    def count_in(self, unit: float) -> None:
+        """Let one that came with the student, whose values are of raw rewards, give them in units of so many."""
+        if self._came:
+            last = self.network[-1]
+            assert isinstance(last, nn.Linear), "a critic ends so"
+            last.weight.div_(unit)
+            last.bias.div_(unit)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return `[B]` values."""

@@ -19,13 +19,16 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation.proof.spent import spent_by_student, spent_by_teacher
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
+from policy_distill.interfaces.stepping import Environments
 from policy_distill.losses.table import choose_loss
 from policy_distill.report.write import try_report
 from policy_distill.run.distill import DistillResult
 from policy_distill.run.finetuning.course import FinetuneCourse
+from policy_distill.run.finetuning.evolution import EvolutionCourse, EvolutionSession
 from policy_distill.run.finetuning.form import check_trainable, with_spread
+from policy_distill.run.finetuning.ppo_session import PPOSession
 from policy_distill.run.finetuning.session import FinetuneSession
-from policy_distill.run.finetuning.settings import FinetuneConfig
+from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
@@ -90,17 +93,18 @@ def finetune(
     file = in_run_folder(student) if isinstance(student, str | Path) else None
     tracker = choose_tracker(tracker, track, out, teacher, job_type="finetune", student=file)
     origin = as_student(student)
-    check_trainable(origin.record)
+    config = with_overrides(config or FinetuneConfig(), overrides, "finetune")
+    if config.method == "ppo":
+        check_trainable(origin.record)
     labels = teacher_for(origin, teacher, env, env_kwargs)
-    config, gate_seed = as_it_sees(with_overrides(config or FinetuneConfig(), overrides, "finetune"), origin, labels)
+    config, gate_seed = as_it_sees(config, origin, labels)
     place = Place(out, resume=resume, overwrite=overwrite)
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(labels, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
-        loss = choose_loss(config.loss, labels.family)
-        session = FinetuneSession(origin.record, labels, envs, loss, config, anchored=teacher is not None)
-        identity = identity_of(labels, envs, session.network, config) | {"finetuning": _began(origin)}
-        run = FinetuneCourse(session, env, identity, place, interrupts, scope, gate_seed=gate_seed)
+        identity = _identity(origin, labels, envs, config)
+        session, course = _by_method(origin, labels, envs, env, config, scope, anchored=teacher is not None)
+        run = course(session, env, identity, place, interrupts, scope, gate_seed=gate_seed)
         run.keeper.begin(resume=resume)
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
@@ -152,7 +156,7 @@ def teacher_for(origin: Student, teacher: Any, env: Any, env_kwargs: Mapping[str
 
 
 def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tuple[FinetuneConfig, int]:
-    """Return settings under which the student sees what it is used to, and where its test begins.
+    """Return settings under which the student sees what it is used to, all of them known, and where its test begins.
 
     Neither the test nor the proof uses episodes that this student was chosen or proven on before.
     """
@@ -164,6 +168,11 @@ def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tup
         "student_wrapper": wrapper,
         "observation_names": ",".join(view.labels),
     }
+    if config.critic_steps is None:
+        seen["critic_steps"] = 0 if origin.critic else CRITIC_STEPS
+    if config.gamma is None:
+        of_critic = origin.critic.metadata["discount"] if origin.critic else None
+        seen["gamma"] = of_critic or teacher.discount or DISCOUNT
     spent: list[Span] = [*spent_by_student(origin), *spent_by_teacher(teacher)]
     n_episodes = max(config.eval_episodes, 1)
     gate_seed = fresh_start(PROOF, n_episodes, spent)
@@ -173,9 +182,30 @@ def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tup
     return replace(config, **seen), gate_seed
 
 
-def _began(origin: Student) -> dict[str, Any]:
-    """Return which student a run begins with, and how it goes on."""
+def _by_method(
+    origin: Student,
+    teacher: Teacher,
+    envs: Environments,
+    env: Any,
+    config: FinetuneConfig,
+    scope: ExitStack,
+    *,
+    anchored: bool,
+) -> tuple[FinetuneSession, type[FinetuneCourse]]:
+    """Return the session of the method that was asked for, and the course that it takes."""
+    loss = choose_loss(config.loss, teacher.family)
+    if config.method == "ppo":
+        session = PPOSession(origin.record, teacher, envs, loss, config, anchored=anchored, critic=origin.critic)
+        return session, FinetuneCourse
+    search = EvolutionSession(origin.record, teacher, envs, loss, config, anchored=anchored)
+    scope.enter_context(search.search(env))
+    return search, EvolutionCourse
+
+
+def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> dict[str, Any]:
+    """Return what makes a run this run: which student it begins with among that, and how it goes on."""
     digest = hashlib.sha256()
     for name, array in sorted(origin.tensors.items()):
         digest.update(name.encode() + array.tobytes())
-    return {"method": "ppo", "student": digest.hexdigest()}
+    began = {"method": config.method, "student": digest.hexdigest()}
+    return {**identity_of(teacher, envs, origin.metadata["architecture"]["spec"], config), "finetuning": began}

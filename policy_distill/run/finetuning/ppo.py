@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.errors import RunFault
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.finetuning.actor_critic import ActorCritic, Critic
 from policy_distill.run.finetuning.experience import Experience
 from policy_distill.run.finetuning.ppo_model import MEASURED, buffer_of, make_ppo
 from policy_distill.run.finetuning.reward_scale import RewardScale
 from policy_distill.run.finetuning.settings import FinetuneConfig, kl_weight
+from policy_distill.run.finetuning.standing import Standing
+from policy_distill.student.record import CriticRecord
 from policy_distill.student.runtime import Student
 from policy_distill.system.generators import LentGenerators
 from policy_distill.training.buffer import Buffer
@@ -34,26 +37,32 @@ STEP_BACK = 0.5
 class PPOLearner:
     """A student, its critic, and all that PPO's next update depends on."""
 
-    def __init__(self, policy: StudentPolicy, loss: Loss, config: FinetuneConfig, n_envs: int) -> None:
-        """Go on from a trainable student, which is changed; `loss` is its divergence from a teacher."""
+    def __init__(
+        self,
+        policy: StudentPolicy,
+        loss: Loss,
+        config: FinetuneConfig,
+        n_envs: int,
+        standing: Standing | None = None,
+        critic: CriticRecord | None = None,
+    ) -> None:
+        """Go on from a trainable student, which is changed, and from its critic where it brings one.
+
+        `loss` is its divergence from a teacher; how much that counts depends on where the student stands.
+        """
         self.policy, self.config = policy.to(config.device), config
-        critic = Critic(policy.spec, torch.Generator().manual_seed(config.seed)).to(config.device)
-        self._model = make_ppo(policy, critic, loss, config, n_envs)
+        self.standing = standing or Standing()
+        own = Critic(policy.spec, torch.Generator().manual_seed(config.seed), critic).to(config.device)
+        self._model = make_ppo(policy, own, loss, config, n_envs)
         self._model.lr_schedule = lambda _: self._rate
         self._rate = 0.0
-        self._rewards = RewardScale(n_envs, config.gamma)
+        self._rewards = RewardScale(n_envs, config.discount)
         self._recovery = Recovery(config.max_recoveries)
         self._n_seen = 0
         """States learnt from."""
         self._newest: Experience | None = None
         self.n_setbacks = 0
         """How often the student went back to an earlier one, since it got worse."""
-        self.share_kept = math.nan
-        """What the student has of the gain that its teacher has, as it was judged last; NaN without a teacher."""
-        self.anchor = (math.nan, math.nan)
-        """What teacher and random policy score where students are judged; NaN without a teacher."""
-        self.random = 0.0
-        """What a random policy scores there."""
 
     @property
     def _actor_critic(self) -> ActorCritic:
@@ -78,19 +87,22 @@ class PPOLearner:
         """Learn from the rollout that was taken up, of `moment`, and from no older one; return what was measured.
 
         Raises:
-            RunFault: where an update is not finite, after `max_recoveries` tries at a lower rate.
+            RunFault: for rewards that are not finite, and an update that is not after `max_recoveries` tries.
         """
         experience, actor_critic, config = self._newest, self._actor_critic, self.config
         assert experience is not None, "a rollout comes before its update"
-        if self._n_seen == 0:
-            actor_critic.critic.look_at(experience.features.to(config.device))
-        warming_up = self._n_seen < config.critic_steps
-        for weight in self.policy.parameters():
-            weight.requires_grad_(not warming_up)
-        actor_critic.kl_weight = 0.0 if warming_up else kl_weight(config, moment.before, self.share_kept)
         rewards = experience.rewards
+        if not np.isfinite(rewards).all():
+            raise RunFault("the environment gave a reward that is not finite; mend it, or wrap it so that none is")
         if config.normalize_rewards:
             rewards = self._rewards.normalized(rewards, experience.episode_starts)
+        if self._n_seen == 0:
+            actor_critic.critic.look_at(experience.features.to(config.device))
+            actor_critic.critic.count_in(self._rewards.unit if config.normalize_rewards else 1.0)
+        warming_up = self._n_seen < config.warm_up
+        for weight in self.policy.parameters():
+            weight.requires_grad_(not warming_up)
+        actor_critic.kl_weight = 0.0 if warming_up else kl_weight(config, moment.before, self.standing.share_kept)
         rate = config.learning_rate * (1.0 - moment.before) * STEP_BACK**self.n_setbacks
         self._n_seen += len(experience.features)
 
@@ -117,11 +129,6 @@ class PPOLearner:
             )
         # Of returns that are all alike no share can be explained.
         return {name: value for name, value in found.items() if math.isfinite(value)}
-
-    def look(self, score: float) -> None:
-        """Take note of what the student scores where teacher and random policy scored the anchor."""
-        teacher, random = self.anchor
-        self.share_kept = (score - random) / (teacher - random)
 
     def go_back(self, weights: Weights) -> None:
         """Give the student earlier weights, and go on from them by smaller steps; the critic stays as it is."""
@@ -159,12 +166,12 @@ class PPOLearner:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything that the next update depends on, but for the count of its recoveries."""
-        counts = [self._n_seen, self.n_setbacks, self.random, self.share_kept, *self.anchor]
         return {
             **{f"student.{name}": array for name, array in self.policy.tensors().items()},
             **{f"training.{name}": array for name, array in self._actor_critic.training_state().items()},
             **{f"training.rewards.{name}": array for name, array in self._rewards.state().items()},
-            "training.counts": np.array(counts, np.float64),
+            "training.counts": np.array([self._n_seen, self.n_setbacks], np.float64),
+            "training.standing": self.standing.state(),
         }
 
     def restore(self, tensors: dict[str, np.ndarray]) -> None:
@@ -174,7 +181,7 @@ class PPOLearner:
             ValueError, RuntimeError, KeyError: where that is of another student.
         """
         counts = tensors["training.counts"]
-        if counts.shape != (6,) or not np.isfinite(counts[:3]).all():
+        if counts.shape != (2,) or not np.isfinite(counts).all():
             raise ValueError("counts of another run")
         self.policy.load_state_dict(
             {name: torch.from_numpy(array.copy()) for name, array in named(tensors, "student.").items()}
@@ -182,5 +189,4 @@ class PPOLearner:
         self._actor_critic.restore_training(named(tensors, "training."))
         self._rewards.restore(named(tensors, "training.rewards."))
         self._n_seen, self.n_setbacks = int(counts[0]), int(counts[1])
-        self.random, self.share_kept = float(counts[2]), float(counts[3])
-        self.anchor = float(counts[4]), float(counts[5])
+        self.standing.restore(tensors["training.standing"])

@@ -35,7 +35,7 @@ def make_ppo(student: StudentPolicy, critic: Critic, loss: Loss, config: Finetun
         None,  # type: ignore[arg-type]
         batch_size=config.batch_size,
         n_epochs=config.n_epochs,
-        gamma=config.gamma,
+        gamma=config.discount,
         gae_lambda=config.gae_lambda,
         clip_range=config.clip_range,
         # The bonus of each state comes at its own weights.

@@ -29,7 +29,12 @@ class RewardScale:
             self._running = np.where(starts, 0.0, self._running) * self.gamma + reward
             sums[step] = self._running
         self._returns.update(sums.ravel())
-        return np.clip(rewards / math.sqrt(float(self._returns.var) + 1e-8), -CLIP, CLIP)
+        return np.clip(rewards / self.unit, -CLIP, CLIP)
+
+    @property
+    def unit(self) -> float:
+        """What rewards are divided by."""
+        return math.sqrt(float(self._returns.var) + 1e-8)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what it has seen."""

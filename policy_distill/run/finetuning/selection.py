@@ -21,9 +21,6 @@ from policy_distill.run.finetuning.session import FinetuneSession
 from policy_distill.run.selection import Selection, clearly_better
 from policy_distill.seeds import selection_start
 
-NOTHING = (math.nan, math.nan)
-"""What there is to hold on to where a teacher gains nothing."""
-
 LOG = logging.getLogger("policy_distill")
 
 N_ERRORS, LOST = 3.0, 0.2
@@ -47,34 +44,31 @@ class FinetuneSelection(Selection):
 
     def due(self, steps_before: int) -> bool:
         """Say whether a candidate is to be judged; as long as only the critic learns, it is the one that came."""
-        config = self.session.config
-        changed = self.session.stream.env_steps > min(config.critic_steps, config.timesteps - 1)
-        return changed and super().due(steps_before)
+        return self.session.changes and super().due(steps_before)
 
     def begin(self) -> float:
         """Judge a random policy, the student that the run begins with, and its teacher where there is one."""
-        ppo, session = self.session.ppo, self.session
-        random = self._returns(None)
+        session, random = self.session, self._returns(None)
+        session.standing.random = float(random.mean())
         if session.anchored:
             teacher = self._returns(session.stream.teacher)
-            ppo.anchor = (float(teacher.mean()), float(random.mean())) if clearly_gains(teacher, random) else NOTHING
-        ppo.random = float(random.mean())
+            session.standing.teacher = float(teacher.mean()) if clearly_gains(teacher, random) else math.nan
         return self.judge()
 
     def judge(self) -> float:
         """Evaluate the student as it is now, and go back to the best one where it has collapsed; return its score."""
-        score, ppo = super().judge(), self.session.ppo
+        score, session = super().judge(), self.session
         assert self.best is not None and self.newest is not None
         before, now = float(self.best.returns.mean()), float(self.newest.returns.mean())
         clearly = clearly_better(self.best.returns, self.newest.returns, N_ERRORS)
-        if clearly and before - now > LOST * abs(before - ppo.random):
+        if clearly and before - now > LOST * abs(before - session.standing.random):
             LOG.warning(
                 "at %d steps the student fell from %.4g to %.4g: it goes on from the one of %d steps, at half the rate",
                 self.newest.env_steps, before, now, self.best.env_steps,
             )  # fmt: skip
-            ppo.go_back(self.best.weights)
+            session.tuner.go_back(self.best.weights)
             now = before
-        ppo.look(now)
+        session.standing.look(now)
         return score
 
     def _returns(self, policy: Policy | None) -> np.ndarray:

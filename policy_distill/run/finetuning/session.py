@@ -1,37 +1,36 @@
-"""A fine-tuning between two rollouts: the student acts by sampling, and PPO improves it by what that gains.
+"""A fine-tuning between two iterations: a student, and a stream that counts the steps it learns from.
 
-In: a student, whoever labels, environments and settings. Out: the stages that `run/course.py` puts in order.
+In: a student, whoever labels, environments and settings. Out: what all ways to improve it share.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from typing import Protocol
 
-import numpy as np
-import torch
-
-from policy_distill.collection.rollout import Rollout
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.fidelity import measure_fidelity
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
-from policy_distill.run.finetuning.experience import RECORDED, DrawingActor, experience_of
-from policy_distill.run.finetuning.form import trainable
-from policy_distill.run.finetuning.ppo import PPOLearner
 from policy_distill.run.finetuning.settings import FinetuneConfig
+from policy_distill.run.finetuning.standing import Standing
 from policy_distill.run.session import Session
 from policy_distill.run.sight import Sight
 from policy_distill.student.features import Featurizer, load_normalizer
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.spaces import describe_space
-from policy_distill.system.nested import with_axis
-from policy_distill.training.learners import while_learning
-from policy_distill.training.schedule import Moment, seed_of
+from policy_distill.training.learner import Weights
+
+
+class Tuner(Protocol):
+    """Who improves a student, and can be taken back to an earlier one."""
+
+    def go_back(self, weights: Weights) -> None:
+        """Give the student earlier weights, and go on from them by smaller steps."""
 
 
 class FinetuneSession(Session):
-    """A stream of the student's own rollouts, and PPO that learns from the newest one."""
+    """A stream, and whoever improves the student."""
 
     config: FinetuneConfig
 
@@ -55,56 +54,21 @@ class FinetuneSession(Session):
         self.origin = origin
         self.anchored = anchored
         """True where there is a teacher other than the student itself."""
+        self.standing = Standing()
+        """Where the student stands, as it was judged last."""
         self.stream.source.begin()
-        self._log_std = self._first_log_std()
-        normalizer = load_normalizer(origin.metadata["observation_normalization"], origin.metadata["observation_space"])
-        self.stream.open(normalizer)
-        self.create_student(normalizer)
-
-    def _first_log_std(self) -> np.ndarray:
-        """Return log σ for a student without: the teacher's where it has one, `[A]`."""
-        stream, family = self.stream, self.stream.teacher.family
-        if not (family.has_log_std and self.anchored):
-            return np.full(self.origin.plan.head.n_scores, self.config.log_std_init, np.float32)
-        source = stream.envs
-        masks = with_axis(source.action_masks()) if stream.masked else None
-        starts = np.ones((1, source.n_envs), bool)
-        params = stream.teacher.label(with_axis(stream.sight.taught(source.obs)), starts, None, masks).params
-        return params[0, :, family.n_params // 2 :].mean(dim=0).cpu().numpy()
-
-    def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
-        """Make who learns, at the student that the run begins with."""
-        policy = trainable(self.origin, self._log_std)
-        self._ppo = PPOLearner(policy, self.loss, self.config, self.stream.envs.n_envs)
-        self._learner = self._ppo
+        space = origin.metadata["observation_space"]
+        self.stream.open(load_normalizer(origin.metadata["observation_normalization"], space))
 
     @property
-    def ppo(self) -> PPOLearner:
-        """Who learns."""
-        return self._ppo
+    @abstractmethod
+    def tuner(self) -> Tuner:
+        """Who improves the student."""
 
-    def collect(self) -> Rollout:
-        """Gather the next rollout, by sampling."""
-        self._actor = DrawingActor(
-            self._ppo.policy, self.stream.features_of, seed_of(self.config, self.iteration, "act")
-        )
-        return self.stream.collect(self._actor, 0.0, greedy=False, recorded=RECORDED)
-
-    def learn(self, rollout: Rollout, teacher_params: torch.Tensor) -> dict[str, float]:
-        """Improve the student by a labelled rollout; return what was measured, on its states before that."""
-        stream, config = self.stream, self.config
-        with while_learning(), stream.watch.timed("train"):
-            features = stream.features(rollout)
-            fidelity = measure_fidelity(stream.teacher, self.learner, features, teacher_params)
-            experience = experience_of(
-                rollout, features, teacher_params, self._actor.drawn, stream.features_of, stream.envs.obs
-            )
-            before = min((stream.env_steps - len(features)) / config.timesteps, 1.0)
-            moment = Moment(before, stream.progress, len(features), seed_of(config, self.iteration, "train"))
-            self._ppo.take(experience)
-            metrics = self._ppo.learn(stream.buffer, moment)
-            self.iteration += 1
-        return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
+    @property
+    @abstractmethod
+    def changes(self) -> bool:
+        """True once the student is another one than it came as."""
 
 
 def check_view(origin: StudentRecord, sight: Sight) -> None:

@@ -15,8 +15,14 @@ from policy_distill.system.settings import require_setting
 OF_THE_STUDENT = (
     *("actor", "acting", "activation", "buffer", "buffer_size", "normalize"),
     *("observe", "observation_keys", "observation_names", "student_wrapper", "min_teacher_return", "drop_worst"),
+    *("objective", "value_weight", "value_gate"),
 )
 """Settings of a distillation that the student brings along, or that PPO leaves no choice of."""
+CRITIC_STEPS = 12_000
+"""Steps in which an untrained critic learns alone."""
+DISCOUNT = 0.99
+"""Of rewards where nobody says another."""
+METHODS = ("ppo", "es")
 SCHEDULES = ("retention", "linear", "constant")
 
 
@@ -38,13 +44,13 @@ class FinetuneConfig(DistillConfig):
     """Gradients are scaled down to this norm."""
     buffer: Literal["aggregate", "latest"] = "latest"
     """PPO learns from the latest rollout alone."""
-    critic_steps: int = 12_000
+    critic_steps: int | None = None
     """Steps in which only the critic learns: an untrained one would push a good student anywhere. They count among
-    timesteps."""
+    timesteps; by itself 12,000, and none for a student that brings a critic (distill --value-weight)."""
     log_std_init: float = -1.0
     """log σ of the actions at the start, where neither the student nor its teacher has one."""
-    gamma: float = 0.99
-    """Discount of rewards; 0.999 where episodes are long and a fall at their end counts."""
+    gamma: float | None = None
+    """Discount of rewards; by itself that of the critic that the student brings, else the teacher's own, else 0.99."""
     gae_lambda: float = 0.95
     """Trade-off of bias and variance in advantages (GAE, Schulman et al. 2016)."""
     clip_range: float = 0.2
@@ -62,17 +68,38 @@ class FinetuneConfig(DistillConfig):
     """Weight of the divergence from the teacher at the start, where there is a teacher."""
     kl_schedule: Literal["retention", "linear", "constant"] = "retention"
     """How that weight falls: to nothing as the student gains what the teacher does, linearly to the end, or not."""
+    method: Literal["ppo", "es"] = "ppo"
+    """ppo improves the student by its gradients; es, an evolution strategy, varies its weights and keeps what returns
+    more: for students of up to some 2,000 parameters, and those that PPO cannot improve."""
+    es_pairs: int = 8
+    """Pairs of candidates in a generation of es: a direction and its opposite."""
+    es_episodes: int = 1
+    """Episodes of each candidate, the same for all of them."""
+    es_sigma: float = 0.05
+    """How far candidates are from the student, in its weights' root mean square."""
+    es_rate: float = 0.02
+    """How far a generation moves each weight at most, about, in the same unit."""
     n_selections: int = 10
     """Students judged in a run, evenly spaced, beside the one that it begins with."""
+
+    @property
+    def discount(self) -> float:
+        """What a reward one step later counts for."""
+        return DISCOUNT if self.gamma is None else self.gamma
+
+    @property
+    def warm_up(self) -> int:
+        """Steps in which only the critic learns."""
+        return CRITIC_STEPS if self.critic_steps is None else self.critic_steps
 
     def __post_init__(self) -> None:
         """Check every type and range, so that a wrong value fails before the first environment step."""
         super().__post_init__()
-        require_setting(0.0 < self.gamma <= 1.0, "gamma", "more than 0 and at most 1", self.gamma)
+        require_setting(0.0 < self.discount <= 1.0, "gamma", "more than 0 and at most 1", self.gamma)
         require_setting(0.0 <= self.gae_lambda <= 1.0, "gae_lambda", "from 0 to 1", self.gae_lambda)
         require_setting(0.0 < self.clip_range < 1.0, "clip_range", "between 0 and 1", self.clip_range)
         for name in ("target_kl", "critic_steps", "kl_weight", "ent_coef", "vf_coef", "n_selections"):
-            value = getattr(self, name)
+            value = getattr(self, name) or 0
             require_setting(0 <= value < float("inf"), name, "at least 0 and finite", value)
         require_setting(
             self.kl_schedule in SCHEDULES, "kl_schedule", "one of " + ", ".join(SCHEDULES), self.kl_schedule

@@ -15,19 +15,24 @@ from gymnasium import Space, spaces
 
 from policy_distill.environments.wrappers import WrapperSpec
 from policy_distill.student.features import Normalizer
-from policy_distill.teachers.files.vecnormalize import make_normalizer, read_statistics, shape_of_statistics
+from policy_distill.teachers.files.vecnormalize import make_normalizer, shape_of_statistics
 from policy_distill.teachers.observing import Normalizers
 
 
 def normalizer_and_wrappers(
-    source: Any, space: Space[Any], wrappers: list[WrapperSpec], trust: bool = False
+    attributes: dict[str, Any], place: str, space: Space[Any], wrappers: list[WrapperSpec]
 ) -> tuple[Normalizers, list[WrapperSpec]]:
     """Return the normalisation for observations of `space`, and the wrappers that go with it.
+
+    Args:
+        attributes: of the `VecNormalize`, as of `read_statistics`.
+        place: what to call it in errors.
+        space: the teacher's.
+        wrappers: of its environment.
 
     Raises:
         RequestError: as of `read_normalizer`.
     """
-    attributes, place = read_statistics(source, trust)
     shape = shape_of_statistics(attributes)
     last = wrappers[-1] if wrappers else {}
     n_stack = last.get("kwargs", {}).get("n_stack", 4) if last.get("name") == "FrameStack" else 1

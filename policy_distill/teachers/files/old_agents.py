@@ -18,7 +18,7 @@ from policy_distill.errors import RequestError
 from policy_distill.teachers.files.stand_ins import Inert, reference_of
 from policy_distill.teachers.files.zip_file import SavedAgent
 
-SHARED, SEPARATE = "mlp_extractor.shared_net.", "mlp_extractor.policy_net."
+SHARED, SEPARATE = "mlp_extractor.shared_net.", ("mlp_extractor.policy_net.", "mlp_extractor.value_net.")
 BARE_ACTORS = ("actor.mu.weight", "actor.mu.0.weight")
 """The last layer of the actors of SAC and TQC, and of TD3 and DDPG, where no other stands before it."""
 DEEP_ACTORS = ("actor.latent_pi.", "actor.mu.2.")
@@ -81,13 +81,14 @@ def wrappers_of_old(data: dict[str, Any]) -> list[WrapperSpec]:
 
 
 def _separated(weights: dict[str, torch.Tensor], n_shared: int) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield weights with the layers that policy and value shared, before SB3 1.8, in the policy's own network."""
+    """Yield weights with the layers that policy and value shared, before SB3 1.8, in the networks of both."""
     for name, value in weights.items():
+        own = next((prefix for prefix in SEPARATE if name.startswith(prefix)), None)
         if name.startswith(SHARED):
-            yield name.replace(SHARED, SEPARATE), value
-        elif name.startswith(SEPARATE):
-            layer, _, rest = name[len(SEPARATE) :].partition(".")
-            yield f"{SEPARATE}{int(layer) + n_shared}.{rest}", value
+            yield from ((name.replace(SHARED, prefix), value) for prefix in SEPARATE)
+        elif own is not None:
+            layer, _, rest = name[len(own) :].partition(".")
+            yield f"{own}{int(layer) + n_shared}.{rest}", value
         else:
             yield name, value
 

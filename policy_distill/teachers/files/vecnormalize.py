@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ def make_normalizer(attributes: dict[str, Any], space: Space[Any], place: str) -
         # A file may hold anything at all under the names that are looked for.
         reason = f"{type(error).__name__}: {str(error)[:80]}"
         raise RequestError(f"{place} holds no usable observation statistics ({reason}); write it again") from None
+
+
+def return_scale_of(attributes: dict[str, Any]) -> float | None:
+    """Return what `VecNormalize` divided rewards by: the deviation of their discounted sum, as it was when saved.
+
+    1 where it left rewards alone; None where it scaled them and does not say how.
+    """
+    if not attributes.get("norm_reward", True):
+        return 1.0
+    try:
+        _, variance = _moments(attributes["ret_rms"])
+        found = math.sqrt(float(variance) + float(attributes["epsilon"]))
+    except Exception:
+        # A file may hold anything there; only who asks for values needs it.
+        return None
+    return found if 0 < found < math.inf else None
 
 
 def shape_of_statistics(attributes: dict[str, Any]) -> tuple[int, ...] | None:

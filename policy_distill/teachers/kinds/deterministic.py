@@ -29,6 +29,8 @@ def make_deterministic(policy: Any, normalizer: Normalizers, provenance: dict[st
         action_map=box_map(space, squashed=True),
         forward=policy.actor,
         parameters=policy.actor.parameters(),
+        # Its one action's Q is its V, exactly; by the first critic, which the actor was trained on.
+        value=lambda obs: policy.critic.q1_forward(obs, policy.actor(obs)),
     )
 
 

@@ -27,6 +27,8 @@ SHARED: dict[str, Callable[[Teacher], Any]] = {
 class EnsembleTeacher(BaseTeacher):
     """A mixture for one choice (mean probabilities); mean parameters for several choices, bits, continuous actions."""
 
+    lacks_value = "whose members have values of their own alone, none of what they do together"
+
     def __init__(self, teachers: list[Teacher]) -> None:
         """Take teachers of one family, in one environment.
 

@@ -34,7 +34,7 @@ class MaskableTeacher(NetworkTeacher):
         masks = None if action_masks is None else action_masks.swapaxes(0, 1).reshape(n_steps * n_envs, -1)
         distribution = self.policy.get_distribution(self.observe(batch_major(obs)), action_masks=masks)
         params = distribution_params(distribution).reshape(n_envs, n_steps, -1).transpose(0, 1)
-        return Labels(params.to(torch.float32).contiguous())
+        return Labels(params.to(torch.float32).contiguous(), value=self._values(obs))
 
     def predict(
         self,
@@ -65,4 +65,5 @@ def make_maskable(policy: Any, normalizer: Normalizers, provenance: dict[str, An
         action_map=action_map,
         forward=lambda obs: obs,
         parameters=actor_parameters(policy),
+        value=policy.predict_values,
     )

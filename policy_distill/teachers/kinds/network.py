@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from policy_distill.families.multi_categorical import MultiCategorical
 from policy_distill.interfaces.policies import Labels
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
+from policy_distill.system.foreign import asked
 from policy_distill.system.nested import take
 from policy_distill.teachers.base import BaseTeacher, Exploration
 from policy_distill.teachers.observing import Normalizers, count_parameters, label_in_chunks, normalize, to_tensor
@@ -36,7 +38,13 @@ class NetworkTeacher(BaseTeacher):
         parameters: Iterable[torch.Tensor],
         state_dependent_std: bool = False,
         explore: Callable[[Any], Exploration] | None = None,
+        value: Callable[[Any], torch.Tensor] | None = None,
     ) -> None:
+        """Take the parts.
+
+        `forward` and `value` take the policy's tensors, and return parameters `[B, P]` and values `[B, 1]`; the latter
+        in the units that the agent was trained with. None for a kind without.
+        """
         self.policy = policy
         self.normalizer = normalizer
         self.provenance = provenance
@@ -51,12 +59,52 @@ class NetworkTeacher(BaseTeacher):
         self.n_params, self.n_bytes = count_parameters(list(parameters))
         self._forward = forward
         self._explore = explore
+        self._value = value
+        self._says_values = False
 
     def label(
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
     ) -> Labels:
         """Label a rollout in one batch; see `Teacher.label`."""
-        return Labels(label_in_chunks(obs, lambda part: self._forward(self.observe(part))))
+        return Labels(label_in_chunks(obs, lambda part: self._forward(self.observe(part))), value=self._values(obs))
+
+    def with_values(self) -> Self:
+        """Return a copy whose labels say values, in the environment's own units of reward.
+
+        Their discount is the agent's own, `discount`. What `VecNormalize` divided rewards by in training, the deviation
+        of their discounted sum, is undone as it was when its statistics were saved; what it clipped stays clipped.
+
+        Raises:
+            RequestError: for one whose file holds no value function, or not all of it, and for statistics that do not
+                say how rewards were scaled.
+        """
+        if self._value is None:
+            return super().with_values()
+        algorithm = self.provenance.get("algorithm")
+        if missing := asked(self.policy, "missing_critic", ()):
+            raise RequestError(
+                f"expected a file with the whole value function of {algorithm}, found it without "
+                f"{', '.join(missing[:3])}; save the agent again with SB3, or leave values out"
+            )
+        if self.return_scale is None:
+            raise RequestError(
+                f"expected statistics that say how the rewards of {algorithm} were scaled (ret_rms), found none; save "
+                "its VecNormalize again, or say --vecnormalize none (False in Python) where rewards were as they are"
+            )
+        one = copy.copy(self)
+        one._says_values = True
+        return one
+
+    def _values(self, obs: Any) -> torch.Tensor | None:
+        """Return values `[T, N]` in raw units of reward, where they were asked for."""
+        value = self._value
+        if not self._says_values or value is None:
+            return None
+        return self._in_own_units(label_in_chunks(obs, lambda part: value(self.observe(part)))[..., 0])
+
+    def _in_own_units(self, values: torch.Tensor) -> torch.Tensor:
+        assert self.return_scale is not None, "with_values has checked it"
+        return values * self.return_scale
 
     def predict(
         self,

@@ -32,6 +32,7 @@ def make_on_policy(policy: Any, normalizer: Normalizers, provenance: dict[str, A
         explore=(lambda obs: exploration_of(policy.get_distribution(obs), policy.log_std))
         if uses_gsde(policy)
         else None,
+        value=policy.predict_values,
     )
 
 

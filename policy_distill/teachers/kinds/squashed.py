@@ -15,6 +15,12 @@ from policy_distill.teachers.kinds.network import NetworkTeacher, box_map
 from policy_distill.teachers.observing import Normalizers
 
 
+class SquashedTeacher(NetworkTeacher):
+    """A policy whose critic values actions under an entropy bonus."""
+
+    lacks_value = "whose file holds Q with an entropy bonus, of which V has no closed form"
+
+
 def make_squashed(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
     """Return the teacher for a policy with a squashed Gaussian actor."""
     actor = policy.actor
@@ -30,7 +36,7 @@ def make_squashed(policy: Any, normalizer: Normalizers, provenance: dict[str, An
         return arguments["latent_sde"], actor.action_dist.get_std(log_std)
 
     space = policy.action_space
-    return NetworkTeacher(
+    return SquashedTeacher(
         policy,
         normalizer,
         provenance,

@@ -64,9 +64,12 @@ class ValueTeacher(NetworkTeacher):
         self, obs: Any, episode_starts: np.ndarray, state: Any = None, action_masks: np.ndarray | None = None
     ) -> Labels:
         """Return logits Q / τ, shifted so that the best is 0, `[T, N, n]`; see `Teacher.label`."""
-        values = super().label(obs, episode_starts, state, action_masks).params
+        values = label_in_chunks(obs, lambda part: self._forward(self.observe(part)))
         temperature = self.temperature or _temperature(values.reshape(-1, values.shape[-1]))
-        return Labels((values - values.max(dim=-1, keepdim=True).values) / temperature)
+        best = values.max(dim=-1, keepdim=True).values
+        # Of the greedy policy that the agent is, max Q is V, exactly; not of softmax(Q / τ), which a student learns.
+        value = self._in_own_units(best[..., 0]) if self._says_values else None
+        return Labels((values - best) / temperature, value=value)
 
 
 def make_value(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:
@@ -85,6 +88,7 @@ def make_value(policy: Any, normalizer: Normalizers, provenance: dict[str, Any])
         action_map=action_map,
         forward=network if quantile_net is None else lambda obs: quantile_net(obs).mean(dim=1),
         parameters=network.parameters(),
+        value=network,
     )
 
 

@@ -48,6 +48,8 @@ def test_layers_that_policy_and_value_shared_before_1_8(tmp_path, depth, own):
     shared, of_policy = [8, 6][:depth], (own or {}).get("pi", [])
     widths = {"pi": shared + of_policy, "vf": shared + (own or {}).get("vf", [])}
     model = PPO("MlpPolicy", "CartPole-v1", policy_kwargs={"net_arch": widths}, n_steps=16, batch_size=16, **WIDTHS)
+    both = model.policy.mlp_extractor
+    both.value_net[: 2 * depth].load_state_dict(both.policy_net[: 2 * depth].state_dict())
     model.save(tmp_path / "old.zip")
 
     def as_it_was(weights):
@@ -67,6 +69,8 @@ def test_layers_that_policy_and_value_shared_before_1_8(tmp_path, depth, own):
     params = teacher.label(obs[:, None], np.zeros((50, 1), bool)).params
     assert torch.equal(params, load_teacher(model).label(obs[:, None], np.zeros((50, 1), bool)).params)
     assert teacher.n_params == load_teacher(model).n_params
+    values = teacher.with_values().label(obs[:, None], np.zeros((50, 1), bool)).value
+    assert torch.equal(values, load_teacher(model).with_values().label(obs[:, None], np.zeros((50, 1), bool)).value)
 
 
 class Reach(gymnasium.Env):

@@ -1,0 +1,1 @@
+"""Who judges states beside a student: value functions, and the objectives that need them."""

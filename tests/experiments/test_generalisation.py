@@ -1,0 +1,68 @@
+"""The experiment on where students beat their teachers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import generalisation
+from experiments.generalisation import Config, main
+from experiments.generalisation_table import METHODS, Found, counts_of, markdown, rows_of, totals_of
+from policy_distill.errors import RequestError
+from policy_distill.student.runtime import load_student
+
+
+def found(world, shifts, n=200):
+    """Return what three seeds of each method scored: `shifts` more than the teacher, by the name of the method."""
+    rng = np.random.default_rng(3)
+    teacher = 100 + rng.normal(0, 5, n)
+    returns = {"teacher": teacher.tolist(), "random": rng.normal(0, 5, n).tolist()}
+    for method in METHODS:
+        for seed in range(3):
+            luck = rng.normal(0, 5, n) + rng.normal(0, 4)
+            returns[f"{method} {seed}"] = (teacher + shifts[method] + luck).tolist()
+    return Found("Lander-v3", "mlp:8", world, returns, 0)
+
+
+def test_a_word_stands_where_the_whole_interval_lies_on_one_side():
+    cells = [found("none", dict.fromkeys(METHODS, 0)), found("windy", {"plain": -40, "perturbed": 40, "ensemble": 0})]
+    same, windy = rows_of(cells)
+    assert not any("better" in cell or "worse" in cell for cell in same[4:])
+    assert windy[4].endswith("] worse") and windy[5].endswith("] better") and windy[6].endswith("]")
+    # The environment as it is counts in no total.
+    assert [line.split(":")[0] for line in totals_of(cells)] == list(METHODS)
+    assert totals_of(cells)[1].endswith("over 1 worlds") and "1.4" in totals_of(cells)[1]
+    assert counts_of(cells) == [
+        "plain: better in 0, worse in 1 of 1",
+        "perturbed: better in 1, worse in 0 of 1",
+        "ensemble: better in 0, worse in 0 of 1",
+    ]
+    page = markdown(cells, 30_000, 200)
+    assert page.startswith("## Generalisation\n") and "30,000 steps" in page and "| windy | 100." in page
+
+
+def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo, tmp_path, monkeypatch):
+    results = tmp_path / "RESULTS.md"
+    results.write_text("# Results\n\n## Other\n\nstays\n")
+    small = {"task": ("cartpole",), "seeds": (0, 1), "timesteps": 1024, "episodes": 3}
+    config = Config(zoo, **small, out=tmp_path / "runs", results=results)
+    main(config)
+    first = results.read_text()
+    assert "## Other\n\nstays" in first and "| CartPole-v1 | mlp:8 | sticky:0.5 |" in first
+    kept = json.loads((tmp_path / "runs" / "cartpole" / "returns.json").read_text())
+    assert next(iter(kept)) == "none" and "CartPoleLongPole-v1" in kept and "delay:2" in kept
+    assert set(kept["none"]) == {"teacher", "random", *(f"{method} {seed}" for method in METHODS for seed in (0, 1))}
+    student = load_student(tmp_path / "runs" / "cartpole" / "ensemble-1" / "student.safetensors")
+    assert len(student.provenance["teacher"]["members"]) == 5
+    hardened = load_student(tmp_path / "runs" / "cartpole" / "perturbed-0" / "student.safetensors")
+    assert hardened.provenance["config"]["collect_perturb"] == generalisation.COLLECTED
+    # Nothing is made or judged again.
+    monkeypatch.setattr(generalisation, "distill", None)
+    monkeypatch.setattr(generalisation, "scores", None)
+    main(config)
+    assert results.read_text() == first
+
+
+def test_an_unknown_task_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="found 'chess'"):
+        main(Config(tmp_path, task=("chess",), out=tmp_path, results=tmp_path / "R.md"))
