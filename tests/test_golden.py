@@ -30,10 +30,10 @@ NEWEST = {
     "tree": ("unnormalized", "discrete", "tree:16", "tanh"),
     "oblique": ("matrix", "gaussian", "oblique_tree:8", "tanh"),
 }
+# Files called history and actions are of before a history began with what is seen first.
 MEMORIES = {
     "gru": ("vector", "gaussian", "gru:4+mlp:4", "tanh"),
-    "history": ("vector", "squashed", "history:3+mlp:4", "relu"),
-    "actions": ("vector", "squashed", "history:3a+mlp:4", "tanh"),
+    "held": ("vector", "squashed", "history:3a+mlp:4", "tanh"),
 }
 
 

@@ -94,11 +94,7 @@ class Policy(Actor, Protocol):
 
     @property
     def samples(self) -> bool:
-        """True where it has a distribution of its own to sample from.
-
-        Not so where SB3 acts alike with `deterministic=False` (TD3, DDPG, ARS, DQN, QR-DQN), and where only actions are
-        known, as of a script.
-        """
+        """True where it has a distribution of its own to sample from, as TD3, DQN or a script have not."""
 
     @property
     def env_wrappers(self) -> Sequence[WrapperSpec]:
