@@ -48,9 +48,7 @@ class CandidateReturns:
         if student.plan.is_tree:
             raise RequestError("expected a student with weights to vary, found a tree; use linear or mlp:8")
         self._student = student
-        self._places = [
-            name for name, array in student.tensors.items() if name != "log_std" and array.dtype.kind == "f"
-        ]
+        self._places = _varied(student)
         self.n_candidates, self.n_episodes = n_candidates, n_episodes
         self._envs = open_for(student, for_policy(env, student), n_candidates * n_episodes)
         check_fit(student, self._envs)
@@ -65,7 +63,8 @@ class CandidateReturns:
     @property
     def start(self) -> np.ndarray:
         """The student's own weights, float32 `[P]`."""
-        return np.concatenate([self._student.tensors[name].ravel() for name in self._places]).astype(np.float32)
+        tensors = self._student.tensors
+        return np.concatenate([tensors[name][:n].ravel() for name, n in self._places.items()]).astype(np.float32)
 
     def student(self, weights: np.ndarray) -> Student:
         """Return the student with other weights, `[P]`; its retention is not known.
@@ -76,9 +75,10 @@ class CandidateReturns:
         tensors, taken = dict(self._student.tensors), 0
         if np.shape(weights) != self.start.shape:
             raise ValueError(f"expected weights {list(self.start.shape)}, found an array of shape {np.shape(weights)}")
-        for name in self._places:
-            old = tensors[name]
-            tensors[name] = np.asarray(weights[taken : taken + old.size], old.dtype).reshape(old.shape)
+        for name, n_rows in self._places.items():
+            old = tensors[name][:n_rows]
+            new = np.asarray(weights[taken : taken + old.size], old.dtype).reshape(old.shape)
+            tensors[name] = np.concatenate([new, tensors[name][n_rows:]])
             taken += old.size
         return Student(tensors, {**self._student.metadata, "retention": None}, self._student.runtime)
 
@@ -115,6 +115,17 @@ class CandidateReturns:
     def close(self) -> None:
         """Close the environments."""
         self._envs.close()
+
+
+def _varied(student: Student) -> dict[str, int]:
+    """Return the arrays whose first rows vary, and how many of them: outputs that say log σ are not among these."""
+    head, last = student.plan.head, student.plan.layers[-1]
+    outputs = {last[key] for key in ("weight", "bias") if key in last} if head.extra else set()
+    return {
+        name: head.n_modes if name in outputs else len(array)
+        for name, array in student.tensors.items()
+        if name != "log_std" and array.dtype.kind == "f"
+    }
 
 
 class _SideBySide:

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ from policy_distill.evaluation.candidates import CandidateReturns
 from policy_distill.seeds import training_seed
 from policy_distill.training.evolution import EvolutionStrategy
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
+from tests.run.finetuning.doubles import Anything
+from tests.students import make_student
 
 QUICK = {"timesteps": 512, "n_envs": 4, "n_steps": 32, "eval_episodes": 0}
 STUDENTS = {
@@ -45,6 +49,24 @@ def test_log_std_and_statistics_stay():
     assert np.array_equal(other.tensors["log_std"], student.tensors["log_std"])
     assert other.metadata["observation_normalization"] == student.metadata["observation_normalization"]
     assert other.metadata["retention"] is None
+
+
+@pytest.mark.parametrize(
+    "kind", [("vector", "squashed", "mlp:4", "tanh"), ("vector", "gaussian_head", "linear", "tanh")]
+)
+def test_outputs_that_say_log_std_stay(kind):
+    student = make_student(kind)
+    make = partial(Anything, student.observation_space, student.action_space)
+    candidates = CandidateReturns(student, make, n_candidates=1)
+    other = candidates.student(candidates.start + 1)
+    last, n_modes = student.plan.layers[-1], student.plan.head.n_modes
+    for name in (last["weight"], last["bias"]):
+        assert np.array_equal(other.tensors[name][n_modes:], student.tensors[name][n_modes:])
+        assert np.array_equal(other.tensors[name][:n_modes], student.tensors[name][:n_modes] + 1)
+    assert candidates.start.size == sum(array.size for array in student.tensors.values()) - n_modes * (
+        student.tensors[last["weight"]].shape[1] + 1
+    )
+    candidates.close()
 
 
 def test_a_weak_student_is_improved():

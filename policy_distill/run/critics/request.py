@@ -52,12 +52,13 @@ def check_corrected(teacher: Teacher, student: str, config: DistillConfig) -> Di
 
 
 def without_critics(config: DistillConfig) -> DistillConfig:
-    """Return settings that ask for no critic.
+    """Return settings that ask for no critic, that of a reward included.
 
     Raises:
         RequestError: for settings that do.
     """
-    if asked := asks_for(config):
+    rewarded = ["--reward-weight"] if config.reward_weight > 0 else []
+    if asked := [*asks_for(config), *rewarded]:
         raise RequestError(
             f"compress matches its many students by a divergence alone, found {asked[0]}; leave it out, and distil the "
             "student that is found with it"

@@ -92,7 +92,9 @@ class FinetuneCourse(Course):
         if self.keeps_tuned:
             return in_form_of(origin, self.session.learner.student(provenance, retention))
         changed = {**origin.metadata, "provenance": provenance or {}, "retention": retention}
-        return Student.of(StudentRecord(origin.tensors, changed))
+        found = Student.of(StudentRecord(origin.tensors, changed))
+        found.critic = self.session.critic
+        return found
 
     def provenance(self, spent: list[list[int]]) -> dict[str, Any]:
         """Return where the student comes from: the run, and the student before it with all that it came from."""

@@ -24,10 +24,10 @@ from policy_distill.losses.table import choose_loss
 from policy_distill.report.write import try_report
 from policy_distill.run.finetuning.course import FinetuneCourse
 from policy_distill.run.finetuning.evolution import EvolutionCourse, EvolutionSession
-from policy_distill.run.finetuning.form import check_trainable, with_spread
+from policy_distill.run.finetuning.form import check_request, with_spread
 from policy_distill.run.finetuning.ppo_session import PPOSession
 from policy_distill.run.finetuning.session import FinetuneSession
-from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig
+from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig, check_steps
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
@@ -94,13 +94,13 @@ def finetune(
     tracker = choose_tracker(tracker, track, out, teacher, job_type="finetune", student=file)
     origin = as_student(student)
     config = with_overrides(config or FinetuneConfig(), overrides, "finetune")
-    if config.method == "ppo":
-        check_trainable(origin.record)
+    check_request(origin.record, config, anchored=teacher is not None)
     labels = teacher_for(origin, teacher, env, env_kwargs)
     config, gate_seed = as_it_sees(config, origin, labels)
     place = Place(out, resume=resume, overwrite=overwrite)
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(labels, env, config, scope, env_kwargs)
+        check_steps(config, envs.n_envs)
         interrupts.stop_if_requested("before the first step")
         identity = _identity(origin, labels, envs, config)
         session, course = _by_method(origin, labels, envs, env, config, scope, anchored=teacher is not None)
@@ -175,6 +175,9 @@ def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tup
         seen["gamma"] = of_critic or teacher.discount or DISCOUNT
     spent: list[Span] = [*spent_by_student(origin), *spent_by_teacher(teacher)]
     n_episodes = max(config.eval_episodes, 1)
+    if config.eval_seed != PROOF:
+        # Taken as it is; the test keeps away from it.
+        spent.append((config.eval_seed, config.eval_seed + n_episodes))
     gate_seed = fresh_start(PROOF, n_episodes, spent)
     if config.eval_seed == PROOF:
         spent.append((gate_seed, gate_seed + n_episodes))
@@ -197,7 +200,7 @@ def _by_method(
     if config.method == "ppo":
         session = PPOSession(origin.record, teacher, envs, loss, config, anchored=anchored, critic=origin.critic)
         return session, FinetuneCourse
-    search = EvolutionSession(origin.record, teacher, envs, loss, config, anchored=anchored)
+    search = EvolutionSession(origin.record, teacher, envs, loss, config, anchored=anchored, critic=origin.critic)
     scope.enter_context(search.search(env))
     return search, EvolutionCourse
 

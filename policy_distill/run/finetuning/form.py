@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.run.finetuning.settings import FinetuneConfig, check_schedule
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
@@ -17,6 +18,18 @@ from policy_distill.training.policy import StudentPolicy
 
 OTHERWISE = "or --method es, which needs no gradients"
 """What to do with a student that PPO cannot improve."""
+
+
+def check_request(record: StudentRecord, config: FinetuneConfig, *, anchored: bool) -> None:
+    """Refuse what the method that was asked for cannot do; `anchored` says that there is a teacher.
+
+    Raises:
+        RequestError: for a student that PPO cannot improve, and for a schedule that follows what nobody measures.
+    """
+    if config.method == "ppo":
+        check_trainable(record)
+        if anchored:
+            check_schedule(config, config.n_selections)
 
 
 def check_trainable(record: StudentRecord) -> None:

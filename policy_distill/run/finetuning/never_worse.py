@@ -20,7 +20,7 @@ from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.episodes import Evaluation, join_evaluations
 from policy_distill.evaluation.proof.betting import log_capital
 from policy_distill.evaluation.proof.plan import BATCH, ProofPlan
-from policy_distill.evaluation.proof.scale import WORSE, Scale
+from policy_distill.evaluation.proof.scale import WORSE
 from policy_distill.evaluation.proof.verdict import ALPHA
 from policy_distill.evaluation.reference import Player
 from policy_distill.evaluation.tuning_record import TuningRecord
@@ -82,7 +82,11 @@ def improvement(
         player.add("student", tuned)
         player.on_episode = on_episode
         assert plan.scale_seed is not None, "which episodes scale it is known"
-        stake = _stake(*(player.play(who, plan.scale_seed, plan.n_scale) for who in ("teacher", "random")))
+        scaled = [player.play(who, plan.scale_seed, plan.n_scale) for who in ("teacher", "random")]
+        stake = _stake(*scaled)
+        if stake <= 0.0:
+            # No episode of either is above another: how far the tuned student's are says what is at stake.
+            stake = _stake(player.play("student", plan.scale_seed, plan.n_scale), *scaled)
         parts: dict[str, list[Evaluation]] = {"teacher": [], "student": []}
         found = None
         for done, look in plan.steps():
@@ -95,10 +99,11 @@ def improvement(
         return found
 
 
-def _stake(began_with: Evaluation, random: Evaluation) -> float:
-    """Return what one episode may lose at most, in units of the return."""
-    scale = Scale(began_with.returns, random.returns)
-    return max(scale.stake, WORSE * float(began_with.returns.max() - began_with.returns.min()))
+def _stake(one: Evaluation, *others: Evaluation) -> float:
+    """Return what an episode of `one` may lose at most against others, in units of the return."""
+    lowest = min(float(other.returns.min()) for other in others)
+    loss = WORSE * (float(one.returns.mean()) - lowest)
+    return max(loss, WORSE * float(one.returns.max() - one.returns.min()))
 
 
 def _judged(began_with: Evaluation, tuned: Evaluation, stake: float) -> Improvement:

@@ -41,9 +41,8 @@ class PPOSession(FinetuneSession):
         critic: CriticRecord | None = None,
     ) -> None:
         """Begin at `origin`, with the critic that it brings; see `FinetuneSession`."""
-        super().__init__(origin, teacher, envs, loss, config, anchored=anchored)
+        super().__init__(origin, teacher, envs, loss, config, anchored=anchored, critic=critic)
         self._log_std = self._first_log_std()
-        self._critic = critic
         self.create_student(self.stream.normalizer)
 
     def _first_log_std(self) -> np.ndarray:
@@ -60,7 +59,7 @@ class PPOSession(FinetuneSession):
     def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
         """Make who learns, at the student that the run begins with."""
         policy = trainable(self.origin, self._log_std)
-        self._ppo = PPOLearner(policy, self.loss, self.config, self.stream.envs.n_envs, self.standing, self._critic)
+        self._ppo = PPOLearner(policy, self.loss, self.config, self.stream.envs.n_envs, self.standing, self.critic)
         self._learner = self._ppo
 
     @property

@@ -6,7 +6,7 @@ policy distillation (Spigler 2024), where it adds variance alone.
 
 Each rollout that the student sampled is first learnt from as it is: PPO's steps, on the weights that acted, with the
 divergence in these states beside the clipped objective. Then the divergence on all labelled states follows, as in every
-distillation, with as many steps as its weight leaves.
+distillation, with as many steps as its weight leaves: all where it counts for as much as the reward or more.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.run.finetuning.experience import RECORDED, DrawingActor, experience_of
 from policy_distill.run.finetuning.ppo import PPOLearner
 from policy_distill.run.finetuning.rewarded_learner import RewardedLearner
-from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig, kl_weight
+from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig, check_schedule, kl_weight
 from policy_distill.run.finetuning.standing import Standing
+from policy_distill.run.selection import N_CANDIDATES
 from policy_distill.run.session import Session
 from policy_distill.student.features import Normalizer
 from policy_distill.training.learner import GradientLearner
@@ -88,7 +89,7 @@ class RewardedSession(Session):
             seen = experience_of(rollout, stream.features(rollout), params, drawn, stream.features_of, stream.envs.obs)
             metrics = self.tuner.learn_by_reward(seen, self.stream.buffer, moment)
         config = self.tuner.tuning
-        share = kl_weight(config, moment.before, self.standing.share_kept) / config.kl_weight
+        share = kl_weight(config, moment.before, self.standing.share_kept) / max(config.kl_weight, 1.0)
         n_new = round(moment.n_new * (1.0 if self._actor is None else share))
         # What both measure of their steps is said of the divergence's, which are the most; PPO's stay beside.
         return metrics | (super()._train(replace(moment, n_new=n_new), values) if n_new else {})
@@ -144,4 +145,5 @@ def check_rewarded(teacher: Teacher, student: str, config: DistillConfig) -> Dis
     if config.objective != "kl" or config.value_gate:
         found = "--value-gate" if config.value_gate else f"--objective {config.objective}"
         raise RequestError(f"expected one way to look ahead, found --reward-weight and {found}; leave one out")
+    check_schedule(config, N_CANDIDATES)
     return replace(config, acting="sample")

@@ -102,7 +102,14 @@ class FinetuneSelection(Selection):
         session.standing.random = float(random.mean())
         if session.anchored:
             teacher = self._returns(session.stream.teacher)
-            session.standing.teacher = float(teacher.mean()) if clearly_gains(teacher, random) else math.nan
+            gains = clearly_gains(teacher, random)
+            session.standing.teacher = float(teacher.mean()) if gains else math.nan
+            if not gains and self.session.config.kl_schedule == "retention":
+                LOG.warning(
+                    "the teacher is not clearly better than a random policy (%.4g and %.4g in %d episodes): there is "
+                    "no gain to keep, and it does not hold the student once judged; --kl-schedule linear has it hold",
+                    teacher.mean(), random.mean(), len(random),
+                )  # fmt: skip
 
     def judge(self) -> float:
         """Evaluate the student as it is now, and go back to the best one where it has collapsed; return its score."""

@@ -6,6 +6,7 @@ In: a student, whoever labels, environments and settings. Out: what all ways to 
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Teacher
@@ -17,7 +18,7 @@ from policy_distill.run.finetuning.standing import Standing
 from policy_distill.run.session import Session
 from policy_distill.run.sight import Sight
 from policy_distill.student.features import Featurizer, load_normalizer
-from policy_distill.student.record import StudentRecord
+from policy_distill.student.record import CriticRecord, StudentRecord
 from policy_distill.student.spaces import describe_space
 
 
@@ -35,15 +36,20 @@ class FinetuneSession(Session):
         config: FinetuneConfig,
         *,
         anchored: bool,
+        critic: CriticRecord | None = None,
     ) -> None:
-        """Begin at `origin`; `teacher` labels what it comes to, and holds it where it is `anchored`.
+        """Begin at `origin`, which brings a `critic`; `teacher` labels what it comes to, and holds it where `anchored`.
 
         Raises:
             RequestError: where the environments show another thing than it sees.
         """
+        # Nothing holds a student by what it was itself.
+        config = config if anchored else replace(config, kl_weight=0.0)
         super().__init__(teacher, envs, origin.metadata["architecture"]["spec"], loss, config)
         check_view(origin, self.stream.sight)
         self.origin = origin
+        self.critic = critic
+        """What the student that the run begins with brings beside it."""
         self.anchored = anchored
         """True where there is a teacher other than the student itself."""
         self.standing = Standing()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from policy_distill.config import DistillConfig
+from policy_distill.errors import RequestError
 from policy_distill.system.settings import require_setting
 
 OF_THE_STUDENT = (
@@ -101,17 +102,54 @@ class FinetuneConfig(DistillConfig):
             value = getattr(self, name) or 0
             require_setting(0 <= value < float("inf"), name, "at least 0 and finite", value)
         require_setting(self.batch_size > 1, "batch_size", "at least 2", self.batch_size)
+        for name in ("es_pairs", "es_episodes"):
+            require_setting(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        for name in ("es_sigma", "es_rate"):
+            value = getattr(self, name)
+            require_setting(0.0 < value < float("inf"), name, "more than 0 and finite", value)
+        require_setting(math.isfinite(self.log_std_init), "log_std_init", "finite", self.log_std_init)
         require_setting(
             self.buffer == "latest", "buffer", "latest, the rollout that the student itself acted", self.buffer
         )
 
 
 def kl_weight(config: FinetuneConfig, progress: float, share_kept: float) -> float:
-    """Return the weight of the divergence from the teacher, at `progress` in [0, 1]; 0 where there is no teacher.
+    """Return the weight of the divergence from the teacher, at `progress` in [0, 1].
 
-    `share_kept` is what the student has of the teacher's gain over a random policy; NaN without a teacher.
+    `share_kept` is what the student has of the teacher's gain over a random policy; NaN for a teacher that gains
+    nothing: by `retention` it holds nobody.
     """
-    if math.isnan(share_kept):
-        return 0.0
-    falls = {"constant": 1.0, "linear": 1.0 - progress, "retention": min(max(1.0 - share_kept, 0.0), 1.0)}
+    lost = 0.0 if math.isnan(share_kept) else min(max(1.0 - share_kept, 0.0), 1.0)
+    falls = {"constant": 1.0, "linear": 1.0 - progress, "retention": lost}
     return config.kl_weight * falls[config.kl_schedule]
+
+
+def check_schedule(config: DistillConfig, n_judged: int) -> None:
+    """Refuse a weight that falls with what the student keeps, where `n_judged` students of a run are judged: none.
+
+    Raises:
+        RequestError: naming what leaves them unjudged.
+    """
+    judged = {"--eval-episodes": config.eval_episodes, "--select-episodes": config.select_episodes}
+    missing = [name for name, n in {**judged, "--n-selections": n_judged}.items() if n == 0]
+    if config.kl_schedule == "retention" and missing:
+        raise RequestError(
+            "expected students that are judged, whose retention --kl-schedule retention follows, found "
+            f"{missing[0]} 0; leave that out, or use --kl-schedule linear"
+        )
+
+
+def check_steps(config: FinetuneConfig, n_envs: int) -> None:
+    """Refuse a run of PPO in `n_envs` environments that ends before its critic has learnt, and the student begun to.
+
+    Raises:
+        RequestError: with the steps that it takes.
+    """
+    rollout = n_envs * config.n_steps
+    needed = -(-config.warm_up // rollout) * rollout
+    if config.method == "ppo" and config.timesteps <= needed:
+        raise RequestError(
+            f"expected more than {needed} --timesteps: in so many only the critic learns (--critic-steps "
+            f"{config.warm_up}, in rollouts of {rollout} steps), found {config.timesteps}; raise --timesteps, or lower "
+            "--critic-steps"
+        )

@@ -19,8 +19,8 @@ class Standing:
     """What a random policy scores."""
     teacher: float = math.nan
     """What the teacher scores; NaN where there is none, or it gains nothing."""
-    share_kept: float = math.nan
-    """What the student has of the teacher's gain; NaN where that is not known."""
+    share_kept: float = 0.0
+    """What the student has of the teacher's gain: nothing before it was judged, NaN where the teacher has none."""
 
     def look(self, score: float) -> None:
         """Take note of what the student scores."""

@@ -246,6 +246,8 @@ def test_values_that_are_promised_and_missing_stop_the_run():
         distill(teacher, "CartPole-v1", "mlp:8", **QUICK, value_weight=1.0)
 
 
-def test_compress_refuses_what_asks_for_a_critic():
-    with pytest.raises(RequestError, match="compress matches its many students by a divergence alone"):
-        compress(cartpole(), "CartPole-v1", value_weight=1.0)
+@pytest.mark.parametrize("asked", ["value_weight", "reward_weight"])
+def test_compress_refuses_what_asks_for_a_critic(asked):
+    found = "compress matches its many students by a divergence alone, found --" + asked.replace("_", "-")
+    with pytest.raises(RequestError, match=found):
+        compress(cartpole(), "CartPole-v1", **{asked: 1.0})

@@ -76,10 +76,41 @@ def test_a_student_that_got_worse_is_never_handed_over():
     assert np.array_equal(result.student.tensors["network.0.weight"], begun.tensors["network.0.weight"])
 
 
-def test_as_long_as_only_the_critic_learns_the_student_stays_as_it_came():
-    begun = student_of(Aim())
-    result = finetune(begun, Aim, **{**QUICK, "critic_steps": 256, "eval_episodes": 0})
-    assert all(np.array_equal(array, result.student.tensors[name]) for name, array in begun.tensors.items())
+def test_as_long_as_only_the_critic_learns_the_student_stays_as_it_came(tmp_path):
+    begun, stays = student_of(Aim()), []
+
+    class Watches(Dies):
+        def log(self, metrics, step):
+            stays.append(metrics.get("train/step_kl"))
+
+    settings = {**QUICK, "critic_steps": 192, "eval_episodes": 0, "learning_rate": 0.01}
+    finetune(begun, Aim, tracker=Watches(0), **settings)
+    assert max(stays[:3]) < 1e-6 < 1e-4 < stays[3]
+
+
+def test_a_run_that_would_end_before_its_student_learns_is_refused():
+    with pytest.raises(RequestError, match=r"more than 256 --timesteps.*found 256; raise --timesteps, or lower"):
+        finetune(student_of(Aim()), Aim, **{**QUICK, "critic_steps": 193})
+
+
+@pytest.mark.parametrize("nobody", ["eval_episodes", "select_episodes", "n_selections"])
+def test_a_weight_that_follows_the_retention_needs_students_that_are_judged(nobody):
+    begun, option = student_of(gymnasium.make("CartPole-v1")), "--" + nobody.replace("_", "-")
+    with pytest.raises(RequestError, match=f"found {option} 0; leave that out, or use --kl-schedule linear"):
+        finetune(begun, "CartPole-v1", teacher=cartpole_teacher(), **{**QUICK, nobody: 0})
+
+
+def test_a_teacher_holds_a_student_that_nobody_judges(tmp_path):
+    begun, settings = student_of(gymnasium.make("CartPole-v1")), {**QUICK, "select_episodes": 0}
+    finetune(begun, "CartPole-v1", teacher=cartpole_teacher(), kl_schedule="constant", out=tmp_path / "run", **settings)
+    rows = [row for row in read_metrics(tmp_path / "run" / "metrics.jsonl") if "train/kl_weight" in row]
+    assert [row["train/kl_weight"] for row in rows] == [0.0, 1.0, 1.0, 1.0]
+
+
+def test_the_test_keeps_away_from_the_episodes_of_a_proof_that_the_user_names():
+    result = finetune(student_of(Aim()), Aim, **QUICK, eval_seed=1_000_002)
+    assert result.record.seed == 1_000_002
+    assert result.record.finetuning.seed == 2_000_000
 
 
 @pytest.mark.parametrize("kind", TRAINABLE, ids=name_of)
@@ -122,7 +153,18 @@ def test_an_unknown_setting_is_refused_with_the_nearest():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"gamma": 0.0}, {"clip_range": 1.0}, {"kl_schedule": "soon"}, {"critic_steps": -1}, {"buffer": "aggregate"}],
+    [
+        {"gamma": 0.0},
+        {"clip_range": 1.0},
+        {"kl_schedule": "soon"},
+        {"critic_steps": -1},
+        {"buffer": "aggregate"},
+        {"es_pairs": 0},
+        {"es_episodes": 0},
+        {"es_sigma": -1.0},
+        {"es_rate": 0.0},
+        {"log_std_init": float("nan")},
+    ],
 )
 def test_a_setting_out_of_range_is_refused(wrong):
     with pytest.raises(RequestError, match=next(iter(wrong))):
@@ -238,10 +280,23 @@ def test_a_student_that_brings_a_critic_needs_no_warm_up_and_keeps_its_discount(
     assert any(not np.array_equal(result.student.tensors[name], array) for name, array in begun.tensors.items())
 
 
+def test_a_student_that_is_handed_back_keeps_its_critic(zoo, tmp_path):
+    begun = distill(
+        zoo / "ppo-LunarLander-v2", "LunarLander-v3", "mlp:8", value_weight=1.0, timesteps=2048, eval_episodes=0
+    ).student
+    settings = {**QUICK, "critic_steps": None, "learning_rate": 1e-9}
+    for method in ("ppo", "es"):
+        finetune(begun, "LunarLander-v3", out=tmp_path / method, method=method, es_sigma=1e-9, es_rate=1e-9, **settings)
+        found = load_student(tmp_path / method / "student.safetensors")
+        assert found.provenance["returned"] == "began_with"
+        assert found.critic.metadata == begun.critic.metadata
+        assert all(np.array_equal(array, found.critic.tensors[name]) for name, array in begun.critic.tensors.items())
+
+
 def test_the_discount_is_the_teachers_own_unless_another_is_named(zoo):
     teacher = load_teacher(zoo / "ppo-LunarLander-v2")
     begun = distill(teacher, "LunarLander-v3", "mlp:8", timesteps=2048, eval_episodes=0).student
-    settings = {**QUICK, "eval_episodes": 0, "timesteps": 64}
+    settings = {**QUICK, "eval_episodes": 0, "timesteps": 128, "kl_schedule": "linear"}
     assert finetune(begun, "LunarLander-v3", teacher=teacher, **settings).config.gamma == teacher.discount
     assert finetune(begun, "LunarLander-v3", **settings).config.gamma == 0.99
     assert finetune(begun, "LunarLander-v3", teacher=teacher, gamma=0.9, **settings).config.gamma == 0.9

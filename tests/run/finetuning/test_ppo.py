@@ -6,6 +6,7 @@ import torch
 
 from policy_distill.errors import RunFault
 from policy_distill.evaluation.episodes import Evaluation
+from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.losses.kl import forward_kl
 from policy_distill.run.finetuning import never_worse
 from policy_distill.run.finetuning.experience import Experience
@@ -15,6 +16,7 @@ from policy_distill.run.finetuning.reward_scale import RewardScale
 from policy_distill.run.finetuning.settings import FinetuneConfig, kl_weight
 from policy_distill.run.finetuning.standing import Standing
 from policy_distill.student.record import CriticRecord
+from policy_distill.student.runtime import Student
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.schedule import Moment
 from tests.run.finetuning.doubles import Aim, student_of
@@ -225,7 +227,9 @@ def test_rewards_are_divided_by_the_deviation_of_the_discounted_return():
     ("schedule", "progress", "kept", "expected"),
     [
         *[("linear", 0.25, 0.0, 1.5), ("constant", 0.9, 0.5, 2.0), ("retention", 0.9, 0.75, 0.5)],
-        *[("retention", 0.0, 1.5, 0.0), ("retention", 0.0, -1.0, 2.0), ("constant", 0.5, math.nan, 0.0)],
+        *[("retention", 0.0, 1.5, 0.0), ("retention", 0.0, -1.0, 2.0), ("retention", 0.5, math.nan, 0.0)],
+        # What is not known weakens no schedule that does not ask.
+        *[("constant", 0.5, math.nan, 2.0), ("linear", 0.25, math.nan, 1.5)],
     ],
 )
 def test_the_weight_of_the_divergence_falls_as_its_schedule_says(schedule, progress, kept, expected):
@@ -260,3 +264,21 @@ def test_a_student_that_gains_nothing_is_rarely_called_better():
             for n in range(32, 301, 32)
         )
     assert wrong <= 0.05 * 400
+
+
+class Peak(Aim):
+    """Pays for one action that nobody meets by chance, so that a random policy returns what a poor student does."""
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, float(abs(float(action[0]) - 0.5) < 1e-4), *rest
+
+
+def test_a_gain_is_proven_where_the_student_returned_what_chance_does():
+    begun, tuned = (student_of(Peak(), "linear", mean=mean) for mean in (-0.5, 0.5))
+    weights = {name: array * (array.ndim < 2) for name, array in tuned.tensors.items()}
+    tuned = Student(weights, tuned.metadata)
+    plan = ProofPlan(40, 5_000, scale_seed=9_000, n_scale=4, n_envs=4)
+    found = never_worse.improvement(begun, tuned, Peak, plan)
+    assert (found.outcome, found.gain) == ("better", 8.0)
+    assert never_worse.improvement(begun, begun, Peak, plan).outcome == "undecided"

@@ -71,6 +71,17 @@ def test_what_both_measure_is_logged(tmp_path):
     assert rows[-1]["train/kl_weight"] == pytest.approx(2.0)
 
 
+def test_the_divergence_counts_from_the_first_rollout_on_and_where_nobody_judges(tmp_path):
+    settings = {**QUICK, "eval_episodes": 0, "reward_weight": 0.5}
+    distill(cartpole_teacher(), "CartPole-v1", "mlp:8", out=tmp_path / "run", **settings)
+    rows = [row for row in read_metrics(tmp_path / "run" / "metrics.jsonl") if "train/kl_weight" in row]
+    weights = [row["train/kl_weight"] for row in rows]
+    n_critic = sum(weight == 0.0 for weight in weights)
+    assert n_critic == 2 and weights[n_critic:] == [2.0] * (len(weights) - n_critic)
+    # Gradient steps on all that is labelled follow each of PPO's.
+    assert all("train/loss" in row and "train/grad_norm" in row for row in rows)
+
+
 @pytest.mark.parametrize(
     ("student", "settings", "found"),
     [
@@ -78,6 +89,7 @@ def test_what_both_measure_is_logged(tmp_path):
         ("tree:4", {}, "tree:4"),
         ("mlp:4", {"actor": "teacher"}, "--actor teacher"),
         ("mlp:4", {"acting": "mode"}, "--acting mode"),
+        ("mlp:4", {"kl_schedule": "retention", "select_episodes": 0}, "--select-episodes 0"),
     ],
 )
 def test_what_reward_cannot_teach_is_refused_in_one_line(student, settings, found):
