@@ -3,7 +3,7 @@
 python -m experiments.benchmarks.scratch --zoo $POLICY_DISTILL_ZOO
 
 In: agents of the RL Zoo. Out: for each training seed the steps after which the student first has 90% of the teacher's
-gain over a random policy, by its mode on 20 episodes that training never sees, and what it has at the end. PPO from
+gain over a random policy, by its mode on 20 episodes that training never sees. PPO from
 scratch is Stable-Baselines3's, with the RL Zoo's settings for the task, on a network of the student's layers.
 """
 
@@ -101,15 +101,14 @@ def from_scratch(teacher: Any, name: str, config: Config, seed: int) -> Looks:
             yield model.num_timesteps, load_teacher(model, env=task.env_id)
 
 
-def steps_to(looks: Looks, envs: Any, goal: float, *, to_the_end: bool) -> dict[str, float | None]:
+def steps_to(looks: Looks, envs: Any, goal: float) -> dict[str, float | None]:
     """Return the steps after which the mean return first reaches a goal, None for never, and the last look's."""
-    first, last, steps = None, -np.inf, 0
+    steps, last = 0, -np.inf
     for steps, policy in looks:
         last = float(run_episodes(policy, envs, N_EPISODES, LOOK_SEED, True).returns.mean())
-        first = steps if first is None and last >= goal else first
-        if first is not None and not to_the_end:
-            break
-    return {"steps": first, "looked_until": steps, "return": last}
+        if last >= goal:
+            return {"steps": steps, "looked_until": steps, "return": last}
+    return {"steps": None, "looked_until": steps, "return": last}
 
 
 def measure(name: str, config: Config) -> dict[str, Any]:
@@ -121,8 +120,8 @@ def measure(name: str, config: Config) -> dict[str, Any]:
         goal = float(bottom + SHARE * (top - bottom))
         runs: dict[str, list[Any]] = {OURS: [], SCRATCH: []}
         for seed in config.seeds:
-            runs[OURS].append(steps_to(ours(teacher, task, config, seed), envs, goal, to_the_end=False))
-            runs[SCRATCH].append(steps_to(from_scratch(teacher, name, config, seed), envs, goal, to_the_end=False))
+            runs[OURS].append(steps_to(ours(teacher, task, config, seed), envs, goal))
+            runs[SCRATCH].append(steps_to(from_scratch(teacher, name, config, seed), envs, goal))
             print(f"{name} seed {seed}: {runs[OURS][-1]} {runs[SCRATCH][-1]}", file=sys.stderr, flush=True)
     return {"env_id": task.env_id, "student": task.student, "goal": goal, "teacher": float(top), "runs": runs}
 
@@ -132,9 +131,8 @@ def row(record: dict[str, Any]) -> tuple[str, ...]:
     cells, least = [], []
     for method in (OURS, SCRATCH):
         runs = record["runs"][method]
-        cells.append(
-            ", ".join(f"{one['steps'] or one['looked_until']:,}{'' if one['steps'] else ' (not yet)'}" for one in runs)
-        )
+        words = (f"{one['steps']:,}" if one["steps"] else f"not by {one['looked_until']:,}" for one in runs)
+        cells.append(", ".join(words))
         least.append([one["steps"] or one["looked_until"] for one in runs])
     ratios = [scratch / own for own, scratch in zip(*least, strict=True)]
     return (record["env_id"], record["student"], *cells, f"{min(ratios):.1f}")
