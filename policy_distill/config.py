@@ -34,6 +34,11 @@ class DistillConfig:
     value_weight: float = 0.0
     """Distil the teacher's value function into a critic that travels in the student's file, at so many times the
     learning rate; 0 for none. to_sb3 starts with it; it changes nothing in the student."""
+    reward_weight: float = 0.0
+    """Weight of the reward beside the divergence: PPO's objective, on what the student itself samples. 0 for none."""
+    kl_schedule: Literal["constant", "linear", "retention"] = "constant"
+    """How the divergence's weight falls where there is a reward: not, linearly to the end, or to nothing as the student
+    gains what its teacher does."""
     value_gate: bool = False
     """Learn only where the teacher expects more return than the student itself gains from there."""
     buffer: Literal["aggregate", "latest"] = "aggregate"

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.interfaces.policies import WrapperSpec
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -25,8 +27,8 @@ class PolicyDefaults:
     takes_action_masks = False
     takes_raw = False
     samples = False
-    env_wrappers: Sequence[dict[str, Any]] = ()
-    own_wrappers: Sequence[dict[str, Any]] = ()
+    env_wrappers: Sequence[WrapperSpec] = ()
+    own_wrappers: Sequence[WrapperSpec] = ()
     env_kwargs: Mapping[str, Any] = NOTHING
     provenance: Mapping[str, Any] = NOTHING
     metadata: Mapping[str, Any] = NOTHING

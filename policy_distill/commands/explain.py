@@ -40,7 +40,7 @@ class Explain:
         student = load_student(in_run_folder(self.path), "numpy")
         names = tuple(name.strip() for name in self.observation_names.split(",")) if self.observation_names else ()
         spec = student.metadata["architecture"]["spec"]
-        about = {"network": spec, "environment": student.provenance.get("env_id")}
+        about = {"network": spec, "environment": student.origin.env_id}
         rules = rules_of(student, names)
         if rules is not None:
             record, lines = rules.to_json(), list(rules.lines())

@@ -49,15 +49,15 @@ def _describe_student(path: Path) -> dict[str, Any]:
 
     student = load_student(path)
     metadata, known = student.metadata, recorded_in(student)
-    architecture, provenance = metadata["architecture"], metadata["provenance"]
+    architecture, origin = metadata["architecture"], student.origin
     return {
         "kind": "student",
         "path": str(path),
         "file_bytes": path.stat().st_size,
-        "algorithm": provenance.get("algorithm"),
-        "environment": known.text if known else provenance.get("env_id"),
+        "algorithm": origin.algorithm,
+        "environment": known.text if known else origin.env_id,
         "env_kwargs": known.to_json()["kwargs"] if known else {},
-        "env_wrappers": provenance.get("env_wrappers", []),
+        "env_wrappers": student.env_wrappers,
         "network": architecture["spec"],
         "distribution": metadata["distribution"]["family"],
         **(dict(view.rows) if (view := view_record(student.view)) else {}),
@@ -68,7 +68,7 @@ def _describe_student(path: Path) -> dict[str, Any]:
         **({"memory": _remembered(student.plan.memory)} if student.plan.memory.size else {}),
         "normalized_observations": metadata["observation_normalization"] is not None,
         "retention": metadata["retention"],
-        "provenance": provenance,
+        "provenance": metadata["provenance"],
         "sha256": metadata["sha256"],
         "format_version": metadata["format_version"],
     }

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy_distill.errors import RequestError, one_line
-from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.policies import Policy, WrapperSpec
+from policy_distill.student.described import StudentProvenance, TeacherProvenance
 from policy_distill.teachers.sources import load_policy
 
 if TYPE_CHECKING:
@@ -99,10 +100,11 @@ def load_named(
 def say_applied(policy: Any) -> None:
     """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
     # A student's statistics are part of it, and need not be VecNormalize's.
-    own = policy.metadata or policy.provenance.get("algorithm") == "student"
+    known = TeacherProvenance.of(policy.provenance)
+    own = policy.metadata or known.algorithm == "student"
     if not own and policy.normalizer is not None:
-        name = policy.provenance.get("vecnormalize")
-        print(one_line(f"observations normalised by the statistics of {name or 'VecNormalize'}"), file=sys.stderr)
+        statistics = known.vecnormalize or "VecNormalize"
+        print(one_line(f"observations normalised by the statistics of {statistics}"), file=sys.stderr)
     if policy.env_wrappers:
         parts = [_spec_text(spec) for spec in policy.env_wrappers]
         print(one_line(f"environment wrapped in: {', '.join(parts)}"), file=sys.stderr)
@@ -110,7 +112,7 @@ def say_applied(policy: Any) -> None:
         print(one_line(f"seen by the student alone through: {_spec_text(spec)}"), file=sys.stderr)
 
 
-def _spec_text(spec: dict[str, Any]) -> str:
+def _spec_text(spec: WrapperSpec) -> str:
     # The numbers of a blank frame are for machines.
     kwargs = {key: value for key, value in spec["kwargs"].items() if key != "blank"}
     return spec["name"] + (f" {kwargs}" if kwargs else "")
@@ -119,7 +121,7 @@ def _spec_text(spec: dict[str, Any]) -> str:
 def _environment_in(path: Path, policy: Any) -> str:
     if policy.metadata:
         # A student of a version that recorded the id alone.
-        return str(policy.metadata["provenance"].get("env_id"))
+        return str(StudentProvenance.of(policy.metadata["provenance"]).env_id)
     from policy_distill.teachers.files.zip_file import find_zip
     from policy_distill.teachers.files.zoo_config import environment_of
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from policy_distill.report.write import try_report
 from policy_distill.run.columns import asked_for
 from policy_distill.run.critics.request import without_critics
 from policy_distill.run.place import Place
-from policy_distill.run.provenance import identity_of
+from policy_distill.run.provenance import RunIdentity, identity_of
 from policy_distill.run.settle import open_fitting, settle
 from policy_distill.run.sight import Sight
 from policy_distill.run.sinks import open_sinks
@@ -108,14 +109,14 @@ def compress(
         work = Work(race, env, identity, place, interrupts, scope, say or (lambda line: None))
         work.begin(scope, resume=resume)
         with (
-            closing(open_sinks(tracker, work.folder, identity, work.resumed_at)) as sinks,
+            closing(open_sinks(tracker, work.folder, identity.to_json(), work.resumed_at)) as sinks,
             Progress(config.timesteps, description="compressing", enabled=progress) as bar,
             threads_for(teacher, n_params=max(one.n_params for one in race.candidates)),
         ):
             work.iterate(sinks, bar)
             found = finish(work, limits, bar, sinks)
     if work.folder:
-        track_front(tracker, work.folder.path, identity, found.record)
+        track_front(tracker, work.folder.path, identity.to_json(), found.record)
         try_report(work.folder.path)
     return found
 
@@ -129,7 +130,7 @@ def _race(
     config: DistillConfig,
     loss: Loss,
     scope: ExitStack,
-) -> tuple[Race, dict[str, Any]]:
+) -> tuple[Race, RunIdentity]:
     """Return a race that has not begun, and what makes it this one."""
     seen = Sight(envs, config, "cnn:4").space
     one_image = bool(images_like(teacher, "cnn:4", seen)) and len(image_keys(describe_space(seen))) == 1
@@ -140,4 +141,4 @@ def _race(
     stream = Stream(teacher, envs, config, first, columns=asked_for(loss, specs))
     kinds = Kinds(stream, loss, limits)
     race = Race(stream, kinds, specs, Judge(stream, env, scope, limits.bar, limits.budget), limits.bar)
-    return race, {**identity_of(teacher, envs, " ".join(specs), config), "compress": limits.to_json()}
+    return race, replace(identity_of(teacher, envs, " ".join(specs), config), compress=limits.to_json())

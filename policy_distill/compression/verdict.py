@@ -152,7 +152,7 @@ class _Files:
             fidelity_on_own_states(
                 stream.teacher, student, self._work.env, stream.config.seed, restarts=stream.restarts
             ),
-            env_id=self._work.identity["env_id"],
+            env_id=self._work.identity.env_id,
             config=stream.config,
             selection_returns=None,
             env_steps=stream.env_steps,
@@ -194,12 +194,11 @@ class _Files:
         provenance = provenance_of(self._work.identity, stream.teacher, stream.env_steps)
         chosen = selection_start(stream.config.seed)
         n_chosen = max(self._work.race.judge.n_most, proof_plan(stream).n_scale)
-        provenance["spent_seeds"] = [[chosen, chosen + n_chosen], *self._tests.spent]
-        if stream.envs.statistics:
-            provenance["env_statistics"] = stream.envs.statistics
+        spent = [[chosen, chosen + n_chosen], *self._tests.spent]
+        provenance = replace(provenance, spent_seeds=spent, env_statistics=stream.envs.statistics or None)
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
         if isinstance(student, FewBits):
             # What is kept is kept by the layers beside it; the float student of this file was not tested.
-            provenance["few_bits"] = {"method": student.method, "layers": LAYERS}
-            return student.described({**student.metadata, "provenance": provenance, "retention": None})
-        return Student(student.tensors, {**student.metadata, "provenance": provenance, "retention": kept})
+            origin = replace(provenance, few_bits={"method": student.method, "layers": LAYERS}).to_json()
+            return student.described({**student.metadata, "provenance": origin, "retention": None})
+        return Student(student.tensors, {**student.metadata, "provenance": provenance.to_json(), "retention": kept})

@@ -17,7 +17,7 @@ from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
-from policy_distill.run.provenance import request_of
+from policy_distill.run.provenance import RunIdentity, request_of
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
@@ -31,7 +31,7 @@ class Work:
         self,
         race: Race,
         env: Any,
-        identity: dict[str, Any],
+        identity: RunIdentity,
         place: Place,
         interrupts: Interrupts,
         scope: ExitStack,
@@ -41,7 +41,7 @@ class Work:
         self.race, self.env, self.identity, self.interrupts, self.say = race, env, identity, interrupts, say
         self.folder = place.open(request_of(race.stream.teacher), scope)
         checkpoints = self.folder.checkpoints if self.folder else None
-        self.keeper = Keeper(checkpoints, RaceState(race), identity, interrupts=interrupts)
+        self.keeper = Keeper(checkpoints, RaceState(race), identity.to_json(), interrupts=interrupts)
         self.reference: ReferenceRuns | None = None
 
     def begin(self, scope: ExitStack, *, resume: bool) -> None:

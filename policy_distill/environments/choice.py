@@ -21,6 +21,7 @@ from policy_distill.environments.wrappers import missing_in, own_frame_skip
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Policy
 from policy_distill.interfaces.stepping import Environments
+from policy_distill.student.described import StudentProvenance
 
 LOG = logging.getLogger("policy_distill")
 
@@ -80,8 +81,8 @@ def own_kwargs(policy: Policy, env: Any) -> dict[str, Any]:
 
 def recorded_in(policy: Policy) -> EnvIdentity | None:
     """Return the environment that a student says it was distilled in; None for any other policy and for old files."""
-    provenance = policy.metadata.get("provenance")
-    return identity_from(provenance.get("env")) if isinstance(provenance, dict) else None
+    env = StudentProvenance.of(policy.metadata.get("provenance")).env
+    return None if env is None else identity_from(env)
 
 
 def env_of(policy: Policy) -> str | EnvSpec | None:
@@ -93,8 +94,8 @@ def env_of(policy: Policy) -> str | EnvSpec | None:
     recorded = recorded_in(policy)
     if recorded is not None:
         return to_env(recorded)
-    env_id = policy.metadata["provenance"].get("env_id")
-    return env_id if isinstance(env_id, str) and is_registered(env_id) else None
+    env_id = StudentProvenance.of(policy.metadata["provenance"]).env_id
+    return env_id if env_id is not None and is_registered(env_id) else None
 
 
 def other_than_recorded(env: Any, policy: Policy) -> str:

@@ -17,8 +17,9 @@ from policy_distill.environments.identity import EnvIdentity, identify, identify
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.make import make_env, makes_environments
 from policy_distill.environments.restarts import Restarts
-from policy_distill.environments.wrappers import WrapperSpec, apply_wrappers, missing_in, names_of
+from policy_distill.environments.wrappers import apply_wrappers, missing_in, names_of
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.system.blame import blamed
 from policy_distill.system.foreign import asked, held_by

@@ -18,11 +18,10 @@ from policy_distill.environments.identity import what_is_missing
 from policy_distill.environments.make import import_package
 from policy_distill.environments.names import parse_value, working_folder_on_path
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import WrapperRecord
 from policy_distill.system.blame import blamed
 from policy_distill.system.foreign import asked
 
-WrapperRecord = dict[str, Any]
-"""`entry_point`, such as `pkg.module:Noisy`, and `kwargs`, its arguments."""
 EXAMPLE = "pkg:Noisy or pkg:Noisy:std=0.1,delay=2"
 
 

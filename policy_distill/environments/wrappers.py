@@ -1,6 +1,6 @@
 """Environment wrappers that a teacher was trained with, by name: what they change is part of what the policy observes.
 
-In: an environment and a list of {"name": ..., "kwargs": {...}}. Out: the environment as the teacher knows it.
+In: an environment and the specifications of wrappers. Out: the environment as the teacher knows it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,9 @@ from policy_distill.environments.agent_wrappers import FrameSkip, GoalBesideObse
 from policy_distill.environments.two_sides import SeenByBoth, SeenThrough
 from policy_distill.environments.wrapper_arguments import check_argument
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import WrapperSpec
 
 LOG = logging.getLogger("policy_distill")
-
-WrapperSpec = dict[str, Any]
-"""`name`, a key of `WRAPPERS`, and `kwargs`, its arguments. A student's own has an `entry_point` too, as of
-`own_wrapper`; with `both` its teacher's side is shown beside it."""
 
 
 class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):

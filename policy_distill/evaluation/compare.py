@@ -27,7 +27,7 @@ from policy_distill.evaluation.proof.plan import N_ENVS, N_SAMPLED, ProofPlan
 from policy_distill.evaluation.proof.spent import choose_seed
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.robustness import compare_under
-from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.student.runtime import Student
 from policy_distill.student.sampling import params_of
 from policy_distill.teachers.sources import as_policy
@@ -129,7 +129,7 @@ def fidelity_on_own_states(
     """
     teacher = as_taught(teacher, student.metadata.get("provenance"))
     masked = teacher.takes_action_masks
-    own = [{**one, "both": True} for one in student.own_wrappers]
+    own: list[WrapperSpec] = [{**one, "both": True} for one in student.own_wrappers]
     wrappers = [*teacher.env_wrappers, *own]
     with closing(open_environments(without_normalization(env), min(n_envs, 8), wrappers, restarts)) as envs:
         actor = OneSided(student, STUDENT) if own else student

@@ -17,6 +17,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
+from policy_distill.student.described import StudentProvenance, TeacherProvenance
 from policy_distill.student.runtime import Student
 from policy_distill.student.sampling import params_of
 
@@ -94,15 +95,15 @@ def as_taught(teacher: Teacher, provenance: Any) -> Teacher:
 
     A τ found in other states would be another teacher's distribution, and a KL to it another number.
     """
-    noted = provenance.get("teacher") if isinstance(provenance, dict) else None
-    if not isinstance(noted, dict):
+    origin = StudentProvenance.of(provenance)
+    if origin.teacher is None:
         return teacher
     members = list(teacher.members)
-    records = noted.get("members", []) if members else [noted]
+    records = (origin.taught_by.members or []) if members else [origin.teacher]
     pairs = list(zip(members or [teacher], records, strict=False))
     if len(pairs) != len(members or [teacher]) or not all(_is_same(one, record) for one, record in pairs):
         return teacher
-    found = [record.get("temperature") for _, record in pairs]
+    found = [TeacherProvenance.of(record).temperature for _, record in pairs]
     if all(value is None for value in found):
         # Of a version that did not note it.
         return teacher
@@ -113,8 +114,9 @@ def _is_same(teacher: Teacher, record: Any) -> bool:
     """Say whether a record is of this teacher, as far as both tell: a live model has no file."""
     if not isinstance(record, dict):
         return False
-    files = (teacher.provenance.get("sha256"), record.get("sha256"))
-    return teacher.provenance.get("algorithm") == record.get("algorithm") and (None in files or files[0] == files[1])
+    own, noted = TeacherProvenance.of(teacher.provenance), TeacherProvenance.of(record)
+    files = (own.sha256, noted.sha256)
+    return own.algorithm == noted.algorithm and (None in files or files[0] == files[1])
 
 
 def _action_range(action_map: ActionMap, taught: np.ndarray) -> Any:

@@ -17,9 +17,9 @@ from gymnasium import spaces
 
 from policy_distill.collection.actors import RandomPolicy
 from policy_distill.environments.listed import EnvironmentList
-from policy_distill.environments.wrappers import WrapperSpec, apply_wrappers
+from policy_distill.environments.wrappers import apply_wrappers
 from policy_distill.evaluation.episodes import run_episodes
-from policy_distill.interfaces.policies import Policy
+from policy_distill.interfaces.policies import Policy, WrapperSpec
 from policy_distill.seeds import PROBE, units_start
 from policy_distill.student.pixels import is_image
 from policy_distill.student.spaces import describe_space

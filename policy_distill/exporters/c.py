@@ -22,6 +22,7 @@ from policy_distill.exporters.c99.program import write_program
 from policy_distill.exporters.c99.self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.parity import Reference
 from policy_distill.interfaces.students import Run
+from policy_distill.student.described import StudentProvenance
 from policy_distill.student.quantization import QuantizedLayer
 from policy_distill.student.record import StudentRecord
 
@@ -129,11 +130,11 @@ def _sections(path: Path) -> dict[str, Any]:
 
 
 def _about(student: StudentRecord, quantized: Mapping[int, QuantizedLayer] | None) -> str:
-    provenance, architecture = student.metadata["provenance"], student.metadata["architecture"]
+    origin, architecture = StudentProvenance.of(student.metadata["provenance"]), student.metadata["architecture"]
     fewest = min((one.bits for one in quantized.values()), default=8) if quantized else 32
     weights = {32: "float", 8: "int8"}.get(fewest, f"int8 and {fewest}-bit")
     return (
-        f"Environment: {provenance.get('env_id')}. Teacher: {provenance.get('algorithm')}. "
+        f"Environment: {origin.env_id}. Teacher: {origin.algorithm}. "
         f"Student: {architecture['spec']}, {architecture['n_params']} parameters, {weights} weights."
     )
 

@@ -9,6 +9,7 @@ from policy_distill.interfaces.policies import Observation as Observation
 from policy_distill.interfaces.policies import Policy as Policy
 from policy_distill.interfaces.policies import State as State
 from policy_distill.interfaces.policies import Teacher as Teacher
+from policy_distill.interfaces.policies import WrapperSpec as WrapperSpec
 from policy_distill.interfaces.stages import FeatureStore as FeatureStore
 from policy_distill.interfaces.stages import Learner as Learner
 from policy_distill.interfaces.stages import LearnerKind as LearnerKind

@@ -7,7 +7,7 @@ raw (as the environment gives them) everywhere; normalisation lives inside teach
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,28 @@ Observation = Any
 
 State = Any
 """A policy's recurrent state; None for feed-forward policies."""
+
+
+class WrapperRecord(TypedDict):
+    """A student's own wrapper, as its file names it; see `policy_distill.environments.own_wrapper`."""
+
+    entry_point: str
+    """Where it is found, such as `pkg.module:Noisy`."""
+    kwargs: dict[str, Any]
+    """Its arguments."""
+
+
+class WrapperSpec(TypedDict):
+    """A wrapper of an environment, as files name it."""
+
+    name: str
+    """A key of `policy_distill.environments.wrappers.WRAPPERS`, or the last part of an `entry_point`."""
+    kwargs: dict[str, Any]
+    """Its arguments."""
+    entry_point: NotRequired[str]
+    """Of a student's own, as of `WrapperRecord`."""
+    both: NotRequired[bool]
+    """True where its teacher's side is shown beside it."""
 
 
 class Actor(Protocol):
@@ -72,18 +94,14 @@ class Policy(Actor, Protocol):
 
     @property
     def samples(self) -> bool:
-        """True where it has a distribution of its own to sample from.
-
-        Not so where SB3 acts alike with `deterministic=False` (TD3, DDPG, ARS, DQN, QR-DQN), and where only actions are
-        known, as of a script.
-        """
+        """True where it has a distribution of its own to sample from, as TD3, DQN or a script have not."""
 
     @property
-    def env_wrappers(self) -> Sequence[dict[str, Any]]:
+    def env_wrappers(self) -> Sequence[WrapperSpec]:
         """Wrappers that its environment needs, innermost first, as `policy_distill.environments.wrappers` knows."""
 
     @property
-    def own_wrappers(self) -> Sequence[dict[str, Any]]:
+    def own_wrappers(self) -> Sequence[WrapperSpec]:
         """Wrappers through which it alone sees its environment, around those: who it is compared with has none."""
 
     @property

@@ -36,8 +36,7 @@ def words_for(student: Student, names: Sequence[str] = ()) -> Words:
         RequestError: for names that do not fit.
     """
     view, space = student.view, student.metadata["observation_space"]
-    env_id = student.provenance.get("env_id")
-    env_id = env_id if isinstance(env_id, str) else None
+    env_id = student.origin.env_id
     whole = space if view.whole is None else view.whole
     if names and len(names) == n_components(space):
         found: Sequence[str] | None = check_names(names, space, "what the student observes")
@@ -54,8 +53,7 @@ def words_for(student: Student, names: Sequence[str] = ()) -> Words:
 
 def _recorded(student: Student, space: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the names that the student's run was given; None where there are none that fit."""
-    config = student.provenance.get("config")
-    given = config.get("observation_names") if isinstance(config, dict) else None
+    given = (student.origin.config or {}).get("observation_names")
     if not isinstance(given, str) or not given:
         return None
     try:

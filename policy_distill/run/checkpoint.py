@@ -24,6 +24,7 @@ from policy_distill.run.stream_state import Saved
 from policy_distill.student.file import read_sealed
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.ranges import FREE
+from policy_distill.system.records import dump
 from policy_distill.tracking.attempts import note_again, noted
 
 LOG = logging.getLogger("policy_distill")
@@ -180,7 +181,7 @@ def _say_restarts(stream: Stream, failed: dict[int, str]) -> None:
 
 def _whole(identity: dict[str, Any], stream: Stream) -> dict[str, Any]:
     """Return an identity with all that tells the teacher from another, as JSON gives it back."""
-    found: dict[str, Any] = json.loads(json.dumps({**identity, "made_with": fingerprint(stream.teacher)}))
+    found: dict[str, Any] = json.loads(json.dumps({**identity, "made_with": dump(fingerprint(stream.teacher))}))
     return found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.place import Place
 from policy_distill.run.proof import prove, spent_seeds
-from policy_distill.run.provenance import provenance_of, request_of
+from policy_distill.run.provenance import RunIdentity, provenance_of, request_of
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
@@ -38,7 +39,7 @@ class Course:
         self,
         session: Session,
         env: Any,
-        identity: dict[str, Any],
+        identity: RunIdentity,
         place: Place,
         interrupts: Interrupts,
         scope: ExitStack,
@@ -54,7 +55,7 @@ class Course:
         self.selection = selection or Selection(session, without_normalization(env))
         checkpoints = self.folder.checkpoints if self.folder else None
         state = SessionState(session, self.selection)
-        self.keeper = Keeper(checkpoints, state, identity, interrupts=interrupts)
+        self.keeper = Keeper(checkpoints, state, identity.to_json(), interrupts=interrupts)
 
     @property
     def resumed_at(self) -> int:
@@ -109,7 +110,7 @@ class Course:
             student,
             comparison,
             fidelity,
-            env_id=self.identity["env_id"],
+            env_id=self.identity.env_id,
             config=config,
             selection_returns=chosen_by,
             env_steps=stream.env_steps,
@@ -137,8 +138,8 @@ class Course:
     def provenance(self, spent: list[list[int]]) -> dict[str, Any]:
         """Return where the student comes from; `spent` are the seeds that chose and proved it."""
         stream = self.session.stream
-        found = {**provenance_of(self.identity, stream.teacher, stream.env_steps), "spent_seeds": spent}
-        return {**found, "env_statistics": stream.envs.statistics} if stream.envs.statistics else found
+        found = provenance_of(self.identity, stream.teacher, stream.env_steps)
+        return replace(found, spent_seeds=spent, env_statistics=stream.envs.statistics or None).to_json()
 
     def completed(self, record: EvaluationRecord) -> EvaluationRecord:
         """Return the record of the run with what it alone knows."""

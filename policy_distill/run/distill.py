@@ -16,14 +16,13 @@ from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.watch import step_limit
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
-from policy_distill.run.course import Course
+from policy_distill.run.finetuning.rewarded_course import course_of, session_of
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
 from policy_distill.run.provenance import identity_of
 from policy_distill.run.rescue import keeping_student
 from policy_distill.run.result import DistillResult
-from policy_distill.run.session import Session
 from policy_distill.run.settle import check_room, open_fitting, settle
 from policy_distill.run.sinks import open_sinks
 from policy_distill.system.interrupts import Interrupts
@@ -77,14 +76,14 @@ def distill(
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
-        session = Session(teacher, envs, student, loss, config)
+        session = session_of(teacher, envs, student, loss, config)
         n_params, footprint = check_room(session)
-        run = Course(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
+        run = course_of(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
         run.keeper.begin(resume=resume)
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
             start_reference(session.stream, env) as reference,
-            closing(open_sinks(tracker, run.folder, run.identity, run.resumed_at)) as sinks,
+            closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
             threads_for(teacher, n_params=n_params),
         ):

@@ -10,18 +10,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.run.folder import RunFolder
-from policy_distill.run.provenance import provenance_of
+from policy_distill.run.provenance import RunIdentity, provenance_of
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
 
 
 @contextmanager
 def keeping_student(
-    session: Session, selection: Selection, folder: RunFolder | None, identity: dict[str, Any]
+    session: Session, selection: Selection, folder: RunFolder | None, identity: RunIdentity
 ) -> Iterator[None]:
     """Within, an `OSError` becomes a fault that says where the best student so far was kept.
 
@@ -45,9 +44,10 @@ def keeping_student(
         ) from error
 
 
-def _keep(session: Session, selection: Selection, folder: RunFolder, identity: dict[str, Any]) -> Path | None:
+def _keep(session: Session, selection: Selection, folder: RunFolder, identity: RunIdentity) -> Path | None:
     selection.finish()
-    student = session.learner.student(provenance_of(identity, session.stream.teacher, session.stream.env_steps))
+    stream = session.stream
+    student = session.learner.student(provenance_of(identity, stream.teacher, stream.env_steps).to_json())
     for place in (Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
         path = _unused(place, folder.path.resolve().name)
         if folder.path.resolve() in path.resolve().parents:

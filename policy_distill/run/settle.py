@@ -19,14 +19,14 @@ from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.open import is_recipe, open_environments, without_normalization
 from policy_distill.environments.own_wrapper import own_wrapper, text_of
 from policy_distill.environments.perturbations.dealt import conditions_for, open_dealt
-from policy_distill.environments.wrappers import WrapperSpec
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.robustness import noise_units
-from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.table import choose_loss
 from policy_distill.run.critics.request import check_corrected
+from policy_distill.run.finetuning.rewarded import check_rewarded
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.system.blame import blamed, others_blamed
@@ -49,7 +49,7 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
         find_learner(student).check(student, config.activation)
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
-    config = check_corrected(teacher, student, config)
+    config = check_rewarded(teacher, student, check_corrected(teacher, student, config))
     return teacher, config, choose_loss(config.loss, teacher.family)
 
 
@@ -116,8 +116,10 @@ def _perturbed(teacher: Teacher, env: Any, config: DistillConfig, identity: EnvI
 def _wrappers(teacher: Teacher, config: DistillConfig) -> list[WrapperSpec]:
     """Return the wrappers of a run's environments: the teacher's, and a student's own, which shows both sides."""
     own = own_wrapper(config.student_wrapper)
-    both = [{**own, "name": own["entry_point"].rpartition(":")[2], "both": True}] if own else []
-    return [*teacher.env_wrappers, *both]
+    if own is None:
+        return list(teacher.env_wrappers)
+    both: WrapperSpec = {**own, "name": own["entry_point"].rpartition(":")[2], "both": True}
+    return [*teacher.env_wrappers, both]
 
 
 def check_room(session: Session) -> tuple[int, Footprint]:

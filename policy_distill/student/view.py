@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import WrapperRecord
 from policy_distill.student.features import Normalizer
 from policy_distill.student.names import n_components
 from policy_distill.student.spaces import columns_of
@@ -30,7 +31,7 @@ class View:
     """Of a Dict, in the order in which their features stand."""
     components: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Rising, by key, or by "" of a vector; keys that are not here are seen as they are."""
-    wrapper: Mapping[str, Any] | None = None
+    wrapper: WrapperRecord | None = None
     """What the student has around its environment that its teacher has not: `entry_point` and `kwargs`. What is seen is
     a part of what that shows."""
     labels: tuple[str, ...] = ()

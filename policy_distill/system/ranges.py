@@ -27,7 +27,7 @@ NOT_NEGATIVE = ("eval_episodes", "select_episodes", "max_episode_steps", "seed",
 RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (COUNTS, lambda value: value >= 1, "at least 1"),
     (NOT_NEGATIVE, lambda value: value >= 0, "at least 0"),
-    (("value_weight",), lambda value: 0 <= value < float("inf"), "at least 0 and finite"),
+    (("value_weight", "reward_weight"), lambda value: 0 <= value < float("inf"), "at least 0 and finite"),
     (("drop_worst",), lambda value: 0 <= value < 1, "at least 0 and below 1"),
     (("min_teacher_return",), lambda value: value is None or abs(value) < float("inf"), "finite"),
     (("learning_rate", "max_grad_norm"), lambda value: 0 < value < float("inf"), "more than 0 and finite"),
@@ -41,6 +41,7 @@ FREE = (*LIMITS, "sampled_teacher")
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),
     "objective": ("kl", "n_distill", "reverse_trajectory", "teacher_value"),
+    "kl_schedule": ("constant", "linear", "retention"),
     "buffer": ("aggregate", "latest"),
     "acting": ("alternate", "sample", "mode"),
     "activation": ("tanh", "relu"),

@@ -61,6 +61,7 @@ ENDS = Leaf(
 TEXT = Leaf("a text", lambda value: isinstance(value, str))
 FLAG = Leaf("true or false", lambda value: isinstance(value, bool))
 OBJECT = Leaf("an object", lambda value: isinstance(value, dict))
+LIST = Leaf("a list", lambda value: isinstance(value, list))
 ANYTHING = Leaf("a value", lambda value: True)
 
 
@@ -108,6 +109,18 @@ def load(cls: type[R], value: Any, where: str) -> R:
             found[one.name] = load(form, value, where) if _names(form) & set(value) else None
         else:
             found[one.name] = None if value.get(name) is None else _loaded(form, value[name], f"{where}, {name}")
+    return cls(**found)
+
+
+def load_known(cls: type[R], value: Any) -> R:
+    """Return what a JSON value says of a record of leaves; what has another form counts as not said."""
+    said, found = value if isinstance(value, Mapping) else {}, dict[str, Any]()
+    for one in fields(cls):  # type: ignore[arg-type]
+        form, name = one.metadata["form"], one.metadata["name"] or one.name
+        if one.metadata["inline"]:
+            found[one.name] = {other: inner for other, inner in said.items() if other not in _names(cls)}
+        else:
+            found[one.name] = said[name] if name in said and form.fits(said[name]) else None
     return cls(**found)
 
 

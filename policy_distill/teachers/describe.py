@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.interfaces.policies import Teacher
+from policy_distill.student.described import TeacherProvenance
 from policy_distill.teachers.files.needed_statistics import find_statistics
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.teachers.files.zoo_config import environment_of, packages_of
@@ -26,11 +27,12 @@ def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
     except MissingCompanion as error:
         missing, statistics = str(error), None
         teacher = load_teacher(path, trust=trust, vecnormalize=False, wrappers=[])
+    known = TeacherProvenance.of(teacher.provenance)
     return {
         "path": str(path),
         "file_bytes": path.stat().st_size,
-        "algorithm": teacher.provenance["algorithm"],
-        "policy_class": teacher.provenance["policy_class"],
+        "algorithm": known.algorithm,
+        "policy_class": known.policy_class,
         "distribution": teacher.family.name,
         "observation_space": str(teacher.observation_space),
         "action_space": str(teacher.action_space),
@@ -38,10 +40,10 @@ def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
         "n_bytes": teacher.n_bytes,
         **_world(path, teacher),
         "vecnormalize": str(statistics) if statistics else None,
-        "normalized_observations": teacher.provenance["normalized_observations"],
+        "normalized_observations": known.normalized_observations,
         "missing": missing,
-        "library_versions": teacher.provenance.get("library_versions", {}),
-        "sha256": teacher.provenance["sha256"],
+        "library_versions": known.library_versions or {},
+        "sha256": known.sha256,
     }
 
 

@@ -8,8 +8,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
 from policy_distill.environments.open import normalization_of
-from policy_distill.environments.wrappers import WrapperSpec
-from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.system.foreign import asked
 from policy_distill.teachers.algorithms import algorithm_of, check_name, find_algorithm
 from policy_distill.teachers.files.needed_statistics import check_model

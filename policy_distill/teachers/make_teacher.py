@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.teachers.algorithms import algorithm_named
 from policy_distill.teachers.files.frame_statistics import normalizer_and_wrappers
 from policy_distill.teachers.files.vecnormalize import read_statistics, return_scale_of
@@ -18,7 +18,7 @@ def make_teacher(
     statistics: Any,
     request: Request,
     *,
-    wrappers: list[dict[str, Any]],
+    wrappers: list[WrapperSpec],
     env_kwargs: dict[str, Any],
     origin: dict[str, Any],
     discount: Any = None,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy_distill.environments.wrappers import WrapperSpec, parse_wrapper
+from policy_distill.environments.wrappers import parse_wrapper
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import WrapperSpec
 
 NONE = "none"
 """The word for "without", on the command line."""

@@ -16,6 +16,7 @@ from typing import Any
 from policy_distill.evaluation.proof.headline import proof_metrics
 from policy_distill.evaluation.records import ComparisonRecord
 from policy_distill.interfaces.policies import Policy
+from policy_distill.student.described import StudentProvenance
 from policy_distill.tracking.fan_out import with_jsonl
 from policy_distill.tracking.table import tracker_maker
 
@@ -81,9 +82,9 @@ def comparison_row(student: Policy, record: ComparisonRecord) -> Row:
 
 
 def _row(policy: Policy, values: Mapping[str, float | None]) -> Row:
-    provenance = policy.metadata.get("provenance") or {}
+    origin = StudentProvenance.of(policy.metadata.get("provenance"))
     metrics = {name: float(value) for name, value in values.items() if value is not None}
-    return int(provenance.get("env_steps") or 0), metrics
+    return int(origin.env_steps or 0), metrics
 
 
 def _new_folder(name: str) -> Path:

@@ -21,8 +21,9 @@ from policy_distill.environments.identity import named_spec
 from policy_distill.environments.make import make_env, spec_of
 from policy_distill.environments.names import RESERVED, parse_value
 from policy_distill.environments.perturbations.wrappers import PERTURBATIONS
-from policy_distill.environments.wrappers import WrapperSpec, apply_wrappers, missing_in
+from policy_distill.environments.wrappers import apply_wrappers, missing_in
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import WrapperSpec
 
 EXAMPLE = "obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12"
 

@@ -13,8 +13,8 @@ import gymnasium
 from policy_distill.environments.identity import EnvIdentity
 from policy_distill.environments.listed import EnvironmentList
 from policy_distill.environments.perturbations.conditions import UNPERTURBED, Condition, parse_conditions
-from policy_distill.environments.wrappers import WrapperSpec
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.system.blame import blamed
 
 

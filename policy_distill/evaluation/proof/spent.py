@@ -13,6 +13,7 @@ from typing import Any
 
 from policy_distill.interfaces.policies import Policy
 from policy_distill.seeds import PROOF, TEACHERS, Span, fresh_start
+from policy_distill.student.described import StudentProvenance, TeacherProvenance
 
 LOG = logging.getLogger("policy_distill")
 
@@ -47,10 +48,11 @@ def spent_by_teacher(teacher: Policy) -> list[Span]:
 def _of_training(provenance: Any) -> list[Span]:
     if not isinstance(provenance, Mapping):
         return []
-    seed, members = provenance.get("seed"), provenance.get("members")
+    known = TeacherProvenance.of(provenance)
+    seed = known.seed
     own = [(int(seed), int(seed) + TEACHERS)] if isinstance(seed, Integral) and not isinstance(seed, bool) else []
-    others = [*(members if isinstance(members, list) else []), provenance.get("teacher")]
-    return own + _pairs(provenance.get("spent_seeds")) + [span for one in others for span in _of_training(one)]
+    others = [*(known.members or []), known.teacher]
+    return own + _pairs(known.spent_seeds) + [span for one in others for span in _of_training(one)]
 
 
 def _say_met(seed: int, n_episodes: int, spans: list[Span], what: str) -> None:
@@ -62,11 +64,11 @@ def _say_met(seed: int, n_episodes: int, spans: list[Span], what: str) -> None:
 
 def spent_by_student(student: Policy) -> list[Span]:
     """Return the seeds that its record says are spent."""
-    provenance = student.metadata.get("provenance") or {}
-    spans = provenance.get("spent_seeds")
+    origin = StudentProvenance.of(student.metadata.get("provenance"))
+    spans = origin.spent_seeds
     if spans is None:
         # Students from before that record: their settings say what their proof looked at.
-        config = provenance.get("config") or {}
+        config = origin.config or {}
         start, n_episodes = config.get("eval_seed"), config.get("eval_episodes")
         return [(start, start + n_episodes)] if isinstance(start, int) and isinstance(n_episodes, int) else []
     return _pairs(spans)

@@ -20,6 +20,7 @@ from policy_distill.run.finetuning.selection import FinetuneSelection
 from policy_distill.run.finetuning.session import FinetuneSession
 from policy_distill.run.place import Place
 from policy_distill.run.proof import proof_plan
+from policy_distill.run.provenance import RunIdentity
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
@@ -37,7 +38,7 @@ class FinetuneCourse(Course):
         self,
         session: FinetuneSession,
         env: Any,
-        identity: dict[str, Any],
+        identity: RunIdentity,
         place: Place,
         interrupts: Interrupts,
         scope: ExitStack,
@@ -49,7 +50,7 @@ class FinetuneCourse(Course):
 
         `request` are the words of the command line that ask for the run.
         """
-        selection = FinetuneSelection(session, without_normalization(env))
+        selection = FinetuneSelection(session, without_normalization(env), session.config.n_selections)
         super().__init__(session, env, identity, place, interrupts, scope, selection, request)
         self.gate_seed = gate_seed
         self.improvement: Improvement | None = None
@@ -105,7 +106,7 @@ class FinetuneCourse(Course):
         before = self.session.origin.metadata.get("provenance") or {}
         spent += [list(span) for span in before.get("spent_seeds") or []]
         kept = "tuned" if self.keeps_tuned else "began_with"
-        found = {**super().provenance(spent), "finetuned_from": before, "finetuning": self.identity["finetuning"]}
+        found = {**super().provenance(spent), "finetuned_from": before, "finetuning": self.identity.finetuning}
         return {**found, "returned": kept}
 
     def completed(self, record: EvaluationRecord) -> EvaluationRecord:
@@ -116,4 +117,4 @@ class FinetuneCourse(Course):
     @property
     def method(self) -> str:
         """How it improves the student."""
-        return str(self.identity["finetuning"]["method"])
+        return str((self.identity.finetuning or {})["method"])

@@ -22,7 +22,6 @@ from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.losses.table import choose_loss
 from policy_distill.report.write import try_report
-from policy_distill.run.distill import DistillResult
 from policy_distill.run.finetuning.asked import asked_again, file_of
 from policy_distill.run.finetuning.course import FinetuneCourse
 from policy_distill.run.finetuning.evolution import EvolutionCourse, EvolutionSession
@@ -33,8 +32,9 @@ from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, Finet
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
-from policy_distill.run.provenance import identity_of
+from policy_distill.run.provenance import RunIdentity, identity_of
 from policy_distill.run.rescue import keeping_student
+from policy_distill.run.result import DistillResult
 from policy_distill.run.settle import open_fitting
 from policy_distill.run.sinks import open_sinks
 from policy_distill.seeds import PROOF, Span, fresh_start
@@ -110,7 +110,7 @@ def finetune(
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
             start_reference(session.stream, env) as reference,
-            closing(open_sinks(tracker, run.folder, run.identity, run.resumed_at)) as sinks,
+            closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress) as bar,
             threads_for(labels, n_params=origin.n_params),
         ):
@@ -203,10 +203,10 @@ def _by_method(
     return search, EvolutionCourse
 
 
-def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> dict[str, Any]:
+def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> RunIdentity:
     """Return what makes a run this run: which student it begins with among that, and how it goes on."""
     digest = hashlib.sha256()
     for name, array in sorted(origin.tensors.items()):
         digest.update(name.encode() + array.tobytes())
     began = {"method": config.method, "student": digest.hexdigest()}
-    return {**identity_of(teacher, envs, origin.metadata["architecture"]["spec"], config), "finetuning": began}
+    return replace(identity_of(teacher, envs, origin.metadata["architecture"]["spec"], config), finetuning=began)

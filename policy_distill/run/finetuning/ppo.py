@@ -115,6 +115,9 @@ class PPOLearner:
             return self._measured()
 
         measured = self._recovery.attempt(self, update)
+        for weight in self.policy.parameters():
+            # Whoever else trains it asks for all of them.
+            weight.requires_grad_(True)
         setbacks = {"train/setbacks": float(self.n_setbacks)} if self.n_setbacks else {}
         now = {"train/kl_weight": actor_critic.kl_weight, "train/learning_rate": self._rate}
         return {**measured, **now, **setbacks}

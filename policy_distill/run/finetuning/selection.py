@@ -8,18 +8,22 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import closing
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from policy_distill.collection.actors import RandomPolicy
+from policy_distill.config import DistillConfig
 from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.episodes import run_episodes
 from policy_distill.evaluation.proof.scale import clearly_gains
 from policy_distill.interfaces.policies import Policy
-from policy_distill.run.finetuning.session import FinetuneSession
+from policy_distill.interfaces.stages import Learner
+from policy_distill.run.finetuning.standing import Standing
 from policy_distill.run.selection import Selection, clearly_better
+from policy_distill.run.stream import Stream
 from policy_distill.seeds import selection_start
+from policy_distill.training.learner import Weights
 
 LOG = logging.getLogger("policy_distill")
 
@@ -28,32 +32,69 @@ N_ERRORS, LOST = 3.0, 0.2
 gained over a random policy."""
 
 
+class Tuner(Protocol):
+    """Who improves a student, and can be taken back to an earlier one."""
+
+    def go_back(self, weights: Weights) -> None:
+        """Give the student earlier weights, and go on from them by smaller steps."""
+
+
+class TunedSession(Protocol):
+    """A session in which reward improves a student."""
+
+    config: DistillConfig
+    standing: Standing
+    """Where the student stands, as it was judged last."""
+    anchored: bool
+    """True where there is a teacher other than the student itself."""
+
+    @property
+    def stream(self) -> Stream:
+        """Where its states come from."""
+
+    @property
+    def learner(self) -> Learner:
+        """Who learns."""
+
+    @property
+    def tuner(self) -> Tuner:
+        """Who improves the student."""
+
+    @property
+    def changes(self) -> bool:
+        """True once the student is another one than it came as."""
+
+
 class FinetuneSelection(Selection):
     """Judges students as they come, remembers the best, and takes the learner back to it."""
 
-    session: FinetuneSession
+    session: TunedSession  # type: ignore[assignment]
 
-    def __init__(self, session: FinetuneSession, env: Any) -> None:
-        super().__init__(session, env, session.config.n_selections)
+    def __init__(self, session: Any, env: Any, n_candidates: int) -> None:
+        super().__init__(session, env, n_candidates)
 
     @property
     def judges(self) -> bool:
         """True where there are episodes to judge on."""
         config = self.session.config
-        return config.select_episodes > 0 and config.eval_episodes > 0 and config.n_selections > 0
+        return config.select_episodes > 0 and config.eval_episodes > 0 and self.n_candidates > 0
 
     def due(self, steps_before: int) -> bool:
         """Say whether a candidate is to be judged; as long as only the critic learns, it is the one that came."""
         return self.session.changes and super().due(steps_before)
 
     def begin(self) -> float:
-        """Judge a random policy, the student that the run begins with, and its teacher where there is one."""
+        """Judge a random policy, the teacher where there is one, and the student that the run begins with."""
+        self.measure()
+        return self.judge()
+
+    def measure(self) -> None:
+        """Judge what students stand between: a random policy, and the teacher where there is one."""
         session, random = self.session, self._returns(None)
         session.standing.random = float(random.mean())
         if session.anchored:
             teacher = self._returns(session.stream.teacher)
             session.standing.teacher = float(teacher.mean()) if clearly_gains(teacher, random) else math.nan
-        return self.judge()
 
     def judge(self) -> float:
         """Evaluate the student as it is now, and go back to the best one where it has collapsed; return its score."""

@@ -6,12 +6,12 @@ In: a student, whoever labels, environments and settings. Out: what all ways to 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Protocol
 
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
+from policy_distill.run.finetuning.selection import Tuner
 from policy_distill.run.finetuning.settings import FinetuneConfig
 from policy_distill.run.finetuning.standing import Standing
 from policy_distill.run.session import Session
@@ -19,14 +19,6 @@ from policy_distill.run.sight import Sight
 from policy_distill.student.features import Featurizer, load_normalizer
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.spaces import describe_space
-from policy_distill.training.learner import Weights
-
-
-class Tuner(Protocol):
-    """Who improves a student, and can be taken back to an earlier one."""
-
-    def go_back(self, weights: Weights) -> None:
-        """Give the student earlier weights, and go on from them by smaller steps."""
 
 
 class FinetuneSession(Session):

@@ -15,7 +15,7 @@ from policy_distill.system.settings import require_setting
 OF_THE_STUDENT = (
     *("actor", "acting", "activation", "buffer", "buffer_size", "normalize"),
     *("observe", "observation_keys", "observation_names", "student_wrapper", "min_teacher_return", "drop_worst"),
-    *("objective", "value_weight", "value_gate"),
+    *("objective", "value_weight", "value_gate", "reward_weight"),
 )
 """Settings of a distillation that the student brings along, or that PPO leaves no choice of."""
 CRITIC_STEPS = 12_000
@@ -23,7 +23,6 @@ CRITIC_STEPS = 12_000
 DISCOUNT = 0.99
 """Of rewards where nobody says another."""
 METHODS = ("ppo", "es")
-SCHEDULES = ("retention", "linear", "constant")
 
 
 @dataclass(frozen=True)
@@ -101,9 +100,6 @@ class FinetuneConfig(DistillConfig):
         for name in ("target_kl", "critic_steps", "kl_weight", "ent_coef", "vf_coef", "n_selections"):
             value = getattr(self, name) or 0
             require_setting(0 <= value < float("inf"), name, "at least 0 and finite", value)
-        require_setting(
-            self.kl_schedule in SCHEDULES, "kl_schedule", "one of " + ", ".join(SCHEDULES), self.kl_schedule
-        )
         require_setting(self.batch_size > 1, "batch_size", "at least 2", self.batch_size)
         require_setting(
             self.buffer == "latest", "buffer", "latest, the rollout that the student itself acted", self.buffer

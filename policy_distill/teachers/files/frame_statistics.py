@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from gymnasium import Space, spaces
 
-from policy_distill.environments.wrappers import WrapperSpec
+from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.student.features import Normalizer
 from policy_distill.teachers.files.vecnormalize import make_normalizer, shape_of_statistics
 from policy_distill.teachers.observing import Normalizers
@@ -34,9 +34,9 @@ def normalizer_and_wrappers(
         RequestError: as of `read_normalizer`.
     """
     shape = shape_of_statistics(attributes)
-    last = wrappers[-1] if wrappers else {}
-    n_stack = last.get("kwargs", {}).get("n_stack", 4) if last.get("name") == "FrameStack" else 1
-    if not _is_stack_of(shape, n_stack, space):
+    last = wrappers[-1] if wrappers and wrappers[-1]["name"] == "FrameStack" else None
+    n_stack = 1 if last is None else last.get("kwargs", {}).get("n_stack", 4)
+    if last is None or not _is_stack_of(shape, n_stack, space):
         return make_normalizer(attributes, space, place), wrappers
     assert shape is not None
     frame = spaces.Box(-np.inf, np.inf, shape, np.float32)
@@ -45,7 +45,7 @@ def normalizer_and_wrappers(
         return one, wrappers
     stacked = (np.concatenate([part] * n_stack, axis=-1) for part in (one.mean, one.variance))
     mean, variance = stacked
-    blank = {**last, "kwargs": {**last["kwargs"], "blank": one.mean.ravel().tolist()}}
+    blank: WrapperSpec = {**last, "kwargs": {**last["kwargs"], "blank": one.mean.ravel().tolist()}}
     return replace(one, mean=mean, variance=variance), [*wrappers[:-1], blank]
 
 

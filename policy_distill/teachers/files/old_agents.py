@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
-from policy_distill.environments.wrappers import WrapperSpec
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.teachers.files.stand_ins import Inert, reference_of
 from policy_distill.teachers.files.zip_file import SavedAgent
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from policy_distill.environments.wrappers import WRAPPERS, WrapperSpec
+from policy_distill.environments.wrappers import WRAPPERS
+from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.teachers.files.literals import read_literal
 from policy_distill.teachers.files.zoo_config import not_understood, read_config
 from policy_distill.teachers.request import MissingCompanion

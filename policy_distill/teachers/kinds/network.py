@@ -14,7 +14,7 @@ from policy_distill.errors import RequestError
 from policy_distill.families.bernoulli import Bernoulli
 from policy_distill.families.categorical import Categorical
 from policy_distill.families.multi_categorical import MultiCategorical
-from policy_distill.interfaces.policies import Labels
+from policy_distill.interfaces.policies import Labels, WrapperSpec
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
 from policy_distill.system.foreign import asked
@@ -48,7 +48,7 @@ class NetworkTeacher(BaseTeacher):
         self.policy = policy
         self.normalizer = normalizer
         self.provenance = provenance
-        self.env_wrappers: list[dict[str, Any]] = provenance.get("env_wrappers", [])
+        self.env_wrappers: list[WrapperSpec] = provenance.get("env_wrappers", [])
         self.env_kwargs: dict[str, Any] = provenance.get("env_kwargs", {})
         self.scales_images = bool(policy.normalize_images)
         self.observation_space = policy.observation_space

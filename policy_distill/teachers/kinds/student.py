@@ -72,9 +72,9 @@ class StudentTeacher(BaseTeacher):
             "source": source,
             "sha256": sha256,
             "env_wrappers": self.env_wrappers,
-            "teacher": student.provenance.get("teacher"),
-            "spent_seeds": student.provenance.get("spent_seeds", []),
-            "library_versions": student.provenance.get("library_versions", {}),
+            "teacher": student.origin.teacher,
+            "spent_seeds": [] if (spent := student.origin.spent_seeds) is None else spent,
+            "library_versions": student.origin.library_versions or {},
         }
 
     def label(
