@@ -104,7 +104,7 @@ def finetune(
         envs, env = open_fitting(labels, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
         identity = _identity(origin, labels, envs, config)
-        session, course = _by_method(origin, labels, envs, env, config, scope, anchored=teacher is not None)
+        session, course = session_for(origin, labels, envs, env, config, scope, anchored=teacher is not None)
         run = course(session, env, identity, place, interrupts, scope, gate_seed=gate_seed, request=request)
         run.keeper.begin(resume=resume)
         with (
@@ -183,7 +183,7 @@ def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tup
     return replace(config, **seen), gate_seed
 
 
-def _by_method(
+def session_for(
     origin: Student,
     teacher: Teacher,
     envs: Environments,
