@@ -42,7 +42,7 @@ class Compress(FromTeacher):
     minimize: str = "params"
     """What is made small: params, bytes, macs, flash (of the generated C) or latency (on this machine)."""
     budget: int | None = None
-    """Environment steps of collecting and choosing together, at most; by itself what --timesteps needs."""
+    """Environment steps of collecting, choosing and fine-tuning together, at most; by itself what --timesteps needs."""
     max_params: int | None = None
     """Parameters of the student, at most."""
     max_bytes: int | None = None

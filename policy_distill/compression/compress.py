@@ -79,7 +79,8 @@ def compress(
         students: students to try; a ladder for the task where None. `tree` and `oblique_tree` stand for ladders.
         minimize: `params`, `bytes`, `macs`, `flash` (of the generated C) or `latency` (on this machine).
         config: settings of the stream; the defaults where None.
-        budget: environment steps of collecting and choosing together, at most; None for what `timesteps` needs.
+        budget: environment steps of collecting, choosing and fine-tuning together, at most; None for what `timesteps`
+            needs.
         max_params: parameters of the student, at most.
         max_bytes: bytes of these, at most.
         keep_std: keep log σ in the deployed students, so that they can act by sampling.

@@ -22,7 +22,7 @@ class Limits:
     minimize: str = "params"
     """One of `candidates.MINIMIZE`."""
     budget: int | None = None
-    """Environment steps of collecting and choosing together, at most."""
+    """Environment steps of collecting, choosing and fine-tuning together, at most."""
     max_params: int | None = None
     """Parameters of the deployed student, at most."""
     max_bytes: int | None = None
