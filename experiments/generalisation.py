@@ -69,12 +69,15 @@ class Config:
 def main(config: Config) -> None:
     """Run what is left, and write the section anew after each task."""
     found: list[Found] = []
+    done: list[str] = []
+    text = ""
     for task in config.task:
         found += measured(config, task)
+        done.append(task)
         before = config.results.read_text() if config.results.exists() else ""
-        text = markdown(found, config.timesteps, config.episodes)
+        text = markdown(found, " ".join(done), config.timesteps, config.episodes)
         write_atomically(config.results, with_section(before, SECTION, text).encode())
-    print(markdown(found, config.timesteps, config.episodes))
+    print(text)
 
 
 def measured(config: Config, task: str) -> list[Found]:

@@ -74,20 +74,20 @@ def counts_of(found: Sequence[Found]) -> list[str]:
     return lines
 
 
-def markdown(found: Sequence[Found], timesteps: int, n_episodes: int) -> str:
+def markdown(found: Sequence[Found], tasks: str, timesteps: int, n_episodes: int) -> str:
     """Return the section of RESULTS.md."""
     header = ("environment", "student", "world", "teacher's return", *METHODS)
     lines = [
         SECTION,
         "",
-        "Made by `python -m experiments.generalisation`; no figure is written by hand. Does a student beat its teacher",
-        "where neither was trained? Shares of the teacher's gain over a random policy that students of three training",
-        f"seeds keep, on {n_episodes} episodes that all share, with 95% intervals for new seeds and episodes; above 1",
-        f"a student is better. All had {timesteps:,} steps. `perturbed` had states collected under obs-noise:0.1,",
-        "sticky:0.25 and delay:1 too; `ensemble` had five plain students as one teacher (which took five times as many",
-        "steps before). A word stands where the whole interval lies on one side of 1; where seeds agree so closely",
-        "that an interval would claim too much, their range stands in its place. The world `none` is the environment",
-        "as it is.",
+        f"Made by `python -m experiments.generalisation --task {tasks}`; no figure is written by hand. Does a",
+        "student beat its teacher where neither was trained? Shares of the teacher's gain over a random policy that",
+        f"students of three training seeds keep, on {n_episodes} episodes that all share, with 95% intervals for new",
+        f"seeds and episodes; above 1 a student is better. All had {timesteps:,} steps. `perturbed` had states of",
+        "obs-noise:0.1, sticky:0.25 and delay:1 too; `ensemble` had five plain students as one teacher (which took",
+        "five times as many steps before). A word stands where the whole interval lies on one side of 1; where seeds",
+        "agree so closely that an interval would claim too much, their range stands in its place. The world `none` is",
+        "the environment as it is.",
         "",
         f"| {' | '.join(header)} |",
         "|" + "---|" * len(header),

@@ -179,7 +179,8 @@ def section(rows: list[tuple[Any, ...]], records: list[dict[str, Any]], config: 
         "Made by `python -m experiments.objectives --zoo $POLICY_DISTILL_ZOO --results RESULTS.md`; no figure is",
         f"written by hand. {config.noise:.0%} of what the teacher says is random, and students are too small for it:",
         f"{len(config.seeds)} training seeds, {config.episodes} episodes each, the last student of each run. Retention",
-        "is of the teacher without noise; intervals are Student's t over training seeds, differences paired by seed.\n",
+        "is of the teacher without noise; intervals are Student's t over training seeds, differences paired by seed.",
+        "Each interval is for itself: of twenty differences that are none, one lies beside zero by chance.\n",
         *(f"| {' | '.join(map(str, row))} |" for row in (HEADER, ["---"] * len(HEADER), *rows)),
         "",
     ]

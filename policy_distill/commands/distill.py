@@ -28,9 +28,9 @@ class Distill(FromTeacher):
     student: str = "mlp:32,32"
     """The student's network: mlp:32,32 for two hidden layers of 32, linear for none, cnn:16,32 for images
     (convolutions of 16 and 32 channels), cnn:16,32+mlp:64 with a hidden layer behind them; what a Dict has beside its
-    image joins there; gru:16 for 16 recurrent units and history:4+mlp:32 for the last 4 observations, where a student
-    must remember; tree:32 for a decision tree of at most 32 leaves, oblique_tree:16 for one that asks about weighted
-    sums."""
+    image joins there; gru:16 for 16 recurrent units, history:4+mlp:32 for the last 4 observations and history:4a+mlp:32
+    for the actions between them too, where a student must remember; tree:32 for a decision tree of at most 32 leaves,
+    oblique_tree:16 for one that asks about weighted sums."""
     log_gradients: bool = False
     """Log histograms of the gradients to W&B, one of each layer for each rollout."""
     video: bool = False

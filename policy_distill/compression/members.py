@@ -5,6 +5,7 @@ In: networks. Out: the members of a population, one student each.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def is_lottery(spec: str) -> bool:
 
 
 def widths_of(spec: str) -> tuple[int, ...]:
-    """Return the units of each hidden layer, the channels of each convolution, or the units that remember."""
-    # What stands before a plus, as of gru:16+mlp:16.
+    """Return the units of each hidden layer, the channels of each convolution, the units or steps that remember."""
+    # What stands before a plus, as of gru:16+mlp:16; a letter of history:4a is none of it.
     _, _, sizes = spec.partition("+")[0].partition(":")
-    return tuple(int(size) for size in sizes.split(",")) if sizes else ()
+    return tuple(int(size) for size in re.findall(r"\d+", sizes))

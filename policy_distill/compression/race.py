@@ -125,7 +125,7 @@ class Race:
             features = stream.features(rollout)
             if not self.begun:
                 self.create(teacher_params)
-            self._measure(Batch(features, teacher_params), torch.from_numpy(rollout.episode_starts))
+            self._measure(Batch(features, teacher_params, stream.kept(rollout)), rollout.episode_starts.shape)
             stream.store(rollout, features, teacher_params)
             before = min((stream.env_steps - len(features)) / config.timesteps, 1.0)
             moment = Moment(before, stream.progress, len(features), seed_of(config, self.iteration, "train"))
@@ -160,12 +160,11 @@ class Race:
         self.heldout = np.full(len(members), np.nan)
         check_writable(self.student(0))
 
-    def _measure(self, batch: Batch, starts: torch.Tensor) -> None:
-        """Measure losses on a part of states that nobody has learnt from; `starts` `[T, N]` are those of episodes."""
+    def _measure(self, batch: Batch, shape: tuple[int, ...]) -> None:
+        """Measure losses on a part of states that nobody has learnt from, the rows of a rollout `[T, N]`."""
         step = max(1, len(batch.features) // BATCH_STATES)
-        features, labels = (rows.unflatten(0, starts.shape) for rows in (batch.features, batch.teacher_params))
-        windows = Batch(features, labels, {"episode_starts": starts})
-        found = self.population.losses(Batch(batch.features[::step], batch.teacher_params[::step]), windows)
+        part = Batch(batch.features[::step], batch.teacher_params[::step])
+        found = self.population.losses(part, batch.unflattened(shape))
         known = np.isfinite(self.heldout)
         self.heldout = np.where(known, (1 - MEMORY) * self.heldout + MEMORY * found, found)
 

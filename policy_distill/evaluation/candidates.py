@@ -5,11 +5,11 @@ In: a student, an environment, and weights as flat vectors. Out: their mean retu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from policy_distill.collection.dealt import Dealt
 from policy_distill.environments.choice import for_policy
 from policy_distill.environments.faults import check_observations
 from policy_distill.environments.fit import check_fit
@@ -18,6 +18,7 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import open_for
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import stop_if_requested
+from policy_distill.system.nested import take
 
 
 class CandidateReturns:
@@ -96,23 +97,43 @@ class CandidateReturns:
         if len(weights) != self.n_candidates:
             raise ValueError(f"expected {self.n_candidates} candidates, found {len(weights)}")
         envs, n_episodes = self._envs, self.n_episodes
-        actor = Dealt([one for one in map(self.student, weights) for _ in range(n_episodes)])
+        actor = _SideBySide([self.student(one) for one in weights], n_episodes)
         for index in range(envs.n_envs):
             envs.reset(index, first_seed + index % n_episodes)
-        returns, running, state = np.zeros(envs.n_envs), np.ones(envs.n_envs, dtype=bool), None
-        starts, n_steps = running.copy(), 0
+        returns, running, n_steps = np.zeros(envs.n_envs), np.ones(envs.n_envs, dtype=bool), 0
         while running.any() and n_steps < self._limit:
             stop_if_requested("while candidates were scored")
             check_observations(envs, "while candidates were scored")
             masks = envs.action_masks() if self._student.takes_action_masks else None
-            actions, state = actor.predict(envs.obs, state, starts, True, masks)
-            rewards, terminated, truncated = envs.step(actions, running)
+            rewards, terminated, truncated = envs.step(actor.actions(envs.obs, running, masks), running)
             returns[running] += rewards[running]
             self.env_steps += int(running.sum())
             running &= ~(terminated | truncated)
-            starts[:], n_steps = False, n_steps + 1
+            n_steps += 1
         return returns.reshape(self.n_candidates, n_episodes).mean(axis=1)
 
     def close(self) -> None:
         """Close the environments."""
         self._envs.close()
+
+
+class _SideBySide:
+    """Candidates in the episodes of one generation; one whose episodes are over is not asked."""
+
+    def __init__(self, students: Sequence[Student], n_episodes: int) -> None:
+        self._parts = [(one, slice(n * n_episodes, (n + 1) * n_episodes)) for n, one in enumerate(students)]
+        self._states: list[Any] = [None] * len(students)
+        self._actions: Any = None
+
+    def actions(self, obs: Any, running: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+        """Return executed actions `[N, ...]`; of environments where nobody runs, whatever they were before."""
+        for number, (student, rows) in enumerate(self._parts):
+            if running[rows].any():
+                own = None if masks is None else masks[rows]
+                seen, state = take(obs, rows), self._states[number]
+                part, self._states[number] = student.predict(seen, state, None, True, own)
+                if self._actions is None:
+                    self._actions = np.empty((len(running), *part.shape[1:]), part.dtype)
+                self._actions[rows] = part
+        found: np.ndarray = self._actions
+        return found

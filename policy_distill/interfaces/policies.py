@@ -185,11 +185,7 @@ class Teacher(Policy, Protocol):
         """
 
     def with_values(self) -> Teacher:
-        """Return a copy whose labels say values too; without being asked, labelling computes none.
-
-        Raises:
-            RequestError: for a teacher that holds no value function.
-        """
+        """Return a copy whose labels say values too; raise RequestError for one that holds no value function."""
 
     def weights(self) -> Mapping[str, torch.Tensor] | None:
         """Return what tells it from another one without a file; None where it is no network."""

@@ -32,6 +32,10 @@ class Batch:
         """Return those rows, int64 `[B]` or a slice, alone."""
         return self._each(lambda tensor: tensor[rows])
 
+    def unflattened(self, shape: tuple[int, ...]) -> Batch:
+        """Return rows `[L B, ...]` as windows of the shape `[L, B]`."""
+        return self._each(lambda tensor: tensor.unflatten(0, shape))
+
     def joined(self, other: Batch) -> Batch:
         """Return these rows with those of another batch behind them; a column that one lacks is 0 in its rows."""
         names = list(dict.fromkeys([*self.columns, *other.columns]))

@@ -69,7 +69,7 @@ class Stacked:
         Raises:
             RequestError: for images.
         """
-        layer = HistoryLayer(self.steps, n_actions=self.n_actions)
+        layer = HistoryLayer(self.steps, n_actions=self.n_actions, held=True)
         return nn.Sequential(layer, *self.tail.build((self._n_told(input_shape),), n_outputs, generator))
 
     def n_params(self, input_shape: tuple[int, ...], n_outputs: int) -> int:

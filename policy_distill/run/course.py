@@ -100,7 +100,7 @@ class Course:
         session, stream, config = self.session, self.session.stream, self.session.config
         chosen_by = self.choose(bar)
         comparison = prove(stream, self.student, self.env, reference, bar, self.interrupts)
-        spent = spent_seeds(config, comparison) if comparison else []
+        spent = spent_seeds(config, comparison, self.selection.n_seeds) if comparison else []
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
         student = self.student(self.provenance(spent), kept)
         with measured_in(stream, without_normalization(self.env)) as measured:

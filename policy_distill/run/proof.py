@@ -64,10 +64,10 @@ def proof_plan(stream: Stream) -> ProofPlan:
     )
 
 
-def spent_seeds(config: DistillConfig, comparison: Comparison) -> list[list[int]]:
-    """Return the seeds from and up to which a student has been chosen and proven, for its record."""
+def spent_seeds(config: DistillConfig, comparison: Comparison, n_chosen: int) -> list[list[int]]:
+    """Return the seeds from and up to which a student has been chosen, on `n_chosen` episodes, and proven."""
     chosen, start = selection_start(config.seed), comparison.student.seed
-    n_chosen = max(len(comparison.scale.teacher), config.select_episodes)
+    n_chosen = max(len(comparison.scale.teacher), n_chosen)
     return [[start, start + comparison.student.n_episodes], [chosen, chosen + n_chosen]]
 
 

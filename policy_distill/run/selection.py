@@ -50,6 +50,11 @@ class Selection:
         self.owed: dict[str, float] | None = None
         """What the iteration measured whose student is still to be judged; None between iterations."""
 
+    @property
+    def n_seeds(self) -> int:
+        """Episode seeds that choosing takes."""
+        return self.session.config.select_episodes
+
     def due(self, steps_before: int) -> bool:
         """Say whether a candidate is to be judged after the iteration that began at `steps_before`."""
         config = self.session.config

@@ -150,11 +150,10 @@ class Stream:
             if not self.is_open:
                 self.teacher = self.teacher.calibrated(self.sight.taught(rollout.obs))
             teacher = self.teacher.with_values() if self.valued else self.teacher
-            params, self.label_state, values = teacher.label(
-                self.sight.taught(rollout.obs), rollout.episode_starts, self.label_state, rollout.action_masks
-            )
+            obs, starts = self.sight.taught(rollout.obs), rollout.episode_starts
+            params, self.label_state, values = teacher.label(obs, starts, self.label_state, rollout.action_masks)
             check_labels(params)
-            expected = check_values(values, rollout.episode_starts.shape).reshape(-1) if self.valued else None
+            expected = check_values(values, starts.shape).reshape(-1) if self.valued else None
         return Labels(params.reshape(-1, params.shape[-1]), value=expected)
 
     @property
@@ -182,8 +181,11 @@ class Stream:
         """Keep a labelled rollout, with its `values` where asked for; in place of all before where settings say so."""
         if self.config.buffer == "latest":
             self.buffer.clear()
-        numbers = self.episodes.columns_of(rollout) if self.episodes else {}
-        self.buffer.add(features, teacher_params, {**values_of(self._columns, rollout, values), **numbers})
+        self.buffer.add(features, teacher_params, self.kept(rollout, values))
+
+    def kept(self, rollout: Rollout, values: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        """Return what is kept of a rollout beside features and labels, `[T * N, ...]`, by name."""
+        return values_of(self._columns, rollout, values) | (self.episodes.columns_of(rollout) if self.episodes else {})
 
     def open(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> None:
         """Make room for states whose features are made with `normalizer`."""

@@ -70,7 +70,7 @@ def test_a_command_is_made_of_its_panels(tmp_path):
     words = ["--teacher", "t.zip", "--out", "run", "--seed", "3", "--env-kwargs", "gravity:-5", "wind:True"]
     made = _parse(["distill", *words, "--observation-keys", "a", "b", "--trust", "--max-grad-norm", "2"])
     assert type(made) is COMMANDS["distill"]
-    assert (made.teacher, made.out, made.trust) == (Path("t.zip"), Path("run"), True)
+    assert (made.teacher, made.out, made.trust) == ((Path("t.zip"),), Path("run"), True)
     assert made.env_kwargs == ("gravity:-5", "wind:True")
     assert made.config == DistillConfig(seed=3, observation_keys=("a", "b"), max_grad_norm=2.0)
     compared = _parse(["compare", "t.zip", "a.safetensors", "b.safetensors", "--tags", "x", "--n-envs", "1"])

@@ -72,6 +72,14 @@ def test_a_population_is_measured_beside_each_of_its_students():
         assert "71: up to width 16, restarts below 6" in rows
 
 
+def test_learning_of_students_with_a_memory_is_measured_beside_mlps_of_their_size():
+    done = run("remembering", "--rounds", "2", "--states", "2048", "--stored", "2000")
+    assert done.returncode == 0, done.stderr
+    for family in ("categorical", "diagonal_gaussian"):
+        _, _, rows = done.stdout.partition(family)
+        assert rows.count("gru:16") >= 2 and "history:4+mlp:32" in rows
+
+
 def test_the_exponent_of_linear_growth_is_one():
     points = [{"size": size, "microseconds": 3.0 * size} for size in (1, 8, 64)]
     assert exponent(points) == pytest.approx(1.0)

@@ -37,8 +37,13 @@ def test_a_word_stands_where_the_whole_interval_lies_on_one_side():
         "perturbed: better in 1, worse in 0 of 1",
         "ensemble: better in 0, worse in 0 of 1",
     ]
-    page = markdown(cells, 30_000, 200)
-    assert page.startswith("## Generalisation\n") and "30,000 steps" in page and "| windy | 100." in page
+    page = markdown(cells, "lander", 30_000, 200)
+    assert (
+        page.startswith("## Generalisation\n")
+        and "--task lander`" in page
+        and "30,000 steps" in page
+        and "| windy | 100." in page
+    )
 
 
 def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo, tmp_path, monkeypatch):

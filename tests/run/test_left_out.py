@@ -89,8 +89,8 @@ def test_failed_episodes_of_the_teacher_are_left_out_whole(sessions, settings):
 def test_states_wait_until_their_episode_has_ended(sessions, monkeypatch):
     seen, learn = [], Session.learn
 
-    def noting(self, rollout, params):
-        metrics = learn(self, rollout, params)
+    def noting(self, rollout, *labels):
+        metrics = learn(self, rollout, *labels)
         seen.append((self.stream.buffer.size, self.stream.buffer.n_learnt, metrics))
         return metrics
 

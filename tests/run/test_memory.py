@@ -114,7 +114,7 @@ def test_a_mixture_lets_a_student_remember_what_was_done_and_not_what_it_would_h
         before = state
         actions, state = mixed.predict(obs, state, np.full(64, step == 0), deterministic=True)
         assert np.array_equal(state["student"][:, 10:14], np.eye(4)[actions])
-    assert np.array_equal(state["student"][:, 14:], before["student"][:, 10:14])
+    assert np.array_equal(state["student"][:, 14:18], before["student"][:, 10:14])
 
 
 def test_students_that_are_dealt_environments_remember_each_in_its_own():

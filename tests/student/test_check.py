@@ -52,6 +52,8 @@ LIES = {
     "actions of another size": (DID, ("architecture", "layers", 0, "actions"), 2),
     "actions of no size": (DID, ("architecture", "layers", 0, "actions"), -4),
     "actions of another space": (DID, ("action_space", "n"), 3),
+    "a beginning of words": (STACKS, ("architecture", "layers", 0, "held"), "yes"),
+    "a beginning that it has not": (STACKS, ("architecture", "layers", 0, "held"), False),
     "a gain of words": (STACKS, ("architecture", "layers", 0, "gain"), "much"),
     "a recurrent unit with another's weights": (REMEMBERS, ("architecture", "layers", 1, "weight"), "network.2.weight"),
     "a memory where weights were": (STACKS, ("architecture", "layers", 1), {"op": "history", "steps": 2, "gain": 1.0}),

@@ -12,6 +12,7 @@ from policy_distill.collection.along import outputs_along
 from policy_distill.errors import RequestError
 from policy_distill.networks.table import make_network
 from policy_distill.student.engines.table import ENGINES, is_available
+from policy_distill.student.operations.history import history
 from policy_distill.student.runtime import Student, load_student
 from tests.students import MEMORY_KINDS, make_student, name_of, one_of, sample_observations
 
@@ -120,7 +121,15 @@ def test_a_student_without_a_memory_hands_its_state_on_and_has_nothing_to_reset(
     assert "memory" not in student.metadata["architecture"]
 
 
-@pytest.mark.parametrize("kind", [GRU, ("doubles", "gaussian", "history:3+mlp:8", "tanh")], ids=name_of)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        GRU,
+        ("doubles", "gaussian", "history:3+mlp:8", "tanh"),
+        ("doubles", "gaussian", "history:3a+mlp:8", "tanh"),
+    ],
+    ids=name_of,
+)
 def test_the_trainable_student_says_what_the_file_says(kind):
     student, obs = make_student(kind), sample_observations(kind, 6)
     module = student.torch()
@@ -180,8 +189,8 @@ def test_a_student_remembers_the_action_that_was_executed(form):
         done = [actions, *done][:2]
         assert np.array_equal(state[:, 10:14], np.eye(4)[actions])
         if step not in (0, 10):
-            assert np.array_equal(state[:, 14:], np.eye(4)[done[1]])
-    assert student.plan.memory.size == 2 * 5 + 2 * 4 == student.metadata["architecture"]["memory"]["size"]
+            assert np.array_equal(state[:, 14:18], np.eye(4)[done[1]])
+    assert student.plan.memory.size == 2 * 5 + 2 * 4 + 1 == student.metadata["architecture"]["memory"]["size"]
 
 
 def test_what_was_done_counts_and_a_new_episode_has_nothing_done_in_it():
@@ -211,10 +220,38 @@ def test_a_bounded_action_is_remembered_between_its_bounds():
 
 
 def test_info_says_how_much_is_remembered(tmp_path, capsys):
-    for kind, expected in ((GRU, {"size": 21, "history": 5, "gru": 16}), (DID, {"size": 18, "history": 18})):
+    for kind, expected in ((GRU, {"size": 21, "history": 5, "gru": 16}), (DID, {"size": 19, "history": 19})):
         path = make_student(kind).save(tmp_path / "student.safetensors")
         assert main(["info", str(path), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["memory"] == expected
     path = make_student(("vector", "discrete", "mlp:16,8", "tanh")).save(tmp_path / "student.safetensors")
     assert main(["info", str(path), "--json"]) == 0
     assert "memory" not in json.loads(capsys.readouterr().out)
+
+
+def test_before_an_episode_there_was_what_is_seen_first():
+    kind = ("unnormalized", "discrete", "history:3+mlp:8", "tanh")
+    student, obs = make_student(kind), sample_observations(kind, 3)
+    (layer,) = (layer for layer in student.plan.layers if layer["op"] == "history")
+    assert layer["held"] is True
+    told = history(layer, {})
+    state = student.plan.memory.begin(3)
+    first, state = told(obs, state)
+    assert np.array_equal(first[:, :5], obs) and not first[:, 5:].any()
+    second, state = told(obs + 1, state)
+    assert np.allclose(second[:, 5:10], 8.0) and not second[:, 10:].any()
+    third, state = told(obs + 3, state)
+    assert np.allclose(third[:, 5:10], 16.0) and np.allclose(third[:, 10:], 8.0)
+    # An observation of zeros is one, and no beginning.
+    _, state = told(np.zeros_like(obs), student.plan.memory.begin(3))
+    assert np.allclose(told(obs, state)[0][:, 5:10], 8.0 * obs)
+
+
+def test_a_recurrent_unit_is_told_of_changes_from_zeros_as_files_of_before_are():
+    for kind in (GRU, ("vector", "discrete", "history:3+mlp:8", "tanh")):
+        student, obs = make_student(kind), sample_observations(kind, 2)
+        layers = [{key: value for key, value in layer.items() if key != "held"} for layer in student.plan.layers]
+        told = history(next(layer for layer in layers if layer["op"] == "history"), {})
+        y, after = told(obs, np.zeros((2, 5 * (1 + ("gru" not in kind[2]))), np.float32))
+        assert np.allclose(y[:, 5:10], 8.0 * obs) and np.array_equal(after[:, :5], obs)
+        assert ("held" in student.plan.layers[0]) == ("gru" not in kind[2])

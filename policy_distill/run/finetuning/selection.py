@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from policy_distill.collection.actors import RandomPolicy
 from policy_distill.config import DistillConfig
@@ -27,6 +28,8 @@ from policy_distill.training.learner import Weights
 
 LOG = logging.getLogger("policy_distill")
 
+ROUNDS = 5
+"""All in all the last student and the best one play so many times the episodes that others are judged on."""
 N_ERRORS, LOST = 3.0, 0.2
 """A student is given up where an earlier one was better by so many paired standard errors and by this share of what it
 gained over a random policy."""
@@ -74,6 +77,11 @@ class FinetuneSelection(Selection):
         super().__init__(session, env, n_candidates)
 
     @property
+    def n_seeds(self) -> int:
+        """Episode seeds that choosing takes."""
+        return ROUNDS * self.session.config.select_episodes
+
+    @property
     def judges(self) -> bool:
         """True where there are episodes to judge on."""
         config = self.session.config
@@ -112,14 +120,37 @@ class FinetuneSelection(Selection):
         session.standing.look(now)
         return score
 
-    def _returns(self, policy: Policy | None) -> np.ndarray:
-        """Return what a policy, or a random one for None, scores on the episodes that students are judged on."""
+    def finish(self) -> np.ndarray | None:
+        """Give the session the best student's weights, or the last one's, and return the returns that it was judged by.
+
+        The best of several on a few episodes is partly luck. So both play others, which neither was judged on.
+        """
+        session, best = self.session, self.best
+        if best is None:
+            return None
+        last, later = session.learner.weights(), session.learner.student()
+        session.learner.set_weights(best.weights)
+        if all(torch.equal(value, last[name]) for name, value in best.weights.items()):
+            return best.returns
+        n_judged = session.config.select_episodes
+        earlier, n_more = session.learner.student(), (ROUNDS - 1) * n_judged
+        if self._returns(later, n_more, n_judged).mean() < self._returns(earlier, n_more, n_judged).mean():
+            return best.returns
+        session.learner.set_weights(last)
+        return self._returns(later)
+
+    def _returns(self, policy: Policy | None, n_episodes: int | None = None, after: int = 0) -> np.ndarray:
+        """Return what a policy, or a random one for None, scores on the episodes that students are judged on.
+
+        Or on `n_episodes` that begin so many `after` the first of these.
+        """
         session, config = self.session, self.session.config
-        teacher, n_episodes = session.stream.teacher, config.select_episodes
-        n_envs, start = min(n_episodes, config.n_eval_envs), selection_start(config.seed)
+        teacher, n_episodes = session.stream.teacher, n_episodes or config.select_episodes
+        n_envs, start = min(n_episodes, config.n_eval_envs), selection_start(config.seed) + after
+        wrappers = [*teacher.env_wrappers, *(policy.own_wrappers if policy is not None else ())]
         with (
             session.stream.watch.timed("evaluate"),
-            closing(open_environments(self.env, n_envs, teacher.env_wrappers, session.stream.restarts)) as envs,
+            closing(open_environments(self.env, n_envs, wrappers, session.stream.restarts)) as envs,
         ):
             masked = teacher.takes_action_masks
             actor = policy or RandomPolicy(envs.action_space, envs.n_envs, start, takes_action_masks=masked)

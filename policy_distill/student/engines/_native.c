@@ -32,7 +32,7 @@ typedef struct {
     Py_buffer target;   /* memory of the array that actions are written into */
     int has_target;
     Py_buffer memory;   /* what is remembered, in an array of the caller's: seen before, done since, a unit's state */
-    int n_remembered, n_seen_before, n_done, n_action, n_units;
+    int n_remembered, n_seen_before, n_done, n_action, held, n_units;
     float *middle, *factor; /* what an action is remembered by: (action - middle) * factor; of an index that is not asked */
     Layer gates;        /* of a recurrent unit: from what is seen and remembered to the sums of a step */
     int has_memory;
@@ -84,7 +84,12 @@ static int read_observation(Perceptron *self, PyObject *obs) {
 /* Puts what is remembered behind what is seen, in scratch[0], and remembers this step; leaves what comes next takes. */
 static void remember(Perceptron *self) {
     float *x = self->scratch[0], *before = self->memory.buf, *done = before + self->n_seen_before;
-    float *state = done + self->n_done;
+    float *state = done + self->n_done + self->held;
+    if (self->held) {
+        /* Before an episode there was what is seen first. */
+        for (int i = 0; state[-1] == 0.0f && i < self->n_seen_before; i++) before[i] = x[i % self->n_kept];
+        state[-1] = 1.0f;
+    }
     memcpy(x + self->n_kept, before, self->n_remembered * sizeof(float));
     memcpy(before, x, self->n_seen_before * sizeof(float));
     /* The newest action comes first; it is written when there is one. */
@@ -169,16 +174,17 @@ static int read_layer(Layer *layer, PyObject *record, int n_in) {
 }
 
 /* None, or (array of what is remembered, how many of its numbers were seen before, how many are actions, and one
- * action, the unit's gates or None). */
+ * action, whether one says that there was a step, the unit's gates or None). */
 static int read_memory(Perceptron *self, PyObject *memory, PyObject *taken) {
     PyObject *array, *gates, *middle, *factor;
     if (memory == Py_None) return 0;
-    if (!PyArg_ParseTuple(memory, "OiiiO", &array, &self->n_seen_before, &self->n_done, &self->n_action, &gates) ||
+    if (!PyArg_ParseTuple(memory, "OiiiiO", &array, &self->n_seen_before, &self->n_done, &self->n_action,
+                          &self->held, &gates) ||
         PyObject_GetBuffer(array, &self->memory, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) < 0)
         return -1;
     self->has_memory = 1;
     self->n_remembered = (int)(self->memory.len / sizeof(float));
-    self->n_units = self->n_remembered - self->n_seen_before - self->n_done;
+    self->n_units = self->n_remembered - self->n_seen_before - self->n_done - self->held;
     const int n_in = self->n_kept + self->n_remembered;
     if (gates != Py_None && read_layer(&self->gates, gates, n_in) < 0) return -1;
     if (self->n_done && (self->n_action != self->n_modes || self->n_done < self->n_action || self->head == HEAD_RAW)) {
@@ -189,7 +195,7 @@ static int read_memory(Perceptron *self, PyObject *memory, PyObject *taken) {
                          copy_floats(middle, self->n_action, sizeof(float), (void **)&self->middle) < 0 ||
                          copy_floats(factor, self->n_action, sizeof(float), (void **)&self->factor) < 0))
         return -1;
-    if (self->n_seen_before >= 0 && self->n_done >= 0 && self->n_units >= 0 && self->n_seen_before % self->n_kept == 0 &&
+    if (self->n_seen_before >= 0 && self->n_done >= 0 && (self->held == 0 || self->held == 1) && self->n_units >= 0 && self->n_seen_before % self->n_kept == 0 &&
         self->gates.n_padded >= 4 * self->n_units && (!self->n_units || self->gates.n_in == n_in))
         return 0;
     PyErr_SetString(PyExc_ValueError, "a recurrent unit does not fit what it remembers");

@@ -100,9 +100,39 @@ def _of_stack(plan: Plan, weight: np.ndarray) -> np.ndarray:
     first = plan.memory.parts[0]
     if first.kind != "history":
         return weight
+    layer, stack = plan.layers[first.place], stack_of(plan)
+    found = stacked(weight, stack.seen // (layer["steps"] - 1), layer["steps"], layer["gain"])
+    if not stack.held:
+        return found
+    # Nothing follows from whether there was a step: that stands behind what was seen and done.
+    return np.insert(found, stack.seen // (layer["steps"] - 1) + stack.seen + stack.done, 0.0, axis=1)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """How many numbers of a state are what was seen before, and what was done since."""
+
+    seen: int
+    done: int
+    action: int
+    """Of `done`, those of one action; 0 where actions are not remembered."""
+    held: bool
+    """True where a number follows that is 1 once there was a step; before, all that was seen is what is seen first."""
+
+    @property
+    def size(self) -> int:
+        """Numbers in all."""
+        return self.seen + self.done + self.held
+
+
+def stack_of(plan: Plan) -> Stack:
+    """Return the parts of the state of a plan's history; of no size where it has none."""
+    first = plan.memory.parts[0]
+    if first.kind != "history":
+        return Stack(0, 0, 0, False)
     layer = plan.layers[first.place]
-    n_seen = first.size // (layer["steps"] - 1) - layer.get("actions", 0)
-    return stacked(weight, n_seen, layer["steps"], layer["gain"])
+    n_before, n_action, held = layer["steps"] - 1, layer.get("actions", 0), layer.get("held", False)
+    return Stack(first.size - held - n_before * n_action, n_before * n_action, n_action, held)
 
 
 def mode_layers(plan: Plan, layers: list[Dense]) -> list[Dense]:

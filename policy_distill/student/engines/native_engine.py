@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.engines.finish import action_scalars, is_squashed, make_finish
-from policy_distill.student.engines.folding import Dense, dense_layers, layers_behind, mode_layers, unit_of
+from policy_distill.student.engines.folding import Dense, dense_layers, layers_behind, mode_layers, stack_of, unit_of
 from policy_distill.student.engines.numpy_engine import NumpyEngine, lend
 from policy_distill.student.engines.remembering import make_remembering_act
 from policy_distill.student.engines.single import batch_of_one
@@ -66,7 +66,9 @@ class NativeEngine:
         outputs = np.zeros(n_modes, np.float32)
         some: dict[str, Any] = {} if plan.selected is None else {"columns": plan.selected.astype(np.int32).tobytes()}
         if plan.memory.size:
-            some["memory"] = (memory, *_stack_sizes(plan), _gates(plan, native.LANES))
+            stack = stack_of(plan)
+            sizes = (stack.seen, stack.done, stack.action, int(stack.held))
+            some["memory"] = (memory, *sizes, _gates(plan, native.LANES))
             if plan.memory.awaited is not None:
                 some["taken"] = tuple(values.tobytes() for values in plan.taken.scale)
         act: Callable[[Any], Any] = native.Perceptron(
@@ -126,14 +128,6 @@ def _gates(plan: Plan, lanes: int) -> tuple[int, int, int, bytes, bytes] | None:
     """Return the one layer from what is seen and remembered to the sums of a recurrent unit's step."""
     unit = unit_of(plan)
     return None if unit is None else _layers([Dense(np.column_stack(unit), "")], lanes)[0]
-
-
-def _stack_sizes(plan: Plan) -> tuple[int, int, int]:
-    """Return how many numbers are remembered of what was seen, of what was done, and of one action."""
-    n_stacked, awaited = sum(part.size for part in plan.memory.parts if part.kind == "history"), plan.memory.awaited
-    if awaited is None:
-        return n_stacked, 0, 0
-    return awaited.start, n_stacked - awaited.start, awaited.stop - awaited.start
 
 
 def _bound(bound: np.ndarray | None, n: int, default: float) -> bytes:

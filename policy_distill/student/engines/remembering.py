@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.engines.finish import clip, is_squashed, make_finish
-from policy_distill.student.engines.folding import Dense, foldable, layers_behind, mode_layers, own_statistics, unit_of
+from policy_distill.student.engines.folding import (
+    Dense,
+    Stack,
+    foldable,
+    layers_behind,
+    mode_layers,
+    own_statistics,
+    stack_of,
+    unit_of,
+)
 from policy_distill.student.engines.perceptron import activation_of
 from policy_distill.student.engines.single import refusal
 from policy_distill.student.plan import Plan
@@ -26,15 +35,14 @@ def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]
     """Return the function from one raw observation to its executed deterministic action; it owns its buffers."""
     part, columns, unit = plan.featurizer.parts[0], plan.selected, unit_of(plan)
     n_seen = part.size if columns is None else len(columns)
-    n_before = sum(one.size for one in plan.memory.parts if one.kind == "history")
+    stack = stack_of(plan)
     # [seen, seen before and done since, state of a unit, 1]
     x = np.ones(n_seen + plan.memory.size + 1, np.float32)
-    remembered, look = x[n_seen:-1], _looker(plan, x[:n_seen])
-    shift, note = _shifter(plan, x[:-1], memory), _noter(plan, memory)
-    state = x[n_seen + n_before : -1]
+    look, shift, note = _looker(plan, x[:n_seen]), _shifter(stack, x[:-1], memory), _noter(plan, memory)
+    state = x[n_seen + stack.size : -1]
     step = None if unit is None else _gru(unit, x, state)
-    behind, out = _chain(mode_layers(plan, layers_behind(plan)), x if unit is None else x[n_seen + n_before :])
-    of_unit = memory[n_before:]
+    behind, out = _chain(mode_layers(plan, layers_behind(plan)), x if unit is None else x[n_seen + stack.size :])
+    of_unit = memory[stack.size :]
     finish = make_finish(plan, out, squashed=is_squashed(plan))
     measure: Callable[[Any], Any] = np.shape
     if len(part.shape) == 1:
@@ -48,7 +56,6 @@ def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]
             look(obs)
         except (TypeError, ValueError):
             raise refusal(plan, obs) from None
-        remembered[...] = memory
         shift()
         if step is not None:
             step()
@@ -59,26 +66,33 @@ def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]
     return act
 
 
-def _shifter(plan: Plan, x: np.ndarray, memory: np.ndarray) -> Callable[[], None]:
-    """Return what makes `memory` that of the next step, of `x`: what is seen, and all that is remembered behind it."""
-    n_seen, awaited = len(x) - len(memory), plan.memory.awaited
-    n_before = sum(one.size for one in plan.memory.parts if one.kind == "history") if awaited is None else awaited.start
-    newest, before = x[:n_before], memory[:n_before]
+def _shifter(stack: Stack, x: np.ndarray, memory: np.ndarray) -> Callable[[], None]:
+    """Return what puts all that is remembered behind what is seen, in `x`, and makes `memory` that of the next step."""
+    n_seen, n_kept = len(x) - len(memory), stack.done - stack.action
+    remembered, seen = x[n_seen:], x[:n_seen]
+    newest, before = x[: stack.seen], memory[: stack.seen]
+    newer, older = x[n_seen + stack.seen :][:n_kept], memory[stack.seen + stack.action :][:n_kept]
 
     def shift() -> None:
+        remembered[...] = memory
         before[...] = newest
-
-    if awaited is None:
-        return shift
-    (end,) = (part.start + part.size for part in plan.memory.parts if part.kind == "history")
-    taken = x[n_seen + awaited.start : n_seen + end - (awaited.stop - awaited.start)]
-    older = memory[awaited.stop : end]
 
     def shift_both() -> None:
-        before[...] = newest
-        older[...] = taken
+        shift()
+        older[...] = newer
 
-    return shift_both
+    moved = shift_both if n_kept else shift
+    if not stack.held:
+        return moved
+    place, number, first = stack.size - 1, memory.item, before.reshape(-1, n_seen)
+
+    def begin_or_shift() -> None:
+        if not number(place):
+            first[...] = seen
+            memory[place] = 1
+        moved()
+
+    return begin_or_shift
 
 
 def _noter(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any] | None:

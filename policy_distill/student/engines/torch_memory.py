@@ -112,23 +112,26 @@ class HistoryLayer(MemoryLayer):
 
     length = 1
 
-    def __init__(self, steps: int, gain: float = GAIN, n_actions: int = 0) -> None:
+    def __init__(self, steps: int, gain: float = GAIN, n_actions: int = 0, *, held: bool = False) -> None:
         super().__init__()
-        self.steps, self.gain, self.n_actions = steps, gain, n_actions
+        self.steps, self.gain, self.n_actions, self.held = steps, gain, n_actions, held
+        self.n_flags = int(held)
         self.burn_in = steps - 1
 
     def state_size(self, n_in: int) -> int:
-        """Return the numbers of all features but the newest, and of the actions that followed them."""
-        return (self.steps - 1) * (n_in + self.n_actions)
+        """Return the numbers of all features but the newest, of the actions that followed them, and whether any did."""
+        return (self.steps - 1) * (n_in + self.n_actions) + self.n_flags
 
     def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return features, changes and actions side by side, and the next state, which awaits the action."""
-        n, room = x.shape[1], x.new_zeros((x.shape[0], self.n_actions))
-        before, taken = state[:, : (self.steps - 1) * n], state[:, (self.steps - 1) * n :]
+        n, room, begun = x.shape[1], x.new_zeros((x.shape[0], self.n_actions)), x.new_ones((x.shape[0], self.n_flags))
+        before, taken = state[:, : (self.steps - 1) * n], state[:, (self.steps - 1) * n : state.shape[1] - self.n_flags]
+        if self.held:
+            before = torch.where(state[:, -1:] > 0, before, x.repeat(1, self.steps - 1))
         seen = torch.cat([x, before], dim=1)
         after = seen[:, :-n]
         output = torch.cat([x, self.gain * (after - seen[:, n:]), taken], dim=1)
-        return output, torch.cat([after, room, taken[:, : taken.shape[1] - self.n_actions]], dim=1)
+        return output, torch.cat([after, room, taken[:, : taken.shape[1] - self.n_actions], begun], dim=1)
 
     def windows(
         self, x: torch.Tensor, starts: torch.Tensor, burn_in: int = 0, taken: torch.Tensor | None = None
@@ -140,21 +143,26 @@ class HistoryLayer(MemoryLayer):
         past = [torch.cat([one.new_zeros((n_before, *one.shape[1:])), one]) for one in past]
         starts = torch.cat([starts.new_zeros((n_before, starts.shape[1])), starts])
         seen, actions, stop = [x[burn_in:]], [], len(starts)
+        inside = (torch.arange(stop, device=x.device) >= n_before)[:, None, None]
         keep: torch.Tensor | None = None
         for lag in range(1, self.steps):
             # Nothing of before, where an episode has begun since.
             same = ~starts[burn_in + n_before - lag + 1 : stop - lag + 1, :, None]
             keep = same if keep is None else keep & same
             earlier = slice(burn_in + n_before - lag, stop - lag)
-            seen.append(past[0][earlier] * keep)
+            if self.held:
+                seen.append(torch.where(keep & inside[earlier], past[0][earlier], seen[-1]))
+            else:
+                seen.append(past[0][earlier] * keep)
             actions += [one[earlier] * keep for one in past[1:]]
         changes = [self.gain * (new - old) for new, old in pairwise(seen)]
         return torch.cat([seen[0], *changes, *actions], dim=-1)
 
     def record(self, prefix: str) -> dict[str, Any]:
         """Return the layer's record."""
-        actions = {"actions": self.n_actions} if self.n_actions else {}
-        return {"op": "history", "steps": self.steps, "gain": self.gain, **actions}
+        more: dict[str, Any] = {"actions": self.n_actions} if self.n_actions else {}
+        more |= {"held": True} if self.held else {}
+        return {"op": "history", "steps": self.steps, "gain": self.gain, **more}
 
 
 def remembers_actions(network: nn.Sequential) -> bool:

@@ -5,6 +5,9 @@
 That says as much as the last observations side by side, and is much quicker learnt from: features change little from
 step to step. The state is x_t-1, x_t-2, ...; before an episode there were zeros, of measured features their means.
 
+With "held": true there was what is seen first, so that nothing has changed yet: changes from zeros are large, rare, and
+say nothing. The state then ends with a number that is 1 once there was a step.
+
 With "actions": n the actions between these observations stand behind them, n numbers each, the newest first, in y as in
 the state. The next state has room for the action that follows.
 """
@@ -30,14 +33,17 @@ MAX_STEPS = 1024
 def history(layer: Layer, tensors: Tensors) -> Any:
     """Return the function from `[B, n]` and the state to `y` and the next state."""
     gain, steps, n_actions = np.float32(layer["gain"]), layer["steps"], layer.get("actions", 0)
+    held = int(layer.get("held", False))
 
     def step(x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         n = x.shape[1]
-        before, taken = state[:, : (steps - 1) * n], state[:, (steps - 1) * n :]
+        before, taken = state[:, : (steps - 1) * n], state[:, (steps - 1) * n : state.shape[1] - held]
+        if held:
+            before = np.where(state[:, -1:] > 0, before, np.tile(x, (1, steps - 1)))
         seen = np.concatenate([x, before], axis=1)
         changes = gain * (seen[:, :-n] - seen[:, n:])
-        room = np.zeros((len(x), n_actions), np.float32)
-        after = [seen[:, :-n], room, taken[:, : taken.shape[1] - n_actions]]
+        room, begun = np.zeros((len(x), n_actions), np.float32), np.ones((len(x), held), np.float32)
+        after = [seen[:, :-n], room, taken[:, : taken.shape[1] - n_actions], begun]
         return np.concatenate([x, changes, taken], axis=1), np.concatenate(after, axis=1)
 
     return step
@@ -62,11 +68,13 @@ def _shape(layer: Layer, tensors: Tensors, shape: Shape) -> Shape:
         raise ValueError("a gain that is no number")
     if type(n_actions) is not int or n_actions < 0:
         raise ValueError("actions of no size")
+    if not isinstance(layer.get("held", False), bool):
+        raise ValueError("a beginning that is neither held nor not")
     return (steps * shape[0] + (steps - 1) * n_actions,)
 
 
 def _state(layer: Layer, tensors: Tensors, shape: Shape) -> int:
-    return int((layer["steps"] - 1) * (shape[0] + layer.get("actions", 0)))
+    return int((layer["steps"] - 1) * (shape[0] + layer.get("actions", 0)) + layer.get("held", False))
 
 
 def _awaits(layer: Layer, tensors: Tensors, shape: Shape) -> tuple[int, int]:
@@ -76,24 +84,34 @@ def _awaits(layer: Layer, tensors: Tensors, shape: Shape) -> tuple[int, int]:
 def _torch(layer: Layer, tensors: Tensors) -> nn.Module:
     from policy_distill.student.engines.torch_memory import HistoryLayer
 
-    return HistoryLayer(layer["steps"], layer["gain"], layer.get("actions", 0))
+    return HistoryLayer(layer["steps"], layer["gain"], layer.get("actions", 0), held=layer.get("held", False))
 
 
 def _onnx(graph: Graph, x: str, layer: Layer, tensors: Tensors, state: str) -> tuple[str, str]:
-    n_taken = (layer["steps"] - 1) * layer.get("actions", 0)
+    steps, n_taken, held = layer["steps"], (layer["steps"] - 1) * layer.get("actions", 0), layer.get("held", False)
+    begun: list[str] = []
+    if held:
+        state, flag = graph.columns(state, 0, -1), graph.columns(state, -1)
+        # As many ones as there are rows.
+        begun = [graph.add("Add", graph.add("Mul", flag, graph.constant(0, np.float32)), graph.constant(1, np.float32))]
     # All but what is behind them: how many these are is in no record.
     before, taken = (graph.columns(state, 0, -n_taken), graph.columns(state, -n_taken)) if n_taken else (state, "")
+    if held:
+        first = graph.add("Concat", *[x] * (steps - 1), axis=1)
+        before = graph.add("Where", graph.add("Greater", flag, graph.constant(0, np.float32)), before, first)
     seen = graph.add("Concat", x, before, axis=1)
     # All but the oldest features, as many as the state had.
     width = graph.add("Shape", before, start=1, end=2)
     start, step = (graph.constant([value], np.int64) for value in (0, 1))
     after = graph.add("Slice", seen, start, width, step)
     changes = graph.add("Mul", graph.add("Sub", after, before), graph.constant(layer["gain"], np.float32))
-    if not n_taken:
-        return graph.add("Concat", x, changes, axis=1), after
-    # What stands where the newest action is awaited is of no meaning.
-    moved = graph.columns(graph.add("Concat", graph.columns(taken, 0, layer["actions"]), taken, axis=1), 0, n_taken)
-    return graph.add("Concat", x, changes, taken, axis=1), graph.add("Concat", after, moved, axis=1)
+    parts = [after]
+    if n_taken:
+        # What stands where the newest action is awaited is of no meaning.
+        room = graph.columns(taken, 0, layer["actions"])
+        parts.append(graph.columns(graph.add("Concat", room, taken, axis=1), 0, n_taken))
+    output = graph.add("Concat", x, changes, *([taken] if n_taken else []), axis=1)
+    return output, graph.add("Concat", *parts, *begun, axis=1)
 
 
 def _c(source: CSource, call: Call) -> bool:
@@ -102,6 +120,12 @@ def _c(source: CSource, call: Call) -> bool:
     n_actions = call.layer.get("actions", 0)
     n_taken = (steps - 1) * n_actions
     source.make_room(steps * n + n_taken)
+    if call.layer.get("held", False):
+        flag = f"{memory}[{size + n_taken}]"
+        source.body += [
+            f"for (int i = 0; {flag} == 0.0f && i < {size}; i++) {memory}[i] = {x}[i % {n}];",
+            f"{flag} = 1.0f;",
+        ]
     if n_taken:
         newer = f"{memory}[{size - n_actions} + i]"
         source.body += [
