@@ -74,13 +74,12 @@ class BorderTuning:
         self._n += 1
         config = self._config(method, n_steps)
         try:
-            found, n_steps = self._run(origin, config)
+            found, tuned = self._run(origin, config)
         except (RequestError, RunFault) as error:
             self._work.say(f"{spec}: not fine-tuned: {error}")
             return None
-        self._work.say(f"{spec}: fine-tuned by {method} in {n_steps:,} steps")
-        start = selection_start(config.seed)
-        return found, Tuned(method, n_steps, (start, start + config.select_episodes))
+        self._work.say(f"{spec}: fine-tuned by {method} in {tuned.env_steps:,} steps")
+        return found, tuned
 
     @property
     def _n_steps(self) -> int:
@@ -100,28 +99,29 @@ class BorderTuning:
             critic_steps=min(CRITIC_STEPS, int(WARM_UP * n_steps)),
         )
 
-    def _run(self, origin: Student, config: FinetuneConfig) -> tuple[StudentPolicy, int]:
-        """Return the best student of a course that no file keeps, and the steps that it learnt from."""
-        work, race, stream = self._work, self._work.race, self._work.race.stream
+    def _run(self, origin: Student, config: FinetuneConfig) -> tuple[StudentPolicy, Tuned]:
+        """Return the best student of a course that no file keeps."""
+        work, stream = self._work, self._work.race.stream
         restarts = stream.restarts
         with ExitStack() as scope, Progress(config.timesteps, enabled=False) as bar:
             try:
                 session, course = session_for(
                     origin, stream.teacher, stream.envs, work.env, config, scope, anchored=True
                 )
-                # What it takes counts as the compression's own.
-                session.stream.watch, session.stream.restarts = stream.watch, restarts
-                run = course(
-                    session, work.env, work.identity, Place(None), work.interrupts, scope, gate_seed=0, request={}
-                )
-                try:
-                    run.iterate(FanOut([]), bar)
-                finally:
-                    race.judge.tuning_steps += session.stream.env_steps + run.selection.env_steps
             finally:
+                # A session counts restarts from none on: these are the compression's, as is the time it takes.
                 stream.envs.faults.restarts = restarts
-            run.selection.finish()
-            return StudentPolicy.from_record(session.learner.student().record), session.stream.env_steps
+            session.stream.restarts, session.stream.watch = restarts, stream.watch
+            nowhere, interrupts = Place(None), work.interrupts
+            run = course(session, work.env, work.identity, nowhere, interrupts, scope, gate_seed=0, request={})
+            try:
+                run.iterate(FanOut([]), bar)
+                run.selection.finish()
+            finally:
+                work.race.judge.tuning_steps += session.stream.env_steps + run.selection.env_steps
+            start = selection_start(config.seed)
+            tuned = Tuned(config.method, session.stream.env_steps, (start, start + run.selection.n_seeds))
+            return StudentPolicy.from_record(session.learner.student().record), tuned
 
 
 def method_for(student: Student) -> str | None:

@@ -25,6 +25,7 @@ from policy_distill.losses.table import LOSSES
 from policy_distill.report.front import front_rows
 from policy_distill.report.read_run import read_run
 from policy_distill.run.finetuning.ppo_session import PPOSession
+from policy_distill.run.finetuning.selection import ROUNDS
 from policy_distill.run.finetuning.settings import FinetuneConfig
 from policy_distill.student.runtime import load_student
 from policy_distill.system.interrupts import Interrupted
@@ -114,7 +115,7 @@ def test_files_and_tables_say_who_was_fine_tuned(both):
         provenance = load_student(path).provenance
         assert provenance["finetuning"] == {"method": "ppo", "env_steps": 1024}
         selection = [span for span in provenance["spent_seeds"] if span[0] >= 2**30]
-        assert len(selection) == 2 and selection[1][1] - selection[1][0] == QUICK["select_episodes"]
+        assert len(selection) == 2 and selection[1][1] - selection[1][0] == ROUNDS * QUICK["select_episodes"]
     assert any(row[0] == f"{best['spec']} (fine-tuned by ppo)" for row in front_rows(found.record))
     assert "(fine-tuned by ppo)" in (out / "report.html").read_text()
 
@@ -215,6 +216,30 @@ def test_a_loss_that_reads_more_than_parameters_is_refused_in_one_line(monkeypat
 def test_limits_say_nothing_of_it_where_it_is_off():
     assert "finetune" not in Limits(0.9).to_json()
     assert Limits(0.9, finetune=True).to_json()["finetune"] is True
+
+
+def test_environments_that_fail_meanwhile_are_restarted_within_the_same_bound(monkeypatch):
+    class Fails(Aim):
+        n_steps, fails_at = 0, -1
+
+        def step(self, action):
+            type(self).n_steps += 1
+            if type(self).n_steps == self.fails_at:
+                raise OSError("the simulator is gone")
+            return super().step(action)
+
+    collect, begun = PPOSession.collect, []
+
+    def fails_soon(session):
+        if not begun:
+            begun.append(True)
+            Fails.fails_at = Fails.n_steps + 5
+        return collect(session)
+
+    monkeypatch.setattr(PPOSession, "collect", fails_soon)
+    found = compress(Aims(), Fails, **{**QUICK, "students": ["linear"], "finetune": True, "env_restarts": 3})
+    assert begun
+    assert found.result.record.env_restarts == 1
 
 
 @pytest.mark.parametrize("loss", ["nll_sampled", "mse"])
