@@ -42,6 +42,8 @@ NOT_EXPERIMENTS = {
     "calibration",
     "objectives",
     "noisy_teacher",
+    "finetuning",
+    "finetuning_table",
     "generalisation",
     "generalisation_table",
     "simulations",

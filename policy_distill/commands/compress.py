@@ -42,13 +42,15 @@ class Compress(FromTeacher):
     minimize: str = "params"
     """What is made small: params, bytes, macs, flash (of the generated C) or latency (on this machine)."""
     budget: int | None = None
-    """Environment steps of collecting and choosing together, at most; by itself what --timesteps needs."""
+    """Environment steps of collecting, choosing and fine-tuning together, at most; by itself what --timesteps needs."""
     max_params: int | None = None
     """Parameters of the student, at most."""
     max_bytes: int | None = None
     """Bytes of these, at most."""
     keep_std: bool = False
     """Keep log σ in the students, which acting by the mode does not need."""
+    finetune: bool = False
+    """Let students that miss the bar at the border go on by reward before they are dropped."""
     json: Annotated[bool, tyro.conf.arg(help="Print compression.json on stdout and nothing else.")] = False
 
     def make(self) -> int:
@@ -67,6 +69,7 @@ class Compress(FromTeacher):
             max_params=self.max_params,
             max_bytes=self.max_bytes,
             keep_std=self.keep_std,
+            finetune=self.finetune,
             tracker=self.tracker(),
             out=self.out,
             resume=self.resume,
@@ -120,9 +123,8 @@ def _seconds(record: CompressionRecord) -> str:
 
 def _steps(record: CompressionRecord) -> str:
     of = record.env_steps_of or {}
-    parts = (
-        f"{of[name]:,} {words}" for name, words in (("collect", "collected"), ("choose", "for choosing")) if name in of
-    )
+    names = {"collect": "collected", "choose": "for choosing", "finetune": "for fine-tuning"}
+    parts = (f"{of[name]:,} {words}" for name, words in names.items() if name in of)
     return f"{record.env_steps or 0:,}: {', '.join(parts)}"
 
 

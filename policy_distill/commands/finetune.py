@@ -54,7 +54,7 @@ class Finetune(FromTeacher):
         env = find_env(self.env, path, student, **named)
         say_applied(teacher if teacher is not None else student)
         result = finetune(
-            student,
+            self.student,
             env,
             teacher=teacher,
             config=self.config,

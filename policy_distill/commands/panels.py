@@ -25,7 +25,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "max_episode_steps",
     ),
     "student": (
-        *("student", "students", "retention", "minimize", "budget", "max_params", "max_bytes", "keep_std"),
+        *("student", "students", "retention", "minimize", "budget", "max_params", "max_bytes", "keep_std", "finetune"),
         *("activation", "observe", "observation_keys", "observation_names", "student_wrapper", "normalize"),
     ),
     "training": ("net_arch",),

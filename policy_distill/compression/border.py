@@ -1,11 +1,13 @@
 """The border: between the last network that fails and the first that keeps enough, what is in between, and more starts.
 
 In: a race that has collected all its data. Out: finalists, each with its student and what it keeps on the episodes that
-choose. Networks around the border are trained anew, on more data of those that are there (`retrain`).
+choose. Networks around the border are trained anew, on more data of those that are there (`retrain`), and those that
+miss the bar all the same may go on by reward (`tuned`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,12 +19,16 @@ from policy_distill.compression.looks import chosen, settled
 from policy_distill.compression.members import widths_of
 from policy_distill.compression.race import SPARE, Race
 from policy_distill.compression.retrain import Retraining
+from policy_distill.compression.tuned import BorderTuning, Tuned
 from policy_distill.student.runtime import Student
 from policy_distill.training.policy import StudentPolicy
 
 N_BEST = 8
 """Starts of a network that are judged, those that follow the teacher most closely: among starts of one network the loss
 says little of the return, so a few episodes of many choose better than the loss alone."""
+
+N_TUNED = 3
+"""Networks that reward is to bring above the bar, at most."""
 
 ROUNDS = 2
 """Times that the border is looked at again, where it moved."""
@@ -51,6 +57,8 @@ class Finalist:
     """On the episodes that choose."""
     env_steps: int
     """Steps of the stream that it had learnt from."""
+    tuned: Tuned | None = None
+    """How reward improved it; None of one that was distilled alone."""
 
     def is_sure(self, bar: float) -> bool:
         """Say whether its proof will surely succeed, as far as the episodes that choose tell."""
@@ -60,9 +68,11 @@ class Finalist:
 class Border:
     """Looks for the smallest network that keeps enough."""
 
-    def __init__(self, race: Race, say: Callable[[str], None]) -> None:
+    def __init__(self, race: Race, say: Callable[[str], None], tuning: BorderTuning | None = None) -> None:
+        """Search in a race; `tuning` is who brings students above the bar by reward, None for nobody."""
         self._race = race
         self._say = say
+        self._tuning = tuning
         self.finalists: dict[str, Finalist] = {}
 
     def search(self) -> list[Finalist]:
@@ -83,6 +93,7 @@ class Border:
                 break
             tried |= set(specs)
             self._retrain(specs, round_)
+        self._tune()
         self._look_up()
         return self._ordered()
 
@@ -104,7 +115,18 @@ class Border:
                 return
             self._enter(candidate, [race.population.policy(number) for number in race.best(candidate.spec, N_BEST)])
 
-    def _enter(self, candidate: Candidate, policies: Sequence[StudentPolicy]) -> Kept:
+    def _tune(self) -> None:
+        """Let reward improve what misses the bar, from the largest down, until one misses it all the same."""
+        passing = [one.candidate.cost for one in self.finalists.values() if one.kept.share >= self._race.bar]
+        missing = [one for one in self._ordered() if one.candidate.cost < min(passing, default=math.inf)]
+        for one in reversed(missing[-N_TUNED:]):
+            if self._tuning is None or one.policy is None or self._race.judge.exhausted:
+                return
+            found = self._tuning.tune(one.candidate.spec, one.policy)
+            if found is not None and self._enter(one.candidate, [found[0]], found[1]).misses(self._race.bar):
+                return
+
+    def _enter(self, candidate: Candidate, policies: Sequence[StudentPolicy], tuned: Tuned | None = None) -> Kept:
         """Judge students of one network; the better one stays, unless the network had a better one before."""
         judge, bar = self._race.judge, self._race.bar
         students = [self._race.kinds.deployed(policy) for policy in policies]
@@ -114,7 +136,7 @@ class Border:
         if before is None or kept.share > before.kept.share:
             sized = self._race.kinds.sized(candidate, students[place])
             self.finalists[candidate.spec] = Finalist(
-                sized, students[place], policies[place], kept, self._race.stream.env_steps
+                sized, students[place], policies[place], kept, self._race.stream.env_steps, tuned
             )
         share = f" keep {kept.share:.3f} ± {kept.error:.3f}" if kept.known else ", and the teacher gains nothing"
         self._say(f"{candidate.spec}: {candidate.n_params} parameters{share}")

@@ -22,6 +22,7 @@ from policy_distill.compression.work import Work
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.open import Environments
 from policy_distill.environments.watch import step_limit
+from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.students import Loss
@@ -58,6 +59,7 @@ def compress(
     max_params: int | None = None,
     max_bytes: int | None = None,
     keep_std: bool = False,
+    finetune: bool = False,
     tracker: Tracker | MakeTracker | None = None,
     track: str | Mapping[str, Any] | None = None,
     out: str | Path | None = None,
@@ -77,10 +79,12 @@ def compress(
         students: students to try; a ladder for the task where None. `tree` and `oblique_tree` stand for ladders.
         minimize: `params`, `bytes`, `macs`, `flash` (of the generated C) or `latency` (on this machine).
         config: settings of the stream; the defaults where None.
-        budget: environment steps of collecting and choosing together, at most; None for what `timesteps` needs.
+        budget: environment steps of collecting, choosing and fine-tuning together, at most; None for what `timesteps`
+            needs.
         max_params: parameters of the student, at most.
         max_bytes: bytes of these, at most.
         keep_std: keep log σ in the deployed students, so that they can act by sampling.
+        finetune: let students that miss the bar at the border go on by reward before they are dropped.
         tracker: as of `distill`.
         track: as of `distill`.
         out: a run folder; None writes nothing.
@@ -97,7 +101,7 @@ def compress(
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
     students = expanded([students] if isinstance(students, str) else students or ())
-    limits = Limits(retention, minimize, budget, max_params, max_bytes, keep_std)
+    limits = Limits(retention, minimize, budget, max_params, max_bytes, keep_std, finetune)
     config = limits.within(without_critics(make_config(config, overrides)))
     tracker = choose_tracker(tracker, track, out, teacher)
     teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), (students or ["linear"])[0], config)
@@ -116,9 +120,14 @@ def compress(
             work.iterate(sinks, bar)
             found = finish(work, limits, bar, sinks)
     if work.folder:
-        track_front(tracker, work.folder.path, identity.to_json(), found.record)
-        try_report(work.folder.path)
+        _show(work.folder.path, found, tracker, identity)
     return found
+
+
+def _show(folder: Path, found: CompressionResult, tracker: Tracker | MakeTracker | None, identity: RunIdentity) -> None:
+    """Draw what was found, and hand it to the tracker."""
+    track_front(tracker, folder, identity.to_json(), found.record)
+    try_report(folder)
 
 
 def _race(
@@ -131,7 +140,16 @@ def _race(
     loss: Loss,
     scope: ExitStack,
 ) -> tuple[Race, RunIdentity]:
-    """Return a race that has not begun, and what makes it this one."""
+    """Return a race that has not begun, and what makes it this one.
+
+    Raises:
+        RequestError: for a loss that fine-tuning cannot hold students to their teacher by.
+    """
+    if limits.finetune and (columns := getattr(loss, "columns", ())):
+        raise RequestError(
+            f"expected a loss of parameters alone for --finetune, found {config.loss!r}, which reads "
+            f"{', '.join(columns)}; choose another --loss, or leave --finetune out"
+        )
     seen = Sight(envs, config, "cnn:4").space
     one_image = bool(images_like(teacher, "cnn:4", seen)) and len(image_keys(describe_space(seen))) == 1
     specs = [without_zeros(one) for one in students or ladder(images=one_image)]

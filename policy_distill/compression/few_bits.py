@@ -109,6 +109,6 @@ def in_few_bits(
                 kept = settled(judge, student, bar)
             spec = f"{one.candidate.spec}@{name}"
             candidate = replace(one.candidate, spec=spec, n_bytes=size, cost=float(size))
-            found.append(Finalist(candidate, student, None, kept, one.env_steps))
+            found.append(Finalist(candidate, student, None, kept, one.env_steps, one.tuned))
             say(f"{spec}: {size} bytes keep {kept.share:.3f} ± {kept.error:.3f}")
     return found

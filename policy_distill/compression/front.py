@@ -75,6 +75,7 @@ class Point:
             verdict=found.retention.verdict.outcome if found else UNTESTED,
             tested=found is not None,
             env_steps=self.finalist.env_steps,
+            finetuned=self.finalist.tuned.method if self.finalist.tuned else None,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -97,13 +97,22 @@ class Judge:
         self._played: dict[str, np.ndarray] = {}
         self.env_steps = 0
         """Steps that judging took, beyond those that scale the proof."""
+        self.tuning_steps = 0
+        """Steps that fine-tuning at the border took, its own judging among them."""
         self.n_most = 0
         """Episodes of selection that anybody played."""
 
     @property
     def exhausted(self) -> bool:
         """True where the budget is used up: what is judged from here on is judged at a glance."""
-        return self._budget is not None and self._stream.env_steps + self.env_steps >= self._budget
+        return self.n_left == 0
+
+    @property
+    def n_left(self) -> float:
+        """Steps of the budget that are left."""
+        if self._budget is None:
+            return math.inf
+        return max(0, self._budget - self._stream.env_steps - self.env_steps - self.tuning_steps)
 
     @property
     def n_collectable(self) -> float:

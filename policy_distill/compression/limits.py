@@ -22,13 +22,15 @@ class Limits:
     minimize: str = "params"
     """One of `candidates.MINIMIZE`."""
     budget: int | None = None
-    """Environment steps of collecting and choosing together, at most."""
+    """Environment steps of collecting, choosing and fine-tuning together, at most."""
     max_params: int | None = None
     """Parameters of the deployed student, at most."""
     max_bytes: int | None = None
     """Bytes of these, at most."""
     keep_std: bool = False
     """Keep log σ, so that the student can act by sampling."""
+    finetune: bool = False
+    """Let reward improve what misses the bar at the border, before it is dropped."""
 
     def __post_init__(self) -> None:
         """Check all of it.
@@ -49,8 +51,9 @@ class Limits:
                 raise RequestError(f"expected --{name.replace('_', '-')} of at least 1, found {value}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
+        """Return JSON values; those of a compression without fine-tuning are as they were before there was any."""
+        found = asdict(self)
+        return found if self.finetune else {name: value for name, value in found.items() if name != "finetune"}
 
     def within(self, config: DistillConfig) -> DistillConfig:
         """Return settings that leave room for choosing.

@@ -19,6 +19,7 @@ from policy_distill.compression.front import (
 )
 from policy_distill.compression.limits import Limits
 from policy_distill.compression.sequence import FixedSequence, chain
+from policy_distill.compression.tuned import BorderTuning
 from policy_distill.compression.work import Work
 from policy_distill.errors import RunFault
 from policy_distill.evaluation.compare import fidelity_on_own_states
@@ -49,7 +50,8 @@ HELP = {
 def finish(work: Work, limits: Limits, bar: Progress, sinks: FanOut) -> CompressionResult:
     """Search the border, prove what was chosen, and write the files."""
     stream = work.race.stream
-    finalists = Border(work.race, work.say).search()
+    tuning = BorderTuning(work) if limits.finetune else None
+    finalists = Border(work.race, work.say, tuning).search()
     if not finalists:
         raise RunFault("every student diverged; lower --learning-rate")
     if limits.minimize == "bytes":
@@ -129,7 +131,7 @@ class _Files:
         on_front = front_of(points, winner.candidate.spec)
         beaten = [point for point in points if all(point is not one for one in on_front)]
         front = [self._described(point) for point in on_front]
-        student = self._named(winner.student, comparison)
+        student = self._named(winner, comparison)
         evaluation = replace(_sized(self._evaluation(student, comparison), winner), selection=_chosen(winner))
         record = self._record(winner, comparison, front, beaten)
         out = folder.path if folder else None
@@ -166,6 +168,8 @@ class _Files:
         race, stream, judge = self._work.race, self._stream, self._work.race.judge
         verdict, seconds = comparison.retention.verdict.outcome, dict(stream.watch.seconds)
         proven = verdict == "non-inferior"
+        steps = {"collect": stream.env_steps, "choose": judge.env_steps}
+        steps |= {"finetune": judge.tuning_steps} if self._limits.finetune else {}
         return CompressionRecord(
             bar=self._limits.bar,
             minimize=self._limits.minimize,
@@ -177,25 +181,27 @@ class _Files:
             beaten=tuple(point.record() for point in beaten),
             dropped=left_behind(race, [*front, *beaten]),
             teacher=SizeRecord(stream.teacher.n_params, stream.teacher.n_bytes),
-            env_steps=stream.env_steps + judge.env_steps,
-            env_steps_of={"collect": stream.env_steps, "choose": judge.env_steps},
+            env_steps=sum(steps.values()),
+            env_steps_of=steps,
             seconds=seconds,
             wall_seconds=stream.watch.wall_seconds,
             cost_of_one=seconds["collect"] + seconds["label"],
         )
 
     def _described(self, point: Point) -> Point:
-        finalist = replace(point.finalist, student=self._named(point.finalist.student, point.comparison))
+        finalist = replace(point.finalist, student=self._named(point.finalist, point.comparison))
         return Point(finalist, point.comparison)
 
-    def _named(self, student: Student, comparison: Comparison | None) -> Student:
-        """Return a student with its origin and its proof in its record."""
-        stream = self._stream
+    def _named(self, finalist: Finalist, comparison: Comparison | None) -> Student:
+        """Return a finalist's student with its origin and its proof in its record."""
+        stream, student, tuned = self._stream, finalist.student, finalist.tuned
         provenance = provenance_of(self._work.identity, stream.teacher, stream.env_steps)
         chosen = selection_start(stream.config.seed)
         n_chosen = max(self._work.race.judge.n_most, proof_plan(stream).n_scale)
-        spent = [[chosen, chosen + n_chosen], *self._tests.spent]
+        spent = [[chosen, chosen + n_chosen], *([list(tuned.spent)] if tuned else []), *self._tests.spent]
         provenance = replace(provenance, spent_seeds=spent, env_statistics=stream.envs.statistics or None)
+        if tuned:
+            provenance = replace(provenance, others={**(provenance.others or {}), "finetuning": tuned.to_json()})
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
         if isinstance(student, FewBits):
             # What is kept is kept by the layers beside it; the float student of this file was not tested.

@@ -50,6 +50,8 @@ class FrontRecord:
     tested: bool | None = part(FLAG)
     env_steps: int | None = part(NUMBER)
     """Steps of the stream that it had learnt from."""
+    finetuned: str | None = part(TEXT, left_out=True)
+    """How reward improved it at the border, `ppo` or `es`; None of one that was distilled alone."""
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values, in the order of the file."""
@@ -115,9 +117,9 @@ class CompressionRecord:
     dropped: tuple[DroppedRecord, ...] | None = part(ListOf(DroppedRecord))
     teacher: SizeRecord | None = part(SizeRecord)
     env_steps: int | None = part(NUMBER)
-    """Of collecting and choosing together, without the proof."""
+    """Of collecting, choosing and fine-tuning together, without the proof."""
     env_steps_of: Mapping[str, int] | None = part(Each(NUMBER))
-    """Of `collect` and `choose`."""
+    """Of `collect` and `choose`, and of `finetune` where that was asked for."""
     seconds: Mapping[str, float] | None = part(Each(NUMBER))
     """Of each stage."""
     wall_seconds: float | None = part(NUMBER)

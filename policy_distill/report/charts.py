@@ -29,6 +29,7 @@ from policy_distill.report.marks import (
 )
 from policy_distill.report.phases import phases
 from policy_distill.report.read_run import MAX_EPISODES, RunRecord, thinned
+from policy_distill.report.tuning import anchor_chart, critic_chart, phase_layers, phase_words
 from policy_distill.system.wording import compression_text
 
 
@@ -43,6 +44,8 @@ def run_charts(run: RunRecord) -> list[Chart]:
         agreement_chart,
         blindness_chart,
         divergence_chart,
+        anchor_chart,
+        critic_chart,
         sizes,
         times_chart,
     )
@@ -134,8 +137,9 @@ def learning_curve(run: RunRecord) -> Chart | None:
             },
         },
     ]
+    layers[-1:-1] = phase_layers(run)
     note = "The student's mean return by environment steps; bands are the mean ± one standard deviation over episodes."
-    return Chart("Learning curve", note, layered(layers, points, height=260, zoom=True))
+    return Chart("Learning curve", note + phase_words(run), layered(layers, points, height=260, zoom=True))
 
 
 def per_episode(run: RunRecord) -> Chart | None:

@@ -26,16 +26,16 @@ def make_again(settings: RunSettings, path: Path) -> tuple[str, str]:
             f"This run was made from Python and has no command line: {' and '.join(filter(None, (missing, lost)))}.",
         )
     words = ["policy-distill", *_made(settings, [*teacher, *environment])]
-    defaults = DistillConfig().to_json()
-    for key, value in (settings.config or {}).items():
-        if key in defaults and value != defaults[key]:
-            words += _option(key, value)
+    for key, value in _settings(settings).items():
+        words += _option(key, value)
     # The folder of the run itself is in use.
     return shlex.join([*words, "--out", f"{path}-again"]), ""
 
 
 def _made(settings: RunSettings, given: list[str]) -> list[str]:
     """Return the command with what it makes, after the options that name teacher and environment."""
+    if is_finetuned(settings):
+        return ["finetune", str((settings.request or {}).get("student", "")), *given]
     limits = (settings.others or {}).get("compress")
     if not isinstance(limits, Mapping):
         return ["distill", *given, "--student", settings.student or ""]
@@ -46,17 +46,36 @@ def _made(settings: RunSettings, given: list[str]) -> list[str]:
     return words
 
 
+def is_finetuned(settings: RunSettings) -> bool:
+    """Say whether a run fine-tuned a student."""
+    return isinstance((settings.others or {}).get("finetuning"), Mapping)
+
+
+def _settings(settings: RunSettings) -> Mapping[str, Any]:
+    """Return the settings that are not as they are by themselves."""
+    if is_finetuned(settings):
+        # Those that the student brought along are no options: the run says which it was asked for.
+        asked = (settings.request or {}).get("settings")
+        return asked if isinstance(asked, Mapping) else {}
+    defaults = DistillConfig().to_json()
+    return {key: one for key, one in (settings.config or {}).items() if key in defaults and one != defaults[key]}
+
+
 def _teacher(settings: RunSettings) -> tuple[list[str], str]:
     """Return the options that load the teacher, as they were given, and what cannot be given so."""
-    if settings.request is None:
+    request = settings.request
+    if is_finetuned(settings) and not (request and ("student" in request or "missing" in request)):
+        return [], "which student it began with is not recorded"
+    if request is None:
         # A run of a version that recorded the file's name alone.
         teacher = settings.teacher or TeacherFacts()
         return ["--teacher", str(teacher.source or teacher.algorithm)], ""
-    if settings.request.get("missing"):
-        return [], str(settings.request["missing"])
+    if request.get("missing"):
+        return [], str(request["missing"])
     words = []
-    for key, value in settings.request.items():
-        words += _option(key, value) if value not in (None, False, []) else []
+    for key, value in request.items():
+        ours = is_finetuned(settings) and key in ("student", "settings")
+        words += _option(key, value) if value not in (None, False, []) and not ours else []
     return words, ""
 
 

@@ -51,7 +51,8 @@ def _row(point: FrontRecord, record: CompressionRecord) -> tuple[str, ...]:
     numbers = (f"{x:,}" if x is not None else "" for x in (point.n_params, point.n_bytes, point.macs))
     falls = falls_text(point.falls.student if point.falls else None)
     mark = " (winner)" if record.proven and point.spec == record.winner else ""
-    return (point.spec or "", *numbers, kept_text(point), falls, point.standing + mark)
+    name = f"{point.spec or ''}{f' (fine-tuned by {point.finetuned})' if point.finetuned else ''}"
+    return (name, *numbers, kept_text(point), falls, point.standing + mark)
 
 
 def _dropped(one: DroppedRecord) -> tuple[str, ...]:

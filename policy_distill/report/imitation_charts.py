@@ -5,6 +5,7 @@ In: a `RunRecord`. Out: a `Chart` each, or None where nothing was measured.
 
 from __future__ import annotations
 
+from policy_distill.report.command import is_finetuned
 from policy_distill.report.marks import STUDENT, ZOOM, Chart, number_axis, single, tooltip
 from policy_distill.report.read_run import RunRecord
 
@@ -16,8 +17,8 @@ def agreement_chart(run: RunRecord) -> Chart | None:
 
 
 def divergence_chart(run: RunRecord) -> Chart | None:
-    """Draw the divergence from the teacher, unless it is drawn as the price of what the student cannot see."""
-    if run.proof.view is not None:
+    """Draw the divergence from the teacher, unless it is drawn as the price of blindness, or with its weight."""
+    if run.proof.view is not None or is_finetuned(run.settings):
         return None
     note = "Mean divergence on the states of each rollout, before training on them; the axis is logarithmic."
     return _line(run, "train/kl", "KL", "nats", note, log=True)

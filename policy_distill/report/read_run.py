@@ -21,6 +21,8 @@ from policy_distill.tracking.jsonl import MAX_BYTES, read_metrics
 from policy_distill.tracking.metrics import STEP
 from policy_distill.tracking.settings import RunSettings, TeacherFacts
 
+JUDGED = "eval/selection_return"
+"""A metric of a few rows alone."""
 MAX_ROWS = 400
 """Points of a curve; longer ones are thinned."""
 MAX_EPISODES = 1000
@@ -122,7 +124,7 @@ def read_run(path: Path) -> RunRecord | None:
     return RunRecord(
         path,
         settings,
-        thinned(_rows(path / "metrics.jsonl"), MAX_ROWS),
+        _thinned_curves(_rows(path / "metrics.jsonl")),
         EvaluationRecord.from_json(proof) if proof else None,
         CompressionRecord.from_json(found) if found else None,
         {name: load(ComparisonRecord, one, f"perturbed.json, {name}") for name, one in under.items()},
@@ -181,6 +183,13 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     if not rows and path.exists() and b"\n" in read_plain(path, MAX_BYTES, path.name):
         raise RequestError(f"{path.name}: expected lines that are objects with {STEP}, found none")
     return rows
+
+
+def _thinned_curves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return at most `MAX_ROWS` rows, and as many of those whose student was judged: no other row says that."""
+    judged = [i for i, row in enumerate(rows) if JUDGED in row]
+    kept = {*thinned(list(range(len(rows))), MAX_ROWS), *thinned(judged, MAX_ROWS)}
+    return [rows[i] for i in sorted(kept)]
 
 
 def thinned(rows: list[Any], n_kept: int) -> list[Any]:

@@ -13,6 +13,7 @@ from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
+from policy_distill.evaluation.tuning_record import TuningRecord
 from policy_distill.report.front import DROPPED_HEADER, beaten_rows, dropped_rows, front_rows
 from policy_distill.report.front import HEADER as HEADER_OF_FRONT
 from policy_distill.report.grouping import is_defined
@@ -43,6 +44,18 @@ def _returns(name: str, policy: PolicyRecord | None) -> tuple[Any, ...]:
     sizes = (policy.n_params, policy.n_bytes) if policy else (None, None)
     cells = (one.mean, one.std, one.median, one.iqm, bounds, one.worst5, *sizes)
     return (name, *("" if cell is None else cell for cell in cells))
+
+
+def tuned(record: TuningRecord) -> Table:
+    """Return the table of a fine-tuned student and the one that it began as, on the same episodes."""
+    header = ("student", "mean", "std", "median", "IQM", "95%", "worst 5%", "")
+    found = {"tuned": record.tuned, "began_with": record.began_with}
+    rows = [
+        (*_returns(name.replace("_", " "), PolicyRecord(one))[:7], "returned" if name == record.returned else "")
+        for name, one in found.items()
+        if one is not None
+    ]
+    return Table("Before and after fine-tuning", header, rows)
 
 
 def perturbed(records: Mapping[str, ComparisonRecord]) -> Table:

@@ -12,17 +12,17 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation.policy_records import returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import VerdictRecord
-from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
 from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
-from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord
+from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.report.blindness import blindness_note
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again
+from policy_distill.report.figures import badge, figures, overall_figure
 from policy_distill.report.front import standing_words
 from policy_distill.report.grouping import left_out
 from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, RunRecord, find_runs, read_run
-from policy_distill.report.suite_charts import cells, compression_of, n_params_of, overall, suite_charts
+from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import (
     flat,
     front,
@@ -31,16 +31,14 @@ from policy_distill.report.tables import (
     returns,
     runs_table,
     students,
+    tuned,
     unreadable_table,
 )
 from policy_distill.report.tree_drawing import drawing_of
+from policy_distill.report.tuning import made_words, tuning_note
 from policy_distill.student.file import write_atomically
-from policy_distill.system.wording import times, times_fewer
 
 LOG = logging.getLogger("policy_distill")
-
-UNDEFINED = "the teacher's returns are not clearly above random ones"
-VERDICTS = {"non-inferior": "good", "inferior": "bad"}
 
 
 def write_report(folder: str | Path) -> Path:
@@ -89,19 +87,20 @@ def run_page(run: RunRecord) -> Page:
     """Return the page of one run."""
     proof = run.proof
     notes = _proof_notes(proof) if run.evaluation else ["This run has not ended: what it measured so far."]
-    notes = [*_front_notes(run), *blindness_note(run), *notes]
+    notes = [*_front_notes(run), *tuning_note(run), *blindness_note(run), *notes]
     beside = (proof.teacher_sampled.warning() if proof.teacher_sampled else "", pairing(proof.paired))
     notes += [f"{text[0].upper()}{text[1:]}." for text in beside if text]
     command, why_none = make_again(run.settings, run.path)
     return Page(
         title=f"{run.env_id}: {run.student}",
-        subtitle=f"distilled from {run.teacher}, training seed {run.seed}",
-        badge=_badge(proof),
-        figures=_figures(proof) if run.evaluation else [],
+        subtitle=f"{made_words(run)}, training seed {run.seed}",
+        badge=badge(proof),
+        figures=figures(proof) if run.evaluation else [],
         charts=run_charts(run),
         tables=[
             *(front(run.compression) if run.compression else []),
             *([] if returns_of(proof.student).mean is None else [returns(proof)]),
+            *([tuned(proof.finetuning)] if proof.finetuning else []),
             *([perturbed(run.perturbed)] if run.perturbed else []),
             Table("Settings", (), flat(run.settings.config or {}), folded=True),
             Table("Provenance", (), provenance(run), folded=True),
@@ -119,17 +118,17 @@ def suite_page(folder: Path, in_folder: Found) -> Page:
     found = cells(runs)
     total = overall(found)
     unfinished = sum(run.evaluation is None for run in runs)
-    figures = [
+    totals = [
         (f"{len(runs)}", "runs", f"{len(found)} students"),
         (f"{len({c.env_id for c in found})}", "environments", ""),
     ]
     if total is not None:
-        figures.append(_overall_figure(total))
+        totals.append(overall_figure(total))
     return Page(
         title=folder.resolve().name,
         subtitle="what small students keep of their teachers",
         badge=None,
-        figures=figures,
+        figures=totals,
         charts=suite_charts(found),
         tables=[
             students(found),
@@ -164,55 +163,3 @@ def _front_notes(run: RunRecord) -> list[str]:
     what = f"{record.winner} is {standing_words(record)}; of what was tried, none smaller by {record.minimize} is"
     claim = what if record.proven else f"{record.winner} is the best student found, {standing_words(record)}"
     return [f"{claim}.", *([f"What would help: {record.advice}."] if record.advice else [])]
-
-
-def _badge(proof: EvaluationRecord) -> tuple[str, str] | None:
-    outcome = proof.retention.outcome if proof.retention else None
-    return None if outcome is None else (outcome, VERDICTS.get(outcome, "open"))
-
-
-def _figures(proof: EvaluationRecord) -> list[tuple[str, str, str]]:
-    found = _proof_figures(proof) if proof.retention else []
-    ratio, n_params = compression_of(proof), n_params_of(proof) or 0
-    if ratio is not None:
-        found.append(_size_figure(ratio, n_params))
-    fidelity = proof.fidelity or FidelityRecord()
-    for value, name in ((fidelity.agreement, "agreement of actions"), (fidelity.kl, "KL, nats")):
-        if value is not None:
-            found.append((f"{value:.3g}", name, "on the student's own states"))
-    found.append((f"{proof.env_steps or 0:,}", "environment steps", f"{proof.wall_seconds or 0:,.1f} s"))
-    return found
-
-
-def _overall_figure(total: AcrossSeeds) -> tuple[str, str, str]:
-    words = {
-        "interval": f"95%: [{total.low:.3f}, {total.high:.3f}]; over seeds and episodes",
-        "range": f"range {total.low:.3f} to {total.high:.3f} of the training seeds",
-        "none": "no interval; one training seed of each",
-        "undefined": UNDEFINED,
-    }
-    value = "undefined" if total.kind == "undefined" else f"{total.mean:.3f}"
-    return (value, "return kept, mean", words[total.kind])
-
-
-def _size_figure(ratio: float, n_params: int) -> tuple[str, str, str]:
-    if ratio > 1.0:
-        return (f"{times(ratio)} x", "fewer parameters", f"{n_params:,} are left")
-    what = "the student is not smaller than its teacher" if ratio else "the teacher has no parameters"
-    return (times_fewer(ratio), "parameters", f"{what}; the student has {n_params:,}")
-
-
-def _proof_figures(proof: EvaluationRecord) -> list[tuple[str, str, str]]:
-    """Return the mean retention, the falls, and the IQM after them."""
-    pairs = "episodes" if pairing(proof.paired) else "paired episodes"
-    first, n_episodes = headline(proof), f"{proof.n_episodes} {pairs}"
-    if first.mean is None:
-        return [("undefined", "return kept", UNDEFINED)]
-    bound = "no bound" if first.low is None else f"at least {first.low:.3f} (95%)"
-    found = [(f"{first.mean:.3f}", "return kept, mean", f"{bound}; {n_episodes}")]
-    if first.falls is not None:
-        count, _, rest = first.falls.partition(" episodes ")
-        found.append((count, "falls", rest))
-    if first.iqm is not None:
-        found.append((f"{first.iqm:.3f}", "return kept, IQM", "without the best and the worst quarter"))
-    return found

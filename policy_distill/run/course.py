@@ -44,10 +44,14 @@ class Course:
         interrupts: Interrupts,
         scope: ExitStack,
         selection: Selection | None = None,
+        request: dict[str, Any] | None = None,
     ) -> None:
-        """Take up the folder, held within `scope`; `selection` judges students, by itself as of `distill`."""
+        """Take up the folder, held within `scope`; `selection` judges students, by itself as of `distill`.
+
+        `request` are the words of the command line that ask for the run, by itself those that load its teacher.
+        """
         self.session, self.env, self.identity, self.interrupts = session, env, identity, interrupts
-        self.folder = place.open(request_of(session.stream.teacher), scope)
+        self.folder = place.open(request or request_of(session.stream.teacher), scope)
         self.selection = selection or Selection(session, without_normalization(env))
         checkpoints = self.folder.checkpoints if self.folder else None
         state = SessionState(session, self.selection)

@@ -45,6 +45,8 @@ class Selection:
         self.best: Judged | None = None
         self.newest: Judged | None = None
         """Who was judged last."""
+        self.env_steps = 0
+        """Steps that judging took, in this process."""
         self.owed: dict[str, float] | None = None
         """What the iteration measured whose student is still to be judged; None between iterations."""
 
@@ -74,7 +76,9 @@ class Selection:
             closing(open_environments(self.env, n_envs, wrappers, session.stream.restarts)) as envs,
         ):
             limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
-            returns = run_episodes(student, envs, n_episodes, selection_start(config.seed), True, **limit).returns
+            played = run_episodes(student, envs, n_episodes, selection_start(config.seed), True, **limit)
+        returns = played.returns
+        self.env_steps += int(played.lengths.sum())
         self.newest = Judged(session.stream.env_steps, session.learner.weights(), returns)
         if self.best is None or not clearly_better(self.best.returns, returns):
             self.best = self.newest

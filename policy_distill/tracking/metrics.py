@@ -54,6 +54,7 @@ EXTRA = {
     "train/step_kl": "divergence in nats of the student after an update from the one before it",
     "train/kl_weight": "weight of the divergence from the teacher beside the reward",
     "train/learning_rate": "step size of the latest update",
+    "train/setbacks": "times that a student in fine-tuning collapsed and went back to the best one so far",
     "model/leaves": "leaves of a student that is a tree",
     "compress/students": "students that are still in the race, all starts of each network counted",
 }

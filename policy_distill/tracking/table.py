@@ -80,7 +80,7 @@ def tracker_maker(
     Args:
         name: one of `TRACKERS`, or of what an installed package offers.
         project: as of `TrackerOptions`, like all that follow.
-        group: what runs are found by together.
+        group: what runs are found by together; of one that begins with a student, that student's own folder by itself.
         job_type: `train`, `distill`, `finetune` or `evaluate`.
         tags: of the run.
         teacher: the file that the student comes from.
@@ -92,6 +92,9 @@ def tracker_maker(
     """
     if name == DISABLED:
         return None
+    if student is not None:
+        # In the group of the run that made it, as evaluations are.
+        group = group or os.environ.get("WANDB_RUN_GROUP") or student.resolve().parent.name
     return Named(_starter(name), TrackerOptions(project, group, job_type, tuple(tags), teacher, student, gradients))
 
 

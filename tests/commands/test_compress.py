@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from stable_baselines3 import PPO
 
 from policy_distill.cli import _parse, main
@@ -23,7 +24,11 @@ SMALL = [
 def words(tmp_path_factory):
     """The command for a teacher that learnt nothing, without --out."""
     path = tmp_path_factory.mktemp("teacher") / "teacher.zip"
-    PPO("MlpPolicy", "CartPole-v1", n_steps=16, batch_size=16, device="cpu", policy_kwargs={"net_arch": [8]}).save(path)
+    model = PPO("MlpPolicy", "CartPole-v1", n_steps=16, batch_size=16, device="cpu", policy_kwargs={"net_arch": [8]})
+    # Always to the left: less than a random policy, whatever the weights of the others are.
+    model.policy.action_net.weight.data.zero_()
+    model.policy.action_net.bias.data.copy_(torch.tensor([1.0, 0.0]))
+    model.save(path)
     return ["compress", "--teacher", str(path), "--env", "CartPole-v1", *SMALL]
 
 

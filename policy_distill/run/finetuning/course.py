@@ -44,10 +44,14 @@ class FinetuneCourse(Course):
         scope: ExitStack,
         *,
         gate_seed: int,
+        request: dict[str, Any],
     ) -> None:
-        """Take up the folder, held within `scope`; the test's episodes begin at `gate_seed`."""
+        """Take up the folder, held within `scope`; the test's episodes begin at `gate_seed`.
+
+        `request` are the words of the command line that ask for the run.
+        """
         selection = FinetuneSelection(session, without_normalization(env), session.config.n_selections)
-        super().__init__(session, env, identity, place, interrupts, scope, selection)
+        super().__init__(session, env, identity, place, interrupts, scope, selection, request)
         self.gate_seed = gate_seed
         self.improvement: Improvement | None = None
         """What the tuned student gains; None before the end, and where nothing is proven."""

@@ -68,7 +68,8 @@ class EvolutionLearner:
             raise RunFault("no return of a candidate is finite; check the rewards of the environment")
         search.tell(returns)
         finite = returns[np.isfinite(returns)]
-        return {"rollout/student_return": float(finite.mean()), "train/learning_rate": search.rate}
+        setbacks = {"train/setbacks": float(self.n_setbacks)} if self.n_setbacks else {}
+        return {"rollout/student_return": float(finite.mean()), "train/learning_rate": search.rate, **setbacks}
 
     def go_back(self, weights: Weights) -> None:
         """Give the student earlier weights, and go on from them by smaller steps."""

@@ -22,6 +22,7 @@ from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.losses.table import choose_loss
 from policy_distill.report.write import try_report
+from policy_distill.run.finetuning.asked import asked_again, file_of
 from policy_distill.run.finetuning.course import FinetuneCourse
 from policy_distill.run.finetuning.evolution import EvolutionCourse, EvolutionSession
 from policy_distill.run.finetuning.form import check_request, with_spread
@@ -90,12 +91,12 @@ def finetune(
         RunFault: for an environment or an update that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
-    file = in_run_folder(student) if isinstance(student, str | Path) else None
-    tracker = choose_tracker(tracker, track, out, teacher, job_type="finetune", student=file)
+    tracker = choose_tracker(tracker, track, out, teacher, job_type="finetune", student=file_of(student))
     origin = as_student(student)
     config = with_overrides(config or FinetuneConfig(), overrides, "finetune")
     check_request(origin.record, config, anchored=teacher is not None)
     labels = teacher_for(origin, teacher, env, env_kwargs)
+    request = asked_again(student, labels if teacher is not None else None, config)
     config, gate_seed = as_it_sees(config, origin, labels)
     place = Place(out, resume=resume, overwrite=overwrite)
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
@@ -103,8 +104,8 @@ def finetune(
         check_steps(config, envs.n_envs)
         interrupts.stop_if_requested("before the first step")
         identity = _identity(origin, labels, envs, config)
-        session, course = _by_method(origin, labels, envs, env, config, scope, anchored=teacher is not None)
-        run = course(session, env, identity, place, interrupts, scope, gate_seed=gate_seed)
+        session, course = session_for(origin, labels, envs, env, config, scope, anchored=teacher is not None)
+        run = course(session, env, identity, place, interrupts, scope, gate_seed=gate_seed, request=request)
         run.keeper.begin(resume=resume)
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
@@ -185,7 +186,7 @@ def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tup
     return replace(config, **seen), gate_seed
 
 
-def _by_method(
+def session_for(
     origin: Student,
     teacher: Teacher,
     envs: Environments,

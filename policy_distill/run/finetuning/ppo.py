@@ -118,7 +118,9 @@ class PPOLearner:
         for weight in self.policy.parameters():
             # Whoever else trains it asks for all of them.
             weight.requires_grad_(True)
-        return {**measured, "train/kl_weight": actor_critic.kl_weight, "train/learning_rate": self._rate}
+        setbacks = {"train/setbacks": float(self.n_setbacks)} if self.n_setbacks else {}
+        now = {"train/kl_weight": actor_critic.kl_weight, "train/learning_rate": self._rate}
+        return {**measured, **now, **setbacks}
 
     def _measured(self) -> dict[str, float]:
         told = self._model.logger.name_to_value

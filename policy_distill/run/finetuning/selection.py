@@ -162,7 +162,8 @@ class FinetuneSelection(Selection):
             masked = teacher.takes_action_masks
             actor = policy or RandomPolicy(envs.action_space, envs.n_envs, start, takes_action_masks=masked)
             limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
-            returns = run_episodes(actor, envs, n_episodes, start, True, **limit).returns
+            played = run_episodes(actor, envs, n_episodes, start, True, **limit)
+        self.env_steps += int(played.lengths.sum())
         if not envs.owned:
             session.stream.source.begin()
-        return returns
+        return played.returns
