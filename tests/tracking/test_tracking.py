@@ -320,7 +320,7 @@ def test_trackio_takes_the_metrics_where_it_is_asked_to(tmp_path):
         import sys
         from pathlib import Path
         from policy_distill.tracking.fan_out import with_jsonl
-from policy_distill.tracking.table import tracker_maker
+        from policy_distill.tracking.table import tracker_maker
         out = Path(sys.argv[1]); out.mkdir()
         both = with_jsonl(tracker_maker("trackio", project="p", group="g")(out, {"seed": 1}), out / "metrics.jsonl")
         for step in (10, 20):
