@@ -35,7 +35,7 @@ def test_a_fall_is_an_episode_below_half_of_the_gain():
 def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo, tmp_path, monkeypatch):
     results = tmp_path / "RESULTS.md"
     results.write_text("# Results\n\n## Other\n\nstays\n")
-    monkeypatch.setitem(finetuning.TASKS, "lunar_lander", Task("mlp:4", 1_024, 2_048))
+    monkeypatch.setitem(finetuning.TASKS, "lunar_lander", Task("mlp:4", 1_024, 12_800))
     config = Config(zoo, ("lunar_lander",), (0, 1), 3, 3, tmp_path / "runs", results)
     main(config)
     first = results.read_text()
