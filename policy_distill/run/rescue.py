@@ -45,7 +45,7 @@ def keeping_student(
 
 
 def _keep(session: Session, selection: Selection, folder: RunFolder, identity: RunIdentity) -> Path | None:
-    selection.finish()
+    selection.take_best()
     stream = session.stream
     student = session.learner.student(provenance_of(identity, stream.teacher, stream.env_steps).to_json())
     for place in (Path.cwd(), Path.home(), Path(tempfile.gettempdir())):

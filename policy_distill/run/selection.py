@@ -89,6 +89,10 @@ class Selection:
 
     def finish(self) -> np.ndarray | None:
         """Give the session the weights of the best student, and return the returns that chose it."""
+        return self.take_best()
+
+    def take_best(self) -> np.ndarray | None:
+        """Do so without another episode, whatever else there is to choose by."""
         if self.best is None:
             return None
         self.session.learner.set_weights(self.best.weights)
