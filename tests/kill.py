@@ -28,6 +28,7 @@ import torch
 
 from policy_distill.run import checkpoint
 from policy_distill.run import course as loop
+from policy_distill.run.distill import distill
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
@@ -146,7 +147,7 @@ def start(out, stage, *, failing=True):
         for mark in MARKED:
             stage.mark(*mark)
         resume = out.exists() and any(out.iterdir())
-        loop.distill(pendulum_teacher(), make, "mlp:8", out=out, resume=resume, **SETTINGS)
+        distill(pendulum_teacher(), make, "mlp:8", out=out, resume=resume, **SETTINGS)
         status = 0
     except BaseException:
         traceback.print_exc()
