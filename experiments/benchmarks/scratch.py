@@ -41,7 +41,7 @@ OURS, SCRATCH = "distil, then fine-tune", "PPO from scratch"
 SHARE = 0.9
 LOOK_SEED, N_EPISODES = 20_000, 20
 """The episodes of the looks."""
-DISTILLED = 8_192
+DISTILLED = 32_768
 """Steps of the distillation; then the student goes on by reward."""
 
 
