@@ -20,6 +20,7 @@ from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.run.critics.objective import Labelled
 from policy_distill.run.finetuning.experience import RECORDED, DrawingActor, experience_of
 from policy_distill.run.finetuning.ppo import PPOLearner
 from policy_distill.run.finetuning.rewarded_learner import RewardedLearner
@@ -47,7 +48,7 @@ class RewardedSession(Session):
         """Where the student stands, as it was judged last."""
         self._actor: DrawingActor | None = None
         """Who sampled the newest rollout; None where that was not the student."""
-        self._newest: tuple[Rollout, torch.Tensor] | None = None
+        self._newest: Labelled | None = None
 
     @property
     def tuner(self) -> RewardedLearner:
@@ -74,19 +75,17 @@ class RewardedSession(Session):
         actor, share = self.actor()
         return self.stream.collect(actor, share, greedy=False, recorded=RECORDED)
 
-    def learn(
-        self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
-    ) -> dict[str, float]:
-        """Store a labelled rollout and learn from it; see `Session.learn`."""
-        self._newest = rollout, teacher_params
-        return super().learn(rollout, teacher_params, values)
+    def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
+        self._newest = seen
+        return super()._judge(seen, moment)
 
     def _train(self, moment: Moment, values: torch.Tensor | None) -> dict[str, float]:
         metrics: dict[str, float] = {}
         if self._actor is not None and self._newest is not None:
-            rollout, params = self._newest
-            stream, drawn = self.stream, self._actor.drawn
-            seen = experience_of(rollout, stream.features(rollout), params, drawn, stream.features_of, stream.envs.obs)
+            new, stream, drawn = self._newest, self.stream, self._actor.drawn
+            seen = experience_of(
+                new.rollout, new.features, new.teacher_params, drawn, stream.features_of, stream.envs.obs
+            )
             metrics = self.tuner.learn_by_reward(seen, self.stream.buffer, moment)
         config = self.tuner.tuning
         share = kl_weight(config, moment.before, self.standing.share_kept) / max(config.kl_weight, 1.0)
