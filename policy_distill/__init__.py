@@ -29,7 +29,7 @@ _HOMES = {
     "evaluate": "policy_distill.evaluation.evaluate",
     "compare": "policy_distill.evaluation.compare",
     "export": "policy_distill.exporters.export",
-    "__version__": "policy_distill.version",
+    "__version__": "policy_distill.system.version",
 }
 
 __all__ = [

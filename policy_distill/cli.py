@@ -23,7 +23,7 @@ from policy_distill.errors import RequestError, RunFault, one_line
 from policy_distill.system.answers import stdout_for_answers
 from policy_distill.system.blame import VARIABLE, culprit, show_traceback
 from policy_distill.system.interrupts import terminated_like_interrupted
-from policy_distill.version import __version__
+from policy_distill.system.version import __version__
 
 DESCRIPTION = "Distil a Stable-Baselines3 agent into the smallest, fastest policy that keeps its return."
 

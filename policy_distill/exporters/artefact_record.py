@@ -6,7 +6,7 @@ from typing import Any
 
 from policy_distill.exporters.parity import Parity
 from policy_distill.student.record import StudentRecord
-from policy_distill.version import __version__
+from policy_distill.system.version import __version__
 
 
 def make_record(
