@@ -13,7 +13,7 @@ PACKAGE = ROOT / "policy_distill"
 
 # Each room may import its own files and rooms of this rank or of those before it. A file at the top is a room.
 ORDER = [
-    ["errors", "version", "interfaces", "seeds"],
+    ["errors", "interfaces", "seeds"],
     ["config", "system"],
     ["student"],
     ["families", "networks", "losses", "environments"],
