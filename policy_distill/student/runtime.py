@@ -194,7 +194,7 @@ def load_student(path: str | Path, runtime: str = "auto") -> Student:
     """Load a student file into a policy that acts on raw observations, without a `VecNormalize`.
 
     Args:
-        path: a `student.safetensors`.
+        path: a `student.safetensors`, or `hf://user/repository` of one.
         runtime: what computes the actions: `numpy`, which is always there; `native`, `torch` or `onnx`, where they are
             installed; `auto` takes the fastest that is there and never torch.
 
