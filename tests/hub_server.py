@@ -51,6 +51,8 @@ class Hub:
     status: int | None = None
     """What all answers are, where that is set."""
     delay: float = 0.0
+    full: bool = False
+    """Takes no large file."""
     stored: dict[str, bytes] = field(default_factory=dict)
     """Large files that were uploaded, by their SHA-256."""
 
@@ -76,6 +78,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self):
         data = self.rfile.read(int(self.headers["Content-Length"]))
         self.hub.requests.append(("PUT", self.path))
+        if self.hub.full:
+            self.error(507)
+            return
         self.hub.stored[self.path.rsplit("/", 1)[1]] = data
         self.send(b"", etag='"stored"')
 

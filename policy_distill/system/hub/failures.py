@@ -47,6 +47,11 @@ def failures_said(address: Address) -> Iterator[None]:
     except errors.OfflineModeIsEnabled:
         raise RunFault(f"{address} cannot be fetched while HF_HUB_OFFLINE is set") from None
     except Exception as error:
+        if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+            # An upload hides what befell it.
+            error = error.__cause__
+        if isinstance(error, errors.HfHubHTTPError):
+            raise _answered(address, error) from None
         if not isinstance(error, OSError) and not type(error).__module__.startswith(NETWORK):
             raise
         # Each layer of the network fails in errors of its own.
