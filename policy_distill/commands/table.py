@@ -15,6 +15,7 @@ from policy_distill.commands.explain import Explain
 from policy_distill.commands.export import Export
 from policy_distill.commands.finetune import Finetune
 from policy_distill.commands.info import Info
+from policy_distill.commands.push import Push
 from policy_distill.commands.report import Report
 from policy_distill.commands.sync import Sync
 from policy_distill.commands.train import Train
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "info": Info,
     "explain": Explain,
     "report": Report,
+    "push": Push,
     "sync": Sync,
     "dashboard": Dashboard,
 }

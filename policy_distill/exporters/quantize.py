@@ -15,7 +15,7 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.exporters.layers_file import LAYERS, SUFFIX, load_layers
-from policy_distill.exporters.parity import Reference, action_span, reference_from_scores
+from policy_distill.exporters.parity import TWIN_DIFFERENCE, Reference, action_span, reference_from_scores
 from policy_distill.exporters.table import FORMATS, find_format
 from policy_distill.interfaces.students import Run
 from policy_distill.student.layers import beside
@@ -30,8 +30,6 @@ METHODS = ("int8", "int8-trained", *BITS)
 TRAINING_STEPS = 3000
 TWIN_AGREEMENT = 0.99
 """Least share of visited states where an artefact acts as its NumPy twin; runtimes fuse layers, and round otherwise."""
-TWIN_DIFFERENCE = 1e-3
-"""Largest mean difference of a continuous action from the twin's, as a share of its range."""
 
 Layers = Mapping[int, QuantizedLayer]
 

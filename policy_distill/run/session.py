@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from policy_distill.collection.acting import Acting
 from policy_distill.collection.actors import MixedActor, TakesOver, TeacherActor
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
@@ -31,7 +32,7 @@ from policy_distill.teachers.activation import activation_for
 from policy_distill.training.effort import Effort, Objective, learn_measured, n_held
 from policy_distill.training.learner import GradientLearner
 from policy_distill.training.learners import find_learner, while_learning
-from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
+from policy_distill.training.schedule import Moment, acts_by_mode, lags, seed_of
 from policy_distill.training.spec import StudentSpec
 from policy_distill.training.teacher_episodes import HALF
 
@@ -57,6 +58,8 @@ class Session:
         self._learner: Learner | None = None
         self.critics: Critics | None = None
         """Who judges states beside the student, where the settings ask for it, once there is one."""
+        self.acting: Acting | None = None
+        """Who acts next; None where that is the newest student."""
         self._remembers = False
         """True of a student with a memory."""
         self.effort = Effort()
@@ -81,7 +84,7 @@ class Session:
         if share == 1.0:
             return teacher, 1.0
         with while_learning():
-            made = self.learner.student()
+            made = self.acting.student if self.acting else self.learner.student()
         made.seed(seed)
         student = stream.sight.student(made)
         if self.config.actor == "student":
@@ -116,6 +119,8 @@ class Session:
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
             seed = seed_of(self.config, self.iteration, "train")
             moment = Moment(before, self.stream.progress, len(features), seed)
+            if self.iteration > 0 and lags(self.config):
+                self.acting = Acting.of(self.learner)
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
             if held := self._n_held(rollout):
                 newest = Batch(features, teacher_params, self.stream.kept(rollout))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.collection.acting import Acting
 from policy_distill.run.selection import Judged, Selection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
@@ -43,6 +44,8 @@ class SessionState:
         with while_learning():
             tensors |= session.learner.state()
             tensors |= session.critics.state() if session.critics else {}
+        if session.acting is not None:
+            tensors |= {f"acting.{name}": value.cpu().numpy() for name, value in session.acting.weights.items()}
         if best is not None:
             tensors |= {f"best.{name}": value.cpu().numpy() for name, value in best.weights.items()}
             tensors["selection.returns"] = best.returns
@@ -67,10 +70,13 @@ class SessionState:
         session.learner.restore(tensors)
         if session.critics is not None:
             session.critics.restore(tensors)
+        # None in a checkpoint of a version whose newest student acted.
+        acting = _weights(tensors, "acting.")
+        session.acting = Acting.restored(session.learner, acting) if acting else None
         session.learner.n_recoveries = count_of(record, "recoveries")
         selection.best, selection.owed = None, _metrics(record.get("owed"))
         if record["best_env_steps"] is not None:
-            weights = {name: torch.from_numpy(array.copy()) for name, array in named(tensors, "best.").items()}
+            weights = _weights(tensors, "best.")
             # Now, and not when the run is over and wants them.
             current = session.learner.weights()
             session.learner.set_weights(weights)
@@ -81,6 +87,11 @@ class SessionState:
         if "effort" in record:
             session.effort = Effort.from_json(record["effort"])
         return obs
+
+
+def _weights(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, torch.Tensor]:
+    """Return weights of a student, by name; none where there are none under `prefix`."""
+    return {name: torch.from_numpy(array.copy()) for name, array in named(tensors, prefix).items()}
 
 
 def _metrics(values: Any) -> dict[str, float] | None:

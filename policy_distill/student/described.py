@@ -49,6 +49,10 @@ class TeacherProvenance:
     """The provenance of its own teacher, of a student that teaches."""
     spent_seeds: Any = part(ANYTHING)
     """From and up to which seeds it was chosen and proven, of a student that teaches."""
+    hub: dict[str, Any] | None = part(OBJECT)
+    """Repository, commit and file of the hub that it is from."""
+    claimed: dict[str, Any] | None = part(OBJECT)
+    """What that repository says it scores."""
 
     @classmethod
     def of(cls, provenance: Any) -> TeacherProvenance:

@@ -51,6 +51,14 @@ def acts_by_mode(config: DistillConfig, iteration: int, teacher_share: float) ->
     return teacher_share == 0.0 and (by_turns or config.acting == "mode")
 
 
+def lags(config: DistillConfig) -> bool:
+    """Say whether a rollout is acted by the student from before the rollout in front of it was learnt from.
+
+    What weighs a student's actions by what they lead to needs those of the newest one.
+    """
+    return config.objective == "kl" and config.reward_weight == 0.0
+
+
 def seed_of(config: DistillConfig, iteration: int, purpose: str) -> int:
     """Return the seed of one purpose in one iteration."""
     return purpose_seed(config.seed, iteration, purpose)

@@ -18,6 +18,7 @@ import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.system.files import open_plain
+from policy_distill.system.hub.place import local
 from policy_distill.teachers.files.bounded_zip import BoundedZip
 from policy_distill.teachers.files.companions import is_of_a_run, made_by_callback
 from policy_distill.teachers.files.pickle_machine import Budget
@@ -86,7 +87,7 @@ def find_zip(source: Path) -> Path:
         RequestError: where there is none, or more than one.
     """
     try:
-        return _find(source)
+        return _find(Path(local(source)))
     except OSError as error:
         raise RequestError(
             f"expected a teacher's zip, found {source}, which cannot be read ({error.strerror}); check the path"
