@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from policy_distill.collection.acting import Acting
-from policy_distill.run.selection import Judged, Selection
+from policy_distill.run.judging.selection import Judged, Selection
+from policy_distill.run.judging.stopping import Looks, StoppingSelection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved, count_of, restore_stream, stream_state
@@ -39,7 +40,7 @@ class SessionState:
 
     def state(self) -> Saved:
         """Return all that the rest of a run depends on: arrays, and JSON values."""
-        session, best = self._session, self._selection.best
+        session, selection, best = self._session, self._selection, self._selection.best
         tensors, record = stream_state(session.stream)
         with while_learning():
             tensors |= session.learner.state()
@@ -55,6 +56,8 @@ class SessionState:
             "owed": self._selection.owed,
             "iteration": session.iteration,
             "effort": session.effort.to_json(),
+            "fresh": session.fresh,
+            "looks": selection.looks.to_json() if isinstance(selection, StoppingSelection) else None,
             "recoveries": session.learner.n_recoveries,
         }
 
@@ -84,8 +87,13 @@ class SessionState:
             returns = np.array(tensors["selection.returns"])
             selection.best = Judged(count_of(record, "best_env_steps"), weights, returns)
         session.iteration = count_of(record, "iteration")
+        # Missing in a checkpoint of a version whose passes were fixed.
         if "effort" in record:
             session.effort = Effort.from_json(record["effort"])
+        session.fresh = [float(one) for one in record.get("fresh", ())]
+        if isinstance(selection, StoppingSelection):
+            selection.looks = Looks.from_json(record["looks"])
+            session.stream.ended = selection.looks.stopped
         return obs
 
 

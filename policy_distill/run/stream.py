@@ -47,9 +47,7 @@ class Stream:
         """Open a stream for students of `network`: whether bytes are pixels is a question of that.
 
         `columns` are kept beside features and labels, as of `policy_distill.run.columns`; those that are `noted` are in
-        each rollout alone.
-
-        `source` steps the environments; by itself a `Collector` does, in this process.
+        each rollout alone. `source` steps the environments; by itself a `Collector` does, in this process.
         """
         self.teacher = teacher
         self.envs = envs
@@ -62,7 +60,8 @@ class Stream:
         self.source: Source = Collector(envs, config.seed) if source is None else source
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
         self.watch = Stopwatch()
-        self.env_steps = 0
+        self.env_steps, self.ended = 0, False
+        """True where the collection was ended before all of the settings' steps were taken."""
         self.masked = teacher.takes_action_masks
         """True where the environments are asked which actions are allowed."""
         self.label_state: Any = None
@@ -83,8 +82,8 @@ class Stream:
 
     @property
     def done(self) -> bool:
-        """True when all data is collected."""
-        return self.env_steps >= self.config.timesteps
+        """True when no more data is collected."""
+        return self.ended or self.env_steps >= self.config.timesteps
 
     @property
     def is_open(self) -> bool:
