@@ -16,6 +16,7 @@ from policy_distill.commands.export import Export
 from policy_distill.commands.finetune import Finetune
 from policy_distill.commands.info import Info
 from policy_distill.commands.report import Report
+from policy_distill.commands.suite import Suite
 from policy_distill.commands.sync import Sync
 from policy_distill.commands.train import Train
 
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "distill": Distill,
     "compress": Compress,
     "finetune": Finetune,
+    "suite": Suite,
     "evaluate": Evaluate,
     "compare": Compare,
     "export": Export,
