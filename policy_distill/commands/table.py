@@ -17,6 +17,7 @@ from policy_distill.commands.finetune import Finetune
 from policy_distill.commands.info import Info
 from policy_distill.commands.push import Push
 from policy_distill.commands.report import Report
+from policy_distill.commands.suite import Suite
 from policy_distill.commands.sync import Sync
 from policy_distill.commands.train import Train
 
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "distill": Distill,
     "compress": Compress,
     "finetune": Finetune,
+    "suite": Suite,
     "evaluate": Evaluate,
     "compare": Compare,
     "export": Export,

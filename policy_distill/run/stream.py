@@ -20,9 +20,9 @@ from policy_distill.interfaces.policies import Actor, Labels, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.columns import check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
-from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.spaces import describe_space
+from policy_distill.system.stopwatch import Stopwatch
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.learners import takes_raw_numbers
 from policy_distill.training.memory import capacity_of
