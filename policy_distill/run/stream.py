@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from policy_distill.collection.actors import check_labels, check_values
 from policy_distill.collection.collector import Collector
+from policy_distill.collection.labelling import label_each
 from policy_distill.collection.rollout import COLUMNS, Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.environments.restarts import Restarts
@@ -65,8 +65,8 @@ class Stream:
         self.env_steps = 0
         self.masked = teacher.takes_action_masks
         """True where the environments are asked which actions are allowed."""
-        self.label_state: Any = None
-        """What a recurrent teacher that labels carries from rollout to rollout."""
+        self.label_states: list[Any] | None = None
+        """What a recurrent teacher that labels carries from rollout to rollout, of each environment."""
         self.normalizer: Normalizer | dict[str, Normalizer] | None = None
         """The statistics that features are made with, once there is a first rollout."""
         check_columns((*columns, *noted))
@@ -149,12 +149,11 @@ class Stream:
         with self.watch.timed("label"):
             if not self.is_open:
                 self.teacher = self.teacher.calibrated(self.sight.taught(rollout.obs))
-            teacher = self.teacher.with_values() if self.valued else self.teacher
             obs, starts = self.sight.taught(rollout.obs), rollout.episode_starts
-            params, self.label_state, values = teacher.label(obs, starts, self.label_state, rollout.action_masks)
-            check_labels(params)
-            expected = check_values(values, starts.shape).reshape(-1) if self.valued else None
-        return Labels(params.reshape(-1, params.shape[-1]), value=expected)
+            teacher = self.teacher.with_values() if self.valued else self.teacher
+            found = label_each(teacher, obs, starts, self.label_states, rollout.action_masks, valued=self.valued)
+            self.label_states = found.state
+        return Labels(found.params.flatten(0, 1), value=None if found.value is None else found.value.reshape(-1))
 
     @property
     def valued(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.labelling import split_state
 from policy_distill.run.stream import Stream
 from policy_distill.student.features import dump_normalizer, load_normalizer
 from policy_distill.student.spaces import describe_space
@@ -71,7 +72,7 @@ def stream_state(stream: Stream) -> Saved:
     tensors |= {f"buffer.{name}": array for name, array in stream.buffer.state().items()}
     if stream.episodes is not None:
         tensors |= {f"episodes.{name}": array for name, array in stream.episodes.state().items()}
-    of_teacher = pack_or_none("state.teacher", stream.label_state, tensors)
+    of_teacher = pack_or_none("state.teacher", stream.label_states, tensors)
     states = {"actor": source["actor"], "teacher": of_teacher}
     record = StreamRecord(
         env_steps=stream.env_steps,
@@ -117,7 +118,9 @@ def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[
     if None in states.values():
         LOG.warning("a recurrent state has no form in a checkpoint: it begins anew, and the run differs from there on")
     of_teacher = states.get("teacher")
-    stream.label_state = None if of_teacher is None else unpack(of_teacher, tensors)
+    found = None if of_teacher is None else unpack(of_teacher, tensors)
+    # A version that labelled all environments at once carried one state for all.
+    stream.label_states = found if isinstance(found, list | None) else split_state(found, stream.envs.n_envs)
     stream.restarts.go_on(count_of(record, "env_restarts"))
     watch = stream.watch
     watch.seconds = {stage: _seconds(saved.seconds[stage]) for stage in watch.seconds}
