@@ -52,6 +52,10 @@ class DistillConfig:
     n_epochs: int = 16
     """Gradient passes per collected state, in the mean of a run: n_epochs x timesteps / batch_size updates in all, more
     of them at its start, when data is scarce, than at its end."""
+    passes: Literal["auto", "fixed"] = "auto"
+    """auto makes up to four times as many passes while they help on states that are held out until the next rollout,
+    and down to a quarter where they do not; fixed makes those of n_epochs. Trees, students with a memory, and runs with
+    critics, rewards or episodes that are left out have fixed ones."""
     batch_size: int = 256
     """States in one minibatch."""
     acting: Literal["alternate", "sample", "mode"] = "alternate"
@@ -61,8 +65,8 @@ class DistillConfig:
     """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
-    activation: Literal["tanh", "relu"] = "tanh"
-    """Non-linearity between the student's layers."""
+    activation: Literal["auto", "tanh", "relu"] = "auto"
+    """Non-linearity between the student's layers; auto takes the teacher's own, and tanh where it has no network."""
     observation_keys: tuple[str, ...] = ()
     """Keys of a Dict observation that the student reads; all where none is named."""
     observe: str = ""

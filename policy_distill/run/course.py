@@ -23,7 +23,7 @@ from policy_distill.run.provenance import RunIdentity, provenance_of, request_of
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
-from policy_distill.run.settle import measured_in
+from policy_distill.run.settle import measure_fresh, measured_in
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.run.state import SessionState
 from policy_distill.student.runtime import Student
@@ -104,7 +104,7 @@ class Course:
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
         student = self.student(self.provenance(spent), kept)
         with measured_in(stream, without_normalization(self.env)) as measured:
-            fidelity = session.measure(measured)
+            fidelity = measure_fresh(session, measured)
         record = evaluation_record(
             stream.teacher,
             student,

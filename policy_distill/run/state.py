@@ -15,6 +15,7 @@ from policy_distill.run.selection import Judged, Selection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved, count_of, restore_stream, stream_state
+from policy_distill.training.effort import Effort
 from policy_distill.training.learner import named
 from policy_distill.training.learners import while_learning
 
@@ -53,6 +54,7 @@ class SessionState:
             "best_env_steps": best.env_steps if best else None,
             "owed": self._selection.owed,
             "iteration": session.iteration,
+            "effort": session.effort.to_json(),
             "recoveries": session.learner.n_recoveries,
         }
 
@@ -82,6 +84,8 @@ class SessionState:
             returns = np.array(tensors["selection.returns"])
             selection.best = Judged(count_of(record, "best_env_steps"), weights, returns)
         session.iteration = count_of(record, "iteration")
+        if "effort" in record:
+            session.effort = Effort.from_json(record["effort"])
         return obs
 
 

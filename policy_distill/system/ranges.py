@@ -44,6 +44,7 @@ CHOICES = {
     "kl_schedule": ("constant", "linear", "retention"),
     "buffer": ("aggregate", "latest"),
     "acting": ("alternate", "sample", "mode"),
-    "activation": ("tanh", "relu"),
+    "passes": ("auto", "fixed"),
+    "activation": ("auto", "tanh", "relu"),
     "normalize": ("auto", "none"),
 }
