@@ -27,6 +27,8 @@ from policy_distill.teachers.request import Request
 class StudentTeacher(BaseTeacher):
     """Labels with a student's own distribution; what it has inside (statistics, memory, view) stays inside."""
 
+    labels_apart = True
+
     def __init__(self, student: Student, source: str | None = None, sha256: str | None = None) -> None:
         """Let a student teach; `source` and `sha256` are those of its file, None for one that has none.
 
