@@ -46,4 +46,5 @@ CHOICES = {
     "acting": ("alternate", "sample", "mode"),
     "activation": ("tanh", "relu"),
     "normalize": ("auto", "none"),
+    "precision": ("float32", "bfloat16"),
 }
