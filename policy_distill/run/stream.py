@@ -126,7 +126,7 @@ class Stream:
         self.staff.ahead(self._labelling(), left, actor, self._n_steps(), greedy, teacher_share, **told)
 
     def _labelling(self) -> Labelling:
-        return Labelling(self.teacher, self.is_open, self.valued, self.label_states)
+        return Labelling(self.teacher, self.is_open and not self.staff.awaited, self.valued, self.label_states)
 
     def _n_steps(self) -> int:
         return min(self.config.n_steps, -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs))

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from policy_distill.collection.workers import staff
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.run.distill import distill
 from policy_distill.seeds import training_seed
@@ -139,8 +140,6 @@ def test_a_run_that_is_asked_to_stop_leaves_a_checkpoint_and_no_process(tmp_path
 
 
 def test_a_core_that_is_idle_is_used_where_that_pays_and_nothing_tells(monkeypatch):
-    from policy_distill.collection.workers import staff
-
     monkeypatch.setattr(staff, "has_idle_core", lambda: True)
     started = pids(monkeypatch)
     made_by("auto", pendulum_teacher, "Pendulum-v1")
@@ -160,18 +159,34 @@ class Drifts(Corridor):
         return np.array([self.t / self.length, Drifts.n_made % 7], dtype=np.float32)
 
 
-def test_a_worker_on_trial_that_cannot_bring_its_environments_back_is_let_go(monkeypatch, caplog):
-    from policy_distill.collection.workers import staff
-
+def test_a_worker_that_nobody_asked_for_has_the_environments_as_they_stand(monkeypatch, caplog):
     monkeypatch.setattr(staff, "has_idle_core", lambda: True)
     monkeypatch.setattr(staff, "WORTH_IT", 0.0)
     found = []
     for workers in (0, "auto"):
         Drifts.n_made = 0
-        # Steps that no episode ends with: those that run are to be brought back.
-        found.append(made_by(workers, corridor_teacher, lambda: Drifts(length=100)))
-    assert_equal(*found)
+        found.append(made_by(workers, corridor_teacher, lambda: Drifts(length=100))[0])
+    assert all(np.array_equal(array, found[1][name]) for name, array in found[0].items())
+    assert not caplog.text
+
+
+def test_a_worker_that_nobody_asked_for_and_that_always_dies_is_done_without(monkeypatch, caplog):
+    monkeypatch.setattr(staff, "has_idle_core", lambda: True)
+    monkeypatch.setattr(staff, "WORTH_IT", 0.0)
+    ask, asked = LocalWorker.ask, []
+
+    def dies(worker, request):
+        asked.append(ask(worker, request))
+        if len(asked) > 3:
+            os.kill(worker.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(LocalWorker, "ask", dies)
+    alone = made_by(0, pendulum_teacher, "Pendulum-v1")
+    assert_equal(alone, made_by("auto", pendulum_teacher, "Pendulum-v1"))
+    assert "this process steps its environments alone" in caplog.text
     assert "could not be brought back" not in caplog.text
+    with pytest.raises(RunFault, match="workers were lost in one piece of work"):
+        made_by(1, pendulum_teacher, "Pendulum-v1")
 
 
 class Fails(Corridor):

@@ -53,6 +53,8 @@ class Equipment:
     """The first environment that is this worker's."""
     n_own: int = 0
     """`n`, how many are."""
+    inherited: Collector | None = None
+    """All environments as they stand, where the worker is a fork of the process that stepped them so far."""
 
     def service(self) -> Service:
         """Return what does the work, in the worker."""
@@ -71,8 +73,13 @@ class Service:
         self._scope.enter_context(step_limit(own.env_timeout))
         self._teacher = own.teacher
         self._restarts = Restarts(0)
+        self._collector = own.inherited or self._opened()
+        self._collector.envs.faults.restarts = self._restarts
+
+    def _opened(self) -> Collector:
+        own = self._equipment
         envs = open_part(own.make, own.first, own.n_own, self._restarts)
-        self._collector = Collector(envs, own.seed, partial(_later, own.seed_of, own.first))
+        return Collector(envs, own.seed, partial(_later, own.seed_of, own.first))
 
     def __call__(self, request: Stand | Unit) -> dict[int, str] | Share:
         """Take a stand, and return which environments could not be brought there, and why; or do a unit of work."""

@@ -7,7 +7,9 @@ another one is learnt from, so that what waits here is bounded.
 
 from __future__ import annotations
 
+import copy
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -20,9 +22,10 @@ from policy_distill.collection.rollout import Rollout
 from policy_distill.collection.workers.joined import join_rollouts, move_on
 from policy_distill.collection.workers.service import Equipment
 from policy_distill.collection.workers.unit import Labelling, Share, Stand, Unit, packed
+from policy_distill.errors import one_line
 from policy_distill.interfaces.policies import Actor
 from policy_distill.system.nested import put, take
-from policy_distill.system.workers.crew import Crew
+from policy_distill.system.workers.crew import Crew, Unmanned
 from policy_distill.system.workers.pool import Pool
 
 LOG = logging.getLogger("policy_distill")
@@ -35,21 +38,27 @@ class Sharded:
     """Environments that are stepped by workers."""
 
     def __init__(
-        self, collector: Collector, equipment: Equipment, pool: Pool, n_workers: int, *, on_trial: bool = False
+        self, collector: Collector, equipment: Equipment, pool: Pool, n_workers: int, *, unasked: bool = False
     ) -> None:
         """Share `collector`'s environments out to so many workers.
 
-        `equipment` is what all of them have; which environments are whose follows from their number. Workers that are
-        `on_trial`, and cannot bring their environments to where these stand, are let go: `collector` does it alone.
+        `equipment` is what all of them have; which environments are whose follows from their number. Where they are
+        `unasked` for, and lost again and again, the collector goes on alone.
         """
         self.collector = collector
         self.labelling: Labelling | None = None
         """Set before each rollout."""
-        self._pool, self._on_trial = pool, on_trial
+        self.waited = 0.0
+        """Seconds that the newest rollout was waited for."""
+        self._pool, self._unasked = pool, unasked
         bounds = np.linspace(0, equipment.n_envs, min(n_workers, equipment.n_envs) + 1).astype(int).tolist()
         self._spans = list(pairwise(bounds))
         parts = [replace(equipment, first=first, n_own=end - first) for first, end in self._spans]
-        self._crew: Crew | None = Crew(pool, [part.service for part in parts], self._stand)
+        self._services = [part.service for part in parts]
+        anew = [replace(part, inherited=None) for part in parts]
+        self._later = self._services if equipment.inherited is None else [part.service for part in anew]
+        """Those of workers that take the place of others: they bring their environments to where they stand."""
+        self._crew: Crew | None = Crew(pool, self._services, self._stand)
         """None once they were let go."""
         self._given = False
         """True while a unit is on its way."""
@@ -100,8 +109,11 @@ class Sharded:
             restarts.allowed - restarts.n if restarts else 0,
         )
         of_each = [None if how.states is None else how.states[first:end] for first, end in self._spans]
-        self._crew.ask([replace(unit, label_states=states) for states in of_each])
-        self._given = True
+        try:
+            self._crew.ask([replace(unit, label_states=states) for states in of_each])
+            self._given = True
+        except (Unmanned, OSError) as error:
+            self._alone(error)
 
     def collect(
         self,
@@ -116,17 +128,19 @@ class Sharded:
         """Return the rollout of all workers; see `Source.collect`."""
         if not self._given:
             self.ahead(actor, n_steps, deterministic, teacher_share, masked=masked, columns=columns)
-        shares = self._gathered()
-        self._given = False
+        began = time.perf_counter()
+        shares = self._gathered() if self._given else []
+        self._given, self.waited = False, time.perf_counter() - began
         if not shares:
             return self.collector.collect(actor, n_steps, deterministic, teacher_share, masked=masked, columns=columns)
-        self._on_trial = False
         move_on(self.collector, shares)
         return join_rollouts(shares)
 
     def _stand(self, number: int) -> Stand | None:
-        """Return where the environments of a worker stand; None where none has begun."""
-        if not self.collector.begun:
+        """Return where the environments of a new worker stand; None where none has begun, or it has inherited them."""
+        inherits = self._services[number] is not self._later[number]
+        self._services[number] = self._later[number]
+        if inherits or not self.collector.begun:
             return None
         own = slice(*self._spans[number])
         arrays, _ = self.collector.state()
@@ -136,18 +150,34 @@ class Sharded:
 
     def _gathered(self) -> list[Share]:
         """Wait for the shares of all workers, in the order of their environments; none where they were let go."""
+        assert self._crew is not None, "they were asked"
         found: dict[int, Share] = {}
-        for number, answer in self._crew.answers(lambda one: isinstance(one, Share)) if self._crew else ():
-            if isinstance(answer, Share):
-                found[number] = answer
-            elif answer and self._on_trial:
-                self.close()
-                return []
-            elif answer:
-                self._say(answer)
-        return [found[number] for number in sorted(found)]
+        try:
+            for number, answer in self._crew.answers(lambda one: isinstance(one, Share)):
+                if isinstance(answer, Share):
+                    found[number] = answer
+                else:
+                    self._say(answer)
+        except Unmanned as error:
+            self._alone(error)
+            return []
+        return [found[number] for number in range(len(self._spans))]
+
+    def _alone(self, error: Exception) -> None:
+        """Go on without workers where nobody asked for them.
+
+        Raises:
+            Unmanned, OSError: where somebody did.
+        """
+        if not self._unasked:
+            raise error
+        LOG.warning("%s; this process steps its environments alone", one_line(str(error)))
+        self.close()
+        self._say(self.collector.go_on(copy.deepcopy(self.collector.envs.obs)))
 
     def _say(self, failed: Mapping[int, str]) -> None:
+        if not failed:
+            return
         LOG.warning(
             "%d of %d environments could not be brought back to where they were, and start a new episode (%s); from "
             "here on the run differs from one without workers",

@@ -7,6 +7,7 @@ see from a student which it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from policy_distill.collection.collector import Collector
 from policy_distill.collection.workers.service import Equipment
@@ -19,8 +20,11 @@ from policy_distill.system.workers.local import LocalPool, can_fork
 from policy_distill.system.workers.pool import Pool
 
 WORTH_IT = 0.5
-"""Seconds of collecting that a worker must take over at least: to fork one, and to bring its environments to where
-they stand, takes a tenth of that."""
+"""Seconds of collecting that a worker must take over at least: to fork one takes a tenth of that."""
+
+
+LONG = 0.002
+"""Seconds from which a rollout was waited for."""
 
 
 class Staff:
@@ -36,7 +40,17 @@ class Staff:
 
     def take_on_where_it_pays(self, collector: Collector, equip: Callable[[], Equipment]) -> None:
         """Take one worker on, of this machine, once it is known that it pays; `equip` says what it has then."""
-        self._offer = lambda: Sharded(collector, equip(), LocalPool(), 1, on_trial=True)
+
+        def offer() -> Sharded:
+            # A fork has the environments as they are now.
+            return Sharded(collector, replace(equip(), inherited=collector), LocalPool(), 1, unasked=True)
+
+        self._offer = offer
+
+    @property
+    def awaited(self) -> bool:
+        """True where this process waited for workers: it has time to label what they collect, which changes nothing."""
+        return isinstance(self.source, Sharded) and self.source.waited > LONG
 
     def tell(self, labelling: Labelling) -> None:
         """Say how workers are to label, before each rollout."""

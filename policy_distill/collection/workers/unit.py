@@ -38,7 +38,7 @@ class Labelling:
     teacher: Teacher
     """Who, as they are now."""
     labelled: bool
-    """True where the teacher was fitted to the first rollout."""
+    """True where workers are to label: the teacher was fitted to the first rollout, and they are not waited for."""
     valued: bool
     """True where values are asked for."""
     states: list[Any] | None

@@ -21,6 +21,10 @@ MAX_LOST = 5
 ever."""
 
 
+class Unmanned(RunFault):
+    """Workers were lost again and again."""
+
+
 class Crew:
     """Workers with numbers, of which each does its own part."""
 
@@ -46,7 +50,8 @@ class Crew:
         """Yield number and answer of whoever answers, until all have given the one that `is_last`.
 
         Raises:
-            RequestError, RunFault: which a worker raised; RunFault too where workers are lost again and again.
+            RequestError, RunFault: which a worker raised.
+            Unmanned: where workers are lost again and again.
             Interrupted: where the run was asked to stop.
         """
         waiting = set(range(len(self._services)))
@@ -91,12 +96,12 @@ class Crew:
         """Put a new worker in place of one that was lost.
 
         Raises:
-            RunFault: where that happens again and again.
+            Unmanned: where that happens again and again.
         """
         self._n_lost += 1
         self._workers[number].close()
         if self._n_lost > MAX_LOST * len(self._services):
-            raise RunFault(
+            raise Unmanned(
                 f"{self._n_lost} workers were lost in one piece of work, the last since {lost}; look for what ends "
                 "their processes (memory, an environment that exits), or set --workers 0"
             ) from lost
