@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import signal
+import sys
 
 import gymnasium
 import numpy as np
@@ -15,6 +16,7 @@ from policy_distill.run.distill import distill
 from policy_distill.seeds import training_seed
 from policy_distill.system.interrupts import Interrupted
 from policy_distill.system.workers.local import LocalPool, LocalWorker
+from policy_distill.system.workers.settings import WorkerSettings
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 from tests.golden_runs import Pair, untrained
 from tests.kill import contents
@@ -224,3 +226,13 @@ def test_restarts_are_counted_over_all_workers():
 def test_workers_that_cannot_be_are_refused(workers, env, message):
     with pytest.raises(RequestError, match=message):
         distill(corridor_teacher(), env, "linear", workers=workers, **{**SETTINGS, "n_envs": 1})
+
+
+def test_a_backend_that_is_not_installed_is_named_with_what_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(RequestError, match=r"pip install 'policy-distill\[ray\]'"):
+        made_by(WorkerSettings(2, "ray"), pendulum_teacher, "Pendulum-v1")
+    with pytest.raises(RequestError, match="expected a number of workers for --backend ray"):
+        WorkerSettings(backend="ray")
+    with pytest.raises(RequestError, match="expected --backend ray with --address auto"):
+        WorkerSettings(2, address="auto")

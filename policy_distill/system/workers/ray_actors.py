@@ -19,6 +19,9 @@ from policy_distill.system.workers.pool import MakeService, PoolWorker, Raised, 
 
 LOG = logging.getLogger("policy_distill")
 
+HERE = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""The address of a cluster that is started here; on Linux, Ray takes 127.0.0.1 for the one that others see."""
+
 
 class RayWorker:
     """An actor of Ray."""
@@ -36,7 +39,8 @@ class RayWorker:
         """Return the next answer; see `PoolWorker.answer`."""
         try:
             found = self._ray.get(self.pending.pop(0))
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+        except self._ray.exceptions.RayError as error:
+            # What the service itself raises comes as an answer, so that this is of the cluster.
             raise WorkerLost(one_line(str(error).partition("\n")[0])) from error
         if isinstance(found, Raised):
             raise found.error
@@ -51,8 +55,8 @@ class RayWorker:
 class RayPool:
     """Actors of a cluster that is there, or of one that is started here and ends with this process."""
 
-    def __init__(self, address: str | None = None) -> None:
-        """Reach the cluster at `address`; None starts one on this machine, which listens to it alone.
+    def __init__(self, address: str | None = None, n_workers: int = 1) -> None:
+        """Reach the cluster at `address`; None starts one on this machine, with room for so many workers.
 
         Raises:
             RequestError: where Ray is not installed, or there is no such cluster.
@@ -66,7 +70,8 @@ class RayPool:
         self._ray, self._workers = ray, list[RayWorker]()
         self._started = not ray.is_initialized()
         if self._started:
-            _reach(ray, address)
+            _reach(ray, address, n_workers)
+        _say_where_full(ray, n_workers)
 
         class Actor:
             """What runs a service on the cluster."""
@@ -130,12 +135,20 @@ class SharedBytes:
         return found
 
 
-def _reach(ray: Any, address: str | None) -> None:
+def _say_where_full(ray: Any, n_workers: int) -> None:
+    n_cores = int(ray.cluster_resources().get("CPU", 0))
+    if n_cores < n_workers:
+        LOG.warning("%d workers are asked for in a cluster of %d cores: some wait for more", n_workers, n_cores)
+
+
+def _reach(ray: Any, address: str | None, n_workers: int) -> None:
     # Asked for as little as there can be: neither a page nor a report of what is done here.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
     if address is None:
-        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        # Of its own, whatever others have started on this machine.
+        options |= {"address": "local", "include_dashboard": False, "_node_ip_address": HERE}
+        options["num_cpus"] = max(n_workers, os.cpu_count() or 1)
     else:
         options["address"] = address
     try:

@@ -61,7 +61,8 @@ class WorkerSettings:
         if self.backend == "ray":
             from policy_distill.system.workers.ray_actors import RayPool
 
-            return RayPool(self.address)
+            assert self.workers != "auto", "refused above"
+            return RayPool(self.address, self.workers)
         # Late, both: torch comes with them.
         from policy_distill.system.workers.local import LocalPool
 
