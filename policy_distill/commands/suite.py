@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -36,8 +36,17 @@ class Suite:
     """YAML file with teachers, students, seeds and settings."""
     out: Path
     """Folder of the suite: a run folder for each cell with its log beside it, report.html, suite.json."""
+    backend: Literal["local", "ray"] = "local"
+    """Where cells run: processes on this machine, or tasks of Ray (extra ray)."""
     jobs: int | None = None
-    """Cells at once, each on one core; by itself one for each core of this machine."""
+    """Cells at once, each on one core; by itself one for each core."""
+    address: str | None = None
+    """Cluster of Ray, or auto for the one that this machine is part of; by itself Ray is started on this machine."""
+    storage: Literal["auto", "shared", "object"] = "auto"
+    """How runs come back from a cluster: shared where every machine sees --out and the teachers under the same paths,
+    object where they travel through Ray's object store; auto is shared on one machine, and object on several."""
+    gpus: float = 0.0
+    """GPUs of each cell on a cluster; 0.25 for four cells on one."""
     retries: int = 1
     """Times that a cell is tried again after a failure; it goes on from its checkpoint."""
     seed: int = 0
@@ -69,11 +78,13 @@ class Suite:
                 return 130
 
     def _make(self) -> int:
+        from policy_distill.run.suite.backends import Workplace
         from policy_distill.run.suite.grid import read_grid
         from policy_distill.run.suite.suite import run_suite
         from policy_distill.tracking.table import check_track
 
         check_track(self.track)
+        workplace = Workplace(self.backend, self.jobs, self.address, self.storage, self.gpus)
         grid = read_grid(self.grid, self.seed)
         _check_compression(grid)
         if self.dry_run:
@@ -81,7 +92,7 @@ class Suite:
         result = run_suite(
             grid,
             self.out,
-            jobs=self.jobs,
+            workplace=workplace,
             retries=self.retries,
             tracking=self.tracking,
             resume=self.resume,

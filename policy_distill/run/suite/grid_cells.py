@@ -72,7 +72,7 @@ def _distilled(grid: Grid, teacher: GridTeacher, seed: int, out: Path, tracking:
     for student in grid.students:
         folder = out / teacher.place / plain_name(student)
         words = (*distilling(teacher, student, {**grid.distill, "seed": seed}), *tracking.words())
-        cell = SuiteCell(f"{teacher.place} {student} seed {seed}", folder / f"seed-{seed}", words, (), teacher.paths)
+        cell = SuiteCell(f"{teacher.place} {student} seed {seed}", folder / f"seed-{seed}", words, (), teacher.inputs)
         found += [cell] if grid.finetune is None else [cell, _tuned(grid.finetune, cell, teacher, seed, tracking)]
     return found
 
@@ -87,7 +87,7 @@ def _tuned(
     # What comes first stands for the student, and the options behind it.
     words = [*OWN, "finetune", str(begun.folder), *named, *words_of_settings({**own, "seed": seed}), *tracking.words()]
     folder = begun.folder.with_name(f"{begun.folder.name}-finetuned")
-    return SuiteCell(f"{begun.name} finetuned", folder, tuple(words), (begun.name,), (*teacher.paths, begun.folder))
+    return SuiteCell(f"{begun.name} finetuned", folder, tuple(words), (begun.name,), (*teacher.inputs, begun.folder))
 
 
 def _compressed(
@@ -96,5 +96,5 @@ def _compressed(
     words = (*OWN, "compress", *words_of(teacher), *words_of_settings({**settings, "seed": seed}), *tracking.words())
     folder = out / teacher.place / "compress" / f"seed-{seed}"
     return SuiteCell(
-        f"{teacher.place} compress seed {seed}", folder, words, (), teacher.paths, product="compression.json"
+        f"{teacher.place} compress seed {seed}", folder, words, (), teacher.inputs, product="compression.json"
     )

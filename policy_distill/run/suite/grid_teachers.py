@@ -44,6 +44,12 @@ class GridTeacher:
     """What the folder of the environment is called, where that is not its id."""
 
     @property
+    def inputs(self) -> tuple[Path, ...]:
+        """What it is loaded from, beside what lies with its file."""
+        named = Path(str(self.options.get("vecnormalize", "")))
+        return (*self.paths, named) if named.is_file() else self.paths
+
+    @property
     def place(self) -> Path:
         """The folder of its cells, below the suite's."""
         return Path(self.name) / (self.env_name or plain_name(self.env)) if self.env else Path(self.name)
@@ -83,6 +89,8 @@ def _teachers(entry: Any, packages: tuple[str, ...], where: str) -> list[GridTea
     options = {name: known[name] for name in OPTIONS if name in known}
     for name, value in options.items():
         _check_option(name, value, where)
+    if options.get("vecnormalize", "none") != "none":
+        options["vecnormalize"] = str(_found(options["vecnormalize"], f"{where}, vecnormalize")[0])
     base = GridTeacher(
         name=_name(known.get("name"), where),
         paths=(),

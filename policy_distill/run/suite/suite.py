@@ -14,11 +14,11 @@ from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.run.folder import open_run_folder
+from policy_distill.run.suite.backends import Workplace
 from policy_distill.run.suite.cells import Backend, Outcome, SuiteCell
 from policy_distill.run.suite.ending import RECORD, SuiteResult, conclude, known_cells, write_record
 from policy_distill.run.suite.grid import Grid, grid_of, read_grid
 from policy_distill.run.suite.grid_cells import CellTracking, cells_of
-from policy_distill.run.suite.local import LocalBackend
 from policy_distill.run.suite.schedule import InOrder, Schedule
 from policy_distill.system.interrupts import Interrupted, Interrupts
 from policy_distill.system.lock import FolderLock
@@ -31,8 +31,7 @@ def run_suite(
     grid: Grid | Mapping[str, Any] | str | Path,
     out: str | Path,
     *,
-    backend: Backend | None = None,
-    jobs: int | None = None,
+    workplace: Workplace | None = None,
     retries: int = 1,
     tracking: CellTracking | None = None,
     resume: bool = False,
@@ -45,8 +44,7 @@ def run_suite(
     Args:
         grid: a YAML file, the same as a dict, or a `Grid`.
         out: the suite's folder.
-        backend: where cells run; None for processes on this machine.
-        jobs: processes on this machine at once; None for one a core.
+        workplace: where cells run; None for processes on this machine, one a core.
         retries: times that a failed cell is tried again.
         tracking: how cells are tracked; None tracks nothing.
         resume: go on in `out`: what is done is left alone, what was begun goes on from its checkpoint.
@@ -63,7 +61,7 @@ def run_suite(
     out = Path(os.path.abspath(out))
     cells = cells_of(known, out, tracking)
     with suite_folder(out, cells, resume=resume, overwrite=overwrite):
-        outcomes = run_cells(cells, backend or LocalBackend(jobs or n_cores()), out, retries, progress, say)
+        outcomes = run_cells(cells, (workplace or Workplace()).open(), out, retries, progress, say)
         return conclude(out, outcomes, tracking.track)
 
 
@@ -122,11 +120,6 @@ def suite_folder(
     with closing(FolderLock(out)):
         _check_same(out, cells)
         yield
-
-
-def n_cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_same(out: Path, cells: Sequence[SuiteCell]) -> None:
