@@ -18,8 +18,12 @@ from policy_distill.system.settings import check_numbers, require_setting, with_
 class DistillConfig:
     """Everything that shapes a distillation, apart from teacher, environment and student."""
 
-    timesteps: int = 100_000
-    """Environment steps to collect in all, over all environments (at least 1)."""
+    timesteps: int = 200_000
+    """Environment steps to collect in all, over all environments, at most (at least 1)."""
+    stop: Literal["auto", "never"] = "auto"
+    """auto ends the collection when the student has kept the teacher's return on the selection episodes twice in a row,
+    the divergence on fresh states has stopped falling, and fresh episodes confirm it; never collects all timesteps, as
+    reward_weight and actor=mixed do by themselves, whose course is laid out over all of them."""
     seed: int = 0
     """Seed of everything random; the same seed gives the same student, bit for bit on a CPU (of images and wide
     networks: with the same number of threads)."""
@@ -60,7 +64,8 @@ class DistillConfig:
     """States in one minibatch."""
     acting: Literal["alternate", "sample", "mode"] = "alternate"
     """How the student acts while collecting: by sampling from its distribution, by its mode, or in turns, a rollout
-    each: sampling shows it mistakes to learn from, the mode the states that it will be judged on."""
+    each, and from half of timesteps on by its mode alone: sampling shows it mistakes to learn from, the mode the states
+    that it will be judged on. Critics and compress go on by turns."""
     learning_rate: float = 3e-3
     """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
     max_grad_norm: float = 1.0

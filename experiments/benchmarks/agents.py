@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +22,7 @@ from policy_distill import DistillConfig, distill, load_teacher
 from policy_distill.cli import guarded
 from policy_distill.errors import RequestError
 from policy_distill.system.blame import others_blamed
+from policy_distill.tracking.base import BaseTracker
 
 ENVS = {
     "a2c-Acrobot-v1": "Acrobot-v1",
@@ -104,7 +105,7 @@ def measure(name: str, settings: Config, seed: int) -> dict[str, Any]:
     }
 
 
-class Noted:
+class Noted(BaseTracker):
     """A tracker that keeps the mean effort of a run."""
 
     def __init__(self) -> None:
@@ -115,7 +116,7 @@ class Noted:
         """Gradient steps, as a multiple of those that n_epochs names, in the mean over the rollouts."""
         return sum(self._made) / len(self._made) if self._made else None
 
-    def log(self, metrics: dict[str, float], step: int) -> None:
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Note the effort of a rollout."""
         if "train/effort" in metrics:
             self._made.append(metrics["train/effort"])

@@ -23,7 +23,7 @@ from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved
 from policy_distill.student.file import read_sealed
 from policy_distill.system.interrupts import Interrupts
-from policy_distill.system.ranges import FREE
+from policy_distill.system.ranges import BEFORE, FREE
 from policy_distill.system.records import dump, load
 from policy_distill.tracking.attempts import note_again, noted
 
@@ -203,8 +203,8 @@ def _fields(identity: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in identity.items():
         if name == "config":
-            # A setting that the version did not have which wrote it was what it is by itself.
-            value = {**DistillConfig().to_json(), **value}
+            # A setting that the version did not have which wrote it was what it is by itself, or had been before.
+            value = {**DistillConfig().to_json(), **BEFORE, **value}
             fields |= {key: setting for key, setting in value.items() if key not in FREE}
         elif name == "request":
             # Where the teacher's file lies; the file itself is told by its digest.

@@ -5,6 +5,7 @@ In: teacher, environments and settings. Out: the stages that `distill.py` puts i
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -62,6 +63,9 @@ class Session:
         """Who acts next; None where that is the newest student."""
         self._remembers = False
         """True of a student with a memory."""
+        self.fresh: list[float] = []
+        """How far the student was from its teacher on each rollout, in nats, before it learnt of that; where there are
+        none, the share of actions that differed."""
         self.effort = Effort()
         """Gradient steps of the next rollout, where the settings leave them open."""
 
@@ -106,7 +110,12 @@ class Session:
     def collect(self) -> Rollout:
         """Gather the next rollout."""
         actor, share = self.actor()
-        return self.stream.collect(actor, share, greedy=acts_by_mode(self.config, self.iteration, share))
+        return self.stream.collect(actor, share, greedy=self._acts_by_mode(share))
+
+    def _acts_by_mode(self, share: float) -> bool:
+        """Say whether the next rollout is by the mode; critics score what was sampled, to the end."""
+        progress = self.stream.progress if self.critics is None else 0.0
+        return acts_by_mode(self.config, self.iteration, share, progress)
 
     def learn(
         self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
@@ -137,6 +146,7 @@ class Session:
                 if n_new := self._leave_out(len(features)):
                     metrics |= self._train(replace(moment, n_new=n_new), values)
             self.iteration += 1
+            self.fresh.append(fidelity.kl if math.isfinite(fidelity.kl) else 1.0 - fidelity.agreement)
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
 
     def _look_ahead(self) -> None:

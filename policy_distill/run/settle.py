@@ -60,6 +60,9 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
         find_learner(student).check(student, activation_for(config.activation, teacher))
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
+    if config.actor == "mixed" or config.reward_weight > 0.0:
+        # Their course is laid out over the whole budget.
+        config = replace(config, stop="never")
     config = check_rewarded(teacher, student, check_corrected(teacher, student, config))
     return teacher, config, choose_loss(config.loss, teacher.family)
 

@@ -5,7 +5,7 @@ In: a session with its selection. Out: the same, in a session that was just open
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from policy_distill.collection.acting import Acting
-from policy_distill.run.selection import Judged, Selection
+from policy_distill.run.judging.selection import Judged, Selection
+from policy_distill.run.judging.stopping import Looks, StoppingSelection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved, StreamRecord, restore_stream, stream_state
-from policy_distill.system.records import COUNT, MEASURED, OBJECT, Each, load, part
+from policy_distill.system.records import COUNT, MEASURED, NUMBERS, OBJECT, Each, load, part
 from policy_distill.training.effort import Effort
 from policy_distill.training.learner import named
 from policy_distill.training.learners import while_learning
@@ -34,6 +35,10 @@ class SessionRecord(StreamRecord):
     iteration: int = part(COUNT, needed=True)
     effort: Mapping[str, Any] | None = part(OBJECT)
     """How hard it trains; see `Effort`. None in a checkpoint of a version whose passes were fixed."""
+    fresh: Sequence[float] | None = part(NUMBERS)
+    """What the last rollouts diverged by before they were learnt from; None in a checkpoint of an earlier version."""
+    looks: Mapping[str, Any] | None = part(OBJECT)
+    """What decides when the collection ends; None where the budget does."""
     recoveries: int = part(COUNT, needed=True)
 
 
@@ -56,7 +61,7 @@ class SessionState:
 
     def state(self) -> Saved:
         """Return all that the rest of a run depends on: arrays, and a `SessionRecord`."""
-        session, best = self._session, self._selection.best
+        session, selection, best = self._session, self._selection, self._selection.best
         tensors, record = stream_state(session.stream)
         with while_learning():
             tensors |= session.learner.state()
@@ -69,9 +74,11 @@ class SessionState:
         return tensors, SessionRecord(
             **vars(record),
             best_env_steps=best.env_steps if best else None,
-            owed=self._selection.owed,
+            owed=selection.owed,
             iteration=session.iteration,
             effort=session.effort.to_json(),
+            fresh=session.fresh,
+            looks=selection.looks.to_json() if isinstance(selection, StoppingSelection) else None,
             recoveries=session.learner.n_recoveries,
         )
 
@@ -103,6 +110,10 @@ class SessionState:
         session.iteration = saved.iteration
         if saved.effort is not None:
             session.effort = Effort.from_json(saved.effort)
+        session.fresh = [float(one) for one in saved.fresh or ()]
+        if isinstance(selection, StoppingSelection):
+            selection.looks = Looks.from_json(saved.looks or {})
+            session.stream.ended = selection.looks.stopped
         return obs
 
 

@@ -61,7 +61,8 @@ class Stream:
         self.staff = Staff(source or Collector(envs, config.seed))
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
         self.watch = Stopwatch()
-        self.env_steps = 0
+        self.env_steps, self.ended = 0, False
+        """True where the collection was ended before all of the settings' steps were taken."""
         self.masked = teacher.takes_action_masks
         """True where the environments are asked which actions are allowed."""
         self.label_states: list[Any] | None = None
@@ -87,8 +88,8 @@ class Stream:
 
     @property
     def done(self) -> bool:
-        """True when all data is collected."""
-        return self.env_steps >= self.config.timesteps
+        """True when no more data is collected."""
+        return self.ended or self.env_steps >= self.config.timesteps
 
     @property
     def is_open(self) -> bool:

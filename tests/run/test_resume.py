@@ -22,7 +22,7 @@ from policy_distill.losses.kl import forward_kl
 from policy_distill.run.checkpoint import load_checkpoint
 from policy_distill.run.checkpoint_files import newest_first, set_aside
 from policy_distill.run.distill import distill
-from policy_distill.run.selection import Selection
+from policy_distill.run.judging.selection import Selection
 from policy_distill.run.session import Session
 from policy_distill.run.state import SessionState
 from policy_distill.seeds import SELECTION
