@@ -105,21 +105,25 @@ def measured(config: Config, student: StudentPolicy, buffer: Buffer, n: int) -> 
         stepper = AutogradStep(student, forward_kl, 1.0, precision)
         batch = Batch(drawn.features.contiguous(memory_format=layout), drawn.teacher_params)
         work.append(partial(stepper.step, batch, 1e-4))
+    return in_turn(work, config.device, config.rounds, config.seconds) / n * 1e6
+
+
+def in_turn(work: list[Callable[[], object]], device: str, rounds: int, seconds: float) -> np.ndarray:
+    """Return seconds of one call of each, `[len(work), rounds]`; each is measured for so many `seconds` in a round."""
     for one in work:
         one()
-    spent = [[seconds_of(one, config) for one in work] for _ in range(config.rounds)]
-    return np.array(spent).T / n * 1e6
+    return np.array([[seconds_of(one, device, seconds) for one in work] for _ in range(rounds)]).T
 
 
-def seconds_of(work: Callable[[], object], config: Config) -> float:
+def seconds_of(work: Callable[[], object], device: str, seconds: float) -> float:
     """Return the mean seconds of some calls: on the CPU of this process alone, whatever else the machine does."""
-    clock = time.process_time if config.device == "cpu" else time.perf_counter
+    clock = time.process_time if device == "cpu" else time.perf_counter
     began, calls = clock(), 0
-    while calls == 0 or clock() - began < config.seconds:
+    while calls == 0 or clock() - began < seconds:
         work()
         calls += 1
-        if config.device.startswith("cuda"):
-            torch.cuda.synchronize(config.device)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
     return (clock() - began) / calls
 
 

@@ -140,3 +140,12 @@ def test_learning_of_students_of_images_is_measured_in_each_layout_and_precision
     for part in ("cnn:4,", "cnn:4+mlp:8,"):
         _, _, rows = done.stdout.partition(part)
         assert all(name in rows for name in ("drawing it", "channels first", "channels last", "bfloat16, last"))
+
+
+def test_a_devices_labels_and_training_are_measured_in_both_precisions():
+    quick = ["--device", "cpu", "--states", "64", "--width", "8", "--side", "36", "--rounds", "1", "--seconds", "0"]
+    done = run("device", "--students", "cnn:4", "--batch-sizes", "8", "16", *quick)
+    assert done.returncode == 0, done.stderr
+    labels, training = done.stdout.split("\n\n")
+    assert "labels a second" in labels and "float32" in labels and "autocast" in labels
+    assert training.count("cnn:4") == 2

@@ -51,7 +51,9 @@ class ValueCritic:
     def values(self, features: torch.Tensor) -> torch.Tensor:
         """Return values `[B]`, float32 on the CPU, of features `[B, D]`."""
         mean, deviation = self._scale.mean, self._scale.deviation
-        return mean + deviation * self._learner.params(features)[:, 0] if self.begun else torch.zeros(len(features))
+        if not self.begun:
+            return torch.zeros(len(features))
+        return mean + deviation * self._learner.params(features)[:, 0].cpu()
 
     def explained(self, features: torch.Tensor, targets: torch.Tensor) -> float:
         """Return the share of the variance of targets `[B]` that it explains: 1 is all, below 0 worse than their mean.
