@@ -133,6 +133,9 @@ class DistillConfig:
     """Seconds that one step or reset of the environments may take before they are said to hang; 0 for no limit."""
     device: str = "cpu"
     """Where the student trains: cpu, cuda, ..."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What layers compute in while students of images train, and any student on a GPU. bfloat16 is quicker where the
+    processor has it; weights, labels and the loss stay float32. Other students train in float32 whatever this says."""
 
     def __post_init__(self) -> None:
         """Check every type and range, so that a wrong value fails before the first environment step."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from policy_distill.evaluation.policy_records import PolicyRecord
 from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord, LeftOutRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, digits
+from policy_distill.system.workers.settings import WorkerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Distill(FromTeacher):
     """Log histograms of the gradients to W&B, one of each layer for each rollout."""
     video: bool = False
     """Record teacher and student side by side for report.html; needs the extra video."""
+    staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=WorkerSettings)
     json: Annotated[bool, tyro.conf.arg(help="Print evaluation.json on stdout and nothing else.")] = False
 
     def make(self) -> int:
@@ -53,6 +55,7 @@ class Distill(FromTeacher):
             overwrite=self.overwrite,
             progress=not self.json,
             video=self.video,
+            workers=self.staff,
         )
         Output(self.json).show(result.evaluation, [])
         if not self.json:

@@ -59,7 +59,7 @@ def require_form(student: Student) -> None:
         RequestError: saying so.
     """
     if student.plan.memory.size:
-        kind = student.metadata["architecture"]["spec"]
+        kind = student.description.architecture.spec
         raise RequestError(f"expected a student without a memory for few bits, found {kind}; leave out --quantize")
     if not any("weight" in layer for layer in student.plan.layers):
         raise RequestError("expected a network to write in few bits, found a tree; leave out --quantize")
@@ -153,7 +153,7 @@ def loss_report(
         "agreement": _agreement(student.record, reference.actions, run(reference.obs), reference.n_visited),
         "return_kept": kept,
         "bytes": n_bytes(layers),
-        "float_bytes": student.metadata["architecture"]["n_bytes"],
+        "float_bytes": student.description.architecture.sizes.n_bytes,
     }
 
 

@@ -23,11 +23,12 @@ from policy_distill.run.proof import start_reference
 from policy_distill.run.provenance import identity_of
 from policy_distill.run.rescue import keeping_student
 from policy_distill.run.result import DistillResult
-from policy_distill.run.settle import check_room, open_fitting, settle
+from policy_distill.run.settle import check_room, hire, open_fitting, settle
 from policy_distill.run.sinks import open_sinks
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
+from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.table import MakeTracker, choose_tracker
 
@@ -46,6 +47,7 @@ def distill(
     progress: bool = False,
     video: bool = False,
     env_kwargs: Mapping[str, Any] | None = None,
+    workers: int | str | WorkerSettings = "auto",
     **overrides: Any,
 ) -> DistillResult:
     """Distil a teacher into a compact student, and prove what it keeps.
@@ -63,6 +65,8 @@ def distill(
         progress: draw a bar on stderr where that is a terminal.
         video: record teacher and student side by side, for the report; needs the extra `video`.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
+        workers: processes that step the environments while this one learns; 0 for none, `auto` for one where a core is
+            idle and the run is long enough. The student is the same, bit for bit.
         **overrides: fields of `DistillConfig`.
 
     Raises:
@@ -70,6 +74,7 @@ def distill(
         RunFault: for an environment or a loss that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
+    staff = WorkerSettings.of(workers)
     tracker = choose_tracker(tracker, track, out, teacher)
     teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), student, make_config(config, overrides))
     place = Place(out, resume=resume, overwrite=overwrite)
@@ -78,6 +83,8 @@ def distill(
         interrupts.stop_if_requested("before the first step")
         session = session_of(teacher, envs, student, loss, config)
         n_params, footprint = check_room(session)
+        scope.enter_context(threads_for(teacher, n_params=n_params))
+        hire(session, env, staff, scope)
         run = course_of(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
         run.keeper.begin(resume=resume)
         with (
@@ -85,7 +92,6 @@ def distill(
             start_reference(session.stream, env) as reference,
             closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
-            threads_for(teacher, n_params=n_params),
         ):
             run.iterate(sinks, bar)
             result = run.finish(reference, bar)

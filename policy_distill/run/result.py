@@ -81,8 +81,8 @@ def evaluation_record(
     `selection_returns` `[n]` are those on which the student was chosen.
     """
     found = comparison.record() if comparison else ComparisonRecord(seed=config.eval_seed, n_episodes=0)
-    architecture = student.metadata["architecture"]
-    n_params, n_bytes, macs = (architecture[key] for key in ("n_params", "n_bytes", "macs"))
+    sizes = student.description.architecture.sizes
+    n_params, n_bytes, macs = sizes.n_params, sizes.n_bytes, sizes.macs
     return EvaluationRecord(
         env_id=env_id,
         seed=found.seed,

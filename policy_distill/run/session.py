@@ -80,9 +80,13 @@ class Session:
         """True once the first rollout made one."""
         return self._learner is not None
 
-    def actor(self) -> tuple[Actor, float]:
-        """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
-        seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
+    def actor(self, ahead: int = 0) -> tuple[Actor, float]:
+        """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says.
+
+        Who acts `ahead` does so in the rollout after so many others.
+        """
+        iteration, stream = self.iteration + ahead, self.stream
+        seed = seed_of(self.config, iteration, "act")
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
         share = self.teacher_share()
         if share == 1.0:
@@ -93,8 +97,8 @@ class Session:
         student = stream.sight.student(made)
         if self.config.actor == "student":
             # Its first rollout goes on where the teacher's ended.
-            return (TakesOver(student) if self.iteration == 1 and self._remembers else student), 0.0
-        rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
+            return (TakesOver(student) if iteration == 1 and self._remembers else student), 0.0
+        rng = np.random.default_rng(seed_of(self.config, iteration, "mix"))
         return MixedActor(teacher, student, share, rng, made.plan.remember), share
 
     def teacher_share(self) -> float:
@@ -121,6 +125,8 @@ class Session:
         `values` are the teacher's, `[T * N]`, where the settings ask for them.
         """
         with while_learning(), self.stream.watch.timed("train"):
+            if self.iteration > 0 and lags(self.config):
+                self._look_ahead()
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
@@ -128,8 +134,6 @@ class Session:
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
             seed = seed_of(self.config, self.iteration, "train")
             moment = Moment(before, self.stream.progress, len(features), seed)
-            if self.iteration > 0 and lags(self.config):
-                self.acting = Acting.of(self.learner)
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
             if held := self._n_held(rollout):
                 newest = Batch(features, teacher_params, self.stream.kept(rollout))
@@ -144,6 +148,12 @@ class Session:
             self.iteration += 1
             self.fresh.append(fidelity.kl if math.isfinite(fidelity.kl) else 1.0 - fidelity.agreement)
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
+
+    def _look_ahead(self) -> None:
+        """Let the student as it is now act in the next rollout, which workers may begin at once."""
+        self.acting = Acting.of(self.learner)
+        actor, share = self.actor(1)
+        self.stream.ahead(actor, share, greedy=acts_by_mode(self.config, self.iteration + 1, share))
 
     def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
         """Show the critics a rollout before anybody learns from it."""

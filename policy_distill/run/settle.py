@@ -11,7 +11,11 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import torch
+
+from policy_distill.collection.collector import Collector
 from policy_distill.collection.state_sample import sample_states
+from policy_distill.collection.workers.service import Equipment
 from policy_distill.config import DistillConfig
 from policy_distill.environments.choice import for_policy, say_where_other
 from policy_distill.environments.fit import check_fit
@@ -33,6 +37,7 @@ from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.system.blame import blamed, others_blamed
 from policy_distill.system.device import check_device
+from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.activation import activation_for
 from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.memory import Footprint, check_memory
@@ -143,6 +148,51 @@ def _wrappers(teacher: Teacher, config: DistillConfig) -> list[WrapperSpec]:
         return list(teacher.env_wrappers)
     both: WrapperSpec = {**own, "name": own["entry_point"].rpartition(":")[2], "both": True}
     return [*teacher.env_wrappers, both]
+
+
+def hire(session: Session, env: Any, workers: WorkerSettings, scope: ExitStack) -> None:
+    """Let workers step the environments of a session, until `scope` ends: those asked for, or one once that pays.
+
+    Raises:
+        RequestError: where workers are asked for and there can be none.
+    """
+    stream: Stream = session.stream
+    envs: Any = stream.envs
+    alone = _why_alone(session, env)
+    if alone and workers.workers not in (0, "auto"):
+        raise RequestError(f"expected no --workers where {alone}, found {workers.workers}; leave --workers out")
+    if alone or workers.workers == 0:
+        return
+    collector, make, config = stream.source, envs.make, stream.config
+    assert isinstance(collector, Collector) and make is not None
+
+    def equip() -> Equipment:
+        return Equipment(
+            make=make,
+            teacher=stream.teacher,
+            taught=stream.sight.taught,
+            n_envs=envs.n_envs,
+            seed=config.seed,
+            seed_of=collector.seed_of,
+            env_timeout=config.env_timeout,
+            n_threads=torch.get_num_threads(),
+        )
+
+    scope.callback(stream.staff.dismiss)
+    if workers.workers == "auto":
+        stream.staff.take_on_where_it_pays(collector, equip)
+    else:
+        stream.staff.take_on(collector, equip(), workers.pool(), workers.workers)
+
+
+def _why_alone(session: Session, env: Any) -> str:
+    """Return in words why this process must step the environments of a session; empty where others may."""
+    envs, source = session.stream.envs, session.stream.source
+    if session.config.reward_weight > 0.0:
+        return "the student learns from reward (--reward-weight)"
+    if not isinstance(envs, EnvironmentList) or envs.make is None or not is_recipe(env):
+        return "environments are handed over, and cannot be made elsewhere"
+    return "" if isinstance(source, Collector) and source.log is not None else "environments restart themselves"
 
 
 def check_room(session: Session) -> tuple[int, Footprint]:

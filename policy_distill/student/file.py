@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ SEAL = ', "sha256": "'
 def write_sealed(
     path: str | Path,
     tensors: dict[str, np.ndarray],
-    metadata: dict[str, Any],
+    metadata: Mapping[str, Any],
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Write arrays and metadata with a checksum, whole or not at all; `check` as of `write_atomically`."""

@@ -5,7 +5,7 @@ In: a student file. Out: executed actions, through SB3's `predict` or the contro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,12 +35,12 @@ class Student(Described):
     sets; which thread gets which draw is open.
     """
 
-    def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str = "auto") -> None:
-        self._take(StudentRecord(tensors, metadata), runtime)
+    def __init__(self, tensors: dict[str, np.ndarray], metadata: Mapping[str, Any], runtime: str = "auto") -> None:
+        self._take(StudentRecord.of(tensors, metadata), runtime)
 
     def _take(self, record: StudentRecord, runtime: str) -> None:
         self.record = record
-        self.tensors, self.metadata = record.tensors, record.metadata
+        self.tensors = record.tensors
         self.runtime = runtime
         """What computes the actions: a key of `policy_distill.student.engines.table.ENGINES`, or `auto`."""
         self.plan = record.plan
@@ -151,9 +151,9 @@ class Student(Described):
         Raises:
             RunFault: where what was written cannot be loaded, or acts otherwise; a file that was there stays.
         """
-        act = Student(self.tensors, self.metadata, "numpy").act
-        space = self.metadata["observation_space"]
-        record = {**self.metadata, "format_version": format_of(self.metadata)}
+        act = Student.of(self.record, "numpy").act
+        space = self.description.observation_space
+        record = {**self.metadata, "format_version": format_of(self.description)}
         whole = with_critic(self.tensors, record, self.critic)
         write_sealed(path, *whole, lambda new: check_read_back(new, load_student, act, space))
         return Path(path)

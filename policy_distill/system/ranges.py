@@ -51,4 +51,5 @@ CHOICES = {
     "passes": ("auto", "fixed"),
     "activation": ("auto", "tanh", "relu"),
     "normalize": ("auto", "none"),
+    "precision": ("float32", "bfloat16"),
 }

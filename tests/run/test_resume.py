@@ -509,7 +509,7 @@ class Counts(gymnasium.Wrapper):
 
 
 class Slow:
-    """A teacher that is asked to stop while it labels its n-th rollout."""
+    """A teacher that is asked to stop while it labels, the n-th time."""
 
     def __init__(self, at):
         self.plain, self.n, self.at = pendulum_teacher(), 0, at

@@ -61,7 +61,7 @@ class RewardedSession(Session):
         """True: the divergence changes the student from the first rollout on."""
         return True
 
-    def actor(self) -> tuple[Actor, float]:
+    def actor(self, ahead: int = 0) -> tuple[Actor, float]:
         """Return who acts next: the teacher first, then the student, by sampling."""
         self._actor = None
         if self.teacher_share() > 0.0:
