@@ -110,12 +110,12 @@ class Session:
     def collect(self) -> Rollout:
         """Gather the next rollout."""
         actor, share = self.actor()
-        return self.stream.collect(actor, share, greedy=self._acts_by_mode(share))
+        return self.stream.collect(actor, share, greedy=self._acts_by_mode(self.iteration, share))
 
-    def _acts_by_mode(self, share: float) -> bool:
-        """Say whether the next rollout is by the mode; critics score what was sampled, to the end."""
+    def _acts_by_mode(self, iteration: int, share: float) -> bool:
+        """Say whether the next rollout, of that number, is by the mode; critics score what was sampled, to the end."""
         progress = self.stream.progress if self.critics is None else 0.0
-        return acts_by_mode(self.config, self.iteration, share, progress)
+        return acts_by_mode(self.config, iteration, share, progress)
 
     def learn(
         self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
@@ -153,7 +153,7 @@ class Session:
         """Let the student as it is now act in the next rollout, which workers may begin at once."""
         self.acting = Acting.of(self.learner)
         actor, share = self.actor(1)
-        self.stream.ahead(actor, share, greedy=acts_by_mode(self.config, self.iteration + 1, share))
+        self.stream.ahead(actor, share, greedy=self._acts_by_mode(self.iteration + 1, share))
 
     def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
         """Show the critics a rollout before anybody learns from it."""
