@@ -213,6 +213,7 @@ class Sharded:
         self.collector.go_back(mark)
 
     def close(self) -> None:
-        """Let all workers go; the environments stay with the collector."""
-        self._pool.close()
+        """Let all workers go; the environments stay with the collector, and the pool with whoever made it."""
+        if self._crew is not None:
+            self._crew.close()
         self._crew, self._given = None, False

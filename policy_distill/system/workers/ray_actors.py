@@ -91,7 +91,8 @@ class RayPool:
 
                 return served(serve, request)
 
-        self._kind = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(Actor)
+        # Half a core: whoever steps environments waits while others play the proof.
+        self._kind = ray.remote(num_cpus=0.5, max_restarts=0, max_task_retries=0)(Actor)
 
     def start(self, make: MakeService) -> RayWorker:
         """Start an actor."""
@@ -137,7 +138,7 @@ class SharedBytes:
 
 def _say_where_full(ray: Any, n_workers: int) -> None:
     n_cores = int(ray.cluster_resources().get("CPU", 0))
-    if n_cores < n_workers:
+    if 2 * n_cores < n_workers:
         LOG.warning("%d workers are asked for in a cluster of %d cores: some wait for more", n_workers, n_cores)
 
 
