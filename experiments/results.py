@@ -5,7 +5,6 @@ python -m experiments.results runs/suite --out RESULTS.md --second-block runs/su
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Sequence
@@ -18,18 +17,15 @@ import tyro
 from experiments.compression_table import section_of, with_section
 from experiments.second_block import TwoBlocks, judged_again, overlap
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
 from policy_distill.errors import RequestError, one_line
 from policy_distill.evaluation.proof.training_seeds import across_seeds
 from policy_distill.report.grouping import left_out
-from policy_distill.report.read_run import Found, RunRecord, Unreadable, find_runs
-from policy_distill.report.suite_charts import Cell, cells, compression_of, n_params_of, overall
+from policy_distill.report.read_run import Found, Unreadable, find_runs
+from policy_distill.report.suite_charts import Cell, cells, overall
+from policy_distill.run.suite.standings import COLUMNS, result_row
 from policy_distill.student.file import write_atomically
-from policy_distill.system.wording import times_fewer
 
-HEADER = ("environment", "teacher", "student", "seeds", "retention, mean [95%]", "IQM", "verdicts", "falls")
 SECOND_BLOCK = "## The same students on a second block of episodes"
-COSTS = ("parameters", "x fewer", "steps", "seconds")
 
 
 @dataclass(frozen=True)
@@ -119,9 +115,8 @@ def _section(name: str, found: list[Cell]) -> str:
 
 
 def _table(found: list[Cell]) -> list[str]:
-    names = (*HEADER, *COSTS)
-    rows = ["| " + " | ".join(_cell(text) for text in row) + " |" for row in (names, *map(_row, found))]
-    return [rows[0], "|" + "---|" * len(names), *rows[1:]]
+    rows = ["| " + " | ".join(_cell(text) for text in row) + " |" for row in (COLUMNS, *map(result_row, found))]
+    return [rows[0], "|" + "---|" * len(COLUMNS), *rows[1:]]
 
 
 def two_blocks(judged: list[TwoBlocks]) -> str:
@@ -142,28 +137,6 @@ def two_blocks(judged: list[TwoBlocks]) -> str:
         *(f"| {_cell(env)} | {_cell(name)} | {a.text()} | {b.text()} | {overlap(a, b)} |" for env, name, a, b in rows),
     ]
     return "\n".join(lines) + "\n"
-
-
-def results_table(runs: list[RunRecord]) -> str:
-    """Return the table of a suite as text for a terminal."""
-    return table([_row(cell) for cell in cells(runs)], (*HEADER, *COSTS))
-
-
-def _row(cell: Cell) -> tuple[Any, ...]:
-    kept = cell.retention
-    numbers = (
-        ("undefined", "")
-        if kept is None
-        else (kept.text(), f"{kept.iqm:.3f}" if math.isfinite(kept.iqm) else "undefined")
-    )
-    verdicts = f"{cell.outcomes.count('non-inferior')} of {len(cell.runs)}"
-    values = [_whole(cell.mean(n_params_of)), times_fewer(cell.mean(compression_of))]
-    costs = [_whole(cell.mean(lambda one: one.env_steps)), _whole(cell.mean(lambda one: one.wall_seconds))]
-    return (cell.env_id, cell.teacher, cell.student, len(cell.runs), *numbers, verdicts, cell.falls, *values, *costs)
-
-
-def _whole(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
 
 
 def _cell(value: Any) -> str:

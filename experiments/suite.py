@@ -9,23 +9,23 @@ are run all the same.
 from __future__ import annotations
 
 import importlib
-import os
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from experiments.results import results_table
 from policy_distill.cli import guarded
 from policy_distill.commands.output import table
 from policy_distill.errors import RequestError
-from policy_distill.report.read_run import find_runs
-from policy_distill.report.write import write_report
-from policy_distill.tracking.suite import track_suite
+from policy_distill.run.suite.cells import Backend, SuiteCell
+from policy_distill.run.suite.ending import conclude
+from policy_distill.run.suite.local import LocalBackend
+from policy_distill.run.suite.standings import COLUMNS
+from policy_distill.run.suite.suite import run_cells
+from policy_distill.system.lock import FolderLock
 
 SCRIPTS = Path(__file__).parent
 NOT_EXPERIMENTS = {
@@ -49,6 +49,7 @@ NOT_EXPERIMENTS = {
     "simulations",
     "seed_simulations",
     "simulated_returns",
+    *("minatar_breakout", "pong"),  # teachers of an hour, or with classes of their own
 }
 
 
@@ -76,15 +77,6 @@ class Suite:
     """Further options of every experiment, as one text: --options="--timesteps 20000 --eval-episodes 50"."""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One teacher or one student to make, by one command."""
-
-    name: str
-    folder: Path
-    command: list[str]
-
-
 def names_of_experiments() -> list[str]:
     """Return the names of all experiments."""
     return sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem not in NOT_EXPERIMENTS)
@@ -94,29 +86,39 @@ def main(suite: Suite) -> int:
     """Run what is left of the suite; return 1 where a cell failed or left what cannot be read."""
     # Cells run in the root of the repository, which need not be where this was started.
     suite = replace(suite, out=suite.out.resolve(), zoo=suite.zoo.resolve() if suite.zoo else None)
-    names = _chosen(suite.envs)
-    seeds = _seeds(suite.seeds)
-    teachers = {name: _teacher(suite, name) for name in names}
-    # Teachers first: all students of an environment need the same one.
-    failed = _run_all([cell for cell in (_teacher_cell(suite, name) for name in names) if cell], suite.jobs)
-    lost = {name.partition(" ")[0] for name in failed}
-    students = [
-        _student_cell(suite, name, student, seed, teachers[name])
-        for name in names
-        if name not in lost
-        for student in suite.students or ("",)
-        for seed in seeds
-    ]
-    failed += _run_all(students, suite.jobs)
-    runs, unreadable = find_runs(suite.out)
-    if not runs:
+    cells = _cells(suite)
+    suite.out.mkdir(parents=True, exist_ok=True)
+    with closing(FolderLock(suite.out)):
+        # What fails here fails again: these commands go on by themselves.
+        outcomes = run_cells(cells, backend_of(suite), suite.out, retries=0, say=_say)
+        result = conclude(suite.out, outcomes, suite.track)
+    if result.report is None:
         raise RequestError(f"no cell of the suite came to an end; their logs are in {suite.out}")
-    print(f"\n{results_table(runs)}\n\n{write_report(suite.out)}")
-    track_suite(suite.track, suite.out, [run.path for run in runs])
-    if failed:
-        print(table([(name, "failed") for name in failed]), file=sys.stderr)
+    print(f"\n{table(result.rows, COLUMNS)}\n\n{result.report}")
+    if result.failed:
+        print(table([(one.cell.name, "failed") for one in result.failed]), file=sys.stderr)
     # The report has said which cannot be read, and why.
-    return 1 if failed or unreadable else 0
+    return 0 if result.ok else 1
+
+
+def backend_of(suite: Suite) -> Backend:
+    """Return where cells run."""
+    return LocalBackend(max(suite.jobs, 1))
+
+
+def _cells(suite: Suite) -> list[SuiteCell]:
+    """Return teachers that are to be trained, and students, each after its teacher: all of them need the same one."""
+    found = []
+    for name in _chosen(suite.envs):
+        teacher = _teacher(suite, name)
+        trained = _teacher_cell(suite, name, teacher)
+        found += [trained] if trained else []
+        found += [
+            _student_cell(suite, name, student, seed, teacher, (trained.name,) if trained else ())
+            for student in suite.students or ("",)
+            for seed in _seeds(suite.seeds)
+        ]
+    return found
 
 
 def _chosen(text: str) -> list[str]:
@@ -143,23 +145,26 @@ def _teacher(suite: Suite, name: str) -> Path:
     return suite.out / name / "teacher" / "teacher.zip"
 
 
-def _teacher_cell(suite: Suite, name: str) -> Cell | None:
-    path = _teacher(suite, name)
-    if path.suffix != ".zip" or path.exists():
+def _teacher_cell(suite: Suite, name: str, path: Path) -> SuiteCell | None:
+    if path.suffix != ".zip":
         return None
-    command = [*_script(suite, name), "--out", str(path.parent), "--seeds"]
-    return Cell(f"{name} teacher", path.parent, [*command, *suite.options.split()])
+    words = [*_script(suite, name), "--out", str(path.parent), "--seeds", *suite.options.split()]
+    return _cell(f"{name} teacher", path.parent, words, (), product=path.name)
 
 
-def _student_cell(suite: Suite, name: str, student: str, seed: int, teacher: Path) -> Cell:
+def _student_cell(suite: Suite, name: str, student: str, seed: int, teacher: Path, after: tuple[str, ...]) -> SuiteCell:
     folder = suite.out / name / (student.replace(":", "-").replace(",", "-") or "student")
-    command = [*_script(suite, name), "--teacher", str(teacher), "--out", str(folder), "--seeds", str(seed), "--resume"]
-    if student:
-        command += ["--student", student]
-    if suite.perturb and seed == _seeds(suite.seeds)[0]:
-        command += ["--perturb"]
+    words = [*_script(suite, name), "--teacher", str(teacher), "--out", str(folder), "--seeds", str(seed), "--resume"]
+    words += ["--student", student] if student else []
+    words += ["--perturb"] if suite.perturb and seed == _seeds(suite.seeds)[0] else []
     label = f"{name} {student}".strip()
-    return Cell(f"{label} seed {seed}", folder / f"seed-{seed}", [*command, *suite.options.split()])
+    return _cell(f"{label} seed {seed}", folder / f"seed-{seed}", [*words, *suite.options.split()], after)
+
+
+def _cell(
+    name: str, folder: Path, words: list[str], after: tuple[str, ...], product: str = "evaluation.json"
+) -> SuiteCell:
+    return SuiteCell(name, folder, tuple(words), after, product=product, own_folder=False, cwd=SCRIPTS.parent)
 
 
 def _script(suite: Suite, name: str) -> list[str]:
@@ -167,26 +172,8 @@ def _script(suite: Suite, name: str) -> list[str]:
     return [sys.executable, "-m", f"experiments.{name}", "--track", suite.track, "--group", group]
 
 
-def _run_all(cells: list[Cell], jobs: int) -> list[str]:
-    """Run cells, so many at once; return the names of those that failed."""
-    left = [cell for cell in cells if not (cell.folder / "evaluation.json").is_file()]
-    with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        outcomes = list(pool.map(_run, left))
-    return [cell.name for cell, done in zip(left, outcomes, strict=True) if not done]
-
-
-def _run(cell: Cell) -> bool:
-    log = cell.folder.parent / f"{cell.folder.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    print(f"{cell.name} …", flush=True)
-    with log.open("w") as file:
-        # One core a cell: the threads of several would wait for each other.
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            cell.command, stdout=file, stderr=subprocess.STDOUT, cwd=SCRIPTS.parent, env=env, check=False
-        )
-    print(f"{cell.name}: {'done' if done.returncode == 0 else f'failed, see {log}'}", flush=True)
-    return done.returncode == 0
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

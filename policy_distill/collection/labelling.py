@@ -2,6 +2,7 @@
 
 In: a teacher and a rollout's columns. Out: parameters, values and what the teacher carries, environment by environment.
 A batch of all environments would be rounded by how many they are, and workers that have some of them would say else.
+A teacher of somebody else's that remembers nothing is asked about a whole rollout at once, as its contract says.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ def label_each(
         RequestError: where values are asked for that the labels of a teacher of one's own do not have.
         RunFault: where what it says is not finite.
     """
+    if states is None and not teacher.labels_apart:
+        whole = teacher.label(obs, episode_starts, None, masks)
+        if whole.state is None:
+            check_labels(whole.params)
+            return Labels(whole.params, None, check_values(whole.value, episode_starts.shape) if valued else None)
     n_envs = episode_starts.shape[1]
     before = [None] * n_envs if states is None else states
     found, values = [], []

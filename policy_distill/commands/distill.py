@@ -82,6 +82,7 @@ def summary(
         ("compression", compression_text(*sizes)),
         *([("left out of the data", left_out_text(record.left_out))] if record.left_out else []),
         ("environment steps", record.env_steps),
+        *([("stopped", str(record.stop))] if record.stop else []),
     ]
     stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}
     names = {

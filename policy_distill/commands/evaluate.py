@@ -62,6 +62,7 @@ class Evaluate:
         """Evaluate and print."""
         from policy_distill.commands.policies import find_env, load_named, say_applied
         from policy_distill.evaluation.evaluate import evaluate
+        from policy_distill.teachers.files.claims import claimed_by
 
         self.tracking.check()
         wrappers = self.wrapper or None
@@ -74,8 +75,9 @@ class Evaluate:
         limits: dict[str, Any] = {"max_episode_steps": self.max_episode_steps, "n_envs": self.n_envs}
         limits["workers"] = self.staff
         found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limits)
-        record = self._record(found)
-        Output(self.json).show(record, _rows(found))
+        claims = claimed_by(policy)
+        record = self._record(found) | ({"claimed": claims.to_json()} if claims else {})
+        Output(self.json).show(record, _rows(found) + ([("claimed", str(claims))] if claims else []))
         if self.tracking.track != "disabled":
             from policy_distill.student.runtime import Student
             from policy_distill.tracking.evaluation import evaluation_row

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from policy_distill.compression.members import Gone
 from policy_distill.compression.race import Race
 from policy_distill.compression.standings import standings
 from policy_distill.compression.state import RaceState
@@ -87,7 +88,7 @@ class Work:
                 self.keeper.save()
             self.interrupts.stop_if_requested(f"at {stream.env_steps} of {stream.config.timesteps} steps")
 
-    def _say_dropped(self, gone: list[dict[str, Any]]) -> None:
+    def _say_dropped(self, gone: list[Gone]) -> None:
         if gone:
-            specs = ", ".join(one["spec"] for one in gone)
-            self.say(f"{gone[0]['env_steps']:,} steps: {specs} out, since {gone[0]['why']}")
+            specs = ", ".join(one.spec for one in gone)
+            self.say(f"{gone[0].env_steps:,} steps: {specs} out, since {gone[0].why}")

@@ -27,7 +27,7 @@ def make_again(settings: RunSettings, path: Path) -> tuple[str, str]:
         )
     words = ["policy-distill", *_made(settings, [*teacher, *environment])]
     for key, value in _settings(settings).items():
-        words += _option(key, value)
+        words += option_words(key, value)
     # The folder of the run itself is in use.
     return shlex.join([*words, "--out", f"{path}-again"]), ""
 
@@ -42,7 +42,7 @@ def _made(settings: RunSettings, given: list[str]) -> list[str]:
     words = ["compress", *given, "--students", *(settings.student or "").split()]
     for key, value in limits.items():
         # A record of the run: what it calls the bar the command line calls the share that is kept.
-        words += _option("retention" if key == "bar" else str(key), value) if value not in (None, False) else []
+        words += option_words("retention" if key == "bar" else str(key), value) if value not in (None, False) else []
     return words
 
 
@@ -75,7 +75,7 @@ def _teacher(settings: RunSettings) -> tuple[list[str], str]:
     words = []
     for key, value in request.items():
         ours = is_finetuned(settings) and key in ("student", "settings")
-        words += _option(key, value) if value not in (None, False, []) and not ours else []
+        words += option_words(key, value) if value not in (None, False, []) and not ours else []
     return words, ""
 
 
@@ -90,12 +90,13 @@ def _environment(settings: RunSettings) -> tuple[list[str], str]:
     words = ["--env", f"{known.module}:{known.id}" if known.module else known.id]
     return [
         *words,
-        *(_option("env_kwargs", [f"{k}:{v!r}" for k, v in known.kwargs.items()]) if known.kwargs else []),
+        *(option_words("env_kwargs", [f"{k}:{v!r}" for k, v in known.kwargs.items()]) if known.kwargs else []),
     ], ""
 
 
-def _option(key: str, value: Any) -> list[str]:
+def option_words(key: str, value: Any) -> list[str]:
+    """Return the words of a command line that set an option."""
     name = key.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
-    return [f"--{name}", *(map(str, value) if isinstance(value, list) else (str(value),))]
+    return [f"--{name}", *(map(str, value) if isinstance(value, list | tuple) else (str(value),))]

@@ -5,8 +5,8 @@ In: teacher, environments and settings. Out: the stages that `distill.py` puts i
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +14,13 @@ import torch
 from policy_distill.collection.acting import Acting
 from policy_distill.collection.actors import MixedActor, TakesOver, TeacherActor
 from policy_distill.collection.rollout import Rollout
-from policy_distill.collection.state_sample import sample_states
 from policy_distill.config import DistillConfig
-from policy_distill.evaluation.fidelity import Fidelity, fidelity_along, fidelity_of, measure_fidelity
+from policy_distill.evaluation.fidelity import Fidelity, fidelity_along, measure_fidelity
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.batch import Batch
 from policy_distill.losses.scored import ScoredLoss
 from policy_distill.run.columns import asked_for
 from policy_distill.run.critics.critics import Critics, columns_for
@@ -29,14 +29,13 @@ from policy_distill.run.critics.request import asks_for
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
+from policy_distill.teachers.activation import activation_for
+from policy_distill.training.effort import Effort, Objective, learn_measured, n_held
 from policy_distill.training.learner import GradientLearner
 from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.schedule import Moment, acts_by_mode, lags, seed_of
 from policy_distill.training.spec import StudentSpec
 from policy_distill.training.teacher_episodes import HALF
-
-MEASURED_STATES = 4_000
-"""States on which the fidelity at the end is measured, at most; a tenth of a short run."""
 
 
 class Session:
@@ -64,6 +63,11 @@ class Session:
         """Who acts next; None where that is the newest student."""
         self._remembers = False
         """True of a student with a memory."""
+        self.fresh: list[float] = []
+        """How far the student was from its teacher on each rollout, in nats, before it learnt of that; where there are
+        none, the share of actions that differed."""
+        self.effort = Effort()
+        """Gradient steps of the next rollout, where the settings leave them open."""
 
     @property
     def learner(self) -> Learner:
@@ -106,7 +110,12 @@ class Session:
     def collect(self) -> Rollout:
         """Gather the next rollout."""
         actor, share = self.actor()
-        return self.stream.collect(actor, share, greedy=acts_by_mode(self.config, self.iteration, share))
+        return self.stream.collect(actor, share, greedy=self._acts_by_mode(share))
+
+    def _acts_by_mode(self, share: float) -> bool:
+        """Say whether the next rollout is by the mode; critics score what was sampled, to the end."""
+        progress = self.stream.progress if self.critics is None else 0.0
+        return acts_by_mode(self.config, self.iteration, share, progress)
 
     def learn(
         self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
@@ -126,10 +135,18 @@ class Session:
             seed = seed_of(self.config, self.iteration, "train")
             moment = Moment(before, self.stream.progress, len(features), seed)
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
-            self.stream.store(rollout, features, teacher_params, values)
-            if n_new := self._leave_out(len(features)):
-                metrics |= self._train(replace(moment, n_new=n_new), values)
+            if held := self._n_held(rollout):
+                newest = Batch(features, teacher_params, self.stream.kept(rollout))
+                objective = Objective(self.loss, self.stream.teacher.family)
+                metrics |= learn_measured(
+                    self.learner, self.stream.buffer, newest, held, moment, self.effort, objective
+                )
+            else:
+                self.stream.store(rollout, features, teacher_params, values)
+                if n_new := self._leave_out(len(features)):
+                    metrics |= self._train(replace(moment, n_new=n_new), values)
             self.iteration += 1
+            self.fresh.append(fidelity.kl if math.isfinite(fidelity.kl) else 1.0 - fidelity.agreement)
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
 
     def _look_ahead(self) -> None:
@@ -157,6 +174,13 @@ class Session:
         assert isinstance(learner, GradientLearner), "checked before the run"
         return learner.learn(drawn, moment) | critics.learn(buffer, values, moment)
 
+    def _n_held(self, rollout: Rollout) -> int:
+        """Return how many of a rollout's states are kept out of the buffer while the student learns, to measure on."""
+        # A tree is grown anew, a memory is measured along whole episodes, and critics learn from all that is stored.
+        plain = isinstance(self.learner, GradientLearner) and not self._remembers and self.critics is None
+        whole = self.stream.episodes is None and self.config.buffer == "aggregate"
+        return n_held(*rollout.episode_starts.shape) if self.config.passes == "auto" and plain and whole else 0
+
     def _leave_out(self, n_new: int) -> int:
         """Let failed episodes of the teacher teach nobody; return how many states are new, 0 where none is left."""
         if self.stream.episodes is None:
@@ -179,8 +203,9 @@ class Session:
     def specify(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> StudentSpec:
         """Return what the student is, apart from its weights."""
         stream, config = self.stream, self.config
+        activation = activation_for(config.activation, stream.teacher)
         return StudentSpec.like(
-            stream.teacher, self.network, config.activation, normalizer, stream.sight.space, stream.sight.view
+            stream.teacher, self.network, activation, normalizer, stream.sight.space, stream.sight.view
         )
 
     def create_student(
@@ -199,16 +224,3 @@ class Session:
         self._learner, self._remembers = learner, bool(student.plan.memory.size)
         if asks_for(self.config):
             self.critics = Critics(spec, self.loss, self.config, self.stream.teacher.discount)
-
-    def measure(self, envs: Environments) -> Fidelity:
-        """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
-        n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
-        stream = self.stream
-        with stream.watch.timed("evaluate"):
-            student, sight = self.learner.student(), stream.sight
-            options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
-            options |= {"followed": student, "seen": sight.seen}
-            sample = sample_states(envs, self.config.seed, sight.student(student), n_states, **options)
-            if sample.outputs is not None:
-                return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
-            return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

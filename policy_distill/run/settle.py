@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from policy_distill.collection.collector import Collector
+from policy_distill.collection.state_sample import sample_states
 from policy_distill.collection.workers.service import Equipment
 from policy_distill.config import DistillConfig
 from policy_distill.environments.choice import for_policy, say_where_other
@@ -24,6 +25,7 @@ from policy_distill.environments.open import is_recipe, open_environments, witho
 from policy_distill.environments.own_wrapper import own_wrapper, text_of
 from policy_distill.environments.perturbations.dealt import conditions_for, open_dealt
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.fidelity import Fidelity, fidelity_of, measure_fidelity
 from policy_distill.evaluation.robustness import noise_units
 from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.interfaces.stepping import Environments
@@ -37,10 +39,14 @@ from policy_distill.system.blame import blamed, others_blamed
 from policy_distill.system.device import check_device
 from policy_distill.system.workers.pool import Pool
 from policy_distill.system.workers.settings import WorkerSettings
+from policy_distill.teachers.activation import activation_for
 from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.memory import Footprint, check_memory
 
 LOG = logging.getLogger("policy_distill")
+
+MEASURED_STATES = 4_000
+"""States on which the fidelity at the end is measured, at most; a tenth of a short run."""
 
 
 def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teacher, DistillConfig, Loss]:
@@ -52,9 +58,12 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
             "left out by min_teacher_return and drop_worst; set actor=teacher or mixed, or a larger n_steps"
         )
     with others_blamed(f"the student {student} cannot be made", "mend it, or choose another student", RequestError):
-        find_learner(student).check(student, config.activation)
+        find_learner(student).check(student, activation_for(config.activation, teacher))
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
+    if config.actor == "mixed" or config.reward_weight > 0.0:
+        # Their course is laid out over the whole budget.
+        config = replace(config, stop="never")
     config = check_rewarded(teacher, student, check_corrected(teacher, student, config))
     return teacher, config, choose_loss(config.loss, teacher.family)
 
@@ -94,6 +103,20 @@ def measured_in(stream: Stream, env: Any) -> Iterator[Environments]:
     with closing(_as_it_is(stream.teacher, env, stream.config)) as envs:
         envs.faults.restarts = stream.restarts
         yield envs
+
+
+def measure_fresh(session: Session, envs: Environments) -> Fidelity:
+    """Let a session's student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
+    n_states = min(MEASURED_STATES, max(1_000, session.config.timesteps // 10))
+    stream = session.stream
+    with stream.watch.timed("evaluate"):
+        student, sight = session.learner.student(), stream.sight
+        options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
+        options |= {"followed": student, "seen": sight.seen}
+        sample = sample_states(envs, session.config.seed, sight.student(student), n_states, **options)
+        if sample.outputs is not None:
+            return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
+        return measure_fidelity(stream.teacher, session.learner, stream.features_of(sample.obs), sample.params)
 
 
 def _as_it_is(teacher: Teacher, env: Any, config: DistillConfig) -> Environments:

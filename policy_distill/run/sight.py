@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from gymnasium import spaces
 
+from policy_distill.collection.measuring import measure_normalizer
 from policy_distill.collection.one_sided import OneSided, OneSidedTeacher
 from policy_distill.config import DistillConfig
 from policy_distill.environments.frame_stack import frames_of
@@ -20,7 +21,6 @@ from policy_distill.environments.two_sides import STUDENT, TEACHER, Sides, side_
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.student.features import Normalizer
-from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.names import check_names, observation_names
 from policy_distill.student.pixels import channels_first, convolves, image_first
 from policy_distill.student.spaces import describe_space, make_space

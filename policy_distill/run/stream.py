@@ -22,9 +22,9 @@ from policy_distill.interfaces.policies import Actor, Labels, Teacher
 from policy_distill.interfaces.stepping import Environments, Source
 from policy_distill.run.columns import check_columns, shapes_of, values_of
 from policy_distill.run.sight import Sight
-from policy_distill.run.stopwatch import Stopwatch
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.spaces import describe_space
+from policy_distill.system.stopwatch import Stopwatch
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.spec import images_like
@@ -61,7 +61,8 @@ class Stream:
         self.staff = Staff(source or Collector(envs, config.seed))
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
         self.watch = Stopwatch()
-        self.env_steps = 0
+        self.env_steps, self.ended = 0, False
+        """True where the collection was ended before all of the settings' steps were taken."""
         self.masked = teacher.takes_action_masks
         """True where the environments are asked which actions are allowed."""
         self.label_states: list[Any] | None = None
@@ -69,8 +70,7 @@ class Stream:
         self.normalizer: Normalizer | dict[str, Normalizer] | None = None
         """The statistics that features are made with, once there is a first rollout."""
         check_columns((*columns, *noted))
-        self._columns = columns
-        self._noted = (*columns, *noted)
+        self._columns, self._noted = columns, (*columns, *noted)
         self.episodes = TeacherEpisodes.of(config, envs.n_envs)
         """The teacher's own episodes, where failed ones are left out; None where all are learnt from."""
         self._opened: tuple[Featurizer, Buffer] | None = None
@@ -87,8 +87,8 @@ class Stream:
 
     @property
     def done(self) -> bool:
-        """True when all data is collected."""
-        return self.env_steps >= self.config.timesteps
+        """True when no more data is collected."""
+        return self.ended or self.env_steps >= self.config.timesteps
 
     @property
     def is_open(self) -> bool:

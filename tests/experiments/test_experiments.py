@@ -19,6 +19,7 @@ from policy_distill.environments.perturbations.conditions import parse_condition
 from policy_distill.errors import RequestError
 from policy_distill.teachers.train import ALGORITHMS, train_teacher
 from policy_distill.tracking.metrics import METRICS
+from tests.run.suite.doubles import Told, write_product
 from tests.run_folders import write_run
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,7 @@ def test_there_is_a_script_for_every_environment():
         "teacher",
         "variants",
         "mujoco_variants",
+        *("minatar_breakout", "small_cnn", "pong", "atari_teachers"),
     } == set(EXPERIMENTS)
     assert len(EXPERIMENTS) == 12
 
@@ -220,7 +222,7 @@ def test_a_run_that_cannot_be_read_costs_neither_the_results_nor_the_suites_repo
     assert "3 runs on 1 environments" in text
     assert "seed-3: evaluation.json, student: expected an object, found a list" in text
     assert "seed-3 is left out" in capsys.readouterr().err
-    monkeypatch.setattr(suite, "_run", lambda cell: True)
+    monkeypatch.setattr(suite, "backend_of", lambda settings: Told(write_product))
     assert suite.main(suite.Suite("cartpole", ("mlp:8",), "0,1,2,3", tmp_path / "suite")) == 1
     assert "Unreadable runs" in (tmp_path / "suite" / "report.html").read_text()
     assert (tmp_path / "suite" / "wandb").is_dir(), "the others are tracked"
@@ -242,12 +244,12 @@ def test_variants_are_registered_by_importing_their_environment():
 def test_a_suites_cells_write_below_where_it_was_started(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "zoo" / "qrdqn-CartPole-v1").mkdir(parents=True)
-    commands = []
-    monkeypatch.setattr(suite, "_run", lambda cell: commands.append(cell.command) or False)
+    backend = Told(lambda cell: 1)
+    monkeypatch.setattr(suite, "backend_of", lambda settings: backend)
     with pytest.raises(RequestError, match="no cell"):
         suite.main(suite.Suite("cartpole", ("mlp:4",), "0", Path("mine"), Path("zoo"), track="disabled"))
-    for words in commands:
+    for words in [cell.command() for cell in backend.started]:
         assert words[words.index("--out") + 1].startswith(str(tmp_path / "mine"))
         if "--teacher" in words:
             assert words[words.index("--teacher") + 1].startswith(str(tmp_path))
-    assert commands
+    assert backend.started

@@ -9,7 +9,7 @@ from policy_distill.losses.kl import forward_kl
 from policy_distill.run.checkpoint import load_checkpoint
 from policy_distill.run.checkpoint_files import newest_first
 from policy_distill.run.distill import distill
-from policy_distill.run.selection import Selection
+from policy_distill.run.judging.selection import Selection
 from policy_distill.run.session import Session
 from policy_distill.run.state import SessionState
 from policy_distill.student.file import read_sealed, write_sealed

@@ -1,5 +1,7 @@
 """Labels come on the device that the teacher has, and whoever needs them elsewhere moves them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,10 @@ from policy_distill.collection.actors import TeacherActor
 from policy_distill.collection.sampling import sampled
 from policy_distill.evaluation.compare import fidelity_on_own_states
 from policy_distill.interfaces.policies import Labels
+from policy_distill.losses.batch import Batch, Outputs
+from policy_distill.losses.likelihood import SampledNLL
+from policy_distill.run.critics.critic import ValueCritic
+from policy_distill.run.critics.scale import RunningScale
 from policy_distill.run.distill import distill
 from policy_distill.teachers.kinds.ensemble import EnsembleTeacher
 from tests.doubles import Corridor, FormulaTeacher, corridor_teacher, pendulum_teacher
@@ -80,12 +86,37 @@ def test_members_of_an_ensemble_may_be_elsewhere():
     assert np.array_equal(together.predict(obs[0], None, starts[0], True)[0], expected)
 
 
-def test_a_run_with_a_teacher_that_is_elsewhere_is_the_run_with_one_here():
+@pytest.mark.parametrize("objective", ["kl", "n_distill"])
+def test_a_run_with_a_teacher_that_is_elsewhere_is_the_run_with_one_here(objective):
     here, there = (
-        distill(teacher, Corridor, "mlp:4", **QUICK) for teacher in (corridor_teacher(), remote(corridor_teacher()))
+        distill(teacher, Corridor, "mlp:4", objective=objective, **QUICK)
+        for teacher in (corridor_teacher(), remote(corridor_teacher()))
     )
     for name, array in here.student.tensors.items():
         assert np.array_equal(there.student.tensors[name], array), name
     assert here.evaluation["kl"] == there.evaluation["kl"]
     found = fidelity_on_own_states(remote(corridor_teacher()), there.student, Corridor)
     assert found == fidelity_on_own_states(corridor_teacher(), here.student, Corridor)
+
+
+def test_actions_of_labels_that_are_elsewhere_are_drawn_where_the_generator_is():
+    class Family:
+        def sample(self, params, generator):
+            assert params.device == generator.device
+            return params
+
+        def log_prob(self, params, actions):
+            assert actions.device == params.device
+            return torch.zeros(len(params))
+
+    there = torch.ones(3, 2).as_subclass(Elsewhere)
+    SampledNLL()(Batch(there, there), Outputs(Family(), there))
+
+
+def test_values_of_a_critic_are_here_wherever_its_features_are():
+    learner = SimpleNamespace(params=lambda features: features)
+    critic = ValueCritic.__new__(ValueCritic)
+    critic._learner, critic._scale = learner, RunningScale()
+    critic._scale.add(np.arange(4.0))
+    values = critic.values(torch.ones(3, 1).as_subclass(Elsewhere))
+    assert values.device == torch.device("cpu") and type(values) is torch.Tensor

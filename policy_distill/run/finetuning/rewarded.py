@@ -26,7 +26,7 @@ from policy_distill.run.finetuning.ppo import PPOLearner
 from policy_distill.run.finetuning.rewarded_learner import RewardedLearner
 from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig, check_schedule, kl_weight
 from policy_distill.run.finetuning.standing import Standing
-from policy_distill.run.selection import N_CANDIDATES
+from policy_distill.run.judging.selection import N_CANDIDATES
 from policy_distill.run.session import Session
 from policy_distill.student.features import Normalizer
 from policy_distill.training.learner import GradientLearner

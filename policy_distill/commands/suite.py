@@ -1,0 +1,144 @@
+"""`policy-distill suite`: many runs as one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from policy_distill.commands.from_teacher import resume_command
+from policy_distill.commands.output import Output, table
+from policy_distill.commands.tracking_options import TrackName
+from policy_distill.errors import one_line
+from policy_distill.system.answers import answer
+from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
+
+if TYPE_CHECKING:
+    from policy_distill.run.suite.ending import SuiteResult
+    from policy_distill.run.suite.grid import Grid
+    from policy_distill.run.suite.grid_cells import CellTracking
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Make every run of a grid: teachers x environments x students x seeds, each in a run folder of its own.
+
+    Example: policy-distill suite grid.yaml --out runs/suite --jobs 4
+
+    The grid is a YAML file (docs/suite.md). A suite that was stopped goes on with --resume: what is done is left alone,
+    what was begun goes on from its checkpoint. It ends in one table, report.html and suite.json.
+    """
+
+    grid: Annotated[Path, tyro.conf.Positional]
+    """YAML file with teachers, students, seeds and settings."""
+    out: Path
+    """Folder of the suite: a run folder for each cell with its log beside it, report.html, suite.json."""
+    backend: Literal["local", "ray"] = "local"
+    """Where cells run: processes on this machine, or tasks of Ray (extra ray)."""
+    jobs: int | None = None
+    """Cells at once, each on one core; by itself one for each core."""
+    address: str | None = None
+    """Cluster of Ray, or auto for the one that this machine is part of; by itself Ray is started on this machine."""
+    storage: Literal["auto", "shared", "object"] = "auto"
+    """How runs come back from a cluster: shared where every machine sees --out and the teachers under the same paths,
+    object where they travel through Ray's object store; auto is shared on one machine, and object on several."""
+    gpus: float = 0.0
+    """GPUs of each cell on a cluster; 0.25 for four cells on one."""
+    retries: int = 1
+    """Times that a cell is tried again after a failure; it goes on from its checkpoint."""
+    seed: int = 0
+    """Training seed where the grid names none."""
+    dry_run: bool = False
+    """List the cells, and run nothing."""
+    track: TrackName = "offline"
+    """Weights & Biases, all cells in one group: offline needs no account; online goes offline without a key. trackio is
+    a dashboard on this machine (extra trackio). NAME is a tracker of an installed package."""
+    project: str | None = None
+    """W&B project; WANDB_PROJECT, or policy-distill."""
+    group: str | None = None
+    """W&B group; the name of the suite's folder."""
+    tags: tuple[str, ...] = ()
+    """W&B tags."""
+    resume: bool = False
+    """Go on with the suite in --out."""
+    overwrite: bool = False
+    """Replace the suite in --out."""
+    json: Annotated[bool, tyro.conf.arg(help="Print suite.json on stdout and nothing else.")] = False
+
+    def run(self) -> int:
+        """Run the suite; where that is interrupted, say how to go on."""
+        with terminated_like_interrupted():
+            try:
+                return self._make()
+            except Interrupted as interrupt:
+                print(f"{interrupt}; go on with: {resume_command()}", file=sys.stderr)
+                return 130
+
+    def _make(self) -> int:
+        from policy_distill.run.suite.backends import Workplace
+        from policy_distill.run.suite.grid import read_grid
+        from policy_distill.run.suite.suite import run_suite
+        from policy_distill.tracking.table import check_track
+
+        check_track(self.track)
+        workplace = Workplace(self.backend, self.jobs, self.address, self.storage, self.gpus)
+        grid = read_grid(self.grid, self.seed)
+        _check_compression(grid)
+        if self.dry_run:
+            return self._list(grid)
+        result = run_suite(
+            grid,
+            self.out,
+            workplace=workplace,
+            retries=self.retries,
+            tracking=self.tracking,
+            resume=self.resume,
+            overwrite=self.overwrite,
+            progress=not self.json,
+            say=_say,
+        )
+        return self._show(result)
+
+    @property
+    def tracking(self) -> CellTracking:
+        """How cells are tracked."""
+        from policy_distill.run.suite.grid_cells import CellTracking
+
+        return CellTracking(self.track, self.group or self.out.resolve().name, self.project, self.tags)
+
+    def _list(self, grid: Grid) -> int:
+        from policy_distill.run.suite.cells import relative
+        from policy_distill.run.suite.grid_cells import cells_of
+
+        out = self.out.absolute()
+        cells = cells_of(grid, out, self.tracking)
+        rows = [(cell.name, "done" if cell.done else "to do", relative(cell.folder, out)) for cell in cells]
+        listed = [{"name": name, "state": state, "folder": folder} for name, state, folder in rows]
+        Output(self.json).show({"n_cells": len(rows), "cells": listed}, rows, ("cell", "", "folder"))
+        return 0
+
+    def _show(self, result: SuiteResult) -> int:
+        from policy_distill.run.suite.standings import COLUMNS
+
+        Output(self.json).show(result.to_json(), result.rows, COLUMNS)
+        if not self.json and result.report is not None:
+            answer(f"\n{one_line(str(result.report))}")
+        if result.failed:
+            print(table([(one.cell.name, one.state, one.reason) for one in result.failed]), file=sys.stderr)
+        return 0 if result.ok else 1
+
+
+def _say(line: str) -> None:
+    print(one_line(line), file=sys.stderr, flush=True)
+
+
+def _check_compression(grid: Grid) -> None:
+    """Refuse limits of a compression that it would refuse itself, once its cells are begun."""
+    if grid.compress is not None:
+        from policy_distill.compression.limits import Limits
+
+        asked = {name: value for name, value in grid.compress.items() if name in Limits.__dataclass_fields__}
+        Limits(bar=grid.compress.get("retention", 0.95), **asked)

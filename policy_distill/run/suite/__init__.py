@@ -1,0 +1,1 @@
+"""Many runs as one: a grid of teachers, environments, students and seeds, on local cores or on a cluster."""
