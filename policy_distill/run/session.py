@@ -81,10 +81,7 @@ class Session:
         return self._learner is not None
 
     def actor(self, ahead: int = 0) -> tuple[Actor, float]:
-        """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says.
-
-        Who acts `ahead` does so in the rollout after so many others.
-        """
+        """Return who acts next, or `ahead` of that, and the teacher's share: it first, then as `config.actor` says."""
         iteration, stream = self.iteration + ahead, self.stream
         seed = seed_of(self.config, iteration, "act")
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
@@ -112,10 +109,10 @@ class Session:
         actor, share = self.actor()
         return self.stream.collect(actor, share, greedy=self._acts_by_mode(share))
 
-    def _acts_by_mode(self, share: float) -> bool:
-        """Say whether the next rollout is by the mode; critics score what was sampled, to the end."""
+    def _acts_by_mode(self, share: float, ahead: int = 0) -> bool:
+        """Say whether the next rollout, or that `ahead`, is by the mode; critics score what was sampled, to the end."""
         progress = self.stream.progress if self.critics is None else 0.0
-        return acts_by_mode(self.config, self.iteration, share, progress)
+        return acts_by_mode(self.config, self.iteration + ahead, share, progress)
 
     def learn(
         self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
@@ -132,8 +129,7 @@ class Session:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
-            seed = seed_of(self.config, self.iteration, "train")
-            moment = Moment(before, self.stream.progress, len(features), seed)
+            moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
             if held := self._n_held(rollout):
                 newest = Batch(features, teacher_params, self.stream.kept(rollout))
@@ -153,7 +149,7 @@ class Session:
         """Let the student as it is now act in the next rollout, which workers may begin at once."""
         self.acting = Acting.of(self.learner)
         actor, share = self.actor(1)
-        self.stream.ahead(actor, share, greedy=acts_by_mode(self.config, self.iteration + 1, share))
+        self.stream.ahead(actor, share, greedy=self._acts_by_mode(share, 1))
 
     def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
         """Show the critics a rollout before anybody learns from it."""
@@ -202,11 +198,9 @@ class Session:
 
     def specify(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> StudentSpec:
         """Return what the student is, apart from its weights."""
-        stream, config = self.stream, self.config
-        activation = activation_for(config.activation, stream.teacher)
-        return StudentSpec.like(
-            stream.teacher, self.network, activation, normalizer, stream.sight.space, stream.sight.view
-        )
+        teacher, sight = self.stream.teacher, self.stream.sight
+        activation = activation_for(self.config.activation, teacher)
+        return StudentSpec.like(teacher, self.network, activation, normalizer, sight.space, sight.view)
 
     def create_student(
         self, normalizer: Normalizer | dict[str, Normalizer] | None, teacher_params: torch.Tensor | None = None
