@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from policy_distill.cli import main
+from policy_distill.compression.compress import compress
 from policy_distill.evaluation.compare import compare
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.games import Arcade
@@ -15,7 +16,7 @@ from policy_distill.evaluation.on_workers import played_by, players_for
 from policy_distill.run.distill import distill
 from policy_distill.system.workers.local import LocalWorker
 from tests.collection.test_workers import lstm_teacher, masked_teacher
-from tests.doubles import Corridor, cartpole_teacher, pendulum_teacher
+from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 from tests.golden_runs import Pair
 from tests.kill import contents
 from tests.run.test_resume import QUICK
@@ -75,6 +76,14 @@ def test_a_run_whose_proof_is_played_by_workers_ends_in_the_same_files(tmp_path)
     for workers in (0, 2):
         distill(pendulum_teacher(), "Pendulum-v1", "mlp:4", out=tmp_path / str(workers), workers=workers, **settings)
     assert contents(tmp_path / "0") == contents(tmp_path / "2")
+
+
+def test_a_compression_whose_episodes_workers_play_finds_the_same():
+    settings = {"timesteps": 512, "n_steps": 16, "n_envs": 4, "eval_episodes": 200, "students": ["linear", "mlp:2"]}
+    found = [compress(corridor_teacher(), Corridor, workers=workers, **settings) for workers in (0, 2)]
+    assert found[0].student.metadata["retention"] == found[1].student.metadata["retention"]
+    for name, array in found[0].student.tensors.items():
+        assert np.array_equal(array, found[1].student.tensors[name])
 
 
 def test_environments_that_are_handed_over_are_played_here():
