@@ -13,7 +13,6 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import cloudpickle
 import numpy as np
 import torch
 
@@ -23,7 +22,7 @@ from policy_distill.evaluation.side_by_side import OnStep, Played
 from policy_distill.interfaces.policies import Policy
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.system.workers.crew import Crew
-from policy_distill.system.workers.pool import Pool
+from policy_distill.system.workers.pool import Pool, to_send
 from policy_distill.system.workers.settings import WorkerSettings
 
 
@@ -58,7 +57,7 @@ class Players:
         games = Games(
             number,
             make,
-            self._pool.share(cloudpickle.dumps(policy)),
+            self._pool.share(to_send(policy)),
             n_envs,
             n_episodes,
             seed,
@@ -88,7 +87,7 @@ class Players:
         for number, (known, make) in enumerate(self._kinds):
             if known is envs:
                 return number, make
-        self._kinds.append((envs, self._pool.share(cloudpickle.dumps(envs.make))))
+        self._kinds.append((envs, self._pool.share(to_send(envs.make))))
         return len(self._kinds) - 1, self._kinds[-1][1]
 
 

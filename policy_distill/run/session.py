@@ -43,14 +43,8 @@ class Session:
 
     def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
         kept, noted = columns_for(config)
-        self.stream = Stream(
-            teacher,
-            envs,
-            config,
-            network,
-            columns=tuple(dict.fromkeys((*asked_for(loss, [network]), *kept))),
-            noted=noted,
-        )
+        columns = tuple(dict.fromkeys((*asked_for(loss, [network]), *kept)))
+        self.stream = Stream(teacher, envs, config, network, columns=columns, noted=noted)
         self.network = network
         self.loss = loss
         self.config = config
@@ -121,9 +115,9 @@ class Session:
 
         `values` are the teacher's, `[T * N]`, where the settings ask for them.
         """
+        if self.iteration > 0 and lags(self.config):
+            self._look_ahead()
         with while_learning(), self.stream.watch.timed("train"):
-            if self.iteration > 0 and lags(self.config):
-                self._look_ahead()
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
@@ -147,9 +141,11 @@ class Session:
 
     def _look_ahead(self) -> None:
         """Let the student as it is now act in the next rollout, which workers may begin at once."""
-        self.acting = Acting.of(self.learner)
+        with while_learning():
+            self.acting = Acting.of(self.learner)
         actor, share = self.actor(1)
-        self.stream.ahead(actor, share, greedy=self._acts_by_mode(share, 1))
+        with self.stream.watch.timed("collect"):
+            self.stream.ahead(actor, share, greedy=self._acts_by_mode(share, 1))
 
     def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
         """Show the critics a rollout before anybody learns from it."""

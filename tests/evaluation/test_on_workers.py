@@ -1,8 +1,6 @@
 """Workers play the episodes of evaluations: they find what a single process finds."""
 
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -51,7 +49,7 @@ def test_a_worker_that_is_killed_while_it_plays_changes_nothing(monkeypatch):
     def kills(worker, request):
         asked.append(ask(worker, request))
         if len(asked) in (1, 3, 4):
-            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.kill()
 
     settings = {"n_episodes": 8, "deterministic": False}
     alone = evaluate(pendulum_teacher(), "Pendulum-v1", **settings)

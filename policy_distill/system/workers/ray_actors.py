@@ -15,7 +15,7 @@ from typing import Any
 import cloudpickle
 
 from policy_distill.errors import RequestError, one_line
-from policy_distill.system.workers.pool import MakeService, PoolWorker, Raised, Service, WorkerLost, served
+from policy_distill.system.workers.pool import MakeService, PoolWorker, Raised, Service, WorkerLost, served, to_send
 
 LOG = logging.getLogger("policy_distill")
 
@@ -96,7 +96,7 @@ class RayPool:
 
     def start(self, make: MakeService) -> RayWorker:
         """Start an actor."""
-        worker = RayWorker(self._ray, self._kind.remote(cloudpickle.dumps((sys.path, make))))
+        worker = RayWorker(self._ray, self._kind.remote(to_send((sys.path, make))))
         self._workers.append(worker)
         return worker
 
