@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from policy_distill.exporters.layers_file import LAYERS
 from policy_distill.report.front import HEADER, front_rows, standing_words
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, times
+from policy_distill.system.workers.settings import WorkerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ class Compress(FromTeacher):
     """Keep log σ in the students, which acting by the mode does not need."""
     finetune: bool = False
     """Let students that miss the bar at the border go on by reward before they are dropped."""
+    staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
     json: Annotated[bool, tyro.conf.arg(help="Print compression.json on stdout and nothing else.")] = False
 
     def make(self) -> int:
@@ -76,6 +79,7 @@ class Compress(FromTeacher):
             overwrite=self.overwrite,
             progress=not self.json,
             say=None if self.json else _say,
+            workers=self.staff,
         )
         Output(self.json).show(found.compression, [])
         if not self.json:

@@ -99,6 +99,8 @@ class Course:
     def finish(self, reference: ReferenceRuns | None, bar: Progress) -> DistillResult:
         """Prove the best student, and write it to the run folder with its record."""
         session, stream, config = self.session, self.session.stream, self.session.config
+        # They may be at a rollout that nobody asks for any more.
+        stream.staff.dismiss()
         chosen_by = self.choose(bar)
         comparison = prove(stream, self.student, self.env, reference, bar, self.interrupts)
         spent = spent_seeds(config, comparison, self.selection.n_seeds) if comparison else []

@@ -14,6 +14,7 @@ from typing import Any
 
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.watch import step_limit
+from policy_distill.evaluation.on_workers import played_on
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
 from policy_distill.run.finetuning.rewarded_course import course_of, session_of
@@ -65,8 +66,8 @@ def distill(
         progress: draw a bar on stderr where that is a terminal.
         video: record teacher and student side by side, for the report; needs the extra `video`.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
-        workers: processes that step the environments while this one learns; 0 for none, `auto` for one where a core is
-            idle and the run is long enough. The student is the same, bit for bit.
+        workers: processes that step the environments while this one learns, and play the proof; 0 for none, `auto` for
+            one where a core is idle and the run is long enough. The student is the same, bit for bit.
         **overrides: fields of `DistillConfig`.
 
     Raises:
@@ -84,7 +85,7 @@ def distill(
         session = session_of(teacher, envs, student, loss, config)
         n_params, footprint = check_room(session)
         scope.enter_context(threads_for(teacher, n_params=n_params))
-        hire(session, env, staff, scope)
+        pool = hire(session, env, staff, scope)
         run = course_of(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
         run.keeper.begin(resume=resume)
         with (
@@ -94,7 +95,8 @@ def distill(
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
         ):
             run.iterate(sinks, bar)
-            result = run.finish(reference, bar)
+            with played_on(pool, staff):
+                result = run.finish(reference, bar)
             hand_over(result, teacher, env if video else None, sinks)
     if run.folder:
         try_report(run.folder.path)

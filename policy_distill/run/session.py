@@ -43,14 +43,8 @@ class Session:
 
     def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
         kept, noted = columns_for(config)
-        self.stream = Stream(
-            teacher,
-            envs,
-            config,
-            network,
-            columns=tuple(dict.fromkeys((*asked_for(loss, [network]), *kept))),
-            noted=noted,
-        )
+        columns = tuple(dict.fromkeys((*asked_for(loss, [network]), *kept)))
+        self.stream = Stream(teacher, envs, config, network, columns=columns, noted=noted)
         self.network = network
         self.loss = loss
         self.config = config
@@ -80,10 +74,7 @@ class Session:
         return self._learner is not None
 
     def actor(self, ahead: int = 0) -> tuple[Actor, float]:
-        """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says.
-
-        Who acts `ahead` does so in the rollout after so many others.
-        """
+        """Return who acts next, or `ahead` of that, and the teacher's share: it first, then as `config.actor` says."""
         iteration, stream = self.iteration + ahead, self.stream
         seed = seed_of(self.config, iteration, "act")
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
@@ -112,7 +103,7 @@ class Session:
         return self.stream.collect(actor, share, greedy=self._acts_by_mode(share))
 
     def _acts_by_mode(self, share: float, ahead: int = 0) -> bool:
-        """Say whether the next rollout is by the mode; critics score what was sampled, to the end."""
+        """Say whether the next rollout, or that `ahead`, is by the mode; critics score what was sampled, to the end."""
         progress = self.stream.progress if self.critics is None else 0.0
         return acts_by_mode(self.config, self.iteration + ahead, share, progress)
 
@@ -123,16 +114,15 @@ class Session:
 
         `values` are the teacher's, `[T * N]`, where the settings ask for them.
         """
+        if self.iteration > 0 and lags(self.config):
+            self._look_ahead()
         with while_learning(), self.stream.watch.timed("train"):
-            if self.iteration > 0 and lags(self.config):
-                self._look_ahead()
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
-            seed = seed_of(self.config, self.iteration, "train")
-            moment = Moment(before, self.stream.progress, len(features), seed)
+            moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
             if held := self._n_held(rollout):
                 newest = Batch(features, teacher_params, self.stream.kept(rollout))
@@ -148,9 +138,11 @@ class Session:
 
     def _look_ahead(self) -> None:
         """Let the student as it is now act in the next rollout, which workers may begin at once."""
-        self.acting = Acting.of(self.learner)
+        with while_learning():
+            self.acting = Acting.of(self.learner)
         actor, share = self.actor(1)
-        self.stream.ahead(actor, share, greedy=self._acts_by_mode(share, 1))
+        with self.stream.watch.timed("collect"):
+            self.stream.ahead(actor, share, greedy=self._acts_by_mode(share, 1))
 
     def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
         """Show the critics a rollout before anybody learns from it."""
