@@ -35,6 +35,9 @@ class Distill(FromTeacher):
     """Log histograms of the gradients to W&B, one of each layer for each rollout."""
     video: bool = False
     """Record teacher and student side by side for report.html; needs the extra video."""
+    prove: bool = True
+    """--no-prove ends with the student that the selection's episodes chose, and plays none of the proof's; --resume
+    proves it later."""
     json: Annotated[bool, tyro.conf.arg(help="Print evaluation.json on stdout and nothing else.")] = False
 
     def make(self) -> int:
@@ -53,6 +56,7 @@ class Distill(FromTeacher):
             overwrite=self.overwrite,
             progress=not self.json,
             video=self.video,
+            prove=self.prove,
         )
         Output(self.json).show(result.evaluation, [])
         if not self.json:
