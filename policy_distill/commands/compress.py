@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from policy_distill.exporters.layers_file import LAYERS
 from policy_distill.report.front import HEADER, front_rows, standing_words
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, times
+from policy_distill.system.workers.settings import WorkerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,7 @@ class Compress(FromTeacher):
     """Keep log σ in the students, which acting by the mode does not need."""
     finetune: bool = False
     """Let students that miss the bar at the border go on by reward before they are dropped."""
+    staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
     config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: DistillConfig(timesteps=RACE_STEPS)
     )
@@ -81,6 +84,7 @@ class Compress(FromTeacher):
             overwrite=self.overwrite,
             progress=not self.json,
             say=None if self.json else _say,
+            workers=self.staff,
         )
         Output(self.json).show(found.compression, [])
         if not self.json:

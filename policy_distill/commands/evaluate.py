@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import tyro
 from policy_distill.commands.output import Output, interval_text
 from policy_distill.commands.tracking_options import Tracking
 from policy_distill.system.wording import digits
+from policy_distill.system.workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from policy_distill.evaluation.episodes import Evaluation
@@ -53,6 +55,7 @@ class Evaluate:
     """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
     themselves; none for no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+    staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 
     def run(self) -> int:
@@ -70,6 +73,7 @@ class Evaluate:
         env = find_env(self.env, self.policy, policy, **named)
         say_applied(policy)
         limits: dict[str, Any] = {"max_episode_steps": self.max_episode_steps, "n_envs": self.n_envs}
+        limits["workers"] = self.staff
         found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limits)
         claims = claimed_by(policy)
         record = self._record(found) | ({"claimed": claims.to_json()} if claims else {})

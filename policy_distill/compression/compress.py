@@ -40,6 +40,7 @@ from policy_distill.student.spaces import describe_space
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
+from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.front import track_front
 from policy_distill.tracking.table import MakeTracker, choose_tracker
@@ -68,6 +69,7 @@ def compress(
     progress: bool = False,
     env_kwargs: Mapping[str, Any] | None = None,
     say: Callable[[str], None] | None = None,
+    workers: int | WorkerSettings = 0,
     **overrides: Any,
 ) -> CompressionResult:
     """Find the smallest student that provably keeps a share of the teacher's return.
@@ -93,6 +95,7 @@ def compress(
         progress: draw the students still in the race and a bar on stderr, where that is a terminal.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
         say: told what was dropped, judged and proven, a line each.
+        workers: processes that play the episodes by which students are judged and proven, which changes none of them.
         **overrides: fields of `DistillConfig`, such as `timesteps` and `seed`.
 
     Raises:
@@ -111,7 +114,7 @@ def compress(
         interrupts.stop_if_requested("before the first step")
         race, identity = _race(teacher, envs, env, students, limits, config, loss, scope)
         work = Work(race, env, identity, place, interrupts, scope, say or (lambda line: None))
-        work.begin(scope, resume=resume)
+        work.begin(scope, resume=resume, workers=workers)
         with (
             closing(open_sinks(tracker, work.folder, identity.to_json(), work.resumed_at)) as sinks,
             Progress(config.timesteps, description="compressing", enabled=progress) as bar,
@@ -119,15 +122,17 @@ def compress(
         ):
             work.iterate(sinks, bar)
             found = finish(work, limits, bar, sinks)
+    return _shown(work, found, tracker, identity)
+
+
+def _shown(
+    work: Work, found: CompressionResult, tracker: Tracker | MakeTracker | None, identity: RunIdentity
+) -> CompressionResult:
+    """Draw what was found where there is a folder, and hand it to the tracker."""
     if work.folder:
-        _show(work.folder.path, found, tracker, identity)
+        track_front(tracker, work.folder.path, identity.to_json(), found.record)
+        try_report(work.folder.path)
     return found
-
-
-def _show(folder: Path, found: CompressionResult, tracker: Tracker | MakeTracker | None, identity: RunIdentity) -> None:
-    """Draw what was found, and hand it to the tracker."""
-    track_front(tracker, folder, identity.to_json(), found.record)
-    try_report(folder)
 
 
 def _race(

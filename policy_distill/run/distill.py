@@ -8,12 +8,13 @@ al. 2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.watch import step_limit
+from policy_distill.evaluation.on_workers import played_on
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
 from policy_distill.run.finetuning.rewarded_course import course_of, session_of
@@ -46,6 +47,7 @@ def distill(
     overwrite: bool = False,
     progress: bool = False,
     video: bool = False,
+    prove: bool = True,
     env_kwargs: Mapping[str, Any] | None = None,
     workers: int | str | WorkerSettings = "auto",
     **overrides: Any,
@@ -64,9 +66,11 @@ def distill(
         overwrite: replace the run in `out`.
         progress: draw a bar on stderr where that is a terminal.
         video: record teacher and student side by side, for the report; needs the extra `video`.
+        prove: False ends with the student that the selection's episodes chose, and plays none of the proof's;
+            `resume` proves it later.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
-        workers: processes that step the environments while this one learns; 0 for none, `auto` for one where a core is
-            idle and the run is long enough. The student is the same, bit for bit.
+        workers: processes that step the environments while this one learns, and play the proof; 0 for none, `auto` for
+            one where a core is idle and the run is long enough. The student is the same, bit for bit.
         **overrides: fields of `DistillConfig`.
 
     Raises:
@@ -84,17 +88,18 @@ def distill(
         session = session_of(teacher, envs, student, loss, config)
         n_params, footprint = check_room(session)
         scope.enter_context(threads_for(teacher, n_params=n_params))
-        hire(session, env, staff, scope)
+        pool = hire(session, env, staff, scope)
         run = course_of(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
         run.keeper.begin(resume=resume)
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
-            start_reference(session.stream, env) as reference,
+            start_reference(session.stream, env) if prove else nullcontext() as reference,
             closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
         ):
             run.iterate(sinks, bar)
-            result = run.finish(reference, bar)
+            with played_on(pool, staff):
+                result = run.finish(reference, bar, proven=prove)
             hand_over(result, teacher, env if video else None, sinks)
     if run.folder:
         try_report(run.folder.path)

@@ -43,14 +43,8 @@ class Session:
 
     def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
         kept, noted = columns_for(config)
-        self.stream = Stream(
-            teacher,
-            envs,
-            config,
-            network,
-            columns=tuple(dict.fromkeys((*asked_for(loss, [network]), *kept))),
-            noted=noted,
-        )
+        columns = tuple(dict.fromkeys((*asked_for(loss, [network]), *kept)))
+        self.stream = Stream(teacher, envs, config, network, columns=columns, noted=noted)
         self.network = network
         self.loss = loss
         self.config = config
@@ -64,8 +58,7 @@ class Session:
         self._remembers = False
         """True of a student with a memory."""
         self.fresh: list[float] = []
-        """How far the student was from its teacher on each rollout, in nats, before it learnt of that; where there are
-        none, the share of actions that differed."""
+        """Nats from its teacher on each rollout before it learnt of that, or the share of actions that differed."""
         self.effort = Effort()
         """Gradient steps of the next rollout, where the settings leave them open."""
 
@@ -81,10 +74,7 @@ class Session:
         return self._learner is not None
 
     def actor(self, ahead: int = 0) -> tuple[Actor, float]:
-        """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says.
-
-        Who acts `ahead` does so in the rollout after so many others.
-        """
+        """Return who acts next, or `ahead` of that, and the teacher's share: it first, then as `config.actor` says."""
         iteration, stream = self.iteration + ahead, self.stream
         seed = seed_of(self.config, iteration, "act")
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
@@ -110,12 +100,12 @@ class Session:
     def collect(self) -> Rollout:
         """Gather the next rollout."""
         actor, share = self.actor()
-        return self.stream.collect(actor, share, greedy=self._acts_by_mode(self.iteration, share))
+        return self.stream.collect(actor, share, greedy=self._acts_by_mode(share))
 
-    def _acts_by_mode(self, iteration: int, share: float) -> bool:
-        """Say whether the next rollout, of that number, is by the mode; critics score what was sampled, to the end."""
+    def _acts_by_mode(self, share: float, ahead: int = 0) -> bool:
+        """Say whether the next rollout, or that `ahead`, is by the mode; critics score what was sampled, to the end."""
         progress = self.stream.progress if self.critics is None else 0.0
-        return acts_by_mode(self.config, iteration, share, progress)
+        return acts_by_mode(self.config, self.iteration + ahead, share, progress)
 
     def learn(
         self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
@@ -124,23 +114,20 @@ class Session:
 
         `values` are the teacher's, `[T * N]`, where the settings ask for them.
         """
+        if self.iteration > 0 and lags(self.config):
+            self._look_ahead()
         with while_learning(), self.stream.watch.timed("train"):
-            if self.iteration > 0 and lags(self.config):
-                self._look_ahead()
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
-            seed = seed_of(self.config, self.iteration, "train")
-            moment = Moment(before, self.stream.progress, len(features), seed)
+            moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
             if held := self._n_held(rollout):
                 newest = Batch(features, teacher_params, self.stream.kept(rollout))
-                objective = Objective(self.loss, self.stream.teacher.family)
-                metrics |= learn_measured(
-                    self.learner, self.stream.buffer, newest, held, moment, self.effort, objective
-                )
+                aim = Objective(self.loss, self.stream.teacher.family)
+                metrics |= learn_measured(self.learner, self.stream.buffer, newest, held, moment, self.effort, aim)
             else:
                 self.stream.store(rollout, features, teacher_params, values)
                 if n_new := self._leave_out(len(features)):
@@ -151,9 +138,11 @@ class Session:
 
     def _look_ahead(self) -> None:
         """Let the student as it is now act in the next rollout, which workers may begin at once."""
-        self.acting = Acting.of(self.learner)
+        with while_learning():
+            self.acting = Acting.of(self.learner)
         actor, share = self.actor(1)
-        self.stream.ahead(actor, share, greedy=self._acts_by_mode(self.iteration + 1, share))
+        with self.stream.watch.timed("collect"):
+            self.stream.ahead(actor, share, greedy=self._acts_by_mode(share, 1))
 
     def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
         """Show the critics a rollout before anybody learns from it."""
@@ -192,9 +181,8 @@ class Session:
         teacher = self.stream.teacher
         if not self._remembers:
             return measure_fidelity(teacher, self.learner, features, teacher_params)
-        seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
-        student = self.learner.student()
-        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
+        seen, did, student = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions"), self.learner.student()
+        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, did)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
@@ -202,11 +190,9 @@ class Session:
 
     def specify(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> StudentSpec:
         """Return what the student is, apart from its weights."""
-        stream, config = self.stream, self.config
-        activation = activation_for(config.activation, stream.teacher)
-        return StudentSpec.like(
-            stream.teacher, self.network, activation, normalizer, stream.sight.space, stream.sight.view
-        )
+        teacher, sight = self.stream.teacher, self.stream.sight
+        activation = activation_for(self.config.activation, teacher)
+        return StudentSpec.like(teacher, self.network, activation, normalizer, sight.space, sight.view)
 
     def create_student(
         self, normalizer: Normalizer | dict[str, Normalizer] | None, teacher_params: torch.Tensor | None = None

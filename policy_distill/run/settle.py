@@ -37,6 +37,7 @@ from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.system.blame import blamed, others_blamed
 from policy_distill.system.device import check_device
+from policy_distill.system.workers.pool import Pool
 from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.activation import activation_for
 from policy_distill.training.learners import find_learner, while_learning
@@ -150,8 +151,11 @@ def _wrappers(teacher: Teacher, config: DistillConfig) -> list[WrapperSpec]:
     return [*teacher.env_wrappers, both]
 
 
-def hire(session: Session, env: Any, workers: WorkerSettings, scope: ExitStack) -> None:
+def hire(session: Session, env: Any, workers: WorkerSettings, scope: ExitStack) -> Pool | None:
     """Let workers step the environments of a session, until `scope` ends: those asked for, or one once that pays.
+
+    Returns:
+        Where those run that were asked for.
 
     Raises:
         RequestError: where workers are asked for and there can be none.
@@ -162,7 +166,7 @@ def hire(session: Session, env: Any, workers: WorkerSettings, scope: ExitStack) 
     if alone and workers.workers not in (0, "auto"):
         raise RequestError(f"expected no --workers where {alone}, found {workers.workers}; leave --workers out")
     if alone or workers.workers == 0:
-        return
+        return None
     collector, make, config = stream.source, envs.make, stream.config
     assert isinstance(collector, Collector) and make is not None
 
@@ -178,11 +182,13 @@ def hire(session: Session, env: Any, workers: WorkerSettings, scope: ExitStack) 
             n_threads=torch.get_num_threads(),
         )
 
-    scope.callback(stream.staff.dismiss)
     if workers.workers == "auto":
         stream.staff.take_on_where_it_pays(collector, equip)
-    else:
-        stream.staff.take_on(collector, equip(), workers.pool(), workers.workers)
+        scope.callback(stream.staff.dismiss)
+        return None
+    pool = scope.enter_context(closing(workers.pool()))
+    stream.staff.take_on(collector, equip(), pool, workers.workers)
+    return pool
 
 
 def _why_alone(session: Session, env: Any) -> str:

@@ -69,8 +69,7 @@ class Stream:
         self.normalizer: Normalizer | dict[str, Normalizer] | None = None
         """The statistics that features are made with, once there is a first rollout."""
         check_columns((*columns, *noted))
-        self._columns = columns
-        self._noted = (*columns, *noted)
+        self._columns, self._noted = columns, (*columns, *noted)
         self.episodes = TeacherEpisodes.of(config, envs.n_envs)
         """The teacher's own episodes, where failed ones are left out; None where all are learnt from."""
         self._opened: tuple[Featurizer, Buffer] | None = None

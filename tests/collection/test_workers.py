@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sys
+import threading
 
 import gymnasium
 import numpy as np
@@ -15,6 +16,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.run.distill import distill
 from policy_distill.seeds import training_seed
 from policy_distill.system.interrupts import Interrupted
+from policy_distill.system.workers import local
 from policy_distill.system.workers.local import LocalPool, LocalWorker
 from policy_distill.system.workers.settings import WorkerSettings
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
@@ -77,7 +79,7 @@ def test_workers_that_are_killed_again_and_again_change_nothing(monkeypatch, cap
         if killed[-1]:
             # Some before they begin, some within their work.
             worker.process.join(rng.choice((0.0, 0.005, 0.02)))
-            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.kill()
 
     alone = made_by(0, pendulum_teacher, "Pendulum-v1", timesteps=2048)
     monkeypatch.setattr(LocalWorker, "ask", asked)
@@ -180,7 +182,7 @@ def test_a_worker_that_nobody_asked_for_and_that_always_dies_is_done_without(mon
     def dies(worker, request):
         asked.append(ask(worker, request))
         if len(asked) > 3:
-            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.kill()
 
     monkeypatch.setattr(LocalWorker, "ask", dies)
     alone = made_by(0, pendulum_teacher, "Pendulum-v1")
@@ -236,3 +238,12 @@ def test_a_backend_that_is_not_installed_is_named_with_what_installs_it(monkeypa
         WorkerSettings(backend="ray")
     with pytest.raises(RequestError, match="expected --backend ray with --address auto"):
         WorkerSettings(2, address="auto")
+
+
+def test_what_cannot_be_sent_is_said_in_one_line(monkeypatch):
+    teacher = corridor_teacher()
+    teacher.lock = threading.Lock()
+    # Where a fork cannot be, all that a worker has is sent.
+    monkeypatch.setattr(local, "can_fork", lambda: False)
+    with pytest.raises(RequestError, match=r"can be sent elsewhere, found TypeError.*set --workers 0"):
+        distill(teacher, Corridor, "linear", workers=1, **SETTINGS)

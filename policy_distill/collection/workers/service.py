@@ -18,13 +18,12 @@ from threadpoolctl import threadpool_limits
 
 from policy_distill.collection.collector import Collector, EpisodeSeed
 from policy_distill.collection.labelling import label_each
-from policy_distill.collection.policy_defaults import with_masks
 from policy_distill.collection.workers.unit import Share, Stand, Unit, unpacked
+from policy_distill.collection.workers.widened import Widened
 from policy_distill.environments.part import MakeEnv, open_part
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.watch import step_limit
 from policy_distill.interfaces.policies import Actor, Labels, Teacher
-from policy_distill.system.nested import put, room_for, take
 from policy_distill.system.packing import pack
 from policy_distill.system.workers.pool import taken
 
@@ -134,36 +133,3 @@ class Service:
 def _later(seed_of: EpisodeSeed, first: int, seed: int, index: int, number: int) -> int:
     """Return the seed of an episode in environment `index` of those from `first` on."""
     return seed_of(seed, first + index, number)
-
-
-class Widened:
-    """Whoever acts in all `N` environments, asked about `n` of them from number `first` on."""
-
-    def __init__(self, actor: Actor, n_envs: int, first: int) -> None:
-        self._actor, self._n_envs, self._first = actor, n_envs, first
-        self._obs: Any = None
-        self._starts = np.ones(n_envs, dtype=bool)
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, Any]:
-        """Return the actions `[n, ...]`; the state is that of all environments."""
-        assert episode_start is not None
-        own = slice(self._first, self._first + len(episode_start))
-        if self._obs is None:
-            # Something that is an observation, in the place of others.
-            self._obs = room_for(take(observation, 0), self._n_envs)
-            put(self._obs, slice(None), take(observation, slice(0, 1)))
-        put(self._obs, own, observation)
-        self._starts[own] = episode_start
-        masks = None
-        if action_masks is not None:
-            masks = np.ones((self._n_envs, *action_masks.shape[1:]), dtype=bool)
-            masks[own] = action_masks
-        actions, state = self._actor.predict(self._obs, state, self._starts, deterministic, **with_masks(masks))
-        return actions[own], state

@@ -60,8 +60,8 @@ class Sharded:
         """Those of workers that take the place of others: they bring their environments to where they stand."""
         self._crew: Crew | None = Crew(pool, self._services, self._stand)
         """None once they were let go."""
-        self._given = False
-        """True while a unit is on its way."""
+        self._given: tuple[Any, ...] | None = None
+        """How the unit was asked for that is on its way."""
 
     @property
     def env_seconds(self) -> float:
@@ -111,7 +111,7 @@ class Sharded:
         of_each = [None if how.states is None else how.states[first:end] for first, end in self._spans]
         try:
             self._crew.ask([replace(unit, label_states=states) for states in of_each])
-            self._given = True
+            self._given = n_steps, deterministic, teacher_share, masked, tuple(columns)
         except (Unmanned, OSError) as error:
             self._alone(error)
 
@@ -126,11 +126,13 @@ class Sharded:
         columns: Sequence[str] = (),
     ) -> Rollout:
         """Return the rollout of all workers; see `Source.collect`."""
+        asked = n_steps, deterministic, teacher_share, masked, tuple(columns)
+        assert self._given in (None, asked), "another rollout is on its way"
         if not self._given:
             self.ahead(actor, n_steps, deterministic, teacher_share, masked=masked, columns=columns)
         began = time.perf_counter()
         shares = self._gathered() if self._given else []
-        self._given, self.waited = False, time.perf_counter() - began
+        self._given, self.waited = None, time.perf_counter() - began
         if not shares:
             return self.collector.collect(actor, n_steps, deterministic, teacher_share, masked=masked, columns=columns)
         move_on(self.collector, shares)
@@ -176,15 +178,14 @@ class Sharded:
         self._say(self.collector.go_on(copy.deepcopy(self.collector.envs.obs)))
 
     def _say(self, failed: Mapping[int, str]) -> None:
-        if not failed:
-            return
-        LOG.warning(
-            "%d of %d environments could not be brought back to where they were, and start a new episode (%s); from "
-            "here on the run differs from one without workers",
-            len(failed),
-            self.collector.envs.n_envs,
-            "; ".join(sorted(set(failed.values()))[:3]),
-        )
+        if failed:
+            LOG.warning(
+                "%d of %d environments could not be brought back to where they were, and start a new episode (%s); "
+                "from here on the run differs from one without workers",
+                len(failed),
+                self.collector.envs.n_envs,
+                "; ".join(sorted(set(failed.values()))[:3]),
+            )
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return what the next rollout depends on, the one on its way included; see `Source.state`."""
@@ -213,6 +214,7 @@ class Sharded:
         self.collector.go_back(mark)
 
     def close(self) -> None:
-        """Let all workers go; the environments stay with the collector."""
-        self._pool.close()
-        self._crew, self._given = None, False
+        """Let all workers go; the environments stay with the collector, and the pool with whoever made it."""
+        if self._crew is not None:
+            self._crew.close()
+        self._crew, self._given = None, None

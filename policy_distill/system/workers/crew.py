@@ -39,9 +39,9 @@ class Crew:
         self._n_lost = 0
 
     def ask(self, requests: Sequence[Any]) -> None:
-        """Ask each member its own."""
+        """Ask each member its own; those that nothing is left for are not asked."""
         self._asked, self._n_lost = list(requests), 0
-        for number in range(len(self._services)):
+        for number in range(len(requests)):
             if number == len(self._workers):
                 self._workers.append(self._started(number))
             self._ask(number)
@@ -54,7 +54,7 @@ class Crew:
             Unmanned: where workers are lost again and again.
             Interrupted: where the run was asked to stop.
         """
-        waiting = set(range(len(self._services)))
+        waiting = set(range(len(self._asked)))
         while waiting:
             stop_if_requested("while workers were waited for")
             members = {number: self._workers[number] for number in sorted(waiting)}

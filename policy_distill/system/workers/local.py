@@ -16,10 +16,18 @@ from collections.abc import Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
-import cloudpickle
 import torch
 
-from policy_distill.system.workers.pool import LOOK_EVERY, MakeService, PoolWorker, Raised, Service, WorkerLost, served
+from policy_distill.system.workers.pool import (
+    LOOK_EVERY,
+    MakeService,
+    PoolWorker,
+    Raised,
+    Service,
+    WorkerLost,
+    served,
+    to_send,
+)
 
 
 class LocalWorker:
@@ -75,7 +83,7 @@ class LocalPool:
         here, there = context.Pipe()
         # A forked process has this one's ends of all pipes, and would keep the others' open after their reader died.
         held = [one.pipe for one in self.workers] + [here] if forked else []
-        given = make if forked else cloudpickle.dumps((sys.path, make))
+        given = make if forked else to_send((sys.path, make))
         process = context.Process(target=_serve, args=(given, there, held, os.getpid()), daemon=True)
         with warnings.catch_warnings():
             # Newer versions of Python warn of threads; none of ours holds a lock that the child takes.

@@ -10,7 +10,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
-from policy_distill.errors import RequestError, RunFault
+import cloudpickle
+
+from policy_distill.errors import RequestError, RunFault, one_line
 
 Service = Callable[[Any], Any]
 """What a worker does with a request; what it raises reaches whoever asked."""
@@ -65,6 +67,22 @@ class Pool(Protocol):
 
     def close(self) -> None:
         """End everything that was started here."""
+
+
+def to_send(value: Any) -> bytes:
+    """Return what another process is given, as bytes.
+
+    Raises:
+        RequestError: for what cannot be taken apart, such as an open file within a teacher of one's own.
+    """
+    try:
+        found: bytes = cloudpickle.dumps(value)
+        return found
+    except Exception as error:
+        reason = one_line(f"{type(error).__name__}: {error}"[:200])
+        raise RequestError(
+            f"expected a teacher and an environment that can be sent elsewhere, found {reason}; set --workers 0"
+        ) from error
 
 
 def taken(value: Any) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 import cloudpickle
 
 from policy_distill.errors import RequestError, one_line
-from policy_distill.system.workers.pool import MakeService, PoolWorker, Raised, Service, WorkerLost, served
+from policy_distill.system.workers.pool import MakeService, PoolWorker, Raised, Service, WorkerLost, served, to_send
 
 LOG = logging.getLogger("policy_distill")
 
@@ -91,11 +91,12 @@ class RayPool:
 
                 return served(serve, request)
 
-        self._kind = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(Actor)
+        # Half a core: whoever steps environments waits while others play the proof.
+        self._kind = ray.remote(num_cpus=0.5, max_restarts=0, max_task_retries=0)(Actor)
 
     def start(self, make: MakeService) -> RayWorker:
         """Start an actor."""
-        worker = RayWorker(self._ray, self._kind.remote(cloudpickle.dumps((sys.path, make))))
+        worker = RayWorker(self._ray, self._kind.remote(to_send((sys.path, make))))
         self._workers.append(worker)
         return worker
 
@@ -137,7 +138,7 @@ class SharedBytes:
 
 def _say_where_full(ray: Any, n_workers: int) -> None:
     n_cores = int(ray.cluster_resources().get("CPU", 0))
-    if n_cores < n_workers:
+    if 2 * n_cores < n_workers:
         LOG.warning("%d workers are asked for in a cluster of %d cores: some wait for more", n_workers, n_cores)
 
 
