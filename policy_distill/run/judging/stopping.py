@@ -190,7 +190,7 @@ class StoppingSelection(Selection):
     def _close(self) -> None:
         """Let the student learn from what is stored as at the end of the budget, at a rate that falls to its last."""
         session, stream = self.session, self.session.stream
-        if not isinstance(session.learner, GradientLearner) or session.critics is not None:
+        if not isinstance(session.learner, GradientLearner) or session.corrected:
             return
         n_new = max(1, round(session.effort.factor * stream.buffer.n_learnt / CLOSING))
         seed = seed_of(session.config, session.iteration, "close")
