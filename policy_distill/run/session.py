@@ -58,8 +58,7 @@ class Session:
         self._remembers = False
         """True of a student with a memory."""
         self.fresh: list[float] = []
-        """How far the student was from its teacher on each rollout, in nats, before it learnt of that; where there are
-        none, the share of actions that differed."""
+        """Nats from its teacher on each rollout before it learnt of that, or the share of actions that differed."""
         self.effort = Effort()
         """Gradient steps of the next rollout, where the settings leave them open."""
 
@@ -127,10 +126,8 @@ class Session:
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
             if held := self._n_held(rollout):
                 newest = Batch(features, teacher_params, self.stream.kept(rollout))
-                objective = Objective(self.loss, self.stream.teacher.family)
-                metrics |= learn_measured(
-                    self.learner, self.stream.buffer, newest, held, moment, self.effort, objective
-                )
+                aim = Objective(self.loss, self.stream.teacher.family)
+                metrics |= learn_measured(self.learner, self.stream.buffer, newest, held, moment, self.effort, aim)
             else:
                 self.stream.store(rollout, features, teacher_params, values)
                 if n_new := self._leave_out(len(features)):
@@ -184,9 +181,8 @@ class Session:
         teacher = self.stream.teacher
         if not self._remembers:
             return measure_fidelity(teacher, self.learner, features, teacher_params)
-        seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
-        student = self.learner.student()
-        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
+        seen, did, student = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions"), self.learner.student()
+        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, did)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
