@@ -24,7 +24,7 @@ ORDER = [
     ["exporters", "tracking"],
     ["report"],
     ["run", "compression"],
-    ["benchmark", "commands", "cli", "__main__"],
+    ["benchmark", "commands", "cli", "tune", "__main__"],
 ]
 MOST_RANKS = 12
 MOST_FILES = 25

@@ -9,6 +9,7 @@ already is not made again.
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -38,7 +39,10 @@ ENVS = {
     "trpo-Swimmer-v3": "Swimmer-v5",
 }
 """The RL Zoo's agents, by their folders, and where they act today."""
-FORMS = {"retention": ".3f", "low": ".3f", "env_steps": ",", "judged_steps": ",", "updates": ",", "seconds": ".0f"}
+FORMS = {
+    **{"retention": ".3f", "low": ".3f", "env_steps": ",", "judged_steps": ",", "effort": ".2f", "seconds": ".0f"},
+    "processor_seconds": ".0f",
+}
 """Columns of numbers, and how they are printed."""
 
 
@@ -82,7 +86,7 @@ def rows(settings: Config, known: dict[tuple[str, int], dict[str, Any]]) -> Iter
 def measure(name: str, settings: Config, seed: int) -> dict[str, Any]:
     """Make and prove one student."""
     noted = Noted()
-    began = time.perf_counter()
+    began, used = time.perf_counter(), processor_seconds()
     with others_blamed(f"{name} cannot be loaded", "name a folder of the collection with --zoo", RequestError):
         teacher = load_teacher(settings.zoo / name)
     config = replace(settings.config, seed=seed)
@@ -101,8 +105,14 @@ def measure(name: str, settings: Config, seed: int) -> dict[str, Any]:
         "reason": stop.get("reason"),
         "effort": noted.effort,
         "seconds": time.perf_counter() - began,
+        "processor_seconds": processor_seconds() - used,
         **{f"seconds_{stage}": seconds for stage, seconds in result.seconds.items()},
     }
+
+
+def processor_seconds() -> float:
+    """Return the processor time of this process so far, and of those that it has waited for."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 class Noted(BaseTracker):

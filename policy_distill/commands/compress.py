@@ -14,6 +14,8 @@ import tyro
 from policy_distill.commands.comparison_tables import proof_lines
 from policy_distill.commands.from_teacher import FromTeacher
 from policy_distill.commands.output import Output, table
+from policy_distill.compression.limits import RACE_STEPS
+from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
 from policy_distill.evaluation.front_record import CompressionRecord, SizeRecord
 from policy_distill.evaluation.records import EvaluationRecord
@@ -54,6 +56,9 @@ class Compress(FromTeacher):
     finetune: bool = False
     """Let students that miss the bar at the border go on by reward before they are dropped."""
     staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
+    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: DistillConfig(timesteps=RACE_STEPS)
+    )
     json: Annotated[bool, tyro.conf.arg(help="Print compression.json on stdout and nothing else.")] = False
 
     def make(self) -> int:

@@ -37,6 +37,9 @@ class Distill(FromTeacher):
     video: bool = False
     """Record teacher and student side by side for report.html; needs the extra video."""
     staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=WorkerSettings)
+    prove: bool = True
+    """--no-prove ends with the student that the selection's episodes chose, and plays none of the proof's; --resume
+    proves it later."""
     json: Annotated[bool, tyro.conf.arg(help="Print evaluation.json on stdout and nothing else.")] = False
 
     def make(self) -> int:
@@ -56,6 +59,7 @@ class Distill(FromTeacher):
             progress=not self.json,
             video=self.video,
             workers=self.staff,
+            prove=self.prove,
         )
         Output(self.json).show(result.evaluation, [])
         if not self.json:

@@ -40,7 +40,7 @@ PANELS: dict[str, tuple[str, ...]] = {
             "until_certain",
             "max_episodes",
         ),
-        *("perturb", "stochastic", "stop_at"),
+        *("perturb", "stochastic", "stop_at", "prove"),
     ),
     "tracking": ("track", "project", "group", "tags", "log_gradients"),
     "run folder": (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -15,6 +16,7 @@ from policy_distill.commands.tracking_options import TrackName
 from policy_distill.errors import one_line
 from policy_distill.system.answers import answer
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
+from policy_distill.system.wording import digits
 
 if TYPE_CHECKING:
     from policy_distill.run.suite.ending import SuiteResult
@@ -51,6 +53,11 @@ class Suite:
     """Times that a cell is tried again after a failure; it goes on from its checkpoint."""
     seed: int = 0
     """Training seed where the grid names none."""
+    search: Literal["none", "optuna"] = "none"
+    """Search settings in place of running the grid: optuna (extra search) tries those under search: in the grid, judged
+    by the mean return on selection episodes, and proves the best on others."""
+    trials: int = 50
+    """Trials of a search for each teacher, those of earlier calls included."""
     dry_run: bool = False
     """List the cells, and run nothing."""
     track: TrackName = "offline"
@@ -80,6 +87,7 @@ class Suite:
     def _make(self) -> int:
         from policy_distill.run.suite.backends import Workplace
         from policy_distill.run.suite.grid import read_grid
+        from policy_distill.run.suite.search_suite import run_search
         from policy_distill.run.suite.suite import run_suite
         from policy_distill.tracking.table import check_track
 
@@ -89,18 +97,18 @@ class Suite:
         _check_compression(grid)
         if self.dry_run:
             return self._list(grid)
-        result = run_suite(
-            grid,
-            self.out,
-            workplace=workplace,
-            retries=self.retries,
-            tracking=self.tracking,
-            resume=self.resume,
-            overwrite=self.overwrite,
-            progress=not self.json,
-            say=_say,
-        )
-        return self._show(result)
+        common: dict[str, Any] = {
+            "workplace": workplace,
+            "retries": self.retries,
+            "tracking": self.tracking,
+            "resume": self.resume,
+            "overwrite": self.overwrite,
+            "progress": not self.json,
+            "say": _say,
+        }
+        if self.search == "none":
+            return self._show(run_suite(grid, self.out, **common))
+        return self._show(run_search(grid, self.out, self.trials, **common))
 
     @property
     def tracking(self) -> CellTracking:
@@ -124,11 +132,26 @@ class Suite:
         from policy_distill.run.suite.standings import COLUMNS
 
         Output(self.json).show(result.to_json(), result.rows, COLUMNS)
+        if not self.json and result.search is not None:
+            answer(f"\n{table(_search_rows(result.search))}")
         if not self.json and result.report is not None:
             answer(f"\n{one_line(str(result.report))}")
         if result.failed:
             print(table([(one.cell.name, one.state, one.reason) for one in result.failed]), file=sys.stderr)
         return 0 if result.ok else 1
+
+
+def _search_rows(search: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return what a search found, for each teacher: how many trials, and the settings of the best."""
+    rows: list[tuple[Any, ...]] = []
+    for name, found in search.items():
+        states = ", ".join(f"{n} {state}" for state, n in found["states"].items())
+        rows.append((name, f"{found['n_trials']} trials: {states}"))
+        if best := found.get("best"):
+            chosen = f"best: trial {best['trial']}, return {digits(best['selection_return'])} where it was chosen"
+            named = {key: digits(one) if isinstance(one, float) else one for key, one in best["settings"].items()}
+            rows += [("", chosen), ("", ", ".join(f"{key}={one}" for key, one in named.items()))]
+    return rows
 
 
 def _say(line: str) -> None:

@@ -36,12 +36,15 @@ def find_command(name: str) -> type[Any]:
     return found
 
 
-def outline(name: str) -> type[Any]:
+def outline(name: str, *, said: bool = True) -> type[Any]:
     """Return a dataclass with a command's name and docstring and none of its options: what a list of commands says.
 
-    Both are read from its source, since importing it would take as long as the rest of a help page.
+    The docstring is read from its source, since importing it would take as long as the rest of a help page; where it is
+    not `said` it is left out.
     """
     module, _, cls = COMMANDS[name].partition(":")
+    if not said:
+        return make_dataclass(cls, [])
     spec = find_spec(module)
     assert spec is not None and spec.origin is not None, "every command has a module"
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))

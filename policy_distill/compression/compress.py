@@ -15,7 +15,7 @@ from policy_distill.compression.candidates import expanded, ladder, without_zero
 from policy_distill.compression.front import CompressionResult
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
-from policy_distill.compression.limits import Limits
+from policy_distill.compression.limits import RACE_STEPS, Limits
 from policy_distill.compression.race import Race
 from policy_distill.compression.verdict import finish
 from policy_distill.compression.work import Work
@@ -80,7 +80,7 @@ def compress(
         retention: the share of the teacher's gain over a random policy that is to be kept, in (0, 1).
         students: students to try; a ladder for the task where None. `tree` and `oblique_tree` stand for ladders.
         minimize: `params`, `bytes`, `macs`, `flash` (of the generated C) or `latency` (on this machine).
-        config: settings of the stream; the defaults where None.
+        config: settings of the stream; where None the defaults, with 100,000 `timesteps`.
         budget: environment steps of collecting, choosing and fine-tuning together, at most; None for what `timesteps`
             needs.
         max_params: parameters of the student, at most.
@@ -105,7 +105,7 @@ def compress(
     """
     students = expanded([students] if isinstance(students, str) else students or ())
     limits = Limits(retention, minimize, budget, max_params, max_bytes, keep_std, finetune)
-    config = limits.within(without_critics(make_config(config, overrides)))
+    config = limits.within(without_critics(make_config(config or DistillConfig(timesteps=RACE_STEPS), overrides)))
     tracker = choose_tracker(tracker, track, out, teacher)
     teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), (students or ["linear"])[0], config)
     place = Place(out, resume=resume, overwrite=overwrite)

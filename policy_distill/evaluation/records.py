@@ -171,7 +171,7 @@ class EvaluationRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file; what no proof measured is left out."""
         values = dump(self)
-        if self.retention is None:
+        if self.retention is None and self.selection is None:
             del values["selection"]
         return values
 

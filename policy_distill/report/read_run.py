@@ -136,7 +136,9 @@ def find_runs(folder: Path) -> Found:
     """Return all runs in a folder and below it, by their paths, and those that cannot be read."""
     found = Found([], [])
     for path in sorted(folder.rglob("config.json")):
-        if "wandb" in path.relative_to(folder).parts:
+        parts = path.relative_to(folder).parts
+        if "wandb" in parts or any(part.startswith(".") for part in parts):
+            # The trials of a search lie in a hidden folder: their best is beside it.
             continue
         try:
             run = read_run(path.parent)

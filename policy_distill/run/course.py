@@ -96,13 +96,14 @@ class Course:
             labels = stream.label_whole(rollout)
         return session.learn(rollout, labels.params, labels.value) | session.progress_metrics(rollout)
 
-    def finish(self, reference: ReferenceRuns | None, bar: Progress) -> DistillResult:
-        """Prove the best student, and write it to the run folder with its record."""
+    def finish(self, reference: ReferenceRuns | None, bar: Progress, *, proven: bool = True) -> DistillResult:
+        """Prove the best student, where it is to be `proven`, and write it to the run folder with its record."""
         session, stream, config = self.session, self.session.stream, self.session.config
         # They may be at a rollout that nobody asks for any more.
         stream.staff.dismiss()
         chosen_by = self.choose(bar)
-        comparison = prove(stream, self.student, self.env, reference, bar, self.interrupts)
+        player = (stream, self.student, self.env, reference, bar, self.interrupts)
+        comparison = prove(*player) if proven else None
         spent = spent_seeds(config, comparison, self.selection.n_seeds) if comparison else []
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
         student = self.student(self.provenance(spent), kept)

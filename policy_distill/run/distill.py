@@ -8,7 +8,7 @@ al. 2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def distill(
     overwrite: bool = False,
     progress: bool = False,
     video: bool = False,
+    prove: bool = True,
     env_kwargs: Mapping[str, Any] | None = None,
     workers: int | str | WorkerSettings = "auto",
     **overrides: Any,
@@ -65,6 +66,8 @@ def distill(
         overwrite: replace the run in `out`.
         progress: draw a bar on stderr where that is a terminal.
         video: record teacher and student side by side, for the report; needs the extra `video`.
+        prove: False ends with the student that the selection's episodes chose, and plays none of the proof's;
+            `resume` proves it later.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
         workers: processes that step the environments while this one learns, and play the proof; 0 for none, `auto` for
             one where a core is idle and the run is long enough. The student is the same, bit for bit.
@@ -90,13 +93,13 @@ def distill(
         run.keeper.begin(resume=resume)
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
-            start_reference(session.stream, env) as reference,
+            start_reference(session.stream, env) if prove else nullcontext() as reference,
             closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
         ):
             run.iterate(sinks, bar)
             with played_on(pool, staff):
-                result = run.finish(reference, bar)
+                result = run.finish(reference, bar, proven=prove)
             hand_over(result, teacher, env if video else None, sinks)
     if run.folder:
         try_report(run.folder.path)

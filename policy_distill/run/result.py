@@ -95,7 +95,7 @@ def evaluation_record(
         falls=found.falls,
         scale=found.scale,
         teacher_sampled=found.teacher_sampled,
-        selection=_selection(selection_returns, comparison.scale) if comparison else None,
+        selection=_selection(selection_returns, comparison.scale if comparison else None),
         fidelity=FidelityRecord(json_number(fidelity.agreement), json_number(fidelity.kl)),
         view=view_record(student.view),
         compression=SizeRatios(teacher.n_params / max(n_params, 1), teacher.n_bytes / max(n_bytes, 1)),
@@ -108,10 +108,10 @@ def evaluation_record(
     )
 
 
-def _selection(returns: np.ndarray | None, scale: Scale) -> SelectionRecord | None:
+def _selection(returns: np.ndarray | None, scale: Scale | None) -> SelectionRecord | None:
     """Return what the student scored where it was chosen, and what share of the teacher's gain there that is."""
-    if returns is None:
-        return None
+    if returns is None or scale is None:
+        return None if returns is None else SelectionRecord(float(returns.mean()), None, len(returns))
     teacher, random = scale.teacher[: len(returns)].mean(), scale.random[: len(returns)].mean()
     gains = teacher > random and clearly_gains(scale.teacher, scale.random)
     kept = (returns.mean() - random) / (teacher - random) if gains else math.nan

@@ -73,7 +73,10 @@ class StudentRecord:
 
         What the student computes is not read again: it stays as it is.
         """
-        other = StudentRecord(tensors, replace(self.description, provenance=provenance, retention=retention))
+        said = self.description
+        if (said.provenance, said.retention) != (provenance, retention):
+            said = replace(said, provenance=provenance, retention=retention)
+        other = StudentRecord(tensors, said)
         # Where `cached_property` looks for what is known.
         vars(other).update(plan=replace(self.plan, tensors=tensors))
         return other

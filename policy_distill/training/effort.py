@@ -25,7 +25,7 @@ LEAST, MOST = 0.25, 4.0
 """Gradient steps, as multiples of those that the settings name."""
 CHANGE = 1.1
 """What they are multiplied or divided by from one rollout to the next."""
-WORTH = 0.005
+WORTH = 0.001
 """A rollout's steps, as the settings name them, are worth their time where they lower the loss by this share."""
 MEMORY = 0.1
 """Weight of the newest rollout in the losses that decide: a rollout alone says little."""

@@ -31,7 +31,7 @@ def test_steps_that_do_not_help_become_fewer_down_to_a_bound(losses):
 def test_few_steps_need_bring_less_than_many():
     few, many = Effort(factor=LEAST), Effort(factor=MOST)
     for effort in (few, many):
-        effort.look(1.0, 0.998)
+        effort.look(1.0, 0.999)
     assert few.factor > LEAST
     assert many.factor < MOST
 

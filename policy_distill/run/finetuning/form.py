@@ -61,7 +61,7 @@ def with_spread(record: StudentRecord, log_std: np.ndarray | float) -> StudentRe
     return StudentRecord({**record.tensors, "log_std": values}, said)
 
 
-def trainable(record: StudentRecord, log_std: np.ndarray) -> StudentPolicy:
+def policy_to_train(record: StudentRecord, log_std: np.ndarray) -> StudentPolicy:
     """Return a copy of a student to train on; one without log σ begins with `log_std` `[A]` for all states."""
     return StudentPolicy.from_record(with_spread(record, log_std))
 

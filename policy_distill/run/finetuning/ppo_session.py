@@ -16,7 +16,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.finetuning.experience import RECORDED, DrawingActor, experience_of
-from policy_distill.run.finetuning.form import trainable
+from policy_distill.run.finetuning.form import policy_to_train
 from policy_distill.run.finetuning.ppo import PPOLearner
 from policy_distill.run.finetuning.session import FinetuneSession
 from policy_distill.run.finetuning.settings import FinetuneConfig
@@ -58,7 +58,7 @@ class PPOSession(FinetuneSession):
 
     def create_student(self, normalizer: Any, teacher_params: torch.Tensor | None = None) -> None:
         """Make who learns, at the student that the run begins with."""
-        policy = trainable(self.origin, self._log_std)
+        policy = policy_to_train(self.origin, self._log_std)
         self._ppo = PPOLearner(policy, self.loss, self.config, self.stream.envs.n_envs, self.standing, self.critic)
         self._learner = self._ppo
 

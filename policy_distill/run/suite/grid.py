@@ -101,7 +101,7 @@ def grid_of(values: Any, where: str = "grid", seed: int = 0) -> Grid:
     if n_cells > MAX_CELLS:
         raise RequestError(f"{where}: expected at most {MAX_CELLS:,} cells, found {n_cells:,}; divide the grid")
     for name in found.students:
-        _check_student(name, str(found.distill.get("activation", "tanh")), where)
+        require_student(name, str(found.distill.get("activation", "tanh")), where)
     return found
 
 
@@ -143,7 +143,12 @@ def _seeds(value: Any, where: str) -> tuple[int, ...]:
     return _once(seeds, where)
 
 
-def _check_student(name: str, activation: str, where: str) -> None:
+def require_student(name: str, activation: str, where: str) -> None:
+    """Refuse a network that there is not.
+
+    Raises:
+        RequestError: saying which there are.
+    """
     # Torch comes with it, and help need not wait for that.
     from policy_distill.training.learners import find_learner
 

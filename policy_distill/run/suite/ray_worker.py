@@ -76,10 +76,8 @@ def run_errand(errand: Errand, is_unwanted: Callable[[], bool]) -> Iterator[Hand
 def _on_own_disk(errand: Errand, is_unwanted: Callable[[], bool]) -> Iterator[HandedBack]:
     # The same place for every attempt on this machine: what a worker left that died is the newest that there is.
     place = Path(tempfile.gettempdir()) / f"policy-distill-{errand.suite}-{plain_name(errand.cell.name)}"
-    places = {
-        path: unpack_files(data, place / f"input-{i}") / path.name
-        for i, (path, data) in enumerate(errand.inputs.items())
-    }
+    packed = enumerate(errand.inputs.items())
+    places = {path: unpack_files(data, place / f"input-{i}") / path.name for i, (path, data) in packed}
     cell = errand.cell.moved(places, place / errand.cell.folder.name)
     wait_until_free(cell.folder)
     if errand.begun is not None and not RunFolder(cell.folder).resumable:

@@ -20,6 +20,7 @@ from policy_distill.run.suite.ending import RECORD, SuiteResult, conclude, known
 from policy_distill.run.suite.grid import Grid, grid_of, read_grid
 from policy_distill.run.suite.grid_cells import CellTracking, cells_of
 from policy_distill.run.suite.schedule import InOrder, Schedule
+from policy_distill.run.suite.search import DATABASE, TRIALS
 from policy_distill.system.interrupts import Interrupted, Interrupts
 from policy_distill.system.lock import FolderLock
 from policy_distill.system.progress import Progress
@@ -148,7 +149,10 @@ def _remove(out: Path) -> None:
         if out in Path(os.path.abspath(path)).parents and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
             path.with_name(f"{path.name}.log").unlink(missing_ok=True)
-    (out / RECORD).unlink(missing_ok=True)
+    # And what a search made.
+    shutil.rmtree(out / TRIALS, ignore_errors=True)
+    for name in (RECORD, DATABASE):
+        (out / name).unlink(missing_ok=True)
 
 
 def _all(cells: Sequence[SuiteCell], found: Mapping[str, Outcome]) -> list[Outcome]:
