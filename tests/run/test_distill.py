@@ -109,7 +109,7 @@ def test_the_run_folder_holds_the_run(tmp_path):
     assert set(record) == {
         *("env_id", "seed", "n_episodes", "teacher", "student", "random", "retention", "agreement", "kl"),
         *("compression", "env_steps", "wall_seconds", "episodes", "falls", "scale", "selection", "paired"),
-        "teacher_sampled",
+        *("teacher_sampled", "stop"),
     }
     statistics = {"mean", "std", "iqm", "ci95", "median", "worst5", "phases"}
     assert set(record["teacher"]) == {*statistics, "n_params", "n_bytes"}
