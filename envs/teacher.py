@@ -22,3 +22,5 @@ class Recipe:
     """Widths of the hidden layers: large on purpose, since it is the student that will be small."""
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the algorithm."""
+    own_classes: bool = False
+    """Its network is made of classes that SB3 does not ship, as of `envs`: whoever loads its file has to trust it."""

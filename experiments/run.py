@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from envs.teacher import Recipe
 from policy_distill import DistillConfig, distill, load_student, load_teacher, train_teacher
 from policy_distill.commands.comparison_files import add_perturbed
 from policy_distill.commands.comparison_tables import perturbation_rows
@@ -41,6 +42,10 @@ class Experiment:
     """Environment steps for the teacher, at most; those of the environment's recipe where None."""
     teacher: Path | None = None
     """A teacher's zip, or a folder with one; trained here where there is none."""
+    trust: bool = False
+    """Let SB3 load the teacher, which runs code from its file: for one of yours with classes that SB3 does not ship."""
+    temperature: float | None = None
+    """τ of softmax(Q / τ) for a teacher of action values; by itself scaled to the gap between the best two."""
     seeds: tuple[int, ...] = (0,)
     """One distillation for each."""
     perturb: bool = False
@@ -55,14 +60,18 @@ class Experiment:
     """Replace earlier runs in the folder."""
 
 
-def run(experiment: Experiment, config: DistillConfig, env: ModuleType) -> None:
-    """Train or load the teacher, distil it once for each seed, and print the tables."""
-    out = _own_folder(experiment.out)
+def run(experiment: Experiment, config: DistillConfig, env: ModuleType, recipe: Recipe | None = None) -> None:
+    """Train or load the teacher, distil it once for each seed, and print the tables.
+
+    The teacher is trained by the environment's own recipe where none is given.
+    """
+    out, recipe = _own_folder(experiment.out), recipe or env.TEACHER
     group = experiment.group or out.name
-    teacher_zip, teacher_seconds = experiment.teacher, None
+    teacher_zip, teacher_seconds, trust = experiment.teacher, None, experiment.trust
     if teacher_zip is None:
-        teacher_zip, teacher_seconds = _train(experiment, env, out, group)
-    teacher = load_teacher(teacher_zip, env=env.ENV_ID)
+        teacher_zip, teacher_seconds = _train(experiment, env, recipe, out, group)
+        trust = trust or recipe.own_classes
+    teacher = load_teacher(teacher_zip, env=env.ENV_ID, trust=trust, temperature=experiment.temperature)
     for seed in experiment.seeds:
         folder = out / f"seed-{seed}"
         if experiment.resume and (folder / "evaluation.json").is_file():
@@ -86,8 +95,8 @@ def run(experiment: Experiment, config: DistillConfig, env: ModuleType) -> None:
         _perturb(teacher, out / f"seed-{experiment.seeds[0]}", config, env)
 
 
-def _train(experiment: Experiment, env: ModuleType, out: Path, group: str) -> tuple[Path, float | None]:
-    zip_path, recipe = out / "teacher.zip", env.TEACHER
+def _train(experiment: Experiment, env: ModuleType, recipe: Recipe, out: Path, group: str) -> tuple[Path, float | None]:
+    zip_path = out / "teacher.zip"
     if zip_path.exists() and experiment.resume:
         return zip_path, None
     if zip_path.exists() and not experiment.overwrite:
@@ -122,7 +131,8 @@ def _perturb(teacher: Any, folder: Path, config: DistillConfig, env: ModuleType)
     student = load_student(folder / "student.safetensors")
     n_episodes = max(min(config.eval_episodes, N_PERTURBED), 2)
     seed = choose_seed(None, n_episodes, teacher, student)
-    found = compare_under(teacher, student, env.ENV_ID, env.PERTURB, n_episodes, seed)
+    limit = config.max_episode_steps or None
+    found = compare_under(teacher, student, env.ENV_ID, env.PERTURB, n_episodes, seed, max_episode_steps=limit)
     for variant in env.VARIANTS:
         found[variant] = compare_policies(teacher, student, variant, ProofPlan(n_episodes, seed))
     records = {name: comparison.record() for name, comparison in found.items()}

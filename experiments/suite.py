@@ -49,6 +49,7 @@ NOT_EXPERIMENTS = {
     "simulations",
     "seed_simulations",
     "simulated_returns",
+    *("minatar_breakout", "pong"),  # teachers of an hour, or with classes of their own
 }
 
 

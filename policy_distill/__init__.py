@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from policy_distill.system.announced import SB3_MODEL, TRAINABLE, announce
+
 if TYPE_CHECKING:
     from policy_distill.compression.compress import compress as compress
     from policy_distill.config import DistillConfig as DistillConfig
@@ -31,6 +33,14 @@ _HOMES = {
     "export": "policy_distill.exporters.export",
     "__version__": "policy_distill.system.version",
 }
+
+# Methods of a student whose homes are rooms below its own: the root alone knows both.
+announce(
+    {
+        TRAINABLE: "policy_distill.training.policy:StudentPolicy.from_record",
+        SB3_MODEL: "policy_distill.exporters.sb3_model:to_sb3",
+    }
+)
 
 __all__ = [
     "DistillConfig",

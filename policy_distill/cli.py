@@ -16,8 +16,7 @@ from typing import Any
 
 import tyro
 
-from policy_distill.commands.panels import forms
-from policy_distill.commands.table import COMMANDS
+from policy_distill.commands.table import COMMANDS, find_command, outline
 from policy_distill.commands.usage import unknown_command, usage_line
 from policy_distill.errors import RequestError, RunFault, one_line
 from policy_distill.system.answers import stdout_for_answers
@@ -86,7 +85,7 @@ def _parse(arguments: list[str] | None) -> Any:
     try:
         with contextlib.redirect_stderr(said):
             form = tyro.extras.subcommand_cli_from_dict(
-                forms(COMMANDS),
+                {name: _form(name, words) for name in COMMANDS},
                 prog="policy-distill",
                 description=DESCRIPTION,
                 args=arguments,
@@ -98,6 +97,15 @@ def _parse(arguments: list[str] | None) -> Any:
         _say(usage_line(said.getvalue()), 2)
         raise
     return form.make()
+
+
+def _form(name: str, words: list[str]) -> Any:
+    """Return what tyro asks for of a command: all of its options where it was named, or a shell is to complete them."""
+    if not words or (words[0] != name and not words[0].startswith("--tyro")):
+        return outline(name, said=not words or words[0] not in COMMANDS)
+    from policy_distill.commands.panels import with_panels
+
+    return with_panels(find_command(name))
 
 
 def _say(message: str, status: int) -> int:

@@ -18,8 +18,12 @@ from policy_distill.system.settings import check_numbers, require_setting, with_
 class DistillConfig:
     """Everything that shapes a distillation, apart from teacher, environment and student."""
 
-    timesteps: int = 100_000
-    """Environment steps to collect in all, over all environments (at least 1)."""
+    timesteps: int = 200_000
+    """Environment steps to collect in all, over all environments, at most (at least 1)."""
+    stop: Literal["auto", "never"] = "auto"
+    """auto ends the collection when the student has kept the teacher's return on the selection episodes twice in a row,
+    the divergence on fresh states has stopped falling, and fresh episodes confirm it; never collects all timesteps, as
+    reward_weight and actor=mixed do by themselves, whose course is laid out over all of them."""
     seed: int = 0
     """Seed of everything random; the same seed gives the same student, bit for bit on a CPU (of images and wide
     networks: with the same number of threads)."""
@@ -52,17 +56,22 @@ class DistillConfig:
     n_epochs: int = 16
     """Gradient passes per collected state, in the mean of a run: n_epochs x timesteps / batch_size updates in all, more
     of them at its start, when data is scarce, than at its end."""
+    passes: Literal["auto", "fixed"] = "auto"
+    """auto makes up to four times as many passes while they help on states that are held out until the next rollout,
+    and down to a quarter where they do not; fixed makes those of n_epochs. Trees, students with a memory, and runs with
+    critics, rewards or episodes that are left out have fixed ones."""
     batch_size: int = 256
     """States in one minibatch."""
     acting: Literal["alternate", "sample", "mode"] = "alternate"
     """How the student acts while collecting: by sampling from its distribution, by its mode, or in turns, a rollout
-    each: sampling shows it mistakes to learn from, the mode the states that it will be judged on."""
+    each, and from half of timesteps on by its mode alone: sampling shows it mistakes to learn from, the mode the states
+    that it will be judged on. Critics and compress go on by turns."""
     learning_rate: float = 3e-3
     """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
-    activation: Literal["tanh", "relu"] = "tanh"
-    """Non-linearity between the student's layers."""
+    activation: Literal["auto", "tanh", "relu"] = "auto"
+    """Non-linearity between the student's layers; auto takes the teacher's own, and tanh where it has no network."""
     observation_keys: tuple[str, ...] = ()
     """Keys of a Dict observation that the student reads; all where none is named."""
     observe: str = ""
@@ -124,6 +133,9 @@ class DistillConfig:
     """Seconds that one step or reset of the environments may take before they are said to hang; 0 for no limit."""
     device: str = "cpu"
     """Where the student trains: cpu, cuda, ..."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What layers compute in while students of images train, and any student on a GPU. bfloat16 is quicker where the
+    processor has it; weights, labels and the loss stay float32. Other students train in float32 whatever this says."""
 
     def __post_init__(self) -> None:
         """Check every type and range, so that a wrong value fails before the first environment step."""

@@ -16,8 +16,8 @@ from typing import Any
 from policy_distill.config import make_config
 from policy_distill.errors import RequestError
 from policy_distill.run.folder import RunFolder
+from policy_distill.run.judging.selection import N_CANDIDATES
 from policy_distill.run.result import DistillResult
-from policy_distill.run.selection import N_CANDIDATES
 from policy_distill.run.suite.search import JUDGED
 from policy_distill.run.suite.search_space import STUDENT, space_of
 from policy_distill.tracking.base import BaseTracker

@@ -29,7 +29,7 @@ import torch
 from policy_distill.run import checkpoint
 from policy_distill.run import course as loop
 from policy_distill.run.distill import distill
-from policy_distill.run.selection import Selection
+from policy_distill.run.judging.selection import Selection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.seeds import MEASURED, TRAINING

@@ -36,12 +36,8 @@ SHARED = {"write", "open_artefact", "summary", "Policy"}
 SCRIPTS = {path.stem for path in (ROOT / "experiments").glob("*.py")} - NOT_EXPERIMENTS
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 PACKAGES = {".".join(path.relative_to(ROOT).parent.parts) for path in PACKAGE.rglob("__init__.py")}
-# Methods of a student that need torch: imported inside, so that acting does not pay for it. They hand over the
-# student's record, so there are no cycles of files.
-LATE = {
-    ("policy_distill.student.runtime", "policy_distill.training.policy"),
-    ("policy_distill.student.runtime", "policy_distill.exporters.sb3_model"),
-}
+# These name classes that zips name, beside those of Stable-Baselines3: what may stand there, not what is used.
+OF_FILES = {"policy_distill.teachers.algorithms", "policy_distill.teachers.files.safe_load"}
 
 
 def modules():
@@ -74,7 +70,7 @@ def test_every_module_has_its_place_in_the_order():
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"policy_distill.__init__"}))
 def test_a_module_imports_only_what_stands_before_it(name):
-    for target in targets(name, LATE):
+    for target in targets(name):
         assert RANK[stage(target)] <= RANK[stage(name)], f"{name} imports {target}"
 
 
@@ -99,7 +95,7 @@ def test_the_picture_has_every_room_and_a_way_for_every_import():
         return {room}.union(*(reached(goal) for goal in arrows.get(room, ())))
 
     for name in modules():
-        for target in targets(name, LATE):
+        for target in targets(name):
             if stage(name) not in ("", "__init__", "__main__") and stage(target):
                 assert stage(name) in reached(stage(target)), f"{name} imports {target}"
 
@@ -109,7 +105,7 @@ def test_there_are_no_cycles(of):
     graph = {of(name): set() for name in modules() if stage(name) not in ("", "__init__")}
     for name in modules():
         if of(name) in graph:
-            graph[of(name)] |= {of(target) for target in targets(name, LATE if of is stage else ())} - {of(name)}
+            graph[of(name)] |= {of(target) for target in targets(name)} - {of(name)}
     done, open_ = set(), []
 
     def visit(node):
@@ -124,11 +120,20 @@ def test_there_are_no_cycles(of):
         visit(node)
 
 
-def targets(name, allowed=()):
-    """Return the modules of the package that one imports, late imports included but for those that are allowed."""
+def named(path):
+    """Return the modules of the package that a file names in texts, as it does to import them late."""
     known = modules()
-    found = {target for target in imports(known[name]) if target in known and target != name}
-    return {target for target in found if (name, target) not in allowed}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and re.fullmatch(r"policy_distill(\.\w+)+(:[\w.]+)?", str(node.value)):
+            whole = node.value.partition(":")[0]
+            yield from {whole, whole.rpartition(".")[0]} & set(known)
+
+
+def targets(name):
+    """Return the modules of the package that one imports, late imports and names in texts included."""
+    known = modules()
+    found = set(imports(known[name])) & set(known)
+    return found.union(() if name in OF_FILES else named(known[name])) - {name}
 
 
 def test_a_public_name_stands_for_one_thing():

@@ -14,6 +14,7 @@ import policy_distill
 from policy_distill.cli import main
 from policy_distill.evaluation.proof.kept import retention
 from policy_distill.run.distill import distill
+from policy_distill.student.runtime import Student
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import Corridor, cartpole_teacher
 from tests.wandb_reader import read_run
@@ -211,15 +212,15 @@ def test_what_a_student_file_holds_begins_with_its_proof(tmp_path, capfd):
     settings = {"timesteps": 512, "n_steps": 64, "eval_episodes": 0}
     made = distill(cartpole_teacher(), "CartPole-v1", "mlp:4", **settings).student
     kept = retention(full, full, none)
-    made.metadata["retention"] = {**kept.to_json(), "falls": kept.falls_json()}
-    made.save(tmp_path / "student.safetensors")
+    proven = {**kept.to_json(), "falls": kept.falls_json()}
+    Student.of(made.record.said_of(made.provenance, proven)).save(tmp_path / "student.safetensors")
     assert main(["info", str(tmp_path / "student.safetensors")]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert "1.000, at least 0.961 (95%)" in lines[0]
     assert "0 of 96 episodes lost more than half of the gain; fewer than 3.1% do (95%)" in lines[1]
     assert "non-inferior: as good as the teacher up to 5% of its gain, 24.00 of the return" in lines[3]
-    made.metadata["retention"] = {"verdict": "yes", "mean": 1.0}
-    made.save(tmp_path / "other.safetensors")
+    strange = {"verdict": "yes", "mean": 1.0}
+    Student.of(made.record.said_of(made.provenance, strange)).save(tmp_path / "other.safetensors")
     assert main(["info", str(tmp_path / "other.safetensors")]) == 0
 
 

@@ -16,6 +16,7 @@ import pytest
 from policy_distill.cli import main
 from policy_distill.environments.wrappers import WRAPPERS
 from policy_distill.exporters.export import export
+from policy_distill.student.runtime import Student
 from policy_distill.teachers.train import train_teacher
 from tests.dials import write_teacher
 from tests.students import KINDS, make_student
@@ -75,8 +76,12 @@ std::printf("%d %d", (int)action, (int)ruled[0].GetTensorData<int64_t>()[0]);
 def test_the_host_in_cpp_compiles_and_acts_as_the_student(tmp_path):
     student = make_student(KINDS[0])
     export(student, tmp_path / "lander.onnx", "onnx", n_states=16)
-    student.metadata["takes_action_masks"] = True
-    export(student, tmp_path / "masked.onnx", "onnx", n_states=16)
+    export(
+        Student(student.tensors, {**student.metadata, "takes_action_masks": True}),
+        tmp_path / "masked.onnx",
+        "onnx",
+        n_states=16,
+    )
     (block,) = blocks("cpp")
     code = block.replace("float, 8>", "float, 5>").replace("{1, 8}", "{1, 5}")
     head = f"#include <{HEADER}>\n#include <array>\n#include <cstdio>\n#include <utility>\n"

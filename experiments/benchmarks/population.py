@@ -41,6 +41,7 @@ from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.kl import forward_kl
 from policy_distill.student.actions import ActionMap
+from policy_distill.student.spaces import SpaceRecord
 from policy_distill.system.threads import threads_for
 from policy_distill.training.dense_step import DenseStep
 from policy_distill.training.policy import StudentPolicy
@@ -123,7 +124,7 @@ def text_of(values: np.ndarray) -> str:
 
 def make_student(family: ActionDistribution, network: str, activation: str) -> StudentPolicy:
     """Return a student as it is initialised."""
-    box = {"type": "Box", "shape": [FEATURES], "dtype": "float32", "low": [-9.0] * FEATURES, "high": [9.0] * FEATURES}
+    box: SpaceRecord = {"type": "Box", "shape": [FEATURES], "dtype": "float32", "low": -9.0, "high": 9.0}
     spec = StudentSpec(
         network=network,
         activation=activation,

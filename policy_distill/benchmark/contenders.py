@@ -41,7 +41,7 @@ def student_contenders(student: Student, n_bytes: int | None) -> list[Contender]
     for name in ENGINES:
         if not is_available(name) or (name == "native" and not runs_natively(student.plan)):
             continue
-        one = Student(student.tensors, student.metadata, name)
+        one = Student.of(student.record, name)
         predict = _carrying(one) if student.plan.memory.size else _deterministic(one)
         found.append(Contender(name, one.act, predict, n_bytes))
     return found
@@ -65,7 +65,7 @@ def sb3_contender(student: Student) -> tuple[Contender, Any] | None:
     try:
         if plan.is_perceptron:
             widths = [len(plan.tensors[layer["bias"]]) for layer in plan.layers if layer["op"] == "linear"][:-1]
-            activation = ACTIVATIONS[student.metadata["architecture"]["activation"]]
+            activation = ACTIVATIONS[student.description.architecture.activation]
             options = {"net_arch": widths, "activation_fn": activation}
             model = PPO("MlpPolicy", Spaces(student.record), device="cpu", policy_kwargs=options)
         else:

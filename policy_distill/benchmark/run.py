@@ -46,12 +46,12 @@ def run_benchmark(path: Path, teacher: Any, teacher_bytes: int, *, rounds: int, 
         start = starts.get(row["name"])
         row["cold_start_s"] = None if start is None else start.seconds
         row["memory_mb"] = None if start is None else start.megabytes
-    architecture = student.metadata["architecture"]
+    architecture = student.description.architecture
     return {
         "student": str(path),
-        "network": architecture["spec"],
-        "n_params": architecture["n_params"],
-        "input_shape": architecture["input_shape"],
+        "network": architecture.spec,
+        "n_params": architecture.sizes.n_params,
+        "input_shape": architecture.input_shape,
         "rows": _with_ratios(rows),
         "machine": {"processor": _processor(), "python": platform.python_version(), "threads": 1},
         "library_versions": library_versions(),

@@ -46,6 +46,8 @@ class Collector:
         """Episodes begun in each environment."""
         self.returns: deque[float] = deque(maxlen=RETURN_WINDOW)
         """Returns of the last episodes that ended."""
+        self.ended: list[tuple[int, int, float]] = []
+        """Step, environment and return of each episode that ended in the newest rollout."""
         self.env_seconds = 0.0
         """Time spent in the environments themselves."""
         self.running = np.zeros(envs.n_envs)
@@ -87,6 +89,7 @@ class Collector:
         episode_starts = np.empty((n_steps, self.envs.n_envs), dtype=bool)
         masks: list[np.ndarray] = []
         recorder = Recorder(columns, n_steps, self.envs)
+        self.ended = []
         for step in range(n_steps):
             stop_if_requested("while states were collected")
             # Before anybody acts on it: a policy given NaN fails in ways that hide the cause.
@@ -116,6 +119,7 @@ class Collector:
         for index in np.flatnonzero(self.starts).tolist() if True in self.starts.tolist() else ():
             if math.isfinite(self.running[index]):
                 self.returns.append(float(self.running[index]))
+                self.ended.append((step, index, self.returns[-1]))
             else:
                 self.envs.restart(
                     index, Misbehaviour(index, f"the rewards of its episode sum to {self.running[index]}")

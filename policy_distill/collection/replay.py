@@ -68,6 +68,17 @@ class EpisodeLog:
         actions = np.stack(self._actions) if self._actions else np.zeros((0, len(self.begun)))
         return {"ages": self.n_steps - self.begun, "seeds": self.seeds.copy(), "actions": actions}
 
+    def newest(self, n_steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return ages and seeds of the running episodes `[N]`, and the actions of the newest steps, for `extend`."""
+        actions = np.stack([self._actions[index - n_steps] for index in range(n_steps)])
+        return self.n_steps - self.begun, self.seeds, actions
+
+    def extend(self, ages: np.ndarray, seeds: np.ndarray, actions: np.ndarray) -> None:
+        """Go on with what another log notes of the steps that followed."""
+        for step in actions:
+            self.took(step)
+        self.begun, self.seeds = self.n_steps - ages, seeds
+
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Go on from what `arrays` returned."""
         actions, ages, seeds = arrays["actions"], arrays["ages"].astype(np.int64), arrays["seeds"].astype(np.int64)

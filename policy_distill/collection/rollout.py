@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.interfaces.policies import Labels
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.system.nested import arrays_of, first_of, map_arrays, merged, put, room_for
 
@@ -41,6 +42,9 @@ class Rollout:
     - `terminal_obs` `[T, N, ...]`, or a dict of such: what was seen last of an episode that ended at this step, zeros
       elsewhere. `obs` has what follows, of the next episode.
     """
+
+    labels: Labels | None = None
+    """What the teacher says of it, `[T, N, ...]`, where whoever stepped the environments asked it already."""
 
     @property
     def device(self) -> torch.device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from policy_distill.commands.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
 from policy_distill.evaluation.records import ComparedRecord, FidelityRecord, StudentsRecord
 from policy_distill.system.answers import answer
+from policy_distill.system.workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from policy_distill.evaluation.paired import Comparison
@@ -84,6 +86,7 @@ class Compare:
     """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
     themselves; none for no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+    staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 
     def run(self) -> int:
@@ -145,12 +148,14 @@ class Compare:
     ) -> tuple[Comparison, ComparedRecord]:
         """Compare one student, by itself or under perturbations too; return the comparison and what is said of it."""
         from policy_distill.evaluation.compare import fidelity_on_own_states
+        from policy_distill.evaluation.on_workers import played_by
         from policy_distill.evaluation.statistics import json_number
         from policy_distill.student.runtime import Student
         from policy_distill.teachers.base import BaseTeacher
 
-        under = {} if self.perturb is None else self._perturbed(teacher, student, env, seed)
-        found = under["none"] if under else self._plain(teacher, student, env, seed)
+        with played_by(self.staff):
+            under = {} if self.perturb is None else self._perturbed(teacher, student, env, seed)
+            found = under["none"] if under else self._plain(teacher, student, env, seed)
         fidelity = None
         if isinstance(teacher, BaseTeacher) and isinstance(student, Student):
             own = fidelity_on_own_states(teacher, student, env, self.seed or 0, self.n_envs)
@@ -163,9 +168,7 @@ class Compare:
         from policy_distill.evaluation.proof.plan import ProofPlan
         from policy_distill.system.progress import Progress
 
-        cap, batch = self.episodes, None
-        if self.until_certain:
-            cap, batch = self.max_episodes, self.episodes
+        cap, batch = (self.max_episodes, self.episodes) if self.until_certain else (self.episodes, None)
         limits: dict[str, Any] = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
         plan = ProofPlan(cap, seed, batch, margin=self.margin, n_envs=self.n_envs, **limits, **self._acting())
         with Progress(plan.n_played, description="episodes", enabled=not self.json) as bar:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ import tyro
 from policy_distill.commands.comparison_tables import proof_lines
 from policy_distill.commands.from_teacher import FromTeacher
 from policy_distill.commands.output import Output, table
+from policy_distill.compression.limits import RACE_STEPS
+from policy_distill.config import DistillConfig
 from policy_distill.errors import one_line
 from policy_distill.evaluation.front_record import CompressionRecord, SizeRecord
 from policy_distill.evaluation.records import EvaluationRecord
@@ -20,6 +23,7 @@ from policy_distill.exporters.layers_file import LAYERS
 from policy_distill.report.front import HEADER, front_rows, standing_words
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, times
+from policy_distill.system.workers.settings import WorkerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,10 @@ class Compress(FromTeacher):
     """Keep log σ in the students, which acting by the mode does not need."""
     finetune: bool = False
     """Let students that miss the bar at the border go on by reward before they are dropped."""
+    staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
+    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: DistillConfig(timesteps=RACE_STEPS)
+    )
     json: Annotated[bool, tyro.conf.arg(help="Print compression.json on stdout and nothing else.")] = False
 
     def make(self) -> int:
@@ -76,6 +84,7 @@ class Compress(FromTeacher):
             overwrite=self.overwrite,
             progress=not self.json,
             say=None if self.json else _say,
+            workers=self.staff,
         )
         Output(self.json).show(found.compression, [])
         if not self.json:

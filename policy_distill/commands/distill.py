@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from policy_distill.evaluation.policy_records import PolicyRecord
 from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord, LeftOutRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, digits
+from policy_distill.system.workers.settings import WorkerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Distill(FromTeacher):
     """Log histograms of the gradients to W&B, one of each layer for each rollout."""
     video: bool = False
     """Record teacher and student side by side for report.html; needs the extra video."""
+    staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=WorkerSettings)
     prove: bool = True
     """--no-prove ends with the student that the selection's episodes chose, and plays none of the proof's; --resume
     proves it later."""
@@ -56,6 +58,7 @@ class Distill(FromTeacher):
             overwrite=self.overwrite,
             progress=not self.json,
             video=self.video,
+            workers=self.staff,
             prove=self.prove,
         )
         Output(self.json).show(result.evaluation, [])
@@ -83,6 +86,7 @@ def summary(
         ("compression", compression_text(*sizes)),
         *([("left out of the data", left_out_text(record.left_out))] if record.left_out else []),
         ("environment steps", record.env_steps),
+        *([("stopped", str(record.stop))] if record.stop else []),
     ]
     stages = {"training the teacher": teacher_seconds} if teacher_seconds is not None else {}
     names = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import tyro
 from policy_distill.commands.output import Output, interval_text
 from policy_distill.commands.tracking_options import Tracking
 from policy_distill.system.wording import digits
+from policy_distill.system.workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from policy_distill.evaluation.episodes import Evaluation
@@ -53,12 +55,14 @@ class Evaluate:
     """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
     themselves; none for no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
+    staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)
 
     def run(self) -> int:
         """Evaluate and print."""
         from policy_distill.commands.policies import find_env, load_named, say_applied
         from policy_distill.evaluation.evaluate import evaluate
+        from policy_distill.teachers.files.claims import claimed_by
 
         self.tracking.check()
         wrappers = self.wrapper or None
@@ -69,9 +73,11 @@ class Evaluate:
         env = find_env(self.env, self.policy, policy, **named)
         say_applied(policy)
         limits: dict[str, Any] = {"max_episode_steps": self.max_episode_steps, "n_envs": self.n_envs}
+        limits["workers"] = self.staff
         found = evaluate(policy, env, self.episodes, self.seed, not self.stochastic, **limits)
-        record = self._record(found)
-        Output(self.json).show(record, _rows(found))
+        claims = claimed_by(policy)
+        record = self._record(found) | ({"claimed": claims.to_json()} if claims else {})
+        Output(self.json).show(record, _rows(found) + ([("claimed", str(claims))] if claims else []))
         if self.tracking.track != "disabled":
             from policy_distill.student.runtime import Student
             from policy_distill.tracking.evaluation import evaluation_row

@@ -39,7 +39,7 @@ class Explain:
 
         student = load_student(in_run_folder(self.path), "numpy")
         names = tuple(name.strip() for name in self.observation_names.split(",")) if self.observation_names else ()
-        spec = student.metadata["architecture"]["spec"]
+        spec = student.description.architecture.spec
         about = {"network": spec, "environment": student.origin.env_id}
         rules = rules_of(student, names)
         if rules is not None:

@@ -46,10 +46,11 @@ def _describe_student(path: Path) -> dict[str, Any]:
     from policy_distill.environments.choice import recorded_in
     from policy_distill.evaluation.view_record import view_record
     from policy_distill.student.runtime import load_student
+    from policy_distill.system.records import dump
 
     student = load_student(path)
-    metadata, known = student.metadata, recorded_in(student)
-    architecture, origin = metadata["architecture"], student.origin
+    said, origin, known = student.description, student.origin, recorded_in(student)
+    architecture = said.architecture
     return {
         "kind": "student",
         "path": str(path),
@@ -58,19 +59,19 @@ def _describe_student(path: Path) -> dict[str, Any]:
         "environment": known.text if known else origin.env_id,
         "env_kwargs": known.to_json()["kwargs"] if known else {},
         "env_wrappers": student.env_wrappers,
-        "network": architecture["spec"],
-        "distribution": metadata["distribution"]["family"],
+        "network": architecture.spec,
+        "distribution": said.distribution.family,
         **(dict(view.rows) if (view := view_record(student.view)) else {}),
-        "observation_space": metadata["observation_space"],
-        "action_space": metadata["action_space"],
-        **{key: architecture[key] for key in ("n_params", "n_bytes", "macs")},
+        "observation_space": said.observation_space,
+        "action_space": said.action_space,
+        **dump(architecture.sizes),
         **({"critic": student.critic.summary()} if student.critic else {}),
         **({"memory": _remembered(student.plan.memory)} if student.plan.memory.size else {}),
-        "normalized_observations": metadata["observation_normalization"] is not None,
-        "retention": metadata["retention"],
-        "provenance": metadata["provenance"],
-        "sha256": metadata["sha256"],
-        "format_version": metadata["format_version"],
+        "normalized_observations": said.normalizer is not None,
+        "retention": said.retention,
+        "provenance": said.provenance,
+        "sha256": said.sha256,
+        "format_version": said.format_version,
     }
 
 

@@ -10,7 +10,7 @@ import ast
 import dataclasses
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import tyro
@@ -141,8 +141,3 @@ def _own_texts(kind: type[Any]) -> dict[str, str]:
 
 def _is_positional(option: Option) -> bool:
     return tyro.conf.Positional in get_args(option.kind)
-
-
-def forms(commands: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """Return the forms of commands by their names."""
-    return {name: with_panels(command) for name, command in commands.items() if isinstance(command, type)}

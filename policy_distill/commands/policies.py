@@ -101,6 +101,8 @@ def say_applied(policy: Any) -> None:
     """Say on stderr what comes with a policy: its normalisation, and the wrappers put around the environment."""
     # A student's statistics are part of it, and need not be VecNormalize's.
     known = TeacherProvenance.of(policy.provenance)
+    if known.hub:
+        print(one_line(f"fetched from the hub: {known.hub.get('repo')} at {known.hub.get('commit')}"), file=sys.stderr)
     own = policy.metadata or known.algorithm == "student"
     if not own and policy.normalizer is not None:
         statistics = known.vecnormalize or "VecNormalize"

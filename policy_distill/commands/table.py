@@ -1,38 +1,52 @@
-"""All subcommands by name."""
+"""All subcommands by name, and where each is at home: one that is not asked for is not imported."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+from dataclasses import make_dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from policy_distill.commands.bench import Bench
-from policy_distill.commands.compare import Compare
-from policy_distill.commands.compress import Compress
-from policy_distill.commands.dashboard import Dashboard
-from policy_distill.commands.distill import Distill
-from policy_distill.commands.evaluate import Evaluate
-from policy_distill.commands.explain import Explain
-from policy_distill.commands.export import Export
-from policy_distill.commands.finetune import Finetune
-from policy_distill.commands.info import Info
-from policy_distill.commands.report import Report
-from policy_distill.commands.suite import Suite
-from policy_distill.commands.sync import Sync
-from policy_distill.commands.train import Train
-
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "train": Train,
-    "distill": Distill,
-    "compress": Compress,
-    "finetune": Finetune,
-    "suite": Suite,
-    "evaluate": Evaluate,
-    "compare": Compare,
-    "export": Export,
-    "bench": Bench,
-    "info": Info,
-    "explain": Explain,
-    "report": Report,
-    "sync": Sync,
-    "dashboard": Dashboard,
+COMMANDS = {
+    "train": "policy_distill.commands.train:Train",
+    "distill": "policy_distill.commands.distill:Distill",
+    "compress": "policy_distill.commands.compress:Compress",
+    "finetune": "policy_distill.commands.finetune:Finetune",
+    "suite": "policy_distill.commands.suite:Suite",
+    "evaluate": "policy_distill.commands.evaluate:Evaluate",
+    "compare": "policy_distill.commands.compare:Compare",
+    "export": "policy_distill.commands.export:Export",
+    "bench": "policy_distill.commands.bench:Bench",
+    "info": "policy_distill.commands.info:Info",
+    "explain": "policy_distill.commands.explain:Explain",
+    "report": "policy_distill.commands.report:Report",
+    "push": "policy_distill.commands.push:Push",
+    "sync": "policy_distill.commands.sync:Sync",
+    "dashboard": "policy_distill.commands.dashboard:Dashboard",
 }
+"""`module:class` of each."""
+
+
+def find_command(name: str) -> type[Any]:
+    """Return the class of a command, a dataclass of its options with `run`."""
+    module, _, cls = COMMANDS[name].partition(":")
+    found: type[Any] = vars(import_module(module))[cls]
+    return found
+
+
+def outline(name: str, *, said: bool = True) -> type[Any]:
+    """Return a dataclass with a command's name and docstring and none of its options: what a list of commands says.
+
+    The docstring is read from its source, since importing it would take as long as the rest of a help page; where it is
+    not `said` it is left out.
+    """
+    module, _, cls = COMMANDS[name].partition(":")
+    if not said:
+        return make_dataclass(cls, [])
+    spec = find_spec(module)
+    assert spec is not None and spec.origin is not None, "every command has a module"
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    (node,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls)
+    return make_dataclass(cls, [], namespace={"__doc__": ast.get_docstring(node)})

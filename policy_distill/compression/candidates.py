@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -114,11 +114,10 @@ def expanded(specs: Sequence[str]) -> list[str]:
 
 def as_deployed(candidate: Candidate, student: Student, minimize: str) -> Candidate:
     """Return a candidate with the sizes of its student: a tree may have fewer leaves than it might."""
-    sizes = student.metadata["architecture"]
-    found = {key: sizes[key] for key in ("n_params", "n_bytes", "macs")}
-    if all(vars(candidate)[key] == size for key, size in found.items()):
+    sizes = student.description.architecture.sizes
+    if (candidate.n_params, candidate.n_bytes, candidate.macs) == (sizes.n_params, sizes.n_bytes, sizes.macs):
         return candidate
-    return replace(candidate, **found, cost=cost_of(student, minimize))
+    return _sized(candidate.spec, student, minimize)
 
 
 def without_zeros(spec: str) -> str:
@@ -142,19 +141,22 @@ def cost_of(student: Student, minimize: str) -> float:
     Flash is what the constants of the generated C take (weights, statistics of observations, bounds of actions) and an
     overhead that all share; latency is measured, in microseconds for one action.
     """
-    architecture = student.metadata["architecture"]
+    sizes = student.description.architecture.sizes
     if minimize == "latency":
         return latency_us(student)
     if minimize == "flash":
         statistics = sum(2 * 8 * part.size for part in student.plan.featurizer.parts if part.normalizer is not None)
-        return float(architecture["n_bytes"] + statistics + C_OVERHEAD)
-    names = {"params": "n_params", "bytes": "n_bytes", "macs": "macs"}
-    return float(architecture[names[minimize]])
+        return float(sizes.n_bytes + statistics + C_OVERHEAD)
+    return float({"params": sizes.n_params, "bytes": sizes.n_bytes, "macs": sizes.macs}[minimize])
 
 
 def _candidate(spec: str, student: StudentSpec, minimize: str, keep_std: bool) -> Candidate:
     is_tree = spec.partition(":")[0] in TREES
     largest = largest_tree(student) if is_tree else StudentPolicy(student, torch.Generator().manual_seed(0))
     small = deployed(largest, keep_std)
-    sizes = small.metadata["architecture"]
-    return Candidate(spec, sizes["n_params"], sizes["n_bytes"], sizes["macs"], cost_of(small, minimize))
+    return _sized(spec, small, minimize)
+
+
+def _sized(spec: str, student: Student, minimize: str) -> Candidate:
+    sizes = student.description.architecture.sizes
+    return Candidate(spec, sizes.n_params, sizes.n_bytes, sizes.macs, cost_of(student, minimize))

@@ -15,7 +15,7 @@ from policy_distill.compression.candidates import expanded, ladder, without_zero
 from policy_distill.compression.front import CompressionResult
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
-from policy_distill.compression.limits import Limits
+from policy_distill.compression.limits import RACE_STEPS, Limits
 from policy_distill.compression.race import Race
 from policy_distill.compression.verdict import finish
 from policy_distill.compression.work import Work
@@ -40,6 +40,7 @@ from policy_distill.student.spaces import describe_space
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
+from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.front import track_front
 from policy_distill.tracking.table import MakeTracker, choose_tracker
@@ -68,6 +69,7 @@ def compress(
     progress: bool = False,
     env_kwargs: Mapping[str, Any] | None = None,
     say: Callable[[str], None] | None = None,
+    workers: int | WorkerSettings = 0,
     **overrides: Any,
 ) -> CompressionResult:
     """Find the smallest student that provably keeps a share of the teacher's return.
@@ -78,7 +80,7 @@ def compress(
         retention: the share of the teacher's gain over a random policy that is to be kept, in (0, 1).
         students: students to try; a ladder for the task where None. `tree` and `oblique_tree` stand for ladders.
         minimize: `params`, `bytes`, `macs`, `flash` (of the generated C) or `latency` (on this machine).
-        config: settings of the stream; the defaults where None.
+        config: settings of the stream; where None the defaults, with 100,000 `timesteps`.
         budget: environment steps of collecting, choosing and fine-tuning together, at most; None for what `timesteps`
             needs.
         max_params: parameters of the student, at most.
@@ -93,6 +95,7 @@ def compress(
         progress: draw the students still in the race and a bar on stderr, where that is a terminal.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
         say: told what was dropped, judged and proven, a line each.
+        workers: processes that play the episodes by which students are judged and proven, which changes none of them.
         **overrides: fields of `DistillConfig`, such as `timesteps` and `seed`.
 
     Raises:
@@ -102,7 +105,7 @@ def compress(
     """
     students = expanded([students] if isinstance(students, str) else students or ())
     limits = Limits(retention, minimize, budget, max_params, max_bytes, keep_std, finetune)
-    config = limits.within(without_critics(make_config(config, overrides)))
+    config = limits.within(without_critics(make_config(config or DistillConfig(timesteps=RACE_STEPS), overrides)))
     tracker = choose_tracker(tracker, track, out, teacher)
     teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), (students or ["linear"])[0], config)
     place = Place(out, resume=resume, overwrite=overwrite)
@@ -111,7 +114,7 @@ def compress(
         interrupts.stop_if_requested("before the first step")
         race, identity = _race(teacher, envs, env, students, limits, config, loss, scope)
         work = Work(race, env, identity, place, interrupts, scope, say or (lambda line: None))
-        work.begin(scope, resume=resume)
+        work.begin(scope, resume=resume, workers=workers)
         with (
             closing(open_sinks(tracker, work.folder, identity.to_json(), work.resumed_at)) as sinks,
             Progress(config.timesteps, description="compressing", enabled=progress) as bar,
@@ -119,15 +122,17 @@ def compress(
         ):
             work.iterate(sinks, bar)
             found = finish(work, limits, bar, sinks)
+    return _shown(work, found, tracker, identity)
+
+
+def _shown(
+    work: Work, found: CompressionResult, tracker: Tracker | MakeTracker | None, identity: RunIdentity
+) -> CompressionResult:
+    """Draw what was found where there is a folder, and hand it to the tracker."""
     if work.folder:
-        _show(work.folder.path, found, tracker, identity)
+        track_front(tracker, work.folder.path, identity.to_json(), found.record)
+        try_report(work.folder.path)
     return found
-
-
-def _show(folder: Path, found: CompressionResult, tracker: Tracker | MakeTracker | None, identity: RunIdentity) -> None:
-    """Draw what was found, and hand it to the tracker."""
-    track_front(tracker, folder, identity.to_json(), found.record)
-    try_report(folder)
 
 
 def _race(

@@ -46,7 +46,7 @@ class FewBits(Student):
     """A student that acts by the arithmetic of few bits; what it saves is its float parent."""
 
     def __init__(self, parent: Student, layers: Layers, method: str) -> None:
-        super().__init__(parent.tensors, parent.metadata, "numpy")
+        self._take(parent.record, "numpy")
         self.layers = layers
         self.method = method
         """A key of `METHODS`."""
@@ -55,9 +55,9 @@ class FewBits(Student):
         """Be pickled with its layers."""
         return FewBits, (Student(self.tensors, self.metadata), self.layers, self.method)
 
-    def described(self, metadata: dict[str, Any]) -> FewBits:
-        """Return the same student with another record."""
-        return FewBits(Student(self.tensors, metadata), self.layers, self.method)
+    def from_elsewhere(self, provenance: Mapping[str, Any]) -> FewBits:
+        """Return the same student with another origin, and without a proof."""
+        return FewBits(Student.of(self.record.said_of(provenance, None)), self.layers, self.method)
 
     @cached_property
     def _engine(self) -> Engine:

@@ -133,9 +133,9 @@ def left_behind(race: Race, judged: Sequence[Point]) -> tuple[DroppedRecord, ...
     """
     known = {candidate.spec: candidate.n_params for candidate in race.candidates}
     known |= {point.spec: point.finalist.candidate.n_params for point in judged}
-    rows = [(one["spec"], int(one["env_steps"]), str(one["why"])) for one in race.dropped]
+    rows = [(one.spec, one.env_steps, one.why) for one in race.dropped]
     # One start that diverged is not all of its network.
-    named = {one["spec"] for one in race.dropped if "start" not in one}
+    named = {one.spec for one in race.dropped if not one.start}
     running = {one.spec for one in race.running}
     least = min(point.finalist.candidate.cost for point in judged)
     for candidate in race.candidates:

@@ -24,6 +24,7 @@ from policy_distill.interfaces.stepping import Environments
 from policy_distill.run.stream import Stream
 from policy_distill.seeds import selection_start
 from policy_distill.student.runtime import Student
+from policy_distill.system.records import COUNT, MEASURED, part
 
 FALL = 0.5
 """Share of the gain that a fall loses, at least."""
@@ -36,15 +37,15 @@ SURE = 2.0
 class Kept:
     """The share of the teacher's gain that a student keeps, as far as some episodes tell."""
 
-    share: float
+    share: float = part(MEASURED, needed=True)
     """Of the mean returns."""
-    error: float
+    error: float = part(MEASURED, needed=True)
     """Standard error of the paired difference, as a share of the same gain."""
-    n_episodes: int
+    n_episodes: int = part(COUNT, needed=True)
     """Of so many."""
-    n_falls: int
+    n_falls: int = part(COUNT, needed=True)
     """Episodes that lost more than half of the gain."""
-    promise: float
+    promise: float = part(MEASURED, needed=True)
     """Of the evidence that a proof needs, what its episodes would give if they were as these: from 1 on it succeeds."""
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from policy_distill.networks.table import TREES
+from policy_distill.system.records import COUNT, FLAG, TEXT, part
 
 NARROW = 16
 """Units up to which a layer is cheaper within a common product than by itself."""
@@ -24,6 +25,18 @@ FEW = 2
 """Starts of each activation for networks up to `NARROW`."""
 
 ACTIVATIONS = ("tanh", "relu")
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A network that is out, or a start of one."""
+
+    spec: str = part(TEXT, needed=True)
+    env_steps: int = part(COUNT, needed=True)
+    """Steps of the stream at that time."""
+    why: str = part(TEXT, needed=True)
+    start: bool | None = part(FLAG, left_out=True)
+    """True where one start diverged, which is not all of its network."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from policy_distill.collection.rollout import Rollout
 from policy_distill.compression.candidates import Candidate, in_order
 from policy_distill.compression.judge import Judge, Kept
 from policy_distill.compression.kinds import Kinds
-from policy_distill.compression.members import Member, members_for
+from policy_distill.compression.members import Gone, Member, members_for
 from policy_distill.compression.population import Population
 from policy_distill.errors import RunFault
 from policy_distill.interfaces.policies import Actor
@@ -65,7 +64,7 @@ class Race:
         """Rungs that are behind."""
         self.owed: dict[str, float] | None = None
         """What the iteration measured after which students are still to be dropped; None between iterations."""
-        self.dropped: list[dict[str, Any]] = []
+        self.dropped: list[Gone] = []
         """Networks that are out, and starts that diverged, which are marked as such: when, and why."""
         self.kept: dict[str, Kept] = {}
         """What each network's best student kept when it was last judged."""
@@ -142,7 +141,7 @@ class Race:
         for number in sorted(population.out.keys() - before.keys()):
             one = population.members[number]
             why = f"its start {one.restart} with {one.activation} {population.out[number]}"
-            self.dropped.append({"spec": one.spec, "env_steps": self.stream.env_steps, "why": why, "start": True})
+            self.dropped.append(Gone(one.spec, self.stream.env_steps, why, start=True))
         return metrics
 
     def costing(self, costs: Mapping[str, float]) -> None:
@@ -215,5 +214,5 @@ class Race:
         return found
 
     def _drop(self, spec: str, why: str) -> None:
-        self.dropped.append({"spec": spec, "env_steps": self.stream.env_steps, "why": why})
+        self.dropped.append(Gone(spec, self.stream.env_steps, why))
         self.population.drop(self.best(spec, len(self.population.members)), why)

@@ -5,16 +5,37 @@ In: a race between two rollouts. Out: the same, in a race that was just opened. 
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from policy_distill.compression.judge import Kept
+from policy_distill.compression.members import Gone
 from policy_distill.compression.race import Race
 from policy_distill.run.stream import Stream
-from policy_distill.run.stream_state import Saved, count_of, restore_stream, stream_state
+from policy_distill.run.stream_state import Saved, StreamRecord, restore_stream, stream_state
+from policy_distill.system.records import COUNT, MEASURED, NUMBER, TEXT, Each, ListOf, load, part
 from policy_distill.training.learner import named
+
+
+@dataclass(frozen=True)
+class RaceRecord(StreamRecord):
+    """What a checkpoint says of a race, beside arrays; members go by their numbers, networks by their names."""
+
+    iteration: int = part(COUNT, needed=True)
+    rung: int = part(COUNT, needed=True)
+    costs: Mapping[str, float] = part(Each(NUMBER), needed=True)
+    """Of the candidates, as they were measured."""
+    owed: Mapping[str, float] | None = part(Each(MEASURED))
+    """See `Race.owed`."""
+    out: Mapping[str, str] = part(Each(TEXT), needed=True)
+    """Why a member is out."""
+    recoveries: Mapping[str, int] = part(Each(COUNT), needed=True)
+    """How often a member went back to what it had."""
+    dropped: tuple[Gone, ...] = part(ListOf(Gone), needed=True)
+    kept: Mapping[str, Kept] = part(Each(Kept), needed=True)
 
 
 class RaceState:
@@ -40,38 +61,36 @@ class RaceState:
         tensors |= race.population.state()
         tensors |= {f"judge.{name}": array for name, array in race.judge.state().items()}
         tensors["heldout"] = race.heldout
-        return tensors, {
-            **record,
-            "iteration": race.iteration,
-            "rung": race.rung,
-            "costs": {candidate.spec: candidate.cost for candidate in race.candidates},
-            "owed": race.owed,
-            "out": {str(number): why for number, why in race.population.out.items()},
-            "recoveries": {str(number): n for number, n in race.population.recoveries.items()},
-            "dropped": race.dropped,
-            "kept": {spec: asdict(kept) for spec, kept in race.kept.items()},
-        }
+        return tensors, RaceRecord(
+            **vars(record),
+            iteration=race.iteration,
+            rung=race.rung,
+            costs={candidate.spec: candidate.cost for candidate in race.candidates},
+            owed=race.owed,
+            out={str(number): why for number, why in race.population.out.items()},
+            recoveries={str(number): n for number, n in race.population.recoveries.items()},
+            dropped=tuple(race.dropped),
+            kept=race.kept,
+        )
 
-    def restore(self, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
+    def restore(self, tensors: dict[str, np.ndarray], record: Mapping[str, Any]) -> Any:
         """Take what `state` returned; return the observations that the environments are to go back to.
 
         Raises:
             ValueError: where that is of another race.
         """
-        race = self._race
-        obs = restore_stream(race.stream, tensors, record)
-        race.costing({str(spec): float(cost) for spec, cost in record["costs"].items()})
+        race, saved = self._race, load(RaceRecord, record, "checkpoint")
+        obs = restore_stream(race.stream, tensors, saved)
+        race.costing(saved.costs)
         race.create()
-        out = {int(number): str(why) for number, why in record["out"].items()}
-        recoveries = {int(number): int(n) for number, n in record["recoveries"].items()}
+        out = {int(number): why for number, why in saved.out.items()}
+        recoveries = {int(number): n for number, n in saved.recoveries.items()}
         race.population.restore(tensors, out, recoveries)
         race.judge.restore(named(tensors, "judge."))
         if tensors["heldout"].shape != race.heldout.shape:
             raise ValueError("its students are others")
         race.heldout = np.array(tensors["heldout"])
-        race.iteration, race.rung = count_of(record, "iteration"), count_of(record, "rung")
-        owed = record.get("owed")
-        race.owed = None if owed is None else {str(name): float(value) for name, value in owed.items()}
-        race.dropped = [{**one} for one in record["dropped"]]
-        race.kept = {str(spec): Kept(**values) for spec, values in record["kept"].items()}
+        race.iteration, race.rung = saved.iteration, saved.rung
+        race.owed = None if saved.owed is None else dict(saved.owed)
+        race.dropped, race.kept = list(saved.dropped), dict(saved.kept)
         return obs

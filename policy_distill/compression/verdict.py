@@ -206,5 +206,5 @@ class _Files:
         if isinstance(student, FewBits):
             # What is kept is kept by the layers beside it; the float student of this file was not tested.
             origin = replace(provenance, few_bits={"method": student.method, "layers": LAYERS}).to_json()
-            return student.described({**student.metadata, "provenance": origin, "retention": None})
-        return Student(student.tensors, {**student.metadata, "provenance": provenance.to_json(), "retention": kept})
+            return student.from_elsewhere(origin)
+        return Student.of(student.record.said_of(provenance.to_json(), kept))

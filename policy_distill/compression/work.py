@@ -10,9 +10,11 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from policy_distill.compression.members import Gone
 from policy_distill.compression.race import Race
 from policy_distill.compression.standings import standings
 from policy_distill.compression.state import RaceState
+from policy_distill.evaluation.on_workers import played_by
 from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.checkpoint import Keeper
 from policy_distill.run.place import Place
@@ -21,6 +23,7 @@ from policy_distill.run.provenance import RunIdentity, request_of
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
+from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.tracking.fan_out import FanOut
 
 
@@ -44,9 +47,13 @@ class Work:
         self.keeper = Keeper(checkpoints, RaceState(race), identity.to_json(), interrupts=interrupts)
         self.reference: ReferenceRuns | None = None
 
-    def begin(self, scope: ExitStack, *, resume: bool) -> None:
-        """Bring a race that is to `resume` back to where it was, and start within `scope` what it is judged against."""
+    def begin(self, scope: ExitStack, *, resume: bool, workers: int | WorkerSettings = 0) -> None:
+        """Bring a race that is to `resume` back to where it was, and start within `scope` what it is judged against.
+
+        Within `scope`, `workers` play the episodes.
+        """
         self.keeper.begin(resume=resume)
+        scope.enter_context(played_by(workers))
         stream, margin = self.race.stream, 1 - self.race.bar
         self.reference = scope.enter_context(start_reference(stream, self.env, margin=margin, sampled=False))
 
@@ -81,7 +88,7 @@ class Work:
                 self.keeper.save()
             self.interrupts.stop_if_requested(f"at {stream.env_steps} of {stream.config.timesteps} steps")
 
-    def _say_dropped(self, gone: list[dict[str, Any]]) -> None:
+    def _say_dropped(self, gone: list[Gone]) -> None:
         if gone:
-            specs = ", ".join(one["spec"] for one in gone)
-            self.say(f"{gone[0]['env_steps']:,} steps: {specs} out, since {gone[0]['why']}")
+            specs = ", ".join(one.spec for one in gone)
+            self.say(f"{gone[0].env_steps:,} steps: {specs} out, since {gone[0].why}")

@@ -38,6 +38,8 @@ class EnvFaults:
 
     def __init__(self, env_id: str, n_envs: int, restarts: Restarts | None = None) -> None:
         self.env_id = env_id
+        self.first = 0
+        """The number of the first among all environments of a run, where others are stepped elsewhere."""
         self.restarts = restarts
         """Restarts that may be made in all; None where nobody was asked for any."""
         self.n_restarts = 0
@@ -95,7 +97,8 @@ class EnvFaults:
             return f"one of {len(self._seeds)} environments at step {self.n_steps}"
         seed = self._seeds[index]
         step = self.n_steps - self._begun[index]
-        return f"environment {index} at step {step} of its episode, seed {'unknown' if seed is None else seed}"
+        from_seed = "unknown" if seed is None else seed
+        return f"environment {self.first + index} at step {step} of its episode, seed {from_seed}"
 
 
 def check_return(envs: Any, index: int, episode_return: float) -> bool:
@@ -147,8 +150,10 @@ def make_writer(storage: Any) -> Callable[[int, Any], None]:
     return write
 
 
-def check_finite(obs: Any, env_id: str, where: str) -> None:
+def check_finite(obs: Any, env_id: str, where: str, first: int = 0) -> None:
     """Stop where observations `[N, ...]`, or a dict of such, hold NaN or infinity; `where` names the moment.
+
+    `first` is the number of the first of these environments among all.
 
     Raises:
         RunFault: naming the environment's index and the component.
@@ -161,7 +166,7 @@ def check_finite(obs: Any, env_id: str, where: str) -> None:
         raise Misbehaviour(
             index,
             f"{env_id} returned {array[(index, *component)]} in an observation{f' under key {key!r}' if key else ''}: "
-            f"environment {index} {where}, component {component}",
+            f"environment {first + index} {where}, component {component}",
         )
 
 
@@ -172,7 +177,7 @@ def check_observations(envs: Any, where: str) -> int | None:
         RunFault: where no restart is left; with the environment's index, step and seed.
     """
     try:
-        check_finite(envs.obs, envs.env_id, where)
+        check_finite(envs.obs, envs.env_id, where, envs.faults.first)
     except Misbehaviour as fault:
         assert fault.index is not None
         envs.restart(fault.index, fault)

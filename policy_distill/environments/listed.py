@@ -40,7 +40,8 @@ class EnvironmentList:
         `restarts` are those that may be made; `identity` is what is known of them, where they do not say it.
         """
         self.envs = envs
-        self._make = make
+        self.make = make
+        """Makes another in place of the one with an index; None where nobody can."""
         self.n_envs = len(envs)
         self.env_id = envs[0].spec.id if envs[0].spec is not None else type(envs[0].unwrapped).__name__
         self.identity = identity or identify_made(envs[0])
@@ -105,14 +106,14 @@ class EnvironmentList:
                 # It asked the whole process to end, as games do whose window is closed.
                 error = RuntimeError(f"it called sys.exit({error.code!r})")
             self.faults.handle(index, error)
-            if self._make is None:
+            if self.make is None:
                 return
             # What keeps one from being made may hang as well.
             self.faults.n_calls += 1
             self.faults.stepping = True
             try:
                 self._close(index)
-                self.envs[index] = self._make(index)
+                self.envs[index] = self.make(index)
                 self._settled[index] = Settled(self.envs[index], self.env_id)
                 return
             except (Exception, SystemExit) as again:

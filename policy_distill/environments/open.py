@@ -15,7 +15,7 @@ from gymnasium.envs.registration import EnvSpec
 from policy_distill.environments.faults import EnvFaults, Misbehaviour, reason_of
 from policy_distill.environments.identity import EnvIdentity, identify, identify_made
 from policy_distill.environments.listed import EnvironmentList
-from policy_distill.environments.make import make_env, makes_environments
+from policy_distill.environments.make import make_env, makes_environments, spec_of
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.wrappers import apply_wrappers, missing_in, names_of
 from policy_distill.errors import RequestError
@@ -52,8 +52,13 @@ def open_environments(
         def make() -> gymnasium.Env[Any, Any]:
             return apply_wrappers(make_env(named), list(wrappers))
 
+        def again(index: int) -> gymnasium.Env[Any, Any]:
+            return apply_wrappers(make_env(spec), list(wrappers))
+
         made = _make_all(_name(named), make, n_envs, restarts)
-        return EnvironmentList(made, make=lambda _: make(), restarts=restarts, identity=identify(named))
+        # Whoever makes one elsewhere may not have imported what registers it.
+        spec = spec_of(named) if isinstance(named, str) else named
+        return EnvironmentList(made, make=again, restarts=restarts, identity=identify(named))
     if isinstance(env, gymnasium.Env):
         known_as = identify_made(env, beside=names_of(wrappers))
         return EnvironmentList([env], owned=False, restarts=restarts, identity=known_as)

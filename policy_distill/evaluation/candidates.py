@@ -80,7 +80,9 @@ class CandidateReturns:
             new = np.asarray(weights[taken : taken + old.size], old.dtype).reshape(old.shape)
             tensors[name] = np.concatenate([new, tensors[name][n_rows:]])
             taken += old.size
-        return Student(tensors, {**self._student.metadata, "retention": None}, self._student.runtime)
+        return Student.of(
+            self._student.record.with_weights(tensors, self._student.provenance, None), self._student.runtime
+        )
 
     def score(self, weights: np.ndarray, first_seed: int) -> np.ndarray:
         """Return the mean return of each candidate, float64 `[K]`, by the mode of its distribution.

@@ -21,6 +21,7 @@ from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.two_sides import STUDENT, side_of
 from policy_distill.evaluation.evaluate import open_for
 from policy_distill.evaluation.fidelity import Fidelity, agreement, as_taught
+from policy_distill.evaluation.on_workers import played_by
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.kept import Retention
 from policy_distill.evaluation.proof.plan import N_ENVS, N_SAMPLED, ProofPlan
@@ -30,6 +31,7 @@ from policy_distill.evaluation.robustness import compare_under
 from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.student.runtime import Student
 from policy_distill.student.sampling import params_of
+from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.sources import as_policy
 
 MAX_EPISODES = 1000
@@ -44,14 +46,14 @@ def compare(
     teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
     max_episode_steps: int | None = ..., n_envs: int = ..., env_kwargs: Mapping[str, Any] | None = ...,
-    stochastic: bool = ..., sampled_teacher: bool = ...,
+    stochastic: bool = ..., sampled_teacher: bool = ..., workers: int | WorkerSettings = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
     teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: str,
     max_episode_steps: int | None = ..., n_envs: int = ..., env_kwargs: Mapping[str, Any] | None = ...,
-    stochastic: bool = ..., sampled_teacher: bool = ...,
+    stochastic: bool = ..., sampled_teacher: bool = ..., workers: int | WorkerSettings = ...,
 ) -> dict[str, Comparison]: ...  # fmt: skip
 def compare(
     teacher: Any,
@@ -70,6 +72,7 @@ def compare(
     sampled_teacher: bool = True,
     n_envs: int = N_ENVS,
     env_kwargs: Mapping[str, Any] | None = None,
+    workers: int | WorkerSettings = 0,
 ) -> Retention | dict[str, Comparison]:
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
@@ -93,6 +96,7 @@ def compare(
             warning where that is better.
         n_envs: environments stepped side by side where `env` can be made.
         env_kwargs: arguments of its constructor, before those that student and teacher were made with.
+        workers: processes that play the episodes, which changes none of them.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
@@ -109,10 +113,11 @@ def compare(
     options: dict[str, Any] = {"margin": margin, "worst_loss": worst_loss, "stochastic": stochastic}
     options |= {"n_sampled": N_SAMPLED if sampled_teacher else 0, "max_episode_steps": max_episode_steps}
     options["n_envs"] = n_envs
-    if perturb is not None:
-        return compare_under(teacher, student, env, perturb, n_episodes, seed, **options)
-    plan = ProofPlan(longest, seed, n_episodes if until_certain else None, **options)
-    return compare_policies(teacher, student, env, plan).retention
+    with played_by(workers):
+        if perturb is not None:
+            return compare_under(teacher, student, env, perturb, n_episodes, seed, **options)
+        plan = ProofPlan(longest, seed, n_episodes if until_certain else None, **options)
+        return compare_policies(teacher, student, env, plan).retention
 
 
 def fidelity_on_own_states(

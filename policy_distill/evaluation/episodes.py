@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.environments.limit import limit_of, say_cut
+from policy_distill.evaluation.on_workers import players_for
 from policy_distill.evaluation.policy_records import ReturnsRecord
 from policy_distill.evaluation.side_by_side import OnStep, SideBySide
 from policy_distill.evaluation.statistics import interval, iqm, json_number, worst
@@ -108,20 +109,15 @@ def run_episodes(
         Interrupted: within a step, where a run was asked to stop.
     """
     began, limit = time.perf_counter(), limit_of(envs, max_episode_steps)
-    with threads_for(policy):
-        running = SideBySide(policy, envs, n_episodes, seed, limit)
-        running.run(deterministic, on_episode)
-    say_cut(envs.env_id, running.n_cut, running.lengths)
-    return Evaluation(
-        envs.env_id,
-        seed,
-        running.returns,
-        running.lengths,
-        time.perf_counter() - began,
-        running.phases,
-        running.paired,
-        running.n_cut,
-    )
+    if players := players_for(envs):
+        found = players.play(policy, envs, n_episodes, seed, limit, deterministic, on_episode)
+    else:
+        with threads_for(policy):
+            found = SideBySide(policy, envs, n_episodes, seed, limit).run(deterministic, on_episode)
+    say_cut(envs.env_id, found.n_cut, found.lengths)
+    seconds = time.perf_counter() - began
+    told = found.phases, found.paired, found.n_cut
+    return Evaluation(envs.env_id, seed, found.returns, found.lengths, seconds, *told)
 
 
 def join_evaluations(parts: Sequence[Evaluation]) -> Evaluation:

@@ -15,9 +15,11 @@ from policy_distill.environments.fit import check_fit
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.episodes import Evaluation, run_episodes
+from policy_distill.evaluation.on_workers import played_by
 from policy_distill.evaluation.proof.plan import N_ENVS, check_counts
 from policy_distill.interfaces.policies import Policy
 from policy_distill.interfaces.stepping import Environments
+from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.sources import as_policy
 
 
@@ -31,6 +33,7 @@ def evaluate(
     n_envs: int = N_ENVS,
     max_episode_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    workers: int | WorkerSettings = 0,
 ) -> Evaluation:
     """Run whole episodes and return what they scored.
 
@@ -48,6 +51,7 @@ def evaluate(
         max_episode_steps: steps after which an episode is stopped, and counts with what it gained; None or 0 for the
             limit that the environment was registered with, or `episode_limit.DEFAULT_STEPS`.
         env_kwargs: arguments of its constructor, before those that the policy was made with.
+        workers: processes that play the episodes, which changes none of them.
 
     Raises:
         RequestError: for an environment that is unknown or does not fit the policy.
@@ -60,7 +64,8 @@ def evaluate(
         check_fit(policy, envs)
         say_where_other(policy, envs)
         actor = policy if deterministic else sampled(policy, seed)
-        return run_episodes(actor, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
+        with played_by(workers):
+            return run_episodes(actor, envs, n_episodes, seed, deterministic, max_episode_steps=max_episode_steps)
 
 
 def open_for(

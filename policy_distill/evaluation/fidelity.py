@@ -40,7 +40,7 @@ class Fidelity:
 
 def fidelity_of(teacher: Teacher, student: Student, outputs: np.ndarray, teacher_params: torch.Tensor) -> Fidelity:
     """Compare outputs `[B, n_outputs]` of a student's network with labels `[B, P]`."""
-    return _fidelity(teacher, teacher_params.cpu(), torch.from_numpy(params_of(student.record, outputs)))
+    return _fidelity(teacher, teacher_params, torch.from_numpy(params_of(student.record, outputs)))
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def measure_fidelity(
 ) -> Fidelity:
     """Compare a learner's student on features `[B, D]` whose labels `[B, P]` the teacher gave."""
     parts = features.split(max(1, CHUNK_NUMBERS // features[0].numel()))
-    return _fidelity(teacher, teacher_params.cpu(), torch.cat([learner.params(part) for part in parts]).cpu())
+    return _fidelity(teacher, teacher_params, torch.cat([learner.params(part) for part in parts]))
 
 
 def fidelity_along(
@@ -69,11 +69,12 @@ def fidelity_along(
     n_steps, n_envs, n_outputs = outputs.shape
     first = min(BURN_IN, n_steps // 2)
     found = params_of(student.record, outputs[first:].reshape(-1, n_outputs))
-    return _fidelity(teacher, teacher_params.cpu()[first * n_envs :], torch.from_numpy(found))
+    return _fidelity(teacher, teacher_params[first * n_envs :], torch.from_numpy(found))
 
 
 def _fidelity(teacher: Teacher, teacher_params: torch.Tensor, student_params: torch.Tensor) -> Fidelity:
-    family = teacher.family
+    # Where the labels lie, since that is where the teacher computes; what is counted of actions is small.
+    family, student_params = teacher.family, student_params.to(teacher_params.device)
     kl = family.kl(teacher_params, student_params).mean() if family.has_density else math.nan
     return Fidelity(agreement(family, teacher.action_map, teacher_params, student_params), float(kl))
 
@@ -82,8 +83,8 @@ def agreement(
     family: ActionDistribution, action_map: ActionMap, teacher_params: torch.Tensor, student_params: torch.Tensor
 ) -> float:
     """Return the agreement of the deterministic executed actions for parameters `[B, P]`; see `Fidelity`."""
-    taught = action_map.execute(family.mode(teacher_params).numpy())
-    chosen = action_map.execute(family.mode(student_params).numpy())
+    taught = action_map.execute(family.mode(teacher_params).cpu().numpy())
+    chosen = action_map.execute(family.mode(student_params).cpu().numpy())
     if action_map.kind == "index":
         return float((taught == chosen).reshape(len(taught), -1).all(axis=1).mean())
     difference = np.abs(taught.astype(np.float64) - chosen) / _action_range(action_map, taught)

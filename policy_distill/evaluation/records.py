@@ -22,6 +22,7 @@ from policy_distill.evaluation.proof.records import (
     VerdictRecord,
 )
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
+from policy_distill.evaluation.stop_record import StopRecord
 from policy_distill.evaluation.tuning_record import TuningRecord
 from policy_distill.evaluation.view_record import ViewRecord
 from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, dump, load, part
@@ -150,6 +151,8 @@ class EvaluationRecord:
     compression: SizeRatios | None = part(SizeRatios)
     episodes: EpisodesRecord | None = part(EpisodesRecord)
     env_steps: int | None = part(NUMBER)
+    stop: StopRecord | None = part(StopRecord, left_out=True)
+    """Why the collection ended, where it might have ended before its budget."""
     env_restarts: int | None = part(NUMBER, left_out=True)
     """Where they were allowed."""
     left_out: LeftOutRecord | None = part(LeftOutRecord, left_out=True)

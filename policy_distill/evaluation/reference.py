@@ -17,6 +17,7 @@ from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.watch import step_limit
 from policy_distill.evaluation.episodes import Evaluation, run_episodes
 from policy_distill.evaluation.evaluate import open_for
+from policy_distill.evaluation.on_workers import on_workers
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.evaluation.side_by_side import OnStep
@@ -133,7 +134,8 @@ class ReferenceRuns:
         self._player = Player(teacher, env, plan, restarts.beside() if restarts else None)
         self._env_timeout = env_timeout
         # Where one environment was asked for, there may be no second beside it.
-        self._background = Background(self._run, forked=has_idle_core() and is_recipe(env) and plan.n_envs > 1)
+        forked = has_idle_core() and is_recipe(env) and plan.n_envs > 1 and not on_workers()
+        self._background = Background(self._run, forked=forked)
 
     def result(self, on_episode: OnStep | None = None) -> ReferenceReturns:
         """Return what was found; errors as of `evaluate`."""

@@ -6,6 +6,7 @@ In: a policy, environments, and which episodes to run. Out: returns, lengths and
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,11 +21,41 @@ OnStep = Callable[[int], None]
 """Called with the episodes done so far."""
 
 
+@dataclass(frozen=True)
+class Played:
+    """Episodes that are over, in any order."""
+
+    episodes: np.ndarray
+    """int64 `[n]`, their numbers."""
+    returns: np.ndarray
+    """float64 `[n]`."""
+    lengths: np.ndarray
+    """int64 `[n]`, steps."""
+    phases: np.ndarray
+    """float64 `[n, N_PHASES]`."""
+    paired: bool
+    """True where episode i begins alike for every policy."""
+    n_cut: int
+    """Episodes that were stopped at the limit."""
+    n_restarts: int
+    """Restarts that were made."""
+
+
 class SideBySide:
     """Runs episodes `seed` to `seed + n_episodes - 1`, each to its end or to `limit` steps."""
 
-    def __init__(self, policy: Policy, envs: Environments, n_episodes: int, seed: int, limit: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        envs: Environments,
+        n_episodes: int,
+        seed: int,
+        limit: int,
+        part: tuple[int, int] | None = None,
+    ) -> None:
         """Begin the first episode of every environment.
+
+        Where environments are a `part` of all, with the number of the first and how many all are, theirs are played.
 
         Raises:
             RunFault: where an environment fails and no restart is left.
@@ -45,7 +76,9 @@ class SideBySide:
         """Of these, episodes that were stopped at the limit."""
         self._trace = Trace(envs.n_envs)
         # Fixed beforehand: who is quick must not be given more.
-        self._waiting = [list(range(index, n_episodes, envs.n_envs)) for index in range(envs.n_envs)]
+        first, n_all = part or (0, envs.n_envs)
+        self._waiting = [list(range(first + index, n_episodes, n_all)) for index in range(envs.n_envs)]
+        self._own = np.array(sorted(episode for one in self._waiting for episode in one), dtype=np.int64)
         self.paired = are_paired(envs, n_episodes)
         """True where episode i begins alike for every policy."""
         self._episodes = np.array([self._next(index) for index in range(envs.n_envs)])
@@ -55,19 +88,23 @@ class SideBySide:
             envs.reset(index, seed + max(episode, 0))
         self._begin_again()
 
-    def run(self, deterministic: bool, on_episode: OnStep | None = None) -> None:
-        """Act until all episodes are done.
+    def run(self, deterministic: bool, on_episode: OnStep | None = None) -> Played:
+        """Act until all episodes are done, and return them.
 
         Raises:
             RunFault: where an environment fails and no restart is left.
             Interrupted: within a step, where a run was asked to stop.
         """
         state, starts, masked = None, np.ones(self._envs.n_envs, dtype=bool), self._policy.takes_action_masks
-        while self.n_done < len(self.returns):
+        before, own = self._envs.faults.n_restarts, self._own
+        while self.n_done < len(own):
             stop_if_requested("while episodes were run")
             options = {"action_masks": self._envs.action_masks()} if masked else {}
             actions, state = self._policy.predict(self._envs.obs, state, starts, deterministic, **options)
             starts = self._step(actions, on_episode)
+        n_restarts = self._envs.faults.n_restarts - before
+        known = self.returns[own], self.lengths[own], self.phases[own]
+        return Played(own, *known, self.paired, self.n_cut, n_restarts)
 
     def _step(self, actions: np.ndarray, on_episode: OnStep | None) -> np.ndarray:
         """Step every environment that is in an episode; return where the next observation begins one, bool `[N]`."""

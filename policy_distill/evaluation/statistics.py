@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
 LEAST = 8
 """Numbers from which on the bootstrap has an interval: of 3 its interval covers in three of four cases."""
@@ -74,5 +73,7 @@ def bootstrap(samples, statistic, seed: int) -> tuple[float, float]:  # type: ig
 
 def _percentiles(n: int) -> tuple[float, float]:
     """Return the percentiles of the bootstrap distribution between which a 95% interval of `n` numbers lies."""
+    from scipy.special import ndtr, stdtrit
+
     tail = float(ndtr(stdtrit(n - 1, 0.025) * math.sqrt(n / (n - 1))))
     return 100 * tail, 100 * (1 - tail)

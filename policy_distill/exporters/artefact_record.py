@@ -6,6 +6,7 @@ from typing import Any
 
 from policy_distill.exporters.parity import Parity
 from policy_distill.student.record import StudentRecord
+from policy_distill.system.records import dump
 from policy_distill.system.version import __version__
 
 
@@ -13,14 +14,17 @@ def make_record(
     student: StudentRecord, format: str, parity: Parity | None, quantization: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return the metadata that an artefact carries."""
-    metadata = student.metadata
+    said = student.description
     return {
         "format": format,
         "policy_distill": __version__,
-        "student_sha256": metadata.get("sha256"),
+        "student_sha256": said.sha256,
         "parity": None if parity is None else parity.to_json(),
         "quantization": quantization,
-        **{key: metadata[key] for key in ("observation_space", "action_space", "distribution", "retention")},
-        "observation_normalization": metadata["observation_normalization"] is not None,
-        "provenance": metadata["provenance"],
+        "observation_space": said.observation_space,
+        "action_space": said.action_space,
+        "distribution": dump(said.distribution),
+        "retention": said.retention,
+        "observation_normalization": said.normalizer is not None,
+        "provenance": said.provenance,
     }

@@ -130,12 +130,12 @@ def _sections(path: Path) -> dict[str, Any]:
 
 
 def _about(student: StudentRecord, quantized: Mapping[int, QuantizedLayer] | None) -> str:
-    origin, architecture = StudentProvenance.of(student.metadata["provenance"]), student.metadata["architecture"]
+    origin, architecture = StudentProvenance.of(student.description.provenance), student.description.architecture
     fewest = min((one.bits for one in quantized.values()), default=8) if quantized else 32
     weights = {32: "float", 8: "int8"}.get(fewest, f"int8 and {fewest}-bit")
     return (
         f"Environment: {origin.env_id}. Teacher: {origin.algorithm}. "
-        f"Student: {architecture['spec']}, {architecture['n_params']} parameters, {weights} weights."
+        f"Student: {architecture.spec}, {architecture.sizes.n_params} parameters, {weights} weights."
     )
 
 

@@ -116,7 +116,7 @@ def export(
     _check_request(student, format, quantize, n_states, episodes)
     dtype = choose_input_dtype(student.record, format, input_dtype)
     wanted = _Wanted(format, quantize, {"input_dtype": dtype}, n_states, episodes, seed)
-    return _export(Student(student.tensors, student.metadata, "numpy"), Path(path), wanted, env, env_kwargs)
+    return _export(Student.of(student.record, "numpy"), Path(path), wanted, env, env_kwargs)
 
 
 @dataclass(frozen=True)

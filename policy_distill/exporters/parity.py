@@ -21,6 +21,8 @@ TOLERANCE = 1e-5
 """Largest difference of a continuous action, as a share of its range."""
 TIE = 1e-5
 """Best actions whose logits are as close as this, relative to their size, may be chosen either way."""
+TWIN_DIFFERENCE = 1e-3
+"""Largest mean difference of a continuous action from an eight-bit twin's in NumPy, as a share of its range."""
 
 
 @dataclass(frozen=True)

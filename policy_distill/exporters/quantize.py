@@ -15,7 +15,7 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.exporters.layers_file import LAYERS, SUFFIX, load_layers
-from policy_distill.exporters.parity import Reference, action_span, reference_from_scores
+from policy_distill.exporters.parity import TWIN_DIFFERENCE, Reference, action_span, reference_from_scores
 from policy_distill.exporters.table import FORMATS, find_format
 from policy_distill.interfaces.students import Run
 from policy_distill.student.layers import beside
@@ -30,8 +30,6 @@ METHODS = ("int8", "int8-trained", *BITS)
 TRAINING_STEPS = 3000
 TWIN_AGREEMENT = 0.99
 """Least share of visited states where an artefact acts as its NumPy twin; runtimes fuse layers, and round otherwise."""
-TWIN_DIFFERENCE = 1e-3
-"""Largest mean difference of a continuous action from the twin's, as a share of its range."""
 
 Layers = Mapping[int, QuantizedLayer]
 
@@ -61,7 +59,7 @@ def require_form(student: Student) -> None:
         RequestError: saying so.
     """
     if student.plan.memory.size:
-        kind = student.metadata["architecture"]["spec"]
+        kind = student.description.architecture.spec
         raise RequestError(f"expected a student without a memory for few bits, found {kind}; leave out --quantize")
     if not any("weight" in layer for layer in student.plan.layers):
         raise RequestError("expected a network to write in few bits, found a tree; leave out --quantize")
@@ -155,7 +153,7 @@ def loss_report(
         "agreement": _agreement(student.record, reference.actions, run(reference.obs), reference.n_visited),
         "return_kept": kept,
         "bytes": n_bytes(layers),
-        "float_bytes": student.metadata["architecture"]["n_bytes"],
+        "float_bytes": student.description.architecture.sizes.n_bytes,
     }
 
 

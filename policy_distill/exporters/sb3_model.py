@@ -24,15 +24,16 @@ from policy_distill.student.layers import beside, layer_shapes
 from policy_distill.student.pixels import channels_first, is_image
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import CriticRecord, StudentRecord
-from policy_distill.student.spaces import make_space
+from policy_distill.student.spaces import SpaceRecord, make_space
+from policy_distill.student.view import ALL
 
 
 class Spaces(gymnasium.Env[Any, Any]):
     """Stands for an environment that is not here: it has the spaces and cannot be stepped."""
 
     def __init__(self, student: StudentRecord) -> None:
-        self.observation_space = make_space(student.metadata["observation_space"])
-        self.action_space = make_space(student.metadata["action_space"])
+        self.observation_space = make_space(student.description.observation_space)
+        self.action_space = make_space(student.description.action_space)
 
 
 def to_sb3(student: StudentRecord, env: Any, critic: CriticRecord | None = None) -> PPO:
@@ -46,7 +47,7 @@ def to_sb3(student: StudentRecord, env: Any, critic: CriticRecord | None = None)
     student = _for_env(student, env)
     plan = student.plan
     if plan.memory.size:
-        kind = student.metadata["architecture"]["spec"]
+        kind = student.description.architecture.spec
         raise RequestError(f"expected a feed-forward student for PPO, found {kind}; distil an mlp to train on in SB3")
     if not any("weight" in layer for layer in plan.layers):
         raise RequestError("expected a network, as Stable-Baselines3's policies are, found a tree; use another format")
@@ -58,11 +59,11 @@ def to_sb3(student: StudentRecord, env: Any, critic: CriticRecord | None = None)
             "hand over env.venv, or set env.norm_obs = False"
         )
     dense = _dense(plan)
-    if plan.head.kind == "argmax" and student.metadata["action_space"]["type"] == "MultiBinary":
+    if plan.head.kind == "argmax" and student.description.action_space["type"] == "MultiBinary":
         dense[-1] = _as_bits(*dense[-1])
-    activation = student.metadata["architecture"]["activation"]
+    activation = student.description.architecture.activation
     _check_layers(plan, activation)
-    post = student.metadata["action_post_processing"]
+    post = plan.action_map.to_json()
     squash = (post["low"], post["high"]) if post["kind"] == "unsquash" else None
     model = PPO(
         StudentActorCriticPolicy,
@@ -84,7 +85,7 @@ def to_sb3(student: StudentRecord, env: Any, critic: CriticRecord | None = None)
 
 def _for_env(student: StudentRecord, env: Any) -> StudentRecord:
     """Return a student that takes what `env` shows: one that sees a part of a vector looks for it there."""
-    view, space = student.view, student.metadata["observation_space"]
+    view, space = student.view, student.description.observation_space
     if not view.components or env.observation_space == make_space(space):
         return student
     assert view.whole is not None
@@ -93,23 +94,23 @@ def _for_env(student: StudentRecord, env: Any) -> StudentRecord:
             "expected an environment that shows what the student sees, and no more of a key; wrap it so that it does"
         )
     columns, normalizer = list(view.components[""]), student.plan.normalizer
-    metadata = {key: value for key, value in student.metadata.items() if key != "view"}
-    metadata["observation_space"] = view.whole
     if isinstance(normalizer, Normalizer):
         mean, variance = np.zeros(view.size), np.ones(view.size)
         mean[columns], variance[columns] = normalizer.mean, normalizer.variance
-        metadata["observation_normalization"] = replace(normalizer, mean=mean, variance=variance).to_json()
+        normalizer = replace(normalizer, mean=mean, variance=variance)
     # Columns of columns, where a first layer selects already.
     first, *others = student.plan.layers
     selects = first["op"] == "select"
     select = {"op": "select", "columns": [columns[n] for n in first["columns"]] if selects else columns}
     layers = [select, *(others if selects else student.plan.layers)]
-    metadata["architecture"] = {**metadata["architecture"], "input_shape": [view.size], "layers": layers}
-    return StudentRecord(student.tensors, metadata)
+    said = student.description
+    architecture = replace(said.architecture, input_shape=[view.size], layers=layers)
+    said = replace(said, architecture=architecture, observation_space=view.whole, normalizer=normalizer, view=ALL)
+    return StudentRecord(student.tensors, said)
 
 
 def _check_spaces(student: StudentRecord) -> None:
-    spaces = [student.metadata["observation_space"], student.metadata["action_space"]]
+    spaces = [student.description.observation_space, student.description.action_space]
     spaces += spaces[0].get("spaces", {}).values()
     if any(np.any(space.get("start", 0)) for space in spaces):
         raise RequestError(
@@ -175,7 +176,7 @@ def _extractor(plan: Plan, activation: str) -> dict[str, Any]:
     }
 
 
-def _part(part: Part, space: dict[str, Any], plan: Plan) -> dict[str, Any]:
+def _part(part: Part, space: SpaceRecord, plan: Plan) -> dict[str, Any]:
     normalizer = part.normalizer
     factors = [layer["factor"] for layer in _of(plan, "scale")]
     alone = plan.featurizer.is_image
@@ -192,7 +193,7 @@ def _part(part: Part, space: dict[str, Any], plan: Plan) -> dict[str, Any]:
     }
 
 
-def _sb3_transposes(space: dict[str, Any]) -> bool:
+def _sb3_transposes(space: SpaceRecord) -> bool:
     """Say whether SB3 puts the channels of this space first: images of bytes from 0 to 255 with channels last."""
     return is_image(space) and not channels_first(tuple(space["shape"]))
 

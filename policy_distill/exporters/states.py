@@ -18,6 +18,7 @@ from policy_distill.evaluation.evaluate import open_for
 from policy_distill.seeds import measured_seed
 from policy_distill.student.features import Normalizer, Part
 from policy_distill.student.runtime import Student
+from policy_distill.student.spaces import SpaceRecord
 from policy_distill.system.nested import map_arrays
 
 N_ENVS = 4
@@ -101,13 +102,13 @@ def _seen(student: Student, obs: Any) -> Any:
 
 
 def _by_part(student: Student, make: Any) -> Any:
-    space, parts = student.metadata["observation_space"], student.plan.featurizer.parts
+    space, parts = student.description.observation_space, student.plan.featurizer.parts
     if space["type"] != "Dict":
         return make(parts[0], space)
     return {part.key: make(part, space["spaces"][part.key]) for part in parts}
 
 
-def _draw(part: Part, space: dict[str, Any], n: int, rng: np.random.Generator) -> np.ndarray:
+def _draw(part: Part, space: SpaceRecord, n: int, rng: np.random.Generator) -> np.ndarray:
     low, high = _bounds(part, space)
     if part.dtype.kind != "f":
         return rng.integers(low, high, (n, *part.shape), endpoint=True).astype(part.dtype)
@@ -118,7 +119,7 @@ def _draw(part: Part, space: dict[str, Any], n: int, rng: np.random.Generator) -
     return np.clip(drawn, low, high).astype(part.dtype)
 
 
-def _hostile(part: Part, space: dict[str, Any], signs: np.ndarray) -> np.ndarray:
+def _hostile(part: Part, space: SpaceRecord, signs: np.ndarray) -> np.ndarray:
     low, high = _bounds(part, space)
     whole = part.dtype.kind != "f"
     least, most = (low, high) if whole else (-HUGE, HUGE)
@@ -130,7 +131,7 @@ def _hostile(part: Part, space: dict[str, Any], signs: np.ndarray) -> np.ndarray
     return np.stack([np.where(np.isfinite(row), row, np.sign(row) * HUGE) for row in rows]).astype(part.dtype)
 
 
-def _bounds(part: Part, space: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(part: Part, space: SpaceRecord) -> tuple[np.ndarray, np.ndarray]:
     """Return the lowest and highest values, float64 of the part's shape; infinite where there are none."""
     if part.offsets is not None:
         low = np.ravel(np.asarray(space["start"], np.float64)).reshape(part.shape)

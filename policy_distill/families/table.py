@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from policy_distill.errors import RequestError
@@ -13,6 +13,7 @@ from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.families.multi_categorical import MultiCategorical
 from policy_distill.families.squashed_gaussian import SquashedGaussian
 from policy_distill.interfaces.students import ActionDistribution
+from policy_distill.student.description import Distribution
 from policy_distill.system.blame import others_blamed
 from policy_distill.system.plugins import FAMILIES as GROUP
 from policy_distill.system.plugins import choices, load_plugin, package_of
@@ -27,7 +28,7 @@ FAMILIES: dict[str, Callable[..., ActionDistribution]] = {
 }
 
 
-def make_family(name: str, config: dict[str, Any]) -> ActionDistribution:
+def make_family(name: str, config: Mapping[str, Any]) -> ActionDistribution:
     """Return the family that a student file names: ours, or of an installed package.
 
     Raises:
@@ -44,8 +45,7 @@ def make_family(name: str, config: dict[str, Any]) -> ActionDistribution:
     return found
 
 
-def describe_family(family: ActionDistribution) -> dict[str, Any]:
-    """Return what `make_family` takes, as JSON values, and the package that it comes from where it is not ours."""
-    described = {"family": family.name, "config": family.config()}
+def describe_family(family: ActionDistribution) -> Distribution:
+    """Return what `make_family` takes, and the package that it comes from where it is not ours."""
     package = None if family.name in FAMILIES else package_of(GROUP, family.name)
-    return described if package is None else {**described, "package": package}
+    return Distribution(family.name, family.config(), package)

@@ -167,6 +167,8 @@ class Teacher(Policy, Protocol):
     """Options of the command line that load it; None for one that is no file."""
     fixed: bool
     """True where its calibration was chosen by hand, and data does not change it."""
+    labels_apart: bool
+    """True where the environments of a rollout are labelled one by one, by which workers agree to the last bit."""
     discount: float | None
     """What a reward one step later counts for in its values, in (0, 1]; None where that is not known."""
 
@@ -197,7 +199,7 @@ class Teacher(Policy, Protocol):
         state: State = None,
         action_masks: np.ndarray | None = None,
     ) -> Labels:
-        """Label a whole rollout in one batch.
+        """Label a whole rollout, or an environment's part of it, in one batch.
 
         Args:
             obs: raw observations `[T, N, ...]` (a dict of such for Dict spaces).

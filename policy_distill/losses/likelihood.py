@@ -37,7 +37,9 @@ class SampledNLL:
     def __call__(self, batch: Batch, outputs: Outputs) -> torch.Tensor:
         """Return `[B]`."""
         family, (taught, found) = outputs.family, parameters(batch, outputs)
-        return -family.log_prob(found, family.sample(taught, self.generator))
+        # Drawn where the generator is, so that a seed's draws are the same on every device.
+        drawn = family.sample(taught.cpu(), self.generator).to(taught.device)
+        return -family.log_prob(found, drawn)
 
 
 def begin_draws(loss: Loss, seed: int) -> None:

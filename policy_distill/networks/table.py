@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -14,6 +12,7 @@ from policy_distill.networks.memory import Recurrent, Stacked
 from policy_distill.networks.mlp import MLP
 from policy_distill.student.engines.torch_layers import Beside, OwnLayer
 from policy_distill.student.operations.history import MAX_STEPS
+from policy_distill.student.operations.operation import Layer
 from policy_distill.system.blame import others_blamed
 from policy_distill.system.plugins import LEARNERS, load_plugin, names_in
 from policy_distill.system.plugins import NETWORKS as GROUP
@@ -105,12 +104,10 @@ def _behind(spec: str) -> tuple[int, ...]:
     return _widths(spec, behind.removeprefix("mlp:")) if plus else ()
 
 
-def describe_layers(
-    network: nn.Sequential, input_shape: tuple[int, ...], prefix: str = "network."
-) -> list[dict[str, Any]]:
+def describe_layers(network: nn.Sequential, input_shape: tuple[int, ...], prefix: str = "network.") -> list[Layer]:
     """Return the layer records of a built network, weights by their names in the student's state dict."""
     x = torch.zeros((1, *input_shape), device=next(network.parameters()).device)
-    layers = []
+    layers: list[Layer] = []
     for name, module in network.named_children():
         if isinstance(module, Beside):
             own = describe_layers(module.layers, (x.shape[1] - module.n,), f"{prefix}{name}.layers.")
@@ -122,7 +119,7 @@ def describe_layers(
     return layers
 
 
-def _describe(prefix: str, module: nn.Module, output_shape: tuple[int, ...]) -> dict[str, Any]:
+def _describe(prefix: str, module: nn.Module, output_shape: tuple[int, ...]) -> Layer:
     weights = {"weight": f"{prefix}weight", "bias": f"{prefix}bias"}
     if isinstance(module, nn.Linear):
         return {"op": "linear", **weights}

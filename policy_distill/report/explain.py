@@ -35,7 +35,7 @@ def words_for(student: Student, names: Sequence[str] = ()) -> Words:
     Raises:
         RequestError: for names that do not fit.
     """
-    view, space = student.view, student.metadata["observation_space"]
+    view, space = student.view, student.description.observation_space
     env_id = student.origin.env_id
     whole = space if view.whole is None else view.whole
     if names and len(names) == n_components(space):
@@ -48,7 +48,7 @@ def words_for(student: Student, names: Sequence[str] = ()) -> Words:
     features = _feature_names(student.plan.featurizer, found)
     if student.plan.selected is not None:
         features = [features[column] for column in student.plan.selected]
-    return Words(features, action_names(env_id, student.metadata["action_space"]))
+    return Words(features, action_names(env_id, student.description.action_space))
 
 
 def _recorded(student: Student, space: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -1,12 +1,12 @@
-"""A video of teacher and student side by side, each in an environment of its own that starts from the same seed.
+"""A video of a student, or of teacher and student side by side, each in an environment of its own from the same seed.
 
-In: two policies and an environment that can draw itself. Out: a small mp4.
+In: policies and an environment that can draw itself. Out: a small mp4.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,10 @@ MAX_STEPS = 2000
 DRAWN = Condition("drawn", (), (("render_mode", "rgb_array"),))
 
 
-def record_video(teacher: Policy, student: Policy, env: Any, path: Path, seed: int = VIDEO) -> Path:
-    """Let both play the episode of `seed` and write what is seen of it, the teacher on the left.
+def record_video(policies: Sequence[Policy], env: Any, path: Path, seed: int = VIDEO) -> Path:
+    """Let each play the episode of `seed` and write what is seen of it, from left to right.
+
+    All have the environment of the first.
 
     Raises:
         RequestError: for an environment that cannot be made anew or does not draw itself, or without imageio.
@@ -42,9 +44,8 @@ def record_video(teacher: Policy, student: Policy, env: Any, path: Path, seed: i
         import imageio.v2 as imageio
     except ImportError:
         raise RequestError("a video needs imageio: pip install 'policy-distill[video]'") from None
-    makers = [
-        (policy, DRAWN.maker(env, [*teacher.env_wrappers, *policy.own_wrappers])) for policy in (teacher, student)
-    ]
+    shared = policies[0].env_wrappers
+    makers = [(policy, DRAWN.maker(env, [*shared, *policy.own_wrappers])) for policy in policies]
     plays = [list(_frames(policy, make, seed)) for policy, make in makers]
     longest = max(map(len, plays))
     every = -(-longest // MAX_FRAMES)
@@ -63,10 +64,10 @@ def record_video(teacher: Policy, student: Policy, env: Any, path: Path, seed: i
     return path
 
 
-def try_video(teacher: Policy, student: Policy, env: Any, path: Path) -> Path | None:
+def try_video(policies: Sequence[Policy], env: Any, path: Path) -> Path | None:
     """Record, or say in a warning why there is no video: it is no reason to lose a run."""
     try:
-        return record_video(teacher, student, env, path)
+        return record_video(policies, env, path)
     except Exception as error:
         LOG.warning("no video: %s", error if isinstance(error, RequestError) else described(error))
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,14 +17,14 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError, one_line
-from policy_distill.run.checkpoint_files import newest_first, remove_unfinished, set_aside, write_checkpoint
+from policy_distill.run.checkpoint_files import OfRun, newest_first, remove_unfinished, set_aside, write_checkpoint
 from policy_distill.run.provenance import fingerprint
 from policy_distill.run.stream import Stream
 from policy_distill.run.stream_state import Saved
 from policy_distill.student.file import read_sealed
 from policy_distill.system.interrupts import Interrupts
-from policy_distill.system.ranges import FREE
-from policy_distill.system.records import dump
+from policy_distill.system.ranges import BEFORE, FREE
+from policy_distill.system.records import dump, load
 from policy_distill.tracking.attempts import note_again, noted
 
 LOG = logging.getLogger("policy_distill")
@@ -55,7 +55,7 @@ class Resumable(Protocol):
         """Return all that its rest depends on."""
         ...
 
-    def restore(self, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
+    def restore(self, tensors: dict[str, np.ndarray], record: Mapping[str, Any]) -> Any:
         """Take what `state` returned, in a run that was just opened; return the observations to go back to."""
         ...
 
@@ -64,7 +64,7 @@ class Keeper:
     """Writes a run's checkpoints when they are due: every so many steps or minutes, at the end, and before a stop."""
 
     def __init__(
-        self, folder: Path | None, run: Resumable, identity: dict[str, Any], *, interrupts: Interrupts
+        self, folder: Path | None, run: Resumable, identity: Mapping[str, Any], *, interrupts: Interrupts
     ) -> None:
         """Write to `folder` (None writes nothing); `interrupts` are told whether there is a checkpoint."""
         self.folder, self.run, self.identity, self.interrupts = folder, run, identity, interrupts
@@ -102,20 +102,21 @@ class Keeper:
         self.interrupts.saved, self._steps, self._time = True, self.run.stream.env_steps, time.monotonic()
 
 
-def save_checkpoint(folder: Path, run: Resumable, identity: dict[str, Any]) -> str:
+def save_checkpoint(folder: Path, run: Resumable, identity: Mapping[str, Any]) -> str:
     """Write a run into a folder; `identity` is what a resumed run must share with this one.
 
     Returns:
         In words, what a resumed run would have to begin anew; empty where it would be the same run.
     """
     tensors, record = run.state()
-    record |= {"identity": _whole(identity, run.stream), "tracker": noted(folder.parent)}
-    write_checkpoint(folder, run.stream.env_steps, run.stream.config.keep_checkpoints, tensors, {"checkpoint": record})
-    return str(record["begins_anew"])
+    of_run = {"identity": _whole(identity, run.stream), "tracker": noted(folder.parent)}
+    whole = {"checkpoint": {**dump(record), **of_run}}
+    write_checkpoint(folder, run.stream.env_steps, run.stream.config.keep_checkpoints, tensors, whole)
+    return record.begins_anew or ""
 
 
 def resume_newest(
-    folder: Path, run: Resumable, identity: dict[str, Any], on_step: Callable[[], None] | None = None
+    folder: Path, run: Resumable, identity: Mapping[str, Any], on_step: Callable[[], None] | None = None
 ) -> None:
     """Bring a fresh run to the newest checkpoint that is whole, and its environments with it.
 
@@ -144,7 +145,7 @@ def resume_newest(
     raise RequestError(f"expected a checkpoint that is whole in {folder}: {broken}; start anew with --overwrite")
 
 
-def load_checkpoint(path: Path, run: Resumable, identity: dict[str, Any]) -> Any:
+def load_checkpoint(path: Path, run: Resumable, identity: Mapping[str, Any]) -> Any:
     """Bring a fresh run to where the checkpoint was written, and return the observations that it saw then.
 
     Raises:
@@ -155,9 +156,10 @@ def load_checkpoint(path: Path, run: Resumable, identity: dict[str, Any]) -> Any
     if record is None:
         raise RequestError(f"expected a checkpoint, found a student file at {path}")
     try:
-        _check_identity(record["identity"], _whole(identity, run.stream))
+        of_run = load(OfRun, record, "checkpoint")
+        _check_identity(of_run.identity, _whole(identity, run.stream))
         observations = run.restore(tensors, record)
-        note_again(path.parent.parent, {str(name): str(value) for name, value in record["tracker"].items()})
+        note_again(path.parent.parent, dict(of_run.tracker))
         return observations
     except OtherRun:
         raise
@@ -179,13 +181,13 @@ def _say_restarts(stream: Stream, failed: dict[int, str]) -> None:
         )
 
 
-def _whole(identity: dict[str, Any], stream: Stream) -> dict[str, Any]:
+def _whole(identity: Mapping[str, Any], stream: Stream) -> dict[str, Any]:
     """Return an identity with all that tells the teacher from another, as JSON gives it back."""
     found: dict[str, Any] = json.loads(json.dumps({**identity, "made_with": dump(fingerprint(stream.teacher))}))
     return found
 
 
-def _check_identity(saved: dict[str, Any], now: dict[str, Any]) -> None:
+def _check_identity(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     # One that was written before environments were recorded whole has their id alone.
     one, other = _fields(saved), _fields(now if "env" in saved else {**now, "env": None})
     differing = [name for name in {**one, **other} if one.get(name) != other.get(name)]
@@ -196,13 +198,13 @@ def _check_identity(saved: dict[str, Any], now: dict[str, Any]) -> None:
         )
 
 
-def _fields(identity: dict[str, Any]) -> dict[str, Any]:
+def _fields(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return what must be equal, by name: settings by their own, all else by where it stands."""
     fields: dict[str, Any] = {}
     for name, value in identity.items():
         if name == "config":
-            # A setting that the version did not have which wrote it was what it is by itself.
-            value = {**DistillConfig().to_json(), **value}
+            # A setting that the version did not have which wrote it was what it is by itself, or had been before.
+            value = {**DistillConfig().to_json(), **BEFORE, **value}
             fields |= {key: setting for key, setting in value.items() if key not in FREE}
         elif name == "request":
             # Where the teacher's file lies; the file itself is told by its digest.

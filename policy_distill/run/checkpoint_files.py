@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from policy_distill.errors import RequestError
 from policy_distill.student.file import read_sealed, write_sealed
+from policy_distill.system.records import OBJECT, TEXT, Each, part
 
 PATTERN = "step-*.safetensors"
 BROKEN = ".broken"
@@ -23,13 +26,23 @@ READ_BACK = 2**26
 """Bytes of a checkpoint that is read again before it counts; of a larger one that would take as long as to write it."""
 
 
+@dataclass(frozen=True)
+class OfRun:
+    """What a checkpoint says beside what its run depends on."""
+
+    identity: Mapping[str, Any] = part(OBJECT, needed=True)
+    """What a resumed run must share, as of the version that wrote it: a `RunIdentity`, and `made_with`."""
+    tracker: Mapping[str, str] = part(Each(TEXT), needed=True)
+    """What trackers noted, to go on in the same run."""
+
+
 def newest_first(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder."""
     return sorted(folder.glob(PATTERN), reverse=True)
 
 
 def write_checkpoint(
-    folder: Path, step: int, keep: int, tensors: dict[str, np.ndarray], metadata: dict[str, Any]
+    folder: Path, step: int, keep: int, tensors: dict[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> Path:
     """Write the checkpoint of `step` environment steps, then remove all but the newest `keep`.
 

@@ -17,13 +17,13 @@ from policy_distill.environments.open import without_normalization
 from policy_distill.evaluation.records import EvaluationRecord, LeftOutRecord
 from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.checkpoint import Keeper
+from policy_distill.run.judging.selection import Selection
 from policy_distill.run.place import Place
 from policy_distill.run.proof import prove, spent_seeds
 from policy_distill.run.provenance import RunIdentity, provenance_of, request_of
 from policy_distill.run.result import DistillResult, evaluation_record
-from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
-from policy_distill.run.settle import measured_in
+from policy_distill.run.settle import measure_fresh, measured_in
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.run.state import SessionState
 from policy_distill.student.runtime import Student
@@ -76,6 +76,7 @@ class Course:
             if selection.owed:
                 with kept():
                     metrics = {**metrics, "eval/selection_return": selection.judge(), **stream.restart_metrics()}
+                    metrics |= selection.metrics()
                 selection.owed = None
             tracker.log(metrics, stream.env_steps)
             if tracker.wants_gradients and not owed:
@@ -98,6 +99,8 @@ class Course:
     def finish(self, reference: ReferenceRuns | None, bar: Progress, *, proven: bool = True) -> DistillResult:
         """Prove the best student, where it is to be `proven`, and write it to the run folder with its record."""
         session, stream, config = self.session, self.session.stream, self.session.config
+        # They may be at a rollout that nobody asks for any more.
+        stream.staff.dismiss()
         chosen_by = self.choose(bar)
         player = (stream, self.student, self.env, reference, bar, self.interrupts)
         comparison = prove(*player) if proven else None
@@ -105,7 +108,7 @@ class Course:
         kept = {**comparison.retention.to_json(), "falls": comparison.retention.falls_json()} if comparison else None
         student = self.student(self.provenance(spent), kept)
         with measured_in(stream, without_normalization(self.env)) as measured:
-            fidelity = session.measure(measured)
+            fidelity = measure_fresh(session, measured)
         record = evaluation_record(
             stream.teacher,
             student,
@@ -117,6 +120,7 @@ class Course:
             env_steps=stream.env_steps,
             env_restarts=stream.restarts.n,
             wall_seconds=stream.watch.wall_seconds,
+            stop=self.selection.record(),
             left_out=LeftOutRecord(**stream.episodes.counts()) if stream.episodes else None,
         )
         record = self.completed(record)

@@ -14,6 +14,7 @@ from typing import Any
 
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.watch import step_limit
+from policy_distill.evaluation.on_workers import played_on
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
 from policy_distill.run.finetuning.rewarded_course import course_of, session_of
@@ -23,11 +24,12 @@ from policy_distill.run.proof import start_reference
 from policy_distill.run.provenance import identity_of
 from policy_distill.run.rescue import keeping_student
 from policy_distill.run.result import DistillResult
-from policy_distill.run.settle import check_room, open_fitting, settle
+from policy_distill.run.settle import check_room, hire, open_fitting, settle
 from policy_distill.run.sinks import open_sinks
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.threads import threads_for
+from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.table import MakeTracker, choose_tracker
 
@@ -47,6 +49,7 @@ def distill(
     video: bool = False,
     prove: bool = True,
     env_kwargs: Mapping[str, Any] | None = None,
+    workers: int | str | WorkerSettings = "auto",
     **overrides: Any,
 ) -> DistillResult:
     """Distil a teacher into a compact student, and prove what it keeps.
@@ -66,6 +69,8 @@ def distill(
         prove: False ends with the student that the selection's episodes chose, and plays none of the proof's;
             `resume` proves it later.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
+        workers: processes that step the environments while this one learns, and play the proof; 0 for none, `auto` for
+            one where a core is idle and the run is long enough. The student is the same, bit for bit.
         **overrides: fields of `DistillConfig`.
 
     Raises:
@@ -73,6 +78,7 @@ def distill(
         RunFault: for an environment or a loss that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
+    staff = WorkerSettings.of(workers)
     tracker = choose_tracker(tracker, track, out, teacher)
     teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), student, make_config(config, overrides))
     place = Place(out, resume=resume, overwrite=overwrite)
@@ -81,6 +87,8 @@ def distill(
         interrupts.stop_if_requested("before the first step")
         session = session_of(teacher, envs, student, loss, config)
         n_params, footprint = check_room(session)
+        scope.enter_context(threads_for(teacher, n_params=n_params))
+        pool = hire(session, env, staff, scope)
         run = course_of(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
         run.keeper.begin(resume=resume)
         with (
@@ -88,10 +96,10 @@ def distill(
             start_reference(session.stream, env) if prove else nullcontext() as reference,
             closing(open_sinks(tracker, run.folder, run.identity.to_json(), run.resumed_at)) as sinks,
             Progress(config.timesteps, enabled=progress, opening=str(footprint)) as bar,
-            threads_for(teacher, n_params=n_params),
         ):
             run.iterate(sinks, bar)
-            result = run.finish(reference, bar, proven=prove)
+            with played_on(pool, staff):
+                result = run.finish(reference, bar, proven=prove)
             hand_over(result, teacher, env if video else None, sinks)
     if run.folder:
         try_report(run.folder.path)

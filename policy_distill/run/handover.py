@@ -18,7 +18,7 @@ from policy_distill.run.result import DistillResult, final_metrics, latency_us
 def hand_over(result: DistillResult, teacher: Teacher, filmed: Any, tracker: Tracker) -> None:
     """Film `filmed`, the environment of a video, and log all that the run came to."""
     if result.out and filmed is not None:
-        try_video(teacher, result.student, without_normalization(filmed), RunFolder(result.out).video)
+        try_video([teacher, result.student], without_normalization(filmed), RunFolder(result.out).video)
     track_result(result, tracker)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.run.folder import RunFolder
+from policy_distill.run.judging.selection import Selection
 from policy_distill.run.provenance import RunIdentity, provenance_of
-from policy_distill.run.selection import Selection
 from policy_distill.run.session import Session
 
 

@@ -27,6 +27,7 @@ from policy_distill.evaluation.records import (
     SizeRatios,
 )
 from policy_distill.evaluation.statistics import json_number
+from policy_distill.evaluation.stop_record import StopRecord
 from policy_distill.evaluation.view_record import view_record
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
@@ -73,14 +74,15 @@ def evaluation_record(
     env_restarts: int,
     wall_seconds: float,
     left_out: LeftOutRecord | None = None,
+    stop: StopRecord | None = None,
 ) -> EvaluationRecord:
     """Return what `evaluation.json` says; without a comparison the returns are left out.
 
     `selection_returns` `[n]` are those on which the student was chosen.
     """
     found = comparison.record() if comparison else ComparisonRecord(seed=config.eval_seed, n_episodes=0)
-    architecture = student.metadata["architecture"]
-    n_params, n_bytes, macs = (architecture[key] for key in ("n_params", "n_bytes", "macs"))
+    sizes = student.description.architecture.sizes
+    n_params, n_bytes, macs = sizes.n_params, sizes.n_bytes, sizes.macs
     return EvaluationRecord(
         env_id=env_id,
         seed=found.seed,
@@ -99,6 +101,7 @@ def evaluation_record(
         compression=SizeRatios(teacher.n_params / max(n_params, 1), teacher.n_bytes / max(n_bytes, 1)),
         episodes=_episodes(comparison),
         env_steps=env_steps,
+        stop=stop,
         env_restarts=env_restarts if config.env_restarts else None,
         left_out=left_out,
         wall_seconds=wall_seconds,

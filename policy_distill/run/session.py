@@ -5,21 +5,22 @@ In: teacher, environments and settings. Out: the stages that `distill.py` puts i
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
+from policy_distill.collection.acting import Acting
 from policy_distill.collection.actors import MixedActor, TakesOver, TeacherActor
 from policy_distill.collection.rollout import Rollout
-from policy_distill.collection.state_sample import sample_states
 from policy_distill.config import DistillConfig
-from policy_distill.evaluation.fidelity import Fidelity, fidelity_along, fidelity_of, measure_fidelity
+from policy_distill.evaluation.fidelity import Fidelity, fidelity_along, measure_fidelity
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss
+from policy_distill.losses.batch import Batch
 from policy_distill.losses.scored import ScoredLoss
 from policy_distill.run.columns import asked_for
 from policy_distill.run.critics.critics import Critics, columns_for
@@ -28,14 +29,13 @@ from policy_distill.run.critics.request import asks_for
 from policy_distill.run.stream import Stream
 from policy_distill.student.check import check_writable
 from policy_distill.student.features import Normalizer
+from policy_distill.teachers.activation import activation_for
+from policy_distill.training.effort import Effort, Objective, learn_measured, n_held
 from policy_distill.training.learner import GradientLearner
 from policy_distill.training.learners import find_learner, while_learning
-from policy_distill.training.schedule import Moment, acts_by_mode, seed_of
+from policy_distill.training.schedule import Moment, acts_by_mode, lags, seed_of
 from policy_distill.training.spec import StudentSpec
 from policy_distill.training.teacher_episodes import HALF
-
-MEASURED_STATES = 4_000
-"""States on which the fidelity at the end is measured, at most; a tenth of a short run."""
 
 
 class Session:
@@ -43,14 +43,8 @@ class Session:
 
     def __init__(self, teacher: Teacher, envs: Environments, network: str, loss: Loss, config: DistillConfig) -> None:
         kept, noted = columns_for(config)
-        self.stream = Stream(
-            teacher,
-            envs,
-            config,
-            network,
-            columns=tuple(dict.fromkeys((*asked_for(loss, [network]), *kept))),
-            noted=noted,
-        )
+        columns = tuple(dict.fromkeys((*asked_for(loss, [network]), *kept)))
+        self.stream = Stream(teacher, envs, config, network, columns=columns, noted=noted)
         self.network = network
         self.loss = loss
         self.config = config
@@ -59,8 +53,14 @@ class Session:
         self._learner: Learner | None = None
         self.critics: Critics | None = None
         """Who judges states beside the student, where the settings ask for it, once there is one."""
+        self.acting: Acting | None = None
+        """Who acts next; None where that is the newest student."""
         self._remembers = False
         """True of a student with a memory."""
+        self.fresh: list[float] = []
+        """Nats from its teacher on each rollout before it learnt of that, or the share of actions that differed."""
+        self.effort = Effort()
+        """Gradient steps of the next rollout, where the settings leave them open."""
 
     @property
     def learner(self) -> Learner:
@@ -73,21 +73,22 @@ class Session:
         """True once the first rollout made one."""
         return self._learner is not None
 
-    def actor(self) -> tuple[Actor, float]:
-        """Return who acts next, and the teacher's share: the teacher first, then as `config.actor` says."""
-        seed, stream = seed_of(self.config, self.iteration, "act"), self.stream
+    def actor(self, ahead: int = 0) -> tuple[Actor, float]:
+        """Return who acts next, or `ahead` of that, and the teacher's share: it first, then as `config.actor` says."""
+        iteration, stream = self.iteration + ahead, self.stream
+        seed = seed_of(self.config, iteration, "act")
         teacher = stream.sight.teacher(TeacherActor(stream.teacher, seed))
         share = self.teacher_share()
         if share == 1.0:
             return teacher, 1.0
         with while_learning():
-            made = self.learner.student()
+            made = self.acting.student if self.acting else self.learner.student()
         made.seed(seed)
         student = stream.sight.student(made)
         if self.config.actor == "student":
             # Its first rollout goes on where the teacher's ended.
-            return (TakesOver(student) if self.iteration == 1 and self._remembers else student), 0.0
-        rng = np.random.default_rng(seed_of(self.config, self.iteration, "mix"))
+            return (TakesOver(student) if iteration == 1 and self._remembers else student), 0.0
+        rng = np.random.default_rng(seed_of(self.config, iteration, "mix"))
         return MixedActor(teacher, student, share, rng, made.plan.remember), share
 
     def teacher_share(self) -> float:
@@ -99,7 +100,12 @@ class Session:
     def collect(self) -> Rollout:
         """Gather the next rollout."""
         actor, share = self.actor()
-        return self.stream.collect(actor, share, greedy=acts_by_mode(self.config, self.iteration, share))
+        return self.stream.collect(actor, share, greedy=self._acts_by_mode(share))
+
+    def _acts_by_mode(self, share: float, ahead: int = 0) -> bool:
+        """Say whether the next rollout, or that `ahead`, is by the mode; critics score what was sampled, to the end."""
+        progress = self.stream.progress if self.critics is None else 0.0
+        return acts_by_mode(self.config, self.iteration + ahead, share, progress)
 
     def learn(
         self, rollout: Rollout, teacher_params: torch.Tensor, values: torch.Tensor | None = None
@@ -108,20 +114,35 @@ class Session:
 
         `values` are the teacher's, `[T * N]`, where the settings ask for them.
         """
+        if self.iteration > 0 and lags(self.config):
+            self._look_ahead()
         with while_learning(), self.stream.watch.timed("train"):
             features = self.stream.features(rollout)
             if not self.has_student:
                 self.create_student(self.stream.normalizer, teacher_params)
             fidelity = self._fidelity(rollout, features, teacher_params)
             before = min((self.stream.env_steps - len(features)) / self.config.timesteps, 1.0)
-            seed = seed_of(self.config, self.iteration, "train")
-            moment = Moment(before, self.stream.progress, len(features), seed)
+            moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
-            self.stream.store(rollout, features, teacher_params, values)
-            if n_new := self._leave_out(len(features)):
-                metrics |= self._train(replace(moment, n_new=n_new), values)
+            if held := self._n_held(rollout):
+                newest = Batch(features, teacher_params, self.stream.kept(rollout))
+                aim = Objective(self.loss, self.stream.teacher.family)
+                metrics |= learn_measured(self.learner, self.stream.buffer, newest, held, moment, self.effort, aim)
+            else:
+                self.stream.store(rollout, features, teacher_params, values)
+                if n_new := self._leave_out(len(features)):
+                    metrics |= self._train(replace(moment, n_new=n_new), values)
             self.iteration += 1
+            self.fresh.append(fidelity.kl if math.isfinite(fidelity.kl) else 1.0 - fidelity.agreement)
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
+
+    def _look_ahead(self) -> None:
+        """Let the student as it is now act in the next rollout, which workers may begin at once."""
+        with while_learning():
+            self.acting = Acting.of(self.learner)
+        actor, share = self.actor(1)
+        with self.stream.watch.timed("collect"):
+            self.stream.ahead(actor, share, greedy=self._acts_by_mode(share, 1))
 
     def _judge(self, seen: Labelled, moment: Moment) -> dict[str, float]:
         """Show the critics a rollout before anybody learns from it."""
@@ -142,6 +163,13 @@ class Session:
         assert isinstance(learner, GradientLearner), "checked before the run"
         return learner.learn(drawn, moment) | critics.learn(buffer, values, moment)
 
+    def _n_held(self, rollout: Rollout) -> int:
+        """Return how many of a rollout's states are kept out of the buffer while the student learns, to measure on."""
+        # A tree is grown anew, a memory is measured along whole episodes, and critics learn from all that is stored.
+        plain = isinstance(self.learner, GradientLearner) and not self._remembers and self.critics is None
+        whole = self.stream.episodes is None and self.config.buffer == "aggregate"
+        return n_held(*rollout.episode_starts.shape) if self.config.passes == "auto" and plain and whole else 0
+
     def _leave_out(self, n_new: int) -> int:
         """Let failed episodes of the teacher teach nobody; return how many states are new, 0 where none is left."""
         if self.stream.episodes is None:
@@ -153,9 +181,8 @@ class Session:
         teacher = self.stream.teacher
         if not self._remembers:
             return measure_fidelity(teacher, self.learner, features, teacher_params)
-        seen, actions = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions")
-        student = self.learner.student()
-        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, actions)
+        seen, did, student = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions"), self.learner.student()
+        return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, did)
 
     def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return what an iteration adds to the training's own metrics: returns, shares and times."""
@@ -163,10 +190,9 @@ class Session:
 
     def specify(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> StudentSpec:
         """Return what the student is, apart from its weights."""
-        stream, config = self.stream, self.config
-        return StudentSpec.like(
-            stream.teacher, self.network, config.activation, normalizer, stream.sight.space, stream.sight.view
-        )
+        teacher, sight = self.stream.teacher, self.stream.sight
+        activation = activation_for(self.config.activation, teacher)
+        return StudentSpec.like(teacher, self.network, activation, normalizer, sight.space, sight.view)
 
     def create_student(
         self, normalizer: Normalizer | dict[str, Normalizer] | None, teacher_params: torch.Tensor | None = None
@@ -184,16 +210,3 @@ class Session:
         self._learner, self._remembers = learner, bool(student.plan.memory.size)
         if asks_for(self.config):
             self.critics = Critics(spec, self.loss, self.config, self.stream.teacher.discount)
-
-    def measure(self, envs: Environments) -> Fidelity:
-        """Let the student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
-        n_states = min(MEASURED_STATES, max(1_000, self.config.timesteps // 10))
-        stream = self.stream
-        with stream.watch.timed("evaluate"):
-            student, sight = self.learner.student(), stream.sight
-            options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
-            options |= {"followed": student, "seen": sight.seen}
-            sample = sample_states(envs, self.config.seed, sight.student(student), n_states, **options)
-            if sample.outputs is not None:
-                return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
-            return measure_fidelity(stream.teacher, self.learner, stream.features_of(sample.obs), sample.params)

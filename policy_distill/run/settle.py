@@ -11,6 +11,11 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import torch
+
+from policy_distill.collection.collector import Collector
+from policy_distill.collection.state_sample import sample_states
+from policy_distill.collection.workers.service import Equipment
 from policy_distill.config import DistillConfig
 from policy_distill.environments.choice import for_policy, say_where_other
 from policy_distill.environments.fit import check_fit
@@ -20,6 +25,7 @@ from policy_distill.environments.open import is_recipe, open_environments, witho
 from policy_distill.environments.own_wrapper import own_wrapper, text_of
 from policy_distill.environments.perturbations.dealt import conditions_for, open_dealt
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.fidelity import Fidelity, fidelity_of, measure_fidelity
 from policy_distill.evaluation.robustness import noise_units
 from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.interfaces.stepping import Environments
@@ -31,10 +37,16 @@ from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.system.blame import blamed, others_blamed
 from policy_distill.system.device import check_device
+from policy_distill.system.workers.pool import Pool
+from policy_distill.system.workers.settings import WorkerSettings
+from policy_distill.teachers.activation import activation_for
 from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.memory import Footprint, check_memory
 
 LOG = logging.getLogger("policy_distill")
+
+MEASURED_STATES = 4_000
+"""States on which the fidelity at the end is measured, at most; a tenth of a short run."""
 
 
 def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teacher, DistillConfig, Loss]:
@@ -46,9 +58,12 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
             "left out by min_teacher_return and drop_worst; set actor=teacher or mixed, or a larger n_steps"
         )
     with others_blamed(f"the student {student} cannot be made", "mend it, or choose another student", RequestError):
-        find_learner(student).check(student, config.activation)
+        find_learner(student).check(student, activation_for(config.activation, teacher))
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
+    if config.actor == "mixed" or config.reward_weight > 0.0:
+        # Their course is laid out over the whole budget.
+        config = replace(config, stop="never")
     config = check_rewarded(teacher, student, check_corrected(teacher, student, config))
     return teacher, config, choose_loss(config.loss, teacher.family)
 
@@ -90,6 +105,20 @@ def measured_in(stream: Stream, env: Any) -> Iterator[Environments]:
         yield envs
 
 
+def measure_fresh(session: Session, envs: Environments) -> Fidelity:
+    """Let a session's student act in fresh whole episodes and compare it with the teacher there; they train nobody."""
+    n_states = min(MEASURED_STATES, max(1_000, session.config.timesteps // 10))
+    stream = session.stream
+    with stream.watch.timed("evaluate"):
+        student, sight = session.learner.student(), stream.sight
+        options: dict[str, Any] = {"masked": stream.masked, "teacher": sight.labeller(stream.teacher)}
+        options |= {"followed": student, "seen": sight.seen}
+        sample = sample_states(envs, session.config.seed, sight.student(student), n_states, **options)
+        if sample.outputs is not None:
+            return fidelity_of(stream.teacher, student, sample.outputs, sample.params)
+        return measure_fidelity(stream.teacher, session.learner, stream.features_of(sample.obs), sample.params)
+
+
 def _as_it_is(teacher: Teacher, env: Any, config: DistillConfig) -> Environments:
     """Return environments with what both sides need around them."""
     return open_environments(env, config.n_envs, _wrappers(teacher, config))
@@ -120,6 +149,56 @@ def _wrappers(teacher: Teacher, config: DistillConfig) -> list[WrapperSpec]:
         return list(teacher.env_wrappers)
     both: WrapperSpec = {**own, "name": own["entry_point"].rpartition(":")[2], "both": True}
     return [*teacher.env_wrappers, both]
+
+
+def hire(session: Session, env: Any, workers: WorkerSettings, scope: ExitStack) -> Pool | None:
+    """Let workers step the environments of a session, until `scope` ends: those asked for, or one once that pays.
+
+    Returns:
+        Where those run that were asked for.
+
+    Raises:
+        RequestError: where workers are asked for and there can be none.
+    """
+    stream: Stream = session.stream
+    envs: Any = stream.envs
+    alone = _why_alone(session, env)
+    if alone and workers.workers not in (0, "auto"):
+        raise RequestError(f"expected no --workers where {alone}, found {workers.workers}; leave --workers out")
+    if alone or workers.workers == 0:
+        return None
+    collector, make, config = stream.source, envs.make, stream.config
+    assert isinstance(collector, Collector) and make is not None
+
+    def equip() -> Equipment:
+        return Equipment(
+            make=make,
+            teacher=stream.teacher,
+            taught=stream.sight.taught,
+            n_envs=envs.n_envs,
+            seed=config.seed,
+            seed_of=collector.seed_of,
+            env_timeout=config.env_timeout,
+            n_threads=torch.get_num_threads(),
+        )
+
+    if workers.workers == "auto":
+        stream.staff.take_on_where_it_pays(collector, equip)
+        scope.callback(stream.staff.dismiss)
+        return None
+    pool = scope.enter_context(closing(workers.pool()))
+    stream.staff.take_on(collector, equip(), pool, workers.workers)
+    return pool
+
+
+def _why_alone(session: Session, env: Any) -> str:
+    """Return in words why this process must step the environments of a session; empty where others may."""
+    envs, source = session.stream.envs, session.stream.source
+    if session.config.reward_weight > 0.0:
+        return "the student learns from reward (--reward-weight)"
+    if not isinstance(envs, EnvironmentList) or envs.make is None or not is_recipe(env):
+        return "environments are handed over, and cannot be made elsewhere"
+    return "" if isinstance(source, Collector) and source.log is not None else "environments restart themselves"
 
 
 def check_room(session: Session) -> tuple[int, Footprint]:

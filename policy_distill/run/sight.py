@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from gymnasium import spaces
 
+from policy_distill.collection.measuring import measure_normalizer
 from policy_distill.collection.one_sided import OneSided, OneSidedTeacher
 from policy_distill.config import DistillConfig
 from policy_distill.environments.frame_stack import frames_of
@@ -20,11 +21,11 @@ from policy_distill.environments.two_sides import STUDENT, TEACHER, Sides, side_
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.student.features import Normalizer
-from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.names import check_names, observation_names
 from policy_distill.student.pixels import channels_first, convolves, image_first
 from policy_distill.student.spaces import describe_space, make_space
 from policy_distill.student.view import View, view_of
+from policy_distill.training.learners import takes_raw_numbers
 
 
 class Sight:
@@ -39,6 +40,7 @@ class Sight:
         self.sides = Sides.of(envs.observation_space) if config.student_wrapper else None
         """The spaces of both, where students have a wrapper of their own."""
         self._network = network
+        self._normalize = config.normalize
         self.view, self.space = _observed(envs, config, network)
         """What students see, and the space of that."""
         self.n_frames = frames_of(envs) if self.sides is None else 1
@@ -47,6 +49,18 @@ class Sight:
     def seen(self, obs: Any) -> Any:
         """Return what students see of raw observations of the environments."""
         return self.view.narrow(obs if self.sides is None else side_of(obs, STUDENT))
+
+    def statistics(
+        self, teacher: Teacher, obs: Any, images: Collection[str]
+    ) -> Normalizer | dict[str, Normalizer] | None:
+        """Return what features are made with: the teacher's statistics, or those of its first rollout `[B, ...]`."""
+        if takes_raw_numbers(self._network):
+            return None
+        # Of what a wrapper shows the teacher has no statistics.
+        known = None if self.sides else teacher.normalizer
+        if known is not None or self._normalize == "none":
+            return self.view.statistics(known)
+        return self.measured(obs, images)
 
     def measured(self, obs: Any, images: Collection[str]) -> Normalizer | dict[str, Normalizer] | None:
         """Return statistics of what students see of raw observations `[B, ...]`; of choices and of pixels none."""

@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 
-from policy_distill.collection.actors import check_labels, check_values
 from policy_distill.collection.collector import Collector
+from policy_distill.collection.labelling import label_each
 from policy_distill.collection.rollout import COLUMNS, Rollout
+from policy_distill.collection.workers.staff import Staff
+from policy_distill.collection.workers.unit import Labelling
 from policy_distill.config import DistillConfig
 from policy_distill.environments.restarts import Restarts
 from policy_distill.interfaces.policies import Actor, Labels, Teacher
@@ -24,7 +26,6 @@ from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.spaces import describe_space
 from policy_distill.system.stopwatch import Stopwatch
 from policy_distill.training.buffer import Buffer
-from policy_distill.training.learners import takes_raw_numbers
 from policy_distill.training.memory import capacity_of
 from policy_distill.training.spec import images_like
 from policy_distill.training.stores import make_store
@@ -47,9 +48,7 @@ class Stream:
         """Open a stream for students of `network`: whether bytes are pixels is a question of that.
 
         `columns` are kept beside features and labels, as of `policy_distill.run.columns`; those that are `noted` are in
-        each rollout alone.
-
-        `source` steps the environments; by itself a `Collector` does, in this process.
+        each rollout alone. `source` steps the environments; by itself a `Collector` does, in this process.
         """
         self.teacher = teacher
         self.envs = envs
@@ -59,22 +58,27 @@ class Stream:
         """What teacher and students see of an observation."""
         self.images: tuple[str, ...] = images_like(teacher, network, self.sight.space)
         """Keys of the observation whose bytes are taken as pixels; "" for the observation itself."""
-        self.source: Source = Collector(envs, config.seed) if source is None else source
+        self.staff = Staff(source or Collector(envs, config.seed))
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
         self.watch = Stopwatch()
-        self.env_steps = 0
+        self.env_steps, self.ended = 0, False
+        """True where the collection was ended before all of the settings' steps were taken."""
         self.masked = teacher.takes_action_masks
         """True where the environments are asked which actions are allowed."""
-        self.label_state: Any = None
-        """What a recurrent teacher that labels carries from rollout to rollout."""
+        self.label_states: list[Any] | None = None
+        """What a recurrent teacher that labels carries from rollout to rollout, of each environment."""
         self.normalizer: Normalizer | dict[str, Normalizer] | None = None
         """The statistics that features are made with, once there is a first rollout."""
         check_columns((*columns, *noted))
-        self._columns = columns
-        self._noted = (*columns, *noted)
+        self._columns, self._noted = columns, (*columns, *noted)
         self.episodes = TeacherEpisodes.of(config, envs.n_envs)
         """The teacher's own episodes, where failed ones are left out; None where all are learnt from."""
         self._opened: tuple[Featurizer, Buffer] | None = None
+
+    @property
+    def source(self) -> Source:
+        """Who steps the environments."""
+        return self.staff.source
 
     @property
     def progress(self) -> float:
@@ -83,8 +87,8 @@ class Stream:
 
     @property
     def done(self) -> bool:
-        """True when all data is collected."""
-        return self.env_steps >= self.config.timesteps
+        """True when no more data is collected."""
+        return self.ended or self.env_steps >= self.config.timesteps
 
     @property
     def is_open(self) -> bool:
@@ -108,29 +112,38 @@ class Stream:
 
         Beside the columns of the buffer it holds what is to be `recorded`, as of `Rollout.columns`.
         """
-        left = -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs)
-        n_steps = min(self.config.n_steps, left)
-        rollout = self._collect(self.source, actor, n_steps, greedy, teacher_share, recorded)
+        self.staff.tell(self._labelling())
+        rollout = self._collect(self.source, actor, self._n_steps(), greedy, teacher_share, recorded=recorded)
         self.watch.seconds["environment"] = self.source.env_seconds
         return rollout
 
+    def ahead(self, actor: Actor, teacher_share: float, *, greedy: bool) -> None:
+        """Let workers begin the rollout that `collect` asks for next, with the same arguments."""
+        if self.done:
+            return self.staff.dismiss()
+        left = self.watch.seconds["collect"] * (self.config.timesteps / self.env_steps - 1.0)
+        told: dict[str, Any] = {"masked": self.masked, "columns": self._names(())}
+        self.staff.ahead(self._labelling(), left, actor, self._n_steps(), greedy, teacher_share, **told)
+
+    def _labelling(self) -> Labelling:
+        return Labelling(self.teacher, self.is_open and not self.staff.awaited, self.valued, self.label_states)
+
+    def _n_steps(self) -> int:
+        return min(self.config.n_steps, -(-(self.config.timesteps - self.env_steps) // self.envs.n_envs))
+
+    def _names(self, recorded: Sequence[str]) -> list[str]:
+        """Return the columns that a rollout is to hold."""
+        needed = (*self._noted, *(NEEDED if self.episodes else ()), *recorded)
+        return [name for name in dict.fromkeys(needed) if name in COLUMNS]
+
     def collect_beside(self, source: Source, actor: Actor, n_steps: int) -> Rollout:
         """Gather a rollout of `n_steps` beyond what was asked for, from another source, by the mode of who acts."""
-        return self._collect(source, actor, n_steps, greedy=True, teacher_share=0.0)
+        return self._collect(source, actor, n_steps, True, 0.0)
 
-    def _collect(
-        self,
-        source: Source,
-        actor: Actor,
-        n_steps: int,
-        greedy: bool,
-        teacher_share: float,
-        recorded: Sequence[str] = (),
-    ) -> Rollout:
+    def _collect(self, source: Source, *asked: Any, recorded: Sequence[str] = ()) -> Rollout:
         with self.watch.timed("collect"):
-            needed = (*self._noted, *(NEEDED if self.episodes else ()), *recorded)
-            names = [name for name in dict.fromkeys(needed) if name in COLUMNS]
-            found = source.collect(actor, n_steps, greedy, teacher_share, masked=self.masked, columns=names)
+            told: dict[str, Any] = {"masked": self.masked, "columns": self._names(recorded)}
+            found = source.collect(*asked, **told)
             # Features are made of arrays, wherever the source has its observations.
             rollout = found.as_arrays()
             self.env_steps += rollout.episode_starts.size
@@ -149,12 +162,11 @@ class Stream:
         with self.watch.timed("label"):
             if not self.is_open:
                 self.teacher = self.teacher.calibrated(self.sight.taught(rollout.obs))
+            obs, starts, masks = self.sight.taught(rollout.obs), rollout.episode_starts, rollout.action_masks
             teacher = self.teacher.with_values() if self.valued else self.teacher
-            obs, starts = self.sight.taught(rollout.obs), rollout.episode_starts
-            params, self.label_state, values = teacher.label(obs, starts, self.label_state, rollout.action_masks)
-            check_labels(params)
-            expected = check_values(values, starts.shape).reshape(-1) if self.valued else None
-        return Labels(params.reshape(-1, params.shape[-1]), value=expected)
+            found = rollout.labels or label_each(teacher, obs, starts, self.label_states, masks, valued=self.valued)
+            self.label_states = found.state
+        return Labels(found.params.flatten(0, 1), value=None if found.value is None else found.value.reshape(-1))
 
     @property
     def valued(self) -> bool:
@@ -164,7 +176,7 @@ class Stream:
     def features(self, rollout: Rollout) -> torch.Tensor:
         """Return what students see of a rollout, `[T * N, D]`; the first one says how."""
         if not self.is_open:
-            self.open(self._statistics(rollout))
+            self.open(self.sight.statistics(self.teacher, rollout.flat_obs, self.images))
         return self.features_of(rollout.flat_obs)
 
     def features_of(self, obs: Any) -> torch.Tensor:
@@ -198,10 +210,7 @@ class Stream:
 
     def metrics(self) -> dict[str, float]:
         """Return returns, shares and times."""
-        seconds, spent = self.watch.seconds, self.watch.spent
-        found = {f"time/{stage}_seconds": seconds[stage] for stage in ("collect", "label", "train")}
-        found |= {"time/fps": self.env_steps / spent, "time/wall_seconds": spent}
-        found |= self.restart_metrics()
+        found = self.watch.metrics(self.env_steps) | self.restart_metrics()
         if self.source.returns:
             found["rollout/student_return"] = sum(self.source.returns) / len(self.source.returns)
         return found | (self.episodes.metrics() if self.episodes else {})
@@ -209,12 +218,3 @@ class Stream:
     def restart_metrics(self) -> dict[str, float]:
         """Return how many environments were restarted so far."""
         return {"rollout/env_restarts": self.restarts.n_here} if self.config.env_restarts else {}
-
-    def _statistics(self, rollout: Rollout) -> Normalizer | dict[str, Normalizer] | None:
-        if takes_raw_numbers(self.network):
-            return None
-        # Of what a wrapper shows the teacher has no statistics.
-        known = None if self.sight.sides else self.teacher.normalizer
-        if known is not None or self.config.normalize == "none":
-            return self.sight.view.statistics(known)
-        return self.sight.measured(rollout.flat_obs, self.images)

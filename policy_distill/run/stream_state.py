@@ -7,71 +7,59 @@ since their seeds are functions of the iteration (`training/schedule.py`).
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.labelling import split_state
 from policy_distill.run.stream import Stream
 from policy_distill.student.features import dump_normalizer, load_normalizer
 from policy_distill.student.spaces import describe_space
 from policy_distill.system.packing import pack_or_none, unpack
+from policy_distill.system.records import ANYTHING, COUNT, OBJECT, TEXT, TIME, Each, part
 from policy_distill.training.learner import named
 
 LOG = logging.getLogger("policy_distill")
-Saved = tuple[dict[str, np.ndarray], dict[str, Any]]
-"""Arrays, and JSON values."""
 
 
 @dataclass(frozen=True)
 class StreamRecord:
     """What a checkpoint says of a stream, beside arrays; of a file, nobody vouches for the values."""
 
-    env_steps: int
-    seconds: dict[str, float]
+    env_steps: int = part(COUNT, needed=True)
+    seconds: Mapping[str, float] = part(Each(TIME), needed=True)
     """Time spent so far, by stage."""
-    wall_seconds: float
-    normalizer: Any
+    wall_seconds: float = part(TIME, needed=True)
+    normalizer: Mapping[str, Any] | None = part(OBJECT)
     """As of `dump_normalizer`."""
-    buffer_next: int
+    buffer_next: int = part(COUNT, needed=True)
     """The row where the next state goes."""
-    calibration: Any
+    calibration: Any = part(ANYTHING)
     """See `Teacher.calibration`."""
-    env_restarts: int
+    env_restarts: int = part(COUNT, needed=True)
     """Environments that were restarted so far."""
-    obs: Any
+    obs: Mapping[str, Any] = part(OBJECT, needed=True)
     """What the environments showed last, packed."""
-    states: dict[str, Any]
+    states: Mapping[str, Any] = part(OBJECT, needed=True)
     """Recurrent states, packed: the `actor`'s, and the `teacher`'s where it labels; None for what has no form."""
-    begins_anew: str
-    """In words, what a run that goes on from here cannot bring back; empty where that is nothing."""
+    begins_anew: str | None = part(TEXT)
+    """In words, what a run that goes on from here cannot bring back; empty where that is nothing. It is not read."""
 
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> StreamRecord:
-        """Return what a checkpoint's record says of a stream.
 
-        Raises:
-            KeyError: where something is missing.
-        """
-        # For whoever writes it, and not read again.
-        said = {"begins_anew": "", **record}
-        return cls(**{one.name: said[one.name] for one in fields(cls)})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON values that a checkpoint's record has, among others."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+Saved = tuple[dict[str, np.ndarray], StreamRecord]
+"""All that a run depends on: arrays, and what a checkpoint says beside them, of the stream and of the run."""
 
 
 def stream_state(stream: Stream) -> Saved:
-    """Return all that the rest of a stream depends on: arrays, and the values of a `StreamRecord`."""
+    """Return all that the rest of a stream depends on."""
     tensors, source = stream.source.state()
     tensors |= {f"buffer.{name}": array for name, array in stream.buffer.state().items()}
     if stream.episodes is not None:
         tensors |= {f"episodes.{name}": array for name, array in stream.episodes.state().items()}
-    of_teacher = pack_or_none("state.teacher", stream.label_state, tensors)
+    of_teacher = pack_or_none("state.teacher", stream.label_states, tensors)
     states = {"actor": source["actor"], "teacher": of_teacher}
     record = StreamRecord(
         env_steps=stream.env_steps,
@@ -85,7 +73,7 @@ def stream_state(stream: Stream) -> Saved:
         states=states,
         begins_anew=_begins_anew(stream, states),
     )
-    return tensors, record.to_json()
+    return tensors, record
 
 
 def _begins_anew(stream: Stream, states: dict[str, Any]) -> str:
@@ -98,17 +86,16 @@ def _begins_anew(stream: Stream, states: dict[str, Any]) -> str:
     return " and ".join(parts)
 
 
-def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[str, Any]) -> Any:
+def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], saved: StreamRecord) -> Any:
     """Give a stream what `stream_state` returned; return the observations that its environments are to go back to.
 
     Raises:
         ValueError: where that is of another stream.
     """
-    saved = StreamRecord.of(record)
     source, states = stream.source, saved.states
     obs = source.restore(tensors, {"obs": saved.obs, "actor": states.get("actor")})
     stream.open(load_normalizer(saved.normalizer, describe_space(stream.sight.space)))
-    stream.buffer.restore(named(tensors, "buffer."), count_of(record, "buffer_next"))
+    stream.buffer.restore(named(tensors, "buffer."), saved.buffer_next)
     if stream.episodes is not None:
         stream.episodes.restore(named(tensors, "episodes."))
         stream.episodes.tell(stream.buffer)
@@ -117,30 +104,13 @@ def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], record: dict[
     if None in states.values():
         LOG.warning("a recurrent state has no form in a checkpoint: it begins anew, and the run differs from there on")
     of_teacher = states.get("teacher")
-    stream.label_state = None if of_teacher is None else unpack(of_teacher, tensors)
-    stream.restarts.go_on(count_of(record, "env_restarts"))
+    found = None if of_teacher is None else unpack(of_teacher, tensors)
+    # A version that labelled all environments at once carried one state for all.
+    stream.label_states = found if isinstance(found, list | None) else split_state(found, stream.envs.n_envs)
+    stream.restarts.go_on(saved.env_restarts)
     watch = stream.watch
-    watch.seconds = {stage: _seconds(saved.seconds[stage]) for stage in watch.seconds}
+    watch.seconds = {stage: float(saved.seconds[stage]) for stage in watch.seconds}
     source.env_seconds = watch.seconds["environment"]
-    watch.began = time.perf_counter() - _seconds(saved.wall_seconds)
-    stream.env_steps = count_of(record, "env_steps")
+    watch.began = time.perf_counter() - saved.wall_seconds
+    stream.env_steps = saved.env_steps
     return obs
-
-
-def count_of(record: dict[str, Any], name: str) -> int:
-    """Return a number of steps or other events.
-
-    Raises:
-        ValueError: where it is none.
-    """
-    value = record[name]
-    if type(value) is not int or not 0 <= value < 2**53:
-        raise ValueError(f"{name} is no count")
-    return value
-
-
-def _seconds(value: Any) -> float:
-    """Return a time that has passed."""
-    if not 0.0 <= float(value) < math.inf:
-        raise ValueError("a time is not finite")
-    return float(value)

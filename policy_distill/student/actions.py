@@ -5,6 +5,7 @@ And on their way back in, where a student remembers what it did: from an execute
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -74,7 +75,7 @@ class ActionMap:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ActionMap:
+    def from_json(cls, values: Mapping[str, Any]) -> ActionMap:
         """Rebuild from `to_json`."""
         shape = tuple(values["shape"])
         bound = {

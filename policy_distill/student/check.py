@@ -33,8 +33,9 @@ from policy_distill.student.names import n_components
 from policy_distill.student.operations.table import OPERATIONS, find_operation
 from policy_distill.student.pixels import check_images, images_of
 from policy_distill.student.record import sizes_of
-from policy_distill.student.spaces import example_of
+from policy_distill.student.spaces import SpaceRecord, example_of
 from policy_distill.student.view import read_view
+from policy_distill.system.records import dump
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -72,7 +73,7 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
     _check_memory(architecture, tensors, features, ActionFeatures(head.choices, action_map))
     require(shape == (head.n_outputs,), f"the network has outputs {shape}, its head needs {head.n_outputs}")
     _check_specification(architecture["spec"], layers, sum(array.size for array in tensors.values()))
-    sizes = sizes_of(layers, dict(tensors))
+    sizes = dump(sizes_of(layers, dict(tensors)))
     require({key: architecture[key] for key in sizes} == sizes, f"{', '.join(sizes)} that are not its own")
     _check_words(record)
 
@@ -90,7 +91,7 @@ def check_writable(student: Any) -> None:
 
 
 def check_read_back(
-    path: Path, load: Callable[[Path, str], Any], act: Callable[[Any], Any], space: dict[str, Any]
+    path: Path, load: Callable[[Path, str], Any], act: Callable[[Any], Any], space: SpaceRecord
 ) -> None:
     """Load a student file that was just written and act once, as whoever deploys it will.
 
@@ -161,8 +162,7 @@ def _check_memory(architecture: Mapping[str, Any], tensors: Tensors, features: S
     if memory.awaited is not None:
         n = memory.awaited.stop - memory.awaited.start
         require(n == taken.n, f"actions remembered by {n} numbers, where they have {taken.n}")
-    said = {key: architecture[key] for key in ("memory",) if key in architecture}
-    require(said == memory.record(), "a memory of other layers")
+    require(architecture.get("memory") == memory.record(), "a memory of other layers")
     # A history needs no weights of its own: several on end would be as large as one likes. What follows one has some.
     n_numbers = sum(array.size for array in tensors.values())
     require(memory.size <= n_numbers, f"a memory larger than its weights, of {memory.size} numbers")

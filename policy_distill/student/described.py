@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from policy_distill.interfaces.policies import WrapperSpec
+from policy_distill.student.description import Description
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import CriticRecord, StudentRecord
 from policy_distill.student.spaces import make_space
@@ -49,6 +50,10 @@ class TeacherProvenance:
     """The provenance of its own teacher, of a student that teaches."""
     spent_seeds: Any = part(ANYTHING)
     """From and up to which seeds it was chosen and proven, of a student that teaches."""
+    hub: dict[str, Any] | None = part(OBJECT)
+    """Repository, commit and file of the hub that it is from."""
+    claimed: dict[str, Any] | None = part(OBJECT)
+    """What that repository says it scores."""
 
     @classmethod
     def of(cls, provenance: Any) -> TeacherProvenance:
@@ -104,21 +109,29 @@ class StudentProvenance:
 class Described:
     """Base of the student: its spaces, its size, and what its environment is to be like."""
 
+    record: StudentRecord
+    """What it is, as its file holds it."""
     tensors: dict[str, np.ndarray]
     """The parameters, by name."""
-    metadata: dict[str, Any]
-    """The file's JSON record: architecture, spaces, normalisation, provenance, retention."""
     plan: Plan
     """What it computes, as exporters read it."""
     normalizer: Any
     """The observation statistics applied inside; None where there are none."""
-    record: StudentRecord
-    """What it is, as its file holds it."""
 
     critic: CriticRecord | None = None
     """What its teacher held states to be worth, where it was distilled with values; it does not act."""
 
     takes_raw = True
+
+    @property
+    def description(self) -> Description:
+        """What its file says of it: architecture, spaces, normalisation, provenance, retention."""
+        return self.record.description
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The same as a JSON object, as it stands in the file."""
+        return self.record.metadata
 
     @property
     def view(self) -> View:
@@ -155,28 +168,27 @@ class Described:
     @property
     def provenance(self) -> Mapping[str, Any]:
         """Where it comes from, as JSON values: its teacher, environment, settings and versions."""
-        provenance: Mapping[str, Any] = self.metadata["provenance"]
-        return provenance
+        return self.description.provenance
 
     @property
     def origin(self) -> StudentProvenance:
         """Where it comes from: its `provenance`, read."""
-        return StudentProvenance.of(self.metadata["provenance"])
+        return StudentProvenance.of(self.description.provenance)
 
     @property
     def n_params(self) -> int:
         """Parameters, log σ included."""
-        return int(self.metadata["architecture"]["n_params"])
+        return self.description.architecture.sizes.n_params
 
     @cached_property
     def observation_space(self) -> Space[Any]:
         """The Gymnasium space of raw observations."""
-        return make_space(self.metadata["observation_space"])
+        return make_space(self.description.observation_space)
 
     @cached_property
     def action_space(self) -> Space[Any]:
         """The Gymnasium space of executed actions."""
-        return make_space(self.metadata["action_space"])
+        return make_space(self.description.action_space)
 
     def again(self, index: int) -> None:
         """Draw nothing again: one generator serves all environments."""

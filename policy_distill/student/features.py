@@ -5,7 +5,7 @@ In: raw observations as the environment gives them. Out: float32 features `[B, D
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.pixels import channels_first, images_for
-from policy_distill.student.spaces import check_choices, space_shape
+from policy_distill.student.spaces import SpaceRecord, check_choices, space_shape
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Normalizer:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], shape: tuple[int, ...]) -> Normalizer:
+    def from_json(cls, values: Mapping[str, Any], shape: tuple[int, ...]) -> Normalizer:
         """Rebuild from `to_json`."""
         return cls(
             mean=np.asarray(values["mean"], dtype=np.float64).reshape(shape),
@@ -79,7 +79,7 @@ class Featurizer:
 
     def __init__(
         self,
-        space: dict[str, Any],
+        space: SpaceRecord,
         normalizer: Normalizer | dict[str, Normalizer] | None = None,
         images: Collection[str] | None = None,
     ) -> None:
@@ -118,7 +118,7 @@ class Featurizer:
 class Part:
     """One leaf of an observation space."""
 
-    def __init__(self, key: str, space: dict[str, Any], normalizer: Normalizer | None, *, image: bool) -> None:
+    def __init__(self, key: str, space: SpaceRecord, normalizer: Normalizer | None, *, image: bool) -> None:
         self.key = key
         self.shape = space_shape(space)
         self.dtype = np.dtype(space.get("dtype", "int8"))  # a MultiBinary has none
@@ -161,7 +161,7 @@ class Part:
 
 
 def _parts(
-    space: dict[str, Any], normalizer: Normalizer | dict[str, Normalizer] | None, images: tuple[str, ...]
+    space: SpaceRecord, normalizer: Normalizer | dict[str, Normalizer] | None, images: tuple[str, ...]
 ) -> list[Part]:
     if space["type"] != "Dict":
         assert not isinstance(normalizer, dict)
@@ -170,17 +170,17 @@ def _parts(
     return [Part(key, sub, per_key.get(key), image=key in images) for key, sub in space["spaces"].items()]
 
 
-def _one_hot_sizes(space: dict[str, Any]) -> list[int]:
+def _one_hot_sizes(space: SpaceRecord) -> list[int]:
     if space["type"] == "Discrete":
         return [space["n"]]
     return [int(n) for n in np.ravel(space["nvec"])] if space["type"] == "MultiDiscrete" else []
 
 
-def _starts(space: dict[str, Any]) -> np.ndarray:
+def _starts(space: SpaceRecord) -> np.ndarray:
     return np.ravel(space["start"]).astype(np.int64)
 
 
-def load_normalizer(values: dict[str, Any] | None, space: dict[str, Any]) -> Normalizer | dict[str, Normalizer] | None:
+def load_normalizer(values: Mapping[str, Any] | None, space: SpaceRecord) -> Normalizer | dict[str, Normalizer] | None:
     """Rebuild what `dump_normalizer` wrote for a described observation space."""
     if values is None:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 
 from policy_distill.errors import RequestError
 from policy_distill.system.files import open_plain
+from policy_distill.system.hub.place import local
 
 KEY = "policy_distill"
 FORMAT_VERSION = 4
@@ -34,7 +35,7 @@ SEAL = ', "sha256": "'
 def write_sealed(
     path: str | Path,
     tensors: dict[str, np.ndarray],
-    metadata: dict[str, Any],
+    metadata: Mapping[str, Any],
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Write arrays and metadata with a checksum, whole or not at all; `check` as of `write_atomically`."""
@@ -83,6 +84,7 @@ def read_sealed(path: str | Path, most: int | None = None) -> tuple[dict[str, np
 
 def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read and check a student file; errors as of `read_sealed`, and for a checkpoint."""
+    path = local(path)
     tensors, record = read_sealed(path, MAX_STUDENT)
     if "architecture" not in record:
         raise RequestError(f"expected a student, found a checkpoint at {path}; the run ends with a student.safetensors")
@@ -103,8 +105,8 @@ def is_student_file(path: str | Path) -> bool:
 
 
 def in_run_folder(path: str | Path) -> Path:
-    """Return the student of a run folder, or `path` where it is none."""
-    path = Path(path)
+    """Return the student of a run folder, or `path` where it is none; of an address of the hub what is fetched."""
+    path = Path(local(path))
     return path / "student.safetensors" if (path / "student.safetensors").is_file() else path
 
 

@@ -50,10 +50,10 @@ class Memory:
         """Where the numbers of a layer begin, by its place."""
         return {part.place: part.start for part in self.parts}
 
-    def record(self) -> dict[str, Any]:
-        """Return what the record of a student's architecture says of it: nothing of one without."""
+    def record(self) -> dict[str, Any] | None:
+        """Return what a student's architecture says of it, as JSON values; None of one without."""
         parts = [{"kind": part.kind, "size": part.size} for part in self.parts]
-        return {"memory": {"size": self.size, "parts": parts}} if parts else {}
+        return {"size": self.size, "parts": parts} if parts else None
 
     def begin(self, n: int) -> np.ndarray:
         """Return the states `[n, size]` of episodes that begin."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.student.spaces import SpaceRecord
 
 
 def is_image(space: Mapping[str, Any]) -> bool:
@@ -67,10 +68,10 @@ def convolved(space: Mapping[str, Any], network: str, images: Collection[str]) -
     return tuple(first["shape"]) if first["type"] == "Box" and len(first["shape"]) == 3 else None
 
 
-def image_first(space: Mapping[str, Any], network: str) -> dict[str, Any]:
+def image_first(space: SpaceRecord, network: str) -> SpaceRecord:
     """Return a described space whose keys begin with the image, where a cnn is to convolve it."""
     if space["type"] != "Dict" or not convolves(network):
-        return dict(space)
+        return space
     keys = image_keys(space)
     order = [*keys, *(key for key in space["spaces"] if key not in keys)]
     return {**space, "spaces": {key: space["spaces"][key] for key in order}}

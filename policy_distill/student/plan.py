@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.actions import ActionFeatures, ActionMap
-from policy_distill.student.features import Featurizer, Normalizer, load_normalizer
-from policy_distill.student.head import Head, read_head
+from policy_distill.student.description import Description
+from policy_distill.student.features import Featurizer, Normalizer
+from policy_distill.student.head import Head
 from policy_distill.student.memory import Memory, memory_of
 from policy_distill.student.operations.operation import Layer
-from policy_distill.student.pixels import images_of
 
 
 @dataclass(frozen=True)
@@ -120,20 +120,13 @@ class Plan:
         return self.action_map.execute(self.head.mode(scores))
 
 
-def read_plan(tensors: Mapping[str, np.ndarray], metadata: dict[str, Any]) -> Plan:
-    """Return the plan that a student file's arrays and record hold.
-
-    Raises:
-        KeyError: where the record lacks a part.
-    """
-    space = metadata["observation_space"]
+def read_plan(tensors: Mapping[str, np.ndarray], said: Description) -> Plan:
+    """Return the plan that a student's arrays and description hold."""
     return Plan(
-        featurizer=Featurizer(
-            space, load_normalizer(metadata["observation_normalization"], space), images_of(metadata)
-        ),
-        layers=metadata["architecture"]["layers"],
+        featurizer=Featurizer(said.observation_space, said.normalizer, said.images),
+        layers=said.architecture.layers,
         tensors=tensors,
-        head=read_head(metadata),
-        log_std=metadata["architecture"]["log_std"],
-        action_map=ActionMap.from_json(metadata["action_post_processing"]),
+        head=said.head,
+        log_std=said.architecture.log_std,
+        action_map=said.action_map,
     )

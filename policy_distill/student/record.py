@@ -7,7 +7,7 @@ among the student's parameters nor goes into what is exported; training goes on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.action_check import require
+from policy_distill.student.description import Description, NetworkSize
 from policy_distill.student.layers import count_macs
+from policy_distill.student.operations.operation import Layer, Tensors
 from policy_distill.student.plan import Plan, read_plan
-from policy_distill.student.view import View, read_view
+from policy_distill.student.view import View
 
 CRITIC_PREFIX = "critic."
 """What the names of its arrays begin with."""
@@ -32,61 +34,78 @@ class StudentRecord:
 
     tensors: dict[str, np.ndarray]
     """The parameters, float32, by name."""
-    metadata: dict[str, Any]
-    """The file's JSON record: architecture, spaces, head, normalisation, provenance, retention."""
+    description: Description
+    """All that the file says beside them: architecture, spaces, head, normalisation, provenance, retention."""
+
+    @classmethod
+    def of(cls, tensors: dict[str, np.ndarray], metadata: Mapping[str, Any]) -> StudentRecord:
+        """Return the record of arrays and the JSON record of a file."""
+        return cls(tensors, Description.from_json(metadata))
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """The file's JSON record."""
+        return self.description.to_json()
 
     @cached_property
     def plan(self) -> Plan:
         """What it computes."""
-        return read_plan(self.tensors, self.metadata)
+        return read_plan(self.tensors, self.description)
 
-    @cached_property
+    @property
     def view(self) -> View:
         """What it sees of what its environment shows; `plan` takes that part alone."""
-        return read_view(self.metadata)
+        return self.description.view
 
     @property
     def takes_action_masks(self) -> bool:
         """True where its environment rules out actions, and the teacher was told of it."""
-        return bool(self.metadata.get("takes_action_masks", False))
+        return self.description.takes_action_masks
+
+    def said_of(self, provenance: Mapping[str, Any], retention: Mapping[str, Any] | None) -> StudentRecord:
+        """Return the record of the same student that comes from elsewhere, or was proven to keep something else."""
+        return self.with_weights(self.tensors, provenance, retention)
 
     def with_weights(
-        self, tensors: dict[str, np.ndarray], provenance: dict[str, Any], retention: dict[str, Any] | None
+        self, tensors: dict[str, np.ndarray], provenance: Mapping[str, Any], retention: Mapping[str, Any] | None
     ) -> StudentRecord:
         """Return the record of the same student with other weights, of the same names and shapes.
 
-        Its metadata is not read again: what the student computes, and what it sees, stays as it is.
+        What the student computes is not read again: it stays as it is.
         """
-        other = StudentRecord(tensors, {**self.metadata, "provenance": provenance, "retention": retention})
+        said = self.description
+        if (said.provenance, said.retention) != (provenance, retention):
+            said = replace(said, provenance=provenance, retention=retention)
+        other = StudentRecord(tensors, said)
         # Where `cached_property` looks for what is known.
-        vars(other).update(plan=replace(self.plan, tensors=tensors), view=self.view)
+        vars(other).update(plan=replace(self.plan, tensors=tensors))
         return other
 
 
-def format_of(metadata: Mapping[str, Any]) -> int:
+def format_of(said: Description) -> int:
     """Return the oldest version of the file's format that says all that a student is.
 
     That is 3 for a tree and for one with a memory or that makes an image of a vector's numbers, and 2 for what was
     slimmed.
     """
-    architecture, head = metadata["architecture"], metadata.get("head", {})
-    ops = {layer["op"] for layer in architecture["layers"]}
-    if ops & {"image", "tree"} or "memory" in architecture:
+    architecture = said.architecture
+    ops = {layer["op"] for layer in architecture.layers}
+    if ops & {"image", "tree"} or architecture.memory is not None:
         return 3
-    return 2 if head.get("reference", False) or architecture["log_std"] == "dropped" or "select" in ops else 1
+    return 2 if said.head.reference or architecture.log_std == "dropped" or "select" in ops else 1
 
 
-def sizes_of(layers: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> dict[str, int]:
-    """Return what a record's architecture says of a student's size: parameters, bytes, multiply-accumulates.
+def sizes_of(layers: Sequence[Layer], tensors: Tensors) -> NetworkSize:
+    """Return what a record's architecture says of a student's size.
 
     Of a tree, thresholds, coefficients and what leaves hold are parameters; which component a split looks at and where
     it leads is its form, which takes bytes alone.
     """
-    return {
-        "n_params": sum(array.size for array in tensors.values() if array.dtype.kind == "f"),
-        "n_bytes": sum(array.nbytes for array in tensors.values()),
-        "macs": count_macs(layers, tensors),
-    }
+    return NetworkSize(
+        n_params=sum(array.size for array in tensors.values() if array.dtype.kind == "f"),
+        n_bytes=sum(array.nbytes for array in tensors.values()),
+        macs=count_macs(layers, tensors),
+    )
 
 
 def with_all_logits(record: StudentRecord) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ In: a student file. Out: executed actions, through SB3's `predict` or the contro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
 from policy_distill.student.record import CriticRecord, StudentRecord, format_of, split_critic, with_critic
 from policy_distill.student.sampling import draw, params_of
+from policy_distill.system.announced import SB3_MODEL, TRAINABLE, announced
 from policy_distill.system.nested import count
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ class Student(Described):
     sets; which thread gets which draw is open.
     """
 
-    def __init__(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any], runtime: str = "auto") -> None:
-        self._take(StudentRecord(tensors, metadata), runtime)
+    def __init__(self, tensors: dict[str, np.ndarray], metadata: Mapping[str, Any], runtime: str = "auto") -> None:
+        self._take(StudentRecord.of(tensors, metadata), runtime)
 
     def _take(self, record: StudentRecord, runtime: str) -> None:
         self.record = record
-        self.tensors, self.metadata = record.tensors, record.metadata
+        self.tensors = record.tensors
         self.runtime = runtime
         """What computes the actions: a key of `policy_distill.student.engines.table.ENGINES`, or `auto`."""
         self.plan = record.plan
@@ -150,9 +151,9 @@ class Student(Described):
         Raises:
             RunFault: where what was written cannot be loaded, or acts otherwise; a file that was there stays.
         """
-        act = Student(self.tensors, self.metadata, "numpy").act
-        space = self.metadata["observation_space"]
-        record = {**self.metadata, "format_version": format_of(self.metadata)}
+        act = Student.of(self.record, "numpy").act
+        space = self.description.observation_space
+        record = {**self.metadata, "format_version": format_of(self.description)}
         whole = with_critic(self.tensors, record, self.critic)
         write_sealed(path, *whole, lambda new: check_read_back(new, load_student, act, space))
         return Path(path)
@@ -163,15 +164,13 @@ class Student(Described):
         Raises:
             RequestError: for a student without log σ, or with layers that cannot be trained.
         """
-        from policy_distill.training.policy import StudentPolicy
-
-        return StudentPolicy.from_record(self.record)
+        module: nn.Module = announced(TRAINABLE)(self.record)
+        return module
 
     def to_sb3(self, env: Any) -> PPO:
         """Return a Stable-Baselines3 PPO model in `env` that starts as this student, and its critic if it has one."""
-        from policy_distill.exporters.sb3_model import to_sb3
-
-        return to_sb3(self.record, env, self.critic)
+        model: PPO = announced(SB3_MODEL)(self.record, env, self.critic)
+        return model
 
     def _choose(self, outputs: np.ndarray, deterministic: bool, action_masks: np.ndarray | None) -> np.ndarray:
         head = self.plan.head
@@ -194,7 +193,7 @@ def load_student(path: str | Path, runtime: str = "auto") -> Student:
     """Load a student file into a policy that acts on raw observations, without a `VecNormalize`.
 
     Args:
-        path: a `student.safetensors`.
+        path: a `student.safetensors`, or `hf://user/repository` of one.
         runtime: what computes the actions: `numpy`, which is always there; `native`, `torch` or `onnx`, where they are
             installed; `auto` takes the fastest that is there and never torch.
 

@@ -5,11 +5,10 @@ In: a student's record and outputs of its network. Out: distribution parameters,
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.student.description import Distribution
 from policy_distill.student.head import BUILT_IN
 from policy_distill.student.record import StudentRecord
 from policy_distill.system.plugins import FAMILIES, load_plugin
@@ -31,9 +30,9 @@ def draw(record: StudentRecord, scores: np.ndarray, outputs: np.ndarray, rng: np
         RequestError: for a student without log σ, or a family of a package that is not installed.
     """
     log_std = _log_std(record, outputs)
-    if record.metadata["distribution"]["family"] in BUILT_IN:
+    if record.description.distribution.family in BUILT_IN:
         return record.plan.head.sample(scores, log_std, rng)
-    return _draw_elsewhere(record.metadata["distribution"], _joined(scores, log_std), rng)
+    return _draw_elsewhere(record.description.distribution, _joined(scores, log_std), rng)
 
 
 def require_spread(record: StudentRecord) -> None:
@@ -62,17 +61,17 @@ def _joined(scores: np.ndarray, log_std: np.ndarray | None) -> np.ndarray:
     return scores if log_std is None else np.concatenate([scores, log_std], axis=1)
 
 
-def _draw_elsewhere(distribution: dict[str, Any], params: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    family = load_plugin(FAMILIES, distribution["family"])
+def _draw_elsewhere(distribution: Distribution, params: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    family = load_plugin(FAMILIES, distribution.family)
     if family is None:
-        package = distribution.get("package", "the package that defines it")
+        package = distribution.package or "the package that defines it"
         raise RequestError(
-            f"expected the family {distribution['family']!r} to sample from, which is not installed; "
+            f"expected the family {distribution.family!r} to sample from, which is not installed; "
             f"pip install {package}, or act with deterministic=True"
         )
     import torch
 
-    config = {key: tuple(value) if isinstance(value, list) else value for key, value in distribution["config"].items()}
+    config = {key: tuple(value) if isinstance(value, list) else value for key, value in distribution.config.items()}
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     drawn: np.ndarray = family(**config).sample(torch.from_numpy(params.copy()), generator).numpy()
     return drawn

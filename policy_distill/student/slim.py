@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.student.engines.folding import FOLD_LIMIT
-from policy_distill.student.features import Normalizer, Part, dump_normalizer
-from policy_distill.student.head import Head
+from policy_distill.student.features import Normalizer, Part
 from policy_distill.student.record import StudentRecord, sizes_of
 from policy_distill.student.runtime import Student
 
@@ -84,11 +83,11 @@ def _refer_to_first(record: StudentRecord) -> StudentRecord:
 
 
 def _fold_statistics(record: StudentRecord) -> StudentRecord:
-    plan, metadata = record.plan, record.metadata
+    plan = record.plan
     place, columns = _first_linear(record)
     if place is None:
         return record
-    first, space = plan.layers[place], metadata["observation_space"]
+    first, space = plan.layers[place], record.description.observation_space
     weight, bias = (record.tensors[first[key]].astype(np.float64) for key in ("weight", "bias"))
     left: dict[str, Normalizer] = {}
     start = 0
@@ -106,7 +105,7 @@ def _fold_statistics(record: StudentRecord) -> StudentRecord:
     if len(left) == sum(part.normalizer is not None for part in plan.featurizer.parts):
         return record
     tensors = {**record.tensors, first["weight"]: weight.astype(np.float32), first["bias"]: bias.astype(np.float32)}
-    return _changed(record, tensors, statistics=dump_normalizer(left) if left else None)
+    return _changed(record, tensors, statistics=left or None)
 
 
 def _never_clips(part: Part, normalizer: Normalizer, space: Mapping[str, Any]) -> bool:
@@ -159,12 +158,14 @@ def _last_linear(record: StudentRecord, after: tuple[str, ...]) -> Any:
 
 def _changed(record: StudentRecord, tensors: dict[str, np.ndarray], **changes: Any) -> StudentRecord:
     """Return a record with other arrays, and other `layers`, `head`, `log_std` or `statistics` where given."""
-    metadata = {key: value for key, value in record.metadata.items() if key != "sha256"}
-    architecture = {**metadata["architecture"]}
-    architecture |= {key: changes[key] for key in ("layers", "log_std") if key in changes}
-    architecture |= sizes_of(architecture["layers"], tensors)
-    head: Head = changes.get("head", record.plan.head)
-    metadata |= {"architecture": architecture, "head": head.to_json()}
-    if "statistics" in changes:
-        metadata["observation_normalization"] = changes["statistics"]
-    return StudentRecord(tensors, metadata)
+    said = record.description
+    layers = changes.get("layers", said.architecture.layers)
+    log_std = changes.get("log_std", said.architecture.log_std)
+    changed = replace(
+        said,
+        architecture=replace(said.architecture, layers=layers, log_std=log_std, sizes=sizes_of(layers, tensors)),
+        head=changes.get("head", said.head),
+        normalizer=changes.get("statistics", said.normalizer),
+        sha256=None,
+    )
+    return StudentRecord(tensors, changed)

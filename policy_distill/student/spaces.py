@@ -6,8 +6,8 @@ In: a Gymnasium space. Out: JSON values, and back. Gymnasium is imported only wh
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
@@ -17,7 +17,25 @@ if TYPE_CHECKING:
     from gymnasium import Space
 
 
-def describe_space(space: Space[Any], key: str = "") -> dict[str, Any]:
+class SpaceRecord(TypedDict, total=False):
+    """A space as files describe it; what each `type` has beside it, `describe_space` says."""
+
+    type: str
+    """`Box`, `Discrete`, `MultiDiscrete`, `MultiBinary` or `Dict`."""
+    shape: list[int]
+    dtype: str
+    low: Any
+    """One number where all are equal, else the flat list; infinities as texts."""
+    high: Any
+    n: Any
+    """Of a Discrete space its options, of a MultiBinary one its shape."""
+    start: Any
+    nvec: list[Any]
+    spaces: dict[str, SpaceRecord]
+    """Of a Dict."""
+
+
+def describe_space(space: Space[Any], key: str = "") -> SpaceRecord:
     """Return a space as JSON values; `key` is for the error, of one within a Dict.
 
     Raises:
@@ -53,7 +71,7 @@ def describe_space(space: Space[Any], key: str = "") -> dict[str, Any]:
     )
 
 
-def make_space(values: dict[str, Any]) -> Space[Any]:
+def make_space(values: SpaceRecord) -> Space[Any]:
     """Rebuild the Gymnasium space that `describe_space` described.
 
     Raises:
@@ -70,7 +88,7 @@ def make_space(values: dict[str, Any]) -> Space[Any]:
         raise RequestError(f"expected the description of a space, found one that cannot be made ({reason})") from None
 
 
-def _make(values: dict[str, Any]) -> Space[Any]:
+def _make(values: SpaceRecord) -> Space[Any]:
     from gymnasium import spaces
 
     kind = values["type"]
@@ -91,7 +109,7 @@ def _make(values: dict[str, Any]) -> Space[Any]:
     raise RequestError(f"expected a space of a known type, found {kind!r}; the file was written by a newer version")
 
 
-def space_shape(values: dict[str, Any]) -> tuple[int, ...]:
+def space_shape(values: SpaceRecord) -> tuple[int, ...]:
     """Return the shape of one element of a described space; a Dict has none."""
     kind = values["type"]
     if kind == "Box":
@@ -103,7 +121,7 @@ def space_shape(values: dict[str, Any]) -> tuple[int, ...]:
     return ()
 
 
-def columns_of(values: Mapping[str, Any], columns: Sequence[int]) -> dict[str, Any]:
+def columns_of(values: SpaceRecord, columns: Sequence[int]) -> SpaceRecord:
     """Return the described space of some components of a described vector."""
     if values["type"] == "MultiBinary":
         return {**values, "n": len(columns)}
@@ -111,10 +129,10 @@ def columns_of(values: Mapping[str, Any], columns: Sequence[int]) -> dict[str, A
     some = {name: [bound[i] for i in columns] for name, bound in bounds.items() if isinstance(bound, list)}
     # One number where all are equal, as of `describe_space`.
     some = {name: bound[0] if bound.count(bound[0]) == len(bound) else bound for name, bound in some.items()}
-    return {**values, **some, "shape": [len(columns)]}
+    return cast(SpaceRecord, {**values, **some, "shape": [len(columns)]})
 
 
-def example_of(values: dict[str, Any]) -> Any:
+def example_of(values: SpaceRecord) -> Any:
     """Return one raw element of a described space, in shape and dtype: zeros, or the first of each choice."""
     if values["type"] == "Dict":
         return {key: example_of(sub) for key, sub in values["spaces"].items()}
@@ -132,7 +150,7 @@ def _to_json(x: float) -> float | str:
     return x if np.isfinite(x) else ("inf" if x > 0 else "-inf")
 
 
-def _array(bound: Any, values: dict[str, Any]) -> np.ndarray:
+def _array(bound: Any, values: SpaceRecord) -> np.ndarray:
     flat = np.asarray(bound if isinstance(bound, list) else [bound], dtype=np.float64)
     shape = tuple(values["shape"])
     full = flat.reshape(shape) if isinstance(bound, list) else np.full(shape, flat[0])

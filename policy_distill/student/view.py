@@ -16,7 +16,7 @@ from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import WrapperRecord
 from policy_distill.student.features import Normalizer
 from policy_distill.student.names import n_components
-from policy_distill.student.spaces import columns_of
+from policy_distill.student.spaces import SpaceRecord, columns_of
 
 Statistics = Normalizer | dict[str, Normalizer] | None
 
@@ -25,7 +25,7 @@ Statistics = Normalizer | dict[str, Normalizer] | None
 class View:
     """What is seen of a described space."""
 
-    whole: Mapping[str, Any] | None = None
+    whole: SpaceRecord | None = None
     """All that the environment shows; None where all of it is seen."""
     keys: tuple[str, ...] = ()
     """Of a Dict, in the order in which their features stand."""
@@ -38,7 +38,7 @@ class View:
     """What the components of the whole vector are called; empty where nobody says."""
 
     @property
-    def space(self) -> dict[str, Any]:
+    def space(self) -> SpaceRecord:
         """The described space of what is seen."""
         assert self.whole is not None, "of a part there is a whole"
         if self.whole["type"] != "Dict":
@@ -88,7 +88,7 @@ class View:
             found |= {"space": self.whole, "components": columns, "labels": list(self.labels)}
         return found or None
 
-    def _part(self, key: str, space: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _part(self, key: str, space: SpaceRecord) -> SpaceRecord:
         return columns_of(space, self.components[key]) if key in self.components else space
 
     def _narrowed(self, key: str, obs: Any) -> Any:
@@ -132,7 +132,7 @@ def read_view(record: Mapping[str, Any]) -> View:
     return View(found["space"], keys, columns, wrapper, tuple(found.get("labels", ())))
 
 
-def view_of(space: Mapping[str, Any], names: Sequence[str], place: str, labels: Sequence[str] | None = None) -> View:
+def view_of(space: SpaceRecord, names: Sequence[str], place: str, labels: Sequence[str] | None = None) -> View:
     """Return the view that names stand for.
 
     Of a vector these are numbers of components (`0`, `0-3`) or their `labels`; of a described Dict its keys, or some
@@ -156,7 +156,7 @@ def view_of(space: Mapping[str, Any], names: Sequence[str], place: str, labels: 
     return ALL if len(columns) == size else View(space, components={"": columns}, labels=tuple(labels or ()))
 
 
-def _of_dict(space: Mapping[str, Any], names: Sequence[str], place: str) -> View:
+def _of_dict(space: SpaceRecord, names: Sequence[str], place: str) -> View:
     subs, words = space["spaces"], f"the keys of {place}"
     some: dict[str, list[str]] = {}
     for name in names:

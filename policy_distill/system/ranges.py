@@ -38,12 +38,18 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 FREE = (*LIMITS, "sampled_teacher")
 """Settings that change nothing in the student of a run that goes well, so that a resumed one may have others."""
 
+BEFORE = {"stop": "never", "passes": "fixed", "activation": "tanh"}
+"""What settings were, by their names, in versions that did not have them."""
+
 CHOICES = {
     "actor": ("student", "teacher", "mixed"),
     "objective": ("kl", "n_distill", "reverse_trajectory", "teacher_value"),
     "kl_schedule": ("constant", "linear", "retention"),
     "buffer": ("aggregate", "latest"),
     "acting": ("alternate", "sample", "mode"),
-    "activation": ("tanh", "relu"),
+    "stop": ("auto", "never"),
+    "passes": ("auto", "fixed"),
+    "activation": ("auto", "tanh", "relu"),
     "normalize": ("auto", "none"),
+    "precision": ("float32", "bfloat16"),
 }

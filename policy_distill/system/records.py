@@ -58,6 +58,10 @@ ENDS = Leaf(
     "two numbers, or null for an end that is not known",
     lambda value: isinstance(value, list) and len(value) == 2 and all(x is None or is_number(x) for x in value),
 )
+COUNT = Leaf("a count", lambda value: type(value) is int and 0 <= value < 2**53)
+TIME = Leaf("a time in seconds", lambda value: is_number(value) and value >= 0.0)
+MEASURED = Leaf("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool))
+"""As something was measured: it need not be finite."""
 TEXT = Leaf("a text", lambda value: isinstance(value, str))
 FLAG = Leaf("true or false", lambda value: isinstance(value, bool))
 OBJECT = Leaf("an object", lambda value: isinstance(value, dict))
@@ -65,7 +69,7 @@ LIST = Leaf("a list", lambda value: isinstance(value, list))
 ANYTHING = Leaf("a value", lambda value: True)
 
 
-def part(form: Any, *, left_out: bool = False, name: str = "", inline: bool = False) -> Any:
+def part(form: Any, *, left_out: bool = False, name: str = "", inline: bool = False, needed: bool = False) -> Any:
     """Return a field of a record, None by itself.
 
     Args:
@@ -73,8 +77,10 @@ def part(form: Any, *, left_out: bool = False, name: str = "", inline: bool = Fa
         left_out: where it is None, the file does not name it; else it is null there.
         name: what the file calls it, where that is no name for a field.
         inline: the file has the fields of the record `form` in place of this one; of `OBJECT`, whatever else it names.
+        needed: a file without it is refused.
     """
-    return field(default=None, metadata={"form": form, "left_out": left_out, "name": name, "inline": inline})
+    said = {"form": form, "left_out": left_out, "name": name, "inline": inline, "needed": needed}
+    return field(default=None, metadata=said)
 
 
 def dump(record: Any) -> dict[str, Any]:
@@ -98,7 +104,7 @@ def load(cls: type[R], value: Any, where: str) -> R:
         where: what to call it in errors.
 
     Raises:
-        RequestError: naming the field that has another form.
+        RequestError: naming the field that has another form, or that is needed and missing.
     """
     value, found = as_object(value, where), dict[str, Any]()
     for one in fields(cls):  # type: ignore[arg-type]
@@ -108,6 +114,8 @@ def load(cls: type[R], value: Any, where: str) -> R:
         elif one.metadata["inline"]:
             found[one.name] = load(form, value, where) if _names(form) & set(value) else None
         else:
+            if value.get(name) is None and one.metadata["needed"]:
+                raise RequestError(f"{where}: expected {name}, found none")
             found[one.name] = None if value.get(name) is None else _loaded(form, value[name], f"{where}, {name}")
     return cls(**found)
 

@@ -34,3 +34,8 @@ class Stopwatch:
         began = time.perf_counter()
         yield
         self.seconds[stage] += time.perf_counter() - began
+
+    def metrics(self, env_steps: int) -> dict[str, float]:
+        """Return the times of the first stages, and of all, by the names of their metrics."""
+        found = {f"time/{stage}_seconds": self.seconds[stage] for stage in ("collect", "label", "train")}
+        return {**found, "time/fps": env_steps / self.spent, "time/wall_seconds": self.spent}

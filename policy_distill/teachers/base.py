@@ -38,6 +38,7 @@ class BaseTeacher(PolicyDefaults, ABC):
     scales_images = True
     n_bytes = 0
     acts_greedily = False
+    labels_apart = False
     members: Sequence[Teacher] = ()
     asked_for: dict[str, Any] | None = None
     fixed = False

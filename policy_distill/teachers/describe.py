@@ -19,14 +19,14 @@ def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
 
     One whose statistics or wrappers are missing is described too; `missing` says what a teacher of it would need.
     """
-    path = find_zip(Path(path))
+    source, path = path, find_zip(Path(path))
     missing = None
     try:
-        teacher = load_teacher(path, trust=trust)
+        teacher = load_teacher(source, trust=trust)
         statistics = find_statistics(path, teacher.observation_space, trust)
     except MissingCompanion as error:
         missing, statistics = str(error), None
-        teacher = load_teacher(path, trust=trust, vecnormalize=False, wrappers=[])
+        teacher = load_teacher(source, trust=trust, vecnormalize=False, wrappers=[])
     known = TeacherProvenance.of(teacher.provenance)
     return {
         "path": str(path),
@@ -44,6 +44,8 @@ def describe_zip(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
         "missing": missing,
         "library_versions": known.library_versions or {},
         "sha256": known.sha256,
+        **({"hub": known.hub} if known.hub else {}),
+        **({"claimed": known.claimed} if known.claimed else {}),
     }
 
 

@@ -22,6 +22,7 @@ from policy_distill.system.device import check_device
 from policy_distill.system.foreign import said
 from policy_distill.system.generators import global_generators_kept
 from policy_distill.teachers.files.agent_file import find_agent
+from policy_distill.teachers.hub import origin_on_hub, pinned
 from policy_distill.teachers.kinds.ensemble import EnsembleTeacher
 from policy_distill.teachers.kinds.scripted import ScriptedTeacher
 from policy_distill.teachers.kinds.student import teacher_of_student
@@ -49,9 +50,9 @@ def load_teacher(
     What an agent was trained with is looked for beside it (docs/teachers.md says where).
 
     Args:
-        source: a zip as SB3 saves it, a folder with one, the file of a policy's `save`, a live SB3 model or policy, a
-            student or the path of one, any object with SB3's `predict` (its actions become hard labels; needs `env`),
-            or a list of these: an ensemble.
+        source: a zip as SB3 saves it, a folder with one, the file of a policy's `save`, `hf://user/repository` of the
+            Hugging Face hub, a live SB3 model or policy, a student or the path of one, any object with SB3's `predict`
+            (its actions become hard labels; needs `env`), or a list of these: an ensemble.
         env: checked to fit, where given; a `VecNormalize` lends its statistics where there are no others.
         algo: the algorithm; `auto` finds it from the file.
         vecnormalize: a pickle's path or a live `VecNormalize`; False for a teacher that takes observations as they are;
@@ -75,7 +76,7 @@ def load_teacher(
         teacher = _with_temperature(teacher, temperature)
     paths = source if isinstance(source, list | tuple) else [source]
     if all(isinstance(path, str | Path) for path in paths):
-        teacher.asked_for = request.to_json(paths, temperature)
+        teacher.asked_for = request.to_json([pinned(path) for path in paths], temperature)
     if env is not None:
         _check(teacher, env, env_kwargs)
     return teacher
@@ -98,7 +99,10 @@ def _open(source: Any, request: Request) -> Teacher:
     if isinstance(source, str | Path):
         with global_generators_kept():
             path = find_agent(source)
-            return teacher_of_student(path, request) if is_student_file(path) else teacher_of_file(path, request)
+            opened = teacher_of_student if is_student_file(path) else teacher_of_file
+            found: Teacher = opened(path, request)
+            found.provenance |= origin_on_hub(source)
+            return found
     if isinstance(source, Student):
         return teacher_of_student(source, request)
     if (teacher := teacher_from(source)) is not None:

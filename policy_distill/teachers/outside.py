@@ -30,8 +30,8 @@ NEEDED = (
 """What only the teacher itself can say."""
 
 MAY_SAY = (
-    *("acts_greedily", "asked_for", "discount", "env_kwargs", "exploration", "fixed", "members", "scales_images"),
-    "again",
+    *("acts_greedily", "asked_for", "discount", "env_kwargs", "exploration", "fixed", "labels_apart", "members"),
+    *("again", "scales_images"),
 )
 """What has a default."""
 

@@ -71,9 +71,9 @@ def load_policy(
     Raises:
         RequestError: where the file is neither, or is broken.
     """
-    path = in_run_folder(path)
-    if is_student_file(path):
-        return load_student(path)
+    inside = in_run_folder(path)
+    if is_student_file(inside):
+        return load_student(inside)
     # Stable-Baselines3 takes a second to import, which a program that evaluates a student need not pay.
     from policy_distill.teachers.load import load_teacher
 

@@ -11,7 +11,6 @@ runs of their own, so that copies of a run folder do not write over each other.
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -89,13 +88,13 @@ def bring_back(moved: dict[Path, Path]) -> None:
             now.rename(before)
 
 
-def remember(folder: Path, mode: str, job: str, run: Any) -> None:
-    """Write down which run this folder's is."""
+def remember(folder: Path, mode: str, job: str, run: Any, entity: str) -> None:
+    """Write down which run this folder's is, and whose, as the environment said when it was asked for."""
     before = read_notes(folder)
     known = {"id": str(run.id), "mode": mode, "job": job, "project": str(asked(run, "project") or "")}
     known["folder"] = str(folder.resolve())
     # Offline runs do not record it; the upload asks for it.
-    known["entity"] = os.environ.get("WANDB_ENTITY", "")
+    known["entity"] = entity
     if before.get("id") == known["id"] and _on_server(folder, before):
         known["uploaded"] = "yes"
     write_atomically(folder / RUN_FILE, json.dumps(known).encode())

@@ -41,6 +41,10 @@ METRICS = {
 EXTRA = {
     "rollout/dropped_share": "share of the teacher's whole episodes so far that failed and are left out of the data",
     "rollout/env_restarts": "environments restarted so far, where that was allowed; at the end, in the proof too",
+    "eval/judged_steps": "environment steps that judging students has taken, beside those that were collected",
+    "eval/stopped": "1 where the student was confirmed, so that an automatic stop ended the collection",
+    "train/heldout_loss": "mean loss on the states of the latest rollout that were held out of the training on it",
+    "train/effort": "gradient steps after the latest rollout, as a multiple of those that n_epochs names",
     "train/recoveries": "times that training diverged and went back to the last good student so far",
     "train/rate_scale": "what the learning rate was multiplied by after these",
     "train/policy_loss": "mean clipped loss of PPO over the updates of an iteration",

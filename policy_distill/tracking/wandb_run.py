@@ -22,7 +22,8 @@ from policy_distill.tracking.base import BaseTracker
 from policy_distill.tracking.metrics import STEP, check_metric_names
 from policy_distill.tracking.settings import RunSettings
 from policy_distill.tracking.student_row import COLUMNS, StudentRow, front_table, student_row
-from policy_distill.tracking.worker import Worker, environment
+from policy_distill.tracking.wandb_thread import RunThread, folders
+from policy_distill.tracking.worker import environment
 
 FINISH_SECONDS = 60
 """Longest wait for W&B to write or send what is left, at the end of a run and at the end of the process."""
@@ -42,48 +43,48 @@ class WandbTracker(BaseTracker):
 
     def __init__(
         self,
-        run: Any,
-        wandb: Any,
-        worker: Worker,
+        thread: RunThread,
         data_folder: Path,
         config: dict[str, Any],
         teacher: Path | None = None,
         student: Path | None = None,
         *,
-        online: bool = False,
         gradients: bool = False,
-        known: Mapping[str, Any] | None = None,
+        patience: float = 0.0,
     ) -> None:
-        """Take a run that was started; `known` is the summary of one that is resumed, so far."""
-        self._online = online
-        self._run = run
+        """Take a run that has started, or will; it is waited for `patience` seconds where it must have an id."""
         self._settings = RunSettings.of(config)
-        self._wandb = wandb
-        self._worker = worker
+        self._thread = thread
+        self._patience = patience
         self._folders = folders(data_folder)
         self._teacher = teacher
         self._began_with = student
         self._record: dict[str, Any] = {}
         self._rows: list[StudentRow] = []
         self.wants_gradients = gradients
-        self._known = known or {}
 
     @property
     def url(self) -> str | None:
         """Where the run is on the web; None offline."""
-        return str(self._run.url) if self._online else None
+        started = self._thread.started
+        return str(started.run.url) if started is not None and started.online else None
+
+    _run = property(lambda self: self._thread.run.run)
+    _wandb = property(lambda self: self._thread.run.wandb)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log metrics against `time/env_steps`."""
         check_metric_names(metrics)
         row = {STEP: step, **metrics}
         if not self._knows(row):
-            self._worker.submit("log", lambda: self._run.log(row))
+            self._thread.submit("log", lambda: self._run.log(row))
 
     def _knows(self, row: Mapping[str, Any]) -> bool:
         """Say whether a resumed run was told this before it stopped, after the checkpoint that it goes on from."""
-        last, step = self._known.get(STEP, -1), row[STEP]
-        return step < last or (step == last and all(name in self._known for name in row))
+        started = self._thread.started
+        known = {} if started is None else started.known
+        last, step = known.get(STEP, -1), row[STEP]
+        return step < last or (step == last and all(name in known for name in row))
 
     def histograms(self, arrays: Mapping[str, Any], step: int) -> None:
         """Log the distribution of each array's values."""
@@ -94,13 +95,13 @@ class WandbTracker(BaseTracker):
         def log() -> None:
             self._run.log({STEP: step, **{name: self._wandb.Histogram(values) for name, values in arrays.items()}})
 
-        self._worker.submit("histograms", log)
+        self._thread.submit("histograms", log)
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Write the final values, nested ones by their dotted names, and a row of the table of students."""
         self._record = dict(values)
         short = {name: value for name, value in values.items() if name != "episodes"}
-        self._worker.submit("summary", lambda: self._run.summary.update(short))
+        self._thread.submit("summary", lambda: self._run.summary.update(short))
         if "retention" in values and "compression" in values:
             self.students(self._rows or [student_row(self._settings, EvaluationRecord.from_json(self._record))])
 
@@ -114,7 +115,7 @@ class WandbTracker(BaseTracker):
             self._run.config.update({"student": record.winner}, allow_val_change=True)
             self._run.summary.update(values)
 
-        self._worker.submit("front", name)
+        self._thread.submit("front", name)
 
     def students(self, rows: Sequence[StudentRow]) -> None:
         """Log the table of students, and the chart of return kept against parameters."""
@@ -124,15 +125,15 @@ class WandbTracker(BaseTracker):
             chart = self._wandb.plot.scatter(table, "params", "retention", title="Return kept against parameters")
             self._run.log({"students": table, "pareto": chart})
 
-        self._worker.submit("students", log)
+        self._thread.submit("students", log)
 
     def artifact(self, path: Path, kind: str, metadata: Mapping[str, Any]) -> None:
         """Log a file as an artifact; a student after the teacher that it comes from, a video as a video."""
         if kind == "video":
-            self._worker.submit("video", lambda: self._run.log({"video": self._wandb.Video(str(path), format="mp4")}))
+            self._thread.submit("video", lambda: self._run.log({"video": self._wandb.Video(str(path), format="mp4")}))
             return
         metadata = dict(metadata)
-        self._worker.submit("artifact", lambda: self._log_artifact(path, kind, metadata))
+        self._thread.submit("artifact", lambda: self._log_artifact(path, kind, metadata))
 
     def best(self, path: Path, settings: RunSettings, metadata: Mapping[str, Any]) -> None:
         """Give the alias `best` to a student that a run of these settings logged.
@@ -145,7 +146,11 @@ class WandbTracker(BaseTracker):
             with environment(self._folders):
                 self._log_file(path, "student", settings, metadata, "best")
 
-        self._worker.submit("best", log)
+        self._thread.submit("best", log)
+
+    def sync(self) -> None:
+        """Wait until the run has an id, which a checkpoint keeps."""
+        self._thread.sync(self._patience)
 
     def close(self) -> None:
         """Finish the run, within a bounded time."""
@@ -154,8 +159,7 @@ class WandbTracker(BaseTracker):
             with environment(self._folders):
                 self._run.finish()
 
-        self._worker.submit("finish", finish, always=True)
-        self._worker.close(FINISH_SECONDS + GRACE_SECONDS)
+        self._thread.close(finish, FINISH_SECONDS + GRACE_SECONDS)
 
     def _log_artifact(self, path: Path, kind: str, metadata: dict[str, Any]) -> None:
         # What is staged on the way to the log must lie in the run folder, or a copied folder has lost its model.
@@ -191,7 +195,7 @@ class WandbTracker(BaseTracker):
         name = artifact_name("student", self._settings.env_id, "before", digest[:12])
         artifact = self._wandb.Artifact(name, type="student", metadata={"sha256": digest})
         artifact.add_file(str(path))
-        (self._run.use_artifact if self._online else self._run.log_artifact)(artifact)
+        (self._run.use_artifact if self._thread.run.online else self._run.log_artifact)(artifact)
         return name
 
     def _use_teacher(self, path: Path) -> str:
@@ -202,14 +206,8 @@ class WandbTracker(BaseTracker):
         # Once logged online its name has a version.
         name = str(artifact.name)
         # Offline W&B can log an artifact and cannot use one; `policy-distill sync` makes the link.
-        (self._run.use_artifact if self._online else self._run.log_artifact)(artifact)
+        (self._run.use_artifact if self._thread.run.online else self._run.log_artifact)(artifact)
         return name
-
-
-def folders(folder: Path) -> dict[str, str]:
-    """Return the environment that makes W&B keep all its files below `folder`."""
-    path = str(folder.resolve())
-    return {"WANDB_DATA_DIR": path, "WANDB_CACHE_DIR": f"{path}/cache", "WANDB_ARTIFACT_DIR": f"{path}/artifacts"}
 
 
 def artifact_name(kind: str, *parts: Any) -> str:

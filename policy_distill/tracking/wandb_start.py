@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from policy_distill.tracking import wandb_run
 from policy_distill.tracking.attempts import bring_back, earlier, remember, supersede
 from policy_distill.tracking.base import TrackerOptions
 from policy_distill.tracking.metrics import STEP
-from policy_distill.tracking.wandb_run import WandbTracker, folders
-from policy_distill.tracking.worker import Worker, environment
+from policy_distill.tracking.wandb_run import WandbTracker
+from policy_distill.tracking.wandb_thread import IMPORTING, RunThread, Started, folders
+from policy_distill.tracking.worker import environment
 
 LOG = logging.getLogger("policy_distill")
 DEFAULT_PROJECT = "policy-distill"
@@ -38,7 +40,7 @@ def start(
     student: Path | None = None,
     gradients: bool = False,
 ) -> WandbTracker | None:
-    """Start a run in `out`, or return None with a warning where W&B cannot.
+    """Return a run in `out`, or None with a warning where W&B cannot; an offline one starts when it is told something.
 
     Args:
         mode: `offline` or `online`; WANDB_MODE overrides offline. Online without key or answer is offline.
@@ -53,9 +55,7 @@ def start(
         student: the student that a fine-tuning begins with, another one.
         gradients: log histograms of the gradients.
     """
-    try:
-        import wandb
-    except ImportError:
+    if not _is_installed():
         LOG.warning("wandb is not installed: metrics go to metrics.jsonl alone; pip install wandb")
         return None
     mode = resolve_mode(mode)
@@ -64,15 +64,27 @@ def start(
     folder = out / "wandb"
     folder.mkdir(parents=True, exist_ok=True)
     arguments = {"config": config, "job_type": job_type, **_names(out, project, group, tags)}
-    worker = Worker("W&B")
-    started = worker.ask("start", lambda: _init(wandb, mode, arguments, folder), _patience(mode))
-    if started is None:
-        worker.close(0.1)
+    entity = os.environ.get("WANDB_ENTITY", "")
+    thread, patience = RunThread(lambda: _init(mode, arguments, folder, entity)), _patience(mode)
+    # Whoever asks for a run on the web is told before the first step where it is, or that there is none.
+    if mode == "online" and not thread.start_now(patience):
+        thread.close(lambda: None, 0.1)
         return None
-    run, online, known = started
-    return WandbTracker(
-        run, wandb, worker, folder, config, teacher, student, online=online, gradients=gradients, known=known
-    )
+    return WandbTracker(thread, folder, config, teacher, student, gradients=gradients, patience=patience)
+
+
+def _is_installed() -> bool:
+    try:
+        return find_spec("wandb") is not None
+    except ValueError:
+        # It is imported already, and does not say from where.
+        return True
+
+
+def _imported() -> Any:
+    with IMPORTING:
+        import wandb
+    return wandb
 
 
 def _names(out: Path, project: str | None, group: str | None, tags: tuple[str, ...]) -> dict[str, Any]:
@@ -116,10 +128,9 @@ def has_key() -> bool:
     return netrc.is_file() and "wandb" in netrc.read_text(errors="replace")
 
 
-def _init(
-    wandb: Any, mode: str, arguments: dict[str, Any], folder: Path
-) -> tuple[Any, bool, dict[str, Any] | None] | None:
-    """Return a run, whether it is online, and what it knew before if resumed; None where W&B fails in every way."""
+def _init(mode: str, arguments: dict[str, Any], folder: Path, entity: str) -> Started | None:
+    """Return a run that was started; None where W&B fails in every way."""
+    wandb = _imported()
     # What W&B fails to tell its makers about itself is no news for whoever runs this.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     with environment(folders(folder)):
@@ -138,8 +149,9 @@ def _init(
                 words = " ".join(str(error).split())[:300]
                 LOG.warning("W&B could not start %s (%s: %s)", attempt, type(error).__name__, words)
                 continue
-            remember(folder, attempt, job, run)
-            return run, attempt == "online", dict(run.summary) if asked(run, "resumed") else None
+            remember(folder, attempt, job, run, entity)
+            known = dict(run.summary) if asked(run, "resumed") else {}
+            return Started(run, wandb, attempt == "online", known)
     return None
 
 

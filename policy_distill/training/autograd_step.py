@@ -6,6 +6,8 @@ In: minibatches. Out: better weights, and their running average.
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,9 +24,11 @@ VALUES = ("weights", "average")
 class AutogradStep:
     """Adam on a copy of the student; the student itself receives the averaged weights."""
 
-    def __init__(self, student: StudentPolicy, loss: Loss, max_grad_norm: float) -> None:
+    def __init__(self, student: StudentPolicy, loss: Loss, max_grad_norm: float, precision: str = "float32") -> None:
+        """Copy the student; with a `precision` of bfloat16 layers compute in that, weights and loss stay float32."""
         self.loss = loss
         self.max_grad_norm = max_grad_norm
+        self.precision = getattr(torch, precision)
         self.read(student)
 
     def read(self, student: StudentPolicy) -> None:
@@ -90,7 +94,9 @@ class AutogradStep:
         """Make one step on a minibatch; return the mean loss and the gradient's norm."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self.loss(*answered(self.trained, batch)).mean()
+        with self._in_precision():
+            rows, outputs = answered(self.trained, batch)
+        loss = self.loss(rows, replace(outputs, params=outputs.params.float())).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
@@ -98,3 +104,9 @@ class AutogradStep:
         self.n_steps += 1
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], share_of_newest(self.n_steps))
         return loss.detach(), norm
+
+    def _in_precision(self) -> AbstractContextManager[object]:
+        if self.precision == torch.float32:
+            return nullcontext()
+        # Cast weights are used once a step: a cache of them would only be emptied again.
+        return torch.autocast(self.parameters[0].device.type, self.precision, cache_enabled=False)

@@ -149,10 +149,9 @@ class Buffer:
     def _get(self, rows: torch.Tensor) -> Batch:
         flat = rows.flatten()
         features = self.features.get(flat).unflatten(0, rows.shape)
-        found = {
-            name: column.index_select(0, flat.to(column.device)).unflatten(0, rows.shape)
-            for name, column in self.columns.items()
-        }
+        # All columns lie on one device: rows go there once.
+        there = flat.to(self.teacher_params.device)
+        found = {name: column.index_select(0, there).unflatten(0, rows.shape) for name, column in self.columns.items()}
         return Batch(features, found.pop("teacher_params"), found)
 
     def state(self) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ In: a specification and what the teacher is like. Out: distribution parameters `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,11 @@ from torch import nn
 
 from policy_distill.families.table import describe_family, make_family
 from policy_distill.networks.table import describe_layers
-from policy_distill.student.actions import ActionMap
+from policy_distill.student.description import Architecture, Description
 from policy_distill.student.engines.torch_layers import ScaleLayer
 from policy_distill.student.engines.torch_module import modules_of
-from policy_distill.student.features import dump_normalizer, load_normalizer
 from policy_distill.student.memory import memory_of
-from policy_distill.student.pixels import images_of, is_image, largest
+from policy_distill.student.pixels import is_image, largest
 from policy_distill.student.record import StudentRecord, sizes_of, with_all_logits
 from policy_distill.student.sampling import require_spread
 from policy_distill.training.spec import StudentSpec
@@ -74,43 +74,39 @@ class StudentPolicy(nn.Module):
         """Return copies of the parameters by name, float32."""
         return {name: _numpy(value).copy() for name, value in self.state_dict().items()}
 
-    def to_record(self, provenance: dict[str, Any], retention: dict[str, Any] | None = None) -> StudentRecord:
+    def to_record(self, provenance: Mapping[str, Any], retention: Mapping[str, Any] | None = None) -> StudentRecord:
         """Return what the student's file will hold, with the weights as they are now."""
         tensors = self.tensors()
         made_of = list(self.network.modules()), {name: array.shape for name, array in tensors.items()}
         if self._known is None or self._known[0] != made_of:
-            self._known = made_of, StudentRecord(tensors, self._metadata(tensors))
+            self._known = made_of, StudentRecord(tensors, self._described(tensors))
         return self._known[1].with_weights(tensors, provenance, retention)
 
-    def _metadata(self, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
+    def _described(self, tensors: dict[str, np.ndarray]) -> Description:
         """Return what the file says of the student, apart from where it comes from and what it keeps."""
         spec = self.spec
         layers = describe_layers(self.network, self.featurizer.shape)
-        architecture = {
-            "spec": spec.network,
-            "activation": spec.activation,
-            "input_shape": list(self.featurizer.shape),
-            "layers": layers,
-            "log_std": spec.log_std,
-            **sizes_of(layers, tensors),
-            **memory_of(layers, tensors, self.featurizer.shape).record(),
-        }
-        metadata = {
-            "architecture": architecture,
-            "distribution": describe_family(spec.family),
-            "head": spec.head.to_json(),
-            "observation_space": spec.observation_space,
-            "action_space": spec.action_space,
-            "observation_normalization": dump_normalizer(spec.normalizer),
-            "action_post_processing": spec.action_map.to_json(),
-            "takes_action_masks": spec.takes_action_masks,
-            "images": list(self.featurizer.images),
-            "provenance": {},
-            "retention": None,
-        }
-        if (view := spec.view.to_json()) is not None:
-            metadata["view"] = view
-        return metadata
+        architecture = Architecture(
+            spec=spec.network,
+            activation=spec.activation,
+            input_shape=list(self.featurizer.shape),
+            layers=layers,
+            log_std=spec.log_std,
+            sizes=sizes_of(layers, tensors),
+            memory=memory_of(layers, tensors, self.featurizer.shape).record(),
+        )
+        return Description(
+            architecture=architecture,
+            distribution=describe_family(spec.family),
+            head=spec.head,
+            observation_space=spec.observation_space,
+            action_space=spec.action_space,
+            normalizer=spec.normalizer,
+            action_map=spec.action_map,
+            takes_action_masks=spec.takes_action_masks,
+            images=self.featurizer.images,
+            view=spec.view,
+        )
 
     @classmethod
     def from_record(cls, record: StudentRecord) -> StudentPolicy:
@@ -120,20 +116,19 @@ class StudentPolicy(nn.Module):
             RequestError: for a student without log σ, a layer that cannot be trained, or an unknown family.
         """
         require_spread(record)
-        metadata = record.metadata
-        architecture, distribution = metadata["architecture"], metadata["distribution"]
+        said = record.description
         spec = StudentSpec(
-            network=architecture["spec"],
-            activation=architecture["activation"],
-            family=make_family(distribution["family"], distribution["config"]),
-            log_std=architecture["log_std"],
-            observation_space=metadata["observation_space"],
-            action_space=metadata["action_space"],
-            action_map=ActionMap.from_json(metadata["action_post_processing"]),
-            normalizer=load_normalizer(metadata["observation_normalization"], metadata["observation_space"]),
-            takes_action_masks=metadata.get("takes_action_masks", False),
-            images=images_of(metadata),
-            view=record.view,
+            network=said.architecture.spec,
+            activation=said.architecture.activation,
+            family=make_family(said.distribution.family, said.distribution.config),
+            log_std=said.architecture.log_std,
+            observation_space=said.observation_space,
+            action_space=said.action_space,
+            action_map=said.action_map,
+            normalizer=said.normalizer,
+            takes_action_masks=said.takes_action_masks,
+            images=said.images,
+            view=said.view,
         )
         policy = cls(spec, torch.Generator(), nn.Sequential(*modules_of(record.plan.layers, with_all_logits(record))))
         if policy.log_std is not None:

@@ -19,6 +19,10 @@ FIRST_SHARE, LAST_SHARE = 1.75, 0.25
 while states are few, and late ones change little at a low rate."""
 
 
+BY_MODE = 0.5
+"""Share of all data after which nobody samples by turns any more: what is left to learn are the states of the mode."""
+
+
 @dataclass(frozen=True)
 class Moment:
     """Where a run is when a rollout has just been stored."""
@@ -45,10 +49,21 @@ def n_updates(config: DistillConfig, n_new: int, progress: float) -> int:
     return max(1, round(share * config.n_epochs * n_new / config.batch_size))
 
 
-def acts_by_mode(config: DistillConfig, iteration: int, teacher_share: float) -> bool:
-    """Say whether a rollout is by the mode of who acts; a teacher always shows its whole distribution."""
-    by_turns = config.acting == "alternate" and iteration % 2 == 1
+def acts_by_mode(config: DistillConfig, iteration: int, teacher_share: float, progress: float = 0.0) -> bool:
+    """Say whether a rollout is by the mode of who acts; a teacher always shows its whole distribution.
+
+    `progress` is the share of all data collected before it, in [0, 1].
+    """
+    by_turns = config.acting == "alternate" and (iteration % 2 == 1 or progress >= BY_MODE)
     return teacher_share == 0.0 and (by_turns or config.acting == "mode")
+
+
+def lags(config: DistillConfig) -> bool:
+    """Say whether a rollout is acted by the student from before the rollout in front of it was learnt from.
+
+    What weighs a student's actions by what they lead to needs those of the newest one.
+    """
+    return config.objective == "kl" and config.reward_weight == 0.0
 
 
 def seed_of(config: DistillConfig, iteration: int, purpose: str) -> int:

@@ -67,9 +67,14 @@ class SharedFrames:
             before, slots_before, self._last = now, slots, where
 
     def get(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the images `[B, C, H, W]` of rows `[B]`."""
-        slots = torch.from_numpy(self.slots[rows.cpu().numpy()].astype(np.int64))
-        return self.frames[slots.to(self.device)].reshape(len(rows), *self.layout.shape)
+        """Return the images `[B, C, H, W]` of rows `[B]`; in memory their channels come last."""
+        slots = torch.from_numpy(self.slots[rows.cpu().numpy()].astype(np.int64)).to(self.device)
+        _, *size = self.layout.shape
+        images = self.frames.new_empty((len(rows), *size, self.layout.shape[0]))
+        # Frame by frame: that takes a third of the time of gathering whole images and turning them.
+        for frame, places in zip(images.chunk(self.layout.n_stack, dim=-1), slots.unbind(dim=1), strict=True):
+            frame.copy_(self.frames.index_select(0, places).movedim(1, -1))
+        return images.movedim(-1, 1)
 
     def arrays(self, size: int) -> dict[str, np.ndarray]:
         """Return the frames that the first `size` states refer to, each once, and where each state's lie in them."""

@@ -15,7 +15,7 @@ from policy_distill.student.actions import ActionFeatures, ActionMap
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.head import Head
 from policy_distill.student.pixels import convolved, images_for
-from policy_distill.student.spaces import describe_space
+from policy_distill.student.spaces import SpaceRecord, describe_space
 from policy_distill.student.view import ALL, View
 
 
@@ -31,9 +31,9 @@ class StudentSpec:
     """The distribution that it acts from, the teacher's own family."""
     log_std: str | None
     """`vector` (one for all states), `head` (an output of the network), or None for families without."""
-    observation_space: dict[str, Any]
+    observation_space: SpaceRecord
     """As of `describe_space`; raw observations."""
-    action_space: dict[str, Any]
+    action_space: SpaceRecord
     """As of `describe_space`; executed actions."""
     action_map: ActionMap
     """From the family's actions to executed ones."""

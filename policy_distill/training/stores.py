@@ -2,7 +2,7 @@
 
 In: features by their rows. Out: the same features, bit for bit, of any rows.
 
-    Rows          [capacity, D]  float32 (images: [capacity, C, H, W] uint8)
+    Rows          [capacity, D]  float32 (images: [capacity, C, H, W] uint8, whose channels lie last in memory)
     MixedRows     [capacity, F]  float32 and [capacity, D - F]  uint8, which are pixels / 255
     SharedFrames  shared_frames.py
 """
@@ -22,10 +22,14 @@ PIXEL = torch.tensor(np.float32(1 / 255))
 
 
 class Rows:
-    """Features as they are."""
+    """Features as they are.
+
+    Of images the channels lie last in memory: convolutions train on them in half to three quarters of the time.
+    """
 
     def __init__(self, capacity: int, shape: tuple[int, ...], device: str = "cpu", dtype: str = "float32") -> None:
-        self.features = torch.empty((capacity, *shape), device=device, dtype=getattr(torch, dtype))
+        form = torch.channels_last if len(shape) == 3 else torch.contiguous_format
+        self.features = torch.empty((capacity, *shape), device=device, dtype=getattr(torch, dtype), memory_format=form)
         self.capacity = capacity
         self.device = device
         self.row_bytes = self.features[:1].nbytes
@@ -41,6 +45,8 @@ class Rows:
 
     def get(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the features `[B, ...]` of rows `[B]`."""
+        if self.features.ndim == 4:
+            return self.features.movedim(1, -1).index_select(0, rows.to(self.device)).movedim(-1, 1)
         # Several times as quick as indexing.
         return self.features.index_select(0, rows.to(self.device))
 
@@ -49,7 +55,7 @@ class Rows:
 
     def arrays(self, size: int) -> dict[str, np.ndarray]:
         """Return the features of the first `size` rows."""
-        return {"features": self.features[:size].cpu().numpy()}
+        return {"features": self.features[:size].cpu().contiguous().numpy()}
 
     def restore(self, arrays: dict[str, np.ndarray], next_row: int) -> int:
         """Take what `arrays` returned."""
@@ -69,9 +75,10 @@ class MixedRows:
         """Make room; `byte_columns` bool `[D]` are the pixels."""
         self.width, self.capacity, self.device = len(byte_columns), capacity, device
         self.row_bytes = 4 * self.width
-        self._columns = tuple(torch.from_numpy(np.flatnonzero(c)).to(device) for c in (~byte_columns, byte_columns))
-        self._floats = Rows(capacity, (len(self._columns[0]),), device)
-        self._bytes = Rows(capacity, (len(self._columns[1]),), device, "uint8")
+        self._runs = _runs(~byte_columns), _runs(byte_columns)
+        n_bytes = int(byte_columns.sum())
+        self._floats = Rows(capacity, (self.width - n_bytes,), device)
+        self._bytes = Rows(capacity, (n_bytes,), device, "uint8")
 
     @property
     def n_bytes(self) -> int:
@@ -80,15 +87,21 @@ class MixedRows:
 
     def put(self, rows: torch.Tensor, features: torch.Tensor) -> None:
         """Store features `[B, D]`, float32."""
-        floats, pixels = (features.to(self.device)[:, columns] for columns in self._columns)
+        here = features.to(self.device)
+        floats, pixels = (torch.cat([here[:, run] for run in runs] or [here[:, :0]], dim=1) for runs in self._runs)
         self._floats.put(rows, floats)
         self._bytes.put(rows, (pixels * 255).round().to(torch.uint8))
 
     def get(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the features `[B, D]` of rows `[B]`."""
         features = torch.empty((len(rows), self.width), device=self.device)
-        features[:, self._columns[0]] = self._floats.get(rows)
-        features[:, self._columns[1]] = self._bytes.get(rows).float() * PIXEL.to(self.device)
+        for store, runs in zip((self._floats, self._bytes), self._runs, strict=True):
+            parts = store.get(rows).split([run.stop - run.start for run in runs], dim=1)
+            for run, part in zip(runs, parts, strict=True):
+                features[:, run] = part
+        for run in self._runs[1]:
+            # In its place: an image's numbers once more would take as long as all else here.
+            features[:, run].mul_(PIXEL.to(self.device))
         return features
 
     def clear(self) -> None:
@@ -103,6 +116,12 @@ class MixedRows:
         if self._bytes.restore({"features": arrays["pixels"]}, next_row) != len(arrays["features"]):
             raise ValueError("numbers and pixels are of different states")
         return self._floats.restore(arrays, next_row)
+
+
+def _runs(columns: np.ndarray) -> list[slice]:
+    """Return where True stands in `[D]`, as slices: quicker than an index, and an image's features are one."""
+    edges = np.flatnonzero(np.diff(columns, prepend=False, append=False)).tolist()
+    return [slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def make_store(

@@ -28,8 +28,11 @@ class Trainer:
         self.student = student
         self.loss = loss
         self.config = config
-        kind = DenseStep if is_written_out(student) else AutogradStep
-        self.stepper: Stepper = kind(student, loss, config.max_grad_norm)
+        self.stepper: Stepper = (
+            DenseStep(student, loss, config.max_grad_norm)
+            if is_written_out(student)
+            else AutogradStep(student, loss, config.max_grad_norm, config.precision)
+        )
         self.recovery = Recovery(config.max_recoveries)
 
     def fit(

@@ -1,6 +1,7 @@
 """The help shows a command's options in panels, and the command that is made of them is the same."""
 
 import dataclasses
+import inspect
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from policy_distill.cli import _parse, main
 from policy_distill.commands.panels import PANEL_OF, PANELS, with_panels
-from policy_distill.commands.table import COMMANDS
+from policy_distill.commands.table import COMMANDS, find_command, outline
 from policy_distill.config import DistillConfig
 from policy_distill.networks.table import KINDS, TREES
 
@@ -69,7 +70,7 @@ def test_every_setting_has_its_panel_and_its_help(capsys, monkeypatch):
 def test_a_command_is_made_of_its_panels(tmp_path):
     words = ["--teacher", "t.zip", "--out", "run", "--seed", "3", "--env-kwargs", "gravity:-5", "wind:True"]
     made = _parse(["distill", *words, "--observation-keys", "a", "b", "--trust", "--max-grad-norm", "2"])
-    assert type(made) is COMMANDS["distill"]
+    assert type(made) is find_command("distill")
     assert (made.teacher, made.out, made.trust) == ((Path("t.zip"),), Path("run"), True)
     assert made.env_kwargs == ("gravity:-5", "wind:True")
     assert made.config == DistillConfig(seed=3, observation_keys=("a", "b"), max_grad_norm=2.0)
@@ -80,7 +81,7 @@ def test_a_command_is_made_of_its_panels(tmp_path):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_defaults_are_those_of_the_command(name):
-    command = COMMANDS[name]
+    command = find_command(name)
     required = {
         field.name: field.name for field in dataclasses.fields(command) if field.default is field.default_factory
     }
@@ -93,3 +94,9 @@ def test_defaults_are_those_of_the_command(name):
 def test_a_setting_out_of_range_is_refused_in_one_line(capsys):
     assert main(["distill", "--teacher", "t.zip", "--out", "run", "--n-steps", "0"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_list_of_commands_says_what_each_says_itself(name):
+    command, shown = find_command(name), outline(name)
+    assert (shown.__name__, shown.__doc__) == (command.__name__, inspect.getdoc(command))

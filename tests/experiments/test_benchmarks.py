@@ -131,3 +131,21 @@ def test_a_benchmark_that_cannot_be_made_is_refused_before_anything_is_measured(
 def test_the_folder_of_results_is_made_before_they_are(tmp_path):
     prepare(["cartpole"], None, tmp_path / "new" / "folder")
     assert (tmp_path / "new" / "folder").is_dir()
+
+
+def test_learning_of_students_of_images_is_measured_in_each_layout_and_precision():
+    quick = ["--rounds", "1", "--seconds", "0", "--stored", "64", "--side", "20", "--batch-sizes", "8"]
+    done = run("images", "--students", "cnn:4", "cnn:4+mlp:8", *quick)
+    assert done.returncode == 0, done.stderr
+    for part in ("cnn:4,", "cnn:4+mlp:8,"):
+        _, _, rows = done.stdout.partition(part)
+        assert all(name in rows for name in ("drawing it", "channels first", "channels last", "bfloat16, last"))
+
+
+def test_a_devices_labels_and_training_are_measured_in_both_precisions():
+    quick = ["--device", "cpu", "--states", "64", "--width", "8", "--side", "36", "--rounds", "1", "--seconds", "0"]
+    done = run("device", "--students", "cnn:4", "--batch-sizes", "8", "16", *quick)
+    assert done.returncode == 0, done.stderr
+    labels, training = done.stdout.split("\n\n")
+    assert "labels a second" in labels and "float32" in labels and "autocast" in labels
+    assert training.count("cnn:4") == 2

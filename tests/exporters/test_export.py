@@ -376,8 +376,7 @@ MASKABLE = [kind for kind in KINDS if kind[1] in ("discrete", "offset", "multi_d
 
 def masked_student(kind, **options):
     student = make_student(kind, **options)
-    student.metadata["takes_action_masks"] = True
-    return student
+    return Student(student.tensors, {**student.metadata, "takes_action_masks": True})
 
 
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.masks])

@@ -156,8 +156,8 @@ def test_flash_and_ram_are_counted_by_hand(tmp_path):
 
 @pytest.mark.parametrize("name", ["*\\\n/\n#error\n/*", "*??/\n/\n#error\n/*", "a/*b", "*/\n#error\n/*", "\ud800é"])
 def test_names_from_a_file_stay_inside_their_comments(name, tmp_path):
-    student = make_student(KINDS[0])
-    student.metadata["provenance"] = {"env_id": name, "algorithm": name}
+    made = make_student(KINDS[0])
+    student = Student.of(made.record.said_of({"env_id": name, "algorithm": name}, None))
     assert export(student, tmp_path / "policy", "c", n_states=16).parity.passed
 
 

@@ -411,7 +411,7 @@ def test_the_plotting_library_is_cached_and_a_broken_cache_is_made_anew(tmp_path
 def test_teacher_and_student_are_shown_side_by_side(tmp_path):
     import imageio.v2 as imageio
 
-    path = record_video(cartpole_teacher(), cartpole_teacher(), "CartPole-v1", tmp_path / "video.mp4")
+    path = record_video([cartpole_teacher(), cartpole_teacher()], "CartPole-v1", tmp_path / "video.mp4")
     frames = imageio.mimread(path, memtest=False)
     height, width = frames[0].shape[:2]
     assert (height, width) == (240, 720)
@@ -430,7 +430,7 @@ def test_teacher_and_student_are_shown_side_by_side(tmp_path):
 
 def test_an_environment_that_does_not_draw_costs_no_more_than_the_video(tmp_path, caplog):
     with pytest.raises(RequestError):
-        record_video(corridor_teacher(), corridor_teacher(), Corridor, tmp_path / "v.mp4")
+        record_video([corridor_teacher(), corridor_teacher()], Corridor, tmp_path / "v.mp4")
     settings = {"timesteps": 256, "n_steps": 16, "eval_episodes": 2, "out": tmp_path / "run", "video": True}
     distill(corridor_teacher(), Corridor, "mlp:2", **settings)
     assert "no video" in caplog.text

@@ -111,7 +111,7 @@ def test_the_next_place_is_tried_where_the_first_is_full_too(tmp_path, elsewhere
 
 
 def test_the_best_student_is_kept_and_not_the_last(tmp_path, elsewhere, monkeypatch):
-    from policy_distill.run.selection import Selection
+    from policy_distill.run.judging.selection import Selection
 
     best = {}
     plain = Selection.judge

@@ -22,7 +22,7 @@ from policy_distill.losses.kl import forward_kl
 from policy_distill.run.checkpoint import load_checkpoint
 from policy_distill.run.checkpoint_files import newest_first, set_aside
 from policy_distill.run.distill import distill
-from policy_distill.run.selection import Selection
+from policy_distill.run.judging.selection import Selection
 from policy_distill.run.session import Session
 from policy_distill.run.state import SessionState
 from policy_distill.seeds import SELECTION
@@ -509,7 +509,7 @@ class Counts(gymnasium.Wrapper):
 
 
 class Slow:
-    """A teacher that is asked to stop while it labels its n-th rollout."""
+    """A teacher that is asked to stop while it labels, the n-th time."""
 
     def __init__(self, at):
         self.plain, self.n, self.at = pendulum_teacher(), 0, at

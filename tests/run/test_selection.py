@@ -6,9 +6,9 @@ from policy_distill.config import DistillConfig
 from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.episodes import Evaluation
 from policy_distill.losses.kl import forward_kl
-from policy_distill.run import selection as module
 from policy_distill.run.distill import distill
-from policy_distill.run.selection import N_CANDIDATES, Selection
+from policy_distill.run.judging import selection as module
+from policy_distill.run.judging.selection import N_CANDIDATES, Selection
 from policy_distill.run.session import Session
 from policy_distill.seeds import PROBE, SELECTION, TRAINING
 from policy_distill.tracking.jsonl import read_metrics
@@ -67,7 +67,17 @@ def test_selection_seeds_are_those_of_neither_training_nor_proof(monkeypatch):
 
 def test_candidates_are_spread_evenly_and_the_last_is_judged(tmp_path):
     out = tmp_path / "run"
-    distill(corridor_teacher(), Corridor, "linear", timesteps=1280, n_envs=4, n_steps=16, eval_episodes=2, out=out)
+    distill(
+        corridor_teacher(),
+        Corridor,
+        "linear",
+        timesteps=1280,
+        n_envs=4,
+        n_steps=16,
+        eval_episodes=2,
+        stop="never",
+        out=out,
+    )
     rows = read_metrics(out / "metrics.jsonl")[:-1]
     steps = [row["time/env_steps"] for row in rows if "eval/selection_return" in row]
     assert steps == [256, 512, 768, 1024, 1280]

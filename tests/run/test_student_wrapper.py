@@ -22,7 +22,6 @@ from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.exporters.export import export
 from policy_distill.run.distill import distill
 from policy_distill.student.file import write_sealed
-from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student, load_student
 from tests.doubles import cartpole_teacher
 from tests.run.test_resume import die_and_resume
@@ -182,7 +181,7 @@ def test_what_is_observed_is_a_part_of_what_the_wrapper_shows():
 def test_who_judges_puts_it_around_again_and_only_around_the_student(noisy):
     student, teacher = load_student(noisy), cartpole_teacher()
     without = {key: value for key, value in student.metadata.items() if key != "view"}
-    wrapped = Student.of(StudentRecord(student.tensors, without))
+    wrapped = Student(student.tensors, without)
     expected = evaluate(
         wrapped, functools.partial(SeenThrough, plain(), own_wrapper(f"{HERE}:Noisy:std=0.2")), 4, n_envs=1
     )

@@ -19,6 +19,7 @@ from policy_distill.student.record import sizes_of
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.student.slim import slim
 from policy_distill.student.spaces import describe_space, example_of
+from policy_distill.system.records import dump
 from policy_distill.teachers.kinds.network import discrete_family
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.spec import StudentSpec
@@ -149,7 +150,7 @@ def test_a_small_file_that_would_remember_more_than_it_holds_is_refused_before_i
     layers = [*[{"op": "history", "steps": 1024, "gain": 1.0}] * 2, *architecture["layers"]]
     memory = memory_of(layers, student.tensors, student.plan.featurizer.shape)
     assert memory.size > 5_000_000
-    changed_to = {"layers": layers, **sizes_of(layers, student.tensors), **memory.record()}
+    changed_to = {"layers": layers, **dump(sizes_of(layers, student.tensors)), "memory": memory.record()}
     write_sealed(path, student.tensors, {**student.metadata, "architecture": {**architecture, **changed_to}})
     with pytest.raises(RequestError, match="a memory larger than its weights"):
         load_student(path)

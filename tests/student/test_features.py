@@ -3,8 +3,8 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from policy_distill.collection.measuring import measure_normalizer
 from policy_distill.student.features import Featurizer, Normalizer
-from policy_distill.student.measuring import measure_normalizer
 from policy_distill.student.spaces import describe_space
 from tests.doubles import Corridor
 

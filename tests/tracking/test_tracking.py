@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -25,6 +26,7 @@ from policy_distill.tracking.student_row import COLUMNS, student_row
 from policy_distill.tracking.suite import Finished, across_runs, best, track_suite
 from policy_distill.tracking.sync import offline_runs
 from policy_distill.tracking.table import tracker_maker
+from policy_distill.tracking.wandb_thread import IMPORTING
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
 from tests.wandb_reader import read_run
@@ -113,6 +115,7 @@ tracker = with_jsonl(wandb, out / "metrics.jsonl", resume)
 for step in range(first, 70, 10):
     tracker.log({"train/kl": 1 / step, "train/loss": float("nan")}, step)
     if step == 40 and not resume:
+        tracker.sync()
         os._exit(9)
 tracker.log({"eval/retention": 0.9}, 60)
 tracker.close()
@@ -644,3 +647,36 @@ def test_a_trackio_run_of_the_program_around_a_distillation_goes_on(tmp_path):
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[{'before'}, {'after'}]"
+
+
+def test_an_offline_run_starts_with_what_is_logged_and_not_before(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from policy_distill.tracking.table import tracker_maker\n"
+        "tracker = tracker_maker('offline')(Path(sys.argv[1]), {})\n"
+        "assert 'wandb' not in sys.modules\n"
+        "tracker.log({'train/kl': 0.5}, 1)\n"
+        "tracker.sync()\n"
+        "assert 'wandb' in sys.modules and list(Path(sys.argv[1]).rglob('policy_distill.json'))\n"
+        "tracker.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
+    assert [row["train/kl"] for row in read_run(tmp_path / "wandb")["history"]] == [0.5]
+
+
+def test_a_process_is_not_forked_while_wandb_is_imported():
+    held, forked = threading.Event(), threading.Event()
+
+    def importing():
+        with IMPORTING:
+            held.set()
+            assert not forked.wait(0.2)
+
+    thread = threading.Thread(target=importing)
+    thread.start()
+    assert held.wait(10)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if IMPORTING.acquire(blocking=False) else 1)
+    forked.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0

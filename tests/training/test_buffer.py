@@ -146,6 +146,17 @@ def test_shared_frames_are_the_images_bit_for_bit(capacity, newest_last, ends):
         assert torch.equal(one.teacher_params, other.teacher_params)
 
 
+@pytest.mark.parametrize("batch_size", [3, 200])
+def test_minibatches_of_images_have_their_channels_last_in_memory(batch_size):
+    for buffer in stores(500):
+        buffer.add(Stream(0).rollout(20), torch.zeros(60, 1))
+        for batch in buffer.minibatches(5, batch_size, torch.Generator().manual_seed(0)):
+            assert batch.features.shape == (batch_size, *STACKED.shape)
+            assert batch.features.is_contiguous(memory_format=torch.channels_last)
+        # A checkpoint's are as those of before.
+        assert all(array.flags.c_contiguous for array in buffer.state().values())
+
+
 def test_every_frame_is_kept_once():
     (shared, _), stream = stores(500), Stream(0, ends=0.0)
     for _ in range(4):

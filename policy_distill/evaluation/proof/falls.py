@@ -13,7 +13,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betaincinv
 
 from policy_distill.evaluation.proof.records import FallsRecord
 
@@ -68,6 +67,9 @@ def count_falls(returns: np.ndarray, line: float, *, may_stop: bool = False) -> 
 
 def rate_high(n: int, n_episodes: int, alpha: float = ALPHA) -> float:
     """Return the upper end of Clopper and Pearson's one-sided interval for a rate."""
+    # Here, since it takes as long to import as all else that a help page needs.
+    from scipy.special import betaincinv
+
     return 1.0 if n >= n_episodes else float(betaincinv(n + 1, n_episodes - n, 1 - alpha))
 
 

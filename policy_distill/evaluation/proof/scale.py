@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtr
 
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.proof.records import ScaleRecord
@@ -102,13 +101,21 @@ def clearly_gains(teacher: np.ndarray, random: np.ndarray) -> bool:
     rounding is none, however even.
     """
     size = max(float(np.abs(teacher).max()), float(np.abs(random).max()), 1e-12)
-    return float(teacher.mean() - random.mean()) > RESOLUTION * size and normal_score(teacher - random) > -float(
-        ndtri(GAIN_ALPHA)
-    )
+    gain = float(teacher.mean() - random.mean())
+    return gain > RESOLUTION * size and normal_score(teacher - random) > least_gain()
+
+
+def least_gain() -> float:
+    """Return the normal score of the teacher's gain up to which chance alone tells it from random."""
+    from scipy.special import ndtri
+
+    return -float(ndtri(GAIN_ALPHA))
 
 
 def normal_score(x: np.ndarray) -> float:
     """Return the normal score with the tail probability of the t statistic of `x` `[n]` against a mean of 0."""
+    from scipy.special import ndtri, stdtr
+
     if len(x) < 2:
         return math.nan
     mean, error = float(x.mean()), float(x.std(ddof=1)) / math.sqrt(len(x))

@@ -16,17 +16,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
-from policy_distill.evaluation.proof.scale import GAIN_ALPHA
+from policy_distill.evaluation.proof.scale import least_gain
 from policy_distill.evaluation.statistics import iqm, json_number
 
 UNSEEN = 3.0
 """Falls that none of N episodes showed can be as frequent as 3 / N (95%, one-sided: -log 0.05 = 3)."""
-
-LEAST_GAIN = -float(ndtri(GAIN_ALPHA))
-"""Normal score of the teacher's gain up to which chance alone tells it from random, as in the verdict."""
 
 CLEAR_GAIN = 3.0
 """Normal score up to which the ratio does not behave as its first-order expansion, on which intervals rest."""
@@ -96,7 +92,7 @@ def across_seeds(groups: Sequence[SeedGroup]) -> AcrossSeeds:
         raise ValueError("expected at least one run in each of one or more groups")
     shortest = min(len(run.student) for group in groups for run in group.runs)
     groups = [SeedGroup(group.env, tuple(run.first(shortest) for run in group.runs)) for group in groups]
-    known = [group for group in groups if all(run.gain_score > LEAST_GAIN for run in group.runs)]
+    known = [group for group in groups if all(run.gain_score > least_gain() for run in group.runs)]
     n_undefined = len(groups) - len(known)
     if not known:
         return AcrossSeeds(math.nan, "undefined", math.nan, math.nan, math.nan, 0, 0, n_undefined)
@@ -129,6 +125,8 @@ def _half_width(groups: list[SeedGroup], kept: list[np.ndarray]) -> float:
 
 def _student(parts: list[tuple[float, int]]) -> float:
     """Return the half-width for a sum of variances with their degrees of freedom (Satterthwaite 1946)."""
+    from scipy.special import stdtrit
+
     variance = sum(part for part, _ in parts)
     if variance <= 0:
         return 0.0

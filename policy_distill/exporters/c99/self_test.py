@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.exporters.c99.parts import array
-from policy_distill.exporters.parity import TOLERANCE, Reference, action_span, under_masks
-from policy_distill.exporters.quantize import TWIN_DIFFERENCE
+from policy_distill.exporters.parity import TOLERANCE, TWIN_DIFFERENCE, Reference, action_span, under_masks
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import StudentRecord
 from policy_distill.system.nested import take

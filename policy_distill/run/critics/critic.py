@@ -7,7 +7,6 @@ Sharing nothing, it leaves the student as it would be without, bit for bit.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from policy_distill.run.critics.scale import RunningScale
 from policy_distill.seeds import USERS, purpose_seed
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.record import CRITIC_PREFIX, CriticRecord
+from policy_distill.student.spaces import SpaceRecord
 from policy_distill.training.learner import GradientLearner
 from policy_distill.training.schedule import Moment
 from policy_distill.training.spec import StudentSpec
@@ -51,7 +51,9 @@ class ValueCritic:
     def values(self, features: torch.Tensor) -> torch.Tensor:
         """Return values `[B]`, float32 on the CPU, of features `[B, D]`."""
         mean, deviation = self._scale.mean, self._scale.deviation
-        return mean + deviation * self._learner.params(features)[:, 0] if self.begun else torch.zeros(len(features))
+        if not self.begun:
+            return torch.zeros(len(features))
+        return mean + deviation * self._learner.params(features)[:, 0].cpu()
 
     def explained(self, features: torch.Tensor, targets: torch.Tensor) -> float:
         """Return the share of the variance of targets `[B]` that it explains: 1 is all, below 0 worse than their mean.
@@ -120,7 +122,7 @@ def _critic_spec(spec: StudentSpec) -> StudentSpec:
     """Return a critic as a student whose one action is a value: the same features, and the same kind of layers."""
     hidden = spec.network.partition(":")[2]
     widths = critic_widths(max(map(int, hidden.split(",")), default=0) if hidden else 0)
-    one: dict[str, Any] = {"type": "Box", "shape": [1], "low": [0.0], "high": [0.0], "dtype": "float32"}
+    one: SpaceRecord = {"type": "Box", "shape": [1], "low": [0.0], "high": [0.0], "dtype": "float32"}
     return replace(
         spec,
         network=f"mlp:{','.join(map(str, widths))}",

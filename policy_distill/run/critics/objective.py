@@ -134,7 +134,7 @@ class Score:
     @torch.no_grad()
     def _divergences(self, seen: Labelled, params: torch.Tensor) -> np.ndarray:
         columns = values_of(getattr(self._loss, "columns", ()), seen.rollout)
-        batch = Batch(seen.features, seen.teacher_params, columns)
+        batch = Batch(seen.features, seen.teacher_params.to(params.device), columns)
         return self._loss(batch, Outputs(self._spec.family, params)).double().numpy()
 
     def state(self) -> dict[str, np.ndarray]:

@@ -21,7 +21,6 @@ from policy_distill.run.finetuning.session import FinetuneSession
 from policy_distill.run.place import Place
 from policy_distill.run.proof import proof_plan
 from policy_distill.run.provenance import RunIdentity
-from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
@@ -95,8 +94,7 @@ class FinetuneCourse(Course):
         origin = self.session.origin
         if self.keeps_tuned:
             return in_form_of(origin, self.session.learner.student(provenance, retention))
-        changed = {**origin.metadata, "provenance": provenance or {}, "retention": retention}
-        found = Student.of(StudentRecord(origin.tensors, changed))
+        found = Student.of(origin.said_of(provenance or {}, retention))
         found.critic = self.session.critic
         return found
 
@@ -105,7 +103,7 @@ class FinetuneCourse(Course):
         improved = self.improvement
         if improved is not None:
             spent = [*spent, [improved.tuned.seed, improved.tuned.seed + improved.tuned.n_episodes]]
-        before = self.session.origin.metadata.get("provenance") or {}
+        before = self.session.origin.description.provenance
         spent += [list(span) for span in before.get("spent_seeds") or []]
         kept = "tuned" if self.keeps_tuned else "began_with"
         found = {**super().provenance(spent), "finetuned_from": before, "finetuning": self.identity.finetuning}

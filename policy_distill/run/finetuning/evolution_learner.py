@@ -87,8 +87,7 @@ class EvolutionLearner:
     def student(self, provenance: dict[str, Any] | None = None, retention: dict[str, Any] | None = None) -> Student:
         """Return the student that acts, as it is now."""
         made = self.candidates.student(self._search.weights.astype(np.float32)).record
-        changed = {**made.metadata, "provenance": provenance or {}, "retention": retention}
-        return Student.of(StudentRecord(made.tensors, changed))
+        return Student.of(made.said_of(provenance or {}, retention))
 
     def weights(self) -> Weights:
         """Return a copy of the student's weights."""

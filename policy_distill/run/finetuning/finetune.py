@@ -147,7 +147,7 @@ def teacher_for(origin: Student, teacher: Any, env: Any, env_kwargs: Mapping[str
         # One that was deployed without log σ can label all the same: only its deviation from itself would need it.
         return StudentTeacher(Student.of(with_spread(origin.record, 0.0)))
     found = as_teacher(teacher, env, env_kwargs)
-    own, other = origin.metadata["distribution"]["family"], found.family.name
+    own, other = origin.description.distribution.family, found.family.name
     if own != other:
         raise RequestError(
             f"expected a teacher with the student's kind of distribution ({own}), found {other}; name the teacher that "
@@ -212,4 +212,4 @@ def _identity(origin: Student, teacher: Teacher, envs: Environments, config: Fin
     for name, array in sorted(origin.tensors.items()):
         digest.update(name.encode() + array.tobytes())
     began = {"method": config.method, "student": digest.hexdigest()}
-    return replace(identity_of(teacher, envs, origin.metadata["architecture"]["spec"], config), finetuning=began)
+    return replace(identity_of(teacher, envs, origin.description.architecture.spec, config), finetuning=began)

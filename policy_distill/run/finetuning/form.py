@@ -38,12 +38,12 @@ def check_trainable(record: StudentRecord) -> None:
     Raises:
         RequestError: for a tree, one with a memory, and one that has no distribution to draw actions from.
     """
-    kind = record.metadata["architecture"]["spec"]
+    kind = record.description.architecture.spec
     if record.plan.memory.size:
         raise RequestError(f"expected a feed-forward student for PPO, found {kind}; tune an mlp, {OTHERWISE}")
     if not any("weight" in layer for layer in record.plan.layers):
         raise RequestError(f"expected a network for PPO, found {kind}; tune an mlp")
-    if record.metadata["distribution"]["family"] == "deterministic":
+    if record.description.distribution.family == "deterministic":
         raise RequestError(
             "expected a student that can draw its actions, found one of a deterministic teacher; tune one of a teacher "
             f"with a distribution (PPO, SAC, ...), {OTHERWISE}"
@@ -55,10 +55,10 @@ def with_spread(record: StudentRecord, log_std: np.ndarray | float) -> StudentRe
     if record.plan.log_std != "dropped":
         return record
     head = replace(record.plan.head, extra=0)
-    metadata = {**record.metadata, "head": head.to_json()}
-    metadata["architecture"] = {**metadata["architecture"], "log_std": "vector"}
+    said = record.description
+    said = replace(said, head=head, architecture=replace(said.architecture, log_std="vector"))
     values = np.broadcast_to(np.asarray(log_std, np.float32), (head.n_scores,)).copy()
-    return StudentRecord({**record.tensors, "log_std": values}, metadata)
+    return StudentRecord({**record.tensors, "log_std": values}, said)
 
 
 def policy_to_train(record: StudentRecord, log_std: np.ndarray) -> StudentPolicy:

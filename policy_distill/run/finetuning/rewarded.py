@@ -26,7 +26,7 @@ from policy_distill.run.finetuning.ppo import PPOLearner
 from policy_distill.run.finetuning.rewarded_learner import RewardedLearner
 from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig, check_schedule, kl_weight
 from policy_distill.run.finetuning.standing import Standing
-from policy_distill.run.selection import N_CANDIDATES
+from policy_distill.run.judging.selection import N_CANDIDATES
 from policy_distill.run.session import Session
 from policy_distill.student.features import Normalizer
 from policy_distill.training.learner import GradientLearner
@@ -61,7 +61,7 @@ class RewardedSession(Session):
         """True: the divergence changes the student from the first rollout on."""
         return True
 
-    def actor(self) -> tuple[Actor, float]:
+    def actor(self, ahead: int = 0) -> tuple[Actor, float]:
         """Return who acts next: the teacher first, then the student, by sampling."""
         self._actor = None
         if self.teacher_share() > 0.0:

@@ -16,9 +16,10 @@ from policy_distill.interfaces.students import Loss
 from policy_distill.run.course import Course
 from policy_distill.run.finetuning.rewarded import RewardedSession
 from policy_distill.run.finetuning.selection import FinetuneSelection
+from policy_distill.run.judging.selection import N_CANDIDATES
+from policy_distill.run.judging.stopping import StoppingSelection
 from policy_distill.run.place import Place
 from policy_distill.run.provenance import RunIdentity
-from policy_distill.run.selection import N_CANDIDATES
 from policy_distill.run.session import Session
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
@@ -48,6 +49,7 @@ def course_of(
 ) -> Course:
     """Return the course of a session, its folder taken up within `scope`."""
     if not isinstance(session, RewardedSession):
-        return Course(session, env, identity, place, interrupts, scope)
+        judge = StoppingSelection(session, without_normalization(env)) if session.config.stop == "auto" else None
+        return Course(session, env, identity, place, interrupts, scope, judge)
     selection = FinetuneSelection(session, without_normalization(env), N_CANDIDATES)
     return RewardedCourse(session, env, identity, place, interrupts, scope, selection)

@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import closing
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from policy_distill.collection.actors import RandomPolicy
 from policy_distill.config import DistillConfig
-from policy_distill.environments.open import open_environments
-from policy_distill.evaluation.episodes import run_episodes
 from policy_distill.evaluation.proof.scale import clearly_gains
 from policy_distill.interfaces.policies import Policy
 from policy_distill.interfaces.stages import Learner
 from policy_distill.run.finetuning.standing import Standing
-from policy_distill.run.selection import Selection, clearly_better
+from policy_distill.run.judging.selection import Selection, clearly_better
 from policy_distill.run.stream import Stream
-from policy_distill.seeds import selection_start
 from policy_distill.training.learner import Weights
 
 LOG = logging.getLogger("policy_distill")
@@ -151,19 +146,4 @@ class FinetuneSelection(Selection):
 
         Or on `n_episodes` that begin so many `after` the first of these.
         """
-        session, config = self.session, self.session.config
-        teacher, n_episodes = session.stream.teacher, n_episodes or config.select_episodes
-        n_envs, start = min(n_episodes, config.n_eval_envs), selection_start(config.seed) + after
-        wrappers = [*teacher.env_wrappers, *(policy.own_wrappers if policy is not None else ())]
-        with (
-            session.stream.watch.timed("evaluate"),
-            closing(open_environments(self.env, n_envs, wrappers, session.stream.restarts)) as envs,
-        ):
-            masked = teacher.takes_action_masks
-            actor = policy or RandomPolicy(envs.action_space, envs.n_envs, start, takes_action_masks=masked)
-            limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
-            played = run_episodes(actor, envs, n_episodes, start, True, **limit)
-        self.env_steps += int(played.lengths.sum())
-        if not envs.owned:
-            session.stream.source.begin()
-        return played.returns
+        return self.play(policy, n_episodes or self.session.config.select_episodes, after)

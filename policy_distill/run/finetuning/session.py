@@ -17,7 +17,7 @@ from policy_distill.run.finetuning.settings import FinetuneConfig
 from policy_distill.run.finetuning.standing import Standing
 from policy_distill.run.session import Session
 from policy_distill.run.sight import Sight
-from policy_distill.student.features import Featurizer, load_normalizer
+from policy_distill.student.features import Featurizer
 from policy_distill.student.record import CriticRecord, StudentRecord
 from policy_distill.student.spaces import describe_space
 
@@ -45,7 +45,7 @@ class FinetuneSession(Session):
         """
         # Nothing holds a student by what it was itself.
         config = config if anchored else replace(config, kl_weight=0.0)
-        super().__init__(teacher, envs, origin.metadata["architecture"]["spec"], loss, config)
+        super().__init__(teacher, envs, origin.description.architecture.spec, loss, config)
         check_view(origin, self.stream.sight)
         self.origin = origin
         self.critic = critic
@@ -55,8 +55,7 @@ class FinetuneSession(Session):
         self.standing = Standing()
         """Where the student stands, as it was judged last."""
         self.stream.source.begin()
-        space = origin.metadata["observation_space"]
-        self.stream.open(load_normalizer(origin.metadata["observation_normalization"], space))
+        self.stream.open(origin.description.normalizer)
 
     @property
     @abstractmethod

@@ -16,7 +16,7 @@ from policy_distill.system.settings import require_setting
 OF_THE_STUDENT = (
     *("actor", "acting", "activation", "buffer", "buffer_size", "normalize"),
     *("observe", "observation_keys", "observation_names", "student_wrapper", "min_teacher_return", "drop_worst"),
-    *("objective", "value_weight", "value_gate", "reward_weight"),
+    *("stop", "passes", "objective", "value_weight", "value_gate", "reward_weight"),
 )
 """Settings of a distillation that the student brings along, or that PPO leaves no choice of."""
 CRITIC_STEPS = 12_000

@@ -6,12 +6,14 @@ It acts on single observations; batches are NumPy's, which is quicker for them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from policy_distill.interfaces.policies import State
 from policy_distill.student.engines.finish import action_scalars, is_squashed, make_finish
 from policy_distill.student.engines.folding import Dense, dense_layers, layers_behind, mode_layers, stack_of, unit_of
 from policy_distill.student.engines.numpy_engine import NumpyEngine, lend
@@ -44,8 +46,19 @@ class NativeEngine:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        batches = NumpyEngine(plan)
-        self.outputs, self.step = batches.outputs, batches.step
+
+    @cached_property
+    def _batches(self) -> NumpyEngine:
+        # Made when it is first asked: whoever acts on one observation after another needs none.
+        return NumpyEngine(self._plan)
+
+    def outputs(self, obs: Any) -> np.ndarray:
+        """Return the network's outputs, float32 `[B, n_outputs]`, for raw observations `[B, ...]`."""
+        return self._batches.outputs(obs)
+
+    def step(self, obs: Any, state: State) -> tuple[np.ndarray, State]:
+        """Return the outputs of one step, and the next state."""
+        return self._batches.step(obs, state)
 
     def make_act(self, memory: np.ndarray) -> Callable[[Any], Any]:
         """Return the function from one raw observation to its executed deterministic action."""

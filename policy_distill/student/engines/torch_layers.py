@@ -27,7 +27,8 @@ class ScaleLayer(OwnLayer):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return `x` times the factor."""
-        return x.to(torch.float32) * self.factor
+        # In place where that is a copy: of large images a second one costs more than the product.
+        return x * self.factor if x.dtype == torch.float32 else x.to(torch.float32).mul_(self.factor)
 
     def record(self, prefix: str) -> dict[str, Any]:
         """Return the layer's record."""

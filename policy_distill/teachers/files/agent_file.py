@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from policy_distill.student.file import in_run_folder, is_student_file
+from policy_distill.system.hub.place import local
 from policy_distill.teachers.files.zip_file import find_zip
 
 
@@ -17,7 +18,7 @@ def find_agent(source: str | Path) -> Path:
     Raises:
         RequestError: as of `find_zip`.
     """
-    source = Path(source)
+    source = Path(local(source))
     inside = in_run_folder(source)
     if is_student_file(inside) and (inside == source or not any(source.glob("*.zip"))):
         return inside

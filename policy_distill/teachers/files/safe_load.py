@@ -135,10 +135,13 @@ MAKERS: dict[str, Callable[..., Any]] = {
 """The only names whose calls make something: containers and numbers of plain arguments. The budget comes first."""
 
 
-def resolver(makers: dict[str, Callable[..., Any]], inert: tuple[str, ...]) -> Callable[[str, str], type[Inert]]:
+def resolver(
+    makers: dict[str, Callable[..., Any]], inert: tuple[str, ...], dotted: tuple[str, ...] = ()
+) -> Callable[[str, str], type[Inert]]:
     """Return what decides about names: those of `makers` make data, those that begin as `inert` become stand-ins.
 
-    What it returns raises RequestError for any other name.
+    So do those that begin as `dotted`, methods of classes among them. What it returns raises RequestError for any other
+    name.
     """
 
     def resolve(module: str, name: str) -> type[Inert]:
@@ -150,6 +153,8 @@ def resolver(makers: dict[str, Callable[..., Any]], inert: tuple[str, ...]) -> C
         if "." not in name and reference in ARRAYS:
             return type("Array", (ArrayStandIn,), {"reference": reference, "__slots__": ()})
         if "." not in name and reference.startswith(inert):
+            return type("StandIn", (Inert,), {"reference": reference, "__slots__": ()})
+        if reference.startswith(dotted):
             return type("StandIn", (Inert,), {"reference": reference, "__slots__": ()})
         raise RequestError(f"it holds {reference}, which is not among what agents are made of")
 
@@ -171,11 +176,13 @@ def read_pickle(stream: io.BytesIO, place: str, machine: Machine) -> Any:
         raise RequestError(f"{place} is damaged and cannot be read ({reason}); copy the file again") from None
 
 
-def safe_unpickle(data: bytes, place: str, budget: Budget | None = None) -> Any:
+def safe_unpickle(data: bytes, place: str, budget: Budget | None = None, further: tuple[str, ...] = ()) -> Any:
     """Read a pickle; `place` names it in errors, `budget` bounds it together with others.
+
+    Names that begin as `further` become stand-ins too.
 
     Raises:
         RequestError: for a name outside the allow-list, or bytes that are no whole pickle.
     """
     stream = io.BytesIO(data)
-    return read_pickle(stream, place, Machine(stream, resolver(MAKERS, INERT), budget or Budget()))
+    return read_pickle(stream, place, Machine(stream, resolver(MAKERS, INERT, further), budget or Budget()))

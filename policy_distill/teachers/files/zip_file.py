@@ -18,10 +18,12 @@ import torch
 
 from policy_distill.errors import RequestError
 from policy_distill.system.files import open_plain
+from policy_distill.system.hub.place import local
 from policy_distill.teachers.files.bounded_zip import BoundedZip
 from policy_distill.teachers.files.companions import is_of_a_run, made_by_callback
 from policy_distill.teachers.files.pickle_machine import Budget
 from policy_distill.teachers.files.safe_load import safe_unpickle
+from policy_distill.teachers.files.sbx import NAMES, of_stable_baselines3, says_sbx
 from policy_distill.teachers.files.weights import read_weights
 
 LOG = logging.getLogger("policy_distill")
@@ -66,17 +68,20 @@ def read_zip(path: Path) -> SavedAgent:
                     f"{path} is not a zip: expected an agent that Stable-Baselines3 saved, found {start!r}"
                 )
             archive = BoundedZip(file, n_bytes, str(path))
-            for needed in sorted(NEEDED):
+            text = archive.read("data") if "data" in archive.names else b""
+            of_sbx = says_sbx(text)
+            for needed in sorted(NEEDED - {"policy.pth"} if of_sbx else NEEDED):
                 if needed not in archive.names:
                     raise RequestError(f"{path} is a zip without {needed!r}: not an agent that Stable-Baselines3 saved")
-            data = _read_data(path, archive.read("data"))
-            weights = read_weights(archive.read("policy.pth"), f"{path}, policy.pth,")
+            data = _read_data(path, text, NAMES if of_sbx else ())
+            weights = {} if of_sbx else read_weights(archive.read("policy.pth"), f"{path}, policy.pth,")
             versions = _read_versions(archive)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     except OSError as error:
         raise RequestError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from None
-    return SavedAgent(path, data, weights, sha256, n_bytes, versions)
+    found = SavedAgent(path, data, weights, sha256, n_bytes, versions)
+    return of_stable_baselines3(found, text) if of_sbx else found
 
 
 def find_zip(source: Path) -> Path:
@@ -86,7 +91,7 @@ def find_zip(source: Path) -> Path:
         RequestError: where there is none, or more than one.
     """
     try:
-        return _find(source)
+        return _find(Path(local(source)))
     except OSError as error:
         raise RequestError(
             f"expected a teacher's zip, found {source}, which cannot be read ({error.strerror}); check the path"
@@ -129,7 +134,7 @@ def _is_foreign(path: Path) -> bool:
         return False
 
 
-def _read_data(path: Path, text: bytes) -> dict[str, Any]:
+def _read_data(path: Path, text: bytes, further: tuple[str, ...]) -> dict[str, Any]:
     if len(text) > MAX_DATA:
         raise RequestError(f"{path} has a 'data' of {len(text):,} bytes, expected at most {MAX_DATA:,}")
     try:
@@ -142,17 +147,17 @@ def _read_data(path: Path, text: bytes) -> dict[str, Any]:
         raise RequestError(f"{path} has {len(values):,} attributes in its 'data', expected at most {MAX_ENTRIES:,}")
     # Every pickle is read, also of what is not needed: a file with a foreign object anywhere is not to be trusted.
     budget = Budget()
-    return {key: _read_value(value, f"{path}, entry {key!r},", budget) for key, value in values.items()}
+    return {key: _read_value(value, f"{path}, entry {key!r},", budget, further) for key, value in values.items()}
 
 
-def _read_value(value: Any, place: str, budget: Budget) -> Any:
+def _read_value(value: Any, place: str, budget: Budget, further: tuple[str, ...]) -> Any:
     if not isinstance(value, dict) or ":serialized:" not in value:
         return value
     try:
         data = base64.b64decode(value[":serialized:"], validate=False)
     except (ValueError, TypeError):
         raise RequestError(f"{place} is damaged: not base64; copy the file again") from None
-    return safe_unpickle(data, place, budget)
+    return safe_unpickle(data, place, budget, further)
 
 
 def _read_versions(archive: BoundedZip) -> dict[str, str]:

@@ -62,7 +62,15 @@ def read_config(zip_path: Path, name: str) -> dict[str, Any]:
     path = find_config(zip_path, name)
     if path is None:
         return {}
-    data = read_plain(path, MAX_BYTES, "a configuration of the RL Zoo")
+    return parse_mapping(read_plain(path, MAX_BYTES, "a configuration of the RL Zoo"), path)
+
+
+def parse_mapping(data: bytes, path: Path) -> dict[str, Any]:
+    """Return the mapping that YAML of `path` says, empty for none; nothing is run.
+
+    Raises:
+        RequestError: for anything else, or for what names an object to be made.
+    """
     try:
         values = yaml.load(data.decode(errors="replace"), Loader=_Loader)
     except Exception as error:

@@ -50,6 +50,7 @@ class EnsembleTeacher(BaseTeacher):
                     )
         self.members = teachers
         self.takes_action_masks = any(teacher.takes_action_masks for teacher in teachers)
+        self.labels_apart = all(teacher.labels_apart for teacher in teachers)
         self.acts_greedily = all(teacher.acts_greedily for teacher in teachers)
         # Every member needs a distribution of its own.
         self.samples = all(teacher.samples for teacher in teachers)

@@ -26,6 +26,8 @@ from policy_distill.teachers.observing import Normalizers, count_parameters, lab
 class NetworkTeacher(BaseTeacher):
     """A policy network with its observation normalisation; the kinds differ in `forward`."""
 
+    labels_apart = True
+
     def __init__(
         self,
         policy: Any,

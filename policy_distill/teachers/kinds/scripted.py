@@ -27,6 +27,8 @@ CERTAIN = 8.0
 class ScriptedTeacher(BaseTeacher):
     """Asks an object for its actions. One that keeps a state is asked step by step, others once for a rollout."""
 
+    labels_apart = True
+
     samples = False
     acts_greedily = True
 

@@ -27,6 +27,8 @@ from policy_distill.teachers.request import Request
 class StudentTeacher(BaseTeacher):
     """Labels with a student's own distribution; what it has inside (statistics, memory, view) stays inside."""
 
+    labels_apart = True
+
     def __init__(self, student: Student, source: str | None = None, sha256: str | None = None) -> None:
         """Let a student teach; `source` and `sha256` are those of its file, None for one that has none.
 
@@ -34,7 +36,7 @@ class StudentTeacher(BaseTeacher):
             RequestError: for one without log σ, that remembers what it did itself, or with a wrapper of its own around
                 the environment.
         """
-        record, view, known = student.metadata, student.view, recorded_in(student)
+        said, view, known = student.description, student.view, recorded_in(student)
         if student.plan.log_std == "dropped":
             raise RequestError(
                 "expected a student with log σ to teach another, found one that was deployed for its deterministic "
@@ -44,7 +46,7 @@ class StudentTeacher(BaseTeacher):
             # Labels are asked for along what others did, and a teacher is not told of it.
             raise RequestError(
                 "expected a student that remembers no actions of its own to teach another, found "
-                f"{record['architecture']['spec']}; distil its own teacher"
+                f"{said.architecture.spec}; distil its own teacher"
             )
         if view.wrapper is not None:
             raise RequestError(
@@ -52,23 +54,22 @@ class StudentTeacher(BaseTeacher):
                 f"{view.wrapper['entry_point']}; distil its own teacher"
             )
         self.student = student
-        distribution = record["distribution"]
-        self.family = make_family(distribution["family"], distribution["config"])
+        self.family = make_family(said.distribution.family, said.distribution.config)
         self.action_map = student.plan.action_map
         self.action_space = student.action_space
-        self.observation_space = student.observation_space if view.whole is None else make_space(dict(view.whole))
+        self.observation_space = student.observation_space if view.whole is None else make_space(view.whole)
         # Of what it does not see it has no statistics.
         self.normalizer = student.normalizer if view.whole is None else None
-        self.state_dependent_std = record["architecture"]["log_std"] == "head"
+        self.state_dependent_std = said.architecture.log_std == "head"
         self.takes_action_masks = student.takes_action_masks
         self.samples = student.samples
         self.acts_greedily = not student.samples
         self.env_wrappers = student.env_wrappers
         self.env_kwargs = {} if known is None or known.missing else known.own_kwargs
-        self.n_params, self.n_bytes = student.n_params, int(record["architecture"]["n_bytes"])
+        self.n_params, self.n_bytes = student.n_params, said.architecture.sizes.n_bytes
         self.provenance: dict[str, Any] = {
             "algorithm": "student",
-            "policy_class": record["architecture"]["spec"],
+            "policy_class": said.architecture.spec,
             "source": source,
             "sha256": sha256,
             "env_wrappers": self.env_wrappers,

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
 
 from policy_distill.training.trees.node import Split
 
@@ -123,6 +122,8 @@ def along(x: np.ndarray, features: np.ndarray, coefficients: np.ndarray) -> np.n
 
 def _direction(x: np.ndarray, apart: np.ndarray) -> np.ndarray:
     """Return `[D]`: a logistic regression by Newton's steps, of who belongs to the right on standardised `x`."""
+    from scipy.special import expit
+
     signs, weights = np.sign(apart), np.abs(apart) / max(np.abs(apart).sum(), 1e-12)
     design = np.concatenate([x, np.ones((len(x), 1))], axis=1) * signs[:, None]
     penalty = np.append(np.full(x.shape[1], PENALTY), 1e-9)

@@ -10,7 +10,6 @@ from gymnasium import spaces
 from policy_distill import distill, finetune, load_student, load_teacher
 from policy_distill.errors import RequestError
 from policy_distill.run.finetuning.settings import FinetuneConfig
-from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
 from policy_distill.student.spaces import make_space
@@ -242,7 +241,7 @@ def test_masks_rule_out_what_is_drawn_and_what_is_learnt():
             return np.zeros(2, np.float32), float(action), self.t == 6, False, {}
 
     record = student_of(Masked()).record
-    begun = Student.of(StudentRecord(record.tensors, {**record.metadata, "takes_action_masks": True}))
+    begun = Student(record.tensors, {**record.metadata, "takes_action_masks": True})
     result = finetune(begun, Masked, **{**QUICK, "timesteps": 512})
     assert result.student.takes_action_masks
 

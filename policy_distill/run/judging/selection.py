@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy_distill.collection.actors import RandomPolicy
 from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.episodes import run_episodes
+from policy_distill.evaluation.stop_record import StopRecord
+from policy_distill.interfaces.policies import Policy
 from policy_distill.run.session import Session
 from policy_distill.seeds import selection_start
 
@@ -46,7 +49,7 @@ class Selection:
         self.newest: Judged | None = None
         """Who was judged last."""
         self.env_steps = 0
-        """Steps that judging took, in this process."""
+        """Environment steps that judging took, in this process."""
         self.owed: dict[str, float] | None = None
         """What the iteration measured whose student is still to be judged; None between iterations."""
 
@@ -55,10 +58,15 @@ class Selection:
         """Episode seeds that choosing takes."""
         return self.session.config.select_episodes
 
+    @property
+    def judges(self) -> bool:
+        """True where there are episodes to judge on."""
+        return self.session.config.select_episodes > 0 and self.session.config.eval_episodes > 0
+
     def due(self, steps_before: int) -> bool:
         """Say whether a candidate is to be judged after the iteration that began at `steps_before`."""
         config = self.session.config
-        if config.select_episodes == 0 or config.eval_episodes == 0:
+        if not self.judges:
             return False
         before, after = (
             self.n_candidates * n // config.timesteps for n in (steps_before, self.session.stream.env_steps)
@@ -67,25 +75,39 @@ class Selection:
 
     def judge(self) -> float:
         """Evaluate the student as it is now, keep it unless an earlier one was better, and return its mean return."""
-        session, config = self.session, self.session.config
-        student, n_episodes = session.learner.student(), config.select_episodes
-        n_envs = min(n_episodes, config.n_eval_envs)
-        wrappers = [*session.stream.teacher.env_wrappers, *student.own_wrappers]
-        with (
-            session.stream.watch.timed("evaluate"),
-            closing(open_environments(self.env, n_envs, wrappers, session.stream.restarts)) as envs,
-        ):
-            limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
-            played = run_episodes(student, envs, n_episodes, selection_start(config.seed), True, **limit)
-        returns = played.returns
-        self.env_steps += int(played.lengths.sum())
+        session = self.session
+        returns = self.play(session.learner.student(), session.config.select_episodes)
         self.newest = Judged(session.stream.env_steps, session.learner.weights(), returns)
         if self.best is None or not clearly_better(self.best.returns, returns):
             self.best = self.newest
+        return float(returns.mean())
+
+    def play(self, policy: Policy | None, n_episodes: int, after: int = 0) -> np.ndarray:
+        """Return what a policy, or a random one for None, scores in `n_episodes` that begin `after` so many others."""
+        stream, config = self.session.stream, self.session.config
+        n_envs, start = min(n_episodes, config.n_eval_envs), selection_start(config.seed) + after
+        wrappers = [*stream.teacher.env_wrappers, *(policy.own_wrappers if policy is not None else ())]
+        with (
+            stream.watch.timed("evaluate"),
+            closing(open_environments(self.env, n_envs, wrappers, stream.restarts)) as envs,
+        ):
+            masked = stream.teacher.takes_action_masks
+            actor = policy or RandomPolicy(envs.action_space, envs.n_envs, start, takes_action_masks=masked)
+            limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
+            played = run_episodes(actor, envs, n_episodes, start, True, **limit)
+        self.env_steps += int(played.lengths.sum())
         if not envs.owned:
             # The caller's own environments were borrowed, and stand in the middle of nowhere.
-            session.stream.source.begin()
-        return float(returns.mean())
+            stream.source.begin()
+        return played.returns
+
+    def metrics(self) -> dict[str, float]:
+        """Return what is logged beside the score."""
+        return {}
+
+    def record(self) -> StopRecord | None:
+        """Return why the collection ended; None where nobody asked."""
+        return None
 
     def finish(self) -> np.ndarray | None:
         """Give the session the weights of the best student, and return the returns that chose it."""

@@ -1,0 +1,32 @@
+"""Functions by which a room hands over what rooms below it make of its own: it knows their names and none of the rooms.
+
+In: where each is at home, which the root of the package announces when it is imported. Out: the function of a name,
+imported when it is first asked for, so that a program that only acts pays for nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
+
+TRAINABLE = "trainable"
+"""From a `StudentRecord` to the `nn.Module` that training goes on with."""
+SB3_MODEL = "sb3_model"
+"""From a `StudentRecord`, an environment and a `CriticRecord` or None to a model of Stable-Baselines3."""
+
+HOMES: dict[str, str] = {}
+"""By these names: `module:function`, where the function may be a class's."""
+
+
+def announce(homes: Mapping[str, str]) -> None:
+    """Say where functions are at home, as of `HOMES`; nothing is imported."""
+    HOMES.update(homes)
+
+
+def announced(name: str) -> Callable[..., Any]:
+    """Return the function that was announced under a name."""
+    module, _, function = HOMES[name].partition(":")
+    found: Callable[..., Any] = attrgetter(function)(import_module(module))
+    return found

@@ -1,0 +1,1 @@
+"""Processes that work for this one, on this machine or on others."""
