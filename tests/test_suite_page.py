@@ -15,7 +15,15 @@ from policy_distill.run.suite.grid_teachers import KEYS as TEACHER
 from policy_distill.run.suite.ray_cells import LOOPBACK
 
 PAGE = (Path(__file__).parent.parent / "docs" / "suite.md").read_text()
-QUICK = {"timesteps": 512, "n_envs": 4, "n_steps": 32, "n_epochs": 2, "eval_episodes": 3, "select_episodes": 2}
+QUICK = {
+    "timesteps": 512,
+    "stop": "never",
+    "n_envs": 4,
+    "n_steps": 32,
+    "n_epochs": 2,
+    "eval_episodes": 3,
+    "select_episodes": 2,
+}
 
 
 def quick(grid):
@@ -71,7 +79,7 @@ def test_the_search_with_tune_works_as_written_and_is_restored(zoo, tmp_path, mo
     monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
     (tmp_path / "ppo-LunarLander-v2").symlink_to(zoo / "ppo-LunarLander-v2")
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL) if "ray" in block)
-    few = ", ".join(f'"{name}": {value}' for name, value in QUICK.items() if name != "timesteps")
+    few = ", ".join(f'"{name}": {value!r}' for name, value in QUICK.items() if name != "timesteps")
     code = code.replace("STEPS = 20_000", "STEPS = 640").replace('"timesteps": STEPS', f'"timesteps": STEPS, {few}')
     code = code.replace("num_samples=4", "num_samples=2")
     names: dict = {}

@@ -7,7 +7,15 @@ from policy_distill.errors import RequestError
 from policy_distill.tune import METRIC, STEPS, prove_best, search_space, trainable
 
 pytest.importorskip("ray")
-QUICK = {"timesteps": 320, "n_envs": 2, "n_steps": 32, "n_epochs": 1, "eval_episodes": 3, "select_episodes": 2}
+QUICK = {
+    "timesteps": 320,
+    "stop": "never",
+    "n_envs": 2,
+    "n_steps": 32,
+    "n_epochs": 1,
+    "eval_episodes": 3,
+    "select_episodes": 2,
+}
 
 
 @pytest.fixture
