@@ -59,13 +59,13 @@ class DistillConfig:
     passes: Literal["auto", "fixed"] = "auto"
     """auto makes up to four times as many passes while they help on states that are held out until the next rollout,
     and down to a quarter where they do not; fixed makes those of n_epochs. Trees, students with a memory, and runs with
-    critics, rewards or episodes that are left out have fixed ones."""
+    another objective, a gate, rewards or episodes that are left out have fixed ones."""
     batch_size: int = 256
     """States in one minibatch."""
     acting: Literal["alternate", "sample", "mode"] = "alternate"
     """How the student acts while collecting: by sampling from its distribution, by its mode, or in turns, a rollout
     each, and from half of timesteps on by its mode alone: sampling shows it mistakes to learn from, the mode the states
-    that it will be judged on. Critics and compress go on by turns."""
+    that it will be judged on. Other objectives, the gate and compress go on by turns."""
     learning_rate: float = 3e-3
     """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
     max_grad_norm: float = 1.0

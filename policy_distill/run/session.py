@@ -69,6 +69,11 @@ class Session:
         return self._learner
 
     @property
+    def corrected(self) -> bool:
+        """True where more than a divergence decides; a critic of the teacher's values alone changes no student."""
+        return self.config.objective != "kl" or self.config.value_gate
+
+    @property
     def has_student(self) -> bool:
         """True once the first rollout made one."""
         return self._learner is not None
@@ -103,8 +108,8 @@ class Session:
         return self.stream.collect(actor, share, greedy=self._acts_by_mode(share))
 
     def _acts_by_mode(self, share: float, ahead: int = 0) -> bool:
-        """Say whether the next rollout, or that `ahead`, is by the mode; critics score what was sampled, to the end."""
-        progress = self.stream.progress if self.critics is None else 0.0
+        """Say whether the next rollout, or that `ahead`, is by the mode; what is scored is sampled, to the end."""
+        progress = 0.0 if self.corrected else self.stream.progress
         return acts_by_mode(self.config, self.iteration + ahead, share, progress)
 
     def learn(
@@ -125,9 +130,10 @@ class Session:
             moment = Moment(before, self.stream.progress, len(features), seed_of(self.config, self.iteration, "train"))
             metrics = self._judge(Labelled(rollout, features, teacher_params, values), moment)
             if held := self._n_held(rollout):
-                newest = Batch(features, teacher_params, self.stream.kept(rollout))
+                newest = Batch(features, teacher_params, self.stream.kept(rollout, values))
                 aim = Objective(self.loss, self.stream.teacher.family)
                 metrics |= learn_measured(self.learner, self.stream.buffer, newest, held, moment, self.effort, aim)
+                metrics |= self.critics.learn(self.stream.buffer, values, moment) if self.critics else {}
             else:
                 self.stream.store(rollout, features, teacher_params, values)
                 if n_new := self._leave_out(len(features)):
@@ -165,8 +171,8 @@ class Session:
 
     def _n_held(self, rollout: Rollout) -> int:
         """Return how many of a rollout's states are kept out of the buffer while the student learns, to measure on."""
-        # A tree is grown anew, a memory is measured along whole episodes, and critics learn from all that is stored.
-        plain = isinstance(self.learner, GradientLearner) and not self._remembers and self.critics is None
+        # A tree is grown anew, a memory is measured along whole episodes, and scores are of all that is stored.
+        plain = isinstance(self.learner, GradientLearner) and not self._remembers and not self.corrected
         whole = self.stream.episodes is None and self.config.buffer == "aggregate"
         return n_held(*rollout.episode_starts.shape) if self.config.passes == "auto" and plain and whole else 0
 
@@ -199,9 +205,7 @@ class Session:
     ) -> None:
         """Make the student and who learns; log σ starts at that of the labels `[B, P]`."""
         spec = self.specify(normalizer)
-        # A critic of the teacher's values alone leaves the student's steps as they are.
-        corrected = self.config.objective != "kl" or self.config.value_gate
-        loss = ScoredLoss(self.loss, spec.action_map) if corrected else self.loss
+        loss = ScoredLoss(self.loss, spec.action_map) if self.corrected else self.loss
         with while_learning():
             learner = find_learner(self.network)(spec, loss, self.config, teacher_params)
             student = learner.student()

@@ -61,8 +61,7 @@ class Stream:
         self.staff = Staff(source or Collector(envs, config.seed))
         self.restarts = envs.faults.restarts = Restarts(config.env_restarts)
         self.watch = Stopwatch()
-        self.env_steps, self.ended = 0, False
-        """True where the collection was ended before all of the settings' steps were taken."""
+        self.env_steps, self.ended = 0, False  # ended: before all of the settings' steps were taken
         self.masked = teacher.takes_action_masks
         """True where the environments are asked which actions are allowed."""
         self.label_states: list[Any] | None = None

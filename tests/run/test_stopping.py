@@ -7,16 +7,18 @@ from policy_distill.config import DistillConfig
 from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.proof.scale import Scale
+from policy_distill.evaluation.proof.verdict import episodes_for_equal
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.losses.kl import forward_kl
 from policy_distill.run.distill import distill
-from policy_distill.run.judging.confirmation import BATCH, Confirmation, few_enough
+from policy_distill.run.judging.confirmation import BATCH, MOST, Confirmation, verdict_takes
 from policy_distill.run.judging.selection import Selection
 from policy_distill.run.judging.stopping import Looks, StoppingSelection, has_settled
 from policy_distill.run.session import Session
 from policy_distill.run.state import SessionState
 from policy_distill.seeds import SELECTION
 from policy_distill.system.interrupts import Interrupted
+from policy_distill.system.records import dump
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 
@@ -174,15 +176,15 @@ def test_a_student_just_above_the_margin_does_not_end_a_run():
 
 
 def test_what_costs_more_than_it_may_save_is_not_played():
-    assert confirmed([100.0], [100.0], n_steps=1_500) == (False, BATCH)
+    assert confirmed([100.0], [100.0], n_steps=4_000) == (False, BATCH)
     assert confirmed([100.0], [100.0], n_episodes=BATCH - 1) == (False, 0)
 
 
 def test_noise_that_no_verdict_would_see_through_is_not_played():
     noisy = np.array([100.0, -100.0] * 8)
-    assert few_enough(noisy / 100, SCALE)
-    assert not few_enough(noisy, SCALE)
-    assert not few_enough(np.full(8, 6.0), SCALE), "beyond the margin"
+    assert verdict_takes(noisy / 100, SCALE) == episodes_for_equal(SCALE)
+    assert verdict_takes(noisy, SCALE) > MOST
+    assert verdict_takes(np.full(8, 6.0), SCALE) == np.inf, "beyond the margin"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,8 @@ def test_a_checkpoint_from_before_is_taken_up():
     session, state = made[0]
     rollout = session.collect()
     session.learn(rollout, session.stream.label(rollout))
-    tensors, record = state.state()
+    tensors, kept = state.state()
+    record = dump(kept)
     for name in ("effort", "fresh", "looks"):
         del record[name]
     made[1][1].restore(tensors, record)

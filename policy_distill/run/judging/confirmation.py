@@ -11,7 +11,7 @@ import numpy as np
 
 from policy_distill.evaluation.proof.plan import N_ENVS
 from policy_distill.evaluation.proof.scale import Scale
-from policy_distill.evaluation.proof.verdict import ALPHA, MARGIN, judge
+from policy_distill.evaluation.proof.verdict import ALPHA, MARGIN, episodes_for_equal, judge
 
 BATCH = N_ENVS
 """Episodes between two looks at what they say."""
@@ -43,9 +43,9 @@ class Confirmation:
         lost, error = self._lost()
         self.confirmed = verdict.outcome == "non-inferior" and lost <= 1 - ENOUGH
         hopeless = verdict.outcome == "inferior" or lost - N_ERRORS * error > 1 - ENOUGH
-        too_many = not few_enough(self.teacher - self.student, self._scale)
-        costly = self._n_steps + n_steps > self._n_left or n + self.n_more > self._n_episodes
-        self.over = self.confirmed or hopeless or too_many or costly
+        needed = max(verdict_takes(self.teacher - self.student, self._scale), n + self.n_more)
+        costly = needed > self._n_episodes or needed * self._n_steps / n > self._n_left
+        self.over = self.confirmed or hopeless or costly
 
     def _lost(self) -> tuple[float, float]:
         """Return the share of the gain that was lost in the mean, and its standard error."""
@@ -53,11 +53,13 @@ class Confirmation:
         return float(lost.mean()), float(lost.std(ddof=1) / math.sqrt(len(lost)))
 
 
-def few_enough(lost: np.ndarray, scale: Scale) -> bool:
-    """Say whether the episodes that a verdict would take can be played, for returns `lost` `[n]` to the teacher.
+def verdict_takes(lost: np.ndarray, scale: Scale) -> float:
+    """Return about how many episodes a verdict takes, for returns `[n]` that were lost; infinite where none comes.
 
     A bet on the mean gains about half its squared signal to noise an episode, and has to gain log 1/α.
     """
     signal = MARGIN * scale.gain - max(float(lost.mean()), 0.0)
+    if signal <= 0:
+        return math.inf
     noise = float(lost.std(ddof=1)) if len(lost) > 1 else 0.0
-    return signal > 0 and 2.0 * math.log(1.0 / ALPHA) * (noise / signal) ** 2 <= MOST
+    return max(2.0 * math.log(1.0 / ALPHA) * (noise / signal) ** 2, episodes_for_equal(scale))

@@ -17,7 +17,7 @@ import numpy as np
 
 from policy_distill.evaluation.proof.scale import Scale, clearly_gains
 from policy_distill.evaluation.stop_record import BUDGET, KEPT, StopRecord
-from policy_distill.run.judging.confirmation import MOST, Confirmation, few_enough
+from policy_distill.run.judging.confirmation import MOST, Confirmation, verdict_takes
 from policy_distill.run.judging.selection import Judged, Selection
 from policy_distill.run.session import Session
 from policy_distill.training.learner import GradientLearner
@@ -103,13 +103,14 @@ class StoppingSelection(Selection):
         stream, before = self.session.stream, self.env_steps
         score, newest = super().judge(), self.newest
         assert newest is not None
+        per_episode = (self.env_steps - before) / len(newest.returns)
         # Changed all at once: a stop in the middle of this is as if it had not begun.
         looks = replace(self.looks, teacher=[*self.looks.teacher])
         if not stream.done:
             self._measure(looks)
             looks.n_kept = looks.n_kept + 1 if self._keeps(newest.returns, looks) else 0
             if looks.n_kept >= IN_A_ROW and has_settled(self.session.fresh):
-                self._end_with_proof(looks, newest.returns)
+                self._end_with_proof(looks, newest.returns, per_episode)
         looks.next_at = math.ceil(GROWTH * stream.env_steps)
         looks.n_steps += self.env_steps - before
         self.looks = looks
@@ -142,19 +143,26 @@ class StoppingSelection(Selection):
         error = lost.std(ddof=1) / math.sqrt(len(lost)) if len(lost) > 1 else 0.0
         return bool(lost.mean() - error <= LOST * (teacher.mean() - random.mean()))
 
-    def _end_with_proof(self, looks: Looks, returns: np.ndarray) -> None:
-        """Let the student learn once more, and end the collection where it is confirmed; else it is as it was."""
+    def _end_with_proof(self, looks: Looks, returns: np.ndarray, per_episode: float) -> None:
+        """Let the student learn once more, and end the collection where it is confirmed; else it is as it was.
+
+        It had these `returns` before, in episodes of so many steps; what is likely to cost more than it saves is not
+        begun.
+        """
         session, n_chosen = self.session, len(returns)
         teacher, random = np.array(looks.teacher[:n_chosen]), np.array(looks.random)
         scale = Scale(teacher, random, session.config.worst_loss or None)
-        if not few_enough(teacher - returns, scale):
+        n_most, left = min(MOST, session.config.eval_episodes), self._left()
+        needed = verdict_takes(teacher - returns, scale)
+        # Two play, the teacher and the student.
+        if needed > n_most or 2 * needed * per_episode > left:
             return
         learner = session.learner
         kept = {name: np.array(array) for name, array in learner.state().items()}
         try:
             self._close()
             returns = self.play(learner.student(), n_chosen)
-            found = Confirmation(scale, self._left(), min(MOST, session.config.eval_episodes))
+            found = Confirmation(scale, left, n_most)
             while not found.over:
                 self._confirm_more(found, looks)
             looks.n_seeds = max(looks.n_seeds, n_chosen + len(found.student))
@@ -182,7 +190,7 @@ class StoppingSelection(Selection):
     def _close(self) -> None:
         """Let the student learn from what is stored as at the end of the budget, at a rate that falls to its last."""
         session, stream = self.session, self.session.stream
-        if not isinstance(session.learner, GradientLearner) or session.critics is not None:
+        if not isinstance(session.learner, GradientLearner) or session.corrected:
             return
         n_new = max(1, round(session.effort.factor * stream.buffer.n_learnt / CLOSING))
         seed = seed_of(session.config, session.iteration, "close")
