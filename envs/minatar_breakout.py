@@ -20,7 +20,7 @@ if ENV_ID not in gymnasium.registry:
 
 
 TEACHER = Recipe(
-    timesteps=1_500_000,
+    timesteps=700_000,
     n_envs=64,
     net_arch=(),
     own_classes=True,
@@ -30,14 +30,14 @@ TEACHER = Recipe(
         "n_epochs": 4,
         "gamma": 0.99,
         "gae_lambda": 0.95,
-        "learning_rate": LinearSchedule(1e-3, 0.0, 1.0),
+        "learning_rate": LinearSchedule(2.5e-3, 0.0, 1.0),
         "ent_coef": 0.01,
         "vf_coef": 0.5,
         "max_grad_norm": 0.5,
         "policy_kwargs": {"features_extractor_class": SmallCNN, "activation_fn": nn.ReLU},
     },
 )
-"""PPO settings that learn it in about 20 minutes of one core."""
+"""PPO settings that break ten bricks in the mean, after some ten minutes."""
 
 SOLVED = None
 """It is trained to its end. Random actions break half a brick an episode."""

@@ -13,6 +13,9 @@ from policy_distill.seeds import PROOF
 from policy_distill.system.ranges import CHOICES, MAX_ENVS, RANGES
 from policy_distill.system.settings import check_numbers, require_setting, with_overrides
 
+RACE_STEPS = 100_000
+"""Environment steps of a race, where nobody says how many: it takes all of them."""
+
 
 @dataclass(frozen=True)
 class DistillConfig:

@@ -50,7 +50,7 @@ def trainable(
 ) -> Callable[[dict[str, Any]], None]:
     """Return what `ray.tune.Tuner` trains: a distillation with the settings of a trial.
 
-    It reports `selection_return` and `env_steps` for each of the five students that a run judges, so that a scheduler
+    It reports `selection_return` and `env_steps` for each student that a run judges, so that a scheduler
     such as ASHA can stop it, with a checkpoint, so that `Tuner.restore` goes on with it.
 
     Args:
@@ -124,8 +124,9 @@ def _distil(
 
     network = str(settings.pop(STUDENT, student))
     config = make_config(None, settings)
-    # A checkpoint about as often as a student is judged; what a run keeps changes nothing in its student.
-    kept = {"checkpoint_every": max(config.timesteps // N_CANDIDATES - config.rollout_size, 1)}
+    # Often, since no report is without one; what a run keeps changes nothing in its student.
+    every = min(2 * config.rollout_size, config.timesteps // N_CANDIDATES - config.rollout_size)
+    kept = {"checkpoint_every": max(every, 1)}
     loaded = load_teacher(source, env=env, env_kwargs=env_kwargs)
     words = [f"{key}:{value!r}" for key, value in (env_kwargs or {}).items()]
     chosen = find_env(env, find_agent(source), loaded, env_kwargs=words)

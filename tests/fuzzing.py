@@ -39,6 +39,9 @@ from policy_distill.exporters.layers_file import load_layers, save_layers
 from policy_distill.report.write import write_report
 from policy_distill.run.critics.critic import ValueCritic
 from policy_distill.run.distill import distill
+from policy_distill.run.suite.grid import read_grid
+from policy_distill.run.suite.grid_cells import CellTracking, cells_of
+from policy_distill.run.suite.search_space import space_of
 from policy_distill.student.file import KEY, read_sealed, write_sealed
 from policy_distill.student.quantization import quantize_layer
 from policy_distill.student.runtime import Student, load_student
@@ -145,6 +148,7 @@ class Readers:
             "zoo": self.read_zoo,
             "config": self.read_config,
             "report": self.read_report,
+            "grid": self.read_grid,
         }
 
     def read_pickle(self, data):
@@ -196,6 +200,11 @@ class Readers:
             return
         if isinstance(values, dict):
             make_config(None, values)
+
+    def read_grid(self, data):
+        grid = read_grid(self._write("grid.yaml", data))
+        cells_of(grid, self.folder / "out", CellTracking())
+        space_of(grid.search, students=grid.students)
 
     def read_report(self, data):
         try:
@@ -274,6 +283,13 @@ class Readers:
                 b"env_wrapper: [{u.FrameStack: {n_stack: 2}}]\nenv: X-v0\na: &a [1]\nb: [*a, *a]\n",
             ],
             "report": self._run_folders(),
+            "grid": [
+                f"teachers: {self.folder}\nstudents: [mlp:8,8, linear]\nseeds: [0]\ndistill: {{n_envs: 5}}\n".encode(),
+                f"teachers: [{{path: {self.folder}, name: a, env: A-v0, env_kwargs: {{a: [1]}}, wrapper: W:n=1}}]\n"
+                "envs: [{id: B-v0, name: b}]\nfinetune: {hold: false, gamma: 0.9}\n"
+                "compress: {retention: 0.9, students: [mlp:2]}\n"
+                "search: {learning_rate: {low: 1e-3, high: 0.1, log: true}, n_epochs: [1, 2]}\n".encode(),
+            ],
             "config": [b'{"timesteps": 5, "learning_rate": 0.1, "loss": "mse", "observation_keys": []}'],
         }  # fmt: skip
 

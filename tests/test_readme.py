@@ -87,6 +87,7 @@ SMALLER = {
     "compare": ["--episodes", "4"],
     "export": ["--states", "64"],
     "bench": ["--rounds", "1", "--cold-starts", "1"],
+    "push": ["--dry-run", "--no-video", "--unproven"],
     "sync": ["--dry-run"],
     "dashboard": ["--offline"],
 }

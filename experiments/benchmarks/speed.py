@@ -89,10 +89,10 @@ def measure(name: str, config: Config) -> dict[str, Any]:
 
 
 def split(stages: list[dict[str, float]], wall: list[float]) -> dict[str, float]:
-    """Return where the time of our runs went, in median seconds."""
+    """Return where the time of our runs went, in median seconds; of what a worker does, how long it was waited for."""
     parts = {
-        "environment": [run["environment"] for run in stages],
-        "acting": [run["collect"] - run["environment"] for run in stages],
+        "environment": [min(run["environment"], run["collect"]) for run in stages],
+        "acting": [max(run["collect"] - run["environment"], 0.0) for run in stages],
         "labelling": [run["label"] for run in stages],
         "training": [run["train"] for run in stages],
         "fidelity": [run["evaluate"] for run in stages],

@@ -123,7 +123,7 @@ def measure(name: str, config: Config) -> tuple[Costs, dict[int, float]]:
     What two workers cost the driver beyond one is what a further one costs.
     """
     task, teacher = TASKS[name], make_teacher(name, config.zoo, config.out)
-    plan = DistillConfig(timesteps=N_ENVS * N_STEPS * 8, eval_episodes=0, checkpoint_every=0)
+    plan = DistillConfig(timesteps=N_ENVS * N_STEPS * 8, eval_episodes=0, checkpoint_every=0, passes="fixed")
     with threads_for(teacher):
         began = time.process_time()
         made = distill(teacher, task.env_id, task.student, config=plan, workers=0)

@@ -15,11 +15,11 @@ from policy_distill.compression.candidates import expanded, ladder, without_zero
 from policy_distill.compression.front import CompressionResult
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
-from policy_distill.compression.limits import RACE_STEPS, Limits
+from policy_distill.compression.limits import Limits
 from policy_distill.compression.race import Race
 from policy_distill.compression.verdict import finish
 from policy_distill.compression.work import Work
-from policy_distill.config import DistillConfig, make_config
+from policy_distill.config import RACE_STEPS, DistillConfig, make_config
 from policy_distill.environments.open import Environments
 from policy_distill.environments.watch import step_limit
 from policy_distill.errors import RequestError

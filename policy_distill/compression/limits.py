@@ -9,8 +9,6 @@ from policy_distill.compression.candidates import MINIMIZE
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 
-RACE_STEPS = 100_000
-"""Environment steps of a race, where nobody says how many: it takes all of them."""
 CHOOSING = 0.5
 """Of a budget, what is kept for the episodes that choose."""
 

@@ -141,7 +141,7 @@ def test_the_help_teaches_with_an_example(capsys):
 
 def test_what_both_commands_ask_for_is_said_once():
     shared = set(Distill.__annotations__) & set(Compress.__annotations__)
-    assert shared == {"json"}, "each prints an object of its own"
+    assert shared == {"json", "staff"}, "each prints an object of its own, and takes on workers when it pays"
 
 
 def test_the_end_names_the_winner_what_it_is_smaller_by_and_what_is_next(tmp_path):

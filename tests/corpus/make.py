@@ -200,6 +200,7 @@ def main() -> None:
                 "deep": b"[" * 100_000 + b"\n{}\n",
                 "number_of_many_digits": b'{"time/env_steps": 1' + b"0" * 5_000 + b"}\n{}\n",
             },
+            "grid": {"path_too_long": f"teachers: {'a' * 300}\n".encode()},
             "config": {
                 "words_for_numbers": b'{"timesteps": "many"}',
                 "infinite_rate": b'{"learning_rate": Infinity}',

@@ -106,10 +106,12 @@ def _found(pattern: Any, where: str) -> list[Path]:
     """Return the files and folders of a path or pattern, absolute."""
     if not isinstance(pattern, str) or not pattern:
         raise RequestError(f"{where}: expected the path of an agent, found {pattern!r}")
-    path = Path(pattern).expanduser()
-    if path.exists():
-        return [path.absolute()]
-    matching = sorted(glob.glob(str(path)))
+    try:
+        path = Path(pattern).expanduser()
+        matching = [str(path)] if path.exists() else sorted(glob.glob(str(path)))
+    except (OSError, ValueError, RuntimeError):
+        # No path at all: too long, of another user, or with characters that no file's name has.
+        matching = []
     if not matching:
         raise RequestError(f"{where}: expected an agent's file or folder, found nothing at {pattern}; check the path")
     return [Path(one).absolute() for one in matching]
