@@ -25,10 +25,10 @@ STUDENTS = {
 def test_candidates_score_as_if_each_were_evaluated_alone(network):
     make, env = STUDENTS[network]
     student = distill(make(), env, network, **QUICK).student
-    candidates = CandidateReturns(student, env, n_candidates=3, n_episodes=2)
+    candidates = CandidateReturns(student, env, n_candidates=9, n_episodes=2)
     rng = np.random.default_rng(0)
     weights = candidates.start + 2.0 * np.stack(
-        [0 * candidates.start, *rng.standard_normal((2, candidates.start.size))]
+        [0 * candidates.start, *rng.standard_normal((8, candidates.start.size))]
     )
     found = candidates.score(weights, 50)
     alone = [evaluate(candidates.student(one), env, 2, 50) for one in weights]

@@ -91,8 +91,9 @@ class Selection:
             stream.watch.timed("evaluate"),
             closing(open_environments(self.env, n_envs, wrappers, stream.restarts)) as envs,
         ):
-            masked = stream.teacher.takes_action_masks
-            actor = policy or RandomPolicy(envs.action_space, envs.n_envs, start, takes_action_masks=masked)
+            random: dict[str, Any] = {"takes_action_masks": stream.teacher.takes_action_masks}
+            random["rewindable"] = stream.restarts.allowed > 0
+            actor = policy or RandomPolicy(envs.action_space, envs.n_envs, start, **random)
             limit: dict[str, Any] = {"max_episode_steps": config.max_episode_steps}
             played = run_episodes(actor, envs, n_episodes, start, True, **limit)
         self.env_steps += int(played.lengths.sum())
