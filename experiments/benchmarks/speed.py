@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -41,6 +41,8 @@ class Config:
     zoo."""
     timesteps: int | None = None
     """Environment steps of each; the task's own number where there is none."""
+    passes: Literal["auto", "fixed"] = "auto"
+    """How many gradient steps a run makes: as many as help, or those of --n-epochs."""
     runs: int = 5
     """Times that each is measured, in turn; medians and ranges are given."""
     out: Path = Path("runs/benchmarks")
@@ -61,7 +63,7 @@ def measure(name: str, config: Config) -> dict[str, Any]:
     task, teacher = TASKS[name], make_teacher(name, config.zoo, config.out)
     timesteps = config.timesteps or task.timesteps
     stages: list[dict[str, float]] = []
-    plan = DistillConfig(timesteps=timesteps, eval_episodes=0, checkpoint_every=0)
+    plan = DistillConfig(timesteps=timesteps, eval_episodes=0, checkpoint_every=0, passes=config.passes)
     jobs: dict[str, Callable[[int], Any]] = {
         ALONE: lambda seed: step_alone(task, timesteps, seed),
         OURS: lambda seed: stages.append(distill(teacher, task.env_id, task.student, config=plan, seed=seed).seconds),
