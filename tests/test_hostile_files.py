@@ -58,6 +58,7 @@ READERS = (
     "metrics",
     "zoo",
     "config",
+    "grid",
     "report",
 )
 
