@@ -22,7 +22,7 @@ from experiments.simulations import (
     power,
     selection_coverage,
 )
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 
 
 @dataclass(frozen=True)

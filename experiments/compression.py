@@ -21,10 +21,10 @@ import tyro
 from experiments.compression_table import SECTION, Cell, markdown, read_cells, rows_of, with_section
 from policy_distill import DistillConfig, compress, distill, load_teacher
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.errors import RequestError, RunFault, one_line
 from policy_distill.interfaces.policies import Teacher
-from policy_distill.run.checkpoint_files import newest_first
+from policy_distill.run.checkpoints.files import newest_first
 from policy_distill.student.file import write_atomically
 
 TIMESTEPS = {

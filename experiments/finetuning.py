@@ -28,7 +28,7 @@ from policy_distill.cli import guarded
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.reference import Player
-from policy_distill.run.checkpoint_files import newest_first
+from policy_distill.run.checkpoints.files import newest_first
 from policy_distill.student.file import write_atomically
 
 PLAYED = 50_000_000

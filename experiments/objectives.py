@@ -27,7 +27,7 @@ from experiments.noisy_teacher import NoisyTeacher
 from policy_distill import distill, evaluate, load_teacher, train_teacher
 from policy_distill.cli import guarded
 from policy_distill.collection.actors import RandomPolicy
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.evaluation.statistics import iqm
 from policy_distill.seeds import PROOF
 

@@ -11,16 +11,16 @@ from typing import Any, Literal
 
 from envs.teacher import Recipe
 from policy_distill import DistillConfig, distill, load_student, load_teacher, train_teacher
-from policy_distill.commands.comparison_files import add_perturbed
-from policy_distill.commands.comparison_tables import perturbation_rows
 from policy_distill.commands.distill import summary
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.comparison_files import add_perturbed
+from policy_distill.commands.showing.comparison_tables import perturbation_rows
+from policy_distill.commands.showing.output import table
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.spent import choose_seed
 from policy_distill.evaluation.robustness import compare_under
-from policy_distill.run.checkpoint_files import newest_first
+from policy_distill.run.checkpoints.files import newest_first
 from policy_distill.system.progress import Progress
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.tracking.table import tracker_maker

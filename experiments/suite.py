@@ -18,7 +18,7 @@ from typing import Literal
 import tyro
 
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.errors import RequestError
 from policy_distill.run.suite.cells import Backend, SuiteCell
 from policy_distill.run.suite.ending import conclude

@@ -103,7 +103,7 @@ def _form(name: str, words: list[str]) -> Any:
     """Return what tyro asks for of a command: all of its options where it was named, or a shell is to complete them."""
     if not words or (words[0] != name and not words[0].startswith("--tyro")):
         return outline(name, said=not words or words[0] not in COMMANDS)
-    from policy_distill.commands.panels import with_panels
+    from policy_distill.commands.showing.panels import with_panels
 
     return with_panels(find_command(name))
 

@@ -42,8 +42,8 @@ from policy_distill.run.distill import distill
 from policy_distill.run.suite.grid import read_grid
 from policy_distill.run.suite.grid_cells import CellTracking, cells_of
 from policy_distill.run.suite.search_space import space_of
+from policy_distill.student.bits.quantization import quantize_layer
 from policy_distill.student.file import KEY, read_sealed, write_sealed
-from policy_distill.student.quantization import quantize_layer
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.teachers.files.pickled_spaces import read_space
 from policy_distill.teachers.files.safe_load import safe_unpickle

@@ -26,8 +26,8 @@ from pathlib import Path
 import gymnasium
 import torch
 
-from policy_distill.run import checkpoint
 from policy_distill.run import course as loop
+from policy_distill.run.checkpoints import checkpoint
 from policy_distill.run.distill import distill
 from policy_distill.run.judging.selection import Selection
 from policy_distill.run.session import Session

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.teachers.algorithms import ALGORITHMS

@@ -22,7 +22,7 @@ import tyro
 from experiments.benchmarks.windows_of_means import distill_in_windows
 from policy_distill import distill, load_teacher
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.seeds import PROOF

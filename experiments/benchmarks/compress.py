@@ -41,7 +41,7 @@ from experiments.benchmarks.memory import megabytes
 from experiments.benchmarks.tasks import TASKS, make_teacher, prepare
 from policy_distill import DistillConfig, distill
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.compression.judge import Judge
 from policy_distill.compression.kinds import Kinds
 from policy_distill.compression.limits import Limits

@@ -22,7 +22,7 @@ from stable_baselines3 import PPO
 from experiments.benchmarks import images
 from policy_distill import load_teacher
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.losses.kl import forward_kl
 from policy_distill.system.device import check_device

@@ -23,7 +23,7 @@ from stable_baselines3 import PPO
 from experiments.benchmarks.plots import plot_growth
 from policy_distill import DistillConfig, distill, load_teacher
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.system.threads import threads_for
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.stores import Rows

@@ -41,7 +41,7 @@ import torch
 import tyro
 
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.families.categorical import Categorical
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.kl import forward_kl

@@ -26,7 +26,7 @@ from experiments.benchmarks.speed import OURS, PLAIN
 from experiments.benchmarks.tasks import TASKS, Task, make_teacher, prepare
 from policy_distill import DistillConfig
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table, widths
+from policy_distill.commands.showing.output import table, widths
 from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.episodes import run_episodes

@@ -34,7 +34,7 @@ import torch
 import tyro
 
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.families.categorical import Categorical
 from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.interfaces.students import ActionDistribution

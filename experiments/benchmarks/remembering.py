@@ -19,7 +19,7 @@ import tyro
 
 from experiments.benchmarks.population import FAMILIES, FEATURES, make_student, text_of
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.config import DistillConfig
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.losses.kl import forward_kl

@@ -28,7 +28,7 @@ from experiments.benchmarks.tasks import TASKS, make_teacher, prepare
 from policy_distill import DistillConfig, load_teacher
 from policy_distill.cli import guarded
 from policy_distill.collection.actors import RandomPolicy
-from policy_distill.commands.output import table, widths
+from policy_distill.commands.showing.output import table, widths
 from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.episodes import run_episodes
 from policy_distill.losses.table import choose_loss

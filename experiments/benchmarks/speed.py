@@ -22,7 +22,7 @@ from experiments.benchmarks.plots import plot_speed
 from experiments.benchmarks.tasks import TASKS, Task, make_teacher, prepare
 from policy_distill import DistillConfig, distill
 from policy_distill.cli import guarded
-from policy_distill.commands.output import table, widths
+from policy_distill.commands.showing.output import table, widths
 from policy_distill.environments.open import open_environments
 from policy_distill.environments.wrappers import parse_wrapper
 from policy_distill.system.threads import threads_for

@@ -22,7 +22,7 @@ from policy_distill import load_teacher
 from policy_distill.cli import guarded
 from policy_distill.collection.actors import TeacherActor
 from policy_distill.collection.collector import Collector
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.environments.open import open_environments
 
 AGENTS = {

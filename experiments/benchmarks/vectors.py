@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from policy_distill.cli import guarded
 from policy_distill.collection.collector import Collector
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.environments.make import make_env
 from policy_distill.environments.open import open_environments
 

@@ -23,7 +23,7 @@ from policy_distill.collection.collector import Collector
 from policy_distill.collection.workers.service import Equipment
 from policy_distill.collection.workers.sharded import Sharded
 from policy_distill.collection.workers.unit import Labelling
-from policy_distill.commands.output import table
+from policy_distill.commands.showing.output import table
 from policy_distill.environments.open import open_environments
 from policy_distill.environments.wrappers import parse_wrapper
 from policy_distill.system.threads import threads_for

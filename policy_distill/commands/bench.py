@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from policy_distill.commands.output import Output
+from policy_distill.commands.showing.output import Output
 
 
 @dataclass(frozen=True)

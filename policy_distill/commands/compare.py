@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.comparison_tables import aggregated, tables
-from policy_distill.commands.output import Output, table
+from policy_distill.commands.showing.comparison_tables import aggregated, tables
+from policy_distill.commands.showing.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
 from policy_distill.evaluation.records import ComparedRecord, FidelityRecord, StudentsRecord
 from policy_distill.system.answers import answer
@@ -91,8 +91,8 @@ class Compare:
 
     def run(self) -> int:
         """Compare and print."""
-        from policy_distill.commands.comparison_files import check_place
         from policy_distill.commands.policies import load_named, say_applied
+        from policy_distill.commands.showing.comparison_files import check_place
         from policy_distill.errors import RequestError
         from policy_distill.evaluation.proof.spent import choose_seed
         from policy_distill.tracking.evaluation import comparison_row
@@ -215,6 +215,6 @@ class Compare:
     def _write(self, record: ComparedRecord | StudentsRecord) -> None:
         if self.out is None:
             return
-        from policy_distill.commands.comparison_files import write_comparison
+        from policy_distill.commands.showing.comparison_files import write_comparison
 
         print(f"written to {write_comparison(self.out, self.student, record)}", file=sys.stderr)

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from policy_distill.commands.comparison_tables import proof_lines
 from policy_distill.commands.from_teacher import FromTeacher
-from policy_distill.commands.output import Output, table
+from policy_distill.commands.showing.comparison_tables import proof_lines
+from policy_distill.commands.showing.output import Output, table
 from policy_distill.config import RACE_STEPS, DistillConfig
 from policy_distill.errors import one_line
 from policy_distill.evaluation.front_record import CompressionRecord, SizeRecord

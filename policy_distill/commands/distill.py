@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from policy_distill.commands.comparison_tables import proof_lines, said_beside, undefined_or
 from policy_distill.commands.from_teacher import FromTeacher
-from policy_distill.commands.output import Output, interval_text, table
+from policy_distill.commands.showing.comparison_tables import proof_lines, said_beside, undefined_or
+from policy_distill.commands.showing.output import Output, interval_text, table
 from policy_distill.errors import one_line
 from policy_distill.evaluation.policy_records import PolicyRecord
 from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord, LeftOutRecord

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.output import Output, interval_text
+from policy_distill.commands.showing.output import Output, interval_text
 from policy_distill.commands.tracking_options import Tracking
 from policy_distill.system.wording import digits
 from policy_distill.system.workers.settings import WorkerSettings

@@ -32,7 +32,7 @@ class Explain:
         Raises:
             RequestError: for one that has neither rules nor a formula, or names that do not fit.
         """
-        from policy_distill.commands.output import Output
+        from policy_distill.commands.showing.output import Output
         from policy_distill.report.explain import linear_lines, rules_of
         from policy_distill.student.file import in_run_folder
         from policy_distill.student.runtime import load_student

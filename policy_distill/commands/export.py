@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from policy_distill.commands.output import Output, interval_text
+from policy_distill.commands.showing.output import Output, interval_text
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import RetentionRecord
 from policy_distill.evaluation.records import EvaluationRecord

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.output import Output
+from policy_distill.commands.showing.output import Output
 
 if TYPE_CHECKING:
     from policy_distill.student.memory import Memory
@@ -85,7 +85,7 @@ def _remembered(memory: Memory) -> dict[str, int]:
 
 def _proof(record: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a student's proof says, as after its run; nothing where its record is of another form."""
-    from policy_distill.commands.comparison_tables import proof_lines
+    from policy_distill.commands.showing.comparison_tables import proof_lines
     from policy_distill.errors import RequestError
     from policy_distill.evaluation.proof.records import BothFalls, RetentionRecord
     from policy_distill.evaluation.records import EvaluationRecord

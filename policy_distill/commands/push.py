@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.output import Output
+from policy_distill.commands.showing.output import Output
 
 if TYPE_CHECKING:
     from policy_distill.report.hub.package import Package

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from policy_distill.commands.output import Output
+from policy_distill.commands.showing.output import Output
 
 
 @dataclass(frozen=True)

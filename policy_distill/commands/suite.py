@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from policy_distill.commands.from_teacher import resume_command
-from policy_distill.commands.output import Output, table
+from policy_distill.commands.showing.output import Output, table
 from policy_distill.commands.tracking_options import TrackName
 from policy_distill.errors import one_line
 from policy_distill.system.answers import answer

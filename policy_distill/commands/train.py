@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from policy_distill.commands.output import Output, widths
+from policy_distill.commands.showing.output import Output, widths
 from policy_distill.commands.tracking_options import TrackName
 
 

@@ -25,9 +25,9 @@ from policy_distill.exporters.quantize import quantize_student
 from policy_distill.interfaces.policies import State
 from policy_distill.interfaces.students import Engine
 from policy_distill.run.stream import Stream
+from policy_distill.student.bits.quantization import QuantizedLayer, compile_quantized, n_bytes
 from policy_distill.student.engines.numpy_engine import one_of_a_batch
 from policy_distill.student.plan import Plan
-from policy_distill.student.quantization import QuantizedLayer, compile_quantized, n_bytes
 from policy_distill.student.runtime import Student
 
 METHODS = {"int8": "int8-trained", "int4": "int4", "ternary": "ternary"}

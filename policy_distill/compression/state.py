@@ -14,8 +14,8 @@ import numpy as np
 from policy_distill.compression.judge import Kept
 from policy_distill.compression.members import Gone
 from policy_distill.compression.race import Race
+from policy_distill.run.checkpoints.stream_state import Saved, StreamRecord, restore_stream, stream_state
 from policy_distill.run.stream import Stream
-from policy_distill.run.stream_state import Saved, StreamRecord, restore_stream, stream_state
 from policy_distill.system.records import COUNT, MEASURED, NUMBER, TEXT, Each, ListOf, load, part
 from policy_distill.training.learner import named
 

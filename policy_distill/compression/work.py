@@ -16,7 +16,7 @@ from policy_distill.compression.standings import standings
 from policy_distill.compression.state import RaceState
 from policy_distill.evaluation.on_workers import played_by
 from policy_distill.evaluation.reference import ReferenceRuns
-from policy_distill.run.checkpoint import Keeper
+from policy_distill.run.checkpoints.checkpoint import Keeper
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
 from policy_distill.run.provenance import RunIdentity, request_of

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.student.bits.low_bit import LIMITS
+from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.file import MAX_STUDENT, read_sealed, write_sealed
-from policy_distill.student.low_bit import LIMITS
-from policy_distill.student.quantization import QuantizedLayer
 
 SUFFIX = ".safetensors"
 LAYERS = f"layers{SUFFIX}"

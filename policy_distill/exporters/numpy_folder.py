@@ -19,12 +19,12 @@ from policy_distill.exporters import standalone
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.sequential import act_along
 from policy_distill.interfaces.students import Run
+from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.features import Part
 from policy_distill.student.layers import array_names
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.pixels import channels_first
 from policy_distill.student.plan import Plan
-from policy_distill.student.quantization import QuantizedLayer
 from policy_distill.student.record import StudentRecord
 
 

@@ -17,10 +17,10 @@ from policy_distill.exporters.onnx_int8 import add_quantized
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.sequential import act_along
 from policy_distill.interfaces.students import Run
+from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.engines.onnx_engine import open_session
 from policy_distill.student.engines.onnx_graph import build_model, feed
 from policy_distill.student.engines.onnx_output import MASKS, STATE_IN, STATE_OUT
-from policy_distill.student.quantization import QuantizedLayer
 from policy_distill.student.record import StudentRecord
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.engines.onnx_builder import Graph
 from policy_distill.student.engines.onnx_graph import AddLinear
-from policy_distill.student.quantization import QuantizedLayer
 
 
 def add_quantized(quantized: Mapping[int, QuantizedLayer]) -> AddLinear:

@@ -18,9 +18,9 @@ from policy_distill.exporters.layers_file import LAYERS, SUFFIX, load_layers
 from policy_distill.exporters.parity import TWIN_DIFFERENCE, Reference, action_span, reference_from_scores
 from policy_distill.exporters.table import FORMATS, find_format
 from policy_distill.interfaces.students import Run
+from policy_distill.student.bits.low_bit import BITS
+from policy_distill.student.bits.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
 from policy_distill.student.layers import beside
-from policy_distill.student.low_bit import BITS
-from policy_distill.student.quantization import QuantizedLayer, compile_quantized, n_bytes, quantize_plan
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from policy_distill.system.nested import count

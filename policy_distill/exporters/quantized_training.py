@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
+from policy_distill.student.bits.quantization import QuantizedLayer, quantize_plan
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.plan import Plan
-from policy_distill.student.quantization import QuantizedLayer, quantize_plan
 
 BATCH = 256
 LEARNING_RATE = 1e-3

@@ -17,7 +17,7 @@ from stable_baselines3 import PPO
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.sb3_model import Spaces, to_sb3
 from policy_distill.interfaces.students import Run
-from policy_distill.student.quantization import QuantizedLayer
+from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.record import StudentRecord
 
 RECORD = "policy_distill.json"

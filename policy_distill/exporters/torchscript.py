@@ -17,8 +17,8 @@ import torch
 from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.sequential import act_along
 from policy_distill.interfaces.students import Run
+from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.engines.torch_module import ActingModule, input_tensors
-from policy_distill.student.quantization import QuantizedLayer
 from policy_distill.student.record import StudentRecord
 from policy_distill.system.nested import take
 

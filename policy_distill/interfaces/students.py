@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from policy_distill.exporters.parity import Reference
     from policy_distill.interfaces.policies import State
     from policy_distill.losses.batch import Batch, Outputs
+    from policy_distill.student.bits.quantization import QuantizedLayer
     from policy_distill.student.head import Head
-    from policy_distill.student.quantization import QuantizedLayer
     from policy_distill.student.record import StudentRecord
 
 Gradient = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]

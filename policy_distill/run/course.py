@@ -16,7 +16,8 @@ import numpy as np
 from policy_distill.environments.open import without_normalization
 from policy_distill.evaluation.records import EvaluationRecord, LeftOutRecord
 from policy_distill.evaluation.reference import ReferenceRuns
-from policy_distill.run.checkpoint import Keeper
+from policy_distill.run.checkpoints.checkpoint import Keeper
+from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.judging.selection import Selection
 from policy_distill.run.place import Place
 from policy_distill.run.proof import prove, spent_seeds
@@ -25,7 +26,6 @@ from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.session import Session
 from policy_distill.run.settle import measure_fresh, measured_in
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
-from policy_distill.run.state import SessionState
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress

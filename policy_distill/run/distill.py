@@ -17,12 +17,12 @@ from policy_distill.environments.watch import step_limit
 from policy_distill.evaluation.on_workers import played_on
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
+from policy_distill.run.checkpoints.rescue import keeping_student
 from policy_distill.run.finetuning.rewarded_course import course_of, session_of
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
 from policy_distill.run.provenance import identity_of
-from policy_distill.run.rescue import keeping_student
 from policy_distill.run.result import DistillResult
 from policy_distill.run.settle import check_room, hire, open_fitting, settle
 from policy_distill.run.sinks import open_sinks

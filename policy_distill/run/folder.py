@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.run.checkpoint_files import newest_first, remove_unfinished
+from policy_distill.run.checkpoints.files import newest_first, remove_unfinished
 from policy_distill.student.file import write_atomically
 from policy_distill.system.lock import NAME, FolderLock
 

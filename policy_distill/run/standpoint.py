@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from policy_distill.run.checkpoint import Keeper
+from policy_distill.run.checkpoints.checkpoint import Keeper
 from policy_distill.run.stream import Stream
 from policy_distill.system.interrupts import Interrupted, Interrupts
 from policy_distill.tracking.fan_out import FanOut

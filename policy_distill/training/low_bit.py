@@ -19,10 +19,10 @@ from torch import nn
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Loss
 from policy_distill.losses.batch import Batch, Outputs
-from policy_distill.student.low_bit import BITS, LIMITS
+from policy_distill.student.bits.low_bit import BITS, LIMITS
+from policy_distill.student.bits.quantization import QuantizedLayer, quantize_plan
 from policy_distill.student.operations.table import find_operation
 from policy_distill.student.plan import Plan
-from policy_distill.student.quantization import QuantizedLayer, quantize_plan
 from policy_distill.system.threads import threads_for
 from policy_distill.training.policy import StudentPolicy
 

@@ -22,8 +22,8 @@ from policy_distill.config import make_config
 from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.losses.kl import forward_kl
-from policy_distill.run.checkpoint import load_checkpoint
-from policy_distill.run.checkpoint_files import newest_first
+from policy_distill.run.checkpoints.checkpoint import load_checkpoint
+from policy_distill.run.checkpoints.files import newest_first
 from policy_distill.run.distill import distill
 from policy_distill.run.stream import Stream
 from policy_distill.seeds import BLOCK, SELECTION, measured_seed

@@ -23,7 +23,7 @@ from policy_distill.environments.open import open_environments
 from policy_distill.errors import RequestError
 from policy_distill.exporters.states import own_env
 from policy_distill.report.read_run import read_run
-from policy_distill.run.checkpoint import _check_identity
+from policy_distill.run.checkpoints.checkpoint import _check_identity
 from tests.dials import forget, write_package, write_teacher
 
 QUICK = {"timesteps": 1024, "n_steps": 64, "n_envs": 4, "eval_episodes": 4, "select_episodes": 0, "n_eval_envs": 4}

@@ -1,6 +1,6 @@
 import json
 
-from policy_distill.commands.comparison_tables import perturbation_rows
+from policy_distill.commands.showing.comparison_tables import perturbation_rows
 from policy_distill.evaluation.records import ComparisonRecord
 from policy_distill.report.perturbed import HEADER, perturbed_rows
 from policy_distill.report.write import write_report

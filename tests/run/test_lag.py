@@ -6,12 +6,12 @@ import torch
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.open import open_environments
 from policy_distill.losses.kl import forward_kl
-from policy_distill.run.checkpoint import load_checkpoint
-from policy_distill.run.checkpoint_files import newest_first
+from policy_distill.run.checkpoints.checkpoint import load_checkpoint
+from policy_distill.run.checkpoints.files import newest_first
+from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.distill import distill
 from policy_distill.run.judging.selection import Selection
 from policy_distill.run.session import Session
-from policy_distill.run.state import SessionState
 from policy_distill.student.file import read_sealed, write_sealed
 from tests.doubles import Corridor, corridor_teacher, pendulum_teacher
 

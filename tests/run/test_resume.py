@@ -19,12 +19,12 @@ from policy_distill.environments.open import open_environments
 from policy_distill.environments.wrappers import FrameStack
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.losses.kl import forward_kl
-from policy_distill.run.checkpoint import load_checkpoint
-from policy_distill.run.checkpoint_files import newest_first, set_aside
+from policy_distill.run.checkpoints.checkpoint import load_checkpoint
+from policy_distill.run.checkpoints.files import newest_first, set_aside
+from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.distill import distill
 from policy_distill.run.judging.selection import Selection
 from policy_distill.run.session import Session
-from policy_distill.run.state import SessionState
 from policy_distill.seeds import SELECTION
 from policy_distill.student.file import read_sealed, write_sealed
 from policy_distill.student.runtime import load_student

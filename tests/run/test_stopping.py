@@ -10,12 +10,12 @@ from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.evaluation.proof.verdict import episodes_for_equal
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.losses.kl import forward_kl
+from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.distill import distill
 from policy_distill.run.judging.confirmation import BATCH, MOST, Confirmation, verdict_takes
 from policy_distill.run.judging.selection import Selection
 from policy_distill.run.judging.stopping import Looks, StoppingSelection, has_settled
 from policy_distill.run.session import Session
-from policy_distill.run.state import SessionState
 from policy_distill.seeds import SELECTION
 from policy_distill.system.interrupts import Interrupted
 from policy_distill.system.records import dump

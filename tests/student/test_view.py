@@ -16,7 +16,7 @@ from policy_distill.exporters.export import export
 from policy_distill.report.blindness import blindness_chart, blindness_note, sighted_run, still_falls
 from policy_distill.report.read_run import read_run
 from policy_distill.report.write import write_report
-from policy_distill.run import checkpoint
+from policy_distill.run.checkpoints import checkpoint
 from policy_distill.run.distill import distill
 from policy_distill.student.engines.table import ENGINES
 from policy_distill.student.runtime import Student, load_student

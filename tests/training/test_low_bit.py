@@ -5,8 +5,8 @@ import torch
 from policy_distill.errors import RequestError
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.table import make_loss
-from policy_distill.student.low_bit import BITS, LIMITS
-from policy_distill.student.quantization import compile_quantized
+from policy_distill.student.bits.low_bit import BITS, LIMITS
+from policy_distill.student.bits.quantization import compile_quantized
 from policy_distill.training import low_bit
 from policy_distill.training.low_bit import best_steps, train_low_bit, train_plan
 from tests.losses.values import value

@@ -12,10 +12,10 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.exporters.c99 import parts
 from policy_distill.exporters.c99.source import Call, CSource
-from policy_distill.student.low_bit import pack_bits
+from policy_distill.student.bits.low_bit import pack_bits
+from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.operations.conv2d import sizes_in_c
 from policy_distill.student.operations.table import find_operation
-from policy_distill.student.quantization import QuantizedLayer
 
 
 def add_layer(source: CSource, call: Call, quantized: QuantizedLayer | None) -> bool:

@@ -15,10 +15,10 @@ from policy_distill.exporters.c99.header import action_type, header_text
 from policy_distill.exporters.c99.layers import add_layer
 from policy_distill.exporters.c99.parts import number
 from policy_distill.exporters.c99.source import Call, CSource
+from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.head import MASKED
 from policy_distill.student.layers import beside, largest_buffer, layer_shapes
 from policy_distill.student.plan import Plan
-from policy_distill.student.quantization import QuantizedLayer
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.losses.table import choose_loss
 from policy_distill.report.write import try_report
+from policy_distill.run.checkpoints.rescue import keeping_student
 from policy_distill.run.finetuning.asked import asked_again, file_of
 from policy_distill.run.finetuning.course import FinetuneCourse
 from policy_distill.run.finetuning.evolution import EvolutionCourse, EvolutionSession
@@ -33,7 +34,6 @@ from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
 from policy_distill.run.provenance import RunIdentity, identity_of
-from policy_distill.run.rescue import keeping_student
 from policy_distill.run.result import DistillResult
 from policy_distill.run.settle import open_fitting
 from policy_distill.run.sinks import open_sinks

@@ -17,10 +17,10 @@ import numpy as np
 
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError, one_line
-from policy_distill.run.checkpoint_files import OfRun, newest_first, remove_unfinished, set_aside, write_checkpoint
+from policy_distill.run.checkpoints.files import OfRun, newest_first, remove_unfinished, set_aside, write_checkpoint
+from policy_distill.run.checkpoints.stream_state import Saved
 from policy_distill.run.provenance import fingerprint
 from policy_distill.run.stream import Stream
-from policy_distill.run.stream_state import Saved
 from policy_distill.student.file import read_sealed
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.ranges import BEFORE, FREE

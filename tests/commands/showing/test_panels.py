@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from policy_distill.cli import _parse, main
-from policy_distill.commands.panels import PANEL_OF, PANELS, with_panels
+from policy_distill.commands.showing.panels import PANEL_OF, PANELS, with_panels
 from policy_distill.commands.table import COMMANDS, find_command, outline
 from policy_distill.config import DistillConfig
 from policy_distill.networks.table import KINDS, TREES

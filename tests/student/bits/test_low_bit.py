@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from policy_distill.student.low_bit import LIMITS, pack_bits, unpack_bits
-from policy_distill.student.quantization import n_bytes, quantize_layer
+from policy_distill.student.bits.low_bit import LIMITS, pack_bits, unpack_bits
+from policy_distill.student.bits.quantization import n_bytes, quantize_layer
 
 
 def test_numbers_are_packed_as_by_hand():

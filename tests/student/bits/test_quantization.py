@@ -12,8 +12,8 @@ from policy_distill.exporters import quantize
 from policy_distill.exporters.export import export
 from policy_distill.exporters.quantized_training import train_through_quantizer
 from policy_distill.exporters.table import FORMATS, load_exporter
+from policy_distill.student.bits.quantization import compile_quantized, n_bytes, quantize_layer, quantize_plan
 from policy_distill.student.engines.onnx_engine import open_session
-from policy_distill.student.quantization import compile_quantized, n_bytes, quantize_layer, quantize_plan
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
 from policy_distill.training import low_bit

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from policy_distill.collection.acting import Acting
+from policy_distill.run.checkpoints.stream_state import Saved, StreamRecord, restore_stream, stream_state
 from policy_distill.run.judging.selection import Judged, Selection
 from policy_distill.run.judging.stopping import Looks, StoppingSelection
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
-from policy_distill.run.stream_state import Saved, StreamRecord, restore_stream, stream_state
 from policy_distill.system.records import COUNT, MEASURED, NUMBERS, OBJECT, Each, load, part
 from policy_distill.training.effort import Effort
 from policy_distill.training.learner import named

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from policy_distill.commands.output import interval_text, table
+from policy_distill.commands.showing.output import interval_text, table
 from policy_distill.evaluation.policy_records import ReturnsRecord, SampledRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import Proven, VerdictRecord
