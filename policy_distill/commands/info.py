@@ -12,6 +12,7 @@ from policy_distill.commands.showing.output import Output
 
 if TYPE_CHECKING:
     from policy_distill.student.memory import Memory
+    from policy_distill.student.onboard.wiring import Wiring
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def _describe_student(path: Path) -> dict[str, Any]:
         **(dict(view.rows) if (view := view_record(student.view)) else {}),
         "observation_space": said.observation_space,
         "action_space": said.action_space,
+        **_wired(said.wiring),
         **dump(architecture.sizes),
         **({"critic": student.critic.summary()} if student.critic else {}),
         **({"memory": _remembered(student.plan.memory)} if student.plan.memory.size else {}),
@@ -73,6 +75,13 @@ def _describe_student(path: Path) -> dict[str, Any]:
         "sha256": said.sha256,
         "format_version": said.format_version,
     }
+
+
+def _wired(wiring: Wiring) -> dict[str, Any]:
+    """Return names and rate, where anybody said them."""
+    names = {"observation_names": list(wiring.observations), "action_names": list(wiring.actions)}
+    found: dict[str, Any] = {key: value for key, value in names.items() if value}
+    return found | ({} if wiring.control_hz is None else {"control_hz": wiring.control_hz})
 
 
 def _remembered(memory: Memory) -> dict[str, int]:
