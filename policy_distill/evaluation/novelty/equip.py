@@ -14,7 +14,7 @@ from policy_distill.environments.choice import env_of, for_policy
 from policy_distill.environments.fit import check_fit
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import open_for
-from policy_distill.evaluation.novelty.fit import episodes_needed, fit_monitor
+from policy_distill.evaluation.novelty.fit import least_episodes, fit_monitor
 from policy_distill.evaluation.novelty.play import play_episodes
 from policy_distill.interfaces.policies import Actor
 from policy_distill.interfaces.stepping import Environments
@@ -78,5 +78,5 @@ def check_watchable(featurizer: Featurizer, n_episodes: int = N_EPISODES) -> Non
         raise RequestError(
             "expected observations of numbers for a monitor, found images or choices among them; leave --monitor out"
         )
-    if n_episodes < episodes_needed():
-        raise RequestError(f"expected at least {episodes_needed()} episodes for a monitor, found {n_episodes}")
+    if n_episodes < least_episodes():
+        raise RequestError(f"expected at least {least_episodes()} episodes for a monitor, found {n_episodes}")

@@ -14,14 +14,14 @@ from dataclasses import replace
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.novelty.play import Played
+from policy_distill.evaluation.novelty.play import Steps
 from policy_distill.student.onboard.monitor import Monitor
 
 FALSE_ALARMS = 0.01
 """Share of an episode's steps that may be called novel where nothing is."""
 FITTED = 3
 """One episode of so many says what is usual; the others say from where on it is not."""
-BUDGET = 0.18
+BUDGET = 0.22
 """Numbers of a monitor, as a share of its student's."""
 LEAST_ROWS = 2
 """Directions of either kind, however small the student is."""
@@ -31,13 +31,13 @@ OF_ACTIONS = 1e-3
 """A direction with no more of the observation in it says only how actions are written."""
 
 
-def episodes_needed(false_alarms: float = FALSE_ALARMS) -> int:
+def least_episodes(false_alarms: float = FALSE_ALARMS) -> int:
     """Return how many episodes a monitor takes at least."""
     held_out = int(np.ceil(1.0 / false_alarms)) - 1
     return int(np.ceil(held_out * FITTED / (FITTED - 1))) + 1
 
 
-def fit_monitor(episodes: Sequence[Played], n_params: int, false_alarms: float = FALSE_ALARMS) -> Monitor:
+def fit_monitor(episodes: Sequence[Steps], n_params: int, false_alarms: float = FALSE_ALARMS) -> Monitor:
     """Return the monitor of a student of `n_params` parameters that played these episodes.
 
     Raises:
@@ -53,7 +53,7 @@ def fit_monitor(episodes: Sequence[Played], n_params: int, false_alarms: float =
     return replace(scaled, false_alarms=false_alarms, n_episodes=len(held_out), reached=reached)
 
 
-def _usual(episodes: Sequence[Played], n_params: int) -> Monitor:
+def _usual(episodes: Sequence[Steps], n_params: int) -> Monitor:
     """Return a monitor whose novelties are 1 at their 99th percentiles on the episodes themselves."""
     obs = np.concatenate([one.obs for one in episodes])
     actions = np.concatenate([one.actions for one in episodes])
@@ -105,7 +105,7 @@ def _threshold(scores: Sequence[np.ndarray], false_alarms: float) -> float:
     allowed = false_alarms * (n + 1) - 1.0
     if allowed < 0.0:
         raise RequestError(
-            f"expected at least {episodes_needed(false_alarms)} episodes for {false_alarms:.0%} of false alarms, "
+            f"expected at least {least_episodes(false_alarms)} episodes for {false_alarms:.0%} of false alarms, "
             f"found {n * FITTED // (FITTED - 1)}; play more"
         )
     flat = np.concatenate(scores).astype(np.float64)

@@ -27,7 +27,7 @@ MOST_STEPS = 4_000_000
 
 
 @dataclass(frozen=True)
-class Played:
+class Steps:
     """One episode."""
 
     obs: np.ndarray
@@ -45,7 +45,7 @@ def play_episodes(
     *,
     seen: Callable[[Any], Any],
     masked: bool = False,
-) -> list[Played]:
+) -> list[Steps]:
     """Return at least `n_episodes` episodes that `actor` plays by its mode, of `plan`'s observations and actions.
 
     Their seeds are among those that students are measured on, and no student is trained or chosen on them. `seen` is
@@ -69,8 +69,8 @@ def play_episodes(
     return [episode for env in range(envs.n_envs) for episode in _cut(*(array[:, env] for array in whole))[:quota]]
 
 
-def _cut(obs: np.ndarray, actions: np.ndarray, starts: np.ndarray) -> list[Played]:
+def _cut(obs: np.ndarray, actions: np.ndarray, starts: np.ndarray) -> list[Steps]:
     """Return the episodes of one environment, the last one as far as it came."""
     places = np.flatnonzero(starts)[1:]
     pairs = zip(np.split(obs, places), np.split(actions, places), strict=True)
-    return [Played(*pair) for pair in pairs]
+    return [Steps(*pair) for pair in pairs]

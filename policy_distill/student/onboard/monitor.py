@@ -76,6 +76,11 @@ class Monitor:
         """Return the observation `[D]` within what was seen; what is no number becomes the mean."""
         return np.clip(np.where(np.isnan(obs), self.center, obs), self.low, self.high)
 
+    def summary(self) -> dict[str, Any]:
+        """Return what is said of it: its numbers, the episodes that it rests on, and its rate of false alarms."""
+        rates = {"false_alarms": self.false_alarms, "reached": self.reached}
+        return {"numbers": self.n_numbers, "held_out_episodes": self.n_episodes, **rates}
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; arrays as the base64 of their bytes."""
         arrays = {name: _written(getattr(self, name), dtype) for name, dtype in DTYPES.items()}
