@@ -14,7 +14,7 @@ from policy_distill.environments.choice import env_of, for_policy
 from policy_distill.environments.fit import check_fit
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import open_for
-from policy_distill.evaluation.novelty.fit import least_episodes, fit_monitor
+from policy_distill.evaluation.novelty.fit import fit_monitor, least_episodes
 from policy_distill.evaluation.novelty.play import play_episodes
 from policy_distill.interfaces.policies import Actor
 from policy_distill.interfaces.stepping import Environments
