@@ -4,7 +4,8 @@ python -m experiments.benchmarks.novelty --zoo $POLICY_DISTILL_ZOO
 
 A row for each condition is printed as it is done, and appended to novelty.jsonl; after them what the monitor costs.
 Steps of fresh episodes under a condition are told from those without by their novelty: by the observation alone, with
-the step before it, and by the mean of 50 steps in a row. AUROC is the chance that a disturbed one has the larger number.
+the step before it, and by the mean of 50 steps in a row. AUROC is the chance that a disturbed one has the larger
+number.
 """
 
 from __future__ import annotations
@@ -187,13 +188,13 @@ def _in_c(folder: Path, level: str) -> list[float] | None:
 
 
 def _us(call: Callable[[], Any], n: int = 2_000, repeats: int = 30) -> float:
-    """Return the least mean time of a call, in microseconds."""
+    """Return the least mean processor time of a call, in microseconds."""
     best = float("inf")
     for _ in range(repeats):
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(n):
             call()
-        best = min(best, (time.perf_counter() - began) / n)
+        best = min(best, (time.process_time() - began) / n)
     return best * 1e6
 
 

@@ -20,11 +20,12 @@ class Watcher:
     def __init__(self, plan: Plan, monitor: Monitor) -> None:
         self._plan, self.monitor = plan, monitor
         n = len(monitor.center)
-        # [observation, the one before, the action between them], less their means.
-        self._x = np.zeros(monitor.step.shape[1], np.float32)
+        # [observation, the one before, the action between them], less their means. In double, of which the square of a
+        # broken sensor's reading is still a number.
+        self._x = np.zeros(monitor.step.shape[1])
         self._now, self._before, self._done = self._x[:n], self._x[n : 2 * n], self._x[2 * n :]
         self._shape = plan.featurizer.parts[0].shape
-        self._place, self._step = (np.ascontiguousarray(rows.T) for rows in (monitor.place, monitor.step))
+        self._place, self._step = (np.ascontiguousarray(rows.T, float) for rows in (monitor.place, monitor.step))
         self._going_on = False
         # Of a choice there are few: a row is looked up in a fraction of the time that it takes to make it.
         size = plan.taken.n if plan.is_choice else 0
@@ -51,7 +52,6 @@ class Watcher:
         """Return the novelty of the next observation of an episode."""
         if type(obs) is not np.ndarray or obs.ndim != 1 or obs.shape != self._shape:
             obs = self.numbers(obs)
-        # Subtracted in double, since means may lie far from zero.
         self._now[...] = obs - self.monitor.center
         z = self._now.dot(self._place)
         found = z.dot(z)
