@@ -1,8 +1,9 @@
-"""The picture of the architecture as SVG: a Mermaid flowchart of arrows, laid out in layers without a browser's help."""
+"""The picture of the architecture as SVG: a Mermaid flowchart of arrows, laid out in layers."""
 
 from __future__ import annotations
 
 import html
+import itertools
 import re
 
 WIDTH, ROW, HEIGHT = 900, 74, 34
@@ -53,7 +54,7 @@ def _read(chart: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
                     names[match[1]] = match[2] or names.get(match[1], match[1])
                     group.append(match[1])
             groups.append(group)
-        for before, after in zip(groups, groups[1:], strict=False):
+        for before, after in itertools.pairwise(groups):
             edges += [(a, b) for a in before for b in after]
     return names, edges
 

@@ -1,4 +1,4 @@
-"""Every error text of the package, read from its source, and the heading of the troubleshooting page that answers it."""
+"""Every error text of the package, read from its source, and the heading in docs/troubleshooting.md of each."""
 
 from __future__ import annotations
 
