@@ -9,7 +9,7 @@ import pytest
 from policy_distill.cli import main
 from tests.hub_server import Repository, hub_in_use
 
-PAGE = (Path(__file__).parent.parent / "docs" / "hub.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "hub.md").read_text()
 QUICK = "--timesteps 4096 --eval-episodes 2 --select-episodes 2 --track disabled --out"
 
 

@@ -14,7 +14,7 @@ from policy_distill.run.suite.grid_cells import CellTracking, cells_of
 from policy_distill.run.suite.grid_teachers import KEYS as TEACHER
 from policy_distill.run.suite.ray_cells import LOOPBACK
 
-PAGE = (Path(__file__).parent.parent / "docs" / "suite.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "suite.md").read_text()
 QUICK = {
     "timesteps": 512,
     "stop": "never",

@@ -15,7 +15,7 @@ from policy_distill.teachers.files.companions import STATISTICS
 from policy_distill.teachers.files.zoo_wrappers import HARMLESS
 from tests.layouts import hub, zoo
 
-PAGE = (Path(__file__).parent.parent / "docs" / "teachers.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "teachers.md").read_text()
 
 
 def blocks(language):

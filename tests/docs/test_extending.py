@@ -32,7 +32,7 @@ from policy_distill.training.learners import find_learner
 from tests.losses.values import value
 from tests.students import KINDS, make_student
 
-PAGE = (Path(__file__).parent.parent / "docs" / "extending.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
 QUICK = {"timesteps": 512, "n_steps": 16, "eval_episodes": 2, "select_episodes": 0}
 
 

@@ -12,7 +12,7 @@ from policy_distill.commands.table import COMMANDS
 from policy_distill.losses.table import LOSSES
 from policy_distill.networks.table import KINDS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
