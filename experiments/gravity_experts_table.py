@@ -87,7 +87,7 @@ def markdown(found: Sequence[UnderGravity], student: str, expert_steps: int, tim
         "",
         "Made by `python -m experiments.gravity_experts`; no figure is written by hand. LunarLander-v3 under a gravity",
         f"that each episode draws. An expert is the RL Zoo's PPO agent after up to {expert_steps:,} further steps",
-        "under its gravity alone, as it was at its best in nine looks there, the first of which is at the agent itself.",
+        "under its gravity alone, as it was at its best in nine looks there, the first of them at the agent itself.",
         f"Students (`{student}`, {timesteps:,} steps) were taught by the expert of each episode's gravity",
         f"(`--combine dispatch:expert`), and do not see gravity. Mean returns of {n_episodes} episodes that all share,",
         f"of {len(found[0].names('student'))} training seeds of the students; shares above 1 beat the expert.",

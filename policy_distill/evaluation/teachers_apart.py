@@ -138,8 +138,8 @@ def _first_observations(teacher: Teacher, env: Any, n_episodes: int, seed: int) 
 
 
 def _interval(x: np.ndarray) -> tuple[float, float]:
-    """Return the 95% interval of the mean of `x` `[n]`, by its standard error; NaN for too few."""
-    if len(x) < LEAST:
+    """Return the 95% interval of the mean of `x` `[n]`, by its standard error; NaN for too few, or for equal ones."""
+    if len(x) < LEAST or not np.ptp(x):
         return (math.nan, math.nan)
     half = Z * float(x.std(ddof=1)) / math.sqrt(len(x))
     return (float(x.mean()) - half, float(x.mean()) + half)

@@ -14,16 +14,13 @@ from typing import Any
 import numpy as np
 
 from policy_distill.environments.open import without_normalization
-from policy_distill.evaluation.apart_record import ApartRecord
-from policy_distill.evaluation.paired import Comparison
 from policy_distill.evaluation.records import EvaluationRecord, LeftOutRecord
 from policy_distill.evaluation.reference import ReferenceRuns
-from policy_distill.evaluation.teachers_apart import teachers_apart
 from policy_distill.run.checkpoints.checkpoint import Keeper
 from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.judging.selection import Selection
 from policy_distill.run.place import Place
-from policy_distill.run.proof import proof_plan, prove, spent_seeds
+from policy_distill.run.proof import each_teacher, prove, spent_seeds
 from policy_distill.run.provenance import RunIdentity, provenance_of, request_of
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.session import Session
@@ -126,22 +123,13 @@ class Course:
             stop=self.selection.record(),
             left_out=LeftOutRecord(**stream.episodes.counts()) if stream.episodes else None,
         )
-        record = replace(record, teachers=self._apart(comparison))
+        record = replace(record, teachers=each_teacher(stream, comparison, self.env))
         record = self.completed(record)
         if self.folder:
             student.save(self.folder.student)
             self.folder.write_json("evaluation.json", record.to_json())
         seconds = {**stream.watch.seconds, **(comparison.seconds if comparison else {})}
         return DistillResult(student, comparison, record, config, seconds, self.folder.path if self.folder else None)
-
-    def _apart(self, comparison: Comparison | None) -> tuple[ApartRecord, ...] | None:
-        """Return what each of several teachers returns alone; None where there is one, or no proof."""
-        if comparison is None:
-            return None
-        stream = self.session.stream
-        with stream.watch.timed("evaluate"):
-            env = without_normalization(self.env)
-            return teachers_apart(stream.teacher, comparison, env, stream.restarts, plan=proof_plan(stream)) or None
 
     def choose(self, bar: Progress) -> np.ndarray | None:
         """Give the session the student to end with; return the returns that chose it."""
