@@ -31,6 +31,7 @@ from policy_distill.report.tables import (
     returns,
     runs_table,
     students,
+    teachers,
     tuned,
     unreadable_table,
 )
@@ -100,6 +101,7 @@ def run_page(run: RunRecord) -> Page:
         tables=[
             *(front(run.compression) if run.compression else []),
             *([] if returns_of(proof.student).mean is None else [returns(proof)]),
+            *([teachers(proof.teachers)] if proof.teachers else []),
             *([tuned(proof.finetuning)] if proof.finetuning else []),
             *([perturbed(run.perturbed)] if run.perturbed else []),
             Table("Settings", (), flat(run.settings.config or {}), folded=True),

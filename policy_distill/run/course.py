@@ -20,7 +20,7 @@ from policy_distill.run.checkpoints.checkpoint import Keeper
 from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.judging.selection import Selection
 from policy_distill.run.place import Place
-from policy_distill.run.proof import prove, spent_seeds
+from policy_distill.run.proof import each_teacher, prove, spent_seeds
 from policy_distill.run.provenance import RunIdentity, provenance_of, request_of
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.session import Session
@@ -123,6 +123,7 @@ class Course:
             stop=self.selection.record(),
             left_out=LeftOutRecord(**stream.episodes.counts()) if stream.episodes else None,
         )
+        record = replace(record, teachers=each_teacher(stream, comparison, self.env))
         record = self.completed(record)
         if self.folder:
             student.save(self.folder.student)

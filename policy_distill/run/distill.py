@@ -15,6 +15,7 @@ from typing import Any
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.watch import step_limit
 from policy_distill.evaluation.on_workers import played_on
+from policy_distill.evaluation.teachers_apart import measured
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
 from policy_distill.run.checkpoints.rescue import keeping_student
@@ -85,6 +86,7 @@ def distill(
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
+        teacher = measured(teacher, env, config.seed, n_envs=config.n_eval_envs)
         session = session_of(teacher, envs, student, loss, config)
         n_params, footprint = check_room(session)
         scope.enter_context(threads_for(teacher, n_params=n_params))

@@ -85,6 +85,10 @@ class Fingerprint:
     members: tuple[Fingerprint, ...] = part(LIST)
     weights: str | None = part(TEXT, left_out=True)
     """SHA-256 of them, where it has no file."""
+    combine: str | None = part(TEXT, left_out=True)
+    """How several teachers say one thing, where that was asked for."""
+    files: list[str | None] | None = part(LIST, left_out=True)
+    """SHA-256 of the file of each of several teachers; None for one without."""
 
 
 def fingerprint(teacher: Teacher) -> Fingerprint:
@@ -102,6 +106,8 @@ def fingerprint(teacher: Teacher) -> Fingerprint:
         temperature=teacher.calibration if teacher.fixed else None,
         members=tuple(fingerprint(member) for member in teacher.members),
         weights=None if weights is None else digest.hexdigest(),
+        combine=teacher.provenance.get("combine"),
+        files=[member.provenance.get("sha256") for member in teacher.members] if teacher.members else None,
     )
 
 
