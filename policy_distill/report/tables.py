@@ -13,7 +13,7 @@ from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
-from policy_distill.evaluation.tuning_record import TuningRecord
+from policy_distill.evaluation.tuning_record import TransferRecord, TuningRecord
 from policy_distill.report.front import DROPPED_HEADER, beaten_rows, dropped_rows, front_rows
 from policy_distill.report.front import HEADER as HEADER_OF_FRONT
 from policy_distill.report.grouping import is_defined
@@ -44,6 +44,12 @@ def _returns(name: str, policy: PolicyRecord | None) -> tuple[Any, ...]:
     sizes = (policy.n_params, policy.n_bytes) if policy else (None, None)
     cells = (one.mean, one.std, one.median, one.iqm, bounds, one.worst5, *sizes)
     return (name, *("" if cell is None else cell for cell in cells))
+
+
+def moved(record: TransferRecord) -> Table:
+    """Return what of a student of another task was taken along."""
+    rows = [one.row for one in record.parts or ()]
+    return Table(f"Transferred {record.words}", ("part", "became", "how"), rows)
 
 
 def tuned(record: TuningRecord) -> Table:
