@@ -88,6 +88,8 @@ class StudentProvenance:
     """Frozen statistics that its environment normalises observations by."""
     few_bits: Mapping[str, Any] | None = part(OBJECT, left_out=True)
     """By which method, and in which file beside it, its layers have few bits."""
+    transfer: Mapping[str, Any] | None = part(OBJECT, left_out=True)
+    """What of a student of another task it began with; `evaluation/tuning_record.py` says what stands there."""
     others: Mapping[str, Any] | None = part(OBJECT, inline=True)
     """What else a version noted."""
 

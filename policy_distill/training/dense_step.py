@@ -74,6 +74,11 @@ class DenseStep:
         tensors = student.tensors()
         for name, array in self._named(self.adam.weights).items():
             array[:] = tensors[name]
+        gradients, frozen = (
+            self._named(self._flat_gradient),
+            (n for n, w in student.named_parameters() if not w.requires_grad),
+        )
+        self._frozen = [gradients[name] for name in frozen]
         self.adam.restart()
 
     def write(self, student: StudentPolicy) -> None:
@@ -103,6 +108,8 @@ class DenseStep:
         values, gradient = self._loss_gradient(batch, outputs)
         gradient *= np.float32(1.0 / len(batch.features))
         self._backward(gradient)
+        for unmoved in self._frozen:
+            unmoved[...] = 0.0
         return float(values.mean()), self.adam.step(self._flat_gradient, rate)
 
     def _seen(self, batch: Batch) -> tuple[Batch, np.ndarray]:
