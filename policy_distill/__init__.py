@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from policy_distill.system.announced import SB3_MODEL, TRAINABLE, announce
+from policy_distill.system.announced import MANY_TASKS, SB3_MODEL, TRAINABLE, announce
 
 if TYPE_CHECKING:
     from policy_distill.compression.compress import compress as compress
@@ -34,11 +34,12 @@ _HOMES = {
     "__version__": "policy_distill.system.version",
 }
 
-# Methods of a student whose homes are rooms below its own: the root alone knows both.
+# What a student hands over and is at home below it: the root alone knows both.
 announce(
     {
         TRAINABLE: "policy_distill.training.policy:StudentPolicy.from_record",
         SB3_MODEL: "policy_distill.exporters.sb3_model:to_sb3",
+        MANY_TASKS: "policy_distill.student.many:ManyTasks",
     }
 )
 
