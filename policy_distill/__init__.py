@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from policy_distill.exporters.export import export as export
     from policy_distill.run.distill import distill as distill
     from policy_distill.run.finetuning.finetune import finetune as finetune
+    from policy_distill.run.tasks.distill_many import distill_many as distill_many
     from policy_distill.student.runtime import load_student as load_student
     from policy_distill.teachers.load import load_teacher as load_teacher
     from policy_distill.teachers.train import train_teacher as train_teacher
@@ -24,6 +25,7 @@ _HOMES = {
     "load_teacher": "policy_distill.teachers.load",
     "train_teacher": "policy_distill.teachers.train",
     "distill": "policy_distill.run.distill",
+    "distill_many": "policy_distill.run.tasks.distill_many",
     "compress": "policy_distill.compression.compress",
     "finetune": "policy_distill.run.finetuning.finetune",
     "DistillConfig": "policy_distill.config",
@@ -48,6 +50,7 @@ __all__ = [
     "compare",
     "compress",
     "distill",
+    "distill_many",
     "evaluate",
     "export",
     "finetune",

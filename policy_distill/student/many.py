@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -101,7 +102,7 @@ class ManyTasks(Student):
             raise AttributeError(name)
         raise RequestError(
             f"expected one task, found a student of {len(self._tasks)}: {', '.join(self._tasks)}; choose one with "
-            "--task NAME, in Python with .task(NAME)"
+            "--task NAME (evaluate, compare, info, export; --format student writes it alone) or .task(NAME)"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -114,8 +115,8 @@ class ManyTasks(Student):
         return tuple(self._tasks)
 
     @property
-    def metadata(self) -> dict[str, Any]:
-        """The file's JSON record."""
+    def in_file(self) -> dict[str, Any]:
+        """The file's JSON record, of all tasks."""
         return self._said
 
     @property
@@ -153,10 +154,14 @@ class ManyTasks(Student):
         def check(new: Path) -> None:
             for name, record in self._tasks.items():
                 act, space = Student.of(record, "numpy").act, record.description.observation_space
-                check_read_back(new, lambda path, runtime, one=name: load_student(path, runtime).task(one), act, space)
+                check_read_back(new, partial(_load_task, name), act, space)
 
         write_sealed(path, self._stored, self._said, check)
         return Path(path)
+
+
+def _load_task(name: str, path: Path, runtime: str) -> Student:
+    return load_student(path, runtime).task(name)
 
 
 def cut(array: np.ndarray, n_columns: Any) -> np.ndarray:

@@ -64,7 +64,7 @@ def _interval(returns: Sequence[PairedReturns], seed: int) -> tuple[float, float
 
 
 def _resampled(returns: PairedReturns, rng: np.random.Generator) -> np.ndarray:
-    """Return retentions `[N_RESAMPLES]` of resampled episodes; where the teacher then gains nothing, nothing is kept."""
+    """Return retentions `[N_RESAMPLES]` of resampled episodes; nothing is kept where the teacher gains nothing."""
     n = len(returns.student)
     rows = rng.integers(n, size=(N_RESAMPLES, n))
     student, teacher, random = (x[rows].mean(axis=1) for x in (returns.student, returns.teacher, returns.random))

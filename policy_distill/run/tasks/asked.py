@@ -42,7 +42,7 @@ ALONE: dict[str, Any] = {
     "student_wrapper": "",
     "device": "cpu",
 }
-"""Settings that a run of several tasks has as they are by themselves: others are of one task's data, or of one stream."""
+"""Settings that a run of several tasks has as they are by themselves: others are of one task, or of one stream."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Asked:
         for name, value in ALONE.items():
             if vars(config)[name] != value:
                 raise RequestError(
-                    f"expected {name} as it is by itself for several tasks, found {vars(config)[name]!r}; leave it out, "
-                    "or distil a task alone with it"
+                    f"expected {name} as it is by itself for several tasks, found {vars(config)[name]!r}; leave it "
+                    "out, or distil a task alone with it"
                 )
         teachers = {name: as_teacher(teacher, env) for name, (teacher, env) in pairs.items()}
         found = {activation_for(config.activation, teacher) for teacher in teachers.values()}
@@ -175,7 +175,7 @@ def _named(tasks: Sequence[tuple[Any, Any]] | Mapping[str, tuple[Any, Any]]) -> 
 
 
 def _names_of(envs: Sequence[Any]) -> list[str]:
-    """Return what tasks are called after their environments: `cartpole` for CartPole-v1; the second one `cartpole-2`."""
+    """Return what tasks are called after their environments: `cartpole` for CartPole-v1, and the next `cartpole-2`."""
     found, seen = [], Counter[str]()
     for env in envs:
         known = env.id if isinstance(env, EnvSpec) else env if isinstance(env, str) else "task"

@@ -84,7 +84,7 @@ class TeamState:
         Raises:
             ValueError: where that is of another run.
         """
-        team, selection, saved = self._team, self._selection, load(TeamRecord, record, "checkpoint")
+        team, saved = self._team, load(TeamRecord, record, "checkpoint")
         if list(saved.streams) != list(team.tasks):
             raise ValueError("its tasks are others")
         found = [

@@ -14,7 +14,7 @@ from policy_distill.interfaces.students import ActionDistribution
 MEMORY = 0.99
 """Share of the running mean that stays when a minibatch is added: it looks back about a hundred of them."""
 FLOOR = 1e-3
-"""A task that diverges less than this, in nats, weighs no more than one that diverges so much: its noise is no error."""
+"""A task that diverges less than this, in nats, weighs no more than one that diverges so much."""
 
 
 class Balance:
