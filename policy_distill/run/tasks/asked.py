@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -167,23 +168,37 @@ def _named(tasks: Sequence[tuple[Any, Any]] | Mapping[str, tuple[Any, Any]]) -> 
             f"expected from 2 to {MOST_TASKS} tasks, each a pair of a teacher and an environment, found {len(pairs)}; "
             "use distill for one"
         )
-    names = list(tasks) if isinstance(tasks, Mapping) else _names_of([env for _, env in pairs])
+    names = list(tasks) if isinstance(tasks, Mapping) else names_of([env for _, env in pairs])
     for name in names:
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]{0,99}", name):
             raise RequestError(f"expected names of letters, digits, '-', '_', '+' and '.', found {name!r}; choose one")
     return dict(zip(names, (tuple(pair) for pair in pairs), strict=True))
 
 
-def _names_of(envs: Sequence[Any]) -> list[str]:
-    """Return what tasks are called after their environments: `cartpole` for CartPole-v1, and the next `cartpole-2`."""
-    found, seen = [], Counter[str]()
-    for env in envs:
-        known = env.id if isinstance(env, EnvSpec) else env if isinstance(env, str) else "task"
-        plain = re.sub(r"-v\d+$", "", re.split(r"[:/]", known)[-1])
-        name = re.sub(r"[^\w.+-]+", "-", plain).strip("-.").lower() or "task"
-        seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+def names_of(envs: Sequence[Any], given: Sequence[str] = ()) -> list[str]:
+    """Return what tasks are called: as `given`, or after their environments, `cartpole` for CartPole-v1.
+
+    A second task in the same environment is `cartpole-2`.
+
+    Raises:
+        RequestError: for a name that was given twice.
+    """
+    found, seen = [], Counter[str](name for name in given if name)
+    if twice := [name for name, n in seen.items() if n > 1]:
+        raise RequestError(f"expected a name for each task, found {twice[0]} twice; choose another")
+    for env, own in zip_longest(envs, given, fillvalue=""):
+        name = own or _plain_name(env)
+        if not own:
+            seen[name] += 1
+            name = name if seen[name] == 1 else f"{name}-{seen[name]}"
+        found.append(name)
     return found
+
+
+def _plain_name(env: Any) -> str:
+    known = env.id if isinstance(env, EnvSpec) else env if isinstance(env, str) else "task"
+    plain = re.sub(r"-v\d+$", "", re.split(r"[:/]", known)[-1])
+    return re.sub(r"[^\w.+-]+", "-", plain).strip("-.").lower() or "task"
 
 
 def _n_params(single: Any) -> int:
