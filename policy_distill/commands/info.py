@@ -11,6 +11,7 @@ import tyro
 from policy_distill.commands.showing.output import Output
 
 if TYPE_CHECKING:
+    from policy_distill.student.many import ManyTasks
     from policy_distill.student.memory import Memory
 
 
@@ -23,6 +24,8 @@ class Info:
 
     path: Annotated[Path, tyro.conf.Positional]
     """Teacher zip, student.safetensors or a run folder with one."""
+    task: str | None = None
+    """Of a student of several tasks, the one to describe: its name, or the id of its environment."""
     trust: bool = False
     """Load a zip with SB3's own loading, which runs code from the file."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
@@ -32,7 +35,7 @@ class Info:
         from policy_distill.student.file import in_run_folder, is_student_file
 
         path = in_run_folder(self.path)
-        record = _describe_student(path) if is_student_file(path) else self._describe_teacher()
+        record = _describe_student(path, self.task) if is_student_file(path) else self._describe_teacher()
         Output(self.json).show(record, [*_proof(record), *_rows(record)])
         return 0
 
@@ -42,13 +45,45 @@ class Info:
         return {"kind": "teacher", **describe_zip(self.path, trust=self.trust)}
 
 
-def _describe_student(path: Path) -> dict[str, Any]:
+def _describe_tasks(student: ManyTasks, path: Path) -> dict[str, Any]:
+    """Return what the tasks share, and in short what each is; `--task NAME` says all of one."""
+    each = {}
+    for name in student.task_names:
+        one = student.task(name)
+        kept = one.description.retention or {}
+        each[name] = {
+            "environment": one.origin.env_id,
+            "algorithm": one.origin.algorithm,
+            "network": one.description.architecture.spec,
+            "n_params": one.n_params,
+            "retention": kept.get("mean"),
+            "verdict": (kept.get("verdict") or {}).get("outcome"),
+        }
+    return {
+        "kind": "student of several tasks",
+        "path": str(path),
+        "file_bytes": path.stat().st_size,
+        "network": student.network,
+        "inputs": student.inputs,
+        "task_blind": student.task_blind,
+        "n_params": student.n_params,
+        "n_bytes": student.n_bytes,
+        "tasks": each,
+        "format_version": student.in_file["format_version"],
+    }
+
+
+def _describe_student(path: Path, task: str | None) -> dict[str, Any]:
     from policy_distill.environments.choice import recorded_in
     from policy_distill.evaluation.view_record import view_record
+    from policy_distill.student.many import ManyTasks
     from policy_distill.student.runtime import load_student
     from policy_distill.system.records import dump
 
     student = load_student(path)
+    if isinstance(student, ManyTasks) and task is None:
+        return _describe_tasks(student, path)
+    student = student if task is None else student.task(task)
     said, origin, known = student.description, student.origin, recorded_in(student)
     architecture = said.architecture
     return {

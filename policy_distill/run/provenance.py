@@ -51,6 +51,8 @@ class RunIdentity:
     """What a student that goes on by reward began from, and how."""
     transfer: dict[str, Any] | None = part(OBJECT, left_out=True)
     """What a student began from that a teacher of another task than its own goes on with."""
+    tasks: dict[str, Any] | None = part(OBJECT, left_out=True)
+    """Of one student of several tasks: what makes each of these this one, and how they share it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that stands in files, and that trackers are told."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.student.description import Description
 from policy_distill.student.plan import Plan
@@ -19,6 +20,8 @@ from policy_distill.system.records import ANYTHING, FLAG, LIST, NUMBER, OBJECT, 
 
 if TYPE_CHECKING:
     from gymnasium import Space
+
+    from policy_distill.student.runtime import Student
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,16 @@ class Described:
     def takes_action_masks(self) -> bool:
         """True where its environment rules out actions, and the teacher was told of it."""
         return self.record.takes_action_masks
+
+    def task(self, name: str) -> Student:
+        """Return the student of one task: of a file with that alone itself, by the id of its environment.
+
+        Raises:
+            RequestError: for another task.
+        """
+        if name != self.origin.env_id:
+            raise RequestError(f"expected the one task {self.origin.env_id}, found {name!r}; leave the task out")
+        return cast("Student", self)
 
     @property
     def samples(self) -> bool:
