@@ -42,8 +42,7 @@ class InfoAlone:
         student = load_student(path)
         if self.task is not None:
             student = student.task(self.task)
-        several = isinstance(student, ManyTasks)
-        record = describe_tasks(path, student) if several else describe_student(path, student)
+        record = describe_tasks(path, student) if isinstance(student, ManyTasks) else describe_student(path, student)
         Output(self.json).show(record, rows_of(record))
         return 0
 

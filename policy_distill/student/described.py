@@ -12,6 +12,7 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.student.description import Description
+from policy_distill.student.onboard.wiring import Wiring
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import CriticRecord, StudentRecord
 from policy_distill.student.spaces import make_space
@@ -142,6 +143,20 @@ class Described:
     def view(self) -> View:
         """What it sees of what its environment shows; its observation space is that part."""
         return self.record.view
+
+    @property
+    def wiring(self) -> Wiring:
+        """What its numbers are called, and how often it acts."""
+        return self.description.wiring
+
+    def name_action(self, action: Any) -> Any:
+        """Return an executed action by name: the name of a choice, else a dict of numbers by name.
+
+        Raises:
+            RequestError: for a student without action names.
+        """
+        space = self.description.action_space
+        return self.wiring.name_action(action, space["start"] if space["type"] == "Discrete" else None)
 
     @property
     def takes_action_masks(self) -> bool:

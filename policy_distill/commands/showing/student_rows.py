@@ -12,6 +12,7 @@ from typing import Any
 from policy_distill.evaluation.view_record import view_record
 from policy_distill.student.many import ManyTasks
 from policy_distill.student.memory import Memory
+from policy_distill.student.onboard.wiring import Wiring
 from policy_distill.student.runtime import Student
 from policy_distill.system.records import dump
 
@@ -38,6 +39,7 @@ def describe_student(
         **(dict(view.rows) if (view := view_record(student.view)) else {}),
         "observation_space": said.observation_space,
         "action_space": said.action_space,
+        **_wired(said.wiring),
         **dump(architecture.sizes),
         **({"critic": student.critic.summary()} if student.critic else {}),
         **({"memory": _remembered(student.plan.memory)} if student.plan.memory.size else {}),
@@ -75,6 +77,13 @@ def describe_tasks(path: Path, student: ManyTasks) -> dict[str, Any]:
         "tasks": each,
         "format_version": student.in_file["format_version"],
     }
+
+
+def _wired(wiring: Wiring) -> dict[str, Any]:
+    """Return names and rate, where anybody said them."""
+    names = {"observation_names": list(wiring.observations), "action_names": list(wiring.actions)}
+    found: dict[str, Any] = {key: value for key, value in names.items() if value}
+    return found | ({} if wiring.control_hz is None else {"control_hz": wiring.control_hz})
 
 
 def _remembered(memory: Memory) -> dict[str, int]:
