@@ -40,6 +40,6 @@ class Several:
     @staticmethod
     def measured(policy: Any, env: Any, n_envs: int) -> Any:
         """Return several teachers once they know who of them is best; any other policy as it is."""
-        from policy_distill.evaluation.teachers_apart import measured
+        from policy_distill.evaluation.apart.teachers import measured
 
         return measured(policy, env, n_envs=n_envs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.evaluation.apart_record import ApartRecord
+from policy_distill.evaluation.apart.record import ApartRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, SampledRecord
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
 from policy_distill.evaluation.proof.records import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from policy_distill.evaluation.apart_record import HEADER_OF_TEACHERS, ApartRecord
+from policy_distill.evaluation.apart.record import HEADER_OF_TEACHERS, ApartRecord
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline

@@ -1,8 +1,8 @@
 """The blocks of a page, run in their order as a reader would, with smaller budgets.
 
 `bash` blocks are executed. `sh` blocks, long measurements and other machines, are understood: each command is parsed.
-`python` blocks share one namespace; one that begins with `# name.py` is that file. A `text` block after any of them is its
-output.
+`python` blocks share one namespace; one that begins with `# name.py` is that file. A `text` block after any of them
+is its output.
 """
 
 import contextlib

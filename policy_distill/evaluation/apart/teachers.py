@@ -16,7 +16,7 @@ import numpy as np
 from policy_distill.environments.open import without_normalization
 from policy_distill.environments.restarts import Restarts
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.apart_record import ApartRecord, warnings_of
+from policy_distill.evaluation.apart.record import ApartRecord, warnings_of
 from policy_distill.evaluation.evaluate import open_for
 from policy_distill.evaluation.paired import Comparison
 from policy_distill.evaluation.proof.plan import N_ENVS, ProofPlan
@@ -25,7 +25,7 @@ from policy_distill.evaluation.reference import Player
 from policy_distill.evaluation.statistics import json_number
 from policy_distill.interfaces.policies import Policy, Teacher
 from policy_distill.seeds import teachers_start
-from policy_distill.student.described import TeacherProvenance
+from policy_distill.student.onboard.origins import TeacherProvenance
 from policy_distill.system.nested import map_arrays, stack, take, with_axis
 from policy_distill.teachers.combining.chooser import integers_of
 from policy_distill.teachers.combining.standing import MemberReturns
