@@ -30,10 +30,10 @@ from policy_distill.cli import guarded
 from policy_distill.environments.open import open_environments
 from policy_distill.environments.perturbations.conditions import UNPERTURBED, Condition, parse_conditions
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.novelty.equip import N_EPISODES, with_monitor
-from policy_distill.evaluation.novelty.play import Steps, play_episodes
 from policy_distill.evaluation.robustness import noise_units
 from policy_distill.exporters.export import export
+from policy_distill.run.monitoring.equip import N_EPISODES, with_monitor
+from policy_distill.run.monitoring.play import Steps, play_episodes
 from policy_distill.student.runtime import Student
 from policy_distill.system.blame import others_blamed
 

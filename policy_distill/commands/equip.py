@@ -70,7 +70,7 @@ class Equip:
 
     def _watched(self, student: Student, path: Path) -> Student:
         from policy_distill.commands.policies import find_env
-        from policy_distill.evaluation.novelty.equip import check_watchable, with_monitor
+        from policy_distill.run.monitoring.equip import check_watchable, with_monitor
 
         check_watchable(student.plan.featurizer, self.episodes)
         options: dict[str, Any] = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}

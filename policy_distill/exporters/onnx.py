@@ -34,7 +34,8 @@ def write(
     """Write the model, checked by `onnx.checker`."""
     add_linear = None if quantized is None else add_quantized(quantized)
     properties, single = {"policy_distill": json.dumps(record), **_wired(student)}, record["input_dtype"] == "float32"
-    model = build_model(student.plan, properties, add_linear, masked=student.takes_action_masks, single=single)
+    form = {"masked": student.takes_action_masks, "single": single, "opset": record.get("opset")}
+    model = build_model(student.plan, properties, add_linear, **form)
     path.write_bytes(model.SerializeToString())
     types = {helper.tensor_dtype_to_np_dtype(one.type.tensor_type.elem_type).name for one in model.graph.input}
     return {"opset": model.opset_import[0].version, "input_dtypes": sorted(types - {"bool"})}

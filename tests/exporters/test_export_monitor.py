@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from policy_distill.evaluation.novelty.fit import fit_monitor
-from policy_distill.evaluation.novelty.play import Steps
 from policy_distill.exporters.c import load_compiled
 from policy_distill.exporters.export import export
+from policy_distill.run.monitoring.fit import fit_monitor
+from policy_distill.run.monitoring.play import Steps
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from tests.students import make_student

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from policy_distill.student.names import check_names, n_components
+from policy_distill.student.onboard.names import check_names, n_components
 from policy_distill.student.onboard.wiring import Wiring, check_wiring, wiring_of
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
