@@ -89,7 +89,7 @@ class Config:
     """Folder of the RL Zoo's pre-trained agents."""
     tasks: Annotated[tuple[str, ...], tyro.conf.arg(name="task")] = tuple(TASKS)
     """Which."""
-    timesteps: int = 30_000
+    timesteps: int = 100_000
     """Environment steps of the distillation."""
     episodes: int = N_EPISODES
     """Episodes of a monitor."""
