@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.several import Several
+from policy_distill.commands.options.several import Several
+from policy_distill.commands.options.tracking_options import Tracking
 from policy_distill.commands.showing.comparison_tables import aggregated, tables
 from policy_distill.commands.showing.output import Output, table
-from policy_distill.commands.tracking_options import Tracking
 from policy_distill.evaluation.records import ComparedRecord, FidelityRecord, StudentsRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.workers.settings import WorkerSettings
@@ -94,7 +94,7 @@ class Compare:
 
     def run(self) -> int:
         """Compare and print."""
-        from policy_distill.commands.policies import load_named, say_applied
+        from policy_distill.commands.options.policies import load_named, say_applied
         from policy_distill.commands.showing.comparison_files import check_place
         from policy_distill.errors import RequestError
         from policy_distill.evaluation.proof.spent import choose_seed
@@ -130,7 +130,7 @@ class Compare:
 
     def _env(self, teacher: Any, students: list[Any]) -> Any:
         """Return the environment: by itself that of the first student that recorded one, else the teacher's."""
-        from policy_distill.commands.policies import find_env
+        from policy_distill.commands.options.policies import find_env
         from policy_distill.environments.choice import other_than_recorded, recorded_in
 
         known = [pair for pair in zip(self.student, students, strict=True) if recorded_in(pair[1]) is not None]

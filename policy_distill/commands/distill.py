@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from policy_distill.commands.from_teacher import FromTeacher
+from policy_distill.commands.options.from_teacher import FromTeacher
 from policy_distill.commands.showing.comparison_tables import (
     proof_lines,
     said_beside,
