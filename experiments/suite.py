@@ -49,6 +49,8 @@ NOT_EXPERIMENTS = {
     "simulations",
     "seed_simulations",
     "simulated_returns",
+    "picture",
+    "networks_drawn",
     *("minatar_breakout", "pong"),  # teachers of an hour, or with classes of their own
 }
 

@@ -1,4 +1,4 @@
-"""The site builds without a warning, links and anchors included, shows every page, and asks no other machine for anything."""
+"""The site builds without a warning, links and anchors included, shows every page, and asks no other machine."""
 
 import os
 import re
