@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test docs bench clean
+.PHONY: demo test docs dist bench clean
 
 demo: .venv/ready  ## Train a teacher on CartPole, distil it, prove it.
 	$(BIN)/python -m experiments.cartpole --out $(DEMO) --overwrite
@@ -16,6 +16,12 @@ test: .venv/ready  ## Style, types and tests.
 
 docs: .venv/ready  ## The site, into build/site; a warning is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+dist: .venv/ready  ## Source archive and wheel, into dist; their metadata are checked, and the wheel is tried alone.
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m pytest tests/docs/test_release.py
 
 bench: .venv/ready  ## Speed, learning and growth beside the environment and a plain script; needs POLICY_DISTILL_ZOO.
 	$(BIN)/python -m experiments.benchmarks.speed --zoo "$(POLICY_DISTILL_ZOO)"
