@@ -50,6 +50,7 @@ NOT_EXPERIMENTS = {
     "seed_simulations",
     "simulated_returns",
     "picture",
+    "gallery",
     "networks_drawn",
     *("minatar_breakout", "pong"),  # teachers of an hour, or with classes of their own
 }
