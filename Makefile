@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test docs gallery notebooks dist bench clean
+.PHONY: demo test docs gallery notebooks dist wheels bench clean
 
 demo: .venv/ready  ## Train a teacher on CartPole, distil it, prove it.
 	$(BIN)/python -m experiments.cartpole --out $(DEMO) --overwrite
@@ -41,5 +41,10 @@ bench: .venv/ready  ## Speed, learning and growth beside the environment and a p
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[all]'
 	touch $@
 
+wheels: .venv/ready  ## dist/: policy-distill, and policy-distill-runtime, which it requires; pure Python with POLICY_DISTILL_PURE=1.
+	rm -rf build/split runtime/build
+	$(BIN)/python -m pip wheel --quiet --no-deps -w dist ./runtime
+	POLICY_DISTILL_SPLIT=1 $(BIN)/python -m pip wheel --quiet --no-deps -w dist .
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist *.egg-info runtime/build runtime/*.egg-info

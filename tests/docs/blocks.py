@@ -35,6 +35,7 @@ QUICK = {
     },
     "finetune": {"--timesteps": "12800", "--eval-episodes": "4", "--select-episodes": "2", "--track": "disabled"},
     "finetune es": {"--timesteps": "2048", "--eval-episodes": "4", "--select-episodes": "2", "--track": "disabled"},
+    "transfer": {"--timesteps": "1024", "--eval-episodes": "4", "--select-episodes": "2", "--critic-steps": "0"},
     "suite": {"--dry-run": ""},
     "evaluate": {"--episodes": "3"},
     "compare": {"--episodes": "3"},

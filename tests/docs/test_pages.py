@@ -113,6 +113,7 @@ OF_THEIR_OWN = {
     "docs/hub.md": "test_hub",
     "docs/suite.md": "test_suite",
     "docs/teachers.md": "test_teachers",
+    "docs/transfer.md": "test_transfer",
 }
 """Pages that need more than their blocks, and which test runs them."""
 
