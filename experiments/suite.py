@@ -52,6 +52,9 @@ NOT_EXPERIMENTS = {
     "simulations",
     "seed_simulations",
     "simulated_returns",
+    "picture",
+    "gallery",
+    "networks_drawn",
     *("minatar_breakout", "pong"),  # teachers of an hour, or with classes of their own
 }
 
