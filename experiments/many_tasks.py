@@ -4,8 +4,8 @@ python -m experiments.many_tasks --zoo ~/rl-trained-agents --part classic contro
 
 In: agents of the RL Zoo. Out: for each part and training seed one student of all tasks, and a student of each task
 alone from as many steps; what each keeps of its teacher's gain on the proof's episodes; and the section of RESULTS.md.
-It goes on where it was stopped. `classic` is of CartPole, Acrobot and MountainCar, with single students as small as RESULTS.md
-has them; `control` of four MuJoCo and Box2D tasks, with single students of a quarter of the whole's parameters each.
+It goes on where it was stopped. `classic` is of CartPole, Acrobot and MountainCar, with single students as small as
+RESULTS.md has them; `control` of four MuJoCo and Box2D tasks, with single students of a quarter of its parameters each.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Config:
     """Environment steps of each task; by itself those of the part."""
     episodes: int = 300
     """Episodes of each proof, at most."""
-    balance: Literal["divergence", "entropy", "none"] = "none"
+    balance: Literal["divergence", "entropy", "none"] = "divergence"
     """What the loss of a task is divided by."""
     out: Path = Path("runs/many_tasks")
     """Folder of all runs; what is done in it is left alone."""

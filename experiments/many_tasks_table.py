@@ -94,7 +94,7 @@ def markdown(rows: Sequence[Row], parts: str) -> str:
         SECTION,
         "",
         f"Made by `python -m experiments.many_tasks --part {parts}`; no figure is written by hand. One student of",
-        "all tasks, beside students of one task each that learnt from as many steps of theirs. Kept is the share of the",
+        "all tasks, beside students of one task each that learnt from as many steps. Kept is the share of the",
         "teacher's gain over a random policy, by mean returns on paired episodes that nobody learnt from or chose by;",
         "the geometric mean is over tasks, with a bootstrap interval over episodes. Parameters that tasks share count",
         "once.",
