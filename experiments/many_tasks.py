@@ -105,6 +105,7 @@ def _settings(config: Config, name: str, part: Part, seed: int, folder: Path) ->
         "timesteps": config.timesteps or part.timesteps,
         "seed": seed,
         "eval_episodes": config.episodes,
+        "sampled_teacher": False,
         "out": folder,
         "track": track,
         # A run that was stopped goes on; one that left nothing to go on from begins anew.

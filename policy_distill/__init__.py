@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from policy_distill.system.announced import MANY_TASKS, SB3_MODEL, TRAINABLE, announce
+from policy_distill.system.announced import MANY_TASKS, SB3_MODEL, TRAINABLE, announce, import_home
 
 if TYPE_CHECKING:
     from policy_distill.compression.compress import compress as compress
@@ -63,7 +62,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_home(_HOMES[name], name), name)
     globals()[name] = value
     return value
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from policy_distill.commands.several import Several
 from policy_distill.commands.showing.comparison_tables import aggregated, tables
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
@@ -35,6 +36,7 @@ class Compare:
     """Teacher zip (or a student file that stands in for one)."""
     student: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """student.safetensors (or another zip); several, of several training seeds, are aggregated too."""
+    several: Annotated[Several, tyro.conf.arg(name="")] = field(default_factory=Several)
     task: str | None = None
     """Of students of several tasks, the one to compare in: its name, or the id of its environment."""
     env: str | None = None
@@ -105,15 +107,11 @@ class Compare:
             raise RequestError("expected --perturb or --until-certain, found both; choose one")
         if self.out is not None:
             check_place(self.out, self.student, perturb=self.perturb is not None, overwrite=self.overwrite)
-        teacher = load_named(
-            self.teacher,
-            self.env_kwargs,
-            trust=self.trust,
-            vecnormalize=self.vecnormalize,
-            wrappers=self.wrapper or None,
-        )
+        given: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
+        teacher = self.several.load(self.teacher, self.env_kwargs, trust=self.trust, **given)
         students = [load_named(path, self.env_kwargs, trust=self.trust, task=self.task) for path in self.student]
         env = self._env(teacher, students)
+        teacher = self.several.measured(teacher, env, self.n_envs)
         say_applied(teacher)
         seed = choose_seed(self.seed, self.max_episodes if self.until_certain else self.episodes, teacher, *students)
         records, rows, found = [], [], []

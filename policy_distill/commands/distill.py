@@ -9,7 +9,12 @@ from typing import Annotated, Any
 import tyro
 
 from policy_distill.commands.from_teacher import FromTeacher
-from policy_distill.commands.showing.comparison_tables import proof_lines, said_beside, undefined_or
+from policy_distill.commands.showing.comparison_tables import (
+    proof_lines,
+    said_beside,
+    teacher_lines,
+    undefined_or,
+)
 from policy_distill.commands.showing.output import Output, interval_text, table
 from policy_distill.errors import RequestError, one_line
 from policy_distill.evaluation.policy_records import PolicyRecord
@@ -97,6 +102,7 @@ def summary(
     fidelity, sizes = record.fidelity or FidelityRecord(), [policies[name].n_params or 0 for name in worst]
     lines: list[tuple[Any, ...]] = [
         *([*proof_lines(record, record.seed), *proof] if record.retention else [("retention", "not measured")]),
+        *teacher_lines(record),
         ("worst 5%", ", ".join(f"{name} {digits(value)}" for name, value in worst.items() if value is not None)),
         ("agreement", undefined_or(fidelity.agreement)),
         ("KL, nats", undefined_or(fidelity.kl)),

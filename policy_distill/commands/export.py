@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from policy_distill.commands.showing.output import Output, interval_text
+from policy_distill.errors import RequestError
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import RetentionRecord
 from policy_distill.evaluation.records import EvaluationRecord
@@ -55,6 +56,11 @@ class Export:
     """Seed of the episodes that the states come from."""
     input_dtype: Literal["float32", "float64"] | None = None
     """Type of ONNX inputs whose space has float64; by itself float32, unless that loses digits that matter."""
+    float: bool = False
+    """Inputs of float32 in ONNX, even where that loses digits: the same as --input-dtype float32."""
+    opset: int | None = None
+    """Version of ONNX's operators, 13 to 25, such as 15 for Unity's Sentis; by itself 17, and a later one for packed
+    weights."""
     overwrite: bool = False
     """Replace what is at --out."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
@@ -65,6 +71,8 @@ class Export:
         from policy_distill.environments.names import working_folder_on_path
         from policy_distill.student.runtime import load_student
 
+        if self.float and self.input_dtype == "float64":
+            raise RequestError("expected --float or --input-dtype float64, found both; leave one out")
         working_folder_on_path()
         chosen = places_of(load_student(self.student, runtime="numpy"), self.task, self.out, self.format)
         if self.format == "student":
@@ -90,7 +98,8 @@ class Export:
             episodes=self.episodes,
             seed=self.seed,
             overwrite=self.overwrite,
-            input_dtype=self.input_dtype,
+            input_dtype="float32" if self.float else self.input_dtype,
+            opset=self.opset,
         )
         return found.to_json()
 

@@ -71,9 +71,7 @@ def charts_of_tasks(run: RunRecord) -> list[Chart]:
     names = list((run.tasks.tasks if run.tasks else None) or {})
     made = (
         _retentions(run.tasks) if run.tasks else None,
-        _curves(
-            run, names, "train/kl", "KL by task", "nats, in each task before training on it; logarithmic", log=True
-        ),
+        _curves(run, names, "train/kl", "KL by task", "nats, in each task, before training; logarithmic", log=True),
         _curves(
             run, names, "rollout/student_return", "Returns while collecting", "return, of each task in its own units"
         ),

@@ -27,11 +27,13 @@ from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import (
     flat,
     front,
+    moved,
     perturbed,
     provenance,
     returns,
     runs_table,
     students,
+    teachers,
     tuned,
     unreadable_table,
 )
@@ -102,7 +104,9 @@ def run_page(run: RunRecord) -> Page:
         tables=[
             *(front(run.compression) if run.compression else []),
             *([] if returns_of(proof.student).mean is None else [returns(proof)]),
+            *([teachers(proof.teachers)] if proof.teachers else []),
             *([tuned(proof.finetuning)] if proof.finetuning else []),
+            *([moved(proof.transfer)] if proof.transfer else []),
             *([perturbed(run.perturbed)] if run.perturbed else []),
             Table("Settings", (), flat(run.settings.config or {}), folded=True),
             Table("Provenance", (), provenance(run), folded=True),

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from operator import attrgetter
+from types import ModuleType
 from typing import Any
+
+from policy_distill.errors import RequestError
 
 TRAINABLE = "trainable"
 """From a `StudentRecord` to the `nn.Module` that training goes on with."""
@@ -30,5 +33,22 @@ def announce(homes: Mapping[str, str]) -> None:
 def announced(name: str) -> Callable[..., Any]:
     """Return the function that was announced under a name."""
     module, _, function = HOMES[name].partition(":")
-    found: Callable[..., Any] = attrgetter(function)(import_module(module))
+    found: Callable[..., Any] = attrgetter(function)(import_home(module, name.replace("_", " ")))
     return found
+
+
+def import_home(module: str, what: str) -> ModuleType:
+    """Import a module of the package, which `policy-distill-runtime` alone may not have.
+
+    Raises:
+        RequestError: where it has it not; `what` is what was asked for, in words.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != __package__.partition(".")[0]:
+            raise
+        raise RequestError(
+            f"expected policy-distill to be installed for {what}, found policy-distill-runtime alone; "
+            "pip install policy-distill"
+        ) from None

@@ -74,6 +74,8 @@ class DenseStep:
         tensors = student.tensors()
         for name, array in self.named(self.adam.weights).items():
             array[:] = tensors[name]
+        gradients = self.named(self._flat_gradient)
+        self._frozen = [gradients[name] for name, weight in student.named_parameters() if not weight.requires_grad]
         self.adam.restart()
 
     def write(self, student: StudentPolicy) -> None:
@@ -108,6 +110,8 @@ class DenseStep:
         values, gradient = self._loss_gradient(batch, outputs)
         gradient *= np.float32(1.0 / len(batch.features))
         self._backward(gradient)
+        for unmoved in self._frozen:
+            unmoved[...] = 0.0
         return float(values.mean()), self._flat_gradient
 
     def _seen(self, batch: Batch) -> tuple[Batch, np.ndarray]:

@@ -77,7 +77,7 @@ def test_the_tasks_of_a_file_become_one_student_that_is_resumed_and_exported(her
         ("teachers: []", "no key 'teachers' is known; expected tasks"),
         ("tasks: [1, 2]", "task 1: expected a mapping such as"),
         ("tasks: [{env: CartPole-v1}]", "task 1: expected path (or teacher)"),
-        ("tasks: [{path: cartpole.zip, environment: x}]", "task 1: no key 'environment' is known; expected teacher, single"),
+        ("tasks: [{path: cartpole.zip, environment: x}]", "task 1: no key 'environment' is known; expected teacher"),
         ("tasks: [{path: nowhere.zip}]", "found nothing at nowhere.zip"),
         ("tasks: [{path: '*.zip'}]", "expected one agent, found 2 at *.zip"),
         ("tasks: [{path: cartpole.zip, single: 3}]", "single: expected the path of a student"),
