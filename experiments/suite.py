@@ -49,6 +49,8 @@ NOT_EXPERIMENTS = {
     "finetuning_table",
     "generalisation",
     "generalisation_table",
+    "many_tasks",
+    "many_tasks_table",
     "simulations",
     "seed_simulations",
     "simulated_returns",
