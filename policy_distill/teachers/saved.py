@@ -86,7 +86,9 @@ def _of_cleanrl(path: Path, kind: str, request: Request) -> Teacher:
         "wrappers": request.named_wrappers() or [],
         "env_kwargs": dict(request.env_kwargs or {}),
     }
-    return make_teacher(policy, kind, statistics, request, **belonging, origin=origin)
+    teacher: Any = make_teacher(policy, kind, statistics, request, **belonging, origin=origin)
+    found: Teacher = teacher.without_values("whose file does not say in which units its script had rewards")
+    return found
 
 
 def _action_space(env: Any) -> Any:

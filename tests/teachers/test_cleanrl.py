@@ -202,6 +202,8 @@ def test_a_file_acts_as_the_scripts_network(tmp_path, kind):
     assert teacher.provenance["algorithm"] == algo.removeprefix("cleanrl-")
     assert teacher.provenance["library"] == "CleanRL"
     assert len(teacher.provenance["sha256"]) == 64
+    with pytest.raises(RequestError, match="does not say in which units its script had rewards"):
+        teacher.with_values()
     if isinstance(module, Scaled):
         assert np.array_equal(teacher.action_space.low, SPACE.low) and np.array_equal(
             teacher.action_space.high, SPACE.high
