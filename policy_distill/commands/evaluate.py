@@ -29,6 +29,8 @@ class Evaluate:
     policy: Annotated[Path, tyro.conf.Positional]
     """Teacher zip, student.safetensors or a run folder with one."""
     several: Annotated[Several, tyro.conf.arg(name="")] = field(default_factory=Several)
+    task: str | None = None
+    """Of a student of several tasks, the one to act in: its name, or the id of its environment."""
     env: str | None = None
     """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the policy was made
     in."""
@@ -68,9 +70,8 @@ class Evaluate:
 
         self.tracking.check()
         wrappers = self.wrapper or None
-        policy = self.several.load(
-            self.policy, self.env_kwargs, trust=self.trust, vecnormalize=self.vecnormalize, wrappers=wrappers
-        )
+        loading: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": wrappers, "task": self.task}
+        policy = self.several.load(self.policy, self.env_kwargs, trust=self.trust, **loading)
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
         env = find_env(self.env, self.policy, policy, **named)
         policy = self.several.measured(policy, env, self.n_envs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.evaluation.apart_record import ApartRecord
+from policy_distill.evaluation.apart.record import ApartRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, SampledRecord
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
 from policy_distill.evaluation.proof.records import (
@@ -24,7 +24,7 @@ from policy_distill.evaluation.proof.records import (
 )
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
 from policy_distill.evaluation.stop_record import StopRecord
-from policy_distill.evaluation.tuning_record import TuningRecord
+from policy_distill.evaluation.tuning_record import TransferRecord, TuningRecord
 from policy_distill.evaluation.view_record import ViewRecord
 from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, ListOf, dump, load, part
 
@@ -151,6 +151,8 @@ class EvaluationRecord:
     """What the student sees, where its teacher sees more."""
     finetuning: TuningRecord | None = part(TuningRecord, left_out=True)
     """The student that a fine-tuning began with, beside the tuned one."""
+    transfer: TransferRecord | None = part(TransferRecord, left_out=True)
+    """What of a student of another task was taken along, where the run began with one."""
     compression: SizeRatios | None = part(SizeRatios)
     episodes: EpisodesRecord | None = part(EpisodesRecord)
     env_steps: int | None = part(NUMBER)

@@ -23,7 +23,7 @@ from policy_distill.exporters.c99.self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.parity import Reference
 from policy_distill.interfaces.students import Run
 from policy_distill.student.bits.quantization import QuantizedLayer
-from policy_distill.student.described import StudentProvenance
+from policy_distill.student.onboard.origins import StudentProvenance
 from policy_distill.student.record import StudentRecord
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror")

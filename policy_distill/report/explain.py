@@ -14,7 +14,7 @@ import numpy as np
 
 from policy_distill.errors import RequestError
 from policy_distill.student.features import Featurizer
-from policy_distill.student.names import action_names, check_names, n_components, observation_names
+from policy_distill.student.onboard.names import action_names, check_names, n_components, observation_names
 from policy_distill.student.runtime import Student
 from policy_distill.student.tree import Tree
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from policy_distill.evaluation.apart_record import HEADER_OF_TEACHERS, ApartRecord
+from policy_distill.evaluation.apart.record import HEADER_OF_TEACHERS, ApartRecord
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
-from policy_distill.evaluation.tuning_record import TuningRecord
+from policy_distill.evaluation.tuning_record import TransferRecord, TuningRecord
 from policy_distill.report.front import DROPPED_HEADER, beaten_rows, dropped_rows, front_rows
 from policy_distill.report.front import HEADER as HEADER_OF_FRONT
 from policy_distill.report.grouping import is_defined
@@ -52,6 +52,12 @@ def teachers(found: Sequence[ApartRecord]) -> Table:
     return Table(
         f"Each teacher alone, in {found[0].n_episodes} of the episodes", HEADER_OF_TEACHERS, [one.row for one in found]
     )
+
+
+def moved(record: TransferRecord) -> Table:
+    """Return what of a student of another task was taken along."""
+    rows = [one.row for one in record.parts or ()]
+    return Table(f"Transferred {record.words}", ("part", "became", "how"), rows)
 
 
 def tuned(record: TuningRecord) -> Table:

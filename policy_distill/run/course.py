@@ -29,6 +29,7 @@ from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
+from policy_distill.system.records import dump
 from policy_distill.tracking.fan_out import FanOut
 
 
@@ -145,8 +146,10 @@ class Course:
         """Return where the student comes from; `spent` are the seeds that chose and proved it."""
         stream = self.session.stream
         found = provenance_of(self.identity, stream.teacher, stream.env_steps)
-        return replace(found, spent_seeds=spent, env_statistics=stream.envs.statistics or None).to_json()
+        moved = dump(self.session.transferred) if self.session.transferred else None
+        statistics = stream.envs.statistics or None
+        return replace(found, spent_seeds=spent, env_statistics=statistics, transfer=moved).to_json()
 
     def completed(self, record: EvaluationRecord) -> EvaluationRecord:
         """Return the record of the run with what it alone knows."""
-        return record
+        return replace(record, transfer=self.session.transferred)

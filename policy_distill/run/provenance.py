@@ -14,8 +14,8 @@ from typing import Any
 from policy_distill.config import DistillConfig
 from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.interfaces.stepping import Environments
-from policy_distill.student.described import StudentProvenance, TeacherProvenance
 from policy_distill.student.features import dump_normalizer
+from policy_distill.student.onboard.origins import StudentProvenance, TeacherProvenance
 from policy_distill.system.records import ANYTHING, LIST, OBJECT, TEXT, dump, part
 
 LIBRARIES = ("policy-distill", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")
@@ -49,6 +49,10 @@ class RunIdentity:
     """What a compression is to find."""
     finetuning: dict[str, Any] | None = part(OBJECT, left_out=True)
     """What a student that goes on by reward began from, and how."""
+    transfer: dict[str, Any] | None = part(OBJECT, left_out=True)
+    """What a student began from that a teacher of another task than its own goes on with."""
+    tasks: dict[str, Any] | None = part(OBJECT, left_out=True)
+    """Of one student of several tasks: what makes each of these this one, and how they share it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that stands in files, and that trackers are told."""

@@ -29,7 +29,7 @@ from policy_distill.student.action_check import (
 from policy_distill.student.actions import ActionFeatures, ActionMap
 from policy_distill.student.layers import array_names, layer_shapes
 from policy_distill.student.memory import memory_of
-from policy_distill.student.names import n_components
+from policy_distill.student.onboard.names import n_components
 from policy_distill.student.operations.table import OPERATIONS, find_operation
 from policy_distill.student.pixels import check_images, images_of
 from policy_distill.student.record import sizes_of
