@@ -103,6 +103,9 @@ class DistillConfig:
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
+    monitor: bool = False
+    """Play 300 episodes more at the end, and keep in the student's file what they span: it can then say how novel an
+    observation is."""
     eval_episodes: int = 300
     """Episodes for the proof at most, on paired seeds that training never saw: it ends as soon as its verdict is clear,
     after some 75 where a student equals its teacher. 0 skips it, and the selection before it."""
@@ -148,7 +151,7 @@ class DistillConfig:
         """Check every type and range, so that a wrong value fails before the first environment step."""
         values = vars(self)
         check_numbers(self)
-        for name in ("sampled_teacher", "value_gate"):
+        for name in ("sampled_teacher", "value_gate", "monitor"):
             require_setting(isinstance(values[name], bool), name, "true or false", values[name])
         require_setting(isinstance(self.loss, str), "loss", "a name", self.loss)
         written = isinstance(self.collect_perturb, str)
@@ -186,12 +189,12 @@ class DistillConfig:
     @property
     def named(self) -> tuple[str, ...]:
         """What the components of a vector are called; nothing where nobody said it."""
-        return _each_name(self.observation_names)
+        return names_between_commas(self.observation_names)
 
     @property
     def named_actions(self) -> tuple[str, ...]:
         """What actions are called; nothing where nobody said it."""
-        return _each_name(self.action_names)
+        return names_between_commas(self.action_names)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -203,7 +206,8 @@ def make_config(config: DistillConfig | None, overrides: dict[str, Any]) -> Dist
     return with_overrides(config or DistillConfig(), overrides, "distill")
 
 
-def _each_name(text: str) -> tuple[str, ...]:
+def names_between_commas(text: str) -> tuple[str, ...]:
+    """Return names that are separated by commas; an empty one stays one, so that it is missed by nobody."""
     return tuple(name.strip() for name in text.split(",")) if text else ()
 
 

@@ -36,7 +36,7 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 )
 """Fields, what each must be, and the same in words."""
 
-FREE = (*LIMITS, "sampled_teacher")
+FREE = (*LIMITS, "sampled_teacher", "monitor")
 """Settings that change nothing in the student of a run that goes well, so that a resumed one may have others."""
 
 BEFORE = {"stop": "never", "passes": "fixed", "activation": "tanh"}
