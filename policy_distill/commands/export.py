@@ -18,7 +18,7 @@ from policy_distill.system.records import load
 
 @dataclass(frozen=True)
 class Export:
-    """Write a student as ONNX, C, a NumPy folder, TorchScript or a PPO zip, and check that it acts the same.
+    """Write a student as ONNX, C, a NumPy folder, TorchScript, a PPO zip or a web page, checked to act the same.
 
     Example: policy-distill export student.safetensors --format onnx --out student.onnx
     """
@@ -26,7 +26,7 @@ class Export:
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors."""
     format: str
-    """onnx, c, numpy, torchscript or sb3."""
+    """onnx, c, numpy, torchscript, sb3 or web."""
     out: Path
     """The file, or for c and numpy the folder, to write."""
     quantize: str | None = None
