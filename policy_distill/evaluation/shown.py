@@ -38,6 +38,8 @@ class Shown:
     """The executed action `[1, *shape]` that followed; None where the episode had ended."""
     reward: float
     """The reward of that action."""
+    action_masks: np.ndarray | None = None
+    """Bool `[1, A]`, the actions that were allowed, of a policy that takes masks; else None."""
 
 
 def shown_steps(policy: Policy, make: Callable[[], gymnasium.Env[Any, Any]], seed: int, height: int) -> Iterator[Shown]:
@@ -57,11 +59,12 @@ def shown_steps(policy: Policy, make: Callable[[], gymnasium.Env[Any, Any]], see
             if ended:
                 yield Shown(frame, obs, None, 0.0)
                 return
-            options = {"action_masks": envs.action_masks()} if masked else {}
+            masks = envs.action_masks() if masked else None
+            options = {} if masks is None else {"action_masks": masks}
             actions, state = policy.predict(envs.obs, state, start, True, **options)
             rewards, terminated, truncated = envs.step(actions)
             start, ended = np.zeros(1, dtype=bool), bool(terminated[0] or truncated[0])
-            yield Shown(frame, obs, actions, float(rewards[0]))
+            yield Shown(frame, obs, actions, float(rewards[0]), masks)
 
 
 def _small(frame: Any, height: int) -> np.ndarray:

@@ -11,6 +11,4 @@ const CARTPOLE = {
     return [x + 0.02 * speed, speed + 0.02 * gained, angle + 0.02 * turn, turn + 0.02 * turning];
   },
   fell: ([x, , angle]) => Math.abs(x) > 2.4 || Math.abs(angle) > (12 * 2 * Math.PI) / 360,
-  names: ["cart position", "cart velocity", "pole angle", "pole velocity"],
-  actions: ["push left", "push right"],
 };

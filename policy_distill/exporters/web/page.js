@@ -35,18 +35,19 @@
   const numbered = (n, word) => Array.from({length: n}, (_, i) => `${word} ${i}`);
   const nSeen = data.description.parts.reduce((n, part) => n + part.raw_size, 0);
   const {head, action: map} = data.description;
-  const seenNames = data.names || numbered(nSeen, "number");
+  const seenNames = data.names.length === nSeen ? data.names : numbered(nSeen, "number");
   const showSeen = bars("seen", seenNames);
   const nScores = head.kind === "argmax" ? head.sizes.reduce((a, b) => a + b, 0) : head.n_modes;
-  const showScores = bars("scores", (scene.kind === "cartpole" && CARTPOLE.actions) ||
+  const showScores = bars("scores", data.action_names.length === nScores ? data.action_names :
     numbered(nScores, map.kind === "index" ? "option" : "mean"));
 
-  function act(obs) {
-    const found = policy.act(obs, memory);
+  function act(obs, mask) {
+    const found = policy.act(obs, memory, mask);
     memory = found.memory;
     let start = 0;
     const chosen = head.kind === "argmax" ? head.sizes.map((size) =>
-      (start += size) - size + argmax(found.scores.subarray(start - size, start))) : [];
+      (start += size) - size + argmax(found.scores.subarray(start - size, start).map((one, k) =>
+        (mask && !mask[start - size + k] ? -1e8 : one)))) : [];
     showSeen(obs.flatMap((part) => Array.from(part.slice(0, MOST_BARS), Number)));
     showScores(found.scores, chosen);
     say("action", found.action.map((one) => (map.kind === "index" ? one : one.toFixed(4))).join(", "));
@@ -97,7 +98,7 @@
   function recorded() {
     const frames = scene.frames.map((bytes) => Object.assign(new Image(), {src: `data:image/png;base64,${bytes}`}));
     const parts = Object.values(decode(scene.obs)), actions = decode({actions: scene.actions}).actions;
-    const nActions = actions.data.length / scene.steps;
+    const nActions = actions.data.length / scene.steps, masks = scene.masks && decode({masks: scene.masks}).masks.data;
     let place = 0, equal = 0, tried = 0, largest = 0, shown = 0;
     function begin() {
       place = 0;
@@ -107,7 +108,7 @@
       const found = act(parts.map(({data: all}) => {
         const size = all.length / scene.steps;
         return all.subarray(place * size, (place + 1) * size);
-      }));
+      }), masks && masks.subarray(place * nScores, (place + 1) * nScores));
       const apart = Math.max(...found.map((one, i) => Math.abs(one - actions.data[place * nActions + i])));
       if (tried < scene.steps) {
         tried += 1;
@@ -176,6 +177,7 @@
     world.draw();
     requestAnimationFrame(frame);
   }
-  world.step();
+  // page.html#500 begins after so many steps.
+  for (let n = Math.max(1, Math.min(Number(location.hash.slice(1)) || 1, 100000)); n > 0; n--) world.step();
   requestAnimationFrame(frame);
 })();

@@ -24,6 +24,7 @@ from policy_distill.exporters.web.scene import BY_HAND, Scene, encoded
 from policy_distill.interfaces.students import Run
 from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.described import StudentProvenance
+from policy_distill.student.names import action_names, observation_names
 from policy_distill.student.operations.table import OPERATIONS
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import StudentRecord
@@ -83,13 +84,12 @@ def write(
     data = {**_policy(plan), **_shown(student, scene), "record": kept}
     origin, architecture = StudentProvenance.of(student.description.provenance), student.description.architecture
     title = f"{origin.env_id or 'A policy'}: {architecture.spec}, {architecture.sizes.n_params:,} numbers"
+    teacher = origin.algorithm.upper() if origin.algorithm else "a teacher"
     page = HTML.format(
         security=SECURITY,
         title=escape(title),
         style=_text("page.css"),
-        about=escape(
-            f"{scene.about} The policy was distilled from {origin.algorithm or 'a teacher'} by policy-distill."
-        ),
+        about=escape(f"{scene.about} The policy was distilled from {teacher} by policy-distill."),
         checked=escape(_checked(record.get("parity"))),
         data=_json(data),
         scripts="\n".join(f'<script id="{name}">{_text(name)}</script>' for name in SCRIPTS),
@@ -154,17 +154,16 @@ def _policy(plan: Plan) -> dict[str, Any]:
 def _shown(student: StudentRecord, scene: Scene) -> dict[str, Any]:
     """Return what the page shows beside the policy's numbers."""
     parts, view = student.plan.featurizer.parts, student.view
-    columns, names = view.components.get(""), None
-    if scene.kind == "cartpole":
-        whole = ["cart position", "cart velocity", "pole angle", "pole velocity"]
-        names = whole if columns is None else [whole[column] for column in columns]
-    elif view.labels and columns is not None:
-        names = [view.labels[column] for column in columns]
+    columns, env_id = view.components.get(""), StudentProvenance.of(student.description.provenance).env_id
+    whole = observation_names(env_id, view.whole or student.description.observation_space) or view.labels
+    names = [whole[column] for column in columns] if whole and columns else [*whole]
+    actions = action_names(env_id, student.description.action_space) or ()
     space = student.description.observation_space
     subs = space["spaces"] if space["type"] == "Dict" else {"": space}
     ranges = [one for part in parts for one in _ranges(subs[part.key], part.raw_size)] if scene is BY_HAND else []
     whole_numbers = all(part.dtype.kind != "f" for part in parts)
-    return {"scene": scene.to_json(), "columns": columns, "names": names, "ranges": ranges, "whole": whole_numbers}
+    seen = {"names": names, "action_names": actions, "columns": columns, "ranges": ranges, "whole": whole_numbers}
+    return {"scene": scene.to_json(), **seen}
 
 
 def _ranges(space: SpaceRecord, size: int) -> list[tuple[float, float]]:

@@ -88,6 +88,7 @@ def _recorded(student: Student, env: Any) -> Scene:
     make = DRAWN.maker(env, [*student.env_wrappers, *student.own_wrappers])
     steps = list(_within_bounds(student, shown_steps(student, make, VIDEO, HEIGHT)))
     actions = np.concatenate([one.action for one in steps if one.action is not None])
+    masks = [one.action_masks for one in steps if one.action_masks is not None]
     every = -(-len(steps) // MAX_FRAMES)
     spans = (
         TOLERANCE if student.plan.head.is_discrete else TOLERANCE * float(action_span(student.record, actions).max())
@@ -97,6 +98,7 @@ def _recorded(student: Student, env: Any) -> Scene:
         "every": every,
         "episode_return": sum(one.reward for one in steps),
         "tolerance": spans,
+        "masks": encoded(np.concatenate(masks).astype(np.uint8)) if masks else None,
         "actions": encoded(actions.reshape(len(steps), -1)),
         "obs": {f"obs{k}": encoded(part) for k, part in enumerate(_parts(student, steps))},
         "frames": [base64.b64encode(png(one.frame)).decode() for one in steps[::every]],
