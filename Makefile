@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test bench wheels clean
+.PHONY: demo test docs bench wheels clean
 
 demo: .venv/ready  ## Train a teacher on CartPole, distil it, prove it.
 	$(BIN)/python -m experiments.cartpole --out $(DEMO) --overwrite
@@ -13,6 +13,9 @@ test: .venv/ready  ## Style, types and tests.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
+
+docs: .venv/ready  ## The site, into build/site; a warning is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/ready  ## Speed, learning and growth beside the environment and a plain script; needs POLICY_DISTILL_ZOO.
 	$(BIN)/python -m experiments.benchmarks.speed --zoo "$(POLICY_DISTILL_ZOO)"

@@ -40,6 +40,9 @@ NOT_EXPERIMENTS = {
     "tree_lunar_lander",  # another student for an environment that has its own
     "compression_table",
     "calibration",
+    "gravity_experts",
+    "gravity_experts_table",
+    "gravity_training",
     "objectives",
     "noisy_teacher",
     "finetuning",

@@ -86,7 +86,11 @@ class DistillConfig:
     Python a class too. Its teacher goes on seeing everything."""
     observation_names: str = ""
     """What the components of a vector are called, separated by commas: x,x_velocity,theta,theta_velocity. The student
-    keeps them, for explain and observe; those of environments that many know need not be given."""
+    keeps them, for explain, observe, act by name and C; those of environments that many know need not be given."""
+    action_names: str = ""
+    """What actions are called, separated by commas: the options of a choice, or the numbers of an action."""
+    control_hz: float = 0.0
+    """Actions a second that the student is made for, kept for whoever builds it in; 0 where nobody says."""
     min_teacher_return: float | None = None
     """Leave out of the data the episodes that the teacher acts (its first rollout; all with actor=teacher, those of the
     first half with mixed) and that return less."""
@@ -151,8 +155,8 @@ class DistillConfig:
         require_setting(written, "collect_perturb", "conditions separated by commas", self.collect_perturb)
         whole = self.buffer == "aggregate" or (self.min_teacher_return is None and self.drop_worst == 0)
         require_setting(whole, "buffer", "aggregate to leave out episodes, which end rollouts later", self.buffer)
-        named = isinstance(self.observation_names, str)
-        require_setting(named, "observation_names", "names separated by commas", self.observation_names)
+        for name in ("observation_names", "action_names"):
+            require_setting(isinstance(values[name], str), name, "names separated by commas", values[name])
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)
         require_setting(one, "observe", "names separated by commas, without observation_keys beside them", self.observe)
         require_setting(
@@ -182,7 +186,12 @@ class DistillConfig:
     @property
     def named(self) -> tuple[str, ...]:
         """What the components of a vector are called; nothing where nobody said it."""
-        return tuple(name.strip() for name in self.observation_names.split(",")) if self.observation_names else ()
+        return _each_name(self.observation_names)
+
+    @property
+    def named_actions(self) -> tuple[str, ...]:
+        """What actions are called; nothing where nobody said it."""
+        return _each_name(self.action_names)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -192,6 +201,10 @@ class DistillConfig:
 def make_config(config: DistillConfig | None, overrides: dict[str, Any]) -> DistillConfig:
     """Return `config` (or the defaults) with `overrides` applied; see `with_overrides`."""
     return with_overrides(config or DistillConfig(), overrides, "distill")
+
+
+def _each_name(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def _names_in(text: str) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from policy_distill.commands.showing.output import Output
-from policy_distill.commands.showing.student_rows import describe_student, rows_of
+from policy_distill.commands.showing.student_rows import describe_student, describe_tasks, rows_of
 from policy_distill.commands.table import COMMANDS
 from policy_distill.errors import RequestError
 from policy_distill.student.file import in_run_folder, is_student_file
+from policy_distill.student.many import ManyTasks
 from policy_distill.student.runtime import load_student
 
 
@@ -23,6 +24,7 @@ class InfoAlone:
     """Say what a student file holds: network, spaces, parameters, bytes, provenance."""
 
     path: Path
+    task: str | None
     json: bool
 
     def run(self) -> int:
@@ -37,7 +39,10 @@ class InfoAlone:
                 f"expected a student.safetensors or a run folder with one, found {path}; a teacher's zip needs "
                 "pip install policy-distill"
             )
-        record = describe_student(path, load_student(path))
+        student = load_student(path)
+        if self.task is not None:
+            student = student.task(self.task)
+        record = describe_tasks(path, student) if isinstance(student, ManyTasks) else describe_student(path, student)
         Output(self.json).show(record, rows_of(record))
         return 0
 
@@ -63,6 +68,7 @@ def parse_alone(words: list[str]) -> InfoAlone:
     commands = parser.add_subparsers(dest="command", required=True)
     info = commands.add_parser("info", help=InfoAlone.__doc__, description=InfoAlone.__doc__)
     info.add_argument("path", type=Path, help="student.safetensors or a run folder with one")
+    info.add_argument("--task", help="of a student of several tasks, the one to describe")
     info.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else")
     found = parser.parse_args(words)
-    return InfoAlone(found.path, found.json)
+    return InfoAlone(found.path, found.task, found.json)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from policy_distill.commands.several import Several
 from policy_distill.commands.showing.comparison_tables import aggregated, tables
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.commands.tracking_options import Tracking
@@ -35,9 +36,11 @@ class Compare:
     """Teacher zip (or a student file that stands in for one)."""
     student: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """student.safetensors (or another zip); several, of several training seeds, are aggregated too."""
+    several: Annotated[Several, tyro.conf.arg(name="")] = field(default_factory=Several)
+    task: str | None = None
+    """Of students of several tasks, the one to compare in: its name, or the id of its environment."""
     env: str | None = None
-    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the policy was made
-    in."""
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the student's own."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of its constructor, such as gravity:-5.0 enable_wind:True, before those that the policy brings."""
     gym_packages: tuple[str, ...] = ()
@@ -104,18 +107,13 @@ class Compare:
             raise RequestError("expected --perturb or --until-certain, found both; choose one")
         if self.out is not None:
             check_place(self.out, self.student, perturb=self.perturb is not None, overwrite=self.overwrite)
-        teacher = load_named(
-            self.teacher,
-            self.env_kwargs,
-            trust=self.trust,
-            vecnormalize=self.vecnormalize,
-            wrappers=self.wrapper or None,
-        )
-        students = [load_named(path, self.env_kwargs, trust=self.trust) for path in self.student]
+        given: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
+        teacher = self.several.load(self.teacher, self.env_kwargs, trust=self.trust, **given)
+        students = [load_named(path, self.env_kwargs, trust=self.trust, task=self.task) for path in self.student]
         env = self._env(teacher, students)
+        teacher = self.several.measured(teacher, env, self.n_envs)
         say_applied(teacher)
-        longest = self.max_episodes if self.until_certain else self.episodes
-        seed = choose_seed(self.seed, longest, teacher, *students)
+        seed = choose_seed(self.seed, self.max_episodes if self.until_certain else self.episodes, teacher, *students)
         records, rows, found = [], [], []
         for path, student in zip(self.student, students, strict=True):
             comparison, record = self._compared(path, teacher, student, env, seed)

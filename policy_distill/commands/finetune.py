@@ -42,7 +42,8 @@ class Finetune(FromTeacher):
     def make(self) -> int:
         """Tune and show the tables."""
         from policy_distill.commands.policies import find_env, say_applied
-        from policy_distill.run.finetuning.finetune import as_student, finetune
+        from policy_distill.run.finetuning.begun import as_student
+        from policy_distill.run.finetuning.finetune import finetune
         from policy_distill.student.file import in_run_folder
         from policy_distill.tracking.table import check_track
 

@@ -26,7 +26,15 @@ class FromTeacher(ABC):
 
     teacher: tuple[Path, ...]
     """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md). A student
-    (student.safetensors, or its run folder) may teach too, and several agents together as one."""
+    (student.safetensors, or its run folder) may teach too, and several agents together as one (--combine)."""
+    combine: str | None = None
+    """How several teachers say one thing (docs/several_teachers.md). mixture: the mean of their probabilities, of one
+    choice; mean: the mean of their parameters. best: whoever expects the highest return labels the state, by the
+    teachers' own critics where these compare, else by what each returns; best:MODULE:FUNCTION by what each returns in
+    the contexts, integers, that a function tells apart. dispatch:MODULE:FUNCTION: a function of a batch of raw
+    observations says which teacher labels, by 0, 1, ... in their order; dispatch:KEY: a key of the observation does.
+    Experts, each of which knows a part of the task, are to be dispatched: their mean is worse than either. By itself a
+    mixture for one choice, and the mean elsewhere."""
     out: Path
     """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
     env: str | None = None
@@ -102,8 +110,9 @@ class FromTeacher(ABC):
         teacher = self.load()
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
         first = teacher.members[0] if teacher.members else teacher
-        # A student's file says where it was distilled; all members of an ensemble come from one environment.
-        known = first.student if isinstance(first, StudentTeacher) else first
+        # A student's file says where it was distilled. Experts may come from worlds that differ: none of them is taken.
+        of_student = isinstance(first, StudentTeacher) and dict(first.env_kwargs) == dict(teacher.env_kwargs)
+        known = first.student if of_student else teacher
         env = find_env(self.env, find_agent(self.teacher[0]), known, **named)
         say_applied(teacher)
         return teacher, env
@@ -127,6 +136,7 @@ class FromTeacher(ABC):
             wrappers=self.wrapper or None,
             temperature=self.temperature,
             env_kwargs=parse_kwargs(self.env_kwargs),
+            combine=self.combine,
         )
 
     def tracker(

@@ -20,6 +20,8 @@ class Info:
 
     path: Annotated[Path, tyro.conf.Positional]
     """Teacher zip, student.safetensors or a run folder with one."""
+    task: str | None = None
+    """Of a student of several tasks, the one to describe: its name, or the id of its environment."""
     trust: bool = False
     """Load a zip with SB3's own loading, which runs code from the file."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
@@ -30,7 +32,7 @@ class Info:
         from policy_distill.student.file import in_run_folder, is_student_file
 
         path = in_run_folder(self.path)
-        record = _describe_student(path) if is_student_file(path) else self._describe_teacher()
+        record = _describe_student(path, self.task) if is_student_file(path) else self._describe_teacher()
         Output(self.json).show(record, [*_proof(record), *rows_of(record)])
         return 0
 
@@ -40,12 +42,16 @@ class Info:
         return {"kind": "teacher", **describe_zip(self.path, trust=self.trust)}
 
 
-def _describe_student(path: Path) -> dict[str, Any]:
-    from policy_distill.commands.showing.student_rows import describe_student
+def _describe_student(path: Path, task: str | None) -> dict[str, Any]:
+    from policy_distill.commands.showing.student_rows import describe_student, describe_tasks
     from policy_distill.environments.choice import recorded_in
+    from policy_distill.student.many import ManyTasks
     from policy_distill.student.runtime import load_student
 
     student = load_student(path)
+    if isinstance(student, ManyTasks) and task is None:
+        return describe_tasks(path, student)
+    student = student if task is None else student.task(task)
     known = recorded_in(student)
     if known is None:
         return describe_student(path, student)

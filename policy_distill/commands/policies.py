@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from policy_distill.errors import RequestError, one_line
 from policy_distill.interfaces.policies import Policy, WrapperSpec
 from policy_distill.student.described import StudentProvenance, TeacherProvenance
+from policy_distill.student.runtime import Student
 from policy_distill.teachers.sources import load_policy
 
 if TYPE_CHECKING:
@@ -89,12 +90,21 @@ def load_named(
     trust: bool,
     vecnormalize: Path | None = None,
     wrappers: Sequence[str] | None = None,
+    task: str | None = None,
 ) -> Policy:
-    """Return a policy as `load_policy` does; of constructor arguments that its files disagree on, those given count."""
+    """Return a policy as `load_policy` does; of constructor arguments that its files disagree on, those given count.
+
+    Of a student of several tasks it is the one of `task`.
+    """
     from policy_distill.environments.names import parse_kwargs
 
     kwargs = parse_kwargs(env_kwargs)
-    return load_policy(path, vecnormalize=vecnormalize, trust=trust, wrappers=wrappers, env_kwargs=kwargs)
+    found = load_policy(path, vecnormalize=vecnormalize, trust=trust, wrappers=wrappers, env_kwargs=kwargs)
+    if task is None:
+        return found
+    if not isinstance(found, Student):
+        raise RequestError(f"expected a student for --task, found a teacher at {path}; leave --task out")
+    return found.task(task)
 
 
 def say_applied(policy: Any) -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     "distill": "policy_distill.commands.distill:Distill",
     "compress": "policy_distill.commands.compress:Compress",
     "finetune": "policy_distill.commands.finetune:Finetune",
+    "transfer": "policy_distill.commands.transfer:Transfer",
     "suite": "policy_distill.commands.suite:Suite",
     "evaluate": "policy_distill.commands.evaluate:Evaluate",
     "compare": "policy_distill.commands.compare:Compare",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.evaluation.apart_record import ApartRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, SampledRecord
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
 from policy_distill.evaluation.proof.records import (
@@ -23,9 +24,9 @@ from policy_distill.evaluation.proof.records import (
 )
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
 from policy_distill.evaluation.stop_record import StopRecord
-from policy_distill.evaluation.tuning_record import TuningRecord
+from policy_distill.evaluation.tuning_record import TransferRecord, TuningRecord
 from policy_distill.evaluation.view_record import ViewRecord
-from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, dump, load, part
+from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, ListOf, dump, load, part
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ class EvaluationRecord:
     retention: RetentionRecord | None = part(RetentionRecord)
     falls: BothFalls | None = part(BothFalls, left_out=True)
     scale: ScaleRecord | None = part(ScaleRecord, left_out=True)
+    teachers: Sequence[ApartRecord] | None = part(ListOf(ApartRecord), left_out=True)
+    """Each teacher alone, where several made the student."""
     teacher_sampled: SampledRecord | None = part(SampledRecord, left_out=True)
     selection: SelectionRecord | None = part(SelectionRecord)
     fidelity: FidelityRecord | None = part(FidelityRecord, inline=True)
@@ -148,6 +151,8 @@ class EvaluationRecord:
     """What the student sees, where its teacher sees more."""
     finetuning: TuningRecord | None = part(TuningRecord, left_out=True)
     """The student that a fine-tuning began with, beside the tuned one."""
+    transfer: TransferRecord | None = part(TransferRecord, left_out=True)
+    """What of a student of another task was taken along, where the run began with one."""
     compression: SizeRatios | None = part(SizeRatios)
     episodes: EpisodesRecord | None = part(EpisodesRecord)
     env_steps: int | None = part(NUMBER)

@@ -58,4 +58,5 @@ def make_record(
         "retention": said.retention,
         "observation_normalization": said.normalizer is not None,
         "provenance": said.provenance,
+        **({} if (wiring := said.wiring.to_json()) is None else {"wiring": wiring}),
     }

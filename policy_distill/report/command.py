@@ -19,7 +19,8 @@ from policy_distill.tracking.settings import RunSettings, TeacherFacts
 def make_again(settings: RunSettings, path: Path) -> tuple[str, str]:
     """Return the command that makes the run in `path` again in a folder beside it, and why there is none."""
     teacher, missing = _teacher(settings)
-    environment, lost = _environment(settings)
+    # Several tasks have theirs in a file, which the request names.
+    environment, lost = ([], "") if "tasks" in (settings.others or {}) else _environment(settings)
     if missing or lost:
         return (
             "",
@@ -34,8 +35,9 @@ def make_again(settings: RunSettings, path: Path) -> tuple[str, str]:
 
 def _made(settings: RunSettings, given: list[str]) -> list[str]:
     """Return the command with what it makes, after the options that name teacher and environment."""
-    if is_finetuned(settings):
-        return ["finetune", str((settings.request or {}).get("student", "")), *given]
+    if goes_on(settings):
+        asked = settings.request or {}
+        return [str(asked.get("command", "finetune")), str(asked.get("student", "")), *given]
     limits = (settings.others or {}).get("compress")
     if not isinstance(limits, Mapping):
         return ["distill", *given, "--student", settings.student or ""]
@@ -51,9 +53,14 @@ def is_finetuned(settings: RunSettings) -> bool:
     return isinstance((settings.others or {}).get("finetuning"), Mapping)
 
 
+def goes_on(settings: RunSettings) -> bool:
+    """Say whether a run began with a student: one that it fine-tuned, or took to another task."""
+    return is_finetuned(settings) or isinstance((settings.others or {}).get("transfer"), Mapping)
+
+
 def _settings(settings: RunSettings) -> Mapping[str, Any]:
     """Return the settings that are not as they are by themselves."""
-    if is_finetuned(settings):
+    if goes_on(settings):
         # Those that the student brought along are no options: the run says which it was asked for.
         asked = (settings.request or {}).get("settings")
         return asked if isinstance(asked, Mapping) else {}
@@ -64,7 +71,7 @@ def _settings(settings: RunSettings) -> Mapping[str, Any]:
 def _teacher(settings: RunSettings) -> tuple[list[str], str]:
     """Return the options that load the teacher, as they were given, and what cannot be given so."""
     request = settings.request
-    if is_finetuned(settings) and not (request and ("student" in request or "missing" in request)):
+    if goes_on(settings) and not (request and ("student" in request or "missing" in request)):
         return [], "which student it began with is not recorded"
     if request is None:
         # A run of a version that recorded the file's name alone.
@@ -74,7 +81,7 @@ def _teacher(settings: RunSettings) -> tuple[list[str], str]:
         return [], str(request["missing"])
     words = []
     for key, value in request.items():
-        ours = is_finetuned(settings) and key in ("student", "settings")
+        ours = goes_on(settings) and key in ("student", "settings", "command")
         words += option_words(key, value) if value not in (None, False, []) and not ours else []
     return words, ""
 

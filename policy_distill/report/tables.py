@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy_distill.evaluation.apart_record import HEADER_OF_TEACHERS, ApartRecord
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
-from policy_distill.evaluation.tuning_record import TuningRecord
+from policy_distill.evaluation.tuning_record import TransferRecord, TuningRecord
 from policy_distill.report.front import DROPPED_HEADER, beaten_rows, dropped_rows, front_rows
 from policy_distill.report.front import HEADER as HEADER_OF_FRONT
 from policy_distill.report.grouping import is_defined
@@ -44,6 +45,19 @@ def _returns(name: str, policy: PolicyRecord | None) -> tuple[Any, ...]:
     sizes = (policy.n_params, policy.n_bytes) if policy else (None, None)
     cells = (one.mean, one.std, one.median, one.iqm, bounds, one.worst5, *sizes)
     return (name, *("" if cell is None else cell for cell in cells))
+
+
+def teachers(found: Sequence[ApartRecord]) -> Table:
+    """Return the table of several teachers, each alone."""
+    return Table(
+        f"Each teacher alone, in {found[0].n_episodes} of the episodes", HEADER_OF_TEACHERS, [one.row for one in found]
+    )
+
+
+def moved(record: TransferRecord) -> Table:
+    """Return what of a student of another task was taken along."""
+    rows = [one.row for one in record.parts or ()]
+    return Table(f"Transferred {record.words}", ("part", "became", "how"), rows)
 
 
 def tuned(record: TuningRecord) -> Table:

@@ -20,7 +20,7 @@ from policy_distill.run.checkpoints.checkpoint import Keeper
 from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.judging.selection import Selection
 from policy_distill.run.place import Place
-from policy_distill.run.proof import prove, spent_seeds
+from policy_distill.run.proof import each_teacher, prove, spent_seeds
 from policy_distill.run.provenance import RunIdentity, provenance_of, request_of
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.session import Session
@@ -29,6 +29,7 @@ from policy_distill.run.standpoint import Standpoint, kept_where_stopped
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
+from policy_distill.system.records import dump
 from policy_distill.tracking.fan_out import FanOut
 
 
@@ -123,6 +124,7 @@ class Course:
             stop=self.selection.record(),
             left_out=LeftOutRecord(**stream.episodes.counts()) if stream.episodes else None,
         )
+        record = replace(record, teachers=each_teacher(stream, comparison, self.env))
         record = self.completed(record)
         if self.folder:
             student.save(self.folder.student)
@@ -144,8 +146,10 @@ class Course:
         """Return where the student comes from; `spent` are the seeds that chose and proved it."""
         stream = self.session.stream
         found = provenance_of(self.identity, stream.teacher, stream.env_steps)
-        return replace(found, spent_seeds=spent, env_statistics=stream.envs.statistics or None).to_json()
+        moved = dump(self.session.transferred) if self.session.transferred else None
+        statistics = stream.envs.statistics or None
+        return replace(found, spent_seeds=spent, env_statistics=statistics, transfer=moved).to_json()
 
     def completed(self, record: EvaluationRecord) -> EvaluationRecord:
         """Return the record of the run with what it alone knows."""
-        return record
+        return replace(record, transfer=self.session.transferred)

@@ -7,23 +7,28 @@ al. 2011, arXiv 1011.0686), with full distributions as labels (Rusu et al. 2015,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.watch import step_limit
 from policy_distill.evaluation.on_workers import played_on
+from policy_distill.evaluation.teachers_apart import measured
+from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report
 from policy_distill.run.checkpoints.rescue import keeping_student
+from policy_distill.run.course import Course
 from policy_distill.run.finetuning.rewarded_course import course_of, session_of
 from policy_distill.run.handover import hand_over
 from policy_distill.run.place import Place
 from policy_distill.run.proof import start_reference
-from policy_distill.run.provenance import identity_of
+from policy_distill.run.provenance import RunIdentity, identity_of
 from policy_distill.run.result import DistillResult
+from policy_distill.run.session import Session
 from policy_distill.run.settle import check_room, hire, open_fitting, settle
 from policy_distill.run.sinks import open_sinks
 from policy_distill.system.interrupts import Interrupts
@@ -32,6 +37,15 @@ from policy_distill.system.threads import threads_for
 from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.sources import as_teacher
 from policy_distill.tracking.table import MakeTracker, choose_tracker
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a distillation is put together from."""
+
+    session: Callable[..., Session] = session_of
+    course: Callable[..., Course] = course_of
+    identity: Callable[..., RunIdentity] = identity_of
 
 
 def distill(
@@ -70,7 +84,7 @@ def distill(
             `resume` proves it later.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
         workers: processes that step the environments while this one learns, and play the proof; 0 for none, `auto` for
-            one where a core is idle and the run is long enough. The student is the same, bit for bit.
+            as many as idle cores have room for, where the run is long enough. The student is the same, bit for bit.
         **overrides: fields of `DistillConfig`.
 
     Raises:
@@ -78,19 +92,49 @@ def distill(
         RunFault: for an environment or a loss that is not finite.
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
-    staff = WorkerSettings.of(workers)
-    tracker = choose_tracker(tracker, track, out, teacher)
-    teacher, config, loss = settle(as_teacher(teacher, env, env_kwargs), student, make_config(config, overrides))
-    place = Place(out, resume=resume, overwrite=overwrite)
+    return distil_by(
+        Parts(),
+        as_teacher(teacher, env, env_kwargs),
+        env,
+        student,
+        make_config(config, overrides),
+        Place(out, resume=resume, overwrite=overwrite),
+        tracker=choose_tracker(tracker, track, out, teacher),
+        staff=WorkerSettings.of(workers),
+        env_kwargs=env_kwargs,
+        progress=progress,
+        video=video,
+        prove=prove,
+    )
+
+
+def distil_by(
+    parts: Parts,
+    teacher: Teacher,
+    env: Any,
+    student: str,
+    config: DistillConfig,
+    place: Place,
+    *,
+    tracker: Tracker | MakeTracker | None,
+    staff: WorkerSettings,
+    env_kwargs: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    video: bool = False,
+    prove: bool = True,
+) -> DistillResult:
+    """Distil with parts of another kind; all else as of `distill`."""
+    teacher, config, loss = settle(teacher, student, config)
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
-        session = session_of(teacher, envs, student, loss, config)
+        teacher = measured(teacher, env, config.seed, n_envs=config.n_eval_envs)
+        session = parts.session(teacher, envs, student, loss, config)
         n_params, footprint = check_room(session)
         scope.enter_context(threads_for(teacher, n_params=n_params))
         pool = hire(session, env, staff, scope)
-        run = course_of(session, env, identity_of(teacher, envs, student, config), place, interrupts, scope)
-        run.keeper.begin(resume=resume)
+        run = parts.course(session, env, parts.identity(teacher, envs, student, config), place, interrupts, scope)
+        run.keeper.begin(resume=place.resume)
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
             start_reference(session.stream, env) if prove else nullcontext() as reference,

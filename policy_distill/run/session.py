@@ -16,6 +16,7 @@ from policy_distill.collection.actors import MixedActor, TakesOver, TeacherActor
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.fidelity import Fidelity, fidelity_along, measure_fidelity
+from policy_distill.evaluation.tuning_record import TransferRecord
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments
@@ -59,6 +60,8 @@ class Session:
         """True of a student with a memory."""
         self.fresh: list[float] = []
         """Nats from its teacher on each rollout before it learnt of that, or the share of actions that differed."""
+        self.transferred: TransferRecord | None = None
+        """What of a student of another task it begins with; None where it begins with none."""
         self.effort = Effort()
         """Gradient steps of the next rollout, where the settings leave them open."""
 
@@ -198,7 +201,8 @@ class Session:
         """Return what the student is, apart from its weights."""
         teacher, sight = self.stream.teacher, self.stream.sight
         activation = activation_for(self.config.activation, teacher)
-        return StudentSpec.like(teacher, self.network, activation, normalizer, sight.space, sight.view)
+        seen = sight.space, sight.view, sight.wiring
+        return StudentSpec.like(teacher, self.network, activation, normalizer, *seen)
 
     def create_student(
         self, normalizer: Normalizer | dict[str, Normalizer] | None, teacher_params: torch.Tensor | None = None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import WrapperSpec
 from policy_distill.student.description import Description
+from policy_distill.student.onboard.wiring import Wiring
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import CriticRecord, StudentRecord
 from policy_distill.student.spaces import make_space
@@ -19,6 +21,8 @@ from policy_distill.system.records import ANYTHING, FLAG, LIST, NUMBER, OBJECT, 
 
 if TYPE_CHECKING:
     from gymnasium import Space
+
+    from policy_distill.student.runtime import Student
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class StudentProvenance:
     """Frozen statistics that its environment normalises observations by."""
     few_bits: Mapping[str, Any] | None = part(OBJECT, left_out=True)
     """By which method, and in which file beside it, its layers have few bits."""
+    transfer: Mapping[str, Any] | None = part(OBJECT, left_out=True)
+    """What of a student of another task it began with; `evaluation/tuning_record.py` says what stands there."""
     others: Mapping[str, Any] | None = part(OBJECT, inline=True)
     """What else a version noted."""
 
@@ -139,9 +145,33 @@ class Described:
         return self.record.view
 
     @property
+    def wiring(self) -> Wiring:
+        """What its numbers are called, and how often it acts."""
+        return self.description.wiring
+
+    def name_action(self, action: Any) -> Any:
+        """Return an executed action by name: the name of a choice, else a dict of numbers by name.
+
+        Raises:
+            RequestError: for a student without action names.
+        """
+        space = self.description.action_space
+        return self.wiring.name_action(action, space["start"] if space["type"] == "Discrete" else None)
+
+    @property
     def takes_action_masks(self) -> bool:
         """True where its environment rules out actions, and the teacher was told of it."""
         return self.record.takes_action_masks
+
+    def task(self, name: str) -> Student:
+        """Return the student of one task: of a file with that alone itself, by the id of its environment.
+
+        Raises:
+            RequestError: for another task.
+        """
+        if name != self.origin.env_id:
+            raise RequestError(f"expected the one task {self.origin.env_id}, found {name!r}; leave the task out")
+        return cast("Student", self)
 
     @property
     def samples(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
 from policy_distill.student.record import CriticRecord, StudentRecord, format_of, split_critic, with_critic
 from policy_distill.student.sampling import draw, params_of
-from policy_distill.system.announced import SB3_MODEL, TRAINABLE, announced
+from policy_distill.system.announced import MANY_TASKS, SB3_MODEL, TRAINABLE, announced
 from policy_distill.system.nested import count
 
 if TYPE_CHECKING:
@@ -190,21 +190,22 @@ def _rebuild(seed: int, critic: CriticRecord | None, *parts: Any) -> Student:
 
 
 def load_student(path: str | Path, runtime: str = "auto") -> Student:
-    """Load a student file into a policy that acts on raw observations, without a `VecNormalize`.
+    """Load a student file into a policy that acts on raw observations; of several tasks, its `task(NAME)` does.
 
     Args:
         path: a `student.safetensors`, or `hf://user/repository` of one.
-        runtime: what computes the actions: `numpy`, which is always there; `native`, `torch` or `onnx`, where they are
-            installed; `auto` takes the fastest that is there and never torch.
+        runtime: what computes the actions: `numpy`; `native`, `torch` or `onnx`, where they are installed; `auto` takes
+            the fastest that is there and never torch.
 
     Raises:
-        RequestError: for a runtime that is unknown or not installed, or a file that is missing, foreign, truncated or
-            altered.
+        RequestError: for a runtime that is unknown or not installed, or a file that is missing, foreign or altered.
     """
     if runtime not in RUNTIMES:
         raise RequestError(f"expected a runtime among {', '.join(RUNTIMES)}, found {runtime!r}")
     tensors, metadata = read_student(path)
     try:
+        if "tasks" in metadata:
+            return cast("Student", announced(MANY_TASKS)(tensors, metadata, runtime))
         tensors, metadata, critic = split_critic(tensors, metadata)
         check_student(metadata, tensors)
         student = Student(tensors, metadata, runtime)

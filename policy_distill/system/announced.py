@@ -18,6 +18,8 @@ TRAINABLE = "trainable"
 """From a `StudentRecord` to the `nn.Module` that training goes on with."""
 SB3_MODEL = "sb3_model"
 """From a `StudentRecord`, an environment and a `CriticRecord` or None to a model of Stable-Baselines3."""
+MANY_TASKS = "many_tasks"
+"""From the arrays and the record of a file of several tasks, and a runtime, to the student of all of them."""
 
 HOMES: dict[str, str] = {}
 """By these names: `module:function`, where the function may be a class's."""

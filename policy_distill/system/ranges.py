@@ -28,6 +28,7 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (COUNTS, lambda value: value >= 1, "at least 1"),
     (NOT_NEGATIVE, lambda value: value >= 0, "at least 0"),
     (("value_weight", "reward_weight"), lambda value: 0 <= value < float("inf"), "at least 0 and finite"),
+    (("control_hz",), lambda value: 0 <= value <= 1e6, "from 0 to 1,000,000"),
     (("drop_worst",), lambda value: 0 <= value < 1, "at least 0 and below 1"),
     (("min_teacher_return",), lambda value: value is None or abs(value) < float("inf"), "finite"),
     (("learning_rate", "max_grad_norm"), lambda value: 0 < value < float("inf"), "more than 0 and finite"),

@@ -84,6 +84,8 @@ class AutogradStep:
         shapes = {f"{kind}.{i}": tuple(p.shape) for kind in VALUES for i, p in enumerate(self.parameters)}
         if any(name.startswith("adam.") for name in state):
             for i, parameter in enumerate(self.parameters):
+                if not parameter.requires_grad:
+                    continue
                 moments = {f"adam.{i}.{name}": tuple(parameter.shape) for name in ("exp_avg", "exp_avg_sq")}
                 shapes |= {**moments, f"adam.{i}.step": ()}
         found = {name: array.shape for name, array in state.items() if name != "n_steps"}

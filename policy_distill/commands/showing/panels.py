@@ -26,7 +26,8 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "student": (
         *("student", "students", "retention", "minimize", "budget", "max_params", "max_bytes", "keep_std", "finetune"),
-        *("activation", "observe", "observation_keys", "observation_names", "student_wrapper", "normalize"),
+        *("activation", "observe", "observation_keys", "observation_names", "action_names", "control_hz"),
+        *("student_wrapper", "normalize"),
     ),
     "training": ("net_arch",),
     "proof": (
@@ -51,6 +52,8 @@ PANELS: dict[str, tuple[str, ...]] = {
 TRAINING = tuple(one.name for kind in (DistillConfig, FinetuneConfig) for one in dataclasses.fields(kind))
 UNASKED: dict[type[Any], tuple[str, ...]] = {FinetuneConfig: OF_THE_STUDENT}
 """Settings that nobody is asked for."""
+NOT_ASKED = "not asked"
+"""What a command says in the metadata of a field of its own that is no option."""
 PANEL_OF = dict.fromkeys(TRAINING, "training") | {name: panel for panel, names in PANELS.items() for name in names}
 
 
@@ -107,7 +110,7 @@ def _built(kind: type[Any], given: dict[str, Any]) -> Any:
 def _options(kind: type[Any], path: tuple[str, ...] = ()) -> Iterator[Option]:
     hints, texts = get_type_hints(kind, include_extras=True), _texts(kind)
     for one in dataclasses.fields(kind):
-        if one.name in UNASKED.get(kind, ()):
+        if one.name in UNASKED.get(kind, ()) or one.metadata.get(NOT_ASKED):
             continue
         hint, here = hints[one.name], (*path, one.name)
         bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.evaluation.view_record import view_record
+from policy_distill.student.many import ManyTasks
 from policy_distill.student.memory import Memory
+from policy_distill.student.onboard.wiring import Wiring
 from policy_distill.student.runtime import Student
 from policy_distill.system.records import dump
 
@@ -37,6 +39,7 @@ def describe_student(
         **(dict(view.rows) if (view := view_record(student.view)) else {}),
         "observation_space": said.observation_space,
         "action_space": said.action_space,
+        **_wired(said.wiring),
         **dump(architecture.sizes),
         **({"critic": student.critic.summary()} if student.critic else {}),
         **({"memory": _remembered(student.plan.memory)} if student.plan.memory.size else {}),
@@ -46,6 +49,41 @@ def describe_student(
         "sha256": said.sha256,
         "format_version": said.format_version,
     }
+
+
+def describe_tasks(path: Path, student: ManyTasks) -> dict[str, Any]:
+    """Return what the tasks share, and in short what each is; `--task NAME` says all of one."""
+    each = {}
+    for name in student.task_names:
+        one = student.task(name)
+        kept = one.description.retention or {}
+        each[name] = {
+            "environment": one.origin.env_id,
+            "algorithm": one.origin.algorithm,
+            "network": one.description.architecture.spec,
+            "n_params": one.n_params,
+            "retention": kept.get("mean"),
+            "verdict": (kept.get("verdict") or {}).get("outcome"),
+        }
+    return {
+        "kind": "student of several tasks",
+        "path": str(path),
+        "file_bytes": path.stat().st_size,
+        "network": student.network,
+        "inputs": student.inputs,
+        "task_blind": student.task_blind,
+        "n_params": student.n_params,
+        "n_bytes": student.n_bytes,
+        "tasks": each,
+        "format_version": student.in_file["format_version"],
+    }
+
+
+def _wired(wiring: Wiring) -> dict[str, Any]:
+    """Return names and rate, where anybody said them."""
+    names = {"observation_names": list(wiring.observations), "action_names": list(wiring.actions)}
+    found: dict[str, Any] = {key: value for key, value in names.items() if value}
+    return found | ({} if wiring.control_hz is None else {"control_hz": wiring.control_hz})
 
 
 def _remembered(memory: Memory) -> dict[str, int]:

@@ -9,6 +9,7 @@ import math
 
 from policy_distill.exporters.c99.features import FeatureCode
 from policy_distill.exporters.c99.parts import comment
+from policy_distill.exporters.c99.wiring import wiring_text
 from policy_distill.student.plan import Plan
 
 HEADER = """\
@@ -32,7 +33,7 @@ extern "C" {{
 #define POLICY_N_OBS {n_obs} /* {obs_about} */
 #define POLICY_N_ACTIONS {n_actions} /* numbers of one action, the last dimension quickest */
 #define POLICY_N_OUTPUTS {n_outputs} /* {outputs_about} */
-
+{wiring}
 typedef {obs_type} policy_obs;
 typedef {action_type} policy_action;
 
@@ -69,6 +70,7 @@ def header_text(plan: Plan, about: str, features: FeatureCode, *, masked: bool) 
         outputs_about=outputs.get(plan.head.kind, "logits") + extra,
         obs_type=features.obs_type,
         action_type=action_type(plan),
+        wiring=wiring_text(plan),
         masked=MASKED_HEADER if masked else "",
     )
 

@@ -112,6 +112,7 @@ class FinetuneCourse(Course):
     def completed(self, record: EvaluationRecord) -> EvaluationRecord:
         """Return the record of the run with the student that it began with."""
         improved = self.improvement
+        record = super().completed(record)
         return record if improved is None else replace(record, finetuning=improved.record(self.method))
 
     @property

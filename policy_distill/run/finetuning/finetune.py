@@ -6,17 +6,17 @@ is asked for.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from policy_distill.environments.own_wrapper import text_of
 from policy_distill.environments.watch import step_limit
-from policy_distill.errors import RequestError
 from policy_distill.evaluation.proof.spent import spent_by_student, spent_by_teacher
+from policy_distill.evaluation.tuning_record import TransferRecord
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.stepping import Environments
@@ -24,9 +24,10 @@ from policy_distill.losses.table import choose_loss
 from policy_distill.report.write import try_report
 from policy_distill.run.checkpoints.rescue import keeping_student
 from policy_distill.run.finetuning.asked import asked_again, file_of
+from policy_distill.run.finetuning.begun import as_student, digest_of, teacher_for
 from policy_distill.run.finetuning.course import FinetuneCourse
 from policy_distill.run.finetuning.evolution import EvolutionCourse, EvolutionSession
-from policy_distill.run.finetuning.form import check_request, with_spread
+from policy_distill.run.finetuning.form import check_request
 from policy_distill.run.finetuning.ppo_session import PPOSession
 from policy_distill.run.finetuning.session import FinetuneSession
 from policy_distill.run.finetuning.settings import CRITIC_STEPS, DISCOUNT, FinetuneConfig, check_steps
@@ -38,14 +39,12 @@ from policy_distill.run.result import DistillResult
 from policy_distill.run.settle import open_fitting
 from policy_distill.run.sinks import open_sinks
 from policy_distill.seeds import PROOF, Span, fresh_start
-from policy_distill.student.runtime import Student, load_student
+from policy_distill.student.runtime import Student
 from policy_distill.system.device import check_device
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.settings import with_overrides
 from policy_distill.system.threads import threads_for
-from policy_distill.teachers.kinds.student import StudentTeacher
-from policy_distill.teachers.sources import as_teacher, in_run_folder
 from policy_distill.tracking.table import MakeTracker, choose_tracker
 
 
@@ -92,21 +91,52 @@ def finetune(
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
     tracker = choose_tracker(tracker, track, out, teacher, job_type="finetune", student=file_of(student))
-    origin = as_student(student)
-    config = with_overrides(config or FinetuneConfig(), overrides, "finetune")
+    return go_on(
+        as_student(student),
+        env,
+        with_overrides(config or FinetuneConfig(), overrides, "finetune"),
+        Place(out, resume=resume, overwrite=overwrite),
+        asked=partial(asked_again, student),
+        teacher=teacher,
+        tracker=tracker,
+        progress=progress,
+        video=video,
+        env_kwargs=env_kwargs,
+    )
+
+
+def go_on(
+    origin: Student,
+    env: Any,
+    config: FinetuneConfig,
+    place: Place,
+    *,
+    asked: Callable[[Teacher | None, FinetuneConfig], dict[str, Any]],
+    teacher: Any = None,
+    transferred: TransferRecord | None = None,
+    tracker: Tracker | MakeTracker | None = None,
+    progress: bool = False,
+    video: bool = False,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> DistillResult:
+    """Improve a student by reward, whoever asked for it; all else as of `finetune`.
+
+    `asked` returns the words of the command line that ask for the run, and `transferred` is what of a student of
+    another task `origin` has.
+    """
     check_request(origin.record, config, anchored=teacher is not None)
     labels = teacher_for(origin, teacher, env, env_kwargs)
-    request = asked_again(student, labels if teacher is not None else None, config)
+    request = asked(labels if teacher is not None else None, config)
     config, gate_seed = as_it_sees(config, origin, labels)
-    place = Place(out, resume=resume, overwrite=overwrite)
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(labels, env, config, scope, env_kwargs)
         check_steps(config, envs.n_envs)
         interrupts.stop_if_requested("before the first step")
         identity = _identity(origin, labels, envs, config)
         session, course = session_for(origin, labels, envs, env, config, scope, anchored=teacher is not None)
+        session.transferred = transferred
         run = course(session, env, identity, place, interrupts, scope, gate_seed=gate_seed, request=request)
-        run.keeper.begin(resume=resume)
+        run.keeper.begin(resume=place.resume)
         with (
             keeping_student(session, run.selection, run.folder, run.identity),
             start_reference(session.stream, env) as reference,
@@ -120,40 +150,6 @@ def finetune(
     if run.folder:
         try_report(run.folder.path)
     return result
-
-
-def as_student(source: Any) -> Student:
-    """Return a student, of its file or of a run folder's.
-
-    Raises:
-        RequestError: for what is none.
-    """
-    if isinstance(source, Student):
-        return source
-    if isinstance(source, str | Path):
-        return load_student(in_run_folder(source))
-    raise RequestError(
-        f"expected a student or the path of one, found {type(source).__name__}; open its file with load_student"
-    )
-
-
-def teacher_for(origin: Student, teacher: Any, env: Any, env_kwargs: Mapping[str, Any] | None) -> Teacher:
-    """Return who labels what the student comes to: its teacher, or where none is given the student as it came.
-
-    Raises:
-        RequestError: for a teacher of another kind of distribution.
-    """
-    if teacher is None:
-        # One that was deployed without log σ can label all the same: only its deviation from itself would need it.
-        return StudentTeacher(Student.of(with_spread(origin.record, 0.0)))
-    found = as_teacher(teacher, env, env_kwargs)
-    own, other = origin.description.distribution.family, found.family.name
-    if own != other:
-        raise RequestError(
-            f"expected a teacher with the student's kind of distribution ({own}), found {other}; name the teacher that "
-            "it was distilled from, or leave --teacher out"
-        )
-    return found
 
 
 def as_it_sees(config: FinetuneConfig, origin: Student, teacher: Teacher) -> tuple[FinetuneConfig, int]:
@@ -208,8 +204,5 @@ def session_for(
 
 def _identity(origin: Student, teacher: Teacher, envs: Environments, config: FinetuneConfig) -> RunIdentity:
     """Return what makes a run this run: which student it begins with among that, and how it goes on."""
-    digest = hashlib.sha256()
-    for name, array in sorted(origin.tensors.items()):
-        digest.update(name.encode() + array.tobytes())
-    began = {"method": config.method, "student": digest.hexdigest()}
+    began = {"method": config.method, "student": digest_of(origin)}
     return replace(identity_of(teacher, envs, origin.description.architecture.spec, config), finetuning=began)

@@ -14,6 +14,7 @@ from policy_distill.run.finetuning.settings import FinetuneConfig, check_schedul
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
+from policy_distill.training.frozen import names_to_freeze
 from policy_distill.training.policy import StudentPolicy
 
 OTHERWISE = "or --method es, which needs no gradients"
@@ -28,6 +29,7 @@ def check_request(record: StudentRecord, config: FinetuneConfig, *, anchored: bo
     """
     if config.method == "ppo":
         check_trainable(record)
+        names_to_freeze(with_spread(record, 0.0).tensors, config.freeze)
         if anchored:
             check_schedule(config, config.n_selections)
 

@@ -25,6 +25,7 @@ from policy_distill.student.record import CriticRecord
 from policy_distill.student.runtime import Student
 from policy_distill.system.generators import LentGenerators
 from policy_distill.training.buffer import Buffer
+from policy_distill.training.frozen import freeze_layers
 from policy_distill.training.learner import Weights, forms_of, named
 from policy_distill.training.policy import StudentPolicy
 from policy_distill.training.recovery import Divergence, Recovery
@@ -52,6 +53,7 @@ class PPOLearner:
         """
         self.policy, self.config = policy.to(config.device), config
         self.standing = standing or Standing()
+        self._frozen = freeze_layers(policy, config.freeze)
         own = Critic(policy.spec, torch.Generator().manual_seed(config.seed), critic).to(config.device)
         self._model = make_ppo(policy, own, loss, config, n_envs)
         self._model.lr_schedule = lambda _: self._rate
@@ -100,8 +102,8 @@ class PPOLearner:
             actor_critic.critic.look_at(experience.features.to(config.device))
             actor_critic.critic.count_in(self._rewards.unit if config.normalize_rewards else 1.0)
         warming_up = self._n_seen < config.warm_up
-        for weight in self.policy.parameters():
-            weight.requires_grad_(not warming_up)
+        for name, weight in self.policy.named_parameters():
+            weight.requires_grad_(not warming_up and name not in self._frozen)
         actor_critic.kl_weight = 0.0 if warming_up else kl_weight(config, moment.before, self.standing.share_kept)
         rate = config.learning_rate * (1.0 - moment.before) * STEP_BACK**self.n_setbacks
         self._n_seen += len(experience.features)

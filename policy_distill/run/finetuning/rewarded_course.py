@@ -45,11 +45,17 @@ def session_of(teacher: Teacher, envs: Environments, student: str, loss: Loss, c
 
 
 def course_of(
-    session: Session, env: Any, identity: RunIdentity, place: Place, interrupts: Interrupts, scope: ExitStack
+    session: Session,
+    env: Any,
+    identity: RunIdentity,
+    place: Place,
+    interrupts: Interrupts,
+    scope: ExitStack,
+    request: dict[str, Any] | None = None,
 ) -> Course:
-    """Return the course of a session, its folder taken up within `scope`."""
+    """Return the course of a session, its folder taken up within `scope`; `request` is as of `Course`."""
     if not isinstance(session, RewardedSession):
         judge = StoppingSelection(session, without_normalization(env)) if session.config.stop == "auto" else None
-        return Course(session, env, identity, place, interrupts, scope, judge)
+        return Course(session, env, identity, place, interrupts, scope, judge, request)
     selection = FinetuneSelection(session, without_normalization(env), N_CANDIDATES)
     return RewardedCourse(session, env, identity, place, interrupts, scope, selection)

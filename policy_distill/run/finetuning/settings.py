@@ -15,7 +15,16 @@ from policy_distill.system.settings import require_setting
 
 OF_THE_STUDENT = (
     *("actor", "acting", "activation", "buffer", "buffer_size", "normalize"),
-    *("observe", "observation_keys", "observation_names", "student_wrapper", "min_teacher_return", "drop_worst"),
+    *(
+        "observe",
+        "observation_keys",
+        "observation_names",
+        "action_names",
+        "control_hz",
+        "student_wrapper",
+        "min_teacher_return",
+        "drop_worst",
+    ),
     *("stop", "passes", "objective", "value_weight", "value_gate", "reward_weight"),
 )
 """Settings of a distillation that the student brings along, or that PPO leaves no choice of."""
@@ -79,6 +88,8 @@ class FinetuneConfig(DistillConfig):
     """How far candidates are from the student, in its weights' root mean square."""
     es_rate: float = 0.02
     """How far a generation moves each weight at most, about, in the same unit."""
+    freeze: tuple[str, ...] = ()
+    """Layers that stay as they are, by number from 1, or body (all but the last), head, log_std; for ppo alone."""
     n_selections: int = 10
     """Students judged in a run, evenly spaced, beside the one that it begins with."""
 
@@ -107,6 +118,10 @@ class FinetuneConfig(DistillConfig):
         for name in ("es_sigma", "es_rate"):
             value = getattr(self, name)
             require_setting(0.0 < value < float("inf"), name, "more than 0 and finite", value)
+        named = isinstance(self.freeze, tuple | list) and all(isinstance(name, str) for name in self.freeze)
+        require_setting(named, "freeze", "names of layers", self.freeze)
+        whole = self.method == "ppo" or not self.freeze
+        require_setting(whole, "freeze", "nothing with --method es, which varies all weights", self.freeze)
         require_setting(math.isfinite(self.log_std_init), "log_std_init", "finite", self.log_std_init)
         require_setting(
             self.buffer == "latest", "buffer", "latest, the rollout that the student itself acted", self.buffer

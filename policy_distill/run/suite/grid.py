@@ -57,17 +57,24 @@ def read_grid(path: str | Path, seed: int = 0) -> Grid:
     Raises:
         RequestError: in one line, for what cannot be read, a key or setting that there is not, or a value out of range.
     """
-    path = Path(path)
-    data = read_plain(path, MAX_BYTES, "a grid, a YAML file")
+    return grid_of(read_yaml(Path(path), "a grid, a YAML file"), str(path), seed)
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """Return the plain values in a YAML file, which is `what` in words.
+
+    Raises:
+        RequestError: in one line, for what cannot be read.
+    """
+    data = read_plain(path, MAX_BYTES, what)
     try:
         _check_plain(data, path)
-        values = yaml.safe_load(data)
+        return yaml.safe_load(data)
     except RequestError:
         raise
     except Exception as error:
         # YAML makes dates and numbers by itself, each of which fails in its own way; too deep a nesting is another.
         raise RequestError(f"{path} is no YAML ({' '.join(str(error).split())[:200]}); mend it") from None
-    return grid_of(values, str(path), seed)
 
 
 def _check_plain(data: bytes, path: Path) -> None:

@@ -1,0 +1,1 @@
+"""A student that goes on in another task."""
