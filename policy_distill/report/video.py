@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.collection.shown import DRAWN, shown_steps
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.shown import DRAWN, shown_steps
 from policy_distill.interfaces.policies import Policy
 from policy_distill.seeds import VIDEO
 from policy_distill.system.blame import described

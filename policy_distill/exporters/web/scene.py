@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from policy_distill.collection.shown import DRAWN, Shown, shown_steps
 from policy_distill.environments.identity import identify
 from policy_distill.environments.open import is_recipe
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.shown import DRAWN, Shown, shown_steps
 from policy_distill.exporters.parity import TOLERANCE, action_span
 from policy_distill.seeds import VIDEO
 from policy_distill.student.runtime import Student
