@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import tyro
 from policy_distill.commands.from_teacher import FromTeacher
 from policy_distill.commands.showing.comparison_tables import proof_lines, said_beside, undefined_or
 from policy_distill.commands.showing.output import Output, interval_text, table
-from policy_distill.errors import one_line
+from policy_distill.errors import RequestError, one_line
 from policy_distill.evaluation.policy_records import PolicyRecord
 from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord, LeftOutRecord
 from policy_distill.system.answers import answer
@@ -36,6 +36,9 @@ class Distill(FromTeacher):
     """Log histograms of the gradients to W&B, one of each layer for each rollout."""
     video: bool = False
     """Record teacher and student side by side for report.html; needs the extra video."""
+    contexts: Path | None = None
+    """A YAML file of contexts, as of compare --contexts: states are collected under those that are seen, in turns
+    beside the environment as it is, in which the student is proven."""
     staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=WorkerSettings)
     prove: bool = True
     """--no-prove ends with the student that the selection's episodes chose, and plays none of the proof's; --resume
@@ -44,14 +47,20 @@ class Distill(FromTeacher):
 
     def make(self) -> int:
         """Distil and show the table."""
+        from policy_distill.environments.perturbations.contexts import collected_under, read_contexts
         from policy_distill.run.distill import distill
 
+        config = self.config
+        if self.contexts is not None:
+            if config.collect_perturb:
+                raise RequestError("expected --contexts or --collect-perturb, found both; leave one out")
+            config = replace(config, collect_perturb=collected_under(read_contexts(self.contexts)))
         teacher, env = self.loaded()
         result = distill(
             teacher,
             env,
             self.student,
-            config=self.config,
+            config=config,
             tracker=self.tracker(gradients=self.log_gradients),
             out=self.out,
             resume=self.resume,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.contexts.records import ContextsRecord
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
 from policy_distill.report.command import make_again
@@ -49,6 +50,8 @@ class RunRecord:
     """Comparisons under perturbations, by their names; empty where none were made."""
     video: Path | None
     """The video of teacher and student, where there is a small one."""
+    contexts: ContextsRecord | None = None
+    """The comparison in contexts; None where none was made."""
 
     @property
     def name(self) -> str:
@@ -120,7 +123,8 @@ def read_run(path: Path) -> RunRecord | None:
         return None
     video = path / "video.mp4"
     small = video.is_file() and video.stat().st_size <= MAX_VIDEO_BYTES
-    proof, found, under = (_object(path / f"{name}.json") for name in ("evaluation", "compression", "perturbed"))
+    names = ("evaluation", "compression", "perturbed", "contexts")
+    proof, found, under, around = (_object(path / f"{name}.json") for name in names)
     return RunRecord(
         path,
         settings,
@@ -129,6 +133,7 @@ def read_run(path: Path) -> RunRecord | None:
         CompressionRecord.from_json(found) if found else None,
         {name: load(ComparisonRecord, one, f"perturbed.json, {name}") for name, one in under.items()},
         video if small else None,
+        load(ContextsRecord, around, "contexts.json") if around else None,
     )
 
 
