@@ -63,7 +63,7 @@ class Task:
 OF_PENDULUM = (("learning_rate", 1e-3), ("gamma", 0.9), ("n_envs", 4), ("n_steps", 1024), ("target_kl", 0.0))
 OF_LANDER = (("n_envs", 8), ("n_steps", 512), ("gamma", 0.999), ("n_epochs", 4))
 OF_CHEETAH = (("n_envs", 4), ("n_steps", 1024), ("gamma", 0.98))
-LANDER = ("ppo-LunarLander-v2", "LunarLander-v3", "LunarLander-v3", "mlp:32,32", 20_000, 49_152)
+LANDER = ("ppo-LunarLander-v2", "LunarLander-v3", "LunarLander-v3", "mlp:32,32", 20_000, 32_768)
 TASKS = {
     "pendulum": Task("sac-Pendulum-v1", "Pendulum-v1", OTHER, "mlp:16", 20_000, 49_152, settings=OF_PENDULUM),
     "pendulum_far": Task("sac-Pendulum-v1", "Pendulum-v1", FAR, "mlp:16", 20_000, 81_920, settings=OF_PENDULUM),

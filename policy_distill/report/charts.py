@@ -16,7 +16,7 @@ from policy_distill.evaluation.records import EpisodesRecord
 from policy_distill.report.blindness import blindness_chart
 from policy_distill.report.contexts import heat_map
 from policy_distill.report.front_chart import front_chart
-from policy_distill.report.imitation_charts import agreement_chart, divergence_chart
+from policy_distill.report.imitation_charts import agreement_chart, divergence_chart, overfitting_chart
 from policy_distill.report.marks import (
     RANDOM,
     STUDENT,
@@ -46,6 +46,7 @@ def run_charts(run: RunRecord) -> list[Chart]:
         agreement_chart,
         blindness_chart,
         divergence_chart,
+        overfitting_chart,
         anchor_chart,
         critic_chart,
         sizes,
