@@ -71,6 +71,9 @@ class DistillConfig:
     that it will be judged on. Other objectives, the gate and compress go on by turns."""
     learning_rate: float = 3e-3
     """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
+    weight_decay: float = 0.0
+    """L2 regularisation: so many times a weight is added to its gradient; not for log σ, trees, compress and finetune.
+    0 for none."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     activation: Literal["auto", "tanh", "relu"] = "auto"

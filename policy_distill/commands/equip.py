@@ -69,7 +69,7 @@ class Equip:
         return 0
 
     def _watched(self, student: Student, path: Path) -> Student:
-        from policy_distill.commands.policies import find_env
+        from policy_distill.commands.options.policies import find_env
         from policy_distill.run.monitoring.equip import check_watchable, with_monitor
 
         check_watchable(student.plan.featurizer, self.episodes)
