@@ -45,7 +45,7 @@ class RestOfModules(build_py):
 NATIVE = Extension(
     "policy_distill.student.engines._native",
     ["policy_distill/student/engines/_native.c"],
-    depends=["policy_distill/student/engines/_kernel.h"],
+    depends=[f"policy_distill/student/engines/{name}.h" for name in ("_kernel", "_watch")],
     extra_compile_args=["-O3", "-fno-trapping-math"],
     py_limited_api=True,
     optional=True,  # without a compiler NumPy acts, and nothing else changes

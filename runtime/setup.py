@@ -40,7 +40,7 @@ setup(
         Extension(
             "policy_distill.student.engines._native",
             [f"{ENGINE}_native.c"],
-            depends=[f"{ENGINE}_kernel.h"],
+            depends=[f"{ENGINE}_kernel.h", f"{ENGINE}_watch.h"],
             extra_compile_args=["-O3", "-fno-trapping-math"],
             py_limited_api=True,
             optional=True,  # without a compiler NumPy acts, and nothing else changes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from policy_distill.losses.batch import Batch, Outputs
     from policy_distill.student.bits.quantization import QuantizedLayer
     from policy_distill.student.head import Head
+    from policy_distill.student.onboard.watcher import Watch
     from policy_distill.student.record import StudentRecord
 
 Gradient = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -130,6 +131,17 @@ class Engine(Protocol):
         """Return the function from one raw observation to its executed deterministic action.
 
         `memory`, float32 `[plan.memory.size]`, is what it remembers: every call reads and writes it.
+        """
+
+
+@runtime_checkable
+class WatchingEngine(Protocol):
+    """What an engine may do beside: compute how novel a step is where it computes the action."""
+
+    def make_watched(self, memory: np.ndarray, watch: Watch) -> Callable[..., Any] | None:
+        """Return `act(obs, monitor=False)`, as of a student with a monitor; None where NumPy has to do it.
+
+        `memory` is as of `Engine.make_act`; every call reads and writes the state of `watch`.
         """
 
 

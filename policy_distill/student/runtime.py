@@ -110,8 +110,7 @@ class Student(Watched):
         Raises:
             ValueError: for what is not one observation of the space's shape, a batch of one included.
         """
-        act, view = self._engine.make_act(self._remembered), self.view
-        return self._watched((lambda obs: act(view.narrow(obs))) if view.components else act)
+        return self._make_act(self._engine, self._remembered)
 
     def reset(self) -> None:
         """Begin an episode for `act`: forget what it remembers, and what its monitor does."""

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "_kernel.h"
+#include "_watch.h"
 
 #define MAX_DIMS 8
 
@@ -36,6 +37,7 @@ typedef struct {
     float *middle, *factor; /* what an action is remembered by: (action - middle) * factor; of an index that is not asked */
     Layer gates;        /* of a recurrent unit: from what is seen and remembered to the sums of a step */
     int has_memory;
+    Watch watch;        /* a monitor, where there is one */
 } Perceptron;
 
 /* Fills x with the components that are looked at, all or some; `place` says where the k-th of them stands in obs. */
@@ -64,8 +66,8 @@ static int has_shape(const Perceptron *self, const Py_buffer *view) {
     return 1;
 }
 
-/* Fills scratch[0]; 1 done, 0 not a buffer of floats of the right shape, -1 an error. */
-static int read_observation(Perceptron *self, PyObject *obs) {
+/* Fills scratch[0], and looks where one watches; 1 done, 0 not a buffer of floats of the right shape. */
+static int read_observation(Perceptron *self, PyObject *obs, int watching) {
     Py_buffer view;
     if (PyObject_GetBuffer(obs, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0) {
         PyErr_Clear();
@@ -73,10 +75,13 @@ static int read_observation(Perceptron *self, PyObject *obs) {
     }
     const char kind = view.format && view.format[0] && !view.format[1] ? view.format[0] : 0;
     int done = 0;
-    if (kind == 'f' && has_shape(self, &view))
+    if (kind == 'f' && has_shape(self, &view)) {
         (self->columns ? normalise_some_floats : normalise_float)(self, view.buf, self->scratch[0]), done = 1;
-    else if (kind == 'd' && has_shape(self, &view))
+        if (watching) look_at_floats(&self->watch, view.buf);
+    } else if (kind == 'd' && has_shape(self, &view)) {
         (self->columns ? normalise_some_doubles : normalise_double)(self, view.buf, self->scratch[0]), done = 1;
+        if (watching) look_at_doubles(&self->watch, view.buf);
+    }
     PyBuffer_Release(&view);
     return done;
 }
@@ -115,31 +120,92 @@ static void write_action(Perceptron *self, const float *out) {
     }
 }
 
-static PyObject *act(Perceptron *self, PyObject *obs) {
-    int read = read_observation(self, obs);
-    if (!read) {
-        PyObject *converted = PyObject_CallFunctionObjArgs(self->convert, obs, NULL);
-        if (!converted) return NULL;
-        read = read_observation(self, converted);
-        Py_DECREF(converted);
-        if (!read) {
-            PyErr_Format(PyExc_ValueError, "expected an observation of %d numbers", self->n_inputs);
-            return NULL;
-        }
-    }
+/* As read_observation, of anything that can be made an observation; 0 done, -1 an error. */
+static int take_in(Perceptron *self, PyObject *obs, int watching) {
+    if (read_observation(self, obs, watching)) return 0;
+    PyObject *converted = PyObject_CallFunctionObjArgs(self->convert, obs, NULL);
+    if (!converted) return -1;
+    const int read = read_observation(self, converted, watching);
+    Py_DECREF(converted);
+    if (read) return 0;
+    PyErr_Format(PyExc_ValueError, "expected an observation of %d numbers", self->n_inputs);
+    return -1;
+}
+
+/* Decides on what was taken in, and remembers it; returns which index, of an index head. */
+static int decide(Perceptron *self) {
     if (self->n_remembered) remember(self);
     const float *out = self->run(self->layers, self->n_layers, self->scratch[0], self->scratch[1]);
-    if (self->head == HEAD_INDEX) {
-        int best = 0;
-        for (int k = 1; k < self->n_modes; k++)
-            if (out[k] > out[best]) best = k;
-        for (int k = 0; k < self->n_action; k++) ((float *)self->memory.buf)[self->n_seen_before + k] = k == best;
-        PyObject *action = PyTuple_GetItem(self->actions, best);
-        Py_XINCREF(action);
-        return action;
+    if (self->head != HEAD_INDEX) return write_action(self, out), 0;
+    int best = 0;
+    for (int k = 1; k < self->n_modes; k++)
+        if (out[k] > out[best]) best = k;
+    for (int k = 0; k < self->n_action; k++) ((float *)self->memory.buf)[self->n_seen_before + k] = k == best;
+    return best;
+}
+
+static PyObject *action_of(Perceptron *self, int best) {
+    if (self->head != HEAD_INDEX) return PyObject_CallNoArgs(self->head == HEAD_RAW ? self->finish : self->copy);
+    PyObject *action = PyTuple_GetItem(self->actions, best);
+    Py_XINCREF(action);
+    return action;
+}
+
+static PyObject *act(Perceptron *self, PyObject *obs) {
+    return take_in(self, obs, 0) < 0 ? NULL : action_of(self, decide(self));
+}
+
+/* How novel this step is; it is what the next one follows from. */
+static double watch_step(Perceptron *self, int best) {
+    const Watch *watch = &self->watch;
+    const double found = novelty(watch);
+    double *done = go_on(watch);
+    for (int k = 0; k < watch->n_taken; k++) {
+        const double value = self->head == HEAD_INDEX   ? k == best
+                             : self->action_is_double ? ((double *)self->target.buf)[k]
+                                                      : ((float *)self->target.buf)[k];
+        done[k] = value * watch->factor[k] - watch->shift[k];
     }
-    write_action(self, out);
-    return PyObject_CallNoArgs(self->head == HEAD_RAW ? self->finish : self->copy);
+    return found;
+}
+
+/* Puts what a call `(obs, monitor=False)` has in its place; -1 for another one. */
+static int read_call(PyObject *const *args, Py_ssize_t n_args, PyObject *names, PyObject **obs, PyObject **monitor) {
+    const Py_ssize_t n_named = names ? PyTuple_Size(names) : 0;
+    if (n_args <= 2) {
+        if (n_args > 0) *obs = args[0];
+        if (n_args > 1) *monitor = args[1];
+        Py_ssize_t k = 0;
+        for (; k < n_named; k++) {
+            PyObject *name = PyTuple_GetItem(names, k), *value = args[n_args + k];
+            if (!*monitor && !PyUnicode_CompareWithASCIIString(name, "monitor")) *monitor = value;
+            else if (!*obs && !PyUnicode_CompareWithASCIIString(name, "obs")) *obs = value;
+            else break;
+        }
+        if (*obs && k == n_named) return 0;
+    }
+    PyErr_SetString(PyExc_TypeError, "expected act(obs, monitor=False), found other arguments");
+    return -1;
+}
+
+static PyObject *watched(Perceptron *self, PyObject *const *args, Py_ssize_t n_args, PyObject *names) {
+    PyObject *obs = NULL, *monitor = NULL;
+    if (read_call(args, n_args, names, &obs, &monitor) < 0) return NULL;
+    if (!self->watch.has_state) return PyErr_SetString(PyExc_ValueError, "expected a monitor, found none"), NULL;
+    const int watching = monitor ? PyObject_IsTrue(monitor) : 0;
+    if (watching < 0) return NULL;
+    if (!watching) {
+        /* What comes next does not follow from what was seen last. */
+        ((double *)self->watch.state.buf)[2 * self->watch.n_observed + self->watch.n_taken] = 0.0;
+        return act(self, obs);
+    }
+    if (take_in(self, obs, 1) < 0) return NULL;
+    const int best = decide(self);
+    PyObject *found = PyFloat_FromDouble(watch_step(self, best)), *action = found ? action_of(self, best) : NULL;
+    PyObject *both = action ? PyTuple_Pack(2, action, found) : NULL;
+    Py_XDECREF(action);
+    Py_XDECREF(found);
+    return both;
 }
 
 static int copy_floats(PyObject *source, Py_ssize_t count, Py_ssize_t size, void **target) {
@@ -273,6 +339,40 @@ static int read_head(Perceptron *self, PyObject *low, PyObject *high, PyObject *
     return (self->copy = PyObject_GetAttrString(target, "copy")) ? 0 : -1;
 }
 
+/* Directions come in blocks; how many there are follows from their size. */
+static int read_rows(PyObject *source, int n, double **rows, int *n_blocks) {
+    const Py_ssize_t block = (Py_ssize_t)n * ROWS, length = PyBytes_Size(source);
+    if (length < 0) return -1;
+    *n_blocks = (int)(length / sizeof(double) / block);
+    return copy_floats(source, *n_blocks * block, sizeof(double), (void **)rows);
+}
+
+/* None, or (array of what a monitor remembers, mean, directions of one observation, directions of a step, what an
+ * action is multiplied by, what is subtracted then, the largest novelty). */
+static int read_watch(Perceptron *self, PyObject *record) {
+    Watch *watch = &self->watch;
+    PyObject *state, *center, *place, *step, *factor, *shift;
+    if (record == Py_None) return 0;
+    const int n = self->n_inputs, wide = 2 * n + self->n_modes;
+    if (n < 1 || self->head == HEAD_RAW) {
+        PyErr_SetString(PyExc_ValueError, "a monitor of what is not observed, or of actions that are made elsewhere");
+        return -1;
+    }
+    watch->n_observed = n, watch->n_taken = self->n_modes;
+    if (!PyArg_ParseTuple(record, "OSSSSSd", &state, &center, &place, &step, &factor, &shift, &watch->largest) ||
+        copy_floats(center, n, sizeof(double), (void **)&watch->center) < 0 ||
+        read_rows(place, n, &watch->place, &watch->n_place) < 0 ||
+        read_rows(step, wide, &watch->step, &watch->n_step) < 0 ||
+        copy_floats(factor, self->n_modes, sizeof(double), (void **)&watch->factor) < 0 ||
+        copy_floats(shift, self->n_modes, sizeof(double), (void **)&watch->shift) < 0 ||
+        PyObject_GetBuffer(state, &watch->state, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) < 0)
+        return -1;
+    watch->has_state = 1;
+    if (watch->state.len == (Py_ssize_t)(wide + 1) * (Py_ssize_t)sizeof(double)) return 0;
+    PyErr_SetString(PyExc_ValueError, "what a monitor remembers has another size than a step");
+    return -1;
+}
+
 static void release(Perceptron *self) {
     for (int n = 0; self->layers && n < self->n_layers; n++) {
         PyMem_Free(self->layers[n].weight);
@@ -288,6 +388,12 @@ static void release(Perceptron *self) {
     PyMem_Free(self->scale);
     PyMem_Free(self->low);
     PyMem_Free(self->high);
+    PyMem_Free(self->watch.center);
+    PyMem_Free(self->watch.place);
+    PyMem_Free(self->watch.step);
+    PyMem_Free(self->watch.factor);
+    PyMem_Free(self->watch.shift);
+    if (self->watch.has_state) PyBuffer_Release(&self->watch.state);
     PyMem_Free(self->scratch[0]);
     PyMem_Free(self->scratch[1]);
     if (self->has_target) PyBuffer_Release(&self->target);
@@ -308,13 +414,13 @@ static void dealloc(Perceptron *self) {
 
 static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     static char *names[] = {"shape", "statistics", "layers", "n_modes", "head", "squash", "low", "high",
-                            "target", "actions", "convert", "finish", "portable", "columns", "memory", "taken", NULL};
+                            "target", "actions", "convert", "finish", "portable", "columns", "memory", "taken", "watch", NULL};
     PyObject *shape, *statistics, *layers, *low, *high, *target, *actions, *convert, *finish, *mean, *scale;
-    PyObject *columns = Py_None, *memory = Py_None, *taken = Py_None;
+    PyObject *columns = Py_None, *memory = Py_None, *taken = Py_None, *watch = Py_None;
     int n_modes, head, squash, portable = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!iiiSSOOOO|pOOO", names, &PyTuple_Type, &shape,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!iiiSSOOOO|pOOOO", names, &PyTuple_Type, &shape,
                                      &statistics, &PyTuple_Type, &layers, &n_modes, &head, &squash, &low, &high, &target, &actions, &convert,
-                                     &finish, &portable, &columns, &memory, &taken))
+                                     &finish, &portable, &columns, &memory, &taken, &watch))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Perceptron *self = (Perceptron *)allocate(type, 0);
@@ -324,6 +430,7 @@ static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *ke
     Py_INCREF(convert), self->convert = convert;
     Py_INCREF(finish), self->finish = finish;
     self->run = portable ? run_layers_portable : choose_kernel();
+    self->watch.squares = portable ? squares_portable : choose_squares();
     if (read_shape(self, shape) < 0 || read_columns(self, columns) < 0) goto fail;
     self->has_statistics = statistics != Py_None;
     if (self->has_statistics &&
@@ -334,7 +441,9 @@ static PyObject *new_perceptron(PyTypeObject *type, PyObject *args, PyObject *ke
     PyObject *itemsize = head == HEAD_INDEX ? NULL : PyObject_GetAttrString(target, "itemsize");
     self->action_is_double = itemsize && PyLong_AsLong(itemsize) == sizeof(double);
     Py_XDECREF(itemsize);
-    if (PyErr_Occurred() || read_memory(self, memory, taken) < 0 || read_layers(self, layers) < 0 || read_head(self, low, high, target) < 0) goto fail;
+    if (PyErr_Occurred() || read_memory(self, memory, taken) < 0 || read_layers(self, layers) < 0 || read_head(self, low, high, target) < 0 ||
+        read_watch(self, watch) < 0)
+        goto fail;
     return (PyObject *)self;
 fail:
     Py_DECREF(self);
@@ -343,6 +452,8 @@ fail:
 
 static PyMethodDef perceptron_methods[] = {
     {"act", (PyCFunction)act, METH_O, "Return the executed deterministic action for one raw observation."},
+    {"watched", (PyCFunction)(void (*)(void))watched, METH_FASTCALL | METH_KEYWORDS,
+     "As act; with monitor=True return the action, and how novel the step is."},
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot perceptron_slots[] = {
@@ -360,7 +471,8 @@ static int execute(PyObject *module) {
     if (!type) return -1;
     int status = PyModule_AddObjectRef(module, "Perceptron", type);
     Py_DECREF(type);
-    return status < 0 ? -1 : PyModule_AddIntConstant(module, "LANES", LANES);
+    if (status < 0 || PyModule_AddIntConstant(module, "ROWS", ROWS) < 0) return -1;
+    return PyModule_AddIntConstant(module, "LANES", LANES);
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, execute}, {0, NULL}};

@@ -20,6 +20,8 @@ from policy_distill.student.engines.numpy_engine import NumpyEngine, lend
 from policy_distill.student.engines.remembering import make_remembering_act
 from policy_distill.student.engines.single import batch_of_one
 from policy_distill.student.features import Normalizer
+from policy_distill.student.onboard.monitor import LARGEST
+from policy_distill.student.onboard.watcher import Watch
 from policy_distill.student.plan import Plan
 
 MODULE = "policy_distill.student.engines._native"
@@ -67,9 +69,16 @@ class NativeEngine:
             return make_remembering_act(self._plan, memory)
         # A raw head ends in Python, where another thread may come in between; each call then needs its own outputs.
         shared = _head(self._plan) == "raw" and not self._plan.memory.size
-        return lend(lambda: self._make(memory)) if shared else self._make(memory)
+        return lend(lambda: self._make(memory).act) if shared else self._make(memory).act
 
-    def _make(self, memory: np.ndarray) -> Callable[[Any], Any]:
+    def make_watched(self, memory: np.ndarray, watch: Watch) -> Callable[..., Any] | None:
+        """Return `act(obs, monitor=False)`; None of a raw head, whose action is made in Python."""
+        if _head(self._plan) == "raw":
+            return None
+        watched: Callable[..., Any] = self._make(memory, watch).watched
+        return watched
+
+    def _make(self, memory: np.ndarray, watch: Watch | None = None) -> Any:
         plan, native = self._plan, import_module(MODULE)
         action_map, squashed = plan.action_map, is_squashed(plan)
         head = _head(plan)
@@ -84,7 +93,9 @@ class NativeEngine:
             some["memory"] = (memory, *sizes, _gates(plan, native.LANES))
             if plan.memory.awaited is not None:
                 some["taken"] = tuple(values.tobytes() for values in plan.taken.scale)
-        act: Callable[[Any], Any] = native.Perceptron(
+        if watch is not None:
+            some["watch"] = _watch(watch, native.ROWS)
+        return native.Perceptron(
             shape=tuple(plan.featurizer.parts[0].shape),
             statistics=_statistics(plan),
             layers=_layers(dense, native.LANES),
@@ -98,8 +109,7 @@ class NativeEngine:
             convert=_converter(plan),
             finish=make_finish(plan, outputs, squashed=squashed) if head == "raw" else None,
             **some,
-        ).act
-        return act
+        )
 
 
 def _head(plan: Plan) -> str:
@@ -135,6 +145,18 @@ def _layers(dense: list[Dense], lanes: int) -> tuple[tuple[int, int, int, bytes,
         weight = padded[:, :-1].reshape(n_padded // lanes, lanes, n_in).transpose(0, 2, 1)
         records.append((n_in, n_padded, activation, weight.tobytes(), padded[:, -1].tobytes()))
     return tuple(records)
+
+
+def _watch(watch: Watch, rows: int) -> tuple[Any, ...]:
+    """Return a monitor as the extension reads it: directions as `[K / rows, n, rows]`, padded with zeros."""
+    found = []
+    for matrix in (watch.place, watch.step):
+        n_in, n_rows = matrix.shape
+        padded = np.zeros((n_in, -(-n_rows // rows) * rows))
+        padded[:, :n_rows] = matrix
+        found.append(padded.reshape(n_in, -1, rows).transpose(1, 0, 2).tobytes())
+    numbers = (values.tobytes() for values in (watch.factor, watch.shift))
+    return watch.state, watch.center.tobytes(), *found, *numbers, LARGEST
 
 
 def _gates(plan: Plan, lanes: int) -> tuple[int, int, int, bytes, bytes] | None:

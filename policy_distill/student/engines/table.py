@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.interfaces.students import Engine
+from policy_distill.interfaces.students import Engine, WatchingEngine
 from policy_distill.student.engines.native_engine import is_built
 from policy_distill.student.engines.numpy_engine import NumpyEngine
+from policy_distill.student.onboard.watcher import Watch
 from policy_distill.student.plan import Plan
 
 # Named and not imported: acting must not pay for the libraries of other engines.
@@ -74,3 +79,7 @@ class AutoEngine:
         self._single: Engine = make_engine("native", plan) if native else self._batch
         self.outputs, self.step = self._batch.outputs, self._batch.step
         self.make_act = self._single.make_act
+
+    def make_watched(self, memory: np.ndarray, watch: Watch) -> Callable[..., Any] | None:
+        """Return what the engine for one observation gives, as of `WatchingEngine`."""
+        return self._single.make_watched(memory, watch) if isinstance(self._single, WatchingEngine) else None

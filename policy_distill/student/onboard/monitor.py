@@ -53,8 +53,11 @@ class Monitor:
         return sum(getattr(self, name).size for name in DTYPES)
 
     def fits(self, n_observed: int, n_taken: int) -> bool:
-        """Say whether it is of observations of so many numbers, and of such actions."""
-        return len(self.center) == n_observed and len(self.action_center) == n_taken
+        """Say whether it is of observations of so many numbers, and of such actions, in all its parts."""
+        one, action = (n_observed,), (n_taken,)
+        observed = all(shape == one for shape in (self.center.shape, self.low.shape, self.high.shape))
+        wide = (2 * n_observed + n_taken,)
+        return observed and (self.action_center.shape, self.place.shape[1:], self.step.shape[1:]) == (action, one, wide)
 
     def place_novelty(self, obs: np.ndarray) -> np.ndarray:
         """Return the novelty `[B]` of observations `[B, D]` by themselves."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
+from policy_distill.interfaces.students import Engine, WatchingEngine
 from policy_distill.student.described import Described
 from policy_distill.student.onboard.monitor import Monitor
 from policy_distill.student.onboard.watcher import Watcher
@@ -58,20 +59,28 @@ class Watched(Described):
             )
         return Watcher(self.plan, self.monitor)
 
-    def _watched(self, act: Callable[[Any], Any]) -> Callable[..., Any]:
-        """Return `act` with a `monitor`, where there is one."""
-        if self.monitor is None:
-            return act
-        watcher, view = self._watcher, self.view
+    def _make_act(self, engine: Engine, memory: np.ndarray) -> Callable[..., Any]:
+        """Return an engine's `act` on all that may be seen; with a `monitor`, where there is one."""
+        narrow = self.view.narrow if self.view.components else None
+        if self.monitor is not None:
+            watch = self._watcher.watch
+            native = engine.make_watched(memory, watch) if isinstance(engine, WatchingEngine) else None
+            watched = native or self._in_numpy(engine.make_act(memory))
+            return (lambda obs, monitor=False: watched(narrow(obs), monitor)) if narrow else watched
+        act = engine.make_act(memory)
+        return (lambda obs: act(narrow(obs))) if narrow else act
+
+    def _in_numpy(self, act: Callable[[Any], Any]) -> Callable[..., Any]:
+        """Return `act` with a `monitor` beside it, of what the student sees."""
+        watcher = self._watcher
 
         def watched(obs: Any, monitor: bool = False) -> Any:
             if not monitor:
                 # What comes next does not follow from what was seen last.
                 watcher.reset()
                 return act(obs)
-            seen = view.narrow(obs) if view.components else obs
-            action = act(seen)
-            novelty = watcher.look(seen)
+            action = act(obs)
+            novelty = watcher.look(obs)
             watcher.did(action)
             return action, novelty
 
