@@ -95,7 +95,7 @@ class Suite:
         check_track(self.track)
         workplace = Workplace(self.backend, self.jobs, self.address, self.storage, self.gpus)
         grid = read_grid(self.grid, self.seed)
-        _check_compression(grid)
+        _check_compression(grid, f"{self.grid}, compress")
         space_of(grid.search, f"{self.grid}, search", grid.students)
         for name, value, least in (("--retries", self.retries, 0), ("--trials", self.trials, 1)):
             if value < least:
@@ -166,10 +166,15 @@ def _say(line: str) -> None:
     print(one_line(line), file=sys.stderr, flush=True)
 
 
-def _check_compression(grid: Grid) -> None:
-    """Refuse limits of a compression that it would refuse itself, once its cells are begun."""
+def _check_compression(grid: Grid, where: str) -> None:
+    """Refuse limits and networks of a compression that it would refuse itself, once its cells are begun."""
     if grid.compress is not None:
+        from policy_distill.compression.candidates import expanded
         from policy_distill.compression.limits import Limits
+        from policy_distill.run.suite.grid import require_student
+
+        for name in expanded(grid.compress.get("students", ())):
+            require_student(name, "tanh", where)
 
         asked = {name: value for name, value in grid.compress.items() if name in Limits.__dataclass_fields__}
         Limits(bar=grid.compress.get("retention", 0.95), **asked)

@@ -90,6 +90,7 @@ def stopped_after(command, metrics, n_rows):
         (["grid.yaml", "--out", "out", "--resume"], "suite.json"),
         (["grid.yaml", "--out", "out", "--track", "paper"], "paper"),
         (["bar.yaml", "--out", "out"], "retention"),
+        (["tried.yaml", "--out", "out"], "tried.yaml, compress, students: "),
         (["space.yaml", "--out", "out"], "space.yaml, search"),
         (["space.yaml", "--out", "out", "--search", "optuna", "--dry-run"], "space.yaml, search"),
         (["grid.yaml", "--out", "out", "--retries", "-1"], "--retries of at least 0"),
@@ -98,6 +99,7 @@ def stopped_after(command, metrics, n_rows):
 )
 def test_a_wrong_request_is_one_line_and_status_2(here, words, found, capfd):
     (here / "bar.yaml").write_text("teachers: teacher.zip\ncompress: {retention: 2}\n")
+    (here / "tried.yaml").write_text("teachers: teacher.zip\ncompress: {students: [gru, mpl:8]}\n")
     (here / "space.yaml").write_text("teachers: teacher.zip\nsearch: {learning_rate: {low: 1}}\n")
     assert main(["suite", *words]) == 2
     said = capfd.readouterr().err.strip().splitlines()
