@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.evaluate import evaluate
-from policy_distill.evaluation.teachers_apart import N_EPISODES, measured
+from policy_distill.evaluation.apart.teachers import N_EPISODES, measured
 from policy_distill.families.categorical import Categorical
 from policy_distill.interfaces.policies import Labels
 from policy_distill.run.distill import distill
