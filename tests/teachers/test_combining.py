@@ -6,9 +6,10 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from policy_distill.compression.compress import compress
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.apart.teachers import N_EPISODES, measured
+from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.families.categorical import Categorical
 from policy_distill.interfaces.policies import Labels
 from policy_distill.run.distill import distill
@@ -314,6 +315,33 @@ def test_experts_of_other_worlds_take_none_of_them_for_the_environment(caplog):
     assert "gravity: -6.0, -10.0" in caplog.text
     with pytest.raises(RequestError, match="expected teachers of one environment, found arguments"):
         together(teachers, "mean")
+
+
+def test_critics_of_stable_baselines3_say_who_is_best_without_an_episode(zoo):
+    agent = load_teacher(zoo / "ppo-LunarLander-v2")
+    shape = agent.observation_space.shape
+    obs = np.random.default_rng(2).normal(size=(4, 2, *shape)).astype(np.float32)
+    starts = np.zeros((4, 2), bool)
+    worse = load_teacher(zoo / "ppo-LunarLander-v2")
+    with torch.no_grad():
+        # The same agent, but less hopeful where the first component is above 0, and of another opinion everywhere.
+        worse.policy.action_net.bias += torch.arange(4.0)
+    forward = worse._value
+    worse._value = lambda seen: forward(seen) - torch.where(seen[:, :1] > 0, 50.0, -50.0)
+    teacher = together([agent, worse], "best")
+    assert not teacher.awaits_returns
+    first, second = (one.label(obs, starts).params for one in (agent, worse))
+    expected = torch.where(torch.from_numpy(obs[..., :1] > 0), first, second)
+    assert torch.equal(teacher.label(obs, starts).params, expected)
+
+
+def test_a_compression_measures_its_teachers_and_gives_each_of_them():
+    teacher = together(formulas(), f"best:{__name__}:by_sign")
+    settings = {"timesteps": 1024, "n_steps": 16, "n_envs": 4, "eval_episodes": 64}
+    found = compress(teacher, Sides, students=["mlp:8"], **settings)
+    assert found.student.provenance["teacher"]["returns"]["contexts"] == {"0": [10.0, 0.0], "1": [0.0, 10.0]}
+    teachers = found.result.record.teachers
+    assert len(teachers) == 2 and teachers[0].returns.mean + teachers[1].returns.mean == pytest.approx(10.0)
 
 
 def test_families_are_equal_by_what_they_are():
