@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.tracking_options import TrackName
+from policy_distill.commands.options.tracking_options import TrackName
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
@@ -102,7 +102,7 @@ class FromTeacher(ABC):
         Raises:
             RequestError: for a teacher, an environment or a tracker that there is not.
         """
-        from policy_distill.commands.policies import find_env, say_applied
+        from policy_distill.commands.options.policies import find_env, say_applied
         from policy_distill.teachers.files.agent_file import find_agent
         from policy_distill.teachers.kinds.student import StudentTeacher
         from policy_distill.tracking.table import check_track
