@@ -6,6 +6,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from policy_distill.cli import main
 from policy_distill.compression.compress import compress
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.apart.teachers import N_EPISODES, measured
@@ -13,6 +14,7 @@ from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.families.categorical import Categorical
 from policy_distill.interfaces.policies import Labels
 from policy_distill.run.distill import distill
+from policy_distill.run.finetuning.finetune import finetune
 from policy_distill.student.file import read_sealed
 from policy_distill.student.runtime import load_student
 from policy_distill.teachers.combining.combination import combination_of
@@ -342,6 +344,40 @@ def test_a_compression_measures_its_teachers_and_gives_each_of_them():
     assert found.student.provenance["teacher"]["returns"]["contexts"] == {"0": [10.0, 0.0], "1": [0.0, 10.0]}
     teachers = found.result.record.teachers
     assert len(teachers) == 2 and teachers[0].returns.mean + teachers[1].returns.mean == pytest.approx(10.0)
+
+
+REFUSED = {
+    "distill --teacher {a} {b} --combine average --env CartPole-v1 --out {out}": "expected --combine among mixture",
+    "distill --teacher {a} --combine best --env CartPole-v1 --out {out}": "found one; leave --combine out",
+    "compress --teacher {a} {b} --combine dispatch:nowhere:f --env CartPole-v1 --out {out}": "no package 'nowhere'",
+    "evaluate {a} --combine mean --env CartPole-v1": "found one; leave --combine out",
+    "compare {a} {b} --more-teachers {c} --combine mean --env CartPole-v1": "teachers of one family and observation",
+    "distill --teacher {a} {b} --combine dispatch:x --env CartPole-v1 --out {out}": "observation space of CartPole-v1",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_wrong_requests_on_the_command_line_end_in_one_line(zoo, tmp_path, capfd, line):
+    agents = {"a": zoo / "qrdqn-CartPole-v1", "b": zoo / "ars-CartPole-v1", "c": zoo / "sac-Pendulum-v1"}
+    assert main(line.format(**agents, out=tmp_path / "run").split()) == 2
+    said = capfd.readouterr().err.splitlines()
+    assert REFUSED[line] in said[-1] and said[-1].startswith("policy-distill: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_student_is_tuned_beside_several_teachers_once_these_are_measured(tmp_path):
+    begun = distill(formulas()[0], Corridor, "mlp:4", **QUICK)
+    quick = {
+        "timesteps": 640,
+        "n_envs": 2,
+        "n_steps": 16,
+        "eval_episodes": 4,
+        "select_episodes": 2,
+        "critic_steps": 128,
+    }
+    teacher = together([Valued([[0, 0], [3, 0]], 0, 0.9), Valued([[0, 0], [0, 3]], 1, 0.99)], "best")
+    result = finetune(begun.student, Corridor, teacher=teacher, **quick)
+    assert result.record.teacher.returns.mean == 10.0 and len(result.record.teachers) == 2
 
 
 def test_families_are_equal_by_what_they_are():
