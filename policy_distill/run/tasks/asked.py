@@ -18,6 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.apart.teachers import measured
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.session import Session
@@ -124,6 +125,7 @@ def open_team(asked: Asked, scope: ExitStack) -> Team:
     body, tasks = BodySpec.of(asked.network), dict[str, Task]()
     for name, teacher in asked.teachers.items():
         envs, env = open_fitting(teacher, asked.envs[name], asked.config, scope)
+        teacher = measured(teacher, env, asked.config.seed, n_envs=asked.config.n_eval_envs)
         session = Session(teacher, envs, body.single, asked.losses[name], asked.config)
         shape = session.specify(None).featurizer.shape
         if len(shape) != 1:
