@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.errors import RequestError, one_line
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.evaluation.proof.headline import headline
-from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import digits
 
@@ -120,7 +120,7 @@ def _names(tasks: list[ListedTask], envs: list[Any]) -> list[str]:
 
 def _loaded(task: ListedTask) -> tuple[Any, Any]:
     """Return a task's teacher and its environment, with notices of what comes with them."""
-    from policy_distill.commands.policies import find_env, say_applied
+    from policy_distill.commands.options.policies import find_env, say_applied
     from policy_distill.teachers.files.agent_file import find_agent
     from policy_distill.teachers.load import load_teacher
 
