@@ -135,6 +135,11 @@ def open_team(asked: Asked, scope: ExitStack) -> Team:
             )
         check_room(session)
         tasks[name] = Task(name, session, env)
+    counts = {name: task.stream.envs.n_envs for name, task in tasks.items()}
+    if len(set(counts.values())) > 1:
+        # They come from a caller's own vectors; all tasks take their steps side by side.
+        found = ", ".join(f"{n} in {name}" for name, n in counts.items())
+        raise RequestError(f"expected as many environments in every task, found {found}; hand over vectors of one size")
     _check_shared(tasks, body, asked)
     return Team(tasks, asked.network, asked.settings, asked.config)
 

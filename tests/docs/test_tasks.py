@@ -9,7 +9,7 @@ import pytest
 from policy_distill.cli import main
 from policy_distill.student.runtime import load_student
 
-PAGE = (Path(__file__).parent.parent / "docs" / "tasks.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
 QUICK = {
     "distill": "--timesteps 1024 --n-envs 4 --n-steps 32 --eval-episodes 2 --select-episodes 2 --track disabled",
     "evaluate": "--episodes 1",
