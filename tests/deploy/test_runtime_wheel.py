@@ -81,6 +81,9 @@ def test_both_wheels_together_are_the_package_and_no_file_is_in_two(wheels):
     assert not set(runtime) & set(rest)
     whole = {path.relative_to(ROOT).as_posix() for path in (ROOT / "policy_distill").rglob("*.py")}
     assert {name for name in {*runtime, *rest} if name.endswith(".py")} == whole
+    assert {path.name for path in (ROOT / "policy_distill/exporters/web").glob("*.[jc]s*")} == {
+        Path(name).name for name in rest if not name.endswith(".py")
+    }, "what a page is made of travels with its exporter"
     assert f"Requires-Dist: policy-distill-runtime=={version('policy-distill')}" in said_by(
         wheels["policy_distill"], "METADATA"
     )
