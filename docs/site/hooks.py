@@ -14,6 +14,7 @@ from help_pages import help_of_all
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from notebooks import example_pages, gallery
 from rooms import drawn
 from texts import with_texts
 
@@ -27,6 +28,8 @@ FROM_ROOT = {
     "SECURITY.md": "security.md",
 }
 """Files of the root, and what they are called among the site's pages."""
+MADE = {"reference.md", "gallery.md", *example_pages(ROOT)}
+"""Pages that are made of other things than a text."""
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 
 
@@ -42,7 +45,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if (ROOT / name).is_file():
             text = (ROOT / name).read_text(encoding="utf-8")
             files.append(File.generated(config, page, content=_links(text, PurePosixPath(name))))
-    files.append(File.generated(config, "reference.md", content=reference(ROOT)))
+    page, reports = gallery(ROOT)
+    made = {"reference.md": reference(ROOT), "gallery.md": page, **example_pages(ROOT)}
+    for name, text in made.items():
+        files.append(File.generated(config, name, content=text))
+    for name, report in reports.items():
+        files.append(File.generated(config, name, abs_src_path=str(report)))
     return files
 
 
@@ -93,7 +101,7 @@ def _without_file_links(markdown: str) -> str:
 
 
 def _there(nav: Any, folder: Path) -> Any:
-    made = {*FROM_ROOT.values(), "reference.md"}
+    made = {*FROM_ROOT.values(), *MADE}
     if isinstance(nav, list):
         kept = [_there(entry, folder) for entry in nav]
         return [entry for entry in kept if entry]

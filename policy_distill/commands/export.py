@@ -67,7 +67,7 @@ class Export:
 
     def run(self) -> int:
         """Export and print."""
-        from policy_distill.commands.one_task import places_of, write_alone
+        from policy_distill.commands.options.one_task import places_of, write_alone
         from policy_distill.environments.names import working_folder_on_path
         from policy_distill.student.runtime import load_student
 

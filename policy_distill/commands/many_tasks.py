@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.errors import RequestError, one_line
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.evaluation.proof.headline import headline
-from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import digits
 
@@ -113,14 +113,14 @@ def summary_of_tasks(record: TasksRecord, out: Path | None) -> str:
 
 def _names(tasks: list[ListedTask], envs: list[Any]) -> list[str]:
     """Return the names of the file, and what others are called after their environments."""
-    from policy_distill.run.tasks.asked import names_of
+    from policy_distill.run.tasks.asked import task_names_of
 
-    return names_of(envs, [task.teacher.name if task.named else "" for task in tasks])
+    return task_names_of(envs, [task.teacher.name if task.named else "" for task in tasks])
 
 
 def _loaded(task: ListedTask) -> tuple[Any, Any]:
     """Return a task's teacher and its environment, with notices of what comes with them."""
-    from policy_distill.commands.policies import find_env, say_applied
+    from policy_distill.commands.options.policies import find_env, say_applied
     from policy_distill.teachers.files.agent_file import find_agent
     from policy_distill.teachers.load import load_teacher
 

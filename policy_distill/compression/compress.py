@@ -23,7 +23,7 @@ from policy_distill.config import RACE_STEPS, DistillConfig, make_config
 from policy_distill.environments.open import Environments
 from policy_distill.environments.watch import step_limit
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.teachers_apart import measured
+from policy_distill.evaluation.apart.teachers import measured
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.students import Loss

@@ -12,7 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.evaluation.apart_record import ApartRecord
+from policy_distill.evaluation.apart.record import ApartRecord
+from policy_distill.evaluation.contexts.records import ContextsRecord
+from policy_distill.evaluation.parts.stop_record import StopRecord
+from policy_distill.evaluation.parts.tuning_record import TransferRecord, TuningRecord
+from policy_distill.evaluation.parts.view_record import ViewRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, SampledRecord
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
 from policy_distill.evaluation.proof.records import (
@@ -23,9 +27,6 @@ from policy_distill.evaluation.proof.records import (
     VerdictRecord,
 )
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
-from policy_distill.evaluation.stop_record import StopRecord
-from policy_distill.evaluation.tuning_record import TransferRecord, TuningRecord
-from policy_distill.evaluation.view_record import ViewRecord
 from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, ListOf, dump, load, part
 
 
@@ -72,6 +73,8 @@ class ComparedRecord:
     """Where both are of this package."""
     perturbed: Mapping[str, ComparisonRecord] | None = part(Each(ComparisonRecord), left_out=True)
     """By the names of the conditions; None where none was asked for."""
+    contexts: ContextsRecord | None = part(ContextsRecord, left_out=True)
+    """Where contexts were asked for."""
     student_file: str | None = part(TEXT, left_out=True)
 
     def to_json(self) -> dict[str, Any]:

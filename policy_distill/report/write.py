@@ -9,12 +9,12 @@ import logging
 from pathlib import Path
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.evaluation.policy_records import returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import VerdictRecord
 from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
 from policy_distill.evaluation.records import EvaluationRecord
-from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.report.blindness import blindness_note
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again
@@ -25,6 +25,7 @@ from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, RunRecord, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import (
+    by_context,
     flat,
     front,
     moved,
@@ -108,6 +109,7 @@ def run_page(run: RunRecord) -> Page:
             *([tuned(proof.finetuning)] if proof.finetuning else []),
             *([moved(proof.transfer)] if proof.transfer else []),
             *([perturbed(run.perturbed)] if run.perturbed else []),
+            *(by_context(run.contexts) if run.contexts else []),
             Table("Settings", (), flat(run.settings.config or {}), folded=True),
             Table("Provenance", (), provenance(run), folded=True),
         ],

@@ -15,8 +15,8 @@ from typing import Any
 
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.watch import step_limit
+from policy_distill.evaluation.apart.teachers import measured
 from policy_distill.evaluation.on_workers import played_on
-from policy_distill.evaluation.teachers_apart import measured
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.report.write import try_report

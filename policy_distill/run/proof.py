@@ -12,14 +12,14 @@ from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.environments.open import without_normalization
-from policy_distill.evaluation.apart_record import ApartRecord
+from policy_distill.evaluation.apart.record import ApartRecord
+from policy_distill.evaluation.apart.teachers import teachers_apart
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import BATCH, N_SAMPLED, ProofPlan
 from policy_distill.evaluation.proof.scale import N_EPISODES
 from policy_distill.evaluation.proof.spent import choose_seed, spent_by_teacher
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.reference import ReferenceRuns
-from policy_distill.evaluation.teachers_apart import teachers_apart
 from policy_distill.run.stream import Stream
 from policy_distill.seeds import PROOF, fresh_start, selection_start
 from policy_distill.student.runtime import Student

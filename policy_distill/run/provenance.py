@@ -14,8 +14,8 @@ from typing import Any
 from policy_distill.config import DistillConfig
 from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.interfaces.stepping import Environments
-from policy_distill.student.described import StudentProvenance, TeacherProvenance
 from policy_distill.student.features import dump_normalizer
+from policy_distill.student.onboard.origins import StudentProvenance, TeacherProvenance
 from policy_distill.system.records import ANYTHING, LIST, OBJECT, TEXT, dump, part
 
 LIBRARIES = ("policy-distill", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")

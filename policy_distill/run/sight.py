@@ -21,7 +21,7 @@ from policy_distill.environments.two_sides import STUDENT, TEACHER, Sides, side_
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.student.features import Normalizer
-from policy_distill.student.names import action_names, check_names, observation_names
+from policy_distill.student.onboard.names import action_names, check_names, observation_names
 from policy_distill.student.onboard.wiring import Wiring, check_wiring, wiring_of
 from policy_distill.student.pixels import channels_first, convolves, image_first
 from policy_distill.student.spaces import describe_space, make_space

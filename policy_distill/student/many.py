@@ -18,8 +18,8 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.student.action_check import require
 from policy_distill.student.check import check_read_back, check_student
-from policy_distill.student.described import StudentProvenance
 from policy_distill.student.file import write_sealed
+from policy_distill.student.onboard.origins import StudentProvenance
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.system.records import FLAG, OBJECT, TEXT, Each, dump, load, part

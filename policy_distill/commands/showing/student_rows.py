@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.view_record import view_record
+from policy_distill.evaluation.parts.view_record import view_record
 from policy_distill.student.many import ManyTasks
 from policy_distill.student.memory import Memory
 from policy_distill.student.onboard.wiring import Wiring
@@ -40,6 +40,7 @@ def describe_student(
         "observation_space": said.observation_space,
         "action_space": said.action_space,
         **_wired(said.wiring),
+        **({"monitor": said.monitor.summary()} if said.monitor else {}),
         **dump(architecture.sizes),
         **({"critic": student.critic.summary()} if student.critic else {}),
         **({"memory": _remembered(student.plan.memory)} if student.plan.memory.size else {}),

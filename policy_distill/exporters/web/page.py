@@ -23,8 +23,8 @@ from policy_distill.exporters.parity import Reference
 from policy_distill.exporters.web.scene import BY_HAND, Scene, encoded
 from policy_distill.interfaces.students import Run
 from policy_distill.student.bits.quantization import QuantizedLayer
-from policy_distill.student.described import StudentProvenance
-from policy_distill.student.names import action_names, observation_names
+from policy_distill.student.onboard.names import action_names, observation_names
+from policy_distill.student.onboard.origins import StudentProvenance
 from policy_distill.student.operations.table import OPERATIONS
 from policy_distill.student.plan import Plan
 from policy_distill.student.record import StudentRecord

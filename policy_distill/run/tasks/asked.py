@@ -168,14 +168,14 @@ def _named(tasks: Sequence[tuple[Any, Any]] | Mapping[str, tuple[Any, Any]]) -> 
             f"expected from 2 to {MOST_TASKS} tasks, each a pair of a teacher and an environment, found {len(pairs)}; "
             "use distill for one"
         )
-    names = list(tasks) if isinstance(tasks, Mapping) else names_of([env for _, env in pairs])
+    names = list(tasks) if isinstance(tasks, Mapping) else task_names_of([env for _, env in pairs])
     for name in names:
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]{0,99}", name):
             raise RequestError(f"expected names of letters, digits, '-', '_', '+' and '.', found {name!r}; choose one")
     return dict(zip(names, (tuple(pair) for pair in pairs), strict=True))
 
 
-def names_of(envs: Sequence[Any], given: Sequence[str] = ()) -> list[str]:
+def task_names_of(envs: Sequence[Any], given: Sequence[str] = ()) -> list[str]:
     """Return what tasks are called: as `given`, or after their environments, `cartpole` for CartPole-v1.
 
     A second task in the same environment is `cartpole-2`.

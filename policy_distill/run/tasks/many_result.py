@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.config import DistillConfig
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.evaluation.proof.together import TogetherRecord
-from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.run.result import DistillResult, final_metrics
 from policy_distill.student.many import ManyTasks
@@ -45,7 +45,8 @@ def track_many(result: ManyResult, tracker: Tracker) -> None:
     """Log the proofs and the sizes, and hand the student over as an artifact."""
     record, metrics = result.record, dict[str, float]()
     for name, one in result.results.items():
-        metrics |= {f"task/{name}/{metric}": value for metric, value in final_metrics(one.record).items()}
+        of_task = {key: value for key, value in final_metrics(one.record).items() if not key.startswith("time/")}
+        metrics |= {f"task/{name}/{metric}": value for metric, value in of_task.items()}
     if (whole := record.together) is not None:
         low, high = whole.ci95 or (None, None)
         values = {"eval/retention": whole.geometric_mean, "eval/retention_low": low, "eval/retention_high": high}

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.student.names import LONGEST, check_names
 from policy_distill.student.onboard.identifiers import identifiers
+from policy_distill.student.onboard.names import LONGEST, check_names
 from policy_distill.student.spaces import SpaceRecord
 from policy_distill.student.view import View
 from policy_distill.system.wording import digits

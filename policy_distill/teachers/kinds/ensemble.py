@@ -168,6 +168,6 @@ class EnsembleTeacher(BaseTeacher):
             raise RequestError(
                 "expected what each teacher returns, by which the best of them labels, found none measured; hand the "
                 "teachers to distill, compress, compare or evaluate, or measure them with "
-                "policy_distill.evaluation.teachers_apart.measured"
+                "policy_distill.evaluation.apart.teachers.measured"
             )
         return self.standing.best(told, labels[0].params.shape[:2])

@@ -8,7 +8,7 @@ from policy_distill.families.diagonal_gaussian import DiagonalGaussian
 from policy_distill.losses.batch import Batch
 from policy_distill.losses.table import make_loss
 from policy_distill.training.dense_step import DenseStep
-from policy_distill.training.pruning import prune, unit_importance, unit_sensitivity
+from policy_distill.training.shrinking.pruning import prune, unit_importance, unit_sensitivity
 from tests.losses.values import value
 from tests.training.test_trainer import make_student
 

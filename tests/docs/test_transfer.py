@@ -7,7 +7,7 @@ from pathlib import Path
 
 from policy_distill.cli import main
 
-PAGE = (Path(__file__).parent.parent / "docs" / "transfer.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "transfer.md").read_text()
 QUICK = "--eval-episodes 4 --select-episodes 2 --track disabled --out"
 TUNED = 14_336
 """Steps after which PPO has changed a student: the critic learns alone for 12,000 of them."""

@@ -2,7 +2,7 @@ import gymnasium
 import pytest
 
 from policy_distill.errors import RequestError
-from policy_distill.student.names import ACTIONS, OBSERVATIONS, action_names, check_names, observation_names
+from policy_distill.student.onboard.names import ACTIONS, OBSERVATIONS, action_names, check_names, observation_names
 from policy_distill.student.spaces import describe_space
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from policy_distill.errors import RequestError, one_line
 from policy_distill.interfaces.policies import Policy, WrapperSpec
-from policy_distill.student.described import StudentProvenance, TeacherProvenance
+from policy_distill.student.onboard.origins import StudentProvenance, TeacherProvenance
 from policy_distill.student.runtime import Student
 from policy_distill.teachers.sources import load_policy
 

@@ -8,7 +8,7 @@ from policy_distill.losses.table import make_loss
 from policy_distill.student.bits.low_bit import BITS, LIMITS
 from policy_distill.student.bits.quantization import compile_quantized
 from policy_distill.training import low_bit
-from policy_distill.training.low_bit import best_steps, train_low_bit, train_plan
+from policy_distill.training.shrinking.low_bit import best_steps, train_low_bit, train_plan
 from tests.losses.values import value
 from tests.students import make_student, sample_observations
 from tests.training.test_pruning import trained

@@ -25,7 +25,7 @@ class Several:
 
         Of a student of several tasks it is the one of `task`.
         """
-        from policy_distill.commands.policies import load_named
+        from policy_distill.commands.options.policies import load_named
         from policy_distill.environments.names import parse_kwargs
         from policy_distill.teachers.load import load_teacher
 
@@ -40,6 +40,6 @@ class Several:
     @staticmethod
     def measured(policy: Any, env: Any, n_envs: int) -> Any:
         """Return several teachers once they know who of them is best; any other policy as it is."""
-        from policy_distill.evaluation.teachers_apart import measured
+        from policy_distill.evaluation.apart.teachers import measured
 
         return measured(policy, env, n_envs=n_envs)
