@@ -119,10 +119,12 @@ def students_of(config: Config, task: str, teacher: Any, env: str) -> dict[str, 
     if unknown := [name for name in config.method if name not in MAKERS]:
         raise RequestError(f"expected --method among {', '.join(MAKERS)}, found {unknown[0]!r}")
     names = [name for name in config.method if name != "smoothed" or teacher.family.head.is_discrete]
-    folders = {
-        f"{name} {seed}": MAKERS[name](config, task, teacher, env, seed) for name in names for seed in config.seeds
-    }
-    return {name: load_student(folder / "student.safetensors") for name, folder in folders.items()}
+    found = {}
+    for name in names:
+        for seed in config.seeds:
+            folder = MAKERS[name](config, task, teacher, env, seed)
+            found[f"{name} {seed}"] = load_student(folder / "student.safetensors")
+    return found
 
 
 def worlds_of(module: Any, teacher: Policy) -> dict[str, Any]:
