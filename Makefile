@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test bench clean
+.PHONY: demo test docs gallery notebooks dist wheels bench clean
 
 demo: .venv/ready  ## Train a teacher on CartPole, distil it, prove it.
 	$(BIN)/python -m experiments.cartpole --out $(DEMO) --overwrite
@@ -13,6 +13,22 @@ test: .venv/ready  ## Style, types and tests.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
+
+docs: .venv/ready  ## The site, into build/site; a warning is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+gallery: .venv/ready  ## Three runs whose reports the site shows; needs POLICY_DISTILL_ZOO.
+	$(BIN)/python -m experiments.gallery --zoo "$(POLICY_DISTILL_ZOO)"
+
+notebooks: .venv/ready  ## The notebooks of examples/ as .ipynb, into build/notebooks.
+	mkdir -p build/notebooks
+	cd examples && for name in *.py; do ../$(BIN)/jupytext --quiet --to ipynb --output ../build/notebooks/$${name%.py}.ipynb $$name; done
+
+dist: .venv/ready  ## Source archive and wheel, into dist; their metadata are checked, and the wheel is tried alone.
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m pytest tests/docs/test_release.py
 
 bench: .venv/ready  ## Speed, learning and growth beside the environment and a plain script; needs POLICY_DISTILL_ZOO.
 	$(BIN)/python -m experiments.benchmarks.speed --zoo "$(POLICY_DISTILL_ZOO)"
@@ -25,5 +41,10 @@ bench: .venv/ready  ## Speed, learning and growth beside the environment and a p
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[all]'
 	touch $@
 
+wheels: .venv/ready  ## dist/: policy-distill, and policy-distill-runtime, which it requires; pure Python with POLICY_DISTILL_PURE=1.
+	rm -rf build/split runtime/build
+	$(BIN)/python -m pip wheel --quiet --no-deps -w dist ./runtime
+	POLICY_DISTILL_SPLIT=1 $(BIN)/python -m pip wheel --quiet --no-deps -w dist .
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist *.egg-info runtime/build runtime/*.egg-info

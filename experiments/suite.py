@@ -43,15 +43,23 @@ NOT_EXPERIMENTS = {
     "regularisation",
     "transfer_table",
     "calibration",
+    "gravity_experts",
+    "gravity_experts_table",
+    "gravity_training",
     "objectives",
     "noisy_teacher",
     "finetuning",
     "finetuning_table",
     "generalisation",
     "generalisation_table",
+    "many_tasks",
+    "many_tasks_table",
     "simulations",
     "seed_simulations",
     "simulated_returns",
+    "picture",
+    "gallery",
+    "networks_drawn",
     *("minatar_breakout", "pong"),  # teachers of an hour, or with classes of their own
 }
 

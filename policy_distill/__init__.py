@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from policy_distill.system.announced import SB3_MODEL, TRAINABLE, announce
+from policy_distill.system.announced import MANY_TASKS, SB3_MODEL, TRAINABLE, announce, import_home
 
 if TYPE_CHECKING:
     from policy_distill.compression.compress import compress as compress
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from policy_distill.exporters.export import export as export
     from policy_distill.run.distill import distill as distill
     from policy_distill.run.finetuning.finetune import finetune as finetune
+    from policy_distill.run.tasks.distill_many import distill_many as distill_many
     from policy_distill.student.runtime import load_student as load_student
     from policy_distill.teachers.load import load_teacher as load_teacher
     from policy_distill.teachers.train import train_teacher as train_teacher
@@ -24,6 +24,7 @@ _HOMES = {
     "load_teacher": "policy_distill.teachers.load",
     "train_teacher": "policy_distill.teachers.train",
     "distill": "policy_distill.run.distill",
+    "distill_many": "policy_distill.run.tasks.distill_many",
     "compress": "policy_distill.compression.compress",
     "finetune": "policy_distill.run.finetuning.finetune",
     "DistillConfig": "policy_distill.config",
@@ -34,11 +35,12 @@ _HOMES = {
     "__version__": "policy_distill.system.version",
 }
 
-# Methods of a student whose homes are rooms below its own: the root alone knows both.
+# What a student hands over and is at home below it: the root alone knows both.
 announce(
     {
         TRAINABLE: "policy_distill.training.policy:StudentPolicy.from_record",
         SB3_MODEL: "policy_distill.exporters.sb3_model:to_sb3",
+        MANY_TASKS: "policy_distill.student.many:ManyTasks",
     }
 )
 
@@ -47,6 +49,7 @@ __all__ = [
     "compare",
     "compress",
     "distill",
+    "distill_many",
     "evaluate",
     "export",
     "finetune",
@@ -59,7 +62,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_home(_HOMES[name], name), name)
     globals()[name] = value
     return value
 

@@ -12,9 +12,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
-
-import tyro
 
 from policy_distill.commands.table import COMMANDS, find_command, outline
 from policy_distill.commands.usage import unknown_command, usage_line
@@ -78,9 +77,16 @@ def _run(command: Any) -> int | None:
 
 def _parse(arguments: list[str] | None) -> Any:
     words = sys.argv[1:] if arguments is None else arguments
+    if find_spec("policy_distill.commands.info") is None:
+        # policy-distill-runtime alone is installed, which has one command and no parser of others.
+        from policy_distill.commands.alone import parse_alone
+
+        return parse_alone(words)
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
         _say(unknown_command(words[0], list(COMMANDS)), 2)
         raise SystemExit(2)
+    import tyro
+
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

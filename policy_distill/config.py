@@ -89,7 +89,11 @@ class DistillConfig:
     Python a class too. Its teacher goes on seeing everything."""
     observation_names: str = ""
     """What the components of a vector are called, separated by commas: x,x_velocity,theta,theta_velocity. The student
-    keeps them, for explain and observe; those of environments that many know need not be given."""
+    keeps them, for explain, observe, act by name and C; those of environments that many know need not be given."""
+    action_names: str = ""
+    """What actions are called, separated by commas: the options of a choice, or the numbers of an action."""
+    control_hz: float = 0.0
+    """Actions a second that the student is made for, kept for whoever builds it in; 0 where nobody says."""
     min_teacher_return: float | None = None
     """Leave out of the data the episodes that the teacher acts (its first rollout; all with actor=teacher, those of the
     first half with mixed) and that return less."""
@@ -102,6 +106,9 @@ class DistillConfig:
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
+    monitor: bool = False
+    """Play 300 episodes more at the end, and keep in the student's file what they span: it can then say how novel an
+    observation is."""
     eval_episodes: int = 300
     """Episodes for the proof at most, on paired seeds that training never saw: it ends as soon as its verdict is clear,
     after some 75 where a student equals its teacher. 0 skips it, and the selection before it."""
@@ -147,15 +154,15 @@ class DistillConfig:
         """Check every type and range, so that a wrong value fails before the first environment step."""
         values = vars(self)
         check_numbers(self)
-        for name in ("sampled_teacher", "value_gate"):
+        for name in ("sampled_teacher", "value_gate", "monitor"):
             require_setting(isinstance(values[name], bool), name, "true or false", values[name])
         require_setting(isinstance(self.loss, str), "loss", "a name", self.loss)
         written = isinstance(self.collect_perturb, str)
         require_setting(written, "collect_perturb", "conditions separated by commas", self.collect_perturb)
         whole = self.buffer == "aggregate" or (self.min_teacher_return is None and self.drop_worst == 0)
         require_setting(whole, "buffer", "aggregate to leave out episodes, which end rollouts later", self.buffer)
-        named = isinstance(self.observation_names, str)
-        require_setting(named, "observation_names", "names separated by commas", self.observation_names)
+        for name in ("observation_names", "action_names"):
+            require_setting(isinstance(values[name], str), name, "names separated by commas", values[name])
         one = isinstance(self.observe, str) and not (self.observe and self.observation_keys)
         require_setting(one, "observe", "names separated by commas, without observation_keys beside them", self.observe)
         require_setting(
@@ -185,7 +192,12 @@ class DistillConfig:
     @property
     def named(self) -> tuple[str, ...]:
         """What the components of a vector are called; nothing where nobody said it."""
-        return tuple(name.strip() for name in self.observation_names.split(",")) if self.observation_names else ()
+        return names_between_commas(self.observation_names)
+
+    @property
+    def named_actions(self) -> tuple[str, ...]:
+        """What actions are called; nothing where nobody said it."""
+        return names_between_commas(self.action_names)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -195,6 +207,11 @@ class DistillConfig:
 def make_config(config: DistillConfig | None, overrides: dict[str, Any]) -> DistillConfig:
     """Return `config` (or the defaults) with `overrides` applied; see `with_overrides`."""
     return with_overrides(config or DistillConfig(), overrides, "distill")
+
+
+def names_between_commas(text: str) -> tuple[str, ...]:
+    """Return names that are separated by commas; an empty one stays one, so that it is missed by nobody."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def _names_in(text: str) -> tuple[str, ...]:

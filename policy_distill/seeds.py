@@ -9,7 +9,7 @@ keep theirs in a C int. The number line is dealt out once:
     then, 2^28 seeds           training
     then, 2^27 seeds           what is measured on the student's own states
     then, 2^26 seeds           the scale of a comparison
-    then, 2^25 seeds           units of noise
+    then, 2^25 seeds           units of noise, and which of several teachers is best
     the last one but some      what only tells whether a seed means anything
     the last one               the episode that is filmed
 """
@@ -77,6 +77,11 @@ def scale_start(seed: int) -> int:
 def units_start(seed: int) -> int:
     """Return where the episodes begin on which units of noise are measured."""
     return UNITS + _word(seed) % (N_UNITS - 2**16)
+
+
+def teachers_start(seed: int) -> int:
+    """Return where the episodes begin that say which of several teachers is best."""
+    return UNITS + _word(seed, 1) % (N_UNITS - 2**16)
 
 
 def purpose_seed(*words: int | str) -> int:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from policy_distill.commands.options.several import Several
+from policy_distill.commands.options.tracking_options import Tracking
 from policy_distill.commands.showing.comparison_tables import aggregated, tables
 from policy_distill.commands.showing.output import Output, table
-from policy_distill.commands.tracking_options import Tracking
 from policy_distill.evaluation.records import ComparedRecord, FidelityRecord, StudentsRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.workers.settings import WorkerSettings
@@ -35,9 +36,11 @@ class Compare:
     """Teacher zip (or a student file that stands in for one)."""
     student: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """student.safetensors (or another zip); several, of several training seeds, are aggregated too."""
+    several: Annotated[Several, tyro.conf.arg(name="")] = field(default_factory=Several)
+    task: str | None = None
+    """Of students of several tasks, the one to compare in: its name, or the id of its environment."""
     env: str | None = None
-    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the policy was made
-    in."""
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the student's own."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of its constructor, such as gravity:-5.0 enable_wind:True, before those that the policy brings."""
     gym_packages: tuple[str, ...] = ()
@@ -94,7 +97,7 @@ class Compare:
 
     def run(self) -> int:
         """Compare and print."""
-        from policy_distill.commands.policies import load_named, say_applied
+        from policy_distill.commands.options.policies import load_named, say_applied
         from policy_distill.commands.showing.comparison_files import check_place
         from policy_distill.errors import RequestError
         from policy_distill.evaluation.proof.spent import choose_seed
@@ -108,18 +111,13 @@ class Compare:
         if self.out is not None:
             names = [*(["perturbed.json"] if self.perturb else []), *(["contexts.json"] if self.contexts else [])]
             check_place(self.out, self.student, names=names, overwrite=self.overwrite)
-        teacher = load_named(
-            self.teacher,
-            self.env_kwargs,
-            trust=self.trust,
-            vecnormalize=self.vecnormalize,
-            wrappers=self.wrapper or None,
-        )
-        students = [load_named(path, self.env_kwargs, trust=self.trust) for path in self.student]
+        given: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
+        teacher = self.several.load(self.teacher, self.env_kwargs, trust=self.trust, **given)
+        students = [load_named(path, self.env_kwargs, trust=self.trust, task=self.task) for path in self.student]
         env = self._env(teacher, students)
+        teacher = self.several.measured(teacher, env, self.n_envs)
         say_applied(teacher)
-        longest = self.max_episodes if self.until_certain else self.episodes
-        seed = choose_seed(self.seed, longest, teacher, *students)
+        seed = choose_seed(self.seed, self.max_episodes if self.until_certain else self.episodes, teacher, *students)
         records, rows, found = [], [], []
         for path, student in zip(self.student, students, strict=True):
             comparison, record = self._compared(path, teacher, student, env, seed)
@@ -136,7 +134,7 @@ class Compare:
 
     def _env(self, teacher: Any, students: list[Any]) -> Any:
         """Return the environment: by itself that of the first student that recorded one, else the teacher's."""
-        from policy_distill.commands.policies import find_env
+        from policy_distill.commands.options.policies import find_env
         from policy_distill.environments.choice import other_than_recorded, recorded_in
 
         known = [pair for pair in zip(self.student, students, strict=True) if recorded_in(pair[1]) is not None]

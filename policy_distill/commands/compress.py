@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from policy_distill.commands.from_teacher import FromTeacher
-from policy_distill.commands.showing.comparison_tables import proof_lines
+from policy_distill.commands.options.from_teacher import FromTeacher
+from policy_distill.commands.showing.comparison_tables import proof_lines, teacher_lines
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.config import RACE_STEPS, DistillConfig
 from policy_distill.errors import one_line
@@ -97,6 +97,7 @@ def summary(record: CompressionRecord, proof: EvaluationRecord, out: Path) -> st
     lines: list[tuple[Any, ...]] = [
         ("winner" if record.proven else "best student", f"{record.winner}: {standing_words(record)}"),
         *proof_lines(proof, proof.seed),
+        *teacher_lines(proof),
         *([("what would help", record.advice)] if record.advice else []),
         ("smaller than the teacher", _smaller(teacher, best.n_params or 0, best.n_bytes or 0)),
         ("environment steps", _steps(record)),

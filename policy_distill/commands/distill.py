@@ -8,12 +8,18 @@ from typing import Annotated, Any
 
 import tyro
 
-from policy_distill.commands.from_teacher import FromTeacher
-from policy_distill.commands.showing.comparison_tables import proof_lines, said_beside, undefined_or
+from policy_distill.commands.options.from_teacher import FromTeacher
+from policy_distill.commands.showing.comparison_tables import (
+    proof_lines,
+    said_beside,
+    teacher_lines,
+    undefined_or,
+)
 from policy_distill.commands.showing.output import Output, interval_text, table
 from policy_distill.errors import RequestError, one_line
 from policy_distill.evaluation.policy_records import PolicyRecord
 from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord, LeftOutRecord
+from policy_distill.run.tasks.settings import TaskSettings
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import compression_text, digits
 from policy_distill.system.workers.settings import WorkerSettings
@@ -24,14 +30,23 @@ class Distill(FromTeacher):
     """Distil a teacher into a compact student, prove what it keeps, and write the run folder.
 
     Example: policy-distill distill --teacher LunarLander-v2.zip --env LunarLander-v3 --out runs/lander
+
+    With --tasks several teachers, each in a task of its own, become one student (docs/tasks.md).
     """
 
+    teacher: tuple[Path, ...] = ()
+    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md). A student
+    (student.safetensors, or its run folder) may teach too, and several agents together as one."""
+    tasks: Path | None = None
+    """In place of --teacher and --env: a YAML file with a list tasks, each with its path (or teacher) and env."""
+    sharing: Annotated[TaskSettings, tyro.conf.arg(name="")] = field(default_factory=TaskSettings)
     student: str = "mlp:32,32"
     """The student's network: mlp:32,32 for two hidden layers of 32, linear for none, cnn:16,32 for images
     (convolutions of 16 and 32 channels), cnn:16,32+mlp:64 with a hidden layer behind them; what a Dict has beside its
     image joins there; gru:16 for 16 recurrent units, history:4+mlp:32 for the last 4 observations and history:4a+mlp:32
     for the actions between them too, where a student must remember; tree:32 for a decision tree of at most 32 leaves,
-    oblique_tree:16 for one that asks about weighted sums."""
+    oblique_tree:16 for one that asks about weighted sums. Of several tasks: mlp:64,64 for a shared body with a head for
+    each, shared:64,64+mlp:16 for a layer of each task's own behind it."""
     log_gradients: bool = False
     """Log histograms of the gradients to W&B, one of each layer for each rollout."""
     video: bool = False
@@ -47,6 +62,16 @@ class Distill(FromTeacher):
 
     def make(self) -> int:
         """Distil and show the table."""
+        if self.tasks is not None:
+            from policy_distill.commands.many_tasks import distill_listed
+
+            if self.contexts is not None:
+                raise RequestError("expected --contexts or --tasks, found both; leave one out")
+            return distill_listed(self)
+        if self.sharing != TaskSettings():
+            raise RequestError(
+                "expected --tasks beside --task-blind, --inputs or --balance, found none; leave them out"
+            )
         from policy_distill.environments.perturbations.contexts import collected_under, read_contexts
         from policy_distill.run.distill import distill
 
@@ -88,6 +113,7 @@ def summary(
     fidelity, sizes = record.fidelity or FidelityRecord(), [policies[name].n_params or 0 for name in worst]
     lines: list[tuple[Any, ...]] = [
         *([*proof_lines(record, record.seed), *proof] if record.retention else [("retention", "not measured")]),
+        *teacher_lines(record),
         ("worst 5%", ", ".join(f"{name} {digits(value)}" for name, value in worst.items() if value is not None)),
         ("agreement", undefined_or(fidelity.agreement)),
         ("KL, nats", undefined_or(fidelity.kl)),

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from policy_distill.commands.options.several import Several
+from policy_distill.commands.options.tracking_options import Tracking
 from policy_distill.commands.showing.output import Output, interval_text
-from policy_distill.commands.tracking_options import Tracking
 from policy_distill.system.wording import digits
 from policy_distill.system.workers.settings import WorkerSettings
 
@@ -27,6 +28,9 @@ class Evaluate:
 
     policy: Annotated[Path, tyro.conf.Positional]
     """Teacher zip, student.safetensors or a run folder with one."""
+    several: Annotated[Several, tyro.conf.arg(name="")] = field(default_factory=Several)
+    task: str | None = None
+    """Of a student of several tasks, the one to act in: its name, or the id of its environment."""
     env: str | None = None
     """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the policy was made
     in."""
@@ -60,17 +64,17 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate and print."""
-        from policy_distill.commands.policies import find_env, load_named, say_applied
+        from policy_distill.commands.options.policies import find_env, say_applied
         from policy_distill.evaluation.evaluate import evaluate
         from policy_distill.teachers.files.claims import claimed_by
 
         self.tracking.check()
         wrappers = self.wrapper or None
-        policy = load_named(
-            self.policy, self.env_kwargs, trust=self.trust, vecnormalize=self.vecnormalize, wrappers=wrappers
-        )
+        loading: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": wrappers, "task": self.task}
+        policy = self.several.load(self.policy, self.env_kwargs, trust=self.trust, **loading)
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
         env = find_env(self.env, self.policy, policy, **named)
+        policy = self.several.measured(policy, env, self.n_envs)
         say_applied(policy)
         limits: dict[str, Any] = {"max_episode_steps": self.max_episode_steps, "n_envs": self.n_envs}
         limits["workers"] = self.staff

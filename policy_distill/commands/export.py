@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from policy_distill.commands.showing.output import Output, interval_text
+from policy_distill.errors import RequestError
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import RetentionRecord
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.system.records import load
 
+if TYPE_CHECKING:
+    from policy_distill.student.runtime import Student
+
 
 @dataclass(frozen=True)
 class Export:
-    """Write a student as ONNX, C, a NumPy folder, TorchScript or a PPO zip, and check that it acts the same.
+    """Write a student as ONNX, C, a NumPy folder, TorchScript, a PPO zip or a web page, checked to act the same.
+
+    Of a student of several tasks --task NAME writes one, and without it --out is a folder of all of them.
 
     Example: policy-distill export student.safetensors --format onnx --out student.onnx
     """
@@ -25,9 +31,11 @@ class Export:
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors."""
     format: str
-    """onnx, c, numpy, torchscript or sb3."""
+    """onnx, c, numpy, torchscript, sb3 or web; of a student of several tasks also student, the file of one task."""
     out: Path
     """The file, or for c and numpy the folder, to write."""
+    task: str | None = None
+    """Of a student of several tasks, the one to write: its name, or the id of its environment."""
     quantize: str | None = None
     """int8: weights and activations in eight bits, for onnx and c; int8-trained: trained through the rounding first;
     int4, ternary: so trained, with weights of four bits or three values after the first layer, packed;
@@ -48,21 +56,40 @@ class Export:
     """Seed of the episodes that the states come from."""
     input_dtype: Literal["float32", "float64"] | None = None
     """Type of ONNX inputs whose space has float64; by itself float32, unless that loses digits that matter."""
+    float: bool = False
+    """Inputs of float32 in ONNX, even where that loses digits: the same as --input-dtype float32."""
+    opset: int | None = None
+    """Version of ONNX's operators, 13 to 25, such as 15 for Unity's Sentis; by itself 17, and a later one for packed
+    weights."""
     overwrite: bool = False
     """Replace what is at --out."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
 
     def run(self) -> int:
         """Export and print."""
-        from policy_distill.environments.names import parse_kwargs, with_packages, working_folder_on_path
-        from policy_distill.exporters.export import export
+        from policy_distill.commands.options.one_task import places_of, write_alone
+        from policy_distill.environments.names import working_folder_on_path
         from policy_distill.student.runtime import load_student
 
+        if self.float and self.input_dtype == "float64":
+            raise RequestError("expected --float or --input-dtype float64, found both; leave one out")
         working_folder_on_path()
-        student = load_student(self.student, runtime="numpy")
+        chosen = places_of(load_student(self.student, runtime="numpy"), self.task, self.out, self.format)
+        if self.format == "student":
+            records = {name: write_alone(one, path, overwrite=self.overwrite) for name, (one, path) in chosen.items()}
+        else:
+            records = {name: self._written(one, path) for name, (one, path) in chosen.items()}
+        whole = records[""] if "" in records else {"tasks": records}
+        Output(self.json).show(whole, [row for record in records.values() for row in _rows(record)])
+        return 0
+
+    def _written(self, student: Student, path: Path) -> dict[str, Any]:
+        from policy_distill.environments.names import parse_kwargs, with_packages
+        from policy_distill.exporters.export import export
+
         found = export(
             student,
-            self.out,
+            path,
             self.format,
             quantize=self.quantize,
             env=with_packages(self.env, self.gym_packages),
@@ -71,17 +98,18 @@ class Export:
             episodes=self.episodes,
             seed=self.seed,
             overwrite=self.overwrite,
-            input_dtype=self.input_dtype,
+            input_dtype="float32" if self.float else self.input_dtype,
+            opset=self.opset,
         )
-        record = found.to_json()
-        Output(self.json).show(record, list(_rows(record)))
-        return 0
+        return found.to_json()
 
 
 def _rows(record: dict[str, Any]) -> Any:
-    parity = record["parity"]
     yield ("written", record["path"])
     yield ("bytes", record["bytes"])
+    if "parity" not in record:
+        return
+    parity = record["parity"]
     twin = "" if record["quantization"] is None else ", as the same arithmetic in NumPy"
     yield ("equal actions", f"{parity['agreement']:.2%} of {parity['n_visited'] + parity['n_hostile']:,} states{twin}")
     yield ("states", f"{parity['n_visited']:,} from {parity['states']}, {parity['n_hostile']} hostile")

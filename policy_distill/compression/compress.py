@@ -23,6 +23,7 @@ from policy_distill.config import RACE_STEPS, DistillConfig, make_config
 from policy_distill.environments.open import Environments
 from policy_distill.environments.watch import step_limit
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.apart.teachers import measured
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.students import Loss
@@ -112,6 +113,7 @@ def compress(
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
+        teacher = measured(teacher, env, config.seed, n_envs=config.n_eval_envs)
         race, identity = _race(teacher, envs, env, students, limits, config, loss, scope)
         work = Work(race, env, identity, place, interrupts, scope, say or (lambda line: None))
         work.begin(scope, resume=resume, workers=workers)

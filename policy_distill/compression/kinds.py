@@ -24,9 +24,9 @@ class Kinds:
 
     def spec(self, network: str, activation: str) -> StudentSpec:
         """Return what a student of a network is."""
-        stream = self._stream
-        observed = stream.sight.space
-        return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, observed, stream.sight.view)
+        stream, sight = self._stream, self._stream.sight
+        seen = sight.space, sight.view, sight.wiring
+        return StudentSpec.like(stream.teacher, network, activation, stream.normalizer, *seen)
 
     def candidates(self, networks: Iterable[str]) -> list[Candidate]:
         """Return the networks that are small enough, the cheapest first.

@@ -25,8 +25,8 @@ from policy_distill.losses.batch import Batch
 from policy_distill.student.runtime import Student
 from policy_distill.training.dense_step import is_dense
 from policy_distill.training.policy import StudentPolicy
-from policy_distill.training.pruning import prune, unit_importance, unit_sensitivity
 from policy_distill.training.schedule import Moment, seed_of
+from policy_distill.training.shrinking.pruning import prune, unit_importance, unit_sensitivity
 
 GATHERED = 0.5
 """Steps that the students around the border act for, as a share of those of the race."""

@@ -31,7 +31,7 @@ WARM_UP = 0.2
 
 SHARED = (
     *("loss", "device", "n_envs", "n_steps", "n_eval_envs", "max_episode_steps", "select_episodes", "eval_episodes"),
-    *("observe", "observation_keys", "observation_names", "student_wrapper"),
+    *("observe", "observation_keys", "observation_names", "action_names", "control_hz", "student_wrapper"),
     *("max_recoveries", "env_restarts", "env_timeout"),
 )
 """Settings that are those of the race; how PPO learns is its own."""

@@ -30,7 +30,7 @@ from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.evaluation.statistics import json_number
 from policy_distill.exporters.layers_file import LAYERS
 from policy_distill.run.handover import track_result
-from policy_distill.run.proof import proof_plan
+from policy_distill.run.proof import each_teacher, proof_plan
 from policy_distill.run.provenance import provenance_of
 from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.seeds import selection_start
@@ -133,6 +133,7 @@ class _Files:
         front = [self._described(point) for point in on_front]
         student = self._named(winner, comparison)
         evaluation = replace(_sized(self._evaluation(student, comparison), winner), selection=_chosen(winner))
+        evaluation = replace(evaluation, teachers=each_teacher(stream, comparison, self._work.env))
         record = self._record(winner, comparison, front, beaten)
         out = folder.path if folder else None
         if folder:

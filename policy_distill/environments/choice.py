@@ -21,7 +21,7 @@ from policy_distill.environments.wrappers import missing_in, own_frame_skip
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Policy
 from policy_distill.interfaces.stepping import Environments
-from policy_distill.student.described import StudentProvenance
+from policy_distill.student.onboard.origins import StudentProvenance
 
 LOG = logging.getLogger("policy_distill")
 

@@ -62,6 +62,14 @@ class EnvFaults:
         self._begun[index] = self.n_steps
         self.failed.discard(index)
 
+    def part(self, first: int, n_envs: int) -> EnvFaults:
+        """Return what is remembered of environments `first` to `first + n_envs - 1`."""
+        found = EnvFaults(self.env_id, n_envs, self.restarts)
+        found.first, found.n_steps = self.first + first, self.n_steps
+        own = slice(first, first + n_envs)
+        found._seeds, found._begun = self._seeds[own], self._begun[own]
+        return found
+
     def handle(self, index: int | None, error: Exception) -> None:
         """Count a restart of environment `index`, or stop the run.
 

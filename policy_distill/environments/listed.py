@@ -5,6 +5,7 @@ In: environments. Out: their observations, rewards and ends as arrays `[N, ...]`
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -145,6 +146,21 @@ class EnvironmentList:
             except Exception as error:
                 self.faults.stop(index, error)
         return np.stack(masks)
+
+    def part(self, first: int, n_envs: int) -> EnvironmentList:
+        """Return environments `first` to `first + n_envs - 1` as they stand, for a fork of this process to go on with.
+
+        They are the same objects: in one process, the list and its part must not both be stepped.
+        """
+        found, own, make = copy.copy(self), slice(first, first + n_envs), self.make
+        found.envs, found._settled, found.n_envs = self.envs[own], self._settled[own], n_envs
+        found.make = None if make is None else lambda index: make(first + index)
+        found.obs = copy.deepcopy(take(self.obs, own))
+        found._write = make_writer(found.obs)
+        found.faults = self.faults.part(first, n_envs)
+        found.restarting, found._rewards = self.restarting[own].copy(), self._rewards[own].copy()
+        found._terminated, found._truncated = self._terminated[own].copy(), self._truncated[own].copy()
+        return found
 
     def lend(self) -> gymnasium.Env[Any, Any]:
         """Return the only environment, for others to use in turns with its owner."""

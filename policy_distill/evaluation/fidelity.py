@@ -17,7 +17,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.described import StudentProvenance, TeacherProvenance
+from policy_distill.student.onboard.origins import StudentProvenance, TeacherProvenance
 from policy_distill.student.runtime import Student
 from policy_distill.student.sampling import params_of
 

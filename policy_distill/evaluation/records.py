@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.evaluation.apart.record import ApartRecord
 from policy_distill.evaluation.contexts.records import ContextsRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, SampledRecord
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
@@ -26,7 +27,7 @@ from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
 from policy_distill.evaluation.stop_record import StopRecord
 from policy_distill.evaluation.tuning_record import TransferRecord, TuningRecord
 from policy_distill.evaluation.view_record import ViewRecord
-from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, dump, load, part
+from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, ListOf, dump, load, part
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,8 @@ class EvaluationRecord:
     retention: RetentionRecord | None = part(RetentionRecord)
     falls: BothFalls | None = part(BothFalls, left_out=True)
     scale: ScaleRecord | None = part(ScaleRecord, left_out=True)
+    teachers: Sequence[ApartRecord] | None = part(ListOf(ApartRecord), left_out=True)
+    """Each teacher alone, where several made the student."""
     teacher_sampled: SampledRecord | None = part(SampledRecord, left_out=True)
     selection: SelectionRecord | None = part(SelectionRecord)
     fidelity: FidelityRecord | None = part(FidelityRecord, inline=True)

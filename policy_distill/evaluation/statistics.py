@@ -67,11 +67,11 @@ def bootstrap(samples, statistic, seed: int) -> tuple[float, float]:  # type: ig
     undefined = ~np.isfinite(found)
     if undefined.mean() > MAX_WITHOUT_GAIN:
         return (math.nan, math.nan)
-    low, high = np.percentile(found[~undefined], _percentiles(n))
+    low, high = np.percentile(found[~undefined], percentiles(n))
     return (float(low), float(high))
 
 
-def _percentiles(n: int) -> tuple[float, float]:
+def percentiles(n: int) -> tuple[float, float]:
     """Return the percentiles of the bootstrap distribution between which a 95% interval of `n` numbers lies."""
     from scipy.special import ndtr, stdtrit
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policy_distill.student.names import n_components
+from policy_distill.student.onboard.names import n_components
 from policy_distill.student.view import View
 from policy_distill.system.records import TEXT, part
 

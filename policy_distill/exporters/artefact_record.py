@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from policy_distill.exporters.parity import Parity
 from policy_distill.student.record import StudentRecord
 from policy_distill.system.records import dump
 from policy_distill.system.version import __version__
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """An artefact and what is known of it."""
+
+    path: Path
+    """The file or folder."""
+    format: str
+    """As of `policy_distill.exporters.table.find_format`."""
+    n_bytes: int
+    """Its size on disk."""
+    parity: Parity
+    """How its actions compare with the student's, or in eight bits with those of the same arithmetic in NumPy."""
+    facts: dict[str, Any]
+    """What the format adds: flash and RAM, opset, names of inputs."""
+    quantization: dict[str, Any] | None
+    """What eight bits cost, where they were asked for: agreement, return kept, bytes."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "bytes": self.n_bytes,
+            **self.facts,
+            "parity": self.parity.to_json(),
+            "quantization": self.quantization,
+        }
 
 
 def make_record(
@@ -27,4 +58,5 @@ def make_record(
         "retention": said.retention,
         "observation_normalization": said.normalizer is not None,
         "provenance": said.provenance,
+        **({} if (wiring := said.wiring.to_json()) is None else {"wiring": wiring}),
     }

@@ -23,7 +23,7 @@ from policy_distill.exporters.c99.self_test import CTYPES, raw_rows, self_test
 from policy_distill.exporters.parity import Reference
 from policy_distill.interfaces.students import Run
 from policy_distill.student.bits.quantization import QuantizedLayer
-from policy_distill.student.described import StudentProvenance
+from policy_distill.student.onboard.origins import StudentProvenance
 from policy_distill.student.record import StudentRecord
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror")
@@ -45,7 +45,8 @@ def write(
     plan = student.plan
     compiler()
     masked = student.takes_action_masks
-    program = write_program(plan, _about(student, quantized), quantized, masked=masked)
+    monitor = student.description.monitor
+    program = write_program(plan, _about(student, quantized), quantized, masked=masked, monitor=monitor)
     path.mkdir()
     (path / "policy.h").write_text(program.header)
     (path / "policy.c").write_text(program.source)

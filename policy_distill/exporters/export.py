@@ -18,9 +18,9 @@ from policy_distill.environments.choice import for_policy
 from policy_distill.environments.names import with_kwargs
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.exporters import states
-from policy_distill.exporters.artefact_record import make_record
+from policy_distill.exporters.artefact_record import ExportResult, make_record
 from policy_distill.exporters.c import run_self_test
-from policy_distill.exporters.input_dtype import choose_input_dtype
+from policy_distill.exporters.input_dtype import graph_settings
 from policy_distill.exporters.parity import Parity, Reference, compare_actions, reference_for, under_masks
 from policy_distill.exporters.place import bytes_of, check_target, move
 from policy_distill.exporters.quantize import (
@@ -33,6 +33,7 @@ from policy_distill.exporters.quantize import (
     twin_reference,
 )
 from policy_distill.exporters.table import FORMATS, find_format, load_exporter
+from policy_distill.exporters.web.scene import make_scene
 from policy_distill.interfaces.students import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
 
@@ -42,35 +43,6 @@ N_READ_BACK = 16
 """States that a finished artefact is tried on."""
 MASK_SEED = 1
 """Of the masks that it is checked under."""
-
-
-@dataclass(frozen=True)
-class ExportResult:
-    """An artefact and what is known of it."""
-
-    path: Path
-    """The file or folder."""
-    format: str
-    """As of `policy_distill.exporters.table.find_format`."""
-    n_bytes: int
-    """Its size on disk."""
-    parity: Parity
-    """How its actions compare with the student's, or in eight bits with those of the same arithmetic in NumPy."""
-    facts: dict[str, Any]
-    """What the format adds: flash and RAM, opset, names of inputs."""
-    quantization: dict[str, Any] | None
-    """What eight bits cost, where they were asked for: agreement, return kept, bytes."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return {
-            "path": str(self.path),
-            "format": self.format,
-            "bytes": self.n_bytes,
-            **self.facts,
-            "parity": self.parity.to_json(),
-            "quantization": self.quantization,
-        }
 
 
 def export(
@@ -86,13 +58,14 @@ def export(
     overwrite: bool = False,
     input_dtype: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    opset: int | None = None,
 ) -> ExportResult:
     """Write a student as a deployable artefact and check that it acts the same.
 
     Args:
         student: as of `load_student`, its path, or the `student` of a distillation.
         path: the file, or for c and numpy the folder, to write.
-        format: onnx, c, numpy, torchscript or sb3, or the format of an installed package.
+        format: onnx, c, numpy, torchscript, sb3 or web, or the format of an installed package.
         quantize: `int8` for weights and activations in eight bits, calibrated on states that the student visits, or
             `int8-trained`, which trains through the rounding first; onnx and c. With `int4` and `ternary` the weights
             after the first layer have four bits or three values, packed. The path of a `layers.safetensors` of
@@ -106,6 +79,8 @@ def export(
         overwrite: replace what is at `path`.
         input_dtype: of onnx, the type of inputs whose space has float64, `float32` or `float64`; see `input_dtype.py`.
         env_kwargs: arguments of the environment's constructor, before those that the student was distilled with.
+        opset: of onnx, the version of its operators, such as 15 for Unity; by itself 17, and a later one for packed
+            weights.
 
     Raises:
         RequestError: for an unknown format, one that cannot hold this student, or a path that cannot be written.
@@ -114,8 +89,8 @@ def export(
     student = load_student(student) if isinstance(student, str | Path) else student
     check_target(Path(path), find_format(format), overwrite)
     _check_request(student, format, quantize, n_states, episodes)
-    dtype = choose_input_dtype(student.record, format, input_dtype)
-    wanted = _Wanted(format, quantize, {"input_dtype": dtype}, n_states, episodes, seed)
+    made_as = graph_settings(student.record, format, input_dtype, opset)
+    wanted = _Wanted(format, quantize, made_as, n_states, episodes, seed)
     return _export(Student.of(student.record, "numpy"), Path(path), wanted, env, env_kwargs)
 
 
@@ -143,6 +118,8 @@ def _export(
     with tempfile.TemporaryDirectory() as folder:
         draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
         record = wanted.made_as | make_record(student.record, wanted.format, None, None)
+        if found.scene:
+            record["scene"] = make_scene(student, env)
         exporter.write(student.record, draft, record, expected, layers)
         run = exporter.open_artefact(student.record, draft)
         parity = _check(student, wanted.format, expected, run, source, quantized=layers is not None)

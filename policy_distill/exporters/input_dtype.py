@@ -1,10 +1,12 @@
-"""Whether an artefact's real-valued inputs are float32 or float64.
+"""What a graph is made as: whether its real-valued inputs are float32 or float64, and of which opset it is.
 
-In: a student and what was asked for. Out: the dtype. Nearly every host has floats at hand, and MuJoCo's spaces are of
-doubles all the same.
+In: a student and what was asked for. Out: both, as the artefact's record has them. Nearly every host has floats at
+hand, and MuJoCo's spaces are of doubles all the same.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,24 @@ from policy_distill.student.features import Part
 from policy_distill.student.record import StudentRecord
 
 DTYPES = ("float32", "float64")
+OPSETS = (13, 25)
+"""The oldest and the newest that a graph can be asked for."""
+
+
+def graph_settings(student: StudentRecord, format: str, dtype: str | None, opset: int | None) -> dict[str, Any]:
+    """Return the input dtype, as of `choose_input_dtype`, and the opset where one was asked for.
+
+    Raises:
+        RequestError: as of `choose_input_dtype`, and for an opset that is out of range or asked of another format.
+    """
+    found = {"input_dtype": choose_input_dtype(student, format, dtype)}
+    if opset is None:
+        return found
+    if format != "onnx":
+        raise RequestError(f"expected an opset for onnx alone, found one for {format}; leave it out")
+    if not OPSETS[0] <= opset <= OPSETS[1]:
+        raise RequestError(f"expected an opset from {OPSETS[0]} to {OPSETS[1]}, found {opset}; choose one of these")
+    return {**found, "opset": opset}
 
 
 def choose_input_dtype(student: StudentRecord, format: str, asked: str | None) -> str | None:

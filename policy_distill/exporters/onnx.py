@@ -33,11 +33,20 @@ def write(
 ) -> dict[str, Any]:
     """Write the model, checked by `onnx.checker`."""
     add_linear = None if quantized is None else add_quantized(quantized)
-    properties, single = {"policy_distill": json.dumps(record)}, record["input_dtype"] == "float32"
-    model = build_model(student.plan, properties, add_linear, masked=student.takes_action_masks, single=single)
+    properties, single = {"policy_distill": json.dumps(record), **_wired(student)}, record["input_dtype"] == "float32"
+    form = {"masked": student.takes_action_masks, "single": single, "opset": record.get("opset")}
+    model = build_model(student.plan, properties, add_linear, **form)
     path.write_bytes(model.SerializeToString())
     types = {helper.tensor_dtype_to_np_dtype(one.type.tensor_type.elem_type).name for one in model.graph.input}
     return {"opset": model.opset_import[0].version, "input_dtypes": sorted(types - {"bool"})}
+
+
+def _wired(student: StudentRecord) -> dict[str, str]:
+    """Return names and rate as properties of their own, as JSON: what wires the model up needs not know the record."""
+    wiring = student.description.wiring
+    lists = {"observation_names": wiring.observations, "action_names": wiring.actions}
+    found = {key: json.dumps(list(names)) for key, names in lists.items() if names}
+    return found | ({} if wiring.control_hz is None else {"control_hz": json.dumps(wiring.control_hz)})
 
 
 def open_artefact(student: StudentRecord, path: Path) -> Run:

@@ -85,7 +85,7 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
     features = plan.featurizer(obs)
     if method in BITS:
         from policy_distill.exporters.quantized_training import mode_loss
-        from policy_distill.training.low_bit import train_plan
+        from policy_distill.training.shrinking.low_bit import train_plan
 
         return train_plan(plan, features, mode_loss(plan, student.network_outputs(obs)), method, seed=seed)
     rounded = quantize_plan(plan, features)

@@ -19,7 +19,8 @@ from policy_distill.tracking.settings import RunSettings, TeacherFacts
 def make_again(settings: RunSettings, path: Path) -> tuple[str, str]:
     """Return the command that makes the run in `path` again in a folder beside it, and why there is none."""
     teacher, missing = _teacher(settings)
-    environment, lost = _environment(settings)
+    # Several tasks have theirs in a file, which the request names.
+    environment, lost = ([], "") if "tasks" in (settings.others or {}) else _environment(settings)
     if missing or lost:
         return (
             "",

@@ -1,7 +1,7 @@
 """What a student does, in words: the rules of a tree, the formula of a linear one.
 
 In: a student, and names for what it observes. Out: lines for people, and JSON values. Names come from the caller, from
-the student's record, or from what is known of its environment (`student/names.py`); else components are numbered.
+the student's record, or from what is known of its environment (`student/onboard/names.py`); else they are numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from policy_distill.errors import RequestError
 from policy_distill.student.features import Featurizer
-from policy_distill.student.names import action_names, check_names, n_components, observation_names
+from policy_distill.student.onboard.names import action_names, check_names, n_components, observation_names
 from policy_distill.student.runtime import Student
 from policy_distill.student.tree import Tree
 

@@ -15,6 +15,7 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation.contexts.records import ContextsRecord
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
+from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.report.command import make_again
 from policy_distill.system.files import MAX_JSON, read_plain
 from policy_distill.system.records import as_object, is_number, load
@@ -50,6 +51,8 @@ class RunRecord:
     """Comparisons under perturbations, by their names; empty where none were made."""
     video: Path | None
     """The video of teacher and student, where there is a small one."""
+    tasks: TasksRecord | None = None
+    """What a student of several tasks proved; None of one with a task alone."""
     contexts: ContextsRecord | None = None
     """The comparison in contexts; None where none was made."""
 
@@ -133,6 +136,7 @@ def read_run(path: Path) -> RunRecord | None:
         CompressionRecord.from_json(found) if found else None,
         {name: load(ComparisonRecord, one, f"perturbed.json, {name}") for name, one in under.items()},
         video if small else None,
+        TasksRecord.from_json(proof) if "tasks" in proof else None,
         load(ContextsRecord, around, "contexts.json") if around else None,
     )
 

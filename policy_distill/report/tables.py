@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy_distill.evaluation.apart.record import HEADER_OF_TEACHERS, ApartRecord
 from policy_distill.evaluation.contexts.records import ContextsRecord
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
@@ -45,6 +46,13 @@ def _returns(name: str, policy: PolicyRecord | None) -> tuple[Any, ...]:
     sizes = (policy.n_params, policy.n_bytes) if policy else (None, None)
     cells = (one.mean, one.std, one.median, one.iqm, bounds, one.worst5, *sizes)
     return (name, *("" if cell is None else cell for cell in cells))
+
+
+def teachers(found: Sequence[ApartRecord]) -> Table:
+    """Return the table of several teachers, each alone."""
+    return Table(
+        f"Each teacher alone, in {found[0].n_episodes} of the episodes", HEADER_OF_TEACHERS, [one.row for one in found]
+    )
 
 
 def moved(record: TransferRecord) -> Table:

@@ -14,6 +14,7 @@ from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import VerdictRecord
 from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
 from policy_distill.evaluation.records import EvaluationRecord
+from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.report.blindness import blindness_note
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again
@@ -33,9 +34,11 @@ from policy_distill.report.tables import (
     returns,
     runs_table,
     students,
+    teachers,
     tuned,
     unreadable_table,
 )
+from policy_distill.report.tasks import badge_of_tasks, charts_of_tasks, figures_of_tasks, table_of_tasks
 from policy_distill.report.tree_drawing import drawing_of
 from policy_distill.report.tuning import made_words, tuning_note
 from policy_distill.student.file import write_atomically
@@ -66,7 +69,7 @@ def _page(folder: Path) -> Page:
     except RequestError as error:
         raise RequestError(f"the run in {folder} cannot be read; mend or remove the file. {error}") from None
     if run is not None:
-        return run_page(run)
+        return tasks_page(run, run.tasks) if run.tasks is not None else run_page(run)
     found = find_runs(folder)
     for path, reason in found.unreadable:
         LOG.warning("the run in %s cannot be read. %s", path, reason)
@@ -102,6 +105,7 @@ def run_page(run: RunRecord) -> Page:
         tables=[
             *(front(run.compression) if run.compression else []),
             *([] if returns_of(proof.student).mean is None else [returns(proof)]),
+            *([teachers(proof.teachers)] if proof.teachers else []),
             *([tuned(proof.finetuning)] if proof.finetuning else []),
             *([moved(proof.transfer)] if proof.transfer else []),
             *([perturbed(run.perturbed)] if run.perturbed else []),
@@ -113,6 +117,25 @@ def run_page(run: RunRecord) -> Page:
         video=run.video,
         drawing=drawing_of(run.path, run.student),
         notes=[*notes, *([why_none] if why_none else [])],
+    )
+
+
+def tasks_page(run: RunRecord, record: TasksRecord) -> Page:
+    """Return the page of one student of several tasks."""
+    command, why_none = make_again(run.settings, run.path)
+    return Page(
+        title=f"{run.student}: {len(record.tasks or {})} tasks",
+        subtitle=f"{run.env_id}, one student, training seed {run.seed}",
+        badge=badge_of_tasks(record),
+        figures=figures_of_tasks(record),
+        charts=[*charts_of_tasks(run), *run_charts(run)],
+        tables=[
+            table_of_tasks(record),
+            Table("Settings", (), flat(run.settings.config or {}), folded=True),
+            Table("Provenance", (), provenance(run), folded=True),
+        ],
+        command=command,
+        notes=[why_none] if why_none else [],
     )
 
 

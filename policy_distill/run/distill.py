@@ -15,6 +15,7 @@ from typing import Any
 
 from policy_distill.config import DistillConfig, make_config
 from policy_distill.environments.watch import step_limit
+from policy_distill.evaluation.apart.teachers import measured
 from policy_distill.evaluation.on_workers import played_on
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
@@ -83,7 +84,7 @@ def distill(
             `resume` proves it later.
         env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
         workers: processes that step the environments while this one learns, and play the proof; 0 for none, `auto` for
-            one where a core is idle and the run is long enough. The student is the same, bit for bit.
+            as many as idle cores have room for, where the run is long enough. The student is the same, bit for bit.
         **overrides: fields of `DistillConfig`.
 
     Raises:
@@ -127,6 +128,7 @@ def distil_by(
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(teacher, env, config, scope, env_kwargs)
         interrupts.stop_if_requested("before the first step")
+        teacher = measured(teacher, env, config.seed, n_envs=config.n_eval_envs)
         session = parts.session(teacher, envs, student, loss, config)
         n_params, footprint = check_room(session)
         scope.enter_context(threads_for(teacher, n_params=n_params))

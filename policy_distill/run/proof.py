@@ -12,6 +12,8 @@ from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.environments.open import without_normalization
+from policy_distill.evaluation.apart.record import ApartRecord
+from policy_distill.evaluation.apart.teachers import teachers_apart
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import BATCH, N_SAMPLED, ProofPlan
 from policy_distill.evaluation.proof.scale import N_EPISODES
@@ -99,3 +101,12 @@ def prove(
             reference=reference,
             restarts=stream.restarts,
         )
+
+
+def each_teacher(stream: Stream, comparison: Comparison | None, env: Any) -> tuple[ApartRecord, ...] | None:
+    """Return what each of several teachers returns alone, on the proof's episodes; None for one, or without a proof."""
+    if comparison is None or len(stream.teacher.members) < 2:
+        return None
+    with stream.watch.timed("evaluate"):
+        plan = proof_plan(stream)
+        return teachers_apart(stream.teacher, comparison, without_normalization(env), stream.restarts, plan=plan)

@@ -14,8 +14,8 @@ from typing import Any
 from policy_distill.config import DistillConfig
 from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.interfaces.stepping import Environments
-from policy_distill.student.described import StudentProvenance, TeacherProvenance
 from policy_distill.student.features import dump_normalizer
+from policy_distill.student.onboard.origins import StudentProvenance, TeacherProvenance
 from policy_distill.system.records import ANYTHING, LIST, OBJECT, TEXT, dump, part
 
 LIBRARIES = ("policy-distill", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")
@@ -51,6 +51,8 @@ class RunIdentity:
     """What a student that goes on by reward began from, and how."""
     transfer: dict[str, Any] | None = part(OBJECT, left_out=True)
     """What a student began from that a teacher of another task than its own goes on with."""
+    tasks: dict[str, Any] | None = part(OBJECT, left_out=True)
+    """Of one student of several tasks: what makes each of these this one, and how they share it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that stands in files, and that trackers are told."""
@@ -87,6 +89,10 @@ class Fingerprint:
     members: tuple[Fingerprint, ...] = part(LIST)
     weights: str | None = part(TEXT, left_out=True)
     """SHA-256 of them, where it has no file."""
+    combine: str | None = part(TEXT, left_out=True)
+    """How several teachers say one thing, where that was asked for."""
+    files: list[str | None] | None = part(LIST, left_out=True)
+    """SHA-256 of the file of each of several teachers; None for one without."""
 
 
 def fingerprint(teacher: Teacher) -> Fingerprint:
@@ -104,6 +110,8 @@ def fingerprint(teacher: Teacher) -> Fingerprint:
         temperature=teacher.calibration if teacher.fixed else None,
         members=tuple(fingerprint(member) for member in teacher.members),
         weights=None if weights is None else digest.hexdigest(),
+        combine=teacher.provenance.get("combine"),
+        files=[member.provenance.get("sha256") for member in teacher.members] if teacher.members else None,
     )
 
 

@@ -201,7 +201,8 @@ class Session:
         """Return what the student is, apart from its weights."""
         teacher, sight = self.stream.teacher, self.stream.sight
         activation = activation_for(self.config.activation, teacher)
-        return StudentSpec.like(teacher, self.network, activation, normalizer, sight.space, sight.view)
+        seen = sight.space, sight.view, sight.wiring
+        return StudentSpec.like(teacher, self.network, activation, normalizer, *seen)
 
     def create_student(
         self, normalizer: Normalizer | dict[str, Normalizer] | None, teacher_params: torch.Tensor | None = None

@@ -21,7 +21,8 @@ from policy_distill.environments.two_sides import STUDENT, TEACHER, Sides, side_
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.student.features import Normalizer
-from policy_distill.student.names import check_names, observation_names
+from policy_distill.student.onboard.names import action_names, check_names, observation_names
+from policy_distill.student.onboard.wiring import Wiring, check_wiring, wiring_of
 from policy_distill.student.pixels import channels_first, convolves, image_first
 from policy_distill.student.spaces import describe_space, make_space
 from policy_distill.student.view import View, view_of
@@ -41,8 +42,10 @@ class Sight:
         """The spaces of both, where students have a wrapper of their own."""
         self._network = network
         self._normalize = config.normalize
-        self.view, self.space = _observed(envs, config, network)
+        self.view, self.space, labels = _observed(envs, config, network)
         """What students see, and the space of that."""
+        self.wiring = _wired(envs, config, self.view, labels, self.space)
+        """What their numbers are called."""
         self.n_frames = frames_of(envs) if self.sides is None else 1
         """Frames that an observation of students holds, as far as that is known."""
 
@@ -92,8 +95,8 @@ class Sight:
         return teacher if self.sides is None else cast(Teacher, OneSidedTeacher(teacher))
 
 
-def _observed(envs: Environments, config: DistillConfig, network: str) -> tuple[View, Any]:
-    """Return what students of a network see of an observation, and the space of that.
+def _observed(envs: Environments, config: DistillConfig, network: str) -> tuple[View, Any, tuple[str, ...] | None]:
+    """Return what students of a network see of an observation, the space of that, and names for the whole of it.
 
     Raises:
         RequestError: where the settings name what there is not.
@@ -106,4 +109,18 @@ def _observed(envs: Environments, config: DistillConfig, network: str) -> tuple[
     view = view_of(whole, config.observed, place, labels)
     ordered = image_first(whole if view.whole is None else view.space, network)
     same = view.whole is None and list(ordered.get("spaces", ())) == list(whole.get("spaces", ()))
-    return replace(view, wrapper=own), shown if same else make_space(ordered)
+    return replace(view, wrapper=own), shown if same else make_space(ordered), labels
+
+
+def _wired(envs: Environments, config: DistillConfig, view: View, labels: tuple[str, ...] | None, space: Any) -> Wiring:
+    """Return what the numbers of students are called: as the settings say, or as is known of the environment.
+
+    Raises:
+        RequestError: for names that do not fit.
+    """
+    acted = describe_space(envs.action_space)
+    # A wrapper may show the same number of other things.
+    known = not envs.identity.wrappers and not config.student_wrapper
+    actions = config.named_actions or (action_names(envs.env_id, acted) if known else None)
+    told = wiring_of(view, labels if config.named or known else None, actions, config.control_hz or None)
+    return check_wiring(told, describe_space(space), acted, envs.env_id)

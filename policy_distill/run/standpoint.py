@@ -17,17 +17,18 @@ from policy_distill.tracking.fan_out import FanOut
 class Standpoint:
     """What a rollout changes, apart from the environments themselves: a resumed run brings those back."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._env_steps, self._n_restarts = stream.env_steps, stream.restarts.n_here
-        self._mark = stream.source.mark()
+    def __init__(self, *streams: Stream) -> None:
+        """Note where a stream stands, or several that go on together."""
+        self._marks = [
+            (one, one.env_steps, one.restarts.n_here, one.label_states, one.source.mark()) for one in streams
+        ]
 
     def go_back(self) -> None:
-        """Take the stream back to here."""
-        stream = self._stream
-        stream.env_steps = self._env_steps
-        stream.restarts.go_on(self._n_restarts)
-        stream.source.go_back(self._mark)
+        """Take them back to here."""
+        for stream, env_steps, n_restarts, label_states, mark in self._marks:
+            stream.env_steps, stream.label_states = env_steps, label_states
+            stream.restarts.go_on(n_restarts)
+            stream.source.go_back(mark)
 
 
 @contextmanager

@@ -120,9 +120,9 @@ class Stream:
         """Let workers begin the rollout that `collect` asks for next, with the same arguments."""
         if self.done:
             return self.staff.dismiss()
-        left = self.watch.seconds["collect"] * (self.config.timesteps / self.env_steps - 1.0)
+        ahead = self.watch.to_collect(self.progress), self.watch.relief
         told: dict[str, Any] = {"masked": self.masked, "columns": self._names(())}
-        self.staff.ahead(self._labelling(), left, actor, self._n_steps(), greedy, teacher_share, **told)
+        self.staff.ahead(self._labelling(), *ahead, actor, self._n_steps(), greedy, teacher_share, **told)
 
     def _labelling(self) -> Labelling:
         return Labelling(self.teacher, self.is_open and not self.staff.awaited, self.valued, self.label_states)

@@ -22,7 +22,7 @@ from policy_distill.system.files import open_plain
 from policy_distill.system.hub.place import local
 
 KEY = "policy_distill"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """The newest that is read. A student is written in the oldest that says all of it, as of `record.format_of`."""
 MAX_HEADER = 2**23
 """Bytes of a header: a student's record has kilobytes, or megabytes where each pixel has bounds of its own."""
@@ -86,7 +86,7 @@ def read_student(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
     """Read and check a student file; errors as of `read_sealed`, and for a checkpoint."""
     path = local(path)
     tensors, record = read_sealed(path, MAX_STUDENT)
-    if "architecture" not in record:
+    if "architecture" not in record and "tasks" not in record:
         raise RequestError(f"expected a student, found a checkpoint at {path}; the run ends with a student.safetensors")
     return tensors, record
 

@@ -17,6 +17,7 @@ from policy_distill.student.description import Description
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.head import Head
 from policy_distill.student.memory import Memory, memory_of
+from policy_distill.student.onboard.wiring import NOTHING, Wiring
 from policy_distill.student.operations.operation import Layer
 
 
@@ -36,6 +37,8 @@ class Plan:
     """Where log σ comes from: `vector`, `head`, `dropped` (kept by no one), or None for what has none."""
     action_map: ActionMap
     """From the head's action to the executed one."""
+    wiring: Wiring = NOTHING
+    """What its numbers are called."""
 
     @property
     def normalizer(self) -> Normalizer | dict[str, Normalizer] | None:
@@ -129,4 +132,5 @@ def read_plan(tensors: Mapping[str, np.ndarray], said: Description) -> Plan:
         head=said.head,
         log_std=said.architecture.log_std,
         action_map=said.action_map,
+        wiring=said.wiring,
     )

@@ -15,7 +15,7 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import WrapperRecord
 from policy_distill.student.features import Normalizer
-from policy_distill.student.names import n_components
+from policy_distill.student.onboard.names import n_components
 from policy_distill.student.spaces import SpaceRecord, columns_of
 
 Statistics = Normalizer | dict[str, Normalizer] | None

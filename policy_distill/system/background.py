@@ -17,6 +17,8 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from policy_distill.system.workers.cores import n_cores
+
 T = TypeVar("T")
 Call = Callable[[Callable[[int], None]], T]
 """A function that is told how to say how far it is."""
@@ -27,8 +29,7 @@ LOOK_EVERY = 0.2
 
 def has_idle_core() -> bool:
     """Say whether a process beside this one costs no time, and may be started: workers of a pool may have none."""
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return n_cores > 1 and not torch.cuda.is_initialized() and not multiprocessing.current_process().daemon
+    return n_cores() > 1 and not torch.cuda.is_initialized() and not multiprocessing.current_process().daemon
 
 
 class Background(Generic[T]):

@@ -33,6 +33,7 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         lambda value: 0 <= value < float("inf"),
         "at least 0 and finite",
     ),
+    (("control_hz",), lambda value: 0 <= value <= 1e6, "from 0 to 1,000,000"),
     (("drop_worst",), lambda value: 0 <= value < 1, "at least 0 and below 1"),
     (("min_teacher_return",), lambda value: value is None or abs(value) < float("inf"), "finite"),
     (("learning_rate", "max_grad_norm"), lambda value: 0 < value < float("inf"), "more than 0 and finite"),
@@ -40,7 +41,7 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 )
 """Fields, what each must be, and the same in words."""
 
-FREE = (*LIMITS, "sampled_teacher")
+FREE = (*LIMITS, "sampled_teacher", "monitor")
 """Settings that change nothing in the student of a run that goes well, so that a resumed one may have others."""
 
 BEFORE = {"stop": "never", "passes": "fixed", "activation": "tanh"}

@@ -23,6 +23,15 @@ class Stopwatch:
         """Seconds in all stages together."""
         return sum(self.seconds[stage] for stage in STAGES)
 
+    def to_collect(self, progress: float) -> float:
+        """Return the seconds that collecting what is left will take as it is, `progress` in (0, 1] being done."""
+        return self.seconds["collect"] * (1.0 / progress - 1.0)
+
+    @property
+    def relief(self) -> float:
+        """How many times as long collecting took as what may be done meanwhile."""
+        return self.seconds["collect"] / max(self.seconds["label"] + self.seconds["train"], 1e-6)
+
     @property
     def wall_seconds(self) -> float:
         """Seconds since the run began."""

@@ -1,8 +1,11 @@
-"""The version, from the installed package's metadata."""
+"""The version, from the metadata of the installed package, or of its runtime where that is installed alone."""
 
 from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("policy-distill")
-except PackageNotFoundError:
-    __version__ = "0+unknown"
+__version__ = "0+unknown"
+for name in ("policy-distill", "policy-distill-runtime"):
+    try:
+        __version__ = version(name)
+        break
+    except PackageNotFoundError:
+        continue

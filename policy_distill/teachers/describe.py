@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.interfaces.policies import Teacher
-from policy_distill.student.described import TeacherProvenance
+from policy_distill.student.onboard.origins import TeacherProvenance
 from policy_distill.teachers.files.needed_statistics import find_statistics
 from policy_distill.teachers.files.zip_file import find_zip
 from policy_distill.teachers.files.zoo_config import environment_of, packages_of

@@ -21,6 +21,7 @@ from policy_distill.student.runtime import Student
 from policy_distill.system.device import check_device
 from policy_distill.system.foreign import said
 from policy_distill.system.generators import global_generators_kept
+from policy_distill.teachers.combining.combination import Combination, combination_of
 from policy_distill.teachers.files.agent_file import find_agent
 from policy_distill.teachers.hub import origin_on_hub, pinned
 from policy_distill.teachers.kinds.ensemble import EnsembleTeacher
@@ -44,6 +45,7 @@ def load_teacher(
     wrappers: Sequence[str] | None = None,
     temperature: float | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    combine: Any = None,
 ) -> Teacher:
     """Return a teacher that acts on raw observations and says which distribution it acts from.
 
@@ -64,6 +66,9 @@ def load_teacher(
             by itself those that the RL Zoo's `config.yml` names.
         temperature: τ of softmax(Q / τ) for DQN and QR-DQN, in units of return; by itself scaled to the action gap.
         env_kwargs: constructor arguments of its environment, before those in the agent's configuration.
+        combine: how several teachers say one thing: `mixture`, `mean`, `best`, `best:module:function`,
+            `dispatch:module:function`, `dispatch:key`, or a function of raw observations `[B, ...]` that returns which
+            teacher labels, `[B]` (docs/several_teachers.md); by itself a mixture for one choice, else the mean.
 
     Raises:
         RequestError: for a file that is missing, foreign, damaged, of an unsupported kind or not to be trusted, for
@@ -71,12 +76,12 @@ def load_teacher(
     """
     check_device(device)
     request = Request(env, algo, vecnormalize, trust, device, wrappers, env_kwargs)
-    teacher = _open(source, request)
+    teacher = _opened(source, request, combination_of(combine))
     if temperature is not None:
         teacher = _with_temperature(teacher, temperature)
     paths = source if isinstance(source, list | tuple) else [source]
     if all(isinstance(path, str | Path) for path in paths):
-        teacher.asked_for = request.to_json([pinned(path) for path in paths], temperature)
+        teacher.asked_for = request.to_json([pinned(path) for path in paths], temperature, combine)
     if env is not None:
         _check(teacher, env, env_kwargs)
     return teacher
@@ -88,14 +93,22 @@ def _check(teacher: Teacher, env: Any, env_kwargs: Mapping[str, Any] | None) -> 
         check_fit(teacher, envs)
 
 
+def _opened(source: Any, request: Request, how: Combination) -> Teacher:
+    if isinstance(source, list | tuple) and source:
+        each = zip(source, _for_each(request.vecnormalize, len(source)), strict=True)
+        return EnsembleTeacher([_open(one, replace(request, vecnormalize=own)) for one, own in each], how)
+    if how.kind != "all":
+        raise RequestError(f"expected several teachers to combine by {how.text}, found one; leave --combine out")
+    return _open(source, request)
+
+
 def _open(source: Any, request: Request) -> Teacher:
     if isinstance(source, BaseAlgorithm):
         return teacher_of_model(source, request)
     if isinstance(source, BasePolicy):
         return teacher_of_policy(source, request)
     if isinstance(source, list | tuple) and source:
-        each = zip(source, _for_each(request.vecnormalize, len(source)), strict=True)
-        return EnsembleTeacher([_open(one, replace(request, vecnormalize=own)) for one, own in each])
+        return _opened(source, request, Combination())
     if isinstance(source, str | Path):
         with global_generators_kept():
             path = find_agent(source)

@@ -10,6 +10,7 @@ from typing import Any
 from policy_distill.environments.wrappers import parse_wrapper
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import WrapperSpec
+from policy_distill.teachers.combining.combination import combination_of
 
 NONE = "none"
 """The word for "without", on the command line."""
@@ -48,7 +49,9 @@ class Request:
             return None
         return [] if list(self.wrappers) == [NONE] else [parse_wrapper(text) for text in self.wrappers]
 
-    def to_json(self, paths: Sequence[str | Path], temperature: float | None = None) -> dict[str, Any]:
+    def to_json(
+        self, paths: Sequence[str | Path], temperature: float | None = None, combine: Any = None
+    ) -> dict[str, Any]:
         """Return the options of the command line that load the teacher at `paths`, of an ensemble several.
 
         `missing` says why there are none.
@@ -56,6 +59,9 @@ class Request:
         live = not (self.declines_statistics or isinstance(self.vecnormalize, str | Path | None))
         if live:
             return {"missing": "its teacher's statistics are no file"}
+        how = combination_of(combine)
+        if not how.named:
+            return {"missing": "its teachers are dispatched by a function that has no name"}
         named = None if self.vecnormalize is None else NONE if self.declines_statistics else str(self.vecnormalize)
         return {
             "teacher": str(paths[0]) if len(paths) == 1 else [str(path) for path in paths],
@@ -64,4 +70,5 @@ class Request:
             "algo": None if self.algo == "auto" else self.algo,
             "temperature": temperature,
             "trust": self.trust,
+            **({} if combine is None else {"combine": how.text}),
         }

@@ -16,7 +16,7 @@ from typing import Any
 from policy_distill.evaluation.proof.headline import proof_metrics
 from policy_distill.evaluation.records import ComparisonRecord
 from policy_distill.interfaces.policies import Policy
-from policy_distill.student.described import StudentProvenance
+from policy_distill.student.onboard.origins import StudentProvenance
 from policy_distill.tracking.fan_out import with_jsonl
 from policy_distill.tracking.table import tracker_maker
 

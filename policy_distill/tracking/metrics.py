@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 STEP = "time/env_steps"
@@ -64,6 +65,9 @@ EXTRA = {
 }
 """Metrics that appear where they have something to say."""
 
+OF_TASK = re.compile(r"task/[^/]+/")
+"""What the name of a metric of one task begins with, where a student has several: `task/acrobot/train/kl`."""
+
 
 def check_metric_names(names: Iterable[str]) -> None:
     """Check that metrics have names that dashboards know.
@@ -72,5 +76,7 @@ def check_metric_names(names: Iterable[str]) -> None:
         ValueError: naming the one that is not among them.
     """
     for name in names:
-        if name not in METRICS and name not in EXTRA:
+        # Of one task of several, beside those of all together.
+        plain = name[len(of.group()) :] if (of := OF_TASK.match(name)) else name
+        if plain not in METRICS and plain not in EXTRA:
             raise ValueError(f"{name!r} is not a metric; expected one of {', '.join([*METRICS, *EXTRA])}")

@@ -73,24 +73,21 @@ class DenseStep:
     def read(self, student: StudentPolicy) -> None:
         """Start from a student's weights."""
         tensors = student.tensors()
-        for name, array in self._named(self.adam.weights).items():
+        for name, array in self.named(self.adam.weights).items():
             array[:] = tensors[name]
-        gradients, frozen = (
-            self._named(self._flat_gradient),
-            (n for n, w in student.named_parameters() if not w.requires_grad),
-        )
-        self._frozen = [gradients[name] for name in frozen]
+        gradients = self.named(self._flat_gradient)
+        self._frozen = [gradients[name] for name, weight in student.named_parameters() if not weight.requires_grad]
         self.adam.restart()
 
     def write(self, student: StudentPolicy) -> None:
         """Give a student the averaged weights."""
         tensors = student.state_dict()
-        for name, array in self._named(self.adam.average).items():
+        for name, array in self.named(self.adam.average).items():
             tensors[name].numpy()[:] = array
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Return the last step's gradient, after clipping, by the names of the weights."""
-        return {name: array.copy() for name, array in self._named(self._flat_gradient).items()}
+        return {name: array.copy() for name, array in self.named(self._flat_gradient).items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything that the next step depends on."""
@@ -102,6 +99,11 @@ class DenseStep:
 
     def step(self, batch: Batch, rate: float) -> tuple[float, float]:
         """Make one step on a minibatch; return the mean loss and the gradient's norm."""
+        value, gradient = self.gradient(batch)
+        return value, self.adam.step(gradient, rate)
+
+    def gradient(self, batch: Batch) -> tuple[float, np.ndarray]:
+        """Return the mean loss of a minibatch and its gradient `[n]`, which the next call overwrites; nothing steps."""
         batch, features = self._seen(batch)
         outputs = self._forward(features)
         if self._n_log_std:
@@ -114,7 +116,7 @@ class DenseStep:
             self._flat_gradient[decayed] += self._decay * self.adam.weights[decayed]
         for unmoved in self._frozen:
             unmoved[...] = 0.0
-        return float(values.mean()), self.adam.step(self._flat_gradient, rate)
+        return float(values.mean()), self._flat_gradient
 
     def _seen(self, batch: Batch) -> tuple[Batch, np.ndarray]:
         """Return the states that teach, as rows, and what the perceptron takes of them, `[D, B]`."""
@@ -173,7 +175,7 @@ class DenseStep:
         heights = [shape[1] for shape in self._shapes] + [self._shapes[-1][0]]
         self._layers = [np.ones((height, n), np.float32) for height in heights]
 
-    def _named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+    def named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Return views of a flat vector by the names that the student's own tensors have."""
         unit, blocks, log_std = self._views(flat)
         # A recurrent unit stands behind its history.

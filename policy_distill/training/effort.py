@@ -7,6 +7,7 @@ is going to act; they are learnt from with the next rollout.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ CHANGE = 1.1
 """What they are multiplied or divided by from one rollout to the next."""
 WORTH = 0.001
 """A rollout's steps, as the settings name them, are worth their time where they lower the loss by this share."""
+ENOUGH = 0.001
+"""Nats of held-out loss below which no more steps are worth their time, whatever share they lower it by."""
 MEMORY = 0.1
 """Weight of the newest rollout in the losses that decide: a rollout alone says little."""
 HELD = 8
@@ -45,15 +48,19 @@ class Effort:
     end: float | None = None
     """The same after all of them."""
 
-    def look(self, middle: float, end: float) -> None:
-        """Take the held-out losses of a rollout, and change the factor by what its second half has brought."""
+    def look(self, middle: float, end: float, *, enough: float = -math.inf) -> None:
+        """Take the held-out losses of a rollout, and change the factor by what its second half has brought.
+
+        A rollout whose loss was below `enough` after its first half needed no second one.
+        """
         if self.middle is None or self.end is None:
             self.middle, self.end = middle, end
         self.middle += MEMORY * (middle - self.middle)
         self.end += MEMORY * (end - self.end)
         # A half of few steps lowers less than one of many.
         gained = (self.middle - self.end) / (0.5 * self.factor)
-        change = CHANGE if gained > WORTH * abs(self.middle) else 1.0 / CHANGE
+        helped = middle >= enough and gained > WORTH * abs(self.middle)
+        change = CHANGE if helped else 1.0 / CHANGE
         self.factor = min(max(self.factor * change, LEAST), MOST)
 
     def to_json(self) -> dict[str, float | None]:
@@ -126,5 +133,6 @@ def learn_measured(
     metrics = learner.learn(buffer, second)
     end = objective.on(held, learner, moment.seed)
     buffer.add(held.features, held.teacher_params, held.columns)
-    effort.look(middle, end)
+    # What has no density is measured in units of its actions, where nobody knows what is enough.
+    effort.look(middle, end, enough=ENOUGH if objective.family.has_density else -math.inf)
     return {**metrics, "train/heldout_loss": end, "train/effort": made}

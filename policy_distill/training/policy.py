@@ -106,6 +106,7 @@ class StudentPolicy(nn.Module):
             takes_action_masks=spec.takes_action_masks,
             images=self.featurizer.images,
             view=spec.view,
+            wiring=spec.wiring,
         )
 
     @classmethod
@@ -129,6 +130,7 @@ class StudentPolicy(nn.Module):
             takes_action_masks=said.takes_action_masks,
             images=said.images,
             view=said.view,
+            wiring=said.wiring,
         )
         policy = cls(spec, torch.Generator(), nn.Sequential(*modules_of(record.plan.layers, with_all_logits(record))))
         if policy.log_std is not None:

@@ -14,6 +14,7 @@ from policy_distill.networks.table import make_network
 from policy_distill.student.actions import ActionFeatures, ActionMap
 from policy_distill.student.features import Featurizer, Normalizer
 from policy_distill.student.head import Head
+from policy_distill.student.onboard.wiring import NOTHING, Wiring
 from policy_distill.student.pixels import convolved, images_for
 from policy_distill.student.spaces import SpaceRecord, describe_space
 from policy_distill.student.view import ALL, View
@@ -45,6 +46,8 @@ class StudentSpec:
     """Keys of pixels, as of `pixels.images_for`, which None asks."""
     view: View = ALL
     """What it sees of what its environment shows; `observation_space` is that part, or all."""
+    wiring: Wiring = NOTHING
+    """What its numbers are called."""
 
     @property
     def head(self) -> Head:
@@ -87,6 +90,7 @@ class StudentSpec:
         normalizer: Normalizer | dict[str, Normalizer] | None,
         observation_space: Any = None,
         view: View = ALL,
+        wiring: Wiring = NOTHING,
     ) -> StudentSpec:
         """Return the specification of a student for `teacher`: its family and post-processing, and its spaces.
 
@@ -108,6 +112,7 @@ class StudentSpec:
             takes_action_masks=teacher.takes_action_masks,
             images=images_like(teacher, network, space),
             view=view,
+            wiring=wiring,
         )
 
 

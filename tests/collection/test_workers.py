@@ -16,6 +16,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.run.distill import distill
 from policy_distill.seeds import training_seed
 from policy_distill.system.interrupts import Interrupted
+from policy_distill.system.stopwatch import Stopwatch
 from policy_distill.system.workers import local
 from policy_distill.system.workers.local import LocalPool, LocalWorker
 from policy_distill.system.workers.settings import WorkerSettings
@@ -143,14 +144,17 @@ def test_a_run_that_is_asked_to_stop_leaves_a_checkpoint_and_no_process(tmp_path
     assert contents(tmp_path / "whole") == contents(tmp_path / "run")
 
 
-def test_a_core_that_is_idle_is_used_where_that_pays_and_nothing_tells(monkeypatch):
+@pytest.mark.parametrize(("cores", "relief", "expected"), [(2, 1.0, 1), (2, 1.1, 2), (3, 9.0, 3), (2, 0.1, 1)])
+def test_cores_that_are_idle_are_used_where_that_pays_and_nothing_tells(monkeypatch, cores, relief, expected):
     monkeypatch.setattr(staff, "has_idle_core", lambda: True)
+    monkeypatch.setattr(staff, "n_cores", lambda: cores)
+    monkeypatch.setattr(Stopwatch, "relief", relief)
     started = pids(monkeypatch)
     made_by("auto", pendulum_teacher, "Pendulum-v1")
     assert not started, "over before a worker would have begun"
     monkeypatch.setattr(staff, "WORTH_IT", 0.0)
     assert_equal(made_by(0, pendulum_teacher, "Pendulum-v1"), made_by("auto", pendulum_teacher, "Pendulum-v1"))
-    assert len(started) == 1
+    assert len(started) == expected
 
 
 class Drifts(Corridor):
@@ -159,16 +163,18 @@ class Drifts(Corridor):
     n_made = 0
 
     def _obs(self):
-        Drifts.n_made += 1
-        return np.array([self.t / self.length, Drifts.n_made % 7], dtype=np.float32)
+        self.n_made += 1
+        return np.array([self.t / self.length, self.n_made % 7], dtype=np.float32)
 
 
-def test_a_worker_that_nobody_asked_for_has_the_environments_as_they_stand(monkeypatch, caplog):
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_workers_that_nobody_asked_for_have_the_environments_as_they_stand(monkeypatch, caplog, cores):
     monkeypatch.setattr(staff, "has_idle_core", lambda: True)
+    monkeypatch.setattr(staff, "n_cores", lambda: cores)
     monkeypatch.setattr(staff, "WORTH_IT", 0.0)
+    monkeypatch.setattr(Stopwatch, "relief", 9.0)
     found = []
     for workers in (0, "auto"):
-        Drifts.n_made = 0
         found.append(made_by(workers, corridor_teacher, lambda: Drifts(length=100))[0])
     assert all(np.array_equal(array, found[1][name]) for name, array in found[0].items())
     assert not caplog.text

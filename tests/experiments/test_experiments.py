@@ -48,6 +48,7 @@ def test_there_is_a_script_for_every_environment():
         "teacher",
         "variants",
         "mujoco_variants",
+        "gravity_lander",
         *("minatar_breakout", "small_cnn", "pong", "atari_teachers"),
     } == set(EXPERIMENTS)
     assert len(EXPERIMENTS) == 12

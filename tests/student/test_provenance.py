@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from policy_distill.student.described import StudentProvenance, TeacherProvenance
 from policy_distill.student.file import read_sealed
+from policy_distill.student.onboard.origins import StudentProvenance, TeacherProvenance
 from tests.test_golden import FOLDER
 
 SAID = {

@@ -24,7 +24,6 @@ from policy_distill.environments.part import MakeEnv, open_part
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.watch import step_limit
 from policy_distill.interfaces.policies import Actor, Labels, Teacher
-from policy_distill.system.packing import pack
 from policy_distill.system.workers.pool import taken
 
 
@@ -72,7 +71,8 @@ class Service:
         self._scope.enter_context(step_limit(own.env_timeout))
         self._teacher = own.teacher
         self._restarts = Restarts(0)
-        self._collector = own.inherited or self._opened()
+        inherited = own.inherited
+        self._collector = self._opened() if inherited is None else self._part_of(inherited)
         self._collector.envs.faults.restarts = self._restarts
 
     def _opened(self) -> Collector:
@@ -80,15 +80,23 @@ class Service:
         envs = open_part(own.make, own.first, own.n_own, self._restarts)
         return Collector(envs, own.seed, partial(_later, own.seed_of, own.first))
 
+    def _part_of(self, collector: Collector) -> Collector:
+        own = self._equipment
+        if own.n_own == own.n_envs:
+            return collector
+        envs: Any = collector.envs
+        found = Collector(envs.part(own.first, own.n_own), own.seed, partial(_later, own.seed_of, own.first))
+        Stand.of(collector, own.first, own.first + own.n_own).restored(found)
+        found.begun = True
+        return found
+
     def __call__(self, request: Stand | Unit) -> dict[int, str] | Share:
         """Take a stand, and return which environments could not be brought there, and why; or do a unit of work."""
         return self._stand(request) if isinstance(request, Stand) else self._work(request)
 
     def _stand(self, stand: Stand) -> dict[int, str]:
-        arrays, collector = dict(stand.arrays), self._collector
-        obs = collector.restore(arrays, {"obs": pack("obs", stand.obs, arrays), "actor": None})
-        collector.actor_state = stand.actor_state
-        return {self._equipment.first + index: why for index, why in collector.go_on(obs).items()}
+        obs = stand.restored(self._collector)
+        return {self._equipment.first + index: why for index, why in self._collector.go_on(obs).items()}
 
     def _work(self, unit: Unit) -> Share:
         own, collector = self._equipment, self._collector

@@ -24,14 +24,11 @@ from policy_distill.collection.workers.service import Equipment
 from policy_distill.collection.workers.unit import Labelling, Share, Stand, Unit, packed
 from policy_distill.errors import one_line
 from policy_distill.interfaces.policies import Actor
-from policy_distill.system.nested import put, take
+from policy_distill.system.nested import put
 from policy_distill.system.workers.crew import Crew, Unmanned
 from policy_distill.system.workers.pool import Pool
 
 LOG = logging.getLogger("policy_distill")
-
-ARRAYS = (*(f"collector.{name}" for name in ("n_episodes", "running", "starts")), "log.ages", "log.seeds")
-"""Of a collector's state, what has a number for each environment."""
 
 
 class Sharded:
@@ -144,11 +141,7 @@ class Sharded:
         self._services[number] = self._later[number]
         if inherits or not self.collector.begun:
             return None
-        own = slice(*self._spans[number])
-        arrays, _ = self.collector.state()
-        cut = {name: arrays[name][own] for name in ARRAYS} | {"collector.returns": np.zeros(0)}
-        cut["log.actions"] = arrays["log.actions"][:, own]
-        return Stand(take(self.collector.envs.obs, own), cut, self.collector.actor_state)
+        return Stand.of(self.collector, *self._spans[number])
 
     def _gathered(self) -> list[Share]:
         """Wait for the shares of all workers, in the order of their environments; none where they were let go."""

@@ -1,11 +1,12 @@
 """Who steps the environments of a stream: a collector in this process, or workers that were taken on.
 
-A worker is taken on by itself where a core is idle, and what is left to collect takes longer than its start. Nobody can
-see from a student which it was.
+Workers are taken on by themselves where a core is idle, and what is left to collect takes longer than their start.
+Nobody can see from a student which it was.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from policy_distill.collection.workers.unit import Labelling
 from policy_distill.interfaces.policies import Actor
 from policy_distill.interfaces.stepping import Source
 from policy_distill.system.background import has_idle_core
+from policy_distill.system.workers.cores import n_cores
 from policy_distill.system.workers.local import LocalPool, can_fork
 from policy_distill.system.workers.pool import Pool
 
@@ -23,6 +25,8 @@ WORTH_IT = 0.5
 """Seconds of collecting that a worker must take over at least: to fork one takes a tenth of that."""
 
 
+MOST = 8
+"""Workers that are taken on unasked at most."""
 LONG = 0.002
 """Seconds from which a rollout was waited for."""
 
@@ -32,18 +36,18 @@ class Staff:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._offer: Callable[[], Sharded] | None = None
+        self._offer: Callable[[int], Sharded] | None = None
 
     def take_on(self, collector: Collector, equipment: Equipment, pool: Pool, n_workers: int) -> None:
         """Share the environments of the collector out to so many workers."""
         self.source = Sharded(collector, equipment, pool, n_workers)
 
     def take_on_where_it_pays(self, collector: Collector, equip: Callable[[], Equipment]) -> None:
-        """Take one worker on, of this machine, once it is known that it pays; `equip` says what it has then."""
+        """Take workers on, of this machine, once it is known that it pays; `equip` says what they have then."""
 
-        def offer() -> Sharded:
+        def offer(n_workers: int) -> Sharded:
             # A fork has the environments as they are now.
-            return Sharded(collector, replace(equip(), inherited=collector), LocalPool(), 1, unasked=True)
+            return Sharded(collector, replace(equip(), inherited=collector), LocalPool(), n_workers, unasked=True)
 
         self._offer = offer
 
@@ -61,6 +65,7 @@ class Staff:
         self,
         labelling: Labelling,
         seconds_left: float,
+        relief: float,
         actor: Actor,
         n_steps: int,
         deterministic: bool,
@@ -71,10 +76,11 @@ class Staff:
     ) -> None:
         """Let workers begin the rollout that the next `collect` of the source asks for, with the same arguments.
 
-        `seconds_left` is how long all that is left would take as it is.
+        `seconds_left` is how long all that is left would take as it is, `relief` how many times as long collecting
+        takes as what this process does meanwhile: where that is done early, its core has time for another worker.
         """
         if self._offer and seconds_left > WORTH_IT and has_idle_core() and can_fork():
-            self.source, self._offer = self._offer(), None
+            self.source, self._offer = self._offer(max(1, min(math.ceil(relief), n_cores(), MOST))), None
         if isinstance(self.source, Sharded):
             self.source.labelling = labelling
             self.source.ahead(actor, n_steps, deterministic, teacher_share, masked=masked, columns=columns)

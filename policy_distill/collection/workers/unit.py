@@ -15,8 +15,14 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from policy_distill.collection.collector import Collector
 from policy_distill.collection.rollout import Rollout
 from policy_distill.interfaces.policies import Actor, Teacher
+from policy_distill.system.nested import take
+from policy_distill.system.packing import pack
+
+ARRAYS = (*(f"collector.{name}" for name in ("n_episodes", "running", "starts")), "log.ages", "log.seeds")
+"""Of a collector's state, what has a number for each environment."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,22 @@ class Stand:
     """As of `Collector.state`."""
     actor_state: Any
     """What who acts carries, of all `N` environments."""
+
+    @classmethod
+    def of(cls, collector: Collector, first: int, end: int) -> Stand:
+        """Return where environments `first` to `end - 1` of a collector stand."""
+        own = slice(first, end)
+        arrays, _ = collector.state()
+        cut = {name: arrays[name][own] for name in ARRAYS} | {"collector.returns": np.zeros(0)}
+        cut["log.actions"] = arrays["log.actions"][:, own]
+        return cls(take(collector.envs.obs, own), cut, collector.actor_state)
+
+    def restored(self, collector: Collector) -> Any:
+        """Let a collector of these environments stand here, but for the environments; return what they show."""
+        arrays = dict(self.arrays)
+        obs = collector.restore(arrays, {"obs": pack("obs", self.obs, arrays), "actor": None})
+        collector.actor_state = self.actor_state
+        return obs
 
 
 @dataclass(frozen=True)

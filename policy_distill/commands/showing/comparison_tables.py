@@ -10,7 +10,7 @@ from policy_distill.evaluation.policy_records import ReturnsRecord, SampledRecor
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import Proven, VerdictRecord
 from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
-from policy_distill.evaluation.records import ComparedRecord, ComparisonRecord
+from policy_distill.evaluation.records import ComparedRecord, ComparisonRecord, EvaluationRecord
 from policy_distill.report.perturbed import CONTEXT_HEADER, HEADER, context_rows, gap_rows, perturbed_rows
 from policy_distill.system.wording import digits
 
@@ -47,6 +47,15 @@ def proof_lines(record: Proven, seed: int | None = None) -> list[tuple[str, str]
         ("retention, IQM", None if first.iqm is None else f"{first.iqm:.3f}"),
     ]
     return [(name, text) for name, text in lines if text]
+
+
+def teacher_lines(record: EvaluationRecord) -> list[tuple[str, str]]:
+    """Return a line for each of several teachers: what it returns alone, and how the student stands beside it."""
+    found = record.teachers or ()
+    return [
+        (f"teacher {place} alone", f"{name}: {mean}; the student's less its own {more}" + (f"; {word}" if word else ""))
+        for place, (name, mean, more, word) in enumerate((one.row for one in found), 1)
+    ]
 
 
 def said_beside(

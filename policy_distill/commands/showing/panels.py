@@ -26,7 +26,8 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "student": (
         *("student", "students", "retention", "minimize", "budget", "max_params", "max_bytes", "keep_std", "finetune"),
-        *("activation", "observe", "observation_keys", "observation_names", "student_wrapper", "normalize"),
+        *("activation", "observe", "observation_keys", "observation_names", "action_names", "control_hz"),
+        *("student_wrapper", "normalize", "monitor"),
     ),
     "training": ("net_arch",),
     "proof": (

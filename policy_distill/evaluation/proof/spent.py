@@ -13,7 +13,7 @@ from typing import Any
 
 from policy_distill.interfaces.policies import Policy
 from policy_distill.seeds import PROOF, TEACHERS, Span, fresh_start
-from policy_distill.student.described import StudentProvenance, TeacherProvenance
+from policy_distill.student.onboard.origins import StudentProvenance, TeacherProvenance
 
 LOG = logging.getLogger("policy_distill")
 

@@ -11,7 +11,7 @@ from typing import Any
 from policy_distill.evaluation.policy_records import returns_of
 from policy_distill.evaluation.proof.words import assumption_words, verdict_words
 from policy_distill.report.hub.package import Package
-from policy_distill.student.described import TeacherProvenance
+from policy_distill.student.onboard.origins import TeacherProvenance
 from policy_distill.system.wording import digits
 
 LIBRARY = "policy-distill"

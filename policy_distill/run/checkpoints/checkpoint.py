@@ -190,6 +190,8 @@ def _whole(identity: Mapping[str, Any], stream: Stream) -> dict[str, Any]:
 def _check_identity(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     # One that was written before environments were recorded whole has their id alone.
     one, other = _fields(saved), _fields(now if "env" in saved else {**now, "env": None})
+    if "made_with.files" not in one:
+        other.pop("made_with.files", None)  # Of a version that did not tell the files of several teachers.
     differing = [name for name in {**one, **other} if one.get(name) != other.get(name)]
     if differing:
         named = "; ".join(f"{name}={one.get(name)!r}, found {other.get(name)!r}" for name in differing[:MAX_NAMED])

@@ -15,7 +15,16 @@ from policy_distill.system.settings import require_setting
 
 OF_THE_STUDENT = (
     *("actor", "acting", "activation", "buffer", "buffer_size", "normalize"),
-    *("observe", "observation_keys", "observation_names", "student_wrapper", "min_teacher_return", "drop_worst"),
+    *(
+        "observe",
+        "observation_keys",
+        "observation_names",
+        "action_names",
+        "control_hz",
+        "student_wrapper",
+        "min_teacher_return",
+        "drop_worst",
+    ),
     *("stop", "passes", "objective", "value_weight", "value_gate", "reward_weight", "weight_decay"),
 )
 """Settings of a distillation that the student brings along, or that PPO leaves no choice of."""

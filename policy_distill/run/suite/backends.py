@@ -5,13 +5,13 @@ In: a name and what goes with it. Out: an open backend.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
 from policy_distill.errors import RequestError
 from policy_distill.run.suite.cells import Backend
 from policy_distill.run.suite.local import LocalBackend
+from policy_distill.system.workers.cores import n_cores
 
 BackendName = Literal["local", "ray"]
 Storage = Literal["auto", "shared", "object"]
@@ -58,8 +58,3 @@ class Workplace:
         from policy_distill.run.suite.ray_cells import RayBackend
 
         return RayBackend(self.address, jobs=self.jobs, storage=self.storage, gpus=self.gpus)
-
-
-def n_cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

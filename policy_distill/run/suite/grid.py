@@ -53,9 +53,7 @@ def read_grid(path: str | Path, seed: int = 0) -> Grid:
     Raises:
         RequestError: in one line, for what cannot be read, a key or setting that there is not, or a value out of range.
     """
-    path = Path(path)
-    values = read_yaml(path, MAX_BYTES, "a grid, a YAML file")
-    return grid_of(values, str(path), seed)
+    return grid_of(read_yaml(Path(path), MAX_BYTES, "a grid, a YAML file"), str(path), seed)
 
 
 def grid_of(values: Any, where: str = "grid", seed: int = 0) -> Grid:

@@ -17,11 +17,11 @@ import torch
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.tuning_record import MovedRecord
 from policy_distill.run.finetuning.form import with_spread
-from policy_distill.run.transfer.task import Task
+from policy_distill.run.transfer.task import NextTask
 from policy_distill.student.actions import ActionMap
-from policy_distill.student.described import StudentProvenance
 from policy_distill.student.features import Normalizer
-from policy_distill.student.names import n_components, observation_names
+from policy_distill.student.onboard.names import n_components, observation_names
+from policy_distill.student.onboard.origins import StudentProvenance
 from policy_distill.student.record import StudentRecord
 from policy_distill.student.spaces import SpaceRecord
 from policy_distill.student.view import ALL
@@ -33,7 +33,7 @@ COPIED, RESIZED, ANEW = "copied", "resized", "begun anew"
 
 
 def moved_to(
-    task: Task, origin: StudentRecord, freeze: Sequence[str], seed: int
+    task: NextTask, origin: StudentRecord, freeze: Sequence[str], seed: int
 ) -> tuple[StudentRecord, tuple[MovedRecord, ...]]:
     """Return a student for a task, made of one of another, and what became of each part.
 
@@ -72,7 +72,7 @@ def moved_to(
     return record, (*parts, *([MovedRecord("action bounds", ANEW, bounds, False)] if bounds else []))
 
 
-def _other_inputs(origin: StudentRecord, task: Task) -> bool:
+def _other_inputs(origin: StudentRecord, task: NextTask) -> bool:
     """Say whether a task shows a vector of other components; refuse what is no vector and differs."""
     view, own = origin.view, _whole(origin)
     known, same = _labels(origin), _form(own) == _form(task.observation_space)
@@ -87,7 +87,7 @@ def _other_inputs(origin: StudentRecord, task: Task) -> bool:
     return True
 
 
-def _other_head(origin: StudentRecord, task: Task) -> bool:
+def _other_head(origin: StudentRecord, task: NextTask) -> bool:
     """Say whether a task has other actions, or a distribution of them that a student's head does not give."""
     said = origin.description
     same = _form(said.action_space) == _form(task.action_space) and said.action_map.kind == task.action_map.kind
@@ -115,7 +115,7 @@ def _labels(origin: StudentRecord) -> tuple[str, ...]:
     return observation_names(env_id, _whole(origin)) or ()
 
 
-def _places(origin: StudentRecord, task: Task) -> list[int | None]:
+def _places(origin: StudentRecord, task: NextTask) -> list[int | None]:
     """Return for each component of the task's observations where it stood before: by name where both have names."""
     n_old, n_new = (n_components(space) or 0 for space in (_whole(origin), task.observation_space))
     before, now = _labels(origin), task.labels
@@ -124,7 +124,7 @@ def _places(origin: StudentRecord, task: Task) -> list[int | None]:
     return [index if index < n_old else None for index in range(n_new)]
 
 
-def _spec_of(whole: StudentRecord, task: Task, places: list[int | None] | None, *, other_head: bool) -> StudentSpec:
+def _spec_of(whole: StudentRecord, task: NextTask, places: list[int | None] | None, *, other_head: bool) -> StudentSpec:
     spec = StudentPolicy.from_record(whole).spec
     if other_head:
         spec = replace(spec, family=task.family, log_std=task.log_std)

@@ -1,6 +1,6 @@
 """What another task shows and asks for, as a student is made for it.
 
-In: an environment, and whoever goes on in it. Out: a `Task`.
+In: an environment, and whoever goes on in it. Out: a `NextTask`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import ActionDistribution
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Normalizer
-from policy_distill.student.names import observation_names
+from policy_distill.student.onboard.names import observation_names
 from policy_distill.student.runtime import Student
 from policy_distill.student.spaces import SpaceRecord, describe_space
 from policy_distill.teachers.kinds.network import box_map, discrete_family
@@ -33,7 +33,7 @@ N_MEASURED = 2_000
 
 
 @dataclass(frozen=True)
-class Task:
+class NextTask:
     """What a student is to do next."""
 
     env_id: str
@@ -55,7 +55,7 @@ class Task:
         return observation_names(self.env_id, self.observation_space) or ()
 
 
-def task_by_reward(origin: Student, env: Any) -> Task:
+def task_by_reward(origin: Student, env: Any) -> NextTask:
     """Return the task of an environment for a student that goes on by reward: its own distribution, where that fits."""
     with closing(open_environments(without_normalization(env), 1, origin.env_wrappers)) as envs:
         task = _by_actions(origin, envs)
@@ -72,7 +72,7 @@ def _measured(envs: Environments, masked: bool) -> Normalizer | None:
     return measure_normalizer(sample.obs, space.low, space.high)
 
 
-def _by_actions(origin: Student, envs: Environments) -> Task:
+def _by_actions(origin: Student, envs: Environments) -> NextTask:
     said, space = origin.description, envs.action_space
     seen, acted = describe_space(envs.observation_space), describe_space(space)
     own = said.action_space
@@ -85,16 +85,16 @@ def _by_actions(origin: Student, envs: Environments) -> Task:
         elif (found := discrete_family(space)) is not None:
             action_map = found[1]
         log_std = "vector" if said.architecture.log_std == "dropped" else said.architecture.log_std
-        return Task(envs.env_id, seen, acted, family, action_map, log_std, origin.takes_action_masks)
+        return NextTask(envs.env_id, seen, acted, family, action_map, log_std, origin.takes_action_masks)
     if isinstance(space, spaces.Box):
         gaussian = DiagonalGaussian(int(np.prod(space.shape)))
-        return Task(envs.env_id, seen, acted, gaussian, box_map(space, False), "vector", False)
+        return NextTask(envs.env_id, seen, acted, gaussian, box_map(space, False), "vector", False)
     found = discrete_family(space)
     assert found is not None, "of a Box there are Gaussians"
-    return Task(envs.env_id, seen, acted, *found, None, False)
+    return NextTask(envs.env_id, seen, acted, *found, None, False)
 
 
-def task_by_teacher(teacher: Teacher, env: Any) -> Task:
+def task_by_teacher(teacher: Teacher, env: Any) -> NextTask:
     """Return the task that a teacher was trained in: its own distribution."""
     with closing(open_environments(without_normalization(env), 1, teacher.env_wrappers)) as envs:
         seen, env_id = describe_space(envs.observation_space), envs.env_id
@@ -108,4 +108,4 @@ def task_by_teacher(teacher: Teacher, env: Any) -> Task:
         log_std = "head" if teacher.state_dependent_std else "vector"
     acted = describe_space(teacher.action_space)
     masked = teacher.takes_action_masks
-    return Task(env_id, seen, acted, teacher.family, teacher.action_map, log_std, masked, known)
+    return NextTask(env_id, seen, acted, teacher.family, teacher.action_map, log_std, masked, known)

@@ -32,7 +32,7 @@ from policy_distill.run.session import Session
 from policy_distill.run.transfer.body import moved_to
 from policy_distill.run.transfer.by_teacher import TransferSession, as_it_saw
 from policy_distill.run.transfer.settings import frozen_of
-from policy_distill.run.transfer.task import Task, task_by_reward, task_by_teacher
+from policy_distill.run.transfer.task import NextTask, task_by_reward, task_by_teacher
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.settings import with_overrides
@@ -114,7 +114,7 @@ def transfer(
 
 
 def _moved(
-    origin: Student, task: Task, freeze: Sequence[str], seed: int, by: str, on_moved: OnMoved | None
+    origin: Student, task: NextTask, freeze: Sequence[str], seed: int, by: str, on_moved: OnMoved | None
 ) -> tuple[Student, TransferRecord]:
     """Return the student as it begins in a task, and what became of each of its parts."""
     record, parts = moved_to(task, origin.record, freeze, seed)

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from policy_distill.errors import RequestError
+
 VERSIONS = {8: (17, 8), 4: (21, 10), 2: (25, 12)}
 """Opset and format that weights of so many bits need: the oldest that have the type. Those of eight bits are old enough
 for runtimes of many years, browsers and embedded boards included."""
@@ -19,6 +21,23 @@ LAST = 2**31 - 1
 """Stands for the end of whatever is sliced."""
 
 PACKED = {8: onnx.TensorProto.INT8, 4: onnx.TensorProto.INT4, 2: onnx.TensorProto.INT2}
+
+
+def versions_for(bits: int, opset: int | None) -> tuple[int, int]:
+    """Return the opset, as asked for or the oldest of `VERSIONS` for weights of so many bits, and its format.
+
+    Raises:
+        RequestError: for an opset without that type.
+    """
+    least, ir_version = VERSIONS[bits]
+    if opset is None or opset == least:
+        return least, ir_version
+    if bits < 8 and opset < least:
+        raise RequestError(
+            f"expected an opset of {least} or later for weights of {bits} bits, found {opset}; leave --opset or "
+            "--quantize out"
+        )
+    return opset, max(ir_version, helper.find_min_ir_version_for([helper.make_opsetid("", opset)]))
 
 
 class Graph:

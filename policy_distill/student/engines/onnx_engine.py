@@ -12,7 +12,7 @@ from policy_distill.interfaces.policies import State
 from policy_distill.student.engines.numpy_engine import one_of_a_batch
 from policy_distill.student.engines.onnx_graph import build_model, feed
 from policy_distill.student.engines.onnx_output import STATE_IN, STATE_OUT
-from policy_distill.student.engines.single import batch_of_one, refusal
+from policy_distill.student.engines.single import batch_of_one, by_name
 from policy_distill.student.plan import Plan
 from policy_distill.system.nested import count
 
@@ -74,7 +74,7 @@ class OnnxEngine:
                 if one.shape != shape:
                     raise ValueError
             except (TypeError, ValueError):
-                raise refusal(plan, obs) from None
+                return act(by_name(plan, obs))
             return _first(session.run(["action"], {"obs": one[None]}))
 
         return act

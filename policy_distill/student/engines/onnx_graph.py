@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from policy_distill.student.engines.folding import fold, foldable
-from policy_distill.student.engines.onnx_builder import VERSIONS, Graph, tensor_type
+from policy_distill.student.engines.onnx_builder import Graph, tensor_type, versions_for
 from policy_distill.student.engines.onnx_output import (
     AWAITING,
     MASKS,
@@ -46,6 +46,7 @@ def build_model(
     named: bool = True,
     masked: bool = False,
     single: bool = False,
+    opset: int | None = None,
 ) -> onnx.ModelProto:
     """Return the model; `metadata` is embedded as its properties.
 
@@ -53,7 +54,11 @@ def build_model(
     `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
     the action is the network's `outputs`. With `masked` there is an input `action_masks` too, bool of the logits' size.
     With `single`, inputs whose space has float64 are float32. A student with a memory has the input `h_in` and the
-    output `h_out`, float32 `[B, n]`, zeros where an episode begins.
+    output `h_out`, float32 `[B, n]`, zeros where an episode begins. `opset` is the version of the operators, by itself
+    as of `VERSIONS`.
+
+    Raises:
+        RequestError: for an opset that has no type for the weights.
     """
     graph = Graph()
     inputs = [
@@ -79,10 +84,10 @@ def build_model(
     ]
     if plan.memory.size:
         outputs.append(helper.make_tensor_value_info(STATE_OUT, TensorProto.FLOAT, ["batch", plan.memory.size]))
-    opset, ir_version = VERSIONS[graph.least_bits]
+    version, ir_version = versions_for(graph.least_bits, opset)
     model = helper.make_model(
         helper.make_graph(graph.nodes, "student", inputs, outputs, list(graph.constants.values())),
-        opset_imports=[helper.make_opsetid("", opset)],
+        opset_imports=[helper.make_opsetid("", version)],
         ir_version=ir_version,
         producer_name="policy-distill",
     )

@@ -68,7 +68,9 @@ def add_mode(graph: Graph, plan: Plan, x: str) -> str:
         choices = [graph.columns(x, end - n, end) for n, end in zip(head.sizes, ends, strict=True)]
         return graph.add("Concat", *(graph.add("ArgMax", choice, axis=1, keepdims=1) for choice in choices), axis=1)
     if head.kind == "threshold":
-        return graph.cast(graph.add("Greater", x, graph.constant(0, np.float32)), np.int64)
+        # A choice of whole numbers, not a cast to them: tract takes such a cast for one to symbolic sizes.
+        above = graph.add("Greater", x, graph.constant(0, np.float32))
+        return graph.add("Where", above, graph.constant(1, np.int64), graph.constant(0, np.int64))
     return graph.add("Tanh", x) if head.kind == "tanh" else x
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from policy_distill.student.engines.finish import clip, is_squashed, make_finish
 from policy_distill.student.engines.folding import Dense, fold, foldable, mode_layers
-from policy_distill.student.engines.single import refusal
+from policy_distill.student.engines.single import by_name
 from policy_distill.student.plan import Plan
 
 CHUNK = 512
@@ -50,8 +50,8 @@ def make_act(plan: Plan) -> Callable[[Any], Any]:
             if measure(obs) != expected:
                 raise ValueError
             clip(obs if columns is None else np.ravel(obs)[columns], low, high, obs_shaped)
-        except (TypeError, ValueError):
-            raise refusal(plan, obs) from None
+        except (TypeError, ValueError, IndexError):
+            return act(by_name(plan, obs))
         for dot, matrix, y, activate, arguments in hidden:
             dot(matrix, y)
             activate(*arguments)

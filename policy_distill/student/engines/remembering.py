@@ -23,7 +23,7 @@ from policy_distill.student.engines.folding import (
     unit_of,
 )
 from policy_distill.student.engines.perceptron import activation_of
-from policy_distill.student.engines.single import refusal
+from policy_distill.student.engines.single import by_name
 from policy_distill.student.plan import Plan
 
 HALF = np.float32(0.5)
@@ -54,8 +54,8 @@ def make_remembering_act(plan: Plan, memory: np.ndarray) -> Callable[[Any], Any]
             if measure(obs) != expected:
                 raise ValueError
             look(obs)
-        except (TypeError, ValueError):
-            raise refusal(plan, obs) from None
+        except (TypeError, ValueError, IndexError):
+            return act(by_name(plan, obs))
         shift()
         if step is not None:
             step()

@@ -5,6 +5,7 @@ In: what was handed to `act`. Out: a batch of one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ def batch_of_one(plan: Plan, obs: Any) -> Any:
     Raises:
         ValueError: for anything else than one observation of the space, a batch of one included.
     """
+    if isinstance(obs, Mapping) and plan.wiring.observations:
+        obs = plan.wiring.vector(obs)
     try:
         batch, single = plan.featurizer.batched(obs)
     except (TypeError, KeyError, IndexError, ValueError) as error:
@@ -26,6 +29,17 @@ def batch_of_one(plan: Plan, obs: Any) -> Any:
     if not single:
         raise refusal(plan, obs)
     return batch
+
+
+def by_name(plan: Plan, obs: Any) -> np.ndarray:
+    """Return the vector of an observation by name, for a caller that noticed that it is no vector.
+
+    Raises:
+        ValueError: where it is not by name either, or other names.
+    """
+    if not (isinstance(obs, Mapping) and plan.wiring.observations):
+        raise refusal(plan, obs) from None
+    return plan.wiring.vector(obs)
 
 
 def refusal(plan: Plan, obs: Any) -> ValueError:

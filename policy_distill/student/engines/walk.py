@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.student.engines.single import refusal
+from policy_distill.student.engines.single import by_name, refusal
 from policy_distill.student.plan import Plan
 from policy_distill.student.tree import Tree
 
@@ -31,7 +31,7 @@ def make_tree_act(plan: Plan) -> Callable[[Any], Any]:
         try:
             x = as_array(obs, single)
         except (TypeError, ValueError):
-            raise refusal(plan, obs) from None
+            return act(by_name(plan, obs))
         if x.shape != shape:
             raise refusal(plan, obs)
         return hand_out(walk(x.tolist() if flat else x.ravel().tolist()))

@@ -19,8 +19,8 @@ class WorkerSettings:
     """Who steps environments beside this process."""
 
     workers: int | Literal["auto"] = "auto"
-    """Processes that step environments and play episodes, beside this one; 0 for none. auto takes one in distill, where
-    a core is idle and enough is left to do. What comes out is the same, bit for bit."""
+    """Processes that step environments and play episodes, beside this one; 0 for none. auto takes some in distill,
+    where cores are idle and enough is left to do. What comes out is the same, bit for bit."""
     backend: Backend = "local"
     """Where workers run: local for processes of this machine, ray for actors of Ray (extra ray)."""
     address: str | None = None

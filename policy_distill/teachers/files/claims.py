@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.student.described import TeacherProvenance
+from policy_distill.student.onboard.origins import TeacherProvenance
 from policy_distill.system.files import read_json_object, read_plain
 from policy_distill.system.records import NUMBER, TEXT, dump, load_known, part
 from policy_distill.teachers.files.zoo_config import parse_mapping

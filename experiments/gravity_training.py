@@ -1,0 +1,72 @@
+"""An expert of LunarLander under one gravity: an agent of the RL Zoo that went on training there.
+
+In: the agent's policy, a gravity and a number of steps. Out: the zip of the expert as it was at its best.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.utils import LinearSchedule
+
+from envs.lunar_lander import TEACHER
+from policy_distill.environments.names import with_kwargs
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.seeds import TEACHER_CHECKS
+from policy_distill.teachers.files.save_agent import place_for, save_agent
+
+N_LOOKS = 8
+"""Looks at how good the expert is, beside that at the agent that it began as."""
+N_EPISODES = 60
+"""Episodes of each look, the same ones every time."""
+
+
+class KeepBest(BaseCallback):
+    """Keeps the weights of the policy as it was when it returned most, the first one included."""
+
+    def __init__(self, env: Any, every: int) -> None:
+        super().__init__()
+        self._env, self._every, self._next = env, every, 0
+        self.best, self.weights = float("-inf"), dict[str, Any]()
+
+    def look(self) -> None:
+        """Play, and keep the weights where they are the best so far."""
+        self._env.seed(TEACHER_CHECKS)
+        mean, _ = evaluate_policy(self.model, self._env, N_EPISODES)
+        if float(mean) > self.best:
+            self.best = float(mean)
+            self.weights = {name: value.clone() for name, value in self.model.policy.state_dict().items()}
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps >= self._next:
+            self._next += self._every
+            self.look()
+
+
+def train_expert(begun: Teacher, gravity: float, timesteps: int, out: Path) -> float:
+    """Let an agent go on under a gravity, write it as it was at its best, and return its mean return there."""
+    env = with_kwargs("LunarLander-v3", {"gravity": gravity})
+    vec_env = make_vec_env(lambda: gymnasium.make(env), TEACHER.n_envs, seed=0)
+    looked = make_vec_env(lambda: gymnasium.make(env), 10, seed=TEACHER_CHECKS)
+    schedule: Any = LinearSchedule(3e-4, 0.0, 1.0)
+    model = PPO("MlpPolicy", vec_env, seed=0, device="cpu", learning_rate=schedule, **TEACHER.hyperparameters)
+    model.policy.load_state_dict(dict(begun.weights() or {}))
+    keep = KeepBest(looked, timesteps // N_LOOKS)
+    try:
+        model.learn(timesteps, callback=keep)
+        keep.look()
+        model.policy.load_state_dict(keep.weights)
+        save_agent(model, place_for(out), env, vec_env)
+    finally:
+        vec_env.close()
+        looked.close()
+    return keep.best

@@ -1,0 +1,1 @@
+"""Several teachers of one task, each by itself: what each scores alone, and who of them is best."""

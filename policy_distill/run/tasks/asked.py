@@ -1,0 +1,211 @@
+"""Whether a run of several tasks can be: its names, its settings, its environments, before its first step.
+
+In: what the caller of `distill_many` asks for. Out: the same, known to fit together, and a `Team`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from gymnasium.envs.registration import EnvSpec
+
+from policy_distill.config import DistillConfig
+from policy_distill.errors import RequestError
+from policy_distill.interfaces.policies import Teacher
+from policy_distill.interfaces.students import Loss
+from policy_distill.run.session import Session
+from policy_distill.run.settle import check_room, open_fitting, settle
+from policy_distill.run.tasks.settings import TaskSettings
+from policy_distill.run.tasks.team import Task, Team
+from policy_distill.student.many import MOST_TASKS
+from policy_distill.student.runtime import Student, load_student
+from policy_distill.teachers.activation import USUAL, activation_for
+from policy_distill.teachers.sources import as_teacher
+from policy_distill.training.tasks.sharing import BodySpec
+
+ALONE: dict[str, Any] = {
+    "objective": "kl",
+    "value_weight": 0.0,
+    "value_gate": False,
+    "reward_weight": 0.0,
+    "min_teacher_return": None,
+    "drop_worst": 0.0,
+    "observe": "",
+    "observation_keys": (),
+    "observation_names": "",
+    "student_wrapper": "",
+    "device": "cpu",
+}
+"""Settings that a run of several tasks has as they are by themselves: others are of one task, or of one stream."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for."""
+
+    teachers: dict[str, Teacher]
+    """By the names of the tasks."""
+    envs: dict[str, Any]
+    losses: dict[str, Loss]
+    network: str
+    settings: TaskSettings
+    config: DistillConfig
+    singles: dict[str, int]
+    """Parameters of students of one task each; empty where none are given."""
+
+    @classmethod
+    def of(
+        cls,
+        tasks: Sequence[tuple[Any, Any]] | Mapping[str, tuple[Any, Any]],
+        network: str,
+        settings: TaskSettings,
+        config: DistillConfig,
+        singles: Mapping[str, Any],
+    ) -> Asked:
+        """Return it once names, settings and losses are known to fit.
+
+        Raises:
+            RequestError: in one line, for what does not.
+        """
+        pairs = _named(tasks)
+        single = BodySpec.of(network).single
+        if unknown := sorted(set(singles) ^ set(pairs)) if singles else []:
+            raise RequestError(f"expected a single student of each task or of none, found one or none of {unknown[0]}")
+        sizes = {name: _n_params(one) for name, one in singles.items()}
+        for name, value in ALONE.items():
+            if vars(config)[name] != value:
+                raise RequestError(
+                    f"expected {name} as it is by itself for several tasks, found {vars(config)[name]!r}; leave it "
+                    "out, or distil a task alone with it"
+                )
+        teachers = {name: as_teacher(teacher, env) for name, (teacher, env) in pairs.items()}
+        found = {activation_for(config.activation, teacher) for teacher in teachers.values()}
+        # One body has one kind of units.
+        activation: Any = found.pop() if len(found) == 1 else USUAL
+        config = replace(config, activation=activation, stop="never", passes="fixed")
+        settled = {name: settle(teacher, single, config) for name, teacher in teachers.items()}
+        for name, (teacher, _, _) in settled.items():
+            if settings.balance == "entropy" and teacher.family.name not in DISCRETE:
+                raise RequestError(
+                    f"expected discrete actions in every task for balance=entropy, found {teacher.family.name} in "
+                    f"{name}, whose entropy may be below 0; use balance=divergence"
+                )
+        return cls(
+            {name: teacher for name, (teacher, _, _) in settled.items()},
+            {name: env for name, (_, env) in pairs.items()},
+            {name: loss for name, (_, _, loss) in settled.items()},
+            network,
+            settings,
+            config,
+            sizes,
+        )
+
+
+DISCRETE = ("categorical", "multi_categorical", "bernoulli")
+"""Families whose entropy is never below 0."""
+
+
+def open_team(asked: Asked, scope: ExitStack) -> Team:
+    """Open the environments of all tasks within `scope`, and return the team that begins in them.
+
+    Raises:
+        RequestError: for what one body cannot take, or a network of which nothing would be shared.
+    """
+    body, tasks = BodySpec.of(asked.network), dict[str, Task]()
+    for name, teacher in asked.teachers.items():
+        envs, env = open_fitting(teacher, asked.envs[name], asked.config, scope)
+        session = Session(teacher, envs, body.single, asked.losses[name], asked.config)
+        shape = session.specify(None).featurizer.shape
+        if len(shape) != 1:
+            raise RequestError(
+                f"expected vectors in every task, which one body can take, found an image {shape} in {name}; distil "
+                f"{name} alone with --student cnn:16,32"
+            )
+        check_room(session)
+        tasks[name] = Task(name, session, env)
+    _check_shared(tasks, body, asked)
+    return Team(tasks, asked.network, asked.settings, asked.config)
+
+
+def _check_shared(tasks: Mapping[str, Task], body: BodySpec, asked: Asked) -> None:
+    specs = {name: task.session.specify(None) for name, task in tasks.items()}
+    (first, one), *others = specs.items()
+    if asked.settings.task_blind:
+        for name, other in others:
+            for what in ("observation_space", "action_space", "family", "action_map", "log_std"):
+                left, right = (_plain(vars(spec)[what]) for spec in (one, other))
+                if left != right:
+                    raise RequestError(
+                        f"expected one {what} in all tasks of a student that is not told which it is in, found two, in "
+                        f"{first} and {name}; leave --task-blind out"
+                    )
+    spaces = [spec.observation_space for spec in specs.values()]
+    all_differ = all(spaces.count(space) == 1 for space in spaces)
+    if body.n_shared == 1 and all_differ and asked.settings.inputs == "own" and not asked.settings.task_blind:
+        raise RequestError(
+            f"expected a body to share, found {asked.network!r}, whose only shared layer is each task's own input "
+            "layer; give it two layers, as in mlp:16,16, or use --inputs padded"
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return what can be compared: of a family its name and arguments."""
+    return (value.name, value.config()) if hasattr(value, "config") else value
+
+
+def _named(tasks: Sequence[tuple[Any, Any]] | Mapping[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
+    """Return the pairs of teacher and environment by names, which are those of folders and metrics."""
+    pairs = list(tasks.values()) if isinstance(tasks, Mapping) else list(tasks)
+    if not 2 <= len(pairs) <= MOST_TASKS or any(not isinstance(one, tuple | list) or len(one) != 2 for one in pairs):
+        raise RequestError(
+            f"expected from 2 to {MOST_TASKS} tasks, each a pair of a teacher and an environment, found {len(pairs)}; "
+            "use distill for one"
+        )
+    names = list(tasks) if isinstance(tasks, Mapping) else task_names_of([env for _, env in pairs])
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]{0,99}", name):
+            raise RequestError(f"expected names of letters, digits, '-', '_', '+' and '.', found {name!r}; choose one")
+    return dict(zip(names, (tuple(pair) for pair in pairs), strict=True))
+
+
+def task_names_of(envs: Sequence[Any], given: Sequence[str] = ()) -> list[str]:
+    """Return what tasks are called: as `given`, or after their environments, `cartpole` for CartPole-v1.
+
+    A second task in the same environment is `cartpole-2`.
+
+    Raises:
+        RequestError: for a name that was given twice.
+    """
+    found, seen = [], Counter[str](name for name in given if name)
+    if twice := [name for name, n in seen.items() if n > 1]:
+        raise RequestError(f"expected a name for each task, found {twice[0]} twice; choose another")
+    for env, own in zip_longest(envs, given, fillvalue=""):
+        name = own or _plain_name(env)
+        if not own:
+            seen[name] += 1
+            name = name if seen[name] == 1 else f"{name}-{seen[name]}"
+        found.append(name)
+    return found
+
+
+def _plain_name(env: Any) -> str:
+    known = env.id if isinstance(env, EnvSpec) else env if isinstance(env, str) else "task"
+    plain = re.sub(r"-v\d+$", "", re.split(r"[:/]", known)[-1])
+    return re.sub(r"[^\w.+-]+", "-", plain).strip("-.").lower() or "task"
+
+
+def _n_params(single: Any) -> int:
+    return (load_student(single) if isinstance(single, str | Path) else _student(single)).n_params
+
+
+def _student(value: Any) -> Student:
+    if not isinstance(value, Student):
+        raise RequestError(f"expected the path of a student of one task, found {type(value).__name__}")
+    return value

@@ -1,0 +1,1 @@
+"""How several teachers become one: which of them says what of a state."""
