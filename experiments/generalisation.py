@@ -28,9 +28,9 @@ from policy_distill import distill, load_student, load_teacher
 from policy_distill.cli import guarded
 from policy_distill.environments.perturbations.conditions import UNPERTURBED, parse_conditions
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.contexts.robustness import noise_units
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.reference import Player
-from policy_distill.evaluation.robustness import noise_units
 from policy_distill.interfaces.policies import Policy
 from policy_distill.student.file import write_atomically
 
