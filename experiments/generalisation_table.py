@@ -108,7 +108,8 @@ def markdown(
     """Return the section of RESULTS.md."""
     header = ("environment", "student", "world", "teacher's return", *methods)
     meant = "; ".join(MEANT[method] for method in methods if MEANT.get(method))
-    numbers = f" --timesteps {timesteps} --episodes {n_episodes}" if (timesteps, n_episodes) != (30_000, 100) else ""
+    own = tuple(methods) != METHODS
+    numbers = f" --timesteps {timesteps} --episodes {n_episodes}" if own else ""
     lines = [
         section_for(methods),
         "",
