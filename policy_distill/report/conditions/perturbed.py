@@ -1,22 +1,17 @@
 """The tables of perturbations and of contexts: what each leaves of teacher and student.
 
-In: the records of comparisons, those of a run folder or of a comparison just made. Out: rows of text, and a heat map.
+In: the records of comparisons, those of a run folder or of a comparison just made. Out: rows of text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
 
 from policy_distill.evaluation.contexts.records import ContextRecord, ContextsRecord
 from policy_distill.evaluation.policy_records import returns_of
 from policy_distill.evaluation.proof.records import BothFalls, FallsRecord, RetentionRecord
 from policy_distill.evaluation.records import ComparisonRecord
-from policy_distill.report.marks import Chart
 from policy_distill.system.wording import digits
-
-if TYPE_CHECKING:
-    from policy_distill.report.read_run import RunRecord
 
 HEADER = (
     "condition",
@@ -33,11 +28,6 @@ HEADER = (
 )
 CONTEXT_HEADER = ("context", "", "teacher, mean", "student, mean", "random, mean", "retention, mean", "verdict")
 GROUPS = {True: "seen", False: "held out"}
-POLICIES = ("teacher", "student")
-NOTE = (
-    "Mean return of teacher and student in each context, in gains of the teacher over a random policy in the "
-    "environment as it is; contexts with a dark edge were held out of the training."
-)
 
 
 def perturbed_rows(records: Mapping[str, ComparisonRecord]) -> list[tuple[str, ...]]:
@@ -96,45 +86,3 @@ def _context_row(one: ContextRecord) -> tuple[str, ...]:
     means = [digits(value) for value in (one.teacher, one.student, one.random)]
     kept = "" if one.retention is None else f"{one.retention:,.3f}"
     return (one.name or "", GROUPS[bool(one.seen)], *means, kept, one.outcome or "")
-
-
-def heat_map(run: RunRecord) -> Chart | None:
-    """Draw what teacher and student score in each context; by two arguments where so many differ."""
-    record = run.contexts
-    if record is None or not record.contexts:
-        return None
-    varied = record.varied
-    varied = varied if len(varied) == 2 and _is_grid(record, varied) else []
-    rows = [_cell(one, who, varied) for one in record.contexts for who in POLICIES]
-    named = {"type": "nominal", "sort": None, "axis": {"labelAngle": 0}}
-    names, titles = (("one", "other"), varied) if varied else (("who", "name"), (None, None))
-    place: dict[str, Any] = {
-        axis: {"field": name, **named, "title": title} for axis, name, title in zip("xy", names, titles, strict=True)
-    }
-    if varied:
-        place["column"] = {"field": "who", "type": "nominal", "title": None, "sort": list(POLICIES)}
-    scale = {"scheme": "redyellowgreen", "domain": [0, 1], "clamp": True}
-    colour = {"field": "share", "type": "quantitative", "title": "share of the gain", "scale": scale}
-    tips = [{"field": name, "type": "nominal"} for name in ("name", "group", "who")]
-    tips += [{"field": name, "type": "quantitative"} for name in ("share", "value")]
-    held = {"condition": {"test": "datum.group === 'held out'", "value": "#222"}, "value": "transparent"}
-    encoding = {**place, "color": colour, "stroke": held, "tooltip": tips}
-    # A facet has the width of its parts.
-    size = {"width": 220, "height": 220} if varied else {"width": "container", "height": {"step": 22}}
-    mark = {"type": "rect", "strokeWidth": 2}
-    return Chart("Contexts", NOTE, {"data": {"values": rows}, "mark": mark, "encoding": encoding, **size})
-
-
-def _is_grid(record: ContextsRecord, varied: Sequence[str]) -> bool:
-    """Say whether contexts are few values of each argument, and not drawn from ranges."""
-    known = record.contexts or ()
-    places = {tuple(str((one.values or {}).get(name)) for name in varied) for one in known}
-    sizes = [len({place[i] for place in places}) for i in range(len(varied))]
-    return len(places) == len(known) and max(sizes) < len(known)
-
-
-def _cell(one: ContextRecord, who: str, varied: Sequence[str]) -> dict[str, Any]:
-    value, share = (one.teacher, one.teacher_share) if who == "teacher" else (one.student, one.student_share)
-    cell = {"name": one.name, "group": GROUPS[bool(one.seen)], "who": who, "share": share, "value": value}
-    places = ("one", "other")[: len(varied)]
-    return cell | {key: str((one.values or {}).get(name)) for key, name in zip(places, varied, strict=True)}
