@@ -23,7 +23,7 @@ from typing import Any
 import tyro
 
 from experiments.compression_table import with_section
-from experiments.generalisation_table import SECTION, Found, markdown
+from experiments.generalisation_table import METHODS, Found, markdown, section_for
 from policy_distill import distill, load_student, load_teacher
 from policy_distill.cli import guarded
 from policy_distill.environments.perturbations.conditions import UNPERTURBED, parse_conditions
@@ -38,8 +38,15 @@ COLLECTED = "obs-noise:0.1,sticky:0.25,delay:1"
 """Conditions that states are collected under by one of the methods."""
 HARDER = "obs-noise:0.3,sticky:0.5,delay:2"
 """Conditions beyond those, which nobody trains under."""
-STUDENTS = {"cartpole": "mlp:8", "pendulum": "mlp:16", "acrobot": "mlp:8", "lunar_lander": "mlp:32,32"}
+STUDENTS = {
+    **{"cartpole": "mlp:8", "pendulum": "mlp:16", "acrobot": "mlp:8", "lunar_lander": "mlp:32,32"},
+    "mountain_car": "mlp:16,16",
+}
 """The network of each task."""
+NOISE = "obs-noise:0.1"
+"""Noise on the states of one of the methods."""
+SMOOTHING = "temperature_kl:3"
+"""The loss of another: both distributions at a temperature of 3."""
 N_MEMBERS = 5
 """Students in an ensemble."""
 PROOF_SEED = 40_000_000
@@ -52,7 +59,7 @@ class Config:
 
     zoo: Path | None = None
     """A folder of pre-trained agents, such as ppo-LunarLander-v2; by itself what POLICY_DISTILL_ZOO says."""
-    task: tuple[str, ...] = tuple(STUDENTS)
+    task: tuple[str, ...] = ("cartpole", "pendulum", "acrobot", "lunar_lander")
     """Tasks, by the names of their experiments."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds of each method; the four further members of an ensemble have their own."""
@@ -60,6 +67,9 @@ class Config:
     """Environment steps of each student."""
     episodes: int = 100
     """Episodes of each policy under each condition."""
+    method: tuple[str, ...] = METHODS
+    """How students are made: plain, perturbed, ensemble, noisy, smoothed. Others than the first three write a section
+    of their own."""
     out: Path = Path("runs/generalisation")
     """Folder of all runs; what is done in it is left alone."""
     results: Path = Path("RESULTS.md")
@@ -75,8 +85,8 @@ def main(config: Config) -> None:
         found += measured(config, task)
         done.append(task)
         before = config.results.read_text() if config.results.exists() else ""
-        text = markdown(found, " ".join(done), config.timesteps, config.episodes)
-        write_atomically(config.results, with_section(before, SECTION, text).encode())
+        text = markdown(found, " ".join(done), config.timesteps, config.episodes, config.method)
+        write_atomically(config.results, with_section(before, section_for(config.method), text).encode())
     print(text)
 
 
@@ -87,20 +97,32 @@ def measured(config: Config, task: str) -> list[Found]:
     module: Any = importlib.import_module(f"envs.{task}")
     zoo = config.zoo or Path(os.environ.get("POLICY_DISTILL_ZOO", ""))
     teacher = load_teacher(zoo / module.ZOO, env=module.ENV_ID)
-    students = {
-        f"{method} {seed}": load_student(make(config, task, teacher, module.ENV_ID, seed) / "student.safetensors")
-        for method, make in METHODS.items()
-        for seed in config.seeds
-    }
+    students = students_of(config, task, teacher, module.ENV_ID)
     path = config.out / task / "returns.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     for name, env in worlds_of(module, teacher).items():
-        if name not in known:
-            known[name] = scores(teacher, students, env, config.episodes)
+        missing = {who: one for who, one in students.items() if who not in known.get(name, {})}
+        if missing or name not in known:
+            known[name] = {**known.get(name, {}), **scores(teacher, missing, env, config.episodes)}
             # After each: all of them take an hour.
             write_atomically(path, json.dumps(known).encode())
             print(f"{task} under {name}: " + ", ".join(f"{who} {_mean(all_):.1f}" for who, all_ in known[name].items()))
     return [Found(module.ENV_ID, STUDENTS[task], name, returns, PROOF_SEED) for name, returns in known.items()]
+
+
+def students_of(config: Config, task: str, teacher: Any, env: str) -> dict[str, Any]:
+    """Return the students of all methods and seeds; of a temperature only where actions are chosen among finitely many.
+
+    Raises:
+        RequestError: for an unknown method.
+    """
+    if unknown := [name for name in config.method if name not in MAKERS]:
+        raise RequestError(f"expected --method among {', '.join(MAKERS)}, found {unknown[0]!r}")
+    names = [name for name in config.method if name != "smoothed" or teacher.family.head.is_discrete]
+    folders = {
+        f"{name} {seed}": MAKERS[name](config, task, teacher, env, seed) for name in names for seed in config.seeds
+    }
+    return {name: load_student(folder / "student.safetensors") for name, folder in folders.items()}
 
 
 def worlds_of(module: Any, teacher: Policy) -> dict[str, Any]:
@@ -139,7 +161,17 @@ def ensemble(config: Config, task: str, teacher: Any, env: str, seed: int) -> Pa
     return _distilled(config, task, load_teacher(folders, env=env), env, f"ensemble-{seed}", seed)
 
 
-METHODS = {"plain": plain, "perturbed": perturbed, "ensemble": ensemble}
+def noisy(config: Config, task: str, teacher: Any, env: str, seed: int) -> Path:
+    """Distil on states with noise on them too, which the teacher labels as it sees them."""
+    return _distilled(config, task, teacher, env, f"noisy-{seed}", seed, collect_perturb=NOISE)
+
+
+def smoothed(config: Config, task: str, teacher: Any, env: str, seed: int) -> Path:
+    """Distil labels that are smoothed by a temperature."""
+    return _distilled(config, task, teacher, env, f"smoothed-{seed}", seed, loss=SMOOTHING)
+
+
+MAKERS = {"plain": plain, "perturbed": perturbed, "ensemble": ensemble, "noisy": noisy, "smoothed": smoothed}
 
 
 def _distilled(config: Config, task: str, teacher: Any, env: str, name: str, seed: int, **settings: Any) -> Path:

@@ -47,52 +47,84 @@ def standing(kept: AcrossSeeds) -> str:
     return "better" if kept.low > 1.0 else "worse" if kept.high < 1.0 else ""
 
 
-def rows_of(found: Sequence[Found]) -> list[tuple[str, ...]]:
+def section_for(methods: Sequence[str]) -> str:
+    """Return the heading of the section that compares some methods."""
+    return SECTION if tuple(methods) == METHODS else f"## What widens what a student can bear: {', '.join(methods)}"
+
+
+def kept_by(found: Sequence[Found], method: str) -> AcrossSeeds | None:
+    """Return what the students of a method keep in some worlds; None where none was made."""
+    groups = [one.group(method) for one in found]
+    groups = [group for group in groups if group.runs]
+    return across_seeds(groups) if groups else None
+
+
+def rows_of(found: Sequence[Found], methods: Sequence[str] = METHODS) -> list[tuple[str, ...]]:
     """Return a row for each world: the teacher's return, and what the students of each method keep of its gain."""
     rows = []
     for one in found:
-        kept = [across_seeds([one.group(method)]) for method in METHODS]
-        cells = [f"{each.text()} {standing(each)}".rstrip() for each in kept]
+        kept = [kept_by([one], method) for method in methods]
+        cells = ["" if each is None else f"{each.text()} {standing(each)}".rstrip() for each in kept]
         rows.append((one.env_id, one.student, one.world, f"{np.mean(one.returns['teacher']):.1f}", *cells))
     return rows
 
 
-def totals_of(found: Sequence[Found]) -> list[str]:
+def totals_of(found: Sequence[Found], methods: Sequence[str] = METHODS) -> list[str]:
     """Return the mean over all worlds but those as they are, of each method, in words."""
     off = [one for one in found if one.world != "none"]
-    together = {method: across_seeds([one.group(method) for one in off]) for method in METHODS}
-    return [f"{method}: {kept.text()} over {kept.n_groups} worlds" for method, kept in together.items()]
+    together = {method: kept_by(off, method) for method in methods}
+    return [f"{method}: {kept.text()} over {kept.n_groups} worlds" for method, kept in together.items() if kept]
 
 
-def counts_of(found: Sequence[Found]) -> list[str]:
+def counts_of(found: Sequence[Found], methods: Sequence[str] = METHODS) -> list[str]:
     """Return for each method in how many worlds off the training distribution it stands where, in words."""
     off = [one for one in found if one.world != "none"]
     lines = []
-    for method in METHODS:
-        stood = [standing(across_seeds([one.group(method)])) for one in off]
-        lines.append(f"{method}: better in {stood.count('better')}, worse in {stood.count('worse')} of {len(off)}")
+    for method in methods:
+        kept = [one for each in off if (one := kept_by([each], method)) is not None]
+        stood = [standing(one) for one in kept]
+        lines.append(f"{method}: better in {stood.count('better')}, worse in {stood.count('worse')} of {len(kept)}")
     return lines
 
 
-def markdown(found: Sequence[Found], tasks: str, timesteps: int, n_episodes: int) -> str:
+MEANT = {
+    "plain": "",
+    "perturbed": "`perturbed` had states of obs-noise:0.1, sticky:0.25 and delay:1 too",
+    "ensemble": "`ensemble` had five plain students as one teacher (which took five times as many steps before)",
+    "noisy": "`noisy` had states with obs-noise:0.1 too, labelled as the teacher sees them",
+    "smoothed": "`smoothed` matched both distributions at a temperature of 3, where actions are choices",
+}
+"""What is said of each method."""
+
+
+def others_of(methods: Sequence[str]) -> str:
+    """Return the options of the command line that ask for other methods."""
+    return "" if tuple(methods) == METHODS else f" --method {' '.join(methods)}"
+
+
+def markdown(
+    found: Sequence[Found], tasks: str, timesteps: int, n_episodes: int, methods: Sequence[str] = METHODS
+) -> str:
     """Return the section of RESULTS.md."""
-    header = ("environment", "student", "world", "teacher's return", *METHODS)
+    header = ("environment", "student", "world", "teacher's return", *methods)
+    meant = "; ".join(MEANT[method] for method in methods if MEANT.get(method))
+    numbers = f" --timesteps {timesteps} --episodes {n_episodes}" if (timesteps, n_episodes) != (30_000, 100) else ""
     lines = [
-        SECTION,
+        section_for(methods),
         "",
-        f"Made by `python -m experiments.generalisation --task {tasks}`; no figure is written by hand. Does a",
+        f"Made by `python -m experiments.generalisation --task {tasks}{others_of(methods)}{numbers}`; no figure is written by hand. Does a",
         "student beat its teacher where neither was trained? Shares of the teacher's gain over a random policy that",
         f"students of three training seeds keep, on {n_episodes} episodes that all share, with 95% intervals for new",
-        f"seeds and episodes; above 1 a student is better. All had {timesteps:,} steps. `perturbed` had states of",
-        "obs-noise:0.1, sticky:0.25 and delay:1 too; `ensemble` had five plain students as one teacher (which took",
-        "five times as many steps before). A word stands where the whole interval lies on one side of 1; where seeds",
+        f"seeds and episodes; above 1 a student is better. All had {timesteps:,} steps. {meant}.",
+        "A word stands where the whole interval lies on one side of 1; where seeds",
         "agree so closely that an interval would claim too much, their range stands in its place. The world `none` is",
         "the environment as it is.",
         "",
         f"| {' | '.join(header)} |",
         "|" + "---|" * len(header),
-        *(f"| {' | '.join(row)} |" for row in rows_of(found)),
+        *(f"| {' | '.join(row)} |" for row in rows_of(found, methods)),
         "",
-        f"Over all but `none`: {'; '.join(totals_of(found))}. Of single worlds: {'; '.join(counts_of(found))}.",
+        f"Over all but `none`: {'; '.join(totals_of(found, methods))}. Of single worlds: "
+        f"{'; '.join(counts_of(found, methods))}.",
     ]
     return "\n".join(lines) + "\n"

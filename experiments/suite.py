@@ -39,6 +39,8 @@ NOT_EXPERIMENTS = {
     "compression",
     "tree_lunar_lander",  # another student for an environment that has its own
     "compression_table",
+    "transfer",
+    "transfer_table",
     "calibration",
     "gravity_experts",
     "gravity_experts_table",
@@ -49,6 +51,8 @@ NOT_EXPERIMENTS = {
     "finetuning_table",
     "generalisation",
     "generalisation_table",
+    "many_tasks",
+    "many_tasks_table",
     "simulations",
     "seed_simulations",
     "simulated_returns",

@@ -71,6 +71,9 @@ class DistillConfig:
     that it will be judged on. Other objectives, the gate and compress go on by turns."""
     learning_rate: float = 3e-3
     """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
+    weight_decay: float = 0.0
+    """L2 regularisation: so many times a weight is added to its gradient; not for log σ, trees, compress and finetune.
+    0 for none."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     activation: Literal["auto", "tanh", "relu"] = "auto"
@@ -103,6 +106,9 @@ class DistillConfig:
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
+    monitor: bool = False
+    """Play 300 episodes more at the end, and keep in the student's file what they span: it can then say how novel an
+    observation is."""
     eval_episodes: int = 300
     """Episodes for the proof at most, on paired seeds that training never saw: it ends as soon as its verdict is clear,
     after some 75 where a student equals its teacher. 0 skips it, and the selection before it."""
@@ -148,7 +154,7 @@ class DistillConfig:
         """Check every type and range, so that a wrong value fails before the first environment step."""
         values = vars(self)
         check_numbers(self)
-        for name in ("sampled_teacher", "value_gate"):
+        for name in ("sampled_teacher", "value_gate", "monitor"):
             require_setting(isinstance(values[name], bool), name, "true or false", values[name])
         require_setting(isinstance(self.loss, str), "loss", "a name", self.loss)
         written = isinstance(self.collect_perturb, str)
@@ -186,12 +192,12 @@ class DistillConfig:
     @property
     def named(self) -> tuple[str, ...]:
         """What the components of a vector are called; nothing where nobody said it."""
-        return _each_name(self.observation_names)
+        return names_between_commas(self.observation_names)
 
     @property
     def named_actions(self) -> tuple[str, ...]:
         """What actions are called; nothing where nobody said it."""
-        return _each_name(self.action_names)
+        return names_between_commas(self.action_names)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -203,7 +209,8 @@ def make_config(config: DistillConfig | None, overrides: dict[str, Any]) -> Dist
     return with_overrides(config or DistillConfig(), overrides, "distill")
 
 
-def _each_name(text: str) -> tuple[str, ...]:
+def names_between_commas(text: str) -> tuple[str, ...]:
+    """Return names that are separated by commas; an empty one stays one, so that it is missed by nobody."""
     return tuple(name.strip() for name in text.split(",")) if text else ()
 
 

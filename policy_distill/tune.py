@@ -117,7 +117,7 @@ def _distil(
     **others: Any,
 ) -> DistillResult:
     """Distil as a trial asks for, or go on with it."""
-    from policy_distill.commands.policies import find_env
+    from policy_distill.commands.options.policies import find_env
     from policy_distill.run.distill import distill
     from policy_distill.teachers.files.agent_file import find_agent
     from policy_distill.teachers.load import load_teacher

@@ -45,6 +45,7 @@ from policy_distill.run.suite.search_space import space_of
 from policy_distill.student.bits.quantization import quantize_layer
 from policy_distill.student.file import KEY, read_sealed, write_sealed
 from policy_distill.student.runtime import Student, load_student
+from policy_distill.teachers.algorithm_names import CLEANRL, PREFIX
 from policy_distill.teachers.files.pickled_spaces import read_space
 from policy_distill.teachers.files.safe_load import safe_unpickle
 from policy_distill.teachers.files.vecnormalize import read_normalizer
@@ -140,6 +141,7 @@ class Readers:
             "vecnormalize": self.read_vecnormalize,
             "teacher": self.read_teacher,
             "policy": self.read_policy,
+            "cleanrl": self.read_cleanrl,
             "weights": lambda data: read_weights(data, "the weights"),
             "student": self.read_student,
             "checkpoint": self.read_checkpoint,
@@ -165,6 +167,17 @@ class Readers:
 
     def read_policy(self, data):
         load_teacher(self._write("policy.pth", data))
+
+    def read_cleanrl(self, data):
+        # Any of the scripts may have written it: what all refuse is refused.
+        path, refused = self._write("run.cleanrl_model", data), None
+        for kind in CLEANRL:
+            try:
+                load_teacher(path, algo=PREFIX + kind)
+                return
+            except RequestError as error:
+                refused = error
+        raise refused
 
     def read_student(self, data):
         student = load_student(self._write("student.safetensors", data))
@@ -271,6 +284,7 @@ class Readers:
             "vecnormalize": [(self.folder / "seed.pkl").read_bytes()],
             "teacher": [agent.read_bytes()],
             "policy": [policy.getvalue()],
+            "cleanrl": cleanrl_files(),
             "weights": [weights, old.getvalue()],
             "student": [student.read_bytes(), with_critic.read_bytes()],
             "checkpoint": [(self.folder / "seed.ckpt").read_bytes()],
@@ -294,6 +308,31 @@ class Readers:
         }  # fmt: skip
 
 
+def cleanrl_files():
+    """Small files as CleanRL's scripts write them: of PPO and DQN one state dict, of TD3 several in a tuple."""
+
+    def layers(*sizes):
+        return {
+            f"{name}.{part}": torch.ones(shape)
+            for name, *n in sizes
+            for part, shape in (("weight", n), ("bias", n[:1]))
+        }
+
+    critic = layers(("critic.0", 3, 2), ("critic.2", 1, 3))
+    scale = {"action_scale": torch.ones(1, 2), "action_bias": torch.zeros(1, 2)}
+    body = layers(("fc1", 3, 2), ("fc2", 3, 3))
+    states = [
+        layers(("actor.0", 3, 2), ("actor.2", 4, 3)) | critic,
+        layers(("network.0", 3, 2), ("network.2", 4, 3)),
+        (body | layers(("fc_mu", 2, 3)) | scale, body),
+        body | layers(("fc_mean", 2, 3), ("fc_logstd", 2, 3)) | scale,
+    ]
+    files = [io.BytesIO() for _ in states]
+    for state, file in zip(states, files, strict=True):
+        torch.save(state, file)
+    return [file.getvalue() for file in files]
+
+
 def mutate(rng: random.Random, name: str, data: bytes) -> bytes:
     """Return a hostile form of a good file: damaged as bytes, or well-formed and lying."""
     if rng.random() < 0.5:
@@ -303,7 +342,7 @@ def mutate(rng: random.Random, name: str, data: bytes) -> bytes:
             return mutate_student(rng, data)
         if name in ("pickle", "vecnormalize") and rng.random() < 0.5:
             return program(rng, data)
-        if name in ("weights", "policy") and data[:2] == b"PK":
+        if name in ("weights", "policy", "cleanrl") and data[:2] == b"PK":
             return mutate_member(rng, data, "archive/data.pkl" if rng.random() < 0.7 else None)
         if name in ("config", "report"):
             return json.dumps(mutate_json(rng, json.loads(data))).encode()

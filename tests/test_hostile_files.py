@@ -20,7 +20,7 @@ from tests.corpus.make import named, text
 from tests.fuzzing import Readers, attempt, mutate
 
 CORPUS = sorted(path for path in (Path(__file__).parent / "corpus").glob("*/*") if path.suffix != ".pyc")
-EXAMPLES = {"teacher": 200, "student": 500, "report": 200}
+EXAMPLES = {"teacher": 200, "cleanrl": 300, "student": 500, "report": 200}
 MEMORY = 300
 """MiB that reading all of the corpus may take."""
 
@@ -51,6 +51,7 @@ READERS = (
     "vecnormalize",
     "teacher",
     "policy",
+    "cleanrl",
     "weights",
     "student",
     "checkpoint",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.several import Several
+from policy_distill.commands.options.several import Several
+from policy_distill.commands.options.tracking_options import Tracking
 from policy_distill.commands.showing.comparison_tables import aggregated, tables
 from policy_distill.commands.showing.output import Output, table
-from policy_distill.commands.tracking_options import Tracking
 from policy_distill.evaluation.records import ComparedRecord, FidelityRecord, StudentsRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.workers.settings import WorkerSettings
@@ -76,9 +76,12 @@ class Compare:
     half the action range; of discrete actions, the share that is replaced by another one, each other one as likely.
     sticky: the chance that the last executed action is executed again. delay: steps that observations are late. + joins
     several into one condition, the first nearest to the environment; each draws noise of its own."""
+    contexts: Path | None = None
+    """A YAML file of contexts, constructor arguments and perturbations, some seen in training and some held out: each
+    is compared, and the gap between both groups measured (docs/generalisation.md)."""
     out: Path | None = None
-    """Folder for comparison.json, what --json prints; in the student's own run folder, report.html shows the
-    perturbations too."""
+    """Folder for comparison.json, what --json prints; in the student's own run folder, report.html shows perturbations
+    and contexts too."""
     overwrite: bool = False
     """Replace an earlier comparison in --out."""
     vecnormalize: Path | None = None
@@ -94,7 +97,7 @@ class Compare:
 
     def run(self) -> int:
         """Compare and print."""
-        from policy_distill.commands.policies import load_named, say_applied
+        from policy_distill.commands.options.policies import load_named, say_applied
         from policy_distill.commands.showing.comparison_files import check_place
         from policy_distill.errors import RequestError
         from policy_distill.evaluation.proof.spent import choose_seed
@@ -103,10 +106,11 @@ class Compare:
         self.tracking.check()
         if not self.student:
             raise RequestError("expected a student file after the teacher, found none")
-        if self.perturb is not None and self.until_certain:
-            raise RequestError("expected --perturb or --until-certain, found both; choose one")
+        if sum((self.perturb is not None, self.until_certain, self.contexts is not None)) > 1:
+            raise RequestError("expected one of --perturb, --contexts and --until-certain, found more; choose one")
         if self.out is not None:
-            check_place(self.out, self.student, perturb=self.perturb is not None, overwrite=self.overwrite)
+            names = [*(["perturbed.json"] if self.perturb else []), *(["contexts.json"] if self.contexts else [])]
+            check_place(self.out, self.student, names=names, overwrite=self.overwrite)
         given: dict[str, Any] = {"vecnormalize": self.vecnormalize, "wrappers": self.wrapper or None}
         teacher = self.several.load(self.teacher, self.env_kwargs, trust=self.trust, **given)
         students = [load_named(path, self.env_kwargs, trust=self.trust, task=self.task) for path in self.student]
@@ -130,7 +134,7 @@ class Compare:
 
     def _env(self, teacher: Any, students: list[Any]) -> Any:
         """Return the environment: by itself that of the first student that recorded one, else the teacher's."""
-        from policy_distill.commands.policies import find_env
+        from policy_distill.commands.options.policies import find_env
         from policy_distill.environments.choice import other_than_recorded, recorded_in
 
         known = [pair for pair in zip(self.student, students, strict=True) if recorded_in(pair[1]) is not None]
@@ -145,6 +149,7 @@ class Compare:
         self, path: Path, teacher: Any, student: Any, env: Any, seed: int
     ) -> tuple[Comparison, ComparedRecord]:
         """Compare one student, by itself or under perturbations too; return the comparison and what is said of it."""
+        from policy_distill.commands.comparing import in_contexts, plainly, under_perturbations
         from policy_distill.evaluation.compare import fidelity_on_own_states
         from policy_distill.evaluation.on_workers import played_by
         from policy_distill.evaluation.statistics import json_number
@@ -152,54 +157,19 @@ class Compare:
         from policy_distill.teachers.base import BaseTeacher
 
         with played_by(self.staff):
-            under = {} if self.perturb is None else self._perturbed(teacher, student, env, seed)
-            found = under["none"] if under else self._plain(teacher, student, env, seed)
+            under = {} if self.perturb is None else under_perturbations(self, teacher, student, env, seed)
+            contexts = None
+            if self.contexts is not None:
+                found, contexts = in_contexts(self, teacher, student, env, seed)
+            else:
+                found = under["none"] if under else plainly(self, teacher, student, env, seed)
         fidelity = None
         if isinstance(teacher, BaseTeacher) and isinstance(student, Student):
             own = fidelity_on_own_states(teacher, student, env, self.seed or 0, self.n_envs)
             fidelity = FidelityRecord(json_number(own.agreement), json_number(own.kl))
-        perturbed = {name: one.record() for name, one in under.items()} or None
-        return found, ComparedRecord(found.record(), not self.stochastic, fidelity, perturbed, str(path))
-
-    def _plain(self, teacher: Any, student: Any, env: Any, seed: int) -> Comparison:
-        from policy_distill.evaluation.paired import compare_policies
-        from policy_distill.evaluation.proof.plan import ProofPlan
-        from policy_distill.system.progress import Progress
-
-        cap, batch = (self.max_episodes, self.episodes) if self.until_certain else (self.episodes, None)
-        limits: dict[str, Any] = {"worst_loss": self.worst_loss, "max_episode_steps": self.max_episode_steps}
-        plan = ProofPlan(cap, seed, batch, margin=self.margin, n_envs=self.n_envs, **limits, **self._acting())
-        with Progress(plan.n_played, description="episodes", enabled=not self.json) as bar:
-            return compare_policies(teacher, student, env, plan, on_episode=lambda done: bar.update(done, {}))
-
-    def _acting(self) -> dict[str, Any]:
-        """Return how teacher and student act, as `ProofPlan` takes it."""
-        from policy_distill.evaluation.proof.plan import N_SAMPLED
-
-        return {"stochastic": self.stochastic, "n_sampled": N_SAMPLED if self.sampled_teacher else 0}
-
-    def _perturbed(self, teacher: Any, student: Any, env: Any, seed: int) -> dict[str, Comparison]:
-        from policy_distill.environments.perturbations.conditions import parse_conditions
-        from policy_distill.evaluation.robustness import compare_under
-        from policy_distill.system.progress import Progress
-
-        perturb = self.perturb or ""
-        n_conditions, n_done = len(parse_conditions(perturb)) + 1, iter(range(1_000_000))
-        with Progress(n_conditions, description="conditions", enabled=not self.json) as bar:
-            return compare_under(
-                teacher,
-                student,
-                env,
-                perturb,
-                self.episodes,
-                seed,
-                margin=self.margin,
-                worst_loss=self.worst_loss,
-                **self._acting(),
-                on_condition=lambda _: bar.update(next(n_done), {}),
-                max_episode_steps=self.max_episode_steps,
-                n_envs=self.n_envs,
-            )
+        records = {name: one.record() for name, one in under.items()} or None
+        deterministic = not self.stochastic
+        return found, ComparedRecord(found.record(), deterministic, fidelity, records, contexts, str(path))
 
     def _show(self, record: ComparedRecord | StudentsRecord) -> None:
         """Print the JSON object, or what several students come to together."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from policy_distill.commands.from_teacher import FromTeacher
+from policy_distill.commands.options.from_teacher import FromTeacher
 from policy_distill.commands.showing.comparison_tables import proof_lines, teacher_lines
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.config import RACE_STEPS, DistillConfig

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from policy_distill.commands.from_teacher import FromTeacher
+from policy_distill.commands.options.from_teacher import FromTeacher
 from policy_distill.commands.showing.comparison_tables import (
     proof_lines,
     said_beside,
@@ -51,6 +51,9 @@ class Distill(FromTeacher):
     """Log histograms of the gradients to W&B, one of each layer for each rollout."""
     video: bool = False
     """Record teacher and student side by side for report.html; needs the extra video."""
+    contexts: Path | None = None
+    """A YAML file of contexts, as of compare --contexts: states are collected under those that are seen, in turns
+    beside the environment as it is, in which the student is proven."""
     staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=WorkerSettings)
     prove: bool = True
     """--no-prove ends with the student that the selection's episodes chose, and plays none of the proof's; --resume
@@ -62,19 +65,27 @@ class Distill(FromTeacher):
         if self.tasks is not None:
             from policy_distill.commands.many_tasks import distill_listed
 
+            if self.contexts is not None:
+                raise RequestError("expected --contexts or --tasks, found both; leave one out")
             return distill_listed(self)
-        from policy_distill.run.distill import distill
-
         if self.sharing != TaskSettings():
             raise RequestError(
                 "expected --tasks beside --task-blind, --inputs or --balance, found none; leave them out"
             )
+        from policy_distill.environments.perturbations.contexts import collected_under, read_contexts
+        from policy_distill.run.distill import distill
+
+        config = self.config
+        if self.contexts is not None:
+            if config.collect_perturb:
+                raise RequestError("expected --contexts or --collect-perturb, found both; leave one out")
+            config = replace(config, collect_perturb=collected_under(read_contexts(self.contexts)))
         teacher, env = self.loaded()
         result = distill(
             teacher,
             env,
             self.student,
-            config=self.config,
+            config=config,
             tracker=self.tracker(gradients=self.log_gradients),
             out=self.out,
             resume=self.resume,

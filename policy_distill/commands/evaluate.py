@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.several import Several
+from policy_distill.commands.options.several import Several
+from policy_distill.commands.options.tracking_options import Tracking
 from policy_distill.commands.showing.output import Output, interval_text
-from policy_distill.commands.tracking_options import Tracking
 from policy_distill.system.wording import digits
 from policy_distill.system.workers.settings import WorkerSettings
 
@@ -64,7 +64,7 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate and print."""
-        from policy_distill.commands.policies import find_env, say_applied
+        from policy_distill.commands.options.policies import find_env, say_applied
         from policy_distill.evaluation.evaluate import evaluate
         from policy_distill.teachers.files.claims import claimed_by
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Export:
-    """Write a student as ONNX, C, a NumPy folder, TorchScript or a PPO zip, and check that it acts the same.
+    """Write a student as ONNX, C, a NumPy folder, TorchScript, a PPO zip or a web page, checked to act the same.
 
     Of a student of several tasks --task NAME writes one, and without it --out is a folder of all of them.
 
@@ -31,7 +31,7 @@ class Export:
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors."""
     format: str
-    """onnx, c, numpy, torchscript or sb3; of a student of several tasks also student, the file of one task alone."""
+    """onnx, c, numpy, torchscript, sb3 or web; of a student of several tasks also student, the file of one task."""
     out: Path
     """The file, or for c and numpy the folder, to write."""
     task: str | None = None
@@ -67,7 +67,7 @@ class Export:
 
     def run(self) -> int:
         """Export and print."""
-        from policy_distill.commands.one_task import places_of, write_alone
+        from policy_distill.commands.options.one_task import places_of, write_alone
         from policy_distill.environments.names import working_folder_on_path
         from policy_distill.student.runtime import load_student
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from policy_distill.commands.distill import summary
-from policy_distill.commands.from_teacher import FromTeacher
+from policy_distill.commands.options.from_teacher import FromTeacher
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.evaluation.tuning_record import TuningRecord
 from policy_distill.run.finetuning.settings import FinetuneConfig
@@ -41,7 +41,7 @@ class Finetune(FromTeacher):
 
     def make(self) -> int:
         """Tune and show the tables."""
-        from policy_distill.commands.policies import find_env, say_applied
+        from policy_distill.commands.options.policies import find_env, say_applied
         from policy_distill.run.finetuning.begun import as_student
         from policy_distill.run.finetuning.finetune import finetune
         from policy_distill.student.file import in_run_folder

@@ -120,7 +120,7 @@ def _names(tasks: list[ListedTask], envs: list[Any]) -> list[str]:
 
 def _loaded(task: ListedTask) -> tuple[Any, Any]:
     """Return a task's teacher and its environment, with notices of what comes with them."""
-    from policy_distill.commands.policies import find_env, say_applied
+    from policy_distill.commands.options.policies import find_env, say_applied
     from policy_distill.teachers.files.agent_file import find_agent
     from policy_distill.teachers.load import load_teacher
 

@@ -87,7 +87,7 @@ class Push:
 
     def _film(self, package: Package, path: Path) -> Path | None:
         """Return the run's video, or one that is made at `path`; None, with a warning, where none can be."""
-        from policy_distill.commands.policies import find_env
+        from policy_distill.commands.options.policies import find_env
         from policy_distill.report.video import try_video
 
         known = package.file.parent / "video.mp4"

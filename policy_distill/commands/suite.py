@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from policy_distill.commands.from_teacher import resume_command
+from policy_distill.commands.options.from_teacher import resume_command
+from policy_distill.commands.options.tracking_options import TrackName
 from policy_distill.commands.showing.output import Output, table
-from policy_distill.commands.tracking_options import TrackName
 from policy_distill.errors import one_line
 from policy_distill.system.answers import answer
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted

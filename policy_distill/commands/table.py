@@ -18,6 +18,7 @@ COMMANDS = {
     "suite": "policy_distill.commands.suite:Suite",
     "evaluate": "policy_distill.commands.evaluate:Evaluate",
     "compare": "policy_distill.commands.compare:Compare",
+    "equip": "policy_distill.commands.equip:Equip",
     "export": "policy_distill.commands.export:Export",
     "bench": "policy_distill.commands.bench:Bench",
     "info": "policy_distill.commands.info:Info",

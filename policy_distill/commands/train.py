@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from policy_distill.commands.options.tracking_options import TrackName
 from policy_distill.commands.showing.output import Output, widths
-from policy_distill.commands.tracking_options import TrackName
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import tyro
 
 from policy_distill.commands.distill import summary
 from policy_distill.commands.finetune import rows
-from policy_distill.commands.from_teacher import FromTeacher
+from policy_distill.commands.options.from_teacher import FromTeacher
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
@@ -45,7 +45,7 @@ class Transfer(FromTeacher):
 
     def make(self) -> int:
         """Go on and show the tables."""
-        from policy_distill.commands.policies import find_env, say_applied
+        from policy_distill.commands.options.policies import find_env, say_applied
         from policy_distill.run.finetuning.begun import as_student
         from policy_distill.run.transfer.transfer import transfer
         from policy_distill.student.file import in_run_folder

@@ -59,7 +59,7 @@ class Limits:
         """Return settings that leave room for choosing.
 
         Raises:
-            RequestError: where nothing would be proven.
+            RequestError: where nothing would be proven, or for a monitor.
         """
         if config.eval_episodes == 0:
             raise RequestError("expected --eval-episodes above 0: a student that nobody proved is none to choose")
@@ -67,6 +67,11 @@ class Limits:
             raise RequestError(
                 "expected all of the first rollout, which is all that the teacher acts here, found min_teacher_return "
                 "or drop_worst; leave them out, or distil with actor=teacher"
+            )
+        if config.monitor:
+            raise RequestError(
+                "expected no --monitor, which each of the students would need; leave it out, and give the winner one "
+                "with policy-distill equip --monitor"
             )
         if self.budget is None:
             return config

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.evaluation.apart.record import ApartRecord
+from policy_distill.evaluation.contexts.records import ContextsRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, SampledRecord
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
 from policy_distill.evaluation.proof.records import (
@@ -72,6 +73,8 @@ class ComparedRecord:
     """Where both are of this package."""
     perturbed: Mapping[str, ComparisonRecord] | None = part(Each(ComparisonRecord), left_out=True)
     """By the names of the conditions; None where none was asked for."""
+    contexts: ContextsRecord | None = part(ContextsRecord, left_out=True)
+    """Where contexts were asked for."""
     student_file: str | None = part(TEXT, left_out=True)
 
     def to_json(self) -> dict[str, Any]:

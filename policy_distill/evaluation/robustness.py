@@ -6,6 +6,7 @@ In: two policies, an environment and conditions as of `environments/perturbation
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from policy_distill.environments.open import without_normalization
@@ -34,9 +35,32 @@ def compare_under(
     max_episode_steps: int | None = None,
     n_envs: int = N_ENVS,
 ) -> dict[str, Comparison]:
-    """Compare without and under each condition, on the same episode seeds; see `compare`."""
+    """Compare without and under each condition of a text, on the same episode seeds; see `compare`."""
+    conditions = parse_conditions(perturb)
+    plan = ProofPlan(
+        n_episodes,
+        seed,
+        margin=margin,
+        n_envs=n_envs,
+        stochastic=stochastic,
+        n_sampled=n_sampled,
+        worst_loss=worst_loss,
+        max_episode_steps=max_episode_steps,
+    )
+    return compare_conditions(teacher, student, env, conditions, plan, on_condition)
+
+
+def compare_conditions(
+    teacher: Policy,
+    student: Policy,
+    env: Any,
+    conditions: Sequence[Condition],
+    plan: ProofPlan,
+    on_condition: Callable[[str], None] | None = None,
+) -> dict[str, Comparison]:
+    """Compare in the environment as it is, as `none`, and under each condition, on the episodes of a plan."""
     env = without_normalization(env)
-    conditions = [UNPERTURBED, *parse_conditions(perturb)]
+    conditions = [UNPERTURBED, *conditions]
     wrappers = list(teacher.env_wrappers)
     for condition in conditions:
         condition.check_arguments(env)
@@ -51,11 +75,8 @@ def compare_under(
             on_condition(condition.name)
         make = condition.maker(env, wrappers, scale)
         # The teacher by sampling is measured once, in the environment as it is.
-        by_sampling = n_sampled if condition is UNPERTURBED else 0
-        options: dict[str, Any] = {"stochastic": stochastic, "n_sampled": by_sampling}
-        options |= {"worst_loss": worst_loss, "max_episode_steps": max_episode_steps}
-        plan = ProofPlan(n_episodes, seed, margin=margin, n_envs=n_envs, **options)
-        found[condition.name] = compare_policies(teacher, student, make, plan)
+        own = replace(plan, n_sampled=plan.n_sampled if condition is UNPERTURBED else 0)
+        found[condition.name] = compare_policies(teacher, student, make, own)
     return found
 
 

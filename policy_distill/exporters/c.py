@@ -45,7 +45,8 @@ def write(
     plan = student.plan
     compiler()
     masked = student.takes_action_masks
-    program = write_program(plan, _about(student, quantized), quantized, masked=masked)
+    monitor = student.description.monitor
+    program = write_program(plan, _about(student, quantized), quantized, masked=masked, monitor=monitor)
     path.mkdir()
     (path / "policy.h").write_text(program.header)
     (path / "policy.c").write_text(program.source)

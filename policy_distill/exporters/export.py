@@ -33,6 +33,7 @@ from policy_distill.exporters.quantize import (
     twin_reference,
 )
 from policy_distill.exporters.table import FORMATS, find_format, load_exporter
+from policy_distill.exporters.web.scene import make_scene
 from policy_distill.interfaces.students import Exporter, Run
 from policy_distill.student.runtime import Student, load_student
 
@@ -64,7 +65,7 @@ def export(
     Args:
         student: as of `load_student`, its path, or the `student` of a distillation.
         path: the file, or for c and numpy the folder, to write.
-        format: onnx, c, numpy, torchscript or sb3, or the format of an installed package.
+        format: onnx, c, numpy, torchscript, sb3 or web, or the format of an installed package.
         quantize: `int8` for weights and activations in eight bits, calibrated on states that the student visits, or
             `int8-trained`, which trains through the rounding first; onnx and c. With `int4` and `ternary` the weights
             after the first layer have four bits or three values, packed. The path of a `layers.safetensors` of
@@ -117,6 +118,8 @@ def _export(
     with tempfile.TemporaryDirectory() as folder:
         draft, final = (Path(folder) / f"{name}{found.suffix}" for name in ("draft", "final"))
         record = wanted.made_as | make_record(student.record, wanted.format, None, None)
+        if found.scene:
+            record["scene"] = make_scene(student, env)
         exporter.write(student.record, draft, record, expected, layers)
         run = exporter.open_artefact(student.record, draft)
         parity = _check(student, wanted.format, expected, run, source, quantized=layers is not None)

@@ -39,8 +39,8 @@ def write(
     plan = student.plan
     path.mkdir()
     (path / "policy.py").write_text(_source(plan))
-    (path / "policy.json").write_text(json.dumps({**_description(plan), "record": record}, indent=2) + "\n")
-    np.savez(path / "weights.npz", allow_pickle=False, **_arrays(plan))
+    (path / "policy.json").write_text(json.dumps({**describe_plan(plan), "record": record}, indent=2) + "\n")
+    np.savez(path / "weights.npz", allow_pickle=False, **plan_arrays(plan))
     return {}
 
 
@@ -86,7 +86,8 @@ def open_artefact(student: StudentRecord, path: Path) -> Run:
     return run
 
 
-def _description(plan: Plan) -> dict[str, Any]:
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """Return what is computed as JSON values: parts of the observation, layers, head and action, without arrays."""
     featurizer, action_map = plan.featurizer, plan.action_map
     return {
         "image": featurizer.is_image,
@@ -120,7 +121,8 @@ def _part(part: Part, name: str) -> dict[str, Any]:
     }
 
 
-def _arrays(plan: Plan) -> dict[str, np.ndarray]:
+def plan_arrays(plan: Plan) -> dict[str, np.ndarray]:
+    """Return the arrays that the description names: weights, statistics, bounds."""
     arrays = {name: plan.tensors[name] for name in array_names(plan.layers)}
     for index, part in enumerate(plan.featurizer.parts):
         if part.offsets is not None:

@@ -37,6 +37,8 @@ class Format:
     """True where it takes action masks, of a student that was made with them."""
     memory: bool = False
     """True where it takes students with a memory; what it opens is then told where episodes begin."""
+    scene: bool = False
+    """True where it shows the student at work, and is told in which `scene` by the record that it writes."""
 
 
 FORMATS = {
@@ -53,6 +55,7 @@ FORMATS = {
     "numpy": Format("policy_distill.exporters.numpy_folder", "a folder for NumPy alone", "", memory=True),
     "torchscript": Format("policy_distill.exporters.torchscript", "one file", ".pt", ("torch",), memory=True),
     "sb3": Format("policy_distill.exporters.sb3", "a PPO zip", ".zip", ("torch", "stable_baselines3"), masks=False),
+    "web": Format("policy_distill.exporters.web.page", "one page", ".html", memory=True, scene=True),
 }
 
 

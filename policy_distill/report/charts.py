@@ -14,8 +14,9 @@ from policy_distill.evaluation.proof.records import RetentionRecord
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.records import EpisodesRecord
 from policy_distill.report.blindness import blindness_chart
+from policy_distill.report.contexts import heat_map
 from policy_distill.report.front_chart import front_chart
-from policy_distill.report.imitation_charts import agreement_chart, divergence_chart
+from policy_distill.report.imitation_charts import agreement_chart, divergence_chart, overfitting_chart
 from policy_distill.report.marks import (
     RANDOM,
     STUDENT,
@@ -40,10 +41,12 @@ def run_charts(run: RunRecord) -> list[Chart]:
         retention_interval,
         learning_curve,
         per_episode,
+        heat_map,
         phases,
         agreement_chart,
         blindness_chart,
         divergence_chart,
+        overfitting_chart,
         anchor_chart,
         critic_chart,
         sizes,

@@ -1,7 +1,7 @@
 """What a student does, in words: the rules of a tree, the formula of a linear one.
 
 In: a student, and names for what it observes. Out: lines for people, and JSON values. Names come from the caller, from
-the student's record, or from what is known of its environment (`student/names.py`); else components are numbered.
+the student's record, or from what is known of its environment (`student/onboard/names.py`); else they are numbers.
 """
 
 from __future__ import annotations

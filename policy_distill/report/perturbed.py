@@ -1,12 +1,13 @@
-"""The table of perturbations: what each condition leaves of teacher and student.
+"""The tables of perturbations and of contexts: what each leaves of teacher and student.
 
-In: the records of comparisons, those of `perturbed.json` or of a comparison just made. Out: rows of text.
+In: the records of comparisons, those of a run folder or of a comparison just made. Out: rows of text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from policy_distill.evaluation.contexts.records import ContextRecord, ContextsRecord
 from policy_distill.evaluation.policy_records import returns_of
 from policy_distill.evaluation.proof.records import BothFalls, FallsRecord, RetentionRecord
 from policy_distill.evaluation.records import ComparisonRecord
@@ -25,6 +26,8 @@ HEADER = (
     "student",
     "retention, IQM [95%]",
 )
+CONTEXT_HEADER = ("context", "", "teacher, mean", "student, mean", "random, mean", "retention, mean", "verdict")
+GROUPS = {True: "seen", False: "held out"}
 
 
 def perturbed_rows(records: Mapping[str, ComparisonRecord]) -> list[tuple[str, ...]]:
@@ -67,3 +70,19 @@ def falls_text(one: FallsRecord | None) -> str:
     of = "" if one.n_episodes is None else f" of {one.n_episodes:.0f}"
     high = "" if one.rate_high is None else f" (< {one.rate_high:.1%})"
     return f"{one.n:.0f}{of}{high}"
+
+
+def context_rows(record: ContextsRecord) -> list[tuple[str, ...]]:
+    """Return a row for each context, those that were seen first."""
+    return [_context_row(one) for group in record.groups.values() for one in group]
+
+
+def gap_rows(record: ContextsRecord) -> list[tuple[str, str]]:
+    """Return what each loses from seen contexts to the others, in gains of the teacher."""
+    return [(f"gap, {name}", words) for name, words in record.gap_words()]
+
+
+def _context_row(one: ContextRecord) -> tuple[str, ...]:
+    means = [digits(value) for value in (one.teacher, one.student, one.random)]
+    kept = "" if one.retention is None else f"{one.retention:,.3f}"
+    return (one.name or "", GROUPS[bool(one.seen)], *means, kept, one.outcome or "")

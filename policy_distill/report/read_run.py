@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.contexts.records import ContextsRecord
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
 from policy_distill.evaluation.tasks_record import TasksRecord
@@ -52,6 +53,8 @@ class RunRecord:
     """The video of teacher and student, where there is a small one."""
     tasks: TasksRecord | None = None
     """What a student of several tasks proved; None of one with a task alone."""
+    contexts: ContextsRecord | None = None
+    """The comparison in contexts; None where none was made."""
 
     @property
     def name(self) -> str:
@@ -123,7 +126,8 @@ def read_run(path: Path) -> RunRecord | None:
         return None
     video = path / "video.mp4"
     small = video.is_file() and video.stat().st_size <= MAX_VIDEO_BYTES
-    proof, found, under = (_object(path / f"{name}.json") for name in ("evaluation", "compression", "perturbed"))
+    names = ("evaluation", "compression", "perturbed", "contexts")
+    proof, found, under, around = (_object(path / f"{name}.json") for name in names)
     return RunRecord(
         path,
         settings,
@@ -133,6 +137,7 @@ def read_run(path: Path) -> RunRecord | None:
         {name: load(ComparisonRecord, one, f"perturbed.json, {name}") for name, one in under.items()},
         video if small else None,
         TasksRecord.from_json(proof) if "tasks" in proof else None,
+        load(ContextsRecord, around, "contexts.json") if around else None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from policy_distill.evaluation.apart.record import HEADER_OF_TEACHERS, ApartRecord
+from policy_distill.evaluation.contexts.records import ContextsRecord
 from policy_distill.evaluation.front_record import CompressionRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline
@@ -19,7 +20,7 @@ from policy_distill.report.front import DROPPED_HEADER, beaten_rows, dropped_row
 from policy_distill.report.front import HEADER as HEADER_OF_FRONT
 from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
-from policy_distill.report.perturbed import HEADER, perturbed_rows
+from policy_distill.report.perturbed import CONTEXT_HEADER, HEADER, context_rows, gap_rows, perturbed_rows
 from policy_distill.report.read_run import RunRecord, Unreadable
 from policy_distill.report.suite_charts import Cell, compression_of, n_params_of
 from policy_distill.system.records import dump
@@ -75,6 +76,12 @@ def tuned(record: TuningRecord) -> Table:
 def perturbed(records: Mapping[str, ComparisonRecord]) -> Table:
     """Return the table of perturbations."""
     return Table("Under perturbations", HEADER, perturbed_rows(records))
+
+
+def by_context(record: ContextsRecord) -> list[Table]:
+    """Return the tables of the contexts, and of the gap between those that were seen and the others."""
+    title = "From seen contexts to those held out, in gains of the teacher in the environment as it is"
+    return [Table(title, (), gap_rows(record)), Table("Contexts", CONTEXT_HEADER, context_rows(record))]
 
 
 def front(record: CompressionRecord) -> list[Table]:

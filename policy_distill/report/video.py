@@ -6,20 +6,18 @@ In: policies and an environment that can draw itself. Out: a small mp4.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from policy_distill.environments.listed import EnvironmentList
-from policy_distill.environments.perturbations.conditions import Condition
+from policy_distill.collection.shown import DRAWN, shown_steps
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Policy
 from policy_distill.seeds import VIDEO
 from policy_distill.system.blame import described
-from policy_distill.system.interrupts import stop_if_requested
 
 LOG = logging.getLogger("policy_distill")
 
@@ -27,9 +25,6 @@ HEIGHT = 240
 """Pixels."""
 MAX_FRAMES = 400
 """Frames kept; longer episodes are shown faster."""
-MAX_STEPS = 2000
-"""Steps shown at most."""
-DRAWN = Condition("drawn", (), (("render_mode", "rgb_array"),))
 
 
 def record_video(policies: Sequence[Policy], env: Any, path: Path, seed: int = VIDEO) -> Path:
@@ -46,7 +41,7 @@ def record_video(policies: Sequence[Policy], env: Any, path: Path, seed: int = V
         raise RequestError("a video needs imageio: pip install 'policy-distill[video]'") from None
     shared = policies[0].env_wrappers
     makers = [(policy, DRAWN.maker(env, [*shared, *policy.own_wrappers])) for policy in policies]
-    plays = [list(_frames(policy, make, seed)) for policy, make in makers]
+    plays = [[one.frame for one in shown_steps(policy, make, seed, HEIGHT)] for policy, make in makers]
     longest = max(map(len, plays))
     every = -(-longest // MAX_FRAMES)
     # A GOP as long as the video and a low rate: what is drawn moves little from frame to frame.
@@ -71,31 +66,3 @@ def try_video(policies: Sequence[Policy], env: Any, path: Path) -> Path | None:
     except Exception as error:
         LOG.warning("no video: %s", error if isinstance(error, RequestError) else described(error))
         return None
-
-
-def _frames(policy: Policy, make: Any, seed: int) -> Iterator[np.ndarray]:
-    env = make()
-    with closing(EnvironmentList([env])) as envs:
-        envs.reset(0, seed)
-        state, start, ended = None, np.ones(1, dtype=bool), False
-        masked = policy.takes_action_masks
-        yield _small(env.render())
-        for _ in range(MAX_STEPS):
-            stop_if_requested("while a video was made")
-            if ended:
-                return
-            options = {"action_masks": envs.action_masks()} if masked else {}
-            actions, state = policy.predict(envs.obs, state, start, True, **options)
-            _, terminated, truncated = envs.step(actions)
-            start, ended = np.zeros(1, dtype=bool), bool(terminated[0] or truncated[0])
-            yield _small(env.render())
-
-
-def _small(frame: Any) -> np.ndarray:
-    """Return a frame `[H, W, 3]` at the video's height, its width even, by skipping rows and columns."""
-    if not isinstance(frame, np.ndarray) or frame.ndim != 3:
-        raise RequestError(f"expected an environment that draws frames (rgb_array), found {type(frame).__name__}")
-    height, width = frame.shape[:2]
-    rows = np.arange(HEIGHT) * height // HEIGHT
-    columns = max(2, round(width * HEIGHT / height) // 2 * 2)
-    return np.ascontiguousarray(frame[rows][:, np.arange(columns) * width // columns])

@@ -25,6 +25,7 @@ from policy_distill.report.page import Page, Table, render
 from policy_distill.report.read_run import Found, RunRecord, find_runs, read_run
 from policy_distill.report.suite_charts import cells, overall, suite_charts
 from policy_distill.report.tables import (
+    by_context,
     flat,
     front,
     moved,
@@ -108,6 +109,7 @@ def run_page(run: RunRecord) -> Page:
             *([tuned(proof.finetuning)] if proof.finetuning else []),
             *([moved(proof.transfer)] if proof.transfer else []),
             *([perturbed(run.perturbed)] if run.perturbed else []),
+            *(by_context(run.contexts) if run.contexts else []),
             Table("Settings", (), flat(run.settings.config or {}), folded=True),
             Table("Provenance", (), provenance(run), folded=True),
         ],

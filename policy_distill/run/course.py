@@ -19,6 +19,7 @@ from policy_distill.evaluation.reference import ReferenceRuns
 from policy_distill.run.checkpoints.checkpoint import Keeper
 from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.judging.selection import Selection
+from policy_distill.run.monitoring.equip import check_watchable, watched_in
 from policy_distill.run.place import Place
 from policy_distill.run.proof import each_teacher, prove, spent_seeds
 from policy_distill.run.provenance import RunIdentity, provenance_of, request_of
@@ -26,7 +27,9 @@ from policy_distill.run.result import DistillResult, evaluation_record
 from policy_distill.run.session import Session
 from policy_distill.run.settle import measure_fresh, measured_in
 from policy_distill.run.standpoint import Standpoint, kept_where_stopped
+from policy_distill.student.features import Featurizer
 from policy_distill.student.runtime import Student
+from policy_distill.student.spaces import describe_space
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.progress import Progress
 from policy_distill.system.records import dump
@@ -52,6 +55,9 @@ class Course:
         `request` are the words of the command line that ask for the run, by itself those that load its teacher.
         """
         self.session, self.env, self.identity, self.interrupts = session, env, identity, interrupts
+        if session.config.monitor:
+            seen = describe_space(session.stream.sight.space)
+            check_watchable(Featurizer(seen, None, session.stream.images))
         self.folder = place.open(request or request_of(session.stream.teacher), scope)
         self.selection = selection or Selection(session, without_normalization(env))
         checkpoints = self.folder.checkpoints if self.folder else None
@@ -110,6 +116,9 @@ class Course:
         student = self.student(self.provenance(spent), kept)
         with measured_in(stream, without_normalization(self.env)) as measured:
             fidelity = measure_fresh(session, measured)
+            if config.monitor:
+                sight: dict[str, Any] = {"actor": stream.sight.student(student), "seen": stream.sight.seen}
+                student = watched_in(student, measured, seed=config.seed, **sight)
         record = evaluation_record(
             stream.teacher,
             student,

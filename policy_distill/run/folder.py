@@ -25,6 +25,7 @@ CONTENTS = (
     "report.html",
     "video.mp4",
     "perturbed.json",
+    "contexts.json",
     "comparison.json",
     "compression.json",
     "students",

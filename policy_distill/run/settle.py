@@ -40,6 +40,7 @@ from policy_distill.system.device import check_device
 from policy_distill.system.workers.pool import Pool
 from policy_distill.system.workers.settings import WorkerSettings
 from policy_distill.teachers.activation import activation_for
+from policy_distill.training.learner import GradientLearner
 from policy_distill.training.learners import find_learner, while_learning
 from policy_distill.training.memory import Footprint, check_memory
 
@@ -59,6 +60,8 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
         )
     with others_blamed(f"the student {student} cannot be made", "mend it, or choose another student", RequestError):
         find_learner(student).check(student, activation_for(config.activation, teacher))
+    if config.weight_decay and find_learner(student) is not GradientLearner:
+        raise RequestError(f"expected a student of gradients for --weight-decay, found {student!r}; leave that out")
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
     if config.actor == "mixed" or config.reward_weight > 0.0:

@@ -29,6 +29,7 @@ from policy_distill.student.action_check import (
 from policy_distill.student.actions import ActionFeatures, ActionMap
 from policy_distill.student.layers import array_names, layer_shapes
 from policy_distill.student.memory import memory_of
+from policy_distill.student.onboard.monitor import read_monitor
 from policy_distill.student.onboard.names import n_components
 from policy_distill.student.operations.table import OPERATIONS, find_operation
 from policy_distill.student.pixels import check_images, images_of
@@ -70,7 +71,10 @@ def check_student(record: Mapping[str, Any], tensors: Tensors) -> None:
         require("beside" not in layer or whole_numbers([layer["beside"]]) != (), "no numbers beside a layer")
     *_, (_, shape) = layer_shapes(architecture["layers"], tensors, shape)
     action_map = ActionMap.from_json(record["action_post_processing"])
-    _check_memory(architecture, tensors, features, ActionFeatures(head.choices, action_map))
+    taken = ActionFeatures(head.choices, action_map)
+    _check_memory(architecture, tensors, features, taken)
+    monitor = read_monitor(record)
+    require(monitor is None or monitor.fits(math.prod(features), taken.n), "a monitor of another student")
     require(shape == (head.n_outputs,), f"the network has outputs {shape}, its head needs {head.n_outputs}")
     _check_specification(architecture["spec"], layers, sum(array.size for array in tensors.values()))
     sizes = dump(sizes_of(layers, dict(tensors)))

@@ -12,6 +12,7 @@ from typing import Any
 from policy_distill.student.actions import ActionMap
 from policy_distill.student.features import Normalizer, dump_normalizer, load_normalizer
 from policy_distill.student.head import Head, read_head
+from policy_distill.student.onboard.monitor import Monitor, read_monitor
 from policy_distill.student.onboard.wiring import NOTHING, Wiring, read_wiring
 from policy_distill.student.operations.operation import Layer
 from policy_distill.student.pixels import images_of
@@ -88,6 +89,8 @@ class Description:
     """What it sees of what its environment shows."""
     wiring: Wiring = NOTHING
     """What its numbers are called, and how often it acts."""
+    monitor: Monitor | None = None
+    """What says how unlike all that it came to a step is; None of one without."""
     format_version: int | None = None
     """Of the file that it was read from; None of what was trained here."""
     sha256: str | None = None
@@ -115,6 +118,7 @@ class Description:
             "retention": self.retention,
             **({} if view is None else {"view": view}),
             **({} if wiring is None else {"wiring": wiring}),
+            **({} if self.monitor is None else {"monitor": self.monitor.to_json()}),
             **self.others,
             **seal,
         }
@@ -141,6 +145,7 @@ class Description:
             retention=values["retention"],
             view=read_view(values),
             wiring=read_wiring(values, space, values["action_space"]),
+            monitor=read_monitor(values),
             format_version=values.get("format_version"),
             sha256=values.get("sha256"),
             others={name: value for name, value in values.items() if name not in KEYS},
@@ -149,6 +154,6 @@ class Description:
 
 KEYS = frozenset(
     "format_version architecture distribution head observation_space action_space observation_normalization "
-    "action_post_processing takes_action_masks images provenance retention view wiring sha256".split()
+    "action_post_processing takes_action_masks images provenance retention view wiring monitor sha256".split()
 )
 """What a file's record names of a student."""

@@ -15,9 +15,9 @@ import numpy as np
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Engine
 from policy_distill.student.check import check_read_back, check_student
-from policy_distill.student.described import Described
 from policy_distill.student.engines.table import RUNTIMES, make_engine
 from policy_distill.student.file import read_student, write_sealed
+from policy_distill.student.onboard.watched import Watched
 from policy_distill.student.record import CriticRecord, StudentRecord, format_of, split_critic, with_critic
 from policy_distill.student.sampling import draw, params_of
 from policy_distill.system.announced import MANY_TASKS, SB3_MODEL, TRAINABLE, announced
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Student(Described):
+class Student(Watched):
     """A policy that answers SB3's `predict` on raw observations: normalisation and post-processing are inside.
 
     Threads may share it, but not `act` of a student with a memory. Sampling draws from one generator, which `seed`
@@ -100,22 +100,23 @@ class Student(Described):
         return (actions[0] if single else actions), self.plan.remember(state, actions)
 
     @cached_property
-    def act(self) -> Callable[[Any], Any]:
+    def act(self) -> Callable[..., Any]:
         """`act(obs)` returns the executed deterministic action for one raw observation: the control loop's call.
 
         A student with a memory remembers from call to call; `reset` begins an episode. Values are not looked at, and of
-        vectors one length is compared. Where the student sees a part of what its environment shows, that part is an
-        observation, and so is the whole.
+        vectors one length is compared. A part of what its environment shows may come as that part or as the whole, and
+        named numbers as a dict. With a monitor, `act(obs, monitor=True)` returns the action and how novel the step is.
 
         Raises:
             ValueError: for what is not one observation of the space's shape, a batch of one included.
         """
         act, view = self._engine.make_act(self._remembered), self.view
-        return (lambda obs: act(view.narrow(obs))) if view.components else act
+        return self._watched((lambda obs: act(view.narrow(obs))) if view.components else act)
 
     def reset(self) -> None:
-        """Begin an episode for `act`: forget what it remembers. A student without a memory has nothing to forget."""
+        """Begin an episode for `act`: forget what it remembers, and what its monitor does."""
         self._remembered.fill(0)
+        self._forget_step()
 
     @cached_property
     def _rng(self) -> np.random.Generator:
@@ -151,11 +152,10 @@ class Student(Described):
         Raises:
             RunFault: where what was written cannot be loaded, or acts otherwise; a file that was there stays.
         """
-        act = Student.of(self.record, "numpy").act
-        space = self.description.observation_space
-        record = {**self.metadata, "format_version": format_of(self.description)}
+        act, said = Student.of(self.record, "numpy").act, self.description
+        record = {**self.metadata, "format_version": format_of(said)}
         whole = with_critic(self.tensors, record, self.critic)
-        write_sealed(path, *whole, lambda new: check_read_back(new, load_student, act, space))
+        write_sealed(path, *whole, lambda new: check_read_back(new, load_student, act, said.observation_space))
         return Path(path)
 
     def torch(self) -> nn.Module:

@@ -15,6 +15,8 @@ from policy_distill.errors import RequestError
 
 MAX_JSON = 2**23
 """Bytes of a JSON file; a Python list takes twenty times the bytes of its text."""
+MAX_DEPTH = 20
+"""Lists and mappings of a YAML file within each other."""
 
 
 def open_plain(path: Path, what: str, advice: str = "check the path") -> tuple[BinaryIO, int]:
@@ -60,3 +62,31 @@ def read_json_object(path: Path) -> dict[str, Any]:
     except (RequestError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def read_yaml(path: Path, most: int, what: str) -> Any:
+    """Return the plain values of a YAML file of at most `most` bytes; `what` is for errors.
+
+    Raises:
+        RequestError: for what cannot be read, is no YAML, or could be made endless by a few lines.
+    """
+    # Most programs that act have no use for it.
+    import yaml
+
+    data = read_plain(path, most, what)
+    try:
+        depth = 0
+        for event in yaml.parse(data, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise RequestError(
+                    f"{path}: expected every value written out, found an alias (*name); repeat what it names"
+                )
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise RequestError(f"{path}: expected lists and mappings, found more than {MAX_DEPTH} in each other")
+        return yaml.safe_load(data)
+    except RequestError:
+        raise
+    except Exception as error:
+        # YAML makes dates and numbers by itself, each of which fails in its own way; too deep a nesting is another.
+        raise RequestError(f"{path} is no YAML ({' '.join(str(error).split())[:200]}); mend it") from None

@@ -24,10 +24,15 @@ LIMITS = (
 
 COUNTS = ("timesteps", "buffer_size", "n_envs", "n_steps", "n_epochs", "batch_size", "n_eval_envs", "keep_checkpoints")
 NOT_NEGATIVE = ("eval_episodes", "select_episodes", "max_episode_steps", "seed", "eval_seed", "worst_loss", *LIMITS)
+
 RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (COUNTS, lambda value: value >= 1, "at least 1"),
     (NOT_NEGATIVE, lambda value: value >= 0, "at least 0"),
-    (("value_weight", "reward_weight"), lambda value: 0 <= value < float("inf"), "at least 0 and finite"),
+    (
+        ("value_weight", "reward_weight", "weight_decay"),
+        lambda value: 0 <= value < float("inf"),
+        "at least 0 and finite",
+    ),
     (("control_hz",), lambda value: 0 <= value <= 1e6, "from 0 to 1,000,000"),
     (("drop_worst",), lambda value: 0 <= value < 1, "at least 0 and below 1"),
     (("min_teacher_return",), lambda value: value is None or abs(value) < float("inf"), "finite"),
@@ -36,7 +41,7 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 )
 """Fields, what each must be, and the same in words."""
 
-FREE = (*LIMITS, "sampled_teacher")
+FREE = (*LIMITS, "sampled_teacher", "monitor")
 """Settings that change nothing in the student of a run that goes well, so that a resumed one may have others."""
 
 BEFORE = {"stop": "never", "passes": "fixed", "activation": "tanh"}

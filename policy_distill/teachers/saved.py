@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
+from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.errors import RequestError
 from policy_distill.interfaces.policies import Teacher
+from policy_distill.teachers.algorithm_names import check_named, kind_asked
 from policy_distill.teachers.algorithms import algorithm_named, find_algorithm
+from policy_distill.teachers.files.cleanrl import as_its_script, normalizes, read_cleanrl
 from policy_distill.teachers.files.gym_names import gym_names
-from policy_distill.teachers.files.needed_statistics import statistics_of
+from policy_distill.teachers.files.needed_statistics import HOW, statistics_of
 from policy_distill.teachers.files.old_agents import as_it_acted, modern, wrappers_of_old
 from policy_distill.teachers.files.pickled_spaces import read_space
 from policy_distill.teachers.files.policy_file import is_policy_file, load_trusted_policy, read_policy_file
@@ -23,7 +27,7 @@ from policy_distill.teachers.files.zip_file import SavedAgent, read_zip
 from policy_distill.teachers.files.zoo_config import env_kwargs_of
 from policy_distill.teachers.files.zoo_wrappers import wrappers_of
 from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
-from policy_distill.teachers.request import Request
+from policy_distill.teachers.request import MissingCompanion, Request
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
 
 FOR_TRAINING: dict[str, Any] = {
@@ -44,6 +48,9 @@ def teacher_of_file(path: Path, request: Request) -> Teacher:
     Raises:
         RequestError: as of `load_teacher`.
     """
+    if kind := kind_asked(request.algo):
+        return _of_cleanrl(path, kind, request)
+    check_named(path)
     if request.trust:
         policy, algorithm, data, origin = _trusted(path, request.algo)
     else:
@@ -61,6 +68,32 @@ def teacher_of_file(path: Path, request: Request) -> Teacher:
     origin = {"source": path.name, **origin, **kind_of_policy(algorithm, request, is_policy_file(path))}
     belonging: dict[str, Any] = {"wrappers": wrappers, "env_kwargs": env_kwargs, "origin": origin}
     return make_teacher(policy, algorithm, statistics, request, **belonging, discount=data.get("gamma"))
+
+
+def _of_cleanrl(path: Path, kind: str, request: Request) -> Teacher:
+    """Return the teacher of a file of CleanRL, which names neither its script nor its environment."""
+    agent = read_cleanrl(path, kind, None if request.env is None else _action_space(request.env))
+    if normalizes(agent) and request.vecnormalize is None:
+        raise MissingCompanion(
+            f"{path} is of CleanRL's PPO of continuous actions, whose script normalises observations by statistics "
+            f"that it does not save; {HOW} where it ran without NormalizeObservation"
+        )
+    observed, acted = agent.data["observation_space"], agent.data["action_space"]
+    policy = as_its_script(rebuild_policy(agent, observed, acted), kind).to(request.device)
+    statistics = None if request.declines_statistics else request.vecnormalize
+    origin = {"source": path.name, "sha256": agent.sha256, "library_versions": {}, "library": "CleanRL"}
+    belonging: dict[str, Any] = {
+        "wrappers": request.named_wrappers() or [],
+        "env_kwargs": dict(request.env_kwargs or {}),
+    }
+    teacher: Any = make_teacher(policy, kind, statistics, request, **belonging, origin=origin)
+    found: Teacher = teacher.without_values("whose file does not say in which units its script had rewards")
+    return found
+
+
+def _action_space(env: Any) -> Any:
+    with closing(open_environments(without_normalization(env), 1)) as envs:
+        return envs.action_space
 
 
 def rebuild(agent: SavedAgent) -> Any:

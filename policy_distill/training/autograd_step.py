@@ -24,8 +24,16 @@ VALUES = ("weights", "average")
 class AutogradStep:
     """Adam on a copy of the student; the student itself receives the averaged weights."""
 
-    def __init__(self, student: StudentPolicy, loss: Loss, max_grad_norm: float, precision: str = "float32") -> None:
+    def __init__(
+        self,
+        student: StudentPolicy,
+        loss: Loss,
+        max_grad_norm: float,
+        precision: str = "float32",
+        weight_decay: float = 0.0,
+    ) -> None:
         """Copy the student; with a `precision` of bfloat16 layers compute in that, weights and loss stay float32."""
+        self.weight_decay = weight_decay
         self.loss = loss
         self.max_grad_norm = max_grad_norm
         self.precision = getattr(torch, precision)
@@ -101,11 +109,19 @@ class AutogradStep:
         loss = self.loss(rows, replace(outputs, params=outputs.params.float())).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self._decay()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         self.optimizer.step()
         self.n_steps += 1
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], share_of_newest(self.n_steps))
         return loss.detach(), norm
+
+    @torch.no_grad()
+    def _decay(self) -> None:
+        """Add L2 to the gradients of all weights but log σ, which is no weight."""
+        for name, weight in self.trained.named_parameters() if self.weight_decay else ():
+            if weight.grad is not None and name != "log_std":
+                weight.grad.add_(weight, alpha=self.weight_decay)
 
     def _in_precision(self) -> AbstractContextManager[object]:
         if self.precision == torch.float32:

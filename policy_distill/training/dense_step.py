@@ -50,7 +50,8 @@ def is_written_out(student: StudentPolicy) -> bool:
 class DenseStep:
     """Forward pass, closed-form backward pass and Adam on one flat vector of parameters."""
 
-    def __init__(self, student: StudentPolicy, loss: Loss, max_grad_norm: float) -> None:
+    def __init__(self, student: StudentPolicy, loss: Loss, max_grad_norm: float, weight_decay: float = 0.0) -> None:
+        self._decay = np.float32(weight_decay)
         linears = [module for module in student.network if isinstance(module, nn.Linear)]
         self._student, self._memory = student, memory_layers_of(student.network)
         units = [(layer.weight, layer.bias) for layer in self._memory if isinstance(layer, GRULayer)]
@@ -110,6 +111,9 @@ class DenseStep:
         values, gradient = self._loss_gradient(batch, outputs)
         gradient *= np.float32(1.0 / len(batch.features))
         self._backward(gradient)
+        if self._decay:
+            decayed = slice(None, len(self._flat_gradient) - self._n_log_std)
+            self._flat_gradient[decayed] += self._decay * self.adam.weights[decayed]
         for unmoved in self._frozen:
             unmoved[...] = 0.0
         return float(values.mean()), self._flat_gradient

@@ -29,9 +29,9 @@ class Trainer:
         self.loss = loss
         self.config = config
         self.stepper: Stepper = (
-            DenseStep(student, loss, config.max_grad_norm)
+            DenseStep(student, loss, config.max_grad_norm, config.weight_decay)
             if is_written_out(student)
-            else AutogradStep(student, loss, config.max_grad_norm, config.precision)
+            else AutogradStep(student, loss, config.max_grad_norm, config.precision, config.weight_decay)
         )
         self.recovery = Recovery(config.max_recoveries)
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import gymnasium
 import pytest
+import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import CheckpointCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from torch import nn
 
 from policy_distill.cli import main
 from policy_distill.teachers.files.companions import STATISTICS
@@ -36,6 +38,11 @@ def files(tmp_path, monkeypatch):
         model.save(tmp_path / folder / "agent.zip")
     env.save(str(tmp_path / "live" / "vecnormalize.pkl"))
     model.policy.save(str(tmp_path / "live" / "policy.pth"))
+    state = nn.ModuleDict(
+        {"actor": nn.Sequential(nn.Linear(4, 2)), "critic": nn.Sequential(nn.Linear(4, 1))}
+    ).state_dict()
+    (tmp_path / "runs").mkdir()
+    torch.save(state, tmp_path / "runs" / "ppo.cleanrl_model")
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.splitlines()[2][:30])

@@ -7,7 +7,7 @@ from gymnasium import spaces
 
 from policy_distill import compare, distill, evaluate, load_teacher
 from policy_distill.collection.policy_defaults import PolicyDefaults
-from policy_distill.commands.policies import find_env
+from policy_distill.commands.options.policies import find_env
 from policy_distill.environments.choice import adapted, choose_version
 from policy_distill.environments.fit import check_fit
 from policy_distill.environments.make import make_env

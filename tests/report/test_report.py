@@ -28,17 +28,16 @@ STUDENT_BLUE = (0x2F, 0x7F, 0xD1)
 HOSTILE = '</script><script>document.title="pwned"</script><img src=x onerror=alert(1)>&\'"\u2028{{a}}'
 
 
-def open_in_browser(path, *options, size=(1200, 1600)):
+def open_in_browser(path, *options, size=(1200, 1600), fragment=""):
     """Return the document after its scripts, what the console said, and a picture `[H, W, 3]`."""
     profile, picture = path.parent / "profile", path.parent / "page.png"
     command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     command += [f"--user-data-dir={profile}", "--virtual-time-budget=10000", "--enable-logging=stderr"]
     command += [f"--window-size={size[0]},{size[1]}", *options]
-    shot = [*command, f"--screenshot={picture}", path.as_uri()]
+    address = f"{path.as_uri()}#{fragment}"
+    shot = [*command, f"--screenshot={picture}", address]
     shot_done = subprocess.run(shot, capture_output=True, text=True, timeout=120, check=True)
-    dom = subprocess.run(
-        [*command, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
+    dom = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True)
     console = [line for line in (shot_done.stderr + dom.stderr).splitlines() if "CONSOLE" in line]
     return dom.stdout, console, np.array(Image.open(picture).convert("RGB"))
 

@@ -13,7 +13,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-from policy_distill.commands.policies import find_env
+from policy_distill.commands.options.policies import find_env
 from policy_distill.config import make_config
 from policy_distill.environments.open import open_environments
 from policy_distill.environments.wrappers import FrameStack

@@ -99,3 +99,46 @@ def test_a_policys_file_runs_nothing(tmp_path, monkeypatch):
     with pytest.raises(RequestError, match="cannot be trusted"):
         load_teacher("policy.pth")
     assert not (tmp_path / "payload-ran").exists()
+
+
+class FeedForward32Policy(ActorCriticPolicy):
+    """As imitation has it for behaviour cloning."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs, net_arch=[32, 32])
+
+
+class Normalizing(torch.nn.Module):
+    """As imitation's extractor that normalises by running statistics: a class of neither SB3 nor torch."""
+
+    def __init__(self, observation_space):
+        super().__init__()
+        self.features_dim = observation_space.shape[0]
+
+    def forward(self, obs):
+        return obs
+
+
+def cloned(**options):
+    env = gymnasium.make("Pendulum-v1")
+    return FeedForward32Policy(
+        env.observation_space, env.action_space, lambda _: torch.finfo(torch.float32).max, **options
+    )
+
+
+def test_a_policy_that_imitation_cloned_is_read_from_its_file(tmp_path):
+    policy = cloned()
+    policy.save(tmp_path / "bc.zip")
+    teacher = load_teacher(tmp_path / "bc.zip")
+    obs = observations(policy.observation_space).astype(np.float32)
+    with torch.no_grad():
+        expected = policy.get_distribution(torch.from_numpy(obs)).distribution
+    params = teacher.label(obs[:, None], np.zeros((len(obs), 1), bool)).params[:, 0]
+    assert torch.equal(params, torch.cat([expected.mean, expected.stddev.log()], dim=-1))
+    assert np.array_equal(teacher.predict(obs, deterministic=True)[0], policy.predict(obs, deterministic=True)[0])
+
+
+def test_a_part_of_imitations_own_in_a_policys_file_is_named(tmp_path):
+    cloned(features_extractor_class=Normalizing).save(tmp_path / "bc.pth")
+    with pytest.raises(RequestError, match=r"Normalizing.*nothing"):
+        load_teacher(tmp_path / "bc.pth")

@@ -17,10 +17,13 @@ from policy_distill.system.records import dump
 
 COMPARISON = "comparison.json"
 PERTURBED = "perturbed.json"
+CONTEXTS = "contexts.json"
 
 
-def check_place(out: Path, students: Sequence[Path], *, perturb: bool, overwrite: bool) -> None:
+def check_place(out: Path, students: Sequence[Path], *, names: Sequence[str], overwrite: bool) -> None:
     """Check, before anything is measured, that a comparison of `students` may be written to `out`.
+
+    `names` are those of the files that it writes into the run folder, beside its own.
 
     Raises:
         RequestError: for a file in its place, or a folder in use that is not the student's own, without `overwrite`.
@@ -32,8 +35,7 @@ def check_place(out: Path, students: Sequence[Path], *, perturb: bool, overwrite
     if not _is_own(out, students):
         used = sorted(out.iterdir())[:1]
     else:
-        used = [out / name for name in (COMPARISON, PERTURBED) if (out / name).exists()]
-        used = used if perturb else [path for path in used if path.name == COMPARISON]
+        used = [out / name for name in (COMPARISON, *names) if (out / name).exists()]
     if used:
         raise RequestError(
             f"expected an empty --out, or the student's run folder without an earlier comparison, found {used[0]}; add "
@@ -46,8 +48,12 @@ def write_comparison(out: Path, students: Sequence[Path], record: ComparedRecord
     out.mkdir(parents=True, exist_ok=True)
     path = out / COMPARISON
     write_atomically(path, (json.dumps(record.to_json(), indent=2, allow_nan=False) + "\n").encode())
-    if isinstance(record, ComparedRecord) and record.perturbed is not None and _is_own(out, students):
-        add_perturbed(out, record.perturbed)
+    if isinstance(record, ComparedRecord) and _is_own(out, students):
+        if record.perturbed is not None:
+            add_perturbed(out, record.perturbed)
+        if record.contexts is not None:
+            write_atomically(out / CONTEXTS, (json.dumps(dump(record.contexts), indent=2) + "\n").encode())
+            try_report(out)
     return path
 
 

@@ -11,7 +11,7 @@ from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import Proven, VerdictRecord
 from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
 from policy_distill.evaluation.records import ComparedRecord, ComparisonRecord, EvaluationRecord
-from policy_distill.report.perturbed import HEADER, perturbed_rows
+from policy_distill.report.perturbed import CONTEXT_HEADER, HEADER, context_rows, gap_rows, perturbed_rows
 from policy_distill.system.wording import digits
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def tables(record: ComparedRecord) -> list[str]:
         parts.append(table(tenths, ("return in each tenth of the episode", *map(str, range(1, len(teacher) + 1)))))
     if record.perturbed is not None:
         parts.append(table(*perturbation_rows(record.perturbed)))
+    if record.contexts is not None:
+        parts += [table(context_rows(record.contexts), CONTEXT_HEADER), table(gap_rows(record.contexts))]
     return parts
 
 

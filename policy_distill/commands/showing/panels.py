@@ -27,7 +27,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "student": (
         *("student", "students", "retention", "minimize", "budget", "max_params", "max_bytes", "keep_std", "finetune"),
         *("activation", "observe", "observation_keys", "observation_names", "action_names", "control_hz"),
-        *("student_wrapper", "normalize"),
+        *("student_wrapper", "normalize", "monitor"),
     ),
     "training": ("net_arch",),
     "proof": (

@@ -40,6 +40,7 @@ def describe_student(
         "observation_space": said.observation_space,
         "action_space": said.action_space,
         **_wired(said.wiring),
+        **({"monitor": said.monitor.summary()} if said.monitor else {}),
         **dump(architecture.sizes),
         **({"critic": student.critic.summary()} if student.critic else {}),
         **({"memory": _remembered(student.plan.memory)} if student.plan.memory.size else {}),

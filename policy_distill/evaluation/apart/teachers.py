@@ -97,7 +97,8 @@ def teachers_apart(
                 best=place == best,
                 below=bool(low > allowed),
                 student_more=float(more.mean()),
-                student_more_ci95=[json_number(end) for end in _interval(more)],
+                # Equal differences in all episodes say nothing of how much others would differ.
+                student_more_ci95=[json_number(end) if np.ptp(more) else None for end in _interval(more)],
             )
         )
     for line in warnings_of(found):
@@ -138,8 +139,8 @@ def _first_observations(teacher: Teacher, env: Any, n_episodes: int, seed: int) 
 
 
 def _interval(x: np.ndarray) -> tuple[float, float]:
-    """Return the 95% interval of the mean of `x` `[n]`, by its standard error; NaN for too few, or for equal ones."""
-    if len(x) < LEAST or not np.ptp(x):
+    """Return the 95% interval of the mean of `x` `[n]`, by its standard error; NaN for too few."""
+    if len(x) < LEAST:
         return (math.nan, math.nan)
     half = Z * float(x.std(ddof=1)) / math.sqrt(len(x))
     return (float(x.mean()) - half, float(x.mean()) + half)

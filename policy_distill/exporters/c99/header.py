@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 
 from policy_distill.exporters.c99.features import FeatureCode
+from policy_distill.exporters.c99.monitor import header_lines
 from policy_distill.exporters.c99.parts import comment
 from policy_distill.exporters.c99.wiring import wiring_text
+from policy_distill.student.onboard.monitor import Monitor
 from policy_distill.student.plan import Plan
 
 HEADER = """\
@@ -39,7 +41,7 @@ typedef {action_type} policy_action;
 
 void policy_reset(void);
 void policy_act(const policy_obs obs[POLICY_N_OBS], policy_action action[POLICY_N_ACTIONS]);
-{masked}const float *policy_outputs(void); /* those of the last policy_act */
+{masked}{watched}const float *policy_outputs(void); /* those of the last policy_act */
 
 #ifdef __cplusplus
 }}
@@ -56,7 +58,7 @@ void policy_act_masked(const policy_obs obs[POLICY_N_OBS], const uint8_t mask[PO
 """
 
 
-def header_text(plan: Plan, about: str, features: FeatureCode, *, masked: bool) -> str:
+def header_text(plan: Plan, about: str, features: FeatureCode, *, masked: bool, monitor: Monitor | None = None) -> str:
     """Return `policy.h`."""
     shape = plan.action_map.shape
     outputs = {"mean": "means", "tanh": "means before tanh"}
@@ -72,6 +74,7 @@ def header_text(plan: Plan, about: str, features: FeatureCode, *, masked: bool) 
         action_type=action_type(plan),
         wiring=wiring_text(plan),
         masked=MASKED_HEADER if masked else "",
+        watched=header_lines(monitor),
     )
 
 

@@ -13,11 +13,13 @@ from policy_distill.exporters.c99.action import action_lines, all_scores_lines, 
 from policy_distill.exporters.c99.features import feature_code
 from policy_distill.exporters.c99.header import action_type, header_text
 from policy_distill.exporters.c99.layers import add_layer
+from policy_distill.exporters.c99.monitor import RESET, add_monitor, ram_bytes
 from policy_distill.exporters.c99.parts import number
 from policy_distill.exporters.c99.source import Call, CSource
 from policy_distill.student.bits.quantization import QuantizedLayer
 from policy_distill.student.head import MASKED
 from policy_distill.student.layers import beside, largest_buffer, layer_shapes
+from policy_distill.student.onboard.monitor import Monitor
 from policy_distill.student.plan import Plan
 
 
@@ -36,11 +38,16 @@ class Program:
 
 
 def write_program(
-    plan: Plan, about: str, quantized: Mapping[int, QuantizedLayer] | None = None, *, masked: bool = False
+    plan: Plan,
+    about: str,
+    quantized: Mapping[int, QuantizedLayer] | None = None,
+    *,
+    masked: bool = False,
+    monitor: Monitor | None = None,
 ) -> Program:
     """Return the program; `quantized` has the int8 form of each layer with weights, by its place.
 
-    With `masked` it has `policy_act_masked` too.
+    With `masked` it has `policy_act_masked` too, and with a `monitor` `policy_novelty` and `policy_act_watched`.
     """
     source = CSource()
     features = feature_code(plan, source)
@@ -68,10 +75,11 @@ def write_program(
         ruled_out = number(MASKED)
         pick = f"for (int k = 0; k < {plan.head.n_scores}; k++) {other}[k] = mask[k] ? {current}[k] : {ruled_out};"
         source.masked_action = [pick, *action_lines(plan, source, other), *remembering]
-    ram = 2 * 4 * largest + (largest if quantized else 0) + 4 * plan.memory.size
+    ram = 2 * 4 * largest + (largest if quantized else 0) + 4 * plan.memory.size + ram_bytes(monitor)
+    watched = add_monitor(source, plan, monitor, features.obs_type) if monitor else ""
     return Program(
-        header=header_text(plan, about, features, masked=masked),
-        source=_assemble(source, largest, plan.memory.size, quantized=bool(quantized)),
+        header=header_text(plan, about, features, masked=masked, monitor=monitor),
+        source=_assemble(source, largest, plan.memory.size, quantized=bool(quantized), watched=watched),
         flash_bytes=source.flash_bytes,
         ram_bytes=ram,
         obs_type=features.obs_type,
@@ -79,12 +87,14 @@ def write_program(
     )
 
 
-def _assemble(source: CSource, largest: int, n_remembered: int, *, quantized: bool) -> str:
+def _assemble(source: CSource, largest: int, n_remembered: int, *, quantized: bool, watched: str = "") -> str:
     buffers = f"static float a[{largest}], b[{largest}];\n"
     reset = "/* The policy has no memory, so there is nothing to reset. */\nvoid policy_reset(void) {}\n"
+    forget = RESET if watched else ""
     if n_remembered:
         buffers += f"static float memory[{n_remembered}];\n"
-        forget = f"for (int i = 0; i < {n_remembered}; i++) memory[i] = 0.0f;"
+        forget = f"for (int i = 0; i < {n_remembered}; i++) memory[i] = 0.0f; {forget}".strip()
+    if forget:
         reset = f"/* An episode begins with nothing remembered. */\nvoid policy_reset(void) {{ {forget} }}\n"
     if quantized:
         buffers += f"static signed char q[{largest}];\n"
@@ -106,6 +116,7 @@ def _assemble(source: CSource, largest: int, n_remembered: int, *, quantized: bo
             reset,
             "const float *policy_outputs(void) { return outputs; }\n",
             *acting,
+            *([watched] if watched else []),
         ]
     )
 

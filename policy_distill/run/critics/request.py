@@ -52,13 +52,13 @@ def check_corrected(teacher: Teacher, student: str, config: DistillConfig) -> Di
 
 
 def without_critics(config: DistillConfig) -> DistillConfig:
-    """Return settings that ask for no critic, that of a reward included.
+    """Return settings that ask for no critic, that of a reward included, and for nothing beside the divergence.
 
     Raises:
         RequestError: for settings that do.
     """
-    rewarded = ["--reward-weight"] if config.reward_weight > 0 else []
-    if asked := [*asks_for(config), *rewarded]:
+    others = {"--reward-weight": config.reward_weight, "--weight-decay": config.weight_decay}
+    if asked := [*asks_for(config), *(name for name, weight in others.items() if weight > 0)]:
         raise RequestError(
             f"compress matches its many students by a divergence alone, found {asked[0]}; leave it out, and distil the "
             "student that is found with it"

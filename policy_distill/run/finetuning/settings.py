@@ -25,7 +25,7 @@ OF_THE_STUDENT = (
         "min_teacher_return",
         "drop_worst",
     ),
-    *("stop", "passes", "objective", "value_weight", "value_gate", "reward_weight"),
+    *("stop", "passes", "objective", "value_weight", "value_gate", "reward_weight", "weight_decay"),
 )
 """Settings of a distillation that the student brings along, or that PPO leaves no choice of."""
 CRITIC_STEPS = 12_000
@@ -120,6 +120,7 @@ class FinetuneConfig(DistillConfig):
             require_setting(0.0 < value < float("inf"), name, "more than 0 and finite", value)
         named = isinstance(self.freeze, tuple | list) and all(isinstance(name, str) for name in self.freeze)
         require_setting(named, "freeze", "names of layers", self.freeze)
+        require_setting(self.weight_decay == 0, "weight_decay", "0 for a fine-tuning", self.weight_decay)
         whole = self.method == "ppo" or not self.freeze
         require_setting(whole, "freeze", "nothing with --method es, which varies all weights", self.freeze)
         require_setting(math.isfinite(self.log_std_init), "log_std_init", "finite", self.log_std_init)

@@ -12,19 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.run.suite.grid_settings import OF_COMPRESS, finetuning_of, known_keys, settings_of
 from policy_distill.run.suite.grid_teachers import GridTeacher, teachers_of
 from policy_distill.seeds import USERS
-from policy_distill.system.files import read_plain
+from policy_distill.system.files import read_yaml
 
 MAX_BYTES = 100_000
 """A grid larger than this is none."""
-MAX_DEPTH = 20
-"""Lists and mappings within each other."""
 MAX_CELLS = 100_000
 KEYS = ("teachers", "envs", "gym_packages", "students", "seeds", "distill", "compress", "finetune", "search")
 STUDENT = "mlp:32,32"
@@ -57,37 +53,7 @@ def read_grid(path: str | Path, seed: int = 0) -> Grid:
     Raises:
         RequestError: in one line, for what cannot be read, a key or setting that there is not, or a value out of range.
     """
-    return grid_of(read_yaml(Path(path), "a grid, a YAML file"), str(path), seed)
-
-
-def read_yaml(path: Path, what: str) -> Any:
-    """Return the plain values in a YAML file, which is `what` in words.
-
-    Raises:
-        RequestError: in one line, for what cannot be read.
-    """
-    data = read_plain(path, MAX_BYTES, what)
-    try:
-        _check_plain(data, path)
-        return yaml.safe_load(data)
-    except RequestError:
-        raise
-    except Exception as error:
-        # YAML makes dates and numbers by itself, each of which fails in its own way; too deep a nesting is another.
-        raise RequestError(f"{path} is no YAML ({' '.join(str(error).split())[:200]}); mend it") from None
-
-
-def _check_plain(data: bytes, path: Path) -> None:
-    """Refuse what a few lines can make endless: what stands for something else, and what is too deep."""
-    depth = 0
-    for event in yaml.parse(data, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise RequestError(
-                f"{path}: expected every value written out, found an alias (*name); repeat what it names"
-            )
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise RequestError(f"{path}: expected lists and mappings, found more than {MAX_DEPTH} in each other")
+    return grid_of(read_yaml(Path(path), MAX_BYTES, "a grid, a YAML file"), str(path), seed)
 
 
 def grid_of(values: Any, where: str = "grid", seed: int = 0) -> Grid:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.run.suite.grid import read_yaml
+from policy_distill.run.suite.grid import MAX_BYTES
 from policy_distill.run.suite.grid_settings import known_keys
 from policy_distill.run.suite.grid_teachers import KEYS, GridTeacher, teachers_of
+from policy_distill.system.files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def read_tasks(path: Path) -> list[ListedTask]:
     Raises:
         RequestError: in one line, for what cannot be read, a key that there is not, or an agent that is not there.
     """
-    values = read_yaml(path, "a list of tasks, a YAML file")
+    values = read_yaml(path, MAX_BYTES, "a list of tasks, a YAML file")
     if not isinstance(values, dict):
         raise RequestError(f"{path}: expected a mapping with tasks:, found {type(values).__name__}")
     known_keys(values, ("tasks",), str(path))

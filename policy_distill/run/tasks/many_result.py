@@ -45,7 +45,8 @@ def track_many(result: ManyResult, tracker: Tracker) -> None:
     """Log the proofs and the sizes, and hand the student over as an artifact."""
     record, metrics = result.record, dict[str, float]()
     for name, one in result.results.items():
-        metrics |= {f"task/{name}/{metric}": value for metric, value in final_metrics(one.record).items()}
+        of_task = {key: value for key, value in final_metrics(one.record).items() if not key.startswith("time/")}
+        metrics |= {f"task/{name}/{metric}": value for metric, value in of_task.items()}
     if (whole := record.together) is not None:
         low, high = whole.ci95 or (None, None)
         values = {"eval/retention": whole.geometric_mean, "eval/retention_low": low, "eval/retention_high": high}

@@ -64,6 +64,12 @@ def read_weights(data: bytes, place: str) -> dict[str, torch.Tensor]:
     return _tensors_of(*_read(data, place, PLAIN), place)
 
 
+def read_first_weights(data: bytes, place: str) -> dict[str, torch.Tensor]:
+    """Return the state dict that `torch.save` wrote, of several in a tuple the first; errors as of `read_weights`."""
+    found, storages = _read(data, place, PLAIN)
+    return _tensors_of(found[0] if isinstance(found, tuple) and found else found, storages, place)
+
+
 def read_policy(data: bytes, place: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return the state dict and the constructor's arguments that a policy's `save` wrote; errors as of `read_weights`.
 

@@ -97,6 +97,12 @@ class NetworkTeacher(BaseTeacher):
         one._says_values = True
         return one
 
+    def without_values(self, why: str) -> Self:
+        """Return a copy that says no values; `why` follows its name."""
+        one = copy.copy(self)
+        one._value, one.lacks_value = None, why
+        return one
+
     def _values(self, obs: Any) -> torch.Tensor | None:
         """Return values `[T, N]` in raw units of reward, where they were asked for."""
         value = self._value

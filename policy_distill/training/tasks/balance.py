@@ -11,10 +11,13 @@ import torch
 
 from policy_distill.interfaces.students import ActionDistribution
 
+LEAST_ENTROPY = 1e-3
+"""In nats: a teacher that is sure of everything has next to none."""
 MEMORY = 0.99
 """Share of the running mean that stays when a minibatch is added: it looks back about a hundred of them."""
-FLOOR = 1e-3
-"""A task that diverges less than this, in nats, weighs no more than one that diverges so much."""
+FLOOR = 0.1
+"""A task that diverges less than this, in nats, weighs no more than one that diverges so much: what is left to learn of
+it is noise, which at a floor of 0.001 took a student of Pendulum beside it a tenth of its return (docs/tasks.md)."""
 
 
 class Balance:
@@ -30,7 +33,7 @@ class Balance:
         """Take the first labels `[B, P]` of each task."""
         if self.kind == "entropy":
             found = zip(families, labels, strict=True)
-            self.scale = np.array([max(float(one.entropy(params).mean()), FLOOR) for one, params in found])
+            self.scale = np.array([max(float(one.entropy(params).mean()), LEAST_ENTROPY) for one, params in found])
 
     def weights(self, losses: np.ndarray) -> np.ndarray:
         """Return the weights `[n_tasks]`, which add up to one where all losses are equal, of minibatches' `losses`.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from policy_distill.commands.tracking_options import TrackName
+from policy_distill.commands.options.tracking_options import TrackName
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
@@ -53,7 +53,8 @@ class FromTeacher(ABC):
     temperature: float | None = None
     """Temperature of softmax(Q / T) for DQN and QR-DQN teachers; by default scaled to the gap between actions."""
     algo: str = "auto"
-    """The teacher's algorithm; auto finds it from the file."""
+    """The teacher's algorithm; auto finds it from the file. A .cleanrl_model does not say it: cleanrl-ppo, cleanrl-dqn,
+    cleanrl-sac, cleanrl-td3 or cleanrl-ddpg, by the script that wrote it."""
     trust: bool = False
     """Load the teacher with SB3's own loading, which runs code from the file."""
     track: TrackName = "offline"
@@ -101,7 +102,7 @@ class FromTeacher(ABC):
         Raises:
             RequestError: for a teacher, an environment or a tracker that there is not.
         """
-        from policy_distill.commands.policies import find_env, say_applied
+        from policy_distill.commands.options.policies import find_env, say_applied
         from policy_distill.teachers.files.agent_file import find_agent
         from policy_distill.teachers.kinds.student import StudentTeacher
         from policy_distill.tracking.table import check_track
@@ -130,6 +131,7 @@ class FromTeacher(ABC):
             raise RequestError("expected an agent's file after --teacher, found none")
         return load_teacher(
             self.teacher[0] if len(self.teacher) == 1 else self.teacher,
+            env=self._known_env(),
             algo=self.algo,
             vecnormalize=self.vecnormalize,
             trust=self.trust,
@@ -138,6 +140,16 @@ class FromTeacher(ABC):
             env_kwargs=parse_kwargs(self.env_kwargs),
             combine=self.combine,
         )
+
+    def _known_env(self) -> Any:
+        """Return the environment, for a file that does not say its actions; None elsewhere: it is found later."""
+        from policy_distill.environments.names import parse_kwargs, with_kwargs, with_packages, working_folder_on_path
+        from policy_distill.teachers.algorithm_names import kind_asked
+
+        if not kind_asked(self.algo) or self.env is None:
+            return None
+        working_folder_on_path()
+        return with_kwargs(with_packages(self.env, self.gym_packages), parse_kwargs(self.env_kwargs))
 
     def tracker(
         self, *, gradients: bool = False, job_type: str = "distill", student: Path | None = None

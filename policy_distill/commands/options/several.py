@@ -25,7 +25,7 @@ class Several:
 
         Of a student of several tasks it is the one of `task`.
         """
-        from policy_distill.commands.policies import load_named
+        from policy_distill.commands.options.policies import load_named
         from policy_distill.environments.names import parse_kwargs
         from policy_distill.teachers.load import load_teacher
 

@@ -1,0 +1,82 @@
+"""What a student says of how novel an observation is, where its file has a monitor. NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from policy_distill.errors import RequestError
+from policy_distill.student.described import Described
+from policy_distill.student.onboard.monitor import Monitor
+from policy_distill.student.onboard.watcher import Watcher
+
+
+class Watched(Described):
+    """Base of the student, with its monitor."""
+
+    @property
+    def monitor(self) -> Monitor | None:
+        """The numbers of its monitor; None of a student without."""
+        return self.description.monitor
+
+    def novelty(self, obs: Any) -> float:
+        """Return how unlike all that the student came to one raw observation is: above 1 is novel.
+
+        Only the observation by itself is looked at; `act(obs, monitor=True)` also sees whether it follows from the one
+        before and from what was done then.
+
+        Raises:
+            RequestError: for a student without a monitor.
+            ValueError: for what is not one observation.
+        """
+        return self._watcher.novelty(self.view.narrow(obs))
+
+    def unusual(self, obs: Any) -> list[str]:
+        """Return the names, or numbers, of what was never so small or so large in one raw observation."""
+        watcher = self._watcher
+        outside = np.flatnonzero(watcher.monitor.outside(watcher.numbers(self.view.narrow(obs))))
+        names = self.wiring.observations
+        return [names[place] if names else str(place) for place in outside.tolist()]
+
+    def clamped(self, obs: Any) -> np.ndarray:
+        """Return one raw observation, float64 `[D]`, within the range of what the student came to; for `act`.
+
+        Raises:
+            RequestError: for a student without a monitor.
+        """
+        watcher = self._watcher
+        return watcher.monitor.clamp(watcher.numbers(self.view.narrow(obs)))
+
+    @cached_property
+    def _watcher(self) -> Watcher:
+        if self.monitor is None:
+            raise RequestError(
+                "expected a student with a monitor, found one without; make it with policy-distill equip --monitor"
+            )
+        return Watcher(self.plan, self.monitor)
+
+    def _watched(self, act: Callable[[Any], Any]) -> Callable[..., Any]:
+        """Return `act` with a `monitor`, where there is one."""
+        if self.monitor is None:
+            return act
+        watcher, view = self._watcher, self.view
+
+        def watched(obs: Any, monitor: bool = False) -> Any:
+            if not monitor:
+                # What comes next does not follow from what was seen last.
+                watcher.reset()
+                return act(obs)
+            seen = view.narrow(obs) if view.components else obs
+            action = act(seen)
+            novelty = watcher.look(seen)
+            watcher.did(action)
+            return action, novelty
+
+        return watched
+
+    def _forget_step(self) -> None:
+        if self.monitor is not None:
+            self._watcher.reset()

@@ -1,0 +1,112 @@
+"""`distill --tasks` and the commands of its student, from the file to the table; every wrong request in one line."""
+
+import json
+
+import pytest
+from stable_baselines3 import PPO
+
+from policy_distill.cli import main
+
+QUICK = [
+    *("--timesteps", "256", "--n-envs", "4", "--n-steps", "32", "--n-epochs", "1", "--eval-episodes", "3"),
+    *("--select-episodes", "2", "--n-eval-envs", "3", "--track", "disabled"),
+]
+TASKS = """
+tasks:
+- {path: cartpole.zip, env: CartPole-v1}
+- {teacher: acrobot.zip, env: Acrobot-v1, name: swing}
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {"n_steps": 16, "batch_size": 16, "device": "cpu", "policy_kwargs": {"net_arch": [8]}}
+    for name, env in (("cartpole", "CartPole-v1"), ("acrobot", "Acrobot-v1")):
+        PPO("MlpPolicy", env, **settings).save(tmp_path / f"{name}.zip")
+    (tmp_path / "tasks.yaml").write_text(TASKS)
+    return tmp_path
+
+
+def test_the_tasks_of_a_file_become_one_student_that_is_resumed_and_exported(here, capfd):
+    words = ["distill", "--tasks", "tasks.yaml", "--student", "mlp:8,8", *QUICK, "--out", "run"]
+    assert main([*words, "--json", "--max-episode-steps", "100"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found == json.loads((here / "run" / "evaluation.json").read_text())
+    assert list(found["tasks"]) == ["cartpole", "swing"]
+    assert main([*words, "--resume", "--max-episode-steps", "100"]) == 0
+    out = capfd.readouterr().out
+    assert "kept, geometric mean [95%]" in out and "swing" in out and "of the same layers" in out
+    assert "distill --tasks tasks.yaml" in (here / "run" / "report.html").read_text()
+    student = "run/student.safetensors"
+    assert main(["evaluate", "run", "--task", "swing", "--episodes", "1", "--max-episode-steps", "10", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["env_id"] == "Acrobot-v1"
+    compare = [
+        "compare",
+        "acrobot.zip",
+        student,
+        "--task",
+        "Acrobot-v1",
+        "--episodes",
+        "2",
+        "--max-episode-steps",
+        "10",
+    ]
+    assert main([*compare, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["env_id"] == "Acrobot-v1"
+    assert main(["export", student, "--format", "onnx", "--out", "all", "--states", "16", "--json"]) == 0
+    assert list(json.loads(capfd.readouterr().out)["tasks"]) == ["cartpole", "swing"]
+    assert sorted(path.name for path in (here / "all").iterdir()) == ["cartpole.onnx", "swing.onnx"]
+    for words, said in (
+        (["evaluate", "run"], "expected one task, found a student of 2: cartpole, swing"),
+        (["compare", "acrobot.zip", student], "expected one task, found a student of 2: cartpole, swing"),
+        (["evaluate", "run", "--task", "walk"], "expected a task among cartpole, swing, found 'walk'"),
+        (["evaluate", "acrobot.zip", "--task", "swing"], "expected a student for --task, found a teacher"),
+        (["export", student, "--format", "onnx", "--out", "tasks.yaml"], "expected a folder for all tasks"),
+        (["export", student, "--format", "student", "--task", "swing", "--out", student], "exists; name another"),
+    ):
+        assert main(words) == 2, words
+        assert said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("tasks: 3", "expected a list of two or more under tasks"),
+        ("[1]", "expected a mapping with tasks:"),
+        ("teachers: []", "no key 'teachers' is known; expected tasks"),
+        ("tasks: [1, 2]", "task 1: expected a mapping such as"),
+        ("tasks: [{env: CartPole-v1}]", "task 1: expected path (or teacher)"),
+        ("tasks: [{path: cartpole.zip, environment: x}]", "task 1: no key 'environment' is known; expected teacher"),
+        ("tasks: [{path: nowhere.zip}]", "found nothing at nowhere.zip"),
+        ("tasks: [{path: '*.zip'}]", "expected one agent, found 2 at *.zip"),
+        ("tasks: [{path: cartpole.zip, single: 3}]", "single: expected the path of a student"),
+        ("tasks: [{path: cartpole.zip, env: CartPole-v1}]", "expected from 2 to 100 tasks"),
+        (
+            "tasks: [{path: cartpole.zip, env: CartPole-v1, name: a}, {path: acrobot.zip, env: Acrobot-v1, name: a}]",
+            "expected a name for each task, found a twice",
+        ),
+        ("tasks: [{path: cartpole.zip", "is no YAML"),
+    ],
+)
+def test_a_file_that_is_not_as_expected_is_refused_in_one_line(here, capfd, text, words):
+    (here / "tasks.yaml").write_text(text)
+    assert main(["distill", "--tasks", "tasks.yaml", "--student", "mlp:8,8", *QUICK, "--out", "run"]) == 2
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("policy-distill: ")]
+    assert len(said) == 1 and words in said[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--tasks", "tasks.yaml", "--teacher", "cartpole.zip"], "expected --teacher of each task in tasks.yaml"),
+        (["--tasks", "tasks.yaml", "--env", "CartPole-v1"], "expected --env of each task in tasks.yaml"),
+        (["--tasks", "tasks.yaml", "--workers", "2"], "neither --log-gradients nor --workers"),
+        (["--tasks", "tasks.yaml", "--task-blind"], "expected one observation_space in all tasks"),
+        (["--teacher", "cartpole.zip", "--task-blind"], "expected --tasks beside --task-blind"),
+        ([], "expected an agent's file after --teacher, found none"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_in_one_line(here, capfd, options, words):
+    assert main(["distill", *options, "--student", "mlp:8,8", *QUICK, "--out", "run"]) == 2
+    assert words in capfd.readouterr().err

@@ -1,0 +1,105 @@
+"""The experiment on experts of three gravities."""
+
+from dataclasses import replace
+
+import gymnasium
+import numpy as np
+import pytest
+
+from envs.gravity_lander import ENV_ID, GRAVITIES
+from experiments import gravity_experts, gravity_training
+from experiments.gravity_experts import Config, main
+from experiments.gravity_experts_table import UnderGravity, best_of_all, markdown, reached, rows_of
+from policy_distill.errors import RequestError
+from policy_distill.student.runtime import load_student
+from policy_distill.teachers.load import load_teacher
+
+
+def under(gravity, experts, student, n=100):
+    """Return what experts return under a gravity, and three students about `student`; a random policy returns 0."""
+    rng = np.random.default_rng(5)
+    returns = {"teacher": [200.0] * n, "random": rng.normal(0, 3, n).tolist()}
+    returns |= {
+        f"expert {place:g}": rng.normal(mean, 3, n).tolist() for place, mean in zip(GRAVITIES, experts, strict=True)
+    }
+    returns |= {f"student {seed}": rng.normal(student + shift, 3, n).tolist() for seed, shift in enumerate((-6, 0, 6))}
+    return UnderGravity(gravity, returns, 0)
+
+
+def test_students_stand_beside_the_best_expert_there_and_the_best_of_all():
+    found = [under(-6.0, (200, 100, 50), 240), under(-10.0, (150, 220, 100), 110)]
+    assert [one.best for one in found] == ["expert -6", "expert -10"]
+    assert best_of_all(found) == "expert -6"
+    light, heavy = rows_of(found)
+    assert light[0] == "-6" and light[7] == "-6" and light[8].endswith("better") and light[9].endswith("better")
+    assert heavy[0] == "-10" and heavy[7] == "-10" and heavy[8].endswith("worse") and heavy[9].startswith("0.7")
+    assert "under 1 of 2 gravities; the whole interval lies below it under -10." in reached(found)
+    page = markdown(found, "mlp:8", 1000, 2000, 100)
+    assert page.startswith("## Gravity experts\n") and "share of that of -6 [95%]" in page
+    assert len({line.count("|") for line in page.splitlines() if line.startswith("|")}) == 1
+
+
+def test_every_episode_has_the_gravity_of_its_seed():
+    env = gymnasium.make("GravityLander-v0")
+    seen = [int(env.reset(seed=seed)[0]["expert"]) for seed in range(30)]
+    assert seen == [int(env.reset(seed=seed)[0]["expert"]) for seed in range(30)]
+    assert set(seen) == {0, 1, 2}
+    for place, gravity in enumerate(GRAVITIES):
+        one = gymnasium.make("GravityLander-v0", only=gravity)
+        obs, _ = one.reset(seed=3)
+        assert obs["expert"] == place and one.unwrapped.world.gravity[1] == pytest.approx(gravity)
+        plain = gymnasium.make("LunarLander-v3", gravity=gravity)
+        plain.reset(seed=3)
+        assert np.array_equal(one.step(2)[0]["observation"], plain.step(2)[0])
+    with pytest.raises(ValueError, match="expected one of"):
+        gymnasium.make("GravityLander-v0", only=-7.0)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    recipe = replace(
+        gravity_training.TEACHER, n_envs=2, hyperparameters={"n_steps": 32, "batch_size": 32, "n_epochs": 1}
+    )
+    monkeypatch.setattr(gravity_training, "TEACHER", recipe)
+    monkeypatch.setattr(gravity_training, "N_EPISODES", 2)
+
+
+def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo, tmp_path, monkeypatch, small):
+    results = tmp_path / "RESULTS.md"
+    results.write_text("# Results\n\n## Other\n\nstays\n")
+    tiny = {"expert_steps": 128, "timesteps": 512, "episodes": 3, "eval_episodes": 3, "student": "mlp:4"}
+    config = Config(zoo, (0, 1), **tiny, track="disabled", out=tmp_path / "runs", results=results)
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as once, pytest.raises(KeyboardInterrupt):
+        once.setattr(gravity_experts, "scores", stopped)
+        main(config)
+    # Experts and students are there, and are not made again.
+    for name in ("train_expert", "distill"):
+        monkeypatch.setattr(gravity_experts, name, None)
+    main(config)
+    text = results.read_text()
+    assert "## Other\n\nstays" in text and "| -11.9 |" in text
+    student = load_student(tmp_path / "runs" / "student-1" / "student.safetensors")
+    known = student.provenance["teacher"]
+    assert known["combine"] == "dispatch:expert" and len({one["sha256"] for one in known["members"]}) >= 1
+    assert list(student.observation_space.spaces) == ["observation"]
+    assert (tmp_path / "runs" / "student-1" / "report.html").exists()
+    expert = load_teacher(tmp_path / "runs" / "experts" / "gravity-6" / "agent.zip")
+    assert expert.env_kwargs == {"gravity": -6.0}
+    monkeypatch.setattr(gravity_experts, "scores", None)
+    main(config)
+    assert results.read_text() == text
+
+
+def test_wrong_requests_are_refused_in_one_line(tmp_path):
+    here = {"out": tmp_path, "results": tmp_path / "R.md"}
+    with pytest.raises(RequestError, match="at least one training seed"):
+        main(Config(tmp_path, (), **here))
+    with pytest.raises(RequestError, match="at least 2 episodes, found 1"):
+        main(Config(tmp_path, episodes=1, **here))
+    with pytest.raises(RequestError, match="expected a teacher's zip, found nothing"):
+        main(Config(tmp_path, **here))
+    assert ENV_ID.endswith("GravityLander-v0") and not (tmp_path / "R.md").exists()
