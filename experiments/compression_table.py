@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord
 from policy_distill.report.front import kept_text
 from policy_distill.report.perturbed import falls_text
 from policy_distill.system.wording import times_fewer

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.together import TogetherRecord, taken_together
 from policy_distill.evaluation.records import EvaluationRecord
-from policy_distill.evaluation.tasks_record import TasksRecord
 
 SECTION = "## Several tasks"
 """Heading of the section that is written anew."""

@@ -16,7 +16,7 @@ from policy_distill.commands.showing.comparison_tables import proof_lines, teach
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.config import RACE_STEPS, DistillConfig
 from policy_distill.errors import one_line
-from policy_distill.evaluation.front_record import CompressionRecord, SizeRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord, SizeRecord
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.exporters.layers_file import LAYERS
 from policy_distill.report.front import HEADER, front_rows, standing_words

@@ -11,7 +11,7 @@ import tyro
 from policy_distill.commands.distill import summary
 from policy_distill.commands.options.from_teacher import FromTeacher
 from policy_distill.commands.showing.output import Output, table
-from policy_distill.evaluation.tuning_record import TuningRecord
+from policy_distill.evaluation.parts.tuning_record import TuningRecord
 from policy_distill.run.finetuning.settings import FinetuneConfig
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import digits

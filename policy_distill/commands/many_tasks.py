@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.errors import RequestError, one_line
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.evaluation.proof.headline import headline
-from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.system.answers import answer
 from policy_distill.system.wording import digits
 

@@ -15,7 +15,7 @@ from policy_distill.commands.options.from_teacher import FromTeacher
 from policy_distill.commands.showing.output import Output, table
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.tuning_record import TransferRecord
+from policy_distill.evaluation.parts.tuning_record import TransferRecord
 from policy_distill.run.transfer.settings import TransferSettings
 from policy_distill.system.answers import answer
 

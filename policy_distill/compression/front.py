@@ -13,14 +13,14 @@ from typing import Any
 from policy_distill.compression.border import Finalist
 from policy_distill.compression.few_bits import FewBits
 from policy_distill.compression.race import Race
-from policy_distill.evaluation.front_record import (
+from policy_distill.evaluation.paired import Comparison
+from policy_distill.evaluation.parts.front_record import (
     UNTESTED,
     ChosenRecord,
     CompressionRecord,
     DroppedRecord,
     FrontRecord,
 )
-from policy_distill.evaluation.paired import Comparison
 from policy_distill.evaluation.proof.records import BothFalls, FallsRecord, RetentionRecord
 from policy_distill.evaluation.statistics import json_number
 from policy_distill.exporters.layers_file import LAYERS, save_layers

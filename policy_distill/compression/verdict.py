@@ -23,8 +23,8 @@ from policy_distill.compression.tuned import BorderTuning
 from policy_distill.compression.work import Work
 from policy_distill.errors import RunFault
 from policy_distill.evaluation.compare import fidelity_on_own_states
-from policy_distill.evaluation.front_record import CompressionRecord, SizeRecord
 from policy_distill.evaluation.paired import Comparison
+from policy_distill.evaluation.parts.front_record import CompressionRecord, SizeRecord
 from policy_distill.evaluation.proof.records import SelectionRecord
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.evaluation.statistics import json_number

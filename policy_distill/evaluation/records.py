@@ -14,6 +14,9 @@ import numpy as np
 
 from policy_distill.evaluation.apart.record import ApartRecord
 from policy_distill.evaluation.contexts.records import ContextsRecord
+from policy_distill.evaluation.parts.stop_record import StopRecord
+from policy_distill.evaluation.parts.tuning_record import TransferRecord, TuningRecord
+from policy_distill.evaluation.parts.view_record import ViewRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, SampledRecord
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
 from policy_distill.evaluation.proof.records import (
@@ -24,9 +27,6 @@ from policy_distill.evaluation.proof.records import (
     VerdictRecord,
 )
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
-from policy_distill.evaluation.stop_record import StopRecord
-from policy_distill.evaluation.tuning_record import TransferRecord, TuningRecord
-from policy_distill.evaluation.view_record import ViewRecord
 from policy_distill.system.records import FLAG, NUMBER, NUMBERS, TEXT, Each, ListOf, dump, load, part
 
 

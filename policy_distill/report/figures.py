@@ -5,11 +5,11 @@ In: what a run proved, or all runs of a suite. Out: values, what each is, and wh
 
 from __future__ import annotations
 
+from policy_distill.evaluation.parts.tuning_record import TuningRecord
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds
 from policy_distill.evaluation.proof.words import pairing
 from policy_distill.evaluation.records import EvaluationRecord, FidelityRecord
-from policy_distill.evaluation.tuning_record import TuningRecord
 from policy_distill.report.suite_charts import compression_of, n_params_of
 from policy_distill.system.wording import times, times_fewer
 

@@ -5,7 +5,7 @@ In: `compression.json`. Out: a row for each student on the front, and the verdic
 
 from __future__ import annotations
 
-from policy_distill.evaluation.front_record import CompressionRecord, DroppedRecord, FrontRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord, DroppedRecord, FrontRecord
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.report.perturbed import falls_text
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from policy_distill.evaluation.front_record import CompressionRecord, FrontRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord, FrontRecord
 from policy_distill.report.marks import RANDOM, STUDENT, TEACHER, Chart, layered, number_axis
 from policy_distill.report.read_run import RunRecord
 

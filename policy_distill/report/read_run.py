@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.contexts.records import ContextsRecord
-from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
-from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.report.command import make_again
 from policy_distill.system.files import MAX_JSON, read_plain
 from policy_distill.system.records import as_object, is_number, load

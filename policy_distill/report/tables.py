@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 from policy_distill.evaluation.apart.record import HEADER_OF_TEACHERS, ApartRecord
 from policy_distill.evaluation.contexts.records import ContextsRecord
-from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord
+from policy_distill.evaluation.parts.tuning_record import TransferRecord, TuningRecord
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
-from policy_distill.evaluation.tuning_record import TransferRecord, TuningRecord
 from policy_distill.report.front import DROPPED_HEADER, beaten_rows, dropped_rows, front_rows
 from policy_distill.report.front import HEADER as HEADER_OF_FRONT
 from policy_distill.report.grouping import is_defined

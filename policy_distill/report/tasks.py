@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from policy_distill.evaluation.parts.tasks_record import SinglesRecord, TasksRecord
 from policy_distill.evaluation.policy_records import PolicyRecord
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import RetentionRecord
 from policy_distill.evaluation.proof.together import TogetherRecord
-from policy_distill.evaluation.tasks_record import SinglesRecord, TasksRecord
 from policy_distill.report.figures import VERDICTS
 from policy_distill.report.marks import RANDOM, STUDENT, ZOOM, Chart, layered, number_axis, single
 from policy_distill.report.page import Table

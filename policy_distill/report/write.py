@@ -9,12 +9,12 @@ import logging
 from pathlib import Path
 
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.evaluation.policy_records import returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import VerdictRecord
 from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
 from policy_distill.evaluation.records import EvaluationRecord
-from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.report.blindness import blindness_note
 from policy_distill.report.charts import run_charts
 from policy_distill.report.command import make_again

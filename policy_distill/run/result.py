@@ -13,6 +13,8 @@ import numpy as np
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.fidelity import Fidelity
 from policy_distill.evaluation.paired import Comparison
+from policy_distill.evaluation.parts.stop_record import StopRecord
+from policy_distill.evaluation.parts.view_record import view_record
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import proof_metrics
 from policy_distill.evaluation.proof.kept import Retention
@@ -27,8 +29,6 @@ from policy_distill.evaluation.records import (
     SizeRatios,
 )
 from policy_distill.evaluation.statistics import json_number
-from policy_distill.evaluation.stop_record import StopRecord
-from policy_distill.evaluation.view_record import view_record
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.student.runtime import Student
 

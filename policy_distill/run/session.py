@@ -16,7 +16,7 @@ from policy_distill.collection.actors import MixedActor, TakesOver, TeacherActor
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.fidelity import Fidelity, fidelity_along, measure_fidelity
-from policy_distill.evaluation.tuning_record import TransferRecord
+from policy_distill.evaluation.parts.tuning_record import TransferRecord
 from policy_distill.interfaces.policies import Actor, Teacher
 from policy_distill.interfaces.stages import Learner
 from policy_distill.interfaces.stepping import Environments

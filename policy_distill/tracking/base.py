@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.system.foreign import asked
 

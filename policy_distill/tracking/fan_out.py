@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.tracking.base import BaseTracker, as_tracker
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics

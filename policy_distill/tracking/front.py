@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.front_record import CompressionRecord, FrontRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord, FrontRecord
 from policy_distill.evaluation.proof.headline import proof_metrics
 from policy_distill.system.records import dump
 from policy_distill.tracking.base import BaseTracker, as_tracker

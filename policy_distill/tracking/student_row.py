@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from policy_distill.evaluation.front_record import CompressionRecord, FrontRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord, FrontRecord
 from policy_distill.evaluation.policy_records import PolicyRecord
 from policy_distill.evaluation.proof.headline import Headline, headline
 from policy_distill.evaluation.records import EvaluationRecord

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord
 from policy_distill.evaluation.proof.headline import headline, ranks
 from policy_distill.evaluation.proof.paired_returns import PairedReturns
 from policy_distill.evaluation.proof.training_seeds import AcrossSeeds, SeedGroup, across_seeds

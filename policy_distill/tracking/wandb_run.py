@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.system.records import dump
 from policy_distill.teachers.files.companions import companions_of

@@ -16,7 +16,7 @@ from policy_distill.compression.compress import compress
 from policy_distill.compression.front import Point, front_of
 from policy_distill.compression.judge import Kept
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord
 from policy_distill.evaluation.reference import Player
 from policy_distill.student.runtime import load_student
 from tests.doubles import Corridor, FormulaTeacher, cartpole_teacher, corridor_teacher, pendulum_teacher

@@ -39,7 +39,7 @@ def test_the_runtime_has_all_that_its_modules_import_and_little_else():
     }
     assert [name for name in found if name.startswith("policy_distill.evaluation")] == [
         "policy_distill.evaluation.__init__",
-        "policy_distill.evaluation.view_record",
+        "policy_distill.evaluation.parts.view_record",
     ]
 
 

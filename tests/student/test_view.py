@@ -11,7 +11,7 @@ from gymnasium import spaces
 from policy_distill.cli import main
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.view_record import both_parts, view_record
+from policy_distill.evaluation.parts.view_record import both_parts, view_record
 from policy_distill.exporters.export import export
 from policy_distill.report.blindness import blindness_chart, blindness_note, sighted_run, still_falls
 from policy_distill.report.read_run import read_run

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from policy_distill.evaluation.front_record import CompressionRecord
+from policy_distill.evaluation.parts.front_record import CompressionRecord
 from policy_distill.tracking.base import BaseTracker, TrackerOptions
 from policy_distill.tracking.fan_out import with_jsonl
 from policy_distill.tracking.front import front_metrics, track_front

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from policy_distill.evaluation.view_record import view_record
+from policy_distill.evaluation.parts.view_record import view_record
 from policy_distill.student.many import ManyTasks
 from policy_distill.student.memory import Memory
 from policy_distill.student.onboard.wiring import Wiring

@@ -15,8 +15,8 @@ from typing import Any
 
 from policy_distill.environments.own_wrapper import text_of
 from policy_distill.environments.watch import step_limit
+from policy_distill.evaluation.parts.tuning_record import TransferRecord
 from policy_distill.evaluation.proof.spent import spent_by_student, spent_by_teacher
-from policy_distill.evaluation.tuning_record import TransferRecord
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.interfaces.stepping import Environments

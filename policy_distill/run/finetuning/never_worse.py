@@ -18,12 +18,12 @@ from typing import Any
 
 from policy_distill.environments.restarts import Restarts
 from policy_distill.evaluation.episodes import Evaluation, join_evaluations
+from policy_distill.evaluation.parts.tuning_record import TuningRecord
 from policy_distill.evaluation.proof.betting import log_capital
 from policy_distill.evaluation.proof.plan import BATCH, ProofPlan
 from policy_distill.evaluation.proof.scale import WORSE
 from policy_distill.evaluation.proof.verdict import ALPHA
 from policy_distill.evaluation.reference import Player
-from policy_distill.evaluation.tuning_record import TuningRecord
 from policy_distill.student.runtime import Student
 
 

@@ -17,7 +17,7 @@ import torch
 from policy_distill.collection.actors import RandomPolicy
 from policy_distill.environments.open import open_environments
 from policy_distill.evaluation.episodes import run_episodes
-from policy_distill.evaluation.stop_record import StopRecord
+from policy_distill.evaluation.parts.stop_record import StopRecord
 from policy_distill.interfaces.policies import Policy
 from policy_distill.run.session import Session
 from policy_distill.seeds import selection_start

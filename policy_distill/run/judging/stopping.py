@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from policy_distill.evaluation.parts.stop_record import BUDGET, KEPT, StopRecord
 from policy_distill.evaluation.proof.scale import Scale, clearly_gains
-from policy_distill.evaluation.stop_record import BUDGET, KEPT, StopRecord
 from policy_distill.run.judging.confirmation import MOST, Confirmation, verdict_takes
 from policy_distill.run.judging.selection import Judged, Selection
 from policy_distill.run.session import Session

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from policy_distill.config import DistillConfig
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.evaluation.proof.together import TogetherRecord
-from policy_distill.evaluation.tasks_record import TasksRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.run.result import DistillResult, final_metrics
 from policy_distill.student.many import ManyTasks

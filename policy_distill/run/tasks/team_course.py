@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from policy_distill.environments.open import without_normalization
-from policy_distill.evaluation.tasks_record import SinglesRecord, tasks_record
+from policy_distill.evaluation.parts.tasks_record import SinglesRecord, tasks_record
 from policy_distill.run.checkpoints.checkpoint import Keeper
 from policy_distill.run.place import Place
 from policy_distill.run.proof import prove, spent_seeds

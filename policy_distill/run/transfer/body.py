@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.tuning_record import MovedRecord
+from policy_distill.evaluation.parts.tuning_record import MovedRecord
 from policy_distill.run.finetuning.form import with_spread
 from policy_distill.run.transfer.task import NextTask
 from policy_distill.student.actions import ActionMap

@@ -14,7 +14,7 @@ import torch
 from policy_distill.collection.rollout import Rollout
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.tuning_record import TransferRecord
+from policy_distill.evaluation.parts.tuning_record import TransferRecord
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss

@@ -16,7 +16,7 @@ from typing import Any
 from policy_distill.config import DistillConfig
 from policy_distill.environments.choice import for_policy, recorded_in
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.tuning_record import TransferRecord
+from policy_distill.evaluation.parts.tuning_record import TransferRecord
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.run.distill import Parts, distil_by

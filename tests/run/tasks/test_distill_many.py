@@ -10,7 +10,7 @@ import pytest
 
 from policy_distill import distill_many, load_student
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.tasks_record import TasksRecord
+from policy_distill.evaluation.parts.tasks_record import TasksRecord
 from policy_distill.run.checkpoints.files import newest_first
 from policy_distill.run.distill import distill
 from policy_distill.student.many import ManyTasks
