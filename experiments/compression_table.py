@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policy_distill.evaluation.parts.front_record import CompressionRecord
+from policy_distill.report.conditions.perturbed import falls_text
 from policy_distill.report.front import kept_text
-from policy_distill.report.perturbed import falls_text
 from policy_distill.system.wording import times_fewer
 
 SECTION = "## Compression"

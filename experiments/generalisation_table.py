@@ -114,7 +114,7 @@ def markdown(
         section_for(methods),
         "",
         f"Made by `python -m experiments.generalisation {asked}{numbers}`; no figure is written by hand.",
-        "Does a student beat its teacher where neither was trained? Shares of the teacher's gain over a random policy that",
+        "Does a student beat its teacher where neither was trained? Shares of the teacher's gain over random that",
         f"students of three training seeds keep, on {n_episodes} episodes that all share, with 95% intervals for new",
         f"seeds and episodes; above 1 a student is better. All had {timesteps:,} steps. {meant}.",
         "A word stands where the whole interval lies on one side of 1; where seeds",

@@ -14,7 +14,7 @@ from policy_distill.evaluation.proof.records import RetentionRecord
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.evaluation.records import EpisodesRecord
 from policy_distill.report.blindness import blindness_chart
-from policy_distill.report.contexts import heat_map
+from policy_distill.report.conditions.contexts import heat_map
 from policy_distill.report.front_chart import front_chart
 from policy_distill.report.imitation_charts import agreement_chart, divergence_chart, overfitting_chart
 from policy_distill.report.marks import (

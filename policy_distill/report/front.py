@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from policy_distill.evaluation.parts.front_record import CompressionRecord, DroppedRecord, FrontRecord
 from policy_distill.evaluation.proof.headline import headline
-from policy_distill.report.perturbed import falls_text
+from policy_distill.report.conditions.perturbed import falls_text
 
 HEADER = ("student", "parameters", "bytes", "MACs", "retention, mean", "falls", "verdict")
 DROPPED_HEADER = ("student", "parameters", "steps", "kept so far", "why")

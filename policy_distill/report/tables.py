@@ -16,11 +16,11 @@ from policy_distill.evaluation.parts.tuning_record import TransferRecord, Tuning
 from policy_distill.evaluation.policy_records import PolicyRecord, returns_of
 from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.records import ComparisonRecord, EvaluationRecord
+from policy_distill.report.conditions.perturbed import CONTEXT_HEADER, HEADER, context_rows, gap_rows, perturbed_rows
 from policy_distill.report.front import DROPPED_HEADER, beaten_rows, dropped_rows, front_rows
 from policy_distill.report.front import HEADER as HEADER_OF_FRONT
 from policy_distill.report.grouping import is_defined
 from policy_distill.report.page import Table
-from policy_distill.report.perturbed import CONTEXT_HEADER, HEADER, context_rows, gap_rows, perturbed_rows
 from policy_distill.report.read_run import RunRecord, Unreadable
 from policy_distill.report.suite_charts import Cell, compression_of, n_params_of
 from policy_distill.system.records import dump

@@ -2,7 +2,7 @@ import json
 
 from policy_distill.commands.showing.comparison_tables import perturbation_rows
 from policy_distill.evaluation.records import ComparisonRecord
-from policy_distill.report.perturbed import HEADER, perturbed_rows
+from policy_distill.report.conditions.perturbed import HEADER, perturbed_rows
 from policy_distill.report.write import write_report
 from policy_distill.system.records import load
 from tests.run_folders import write_run

@@ -11,7 +11,7 @@ from policy_distill.evaluation.proof.headline import headline
 from policy_distill.evaluation.proof.records import Proven, VerdictRecord
 from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
 from policy_distill.evaluation.records import ComparedRecord, ComparisonRecord, EvaluationRecord
-from policy_distill.report.perturbed import CONTEXT_HEADER, HEADER, context_rows, gap_rows, perturbed_rows
+from policy_distill.report.conditions.perturbed import CONTEXT_HEADER, HEADER, context_rows, gap_rows, perturbed_rows
 from policy_distill.system.wording import digits
 
 if TYPE_CHECKING:

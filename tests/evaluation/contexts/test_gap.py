@@ -7,8 +7,8 @@ import pytest
 
 from policy_distill.evaluation.contexts.gap import gaps_of
 from policy_distill.evaluation.contexts.records import ContextsRecord, GapRecord
-from policy_distill.report.contexts import heat_map
-from policy_distill.report.perturbed import context_rows, gap_rows
+from policy_distill.report.conditions.contexts import heat_map
+from policy_distill.report.conditions.perturbed import context_rows, gap_rows
 from policy_distill.report.read_run import read_run
 from policy_distill.report.write import write_report
 from policy_distill.system.records import dump, load

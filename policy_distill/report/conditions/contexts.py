@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from policy_distill.evaluation.contexts.records import ContextRecord, ContextsRecord
+from policy_distill.report.conditions.perturbed import GROUPS
 from policy_distill.report.marks import Chart
-from policy_distill.report.perturbed import GROUPS
 from policy_distill.report.read_run import RunRecord
 
 POLICIES = ("teacher", "student")

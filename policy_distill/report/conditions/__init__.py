@@ -1,0 +1,1 @@
+"""Tables and pictures of comparisons under perturbations and in contexts."""
