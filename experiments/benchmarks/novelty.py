@@ -41,6 +41,8 @@ CONDITIONS = "obs-noise:0.1,obs-noise:0.3,action-noise:0.2,sticky:0.25,delay:1"
 TASKS = {
     "cartpole": ("qrdqn-CartPole-v1", "CartPole-v1", "mlp:32,32", CONDITIONS),
     "lunar_lander": ("ppo-LunarLander-v2", "LunarLander-v3", "mlp:32,32", f"{CONDITIONS},env:gravity=-5"),
+    "pendulum": ("sac-Pendulum-v1", "Pendulum-v1", "mlp:32,32", CONDITIONS),
+    "acrobot": ("a2c-Acrobot-v1", "Acrobot-v1", "mlp:32,32", CONDITIONS),
     "half_cheetah": ("ppo-HalfCheetah-v3", "HalfCheetah-v5", "mlp:64,64", CONDITIONS),
 }
 """The RL Zoo's agent, its environment, the student's network, and what it is tried under."""
@@ -89,7 +91,7 @@ class Config:
     """Folder of the RL Zoo's pre-trained agents."""
     tasks: Annotated[tuple[str, ...], tyro.conf.arg(name="task")] = tuple(TASKS)
     """Which."""
-    timesteps: int = 30_000
+    timesteps: int = 100_000
     """Environment steps of the distillation."""
     episodes: int = N_EPISODES
     """Episodes of a monitor."""

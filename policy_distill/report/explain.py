@@ -38,8 +38,11 @@ def words_for(student: Student, names: Sequence[str] = ()) -> Words:
     view, space = student.view, student.description.observation_space
     env_id = student.origin.env_id
     whole = space if view.whole is None else view.whole
+    wiring = student.wiring
     if names and len(names) == n_components(space):
         found: Sequence[str] | None = check_names(names, space, "what the student observes")
+    elif wiring.observations and not names:
+        found = wiring.observations
     else:
         named = check_names(names, whole, "what its environment shows") if names else _recorded(student, whole)
         found = named or observation_names(env_id, whole)
@@ -48,7 +51,7 @@ def words_for(student: Student, names: Sequence[str] = ()) -> Words:
     features = _feature_names(student.plan.featurizer, found)
     if student.plan.selected is not None:
         features = [features[column] for column in student.plan.selected]
-    return Words(features, action_names(env_id, student.description.action_space))
+    return Words(features, wiring.actions or action_names(env_id, student.description.action_space))
 
 
 def _recorded(student: Student, space: Mapping[str, Any]) -> tuple[str, ...] | None:

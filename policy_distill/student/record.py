@@ -62,6 +62,12 @@ class StudentRecord:
         """True where its environment rules out actions, and the teacher was told of it."""
         return self.description.takes_action_masks
 
+    def without_monitor(self) -> StudentRecord:
+        """Return the record of the same student, which no longer says what is novel."""
+        if self.description.monitor is None:
+            return self
+        return StudentRecord(self.tensors, replace(self.description, monitor=None))
+
     def said_of(self, provenance: Mapping[str, Any], retention: Mapping[str, Any] | None) -> StudentRecord:
         """Return the record of the same student that comes from elsewhere, or was proven to keep something else."""
         return self.with_weights(self.tensors, provenance, retention)
@@ -71,9 +77,9 @@ class StudentRecord:
     ) -> StudentRecord:
         """Return the record of the same student with other weights, of the same names and shapes.
 
-        What the student computes is not read again: it stays as it is.
+        What the student computes is not read again: it stays as it is. A monitor would be of another student.
         """
-        said = self.description
+        said = (self if tensors is self.tensors else self.without_monitor()).description
         if (said.provenance, said.retention) != (provenance, retention):
             said = replace(said, provenance=provenance, retention=retention)
         other = StudentRecord(tensors, said)

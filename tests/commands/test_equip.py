@@ -7,6 +7,7 @@ import pytest
 
 from policy_distill import distill, load_student
 from policy_distill.cli import main
+from policy_distill.report.explain import words_for
 from tests.doubles import cartpole_teacher
 
 QUICK = {"timesteps": 256, "n_steps": 32, "n_envs": 2, "eval_episodes": 0, "n_epochs": 1}
@@ -33,6 +34,9 @@ def test_a_file_gets_names_rate_and_monitor_and_acts_as_before(run, tmp_path, ca
     assert main(["info", str(out), "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
     assert info["control_hz"] == 50.0 and info["monitor"] == said["monitor"] and info["action_names"][1] == "right"
+    # Rules are told by these names too.
+    words = words_for(student)
+    assert words.features == ["p", "v", "a", "w"] and words.actions == ("left", "right")
     # What is not given stays.
     again = tmp_path / "again.safetensors"
     assert main(["equip", str(out), "--control-hz", "20", "--out", str(again), "--json"]) == 0

@@ -144,6 +144,7 @@ OF_THEIR_OWN = {
     "docs/environments.md": "test_environments",
     "docs/extending.md": "test_extending",
     "docs/hub.md": "test_hub",
+    "docs/robot.md": "test_robot",
     "docs/suite.md": "test_suite",
     "docs/teachers.md": "test_teachers",
     "docs/transfer.md": "test_transfer",

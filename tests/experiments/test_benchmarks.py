@@ -8,6 +8,7 @@ import pytest
 
 from experiments.benchmarks.growth import exponent
 from experiments.benchmarks.learning import first
+from experiments.benchmarks.novelty import auroc
 from experiments.benchmarks.plain import distill_plainly
 from experiments.benchmarks.tasks import TASKS, make_teacher, prepare
 from policy_distill.errors import RequestError
@@ -149,3 +150,20 @@ def test_a_devices_labels_and_training_are_measured_in_both_precisions():
     labels, training = done.stdout.split("\n\n")
     assert "labels a second" in labels and "float32" in labels and "autocast" in labels
     assert training.count("cnn:4") == 2
+
+
+def test_auroc_counts_pairs_and_halves_of_ties():
+    assert auroc(np.array([0.0, 1.0]), np.array([1.0, 2.0])) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+    assert auroc(np.array([3.0]), np.array([1.0, 2.0])) == 0.0
+
+
+@pytest.mark.slow
+def test_what_a_monitor_notices_is_measured_for_each_condition(zoo, tmp_path):
+    small = ["--timesteps", "4096", "--episodes", "150", "--fresh", "4", "--out", str(tmp_path / "rows.jsonl")]
+    done = run("novelty", "--zoo", str(zoo), "--task", "cartpole", *small)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [row.get("condition") for row in rows][:2] == ["none", "obs-noise:0.1"]
+    # Noise on a pole that hardly moves is seen by anybody; nothing else is promised here.
+    assert rows[0]["auroc_step"] == 0.5 and rows[1]["auroc_step"] > 0.9
+    assert rows[-1]["flash_bytes"][1] > rows[-1]["flash_bytes"][0]

@@ -123,6 +123,9 @@ def test_the_deployed_form_keeps_it_and_training_on_drops_it(monitor):
     obs = np.full(5, 0.3, np.float32)
     assert slim(student).novelty(obs) == student.novelty(obs)
     # It would be a monitor of another student.
+    other = {name: array + 1 for name, array in student.tensors.items()}
+    assert student.record.with_weights(other, {}, None).description.monitor is None
+    assert student.record.said_of({}, None).description.monitor is student.monitor
     assert StudentPolicy.from_record(student.record).to_record({}).description.monitor is None
 
 

@@ -149,3 +149,9 @@ def test_a_record_of_another_form_is_refused():
     ):
         with pytest.raises((ValueError, TypeError)):
             Student(student.tensors, {**student.metadata, "wiring": {**empty, **odd}})
+
+
+def test_in_another_task_names_stay_where_what_they_name_does():
+    wiring = Wiring(("a", "b"), ("l", "r"), 50.0, ("c",))
+    assert wiring.elsewhere(None, same_actions=True) == wiring
+    assert wiring.elsewhere(("p", "q", "r"), same_actions=False) == Wiring(("p", "q", "r"), (), 50.0)

@@ -40,6 +40,9 @@ ALONE: dict[str, Any] = {
     "observe": "",
     "observation_keys": (),
     "observation_names": "",
+    "action_names": "",
+    "control_hz": 0.0,
+    "monitor": False,
     "student_wrapper": "",
     "device": "cpu",
 }

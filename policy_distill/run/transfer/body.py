@@ -128,8 +128,9 @@ def _spec_of(whole: StudentRecord, task: NextTask, places: list[int | None] | No
     spec = StudentPolicy.from_record(whole).spec
     if other_head:
         spec = replace(spec, family=task.family, log_std=task.log_std)
-    masked = task.takes_action_masks
-    spec = replace(spec, action_map=task.action_map, action_space=task.action_space, takes_action_masks=masked)
+    wiring = spec.wiring.elsewhere(None if places is None else task.labels, same_actions=not other_head)
+    spec = replace(spec, action_map=task.action_map, action_space=task.action_space, wiring=wiring)
+    spec = replace(spec, takes_action_masks=task.takes_action_masks)
     if places is None:
         return spec
     seen, known = replace(ALL, labels=task.labels), spec.normalizer

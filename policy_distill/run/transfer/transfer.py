@@ -33,6 +33,8 @@ from policy_distill.run.transfer.body import moved_to
 from policy_distill.run.transfer.by_teacher import TransferSession, as_it_saw
 from policy_distill.run.transfer.settings import frozen_of
 from policy_distill.run.transfer.task import NextTask, task_by_reward, task_by_teacher
+from policy_distill.student.onboard.names import action_names
+from policy_distill.student.record import StudentRecord
 from policy_distill.student.runtime import Student
 from policy_distill.system.interrupts import Interrupts
 from policy_distill.system.settings import with_overrides
@@ -118,7 +120,7 @@ def _moved(
 ) -> tuple[Student, TransferRecord]:
     """Return the student as it begins in a task, and what became of each of its parts."""
     record, parts = moved_to(task, origin.record, freeze, seed)
-    student = Student.of(record)
+    student = Student.of(_renamed(record, origin.origin.env_id, task))
     if record.tensors is origin.record.tensors:
         # What it held states to be worth is near what they are worth here; of other features it says nothing.
         student.critic = origin.critic
@@ -128,6 +130,15 @@ def _moved(
     if on_moved is not None:
         on_moved(said)
     return student, said
+
+
+def _renamed(record: StudentRecord, began_in: str | None, task: NextTask) -> StudentRecord:
+    """Return a record with the names of a task's actions, where these are known, and without the monitor of another."""
+    named = action_names(task.env_id, task.action_space) if task.env_id != began_in else None
+    said = record.without_monitor().description
+    if named is not None:
+        said = replace(said, wiring=replace(said.wiring, actions=named))
+    return record if said is record.description else StudentRecord(record.tensors, said)
 
 
 def _parts(

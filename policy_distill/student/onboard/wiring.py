@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,11 @@ class Wiring:
         raise ValueError(
             f"expected an observation by name with {_listed(self.observations)}, found {' and '.join(found)}"
         ) from None
+
+    def elsewhere(self, observations: Sequence[str] | None, *, same_actions: bool) -> Wiring:
+        """Return what stays of it in another task: its own names, or other ones of observations where there are any."""
+        kept = self if observations is None else replace(self, observations=tuple(observations), unseen=())
+        return kept if same_actions else replace(kept, actions=())
 
     def name_action(self, action: Any, start: int | None) -> Any:
         """Return an executed action by name: the name of a choice whose first is `start`, else numbers by name."""
