@@ -31,7 +31,7 @@ class Finetune(FromTeacher):
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors, or a run folder with one."""
     teacher: tuple[Path, ...] = ()
-    """The teacher that holds the student at first, and that the proof is against; by itself the student is measured
+    """The teacher that holds the student at first, and that the proof is against; by default the student is measured
     against the one that it began as."""
     config: Annotated[FinetuneConfig, tyro.conf.arg(name="")] = field(default_factory=FinetuneConfig)
     log_gradients: bool = False

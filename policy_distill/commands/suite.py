@@ -41,9 +41,9 @@ class Suite:
     backend: Literal["local", "ray"] = "local"
     """Where cells run: processes on this machine, or tasks of Ray (extra ray)."""
     jobs: int | None = None
-    """Cells at once, each on one core; by itself one for each core."""
+    """Cells at once, each on one core; by default one for each core."""
     address: str | None = None
-    """Cluster of Ray, or auto for the one that this machine is part of; by itself Ray is started on this machine."""
+    """Cluster of Ray, or auto for the one that this machine is part of; by default Ray is started on this machine."""
     storage: Literal["auto", "shared", "object"] = "auto"
     """How runs come back from a cluster: shared where every machine sees --out and the teachers under the same paths,
     object where they travel through Ray's object store; auto is shared on one machine, and object on several."""
