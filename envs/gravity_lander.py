@@ -44,7 +44,7 @@ class GravityLander(gymnasium.Wrapper[dict[str, Any], int, np.ndarray, int]):
         obs, reward, terminated, truncated, info = self.env.step(action)
         return self._shown(obs), float(reward), terminated, truncated, info
 
-    def _shown(self, obs: np.ndarray) -> dict[str, Any]:
+    def _shown(self, obs: Any) -> dict[str, Any]:
         lander: Any = self.env.unwrapped
         return {"expert": np.int64(GRAVITIES.index(lander.gravity)), "observation": obs}
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -31,7 +32,7 @@ def main(config: Config) -> None:
     config.out.mkdir(parents=True, exist_ok=True)
     lander, cartpole = str(config.zoo / "ppo-LunarLander-v2"), str(config.zoo / "qrdqn-CartPole-v1")
     runs = {name: config.out / "runs" / name for name in ("distil", "compress", "tree")}
-    settings = {"timesteps": config.timesteps, "overwrite": True}
+    settings: dict[str, Any] = {"timesteps": config.timesteps, "overwrite": True}
     distill(lander, "LunarLander-v3", "mlp:16", out=runs["distil"], **settings)
     compress(cartpole, "CartPole-v1", 0.95, out=runs["compress"], **settings)
     distill(cartpole, "CartPole-v1", "tree:8", out=runs["tree"], **settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
@@ -38,9 +39,9 @@ class KeepBest(BaseCallback):
     def look(self) -> None:
         """Play, and keep the weights where they are the best so far."""
         self._env.seed(TEACHER_CHECKS)
-        mean, _ = evaluate_policy(self.model, self._env, N_EPISODES)
-        if float(mean) > self.best:
-            self.best = float(mean)
+        mean = float(np.mean(evaluate_policy(self.model, self._env, N_EPISODES)[0]))
+        if mean > self.best:
+            self.best = mean
             self.weights = {name: value.clone() for name, value in self.model.policy.state_dict().items()}
 
     def _on_step(self) -> bool:

@@ -83,6 +83,8 @@ def _links(markdown: str, source: PurePosixPath) -> str:
         path = "/".join(parts)
         if path in FROM_ROOT:
             return f"{match[1]}{FROM_ROOT[path]}{match[3]}"
+        if source.name == "CHANGELOG.md" and not (ROOT / path).exists():
+            return "]{.file}"  # a page that was there, or is to come: what was written stays
         if path.startswith("docs/") and (path.endswith(".md") or "pictures/" in path):
             return f"{match[1]}{path.removeprefix('docs/')}{match[3]}"
         return f"]({match[2]}{match[3]}" if path not in _plain() else "]{.file}"

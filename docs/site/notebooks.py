@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 REPORTS = {
-    "distil": ("A student of LunarLander", "`distill` into `mlp:16`, with its defaults"),
+    "distil": ("A student of LunarLander", "`distill` into `mlp:16`, 20,000 steps at most"),
     "compress": ("The smallest student of CartPole", "`compress` to 95% of the gain of a QR-DQN agent"),
     "tree": ("A tree that can be read", "`distill` into `tree:8`, drawn whole"),
 }

@@ -40,7 +40,7 @@ class Compare:
     task: str | None = None
     """Of students of several tasks, the one to compare in: its name, or the id of its environment."""
     env: str | None = None
-    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the student's own."""
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by default the student's own."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of its constructor, such as gravity:-5.0 enable_wind:True, before those that the policy brings."""
     gym_packages: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Compare:
     """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
     registered with, or 27,000 where it has none."""
     seed: int | None = None
-    """Episode i starts from reset(seed=SEED + i), for all three; by itself from a block of seeds that neither the
+    """Episode i starts from reset(seed=SEED + i), for all three; by default from a block of seeds that neither the
     teacher's training nor the student's own proof has used."""
     margin: float = 0.05
     """Share of the teacher's gain over random that a non-inferior student may lose, by the mean return."""

@@ -41,11 +41,11 @@ class Compress(FromTeacher):
     retention: float = 0.95
     """The bar: share of the teacher's gain over a random policy that is to be kept, in (0, 1)."""
     students: tuple[str, ...] = ()
-    """Networks to try, such as linear mlp:2 mlp:8,8; by itself a ladder of them, of convolutions for images."""
+    """Networks to try, such as linear mlp:2 mlp:8,8; by default a ladder of them, of convolutions for images."""
     minimize: str = "params"
     """What is made small: params, bytes, macs, flash (of the generated C) or latency (on this machine)."""
     budget: int | None = None
-    """Environment steps of collecting, choosing and fine-tuning together, at most; by itself what --timesteps needs."""
+    """Environment steps of collecting, choosing and fine-tuning, at most; by default what --timesteps needs."""
     max_params: int | None = None
     """Parameters of the student, at most."""
     max_bytes: int | None = None

@@ -35,7 +35,7 @@ class Distill(FromTeacher):
     """
 
     teacher: tuple[Path, ...] = ()
-    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md). A student
+    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found too (docs/teachers.md). A student
     (student.safetensors, or its run folder) may teach too, and several agents together as one."""
     tasks: Path | None = None
     """In place of --teacher and --env: a YAML file with a list tasks, each with its path (or teacher) and env."""

@@ -32,7 +32,7 @@ class Evaluate:
     task: str | None = None
     """Of a student of several tasks, the one to act in: its name, or the id of its environment."""
     env: str | None = None
-    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the policy was made
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by default the one it was made
     in."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.

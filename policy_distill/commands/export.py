@@ -41,7 +41,7 @@ class Export:
     int4, ternary: so trained, with weights of four bits or three values after the first layer, packed;
     the path of a layers.safetensors that compress wrote: the layers that were proven."""
     env: str | None = None
-    """Environment whose states the check uses, such as Pendulum-v1 or package:Id-v0; by itself the one that the student
+    """Environment whose states the check uses, such as Pendulum-v1 or package:Id-v0; by default the one it
     was distilled in."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
@@ -55,11 +55,11 @@ class Export:
     seed: int = 0
     """Seed of the episodes that the states come from."""
     input_dtype: Literal["float32", "float64"] | None = None
-    """Type of ONNX inputs whose space has float64; by itself float32, unless that loses digits that matter."""
+    """Type of ONNX inputs whose space has float64; by default float32, unless that loses digits that matter."""
     float: bool = False
     """Inputs of float32 in ONNX, even where that loses digits: the same as --input-dtype float32."""
     opset: int | None = None
-    """Version of ONNX's operators, 13 to 25, such as 15 for Unity's Sentis; by itself 17, and a later one for packed
+    """Version of ONNX's operators, 13 to 25, such as 15 for Unity's Sentis; by default 17, and a later one for packed
     weights."""
     overwrite: bool = False
     """Replace what is at --out."""

@@ -40,7 +40,7 @@ class Push:
     unproven: bool = False
     """Upload a student without a proof, or with another verdict than non-inferior; its card says so."""
     env: str | None = None
-    """Environment of the video, such as pkg:Id-v0; by itself the one that the student was made in."""
+    """Environment of the video, such as pkg:Id-v0; by default the one that the student was made in."""
     dry_run: bool = False
     """Print the card and what would be uploaded, and upload nothing."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False

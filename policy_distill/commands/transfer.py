@@ -33,7 +33,7 @@ class Transfer(FromTeacher):
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors, or a run folder with one."""
     teacher: tuple[Path, ...] = ()
-    """A teacher of the other task, which the student is distilled from further; by itself it goes on by reward."""
+    """A teacher of the other task, which the student is distilled from further; by default it goes on by reward."""
     freeze: tuple[str, ...] = ()
     """Layers that stay as they are: by number from 1, or body (all but the last), head, log_std."""
     config: DistillConfig = field(default_factory=DistillConfig, metadata={"not asked": True})

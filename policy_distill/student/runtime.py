@@ -16,7 +16,7 @@ from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Engine
 from policy_distill.student.check import check_read_back, check_student
 from policy_distill.student.engines.table import RUNTIMES, make_engine
-from policy_distill.student.file import read_student, write_sealed
+from policy_distill.student.file import in_run_folder, read_student, write_sealed
 from policy_distill.student.onboard.watched import Watched
 from policy_distill.student.record import CriticRecord, StudentRecord, format_of, split_critic, with_critic
 from policy_distill.student.sampling import draw, params_of
@@ -192,7 +192,7 @@ def load_student(path: str | Path, runtime: str = "auto") -> Student:
     """Load a student file into a policy that acts on raw observations; of several tasks, its `task(NAME)` does.
 
     Args:
-        path: a `student.safetensors`, or `hf://user/repository` of one.
+        path: a `student.safetensors`, a run folder with one, or `hf://user/repository` of one.
         runtime: what computes the actions: `numpy`; `native`, `torch` or `onnx`, where they are installed; `auto` takes
             the fastest that is there and never torch.
 
@@ -201,7 +201,7 @@ def load_student(path: str | Path, runtime: str = "auto") -> Student:
     """
     if runtime not in RUNTIMES:
         raise RequestError(f"expected a runtime among {', '.join(RUNTIMES)}, found {runtime!r}")
-    tensors, metadata = read_student(path)
+    tensors, metadata = read_student(in_run_folder(path))
     try:
         if "tasks" in metadata:
             return cast("Student", announced(MANY_TASKS)(tensors, metadata, runtime))

@@ -197,5 +197,5 @@ def near(shown, printed, bound):
 
 
 def zoo_folder():
-    """Return the folder of pre-trained agents."""
-    return Path(os.environ["POLICY_DISTILL_ZOO"])
+    """Return the folder of pre-trained agents; few pages need it, and they say so."""
+    return Path(os.environ.get("POLICY_DISTILL_ZOO", "zoo"))

@@ -1,12 +1,15 @@
 """Every block of these pages works as written, in order, with smaller budgets; other pages have tests of their own."""
 
+import json
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import gymnasium
 import pytest
 
+from policy_distill.student.runtime import load_student
 from policy_distill.teachers.train import train_teacher
 from tests.docs.blocks import QUICK, ROOT, Reader, blocks
 
@@ -64,6 +67,22 @@ def the_price_is_drawn(reader):
     assert "cannot see x_velocity, y_velocity, angular_velocity" in page
 
 
+def teachers_are_kept(reader):
+    both = json.loads((reader.folder / "both" / "evaluation.json").read_text())
+    assert [len(one["sha256"]) for one in both["teachers"]] == [64, 64]
+    asked = json.loads((reader.folder / "by_side" / "config.json").read_text())["request"]
+    assert asked["combine"] == "dispatch:sides:leaning"
+    unseen = json.loads((reader.folder / "unseen" / "evaluation.json").read_text())
+    assert unseen["view"]["unseen"]
+
+
+def tasks_are_kept(reader):
+    assert "kept, geometric mean" in reader.said
+    assert load_student("car.safetensors").origin.env_id == "MountainCar-v0"
+    assert {path.name for path in (reader.folder / "all_three").iterdir()} == {"cartpole", "acrobot", "car"}
+
+
+SHORT = {"--timesteps": "1024", "--eval-episodes": "8", "--select-episodes": "2", "--track": "disabled"}
 PAGES = {
     "docs/acting.md": Run(),
     "docs/budget.md": Run(zoo=(LANDER,)),
@@ -86,8 +105,22 @@ PAGES = {
     "docs/how_it_learns.md": Run(),
     "docs/coming_from.md": Run(zoo=(LANDER,), swaps=(("timesteps=50_000", "timesteps=2048, eval_episodes=0"),)),
     "docs/python.md": Run(zoo=(LANDER,), swaps=(("timesteps=50_000", "timesteps=2048, eval_episodes=4"),)),
+    "docs/several_teachers.md": Run(
+        zoo=(CARTPOLE, "ars-CartPole-v1"), quick={"distill": SHORT}, check=teachers_are_kept
+    ),
     "docs/speed.md": Run(),
     "docs/students.md": Run(zoo=(CARTPOLE,)),
+    "docs/tasks.md": Run(
+        zoo=("ars-CartPole-v1", "a2c-Acrobot-v1", "dqn-MountainCar-v0"),
+        quick={
+            "distill": {**SHORT, "--eval-episodes": "2", "--n-envs": "4", "--n-steps": "32"},
+            "evaluate": {"--episodes": "1"},
+            "compare": {"--episodes": "1"},
+            "export": {"--states": "16"},
+        },
+        swaps=(("2_000", "256"), ("eval_episodes=20", "eval_episodes=2")),
+        check=tasks_are_kept,
+    ),
     "docs/track.md": Run(
         zoo=(CARTPOLE,),
         quick={"distill": {"--timesteps": "2000", "--eval-episodes": "0"}},
@@ -111,6 +144,7 @@ OF_THEIR_OWN = {
     "docs/environments.md": "test_environments",
     "docs/extending.md": "test_extending",
     "docs/hub.md": "test_hub",
+    "docs/robot.md": "test_robot",
     "docs/suite.md": "test_suite",
     "docs/teachers.md": "test_teachers",
     "docs/transfer.md": "test_transfer",
@@ -125,7 +159,8 @@ OF_THEIR_OWN = {
 def test_every_block_works_as_written(path, request, tmp_path, monkeypatch, capsys):
     run = PAGES[path]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    registered = set(gymnasium.registry)
     for agent in run.zoo:
         (tmp_path / agent).symlink_to(request.getfixturevalue("zoo") / agent)
     reader = Reader(tmp_path, run.quick, run.swaps, run.bound)
@@ -136,6 +171,8 @@ def test_every_block_works_as_written(path, request, tmp_path, monkeypatch, caps
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
+    for env_id in set(gymnasium.registry) - registered:
+        del gymnasium.registry[env_id]
 
 
 def test_every_page_is_run():

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = {f"example_{path.stem}" for path in (ROOT / "examples").glob("*.py")}
 MADE = {"gallery", *EXAMPLES, "index", "reference", "architecture", "results", "changelog", "contributing", "security"}
 """Pages that the build makes of files of the root, and of docstrings."""
-LATER = {"robot", "tasks", "generalisation", "several_teachers"}
+LATER = {"generalisation"}
 """Pages that have a place in the navigation before they are written."""
 
 
@@ -29,6 +29,13 @@ def test_every_page_has_its_place_in_the_navigation():
     assert len(listed) == len(set(listed))
     assert written <= set(listed)
     assert set(listed) - written <= MADE | LATER
+
+
+def test_every_guide_begins_with_what_you_will_have_at_its_end():
+    for page in (ROOT / "docs").glob("*.md"):
+        if page.stem not in LATER:
+            start = page.read_text().partition("\n## ")[0]
+            assert re.search(r"(At the end of this page|In ten minutes) you", start), page.name
 
 
 @pytest.fixture(scope="module")

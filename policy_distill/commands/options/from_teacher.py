@@ -25,7 +25,7 @@ class FromTeacher(ABC):
     """A command with a teacher, an environment and a run folder."""
 
     teacher: tuple[Path, ...]
-    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found by itself (docs/teachers.md). A student
+    """Stable-Baselines3 zip, or a folder with one; what belongs to it is found too (docs/teachers.md). A student
     (student.safetensors, or its run folder) may teach too, and several agents together as one (--combine)."""
     combine: str | None = None
     """How several teachers say one thing (docs/several_teachers.md). mixture: the mean of their probabilities, of one
@@ -33,12 +33,12 @@ class FromTeacher(ABC):
     teachers' own critics where these compare, else by what each returns; best:MODULE:FUNCTION by what each returns in
     the contexts, integers, that a function tells apart. dispatch:MODULE:FUNCTION: a function of a batch of raw
     observations says which teacher labels, by 0, 1, ... in their order; dispatch:KEY: a key of the observation does.
-    Experts, each of which knows a part of the task, are to be dispatched: their mean is worse than either. By itself a
+    Experts, each of which knows a part of the task, are to be dispatched: their mean is worse than either. By default a
     mixture for one choice, and the mean elsewhere."""
     out: Path
     """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
     env: str | None = None
-    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by itself the one that the teacher was
+    """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by default the one that the teacher was
     trained in."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
@@ -51,7 +51,7 @@ class FromTeacher(ABC):
     """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
     themselves; none for no wrapper."""
     temperature: float | None = None
-    """Temperature of softmax(Q / T) for DQN and QR-DQN teachers; by itself scaled to the gap between actions."""
+    """Temperature of softmax(Q / T) for DQN and QR-DQN teachers; by default scaled to the gap between actions."""
     algo: str = "auto"
     """The teacher's algorithm; auto finds it from the file. A .cleanrl_model does not say it: cleanrl-ppo, cleanrl-dqn,
     cleanrl-sac, cleanrl-td3 or cleanrl-ddpg, by the script that wrote it."""
