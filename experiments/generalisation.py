@@ -28,9 +28,9 @@ from policy_distill import distill, load_student, load_teacher
 from policy_distill.cli import guarded
 from policy_distill.environments.perturbations.conditions import UNPERTURBED, parse_conditions
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.contexts.robustness import noise_units
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.reference import Player
-from policy_distill.evaluation.robustness import noise_units
 from policy_distill.interfaces.policies import Policy
 from policy_distill.student.file import write_atomically
 
@@ -119,10 +119,12 @@ def students_of(config: Config, task: str, teacher: Any, env: str) -> dict[str, 
     if unknown := [name for name in config.method if name not in MAKERS]:
         raise RequestError(f"expected --method among {', '.join(MAKERS)}, found {unknown[0]!r}")
     names = [name for name in config.method if name != "smoothed" or teacher.family.head.is_discrete]
-    folders = {
-        f"{name} {seed}": MAKERS[name](config, task, teacher, env, seed) for name in names for seed in config.seeds
-    }
-    return {name: load_student(folder / "student.safetensors") for name, folder in folders.items()}
+    found = {}
+    for name in names:
+        for seed in config.seeds:
+            folder = MAKERS[name](config, task, teacher, env, seed)
+            found[f"{name} {seed}"] = load_student(folder / "student.safetensors")
+    return found
 
 
 def worlds_of(module: Any, teacher: Policy) -> dict[str, Any]:

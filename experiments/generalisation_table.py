@@ -108,15 +108,16 @@ def markdown(
     """Return the section of RESULTS.md."""
     header = ("environment", "student", "world", "teacher's return", *methods)
     meant = "; ".join(MEANT[method] for method in methods if MEANT.get(method))
-    asked = f"--task {tasks}{others_of(methods)}"
-    numbers = f" --timesteps {timesteps} --episodes {n_episodes}" if (timesteps, n_episodes) != (30_000, 100) else ""
+    own = tuple(methods) != METHODS
+    numbers = f" --timesteps {timesteps} --episodes {n_episodes}" if own else ""
     lines = [
         section_for(methods),
         "",
-        f"Made by `python -m experiments.generalisation {asked}{numbers}`; no figure is written by hand.",
-        "Does a student beat its teacher where neither was trained? Shares of the teacher's gain over random that",
-        f"students of three training seeds keep, on {n_episodes} episodes that all share, with 95% intervals for new",
-        f"seeds and episodes; above 1 a student is better. All had {timesteps:,} steps. {meant}.",
+        f"Made by `python -m experiments.generalisation --task {tasks}{others_of(methods)}{numbers}`;",
+        "no figure is written by hand. Does a student beat its teacher where neither was trained? Shares of the",
+        f"teacher's gain over a random policy that students of three training seeds keep, on {n_episodes} episodes",
+        "that all share, with 95% intervals for new seeds and episodes; above 1 a student is better.",
+        f"All had {timesteps:,} steps. {meant}.",
         "A word stands where the whole interval lies on one side of 1; where seeds",
         "agree so closely that an interval would claim too much, their range stands in its place. The world `none` is",
         "the environment as it is.",

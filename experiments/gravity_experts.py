@@ -50,7 +50,7 @@ class Config:
     """Training seeds of the students."""
     expert_steps: int = 400_000
     """Environment steps that each expert goes on for."""
-    timesteps: int = 150_000
+    timesteps: int = 100_000
     """Environment steps of each student."""
     student: str = "mlp:64,64"
     """The students' network."""
@@ -116,7 +116,7 @@ def under(
     """Return what everybody returns under one gravity, on the same episodes."""
     path = config.out / f"returns{gravity:g}.json"
     if not path.exists():
-        everybody = {f"expert {place}": one for place, one in zip(GRAVITIES, teacher.members, strict=True)}
+        everybody = {f"expert {place:g}": one for place, one in zip(GRAVITIES, teacher.members, strict=True)}
         found = scores(teacher, {**everybody, **students}, with_kwargs(ENV_ID, {"only": gravity}), config.episodes)
         write_atomically(path, json.dumps(found).encode())
     known: dict[str, list[float]] = json.loads(path.read_text())

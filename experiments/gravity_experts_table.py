@@ -61,27 +61,37 @@ def rows_of(found: Sequence[UnderGravity]) -> list[tuple[str, ...]]:
     for one in found:
         students = float(np.mean([one.mean(who) for who in one.names("student")]))
         means = [f"{one.mean(who):.1f}" for who in (*one.names("expert"), "teacher", "random")]
-        kept = [one.kept_of(who) for who in (one.best, single)]
+        kept = [one.kept_of(who) for who in ("teacher", one.best, single)]
         cells = [f"{each.text()} {standing(each)}".rstrip() for each in kept]
         rows.append((f"{one.gravity:g}", *means, f"{students:.1f}", one.best.partition(" ")[2], *cells))
     return rows
 
 
 def reached(found: Sequence[UnderGravity]) -> str:
-    """Return in words under how many gravities the students return as much as the best expert there, by their mean."""
-    at_least = [one for one in found if one.kept_of(one.best).mean >= 1.0]
-    worse = [f"{one.gravity:g}" for one in found if standing(one.kept_of(one.best)) == "worse"]
-    text = (
-        f"By their mean, the students return at least as much as the best expert under {len(at_least)} of {len(found)}"
-    )
-    return f"{text} gravities; the whole interval lies below it under {', '.join(worse) or 'none'}."
+    """Return in words under how many gravities the students return as much as the best expert there, and as theirs."""
+    lines = []
+    for name, of in (
+        ("the best expert there", lambda one: one.best),
+        ("the expert that taught them", lambda _: "teacher"),
+    ):
+        kept = [one.kept_of(of(one)) for one in found]
+        at_least, below = (sum(fits) for fits in ([k.mean >= 1.0 for k in kept], [k.high < 1.0 for k in kept]))
+        lines.append(
+            f"Beside {name}, the students' mean is at least as high under {at_least} of {len(found)} gravities, and "
+            f"all of its interval or range is lower under {below}."
+        )
+    return "\n".join(lines)
 
 
 def markdown(found: Sequence[UnderGravity], student: str, expert_steps: int, timesteps: int, n_episodes: int) -> str:
     """Return the section of RESULTS.md."""
     experts = [f"expert of {who.partition(' ')[2]}" for who in found[0].names("expert")]
     header = ("gravity", *experts, "dispatched", "random", "students", "best expert here")
-    header += ("share of its gain [95%]", f"share of that of {best_of_all(found).partition(' ')[2]} [95%]")
+    header += (
+        "share of the dispatched gain [95%]",
+        "share of the best's gain [95%]",
+        f"share of that of {best_of_all(found).partition(' ')[2]} [95%]",
+    )
     lines = [
         SECTION,
         "",

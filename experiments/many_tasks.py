@@ -5,7 +5,8 @@ python -m experiments.many_tasks --zoo ~/rl-trained-agents --part classic contro
 In: agents of the RL Zoo. Out: for each part and training seed one student of all tasks, and a student of each task
 alone from as many steps; what each keeps of its teacher's gain on the proof's episodes; and the section of RESULTS.md.
 It goes on where it was stopped. `classic` is of CartPole, Acrobot and MountainCar, with single students as small as
-RESULTS.md has them; `control` of four MuJoCo and Box2D tasks, with single students of a quarter of its parameters each.
+RESULTS.md has them; `mixed` has Pendulum in place of MountainCar; `control` is of four MuJoCo and Box2D tasks, with
+single students of a quarter of its parameters each.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Part:
 
 PARTS = {
     "classic": Part("mlp:14,14", 30_000, {"cartpole": "mlp:8", "acrobot": "mlp:8", "mountain_car": "mlp:16,16"}),
+    "mixed": Part("mlp:14,14", 20_000, {"cartpole": "mlp:8", "acrobot": "mlp:8", "pendulum": "mlp:16"}),
     "control": Part(
         "mlp:64,64", 50_000, dict.fromkeys(("bipedal_walker", "half_cheetah", "swimmer", "walker2d"), "quarter")
     ),
@@ -56,8 +58,8 @@ class Config:
 
     zoo: Path | None = None
     """A folder of pre-trained agents, such as ppo-LunarLander-v2; by itself what POLICY_DISTILL_ZOO says."""
-    part: tuple[str, ...] = tuple(PARTS)
-    """Which tasks: classic, control."""
+    part: tuple[str, ...] = ("classic", "control")
+    """Which tasks: classic, mixed (discrete and continuous actions together), control."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds."""
     timesteps: int | None = None

@@ -18,7 +18,8 @@ from policy_distill.evaluation.records import EvaluationRecord
 SECTION = "## Several tasks"
 """Heading of the section that is written anew."""
 HEADER = (
-    *("tasks", "seed", "student", "parameters", "x the largest single one", "of all single ones"),
+    *("tasks", "seed", "steps of all", "episodes of all", "student", "parameters", "x the largest single one"),
+    "of all single ones",
     *("each task kept, mean (verdict)", "geometric mean [95%]", "single students: parameters, kept, mean"),
     "single students, geometric mean",
 )
@@ -56,6 +57,8 @@ class Row:
         return (
             self.name,
             str(self.seed),
+            f"{self.whole.env_steps or 0:,}",
+            f"{self.whole.n_episodes or 0:,}",
             self.network,
             f"{self.n_params:,}",
             f"{self.n_params / max(self.n_single):.2f}",

@@ -16,10 +16,10 @@ from policy_distill.commands.showing.comparison_files import add_perturbed
 from policy_distill.commands.showing.comparison_tables import perturbation_rows
 from policy_distill.commands.showing.output import table
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.contexts.robustness import compare_under
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.spent import choose_seed
-from policy_distill.evaluation.robustness import compare_under
 from policy_distill.run.checkpoints.files import newest_first
 from policy_distill.system.progress import Progress
 from policy_distill.teachers.files.zip_file import find_zip

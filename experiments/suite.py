@@ -40,6 +40,7 @@ NOT_EXPERIMENTS = {
     "tree_lunar_lander",  # another student for an environment that has its own
     "compression_table",
     "transfer",
+    "regularisation",
     "transfer_table",
     "calibration",
     "gravity_experts",

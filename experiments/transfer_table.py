@@ -104,15 +104,15 @@ class Pair:
 def fewer(pairs: Sequence[Pair]) -> tuple[float | None, bool]:
     """Return how many times fewer steps the transferred students of a task take, in the geometric mean over seeds.
 
-    One that is there before its first step is counted as needing as many as lie between two looks, so that the figure
-    is a lower bound, which the second value says. None where a student does not come to the level.
+    One that is there before its first step is counted as needing as many as lie between two looks at the other, so that
+    the figure is a lower bound, which the second value says. None where a student does not come to the level.
     """
     ratios, bound = [], False
     for one in pairs:
         own, other = one.steps
         if own is None or other is None or other == 0:
             return None, False
-        between = one.transferred.points[1][0] if len(one.transferred.points) > 1 else 1
+        between = one.scratch.points[1][0] - one.scratch.points[0][0]
         bound, own = bound or own == 0, own or between
         ratios.append(other / own)
     return float(np.exp(np.mean(np.log(ratios)))), bound
@@ -130,11 +130,13 @@ def difference(pairs: Sequence[Pair], name: str) -> str:
 def words_of(pairs: Sequence[Pair]) -> str:
     """Return what the seeds of a task come to, in a sentence."""
     ratio, bound = fewer(pairs)
-    missed = sum(one.steps[0] is None for one in pairs)
+    missed, at_once = (sum(one.steps[0] == steps for one in pairs) for steps in (None, 0))
     if ratio is None:
         steps = f"{missed} of {len(pairs)} transferred students do not come to that level"
     else:
         steps = f"{'at least ' if bound else ''}{ratio:.1f} times fewer steps"
+    if at_once:
+        steps += f" ({at_once} of {len(pairs)} are there before their first step)"
     rest = f"area {difference(pairs, 'area')}, end {difference(pairs, 'end')}"
     return f"- {pairs[0].began_in} to {pairs[0].env}, {len(pairs)} seeds: {steps}; {rest}."
 

@@ -18,6 +18,7 @@ from policy_distill.errors import RequestError
 from policy_distill.run.folder import RunFolder
 from policy_distill.run.judging.selection import N_CANDIDATES
 from policy_distill.run.result import DistillResult
+from policy_distill.run.suite.grid import require_student
 from policy_distill.run.suite.search import JUDGED
 from policy_distill.run.suite.search_space import STUDENT, space_of
 from policy_distill.tracking.base import BaseTracker
@@ -64,6 +65,7 @@ def trainable(
         RequestError: for a wrong setting, or no file at the path.
     """
     make_config(None, settings)
+    require_student(student, str(settings.get("activation", "tanh")), "trainable")
     source = Path(os.path.abspath(teacher))
     if not source.exists():
         raise RequestError(f"expected an agent's file or folder, found nothing at {source}; check the path")

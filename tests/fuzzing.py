@@ -42,8 +42,10 @@ from policy_distill.run.distill import distill
 from policy_distill.run.suite.grid import read_grid
 from policy_distill.run.suite.grid_cells import CellTracking, cells_of
 from policy_distill.run.suite.search_space import space_of
+from policy_distill.run.tasks.listed import read_tasks
 from policy_distill.student.bits.quantization import quantize_layer
 from policy_distill.student.file import KEY, read_sealed, write_sealed
+from policy_distill.student.many import ManyTasks
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.teachers.algorithm_names import CLEANRL, PREFIX
 from policy_distill.teachers.files.pickled_spaces import read_space
@@ -57,6 +59,15 @@ from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_compression, write_run
 from tests.training.test_policy import make_policy
+
+TASKS = Path(__file__).parent / "golden" / "format-5-tasks.safetensors"
+SEVERAL = {
+    "env_id": "a + b",
+    "student": {"n_params": 5, "n_bytes": 20},
+    "together": {"geometric_mean": 0.9, "ci95": [0.8, 1.0], "worst": 0.8, "outcome": "undecided"},
+    "singles": {"n_params": {"a": 4, "b": 6}, "given": False, "total": 10, "of_total": 0.5, "of_largest": 0.8},
+}
+"""What `evaluation.json` says of a student of several tasks, beside each of them."""
 
 HARM = (
     "os.system",
@@ -151,6 +162,7 @@ class Readers:
             "config": self.read_config,
             "report": self.read_report,
             "grid": self.read_grid,
+            "tasks": lambda data: read_tasks(self._write("tasks.yaml", data)),
         }
 
     def read_pickle(self, data):
@@ -181,6 +193,7 @@ class Readers:
 
     def read_student(self, data):
         student = load_student(self._write("student.safetensors", data))
+        student = student.task(student.task_names[-1]) if isinstance(student, ManyTasks) else student
         student.seed(0)
         observation = student.observation_space.sample()
         with np.errstate(all="ignore"):
@@ -252,7 +265,11 @@ class Readers:
         files = {name: json.loads((folder / name).read_text()) for name in ("config.json", "evaluation.json")}
         metrics = {"metrics.jsonl": read_metrics(folder / "metrics.jsonl")}
         front = json.loads((write_compression(self.folder / "seed-front") / "compression.json").read_text())
-        return [json.dumps({**files, **more, **metrics}).encode() for more in ({}, {"compression.json": front})]
+        proof = files["evaluation.json"]
+        several = {"evaluation.json": {**SEVERAL, "tasks": {"a": proof, "b": proof}}}
+        return [
+            json.dumps({**files, **more, **metrics}).encode() for more in ({}, {"compression.json": front}, several)
+        ]
 
     def _make_seeds(self):
         agent, student = self.folder / "seed.zip", self.folder / "seed.safetensors"
@@ -286,7 +303,7 @@ class Readers:
             "policy": [policy.getvalue()],
             "cleanrl": cleanrl_files(),
             "weights": [weights, old.getvalue()],
-            "student": [student.read_bytes(), with_critic.read_bytes()],
+            "student": [student.read_bytes(), with_critic.read_bytes(), TASKS.read_bytes()],
             "checkpoint": [(self.folder / "seed.ckpt").read_bytes()],
             "layers": [layers.read_bytes()],
             "metrics": [lines],
@@ -303,6 +320,9 @@ class Readers:
                 "envs: [{id: B-v0, name: b}]\nfinetune: {hold: false, gamma: 0.9}\n"
                 "compress: {retention: 0.9, students: [mlp:2]}\n"
                 "search: {learning_rate: {low: 1e-3, high: 0.1, log: true}, n_epochs: [1, 2]}\n".encode(),
+            ],
+            "tasks": [
+                f"tasks: [{{path: {self.folder}, env: A-v0}}, {{teacher: {self.folder}, single: s}}]\n".encode()
             ],
             "config": [b'{"timesteps": 5, "learning_rate": 0.1, "loss": "mse", "observation_keys": []}'],
         }  # fmt: skip

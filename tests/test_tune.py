@@ -78,5 +78,7 @@ def test_a_wrong_trainable_is_refused_before_any_trial(teacher, tmp_path):
         trainable(teacher, timestep=3)
     with pytest.raises(RequestError, match="nothing at"):
         trainable(tmp_path / "nothing.zip")
+    with pytest.raises(RequestError, match="mpl:8"):
+        trainable(teacher, student="mpl:8")
     with pytest.raises(RequestError, match="learning_rate"):
         search_space({"lerning_rate": [1]})

@@ -30,7 +30,7 @@ from policy_distill.cli import guarded
 from policy_distill.environments.open import open_environments
 from policy_distill.environments.perturbations.conditions import UNPERTURBED, Condition, parse_conditions
 from policy_distill.errors import RequestError
-from policy_distill.evaluation.robustness import noise_units
+from policy_distill.evaluation.contexts.robustness import noise_units
 from policy_distill.exporters.export import export
 from policy_distill.run.monitoring.equip import N_EPISODES, with_monitor
 from policy_distill.run.monitoring.play import Steps, play_episodes

@@ -11,9 +11,9 @@ from policy_distill.environments.perturbations.conditions import parse_condition
 from policy_distill.environments.perturbations.contexts import read_contexts
 from policy_distill.evaluation.contexts.gap import InContext, contexts_record
 from policy_distill.evaluation.contexts.records import ContextsRecord
+from policy_distill.evaluation.contexts.robustness import compare_conditions
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import N_SAMPLED, ProofPlan
-from policy_distill.evaluation.robustness import compare_conditions
 from policy_distill.system.progress import Progress
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import tyro
 from policy_distill.commands.distill import summary
 from policy_distill.commands.options.from_teacher import FromTeacher
 from policy_distill.commands.showing.output import Output, table
+from policy_distill.errors import RequestError
 from policy_distill.evaluation.parts.tuning_record import TuningRecord
 from policy_distill.run.finetuning.settings import FinetuneConfig
 from policy_distill.system.answers import answer
@@ -50,6 +51,8 @@ class Finetune(FromTeacher):
         check_track(self.track)
         path = in_run_folder(self.student)
         student = as_student(path)
+        if self.combine is not None and not self.teacher:
+            raise RequestError(f"expected teachers to combine by {self.combine}, found none; name them with --teacher")
         teacher = self.load() if self.teacher else None
         named = {"env_kwargs": self.env_kwargs, "gym_packages": self.gym_packages}
         env = find_env(self.env, path, student, **named)

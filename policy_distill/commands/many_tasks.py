@@ -92,7 +92,7 @@ def summary_of_tasks(record: TasksRecord, out: Path | None) -> str:
         low, high = whole.ci95 or (None, None)
         bounds = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
         mean = "undefined" if whole.geometric_mean is None else f"{whole.geometric_mean:.3f}{bounds}"
-        lines += [("kept, geometric mean [95%]", mean), ("all tasks", whole.outcome or "not proven")]
+        lines += [("kept, geometric mean [95%]", mean), ("verdicts", record.outcome_words)]
     n_params = record.student.n_params if record.student else None
     lines.append(("parameters", n_params))
     if singles is not None and singles.of_total is not None and singles.of_largest is not None:

@@ -13,7 +13,7 @@ import tyro
 from policy_distill.commands.options.from_teacher import resume_command
 from policy_distill.commands.options.tracking_options import TrackName
 from policy_distill.commands.showing.output import Output, table
-from policy_distill.errors import one_line
+from policy_distill.errors import RequestError, one_line
 from policy_distill.system.answers import answer
 from policy_distill.system.interrupts import Interrupted, terminated_like_interrupted
 from policy_distill.system.wording import digits
@@ -87,6 +87,7 @@ class Suite:
     def _make(self) -> int:
         from policy_distill.run.suite.backends import Workplace
         from policy_distill.run.suite.grid import read_grid
+        from policy_distill.run.suite.search_space import space_of
         from policy_distill.run.suite.search_suite import run_search
         from policy_distill.run.suite.suite import run_suite
         from policy_distill.tracking.table import check_track
@@ -94,7 +95,11 @@ class Suite:
         check_track(self.track)
         workplace = Workplace(self.backend, self.jobs, self.address, self.storage, self.gpus)
         grid = read_grid(self.grid, self.seed)
-        _check_compression(grid)
+        _check_compression(grid, f"{self.grid}, compress")
+        space_of(grid.search, f"{self.grid}, search", grid.students)
+        for name, value, least in (("--retries", self.retries, 0), ("--trials", self.trials, 1)):
+            if value < least:
+                raise RequestError(f"expected {name} of at least {least}, found {value}")
         if self.dry_run:
             return self._list(grid)
         common: dict[str, Any] = {
@@ -120,18 +125,21 @@ class Suite:
     def _list(self, grid: Grid) -> int:
         from policy_distill.run.suite.cells import relative
         from policy_distill.run.suite.grid_cells import cells_of
+        from policy_distill.run.suite.search_places import trials_of
 
         out = self.out.absolute()
-        cells = cells_of(grid, out, self.tracking)
+        cells = cells_of(grid, out, self.tracking) if self.search == "none" else trials_of(grid, out, self.trials)
         rows = [(cell.name, "done" if cell.done else "to do", relative(cell.folder, out)) for cell in cells]
         listed = [{"name": name, "state": state, "folder": folder} for name, state, folder in rows]
         Output(self.json).show({"n_cells": len(rows), "cells": listed}, rows, ("cell", "", "folder"))
         return 0
 
     def _show(self, result: SuiteResult) -> int:
+        from policy_distill.run.suite.ending import RECORD
         from policy_distill.run.suite.standings import COLUMNS
+        from policy_distill.system.files import read_json_object
 
-        Output(self.json).show(result.to_json(), result.rows, COLUMNS)
+        Output(self.json).show(read_json_object(result.out / RECORD), result.rows, COLUMNS)
         if not self.json and result.search is not None:
             answer(f"\n{table(_search_rows(result.search))}")
         if not self.json and result.report is not None:
@@ -158,10 +166,15 @@ def _say(line: str) -> None:
     print(one_line(line), file=sys.stderr, flush=True)
 
 
-def _check_compression(grid: Grid) -> None:
-    """Refuse limits of a compression that it would refuse itself, once its cells are begun."""
+def _check_compression(grid: Grid, where: str) -> None:
+    """Refuse limits and networks of a compression that it would refuse itself, once its cells are begun."""
     if grid.compress is not None:
+        from policy_distill.compression.candidates import expanded
         from policy_distill.compression.limits import Limits
+        from policy_distill.run.suite.grid import require_student
+
+        for name in expanded(grid.compress.get("students", ())):
+            require_student(name, "tanh", where)
 
         asked = {name: value for name, value in grid.compress.items() if name in Limits.__dataclass_fields__}
         Limits(bar=grid.compress.get("retention", 0.95), **asked)

@@ -19,6 +19,7 @@ from policy_distill.environments.choice import for_policy, recorded_in, say_wher
 from policy_distill.environments.open import open_environments, without_normalization
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.two_sides import STUDENT, side_of
+from policy_distill.evaluation.contexts.robustness import compare_under
 from policy_distill.evaluation.evaluate import open_for
 from policy_distill.evaluation.fidelity import Fidelity, agreement, as_taught
 from policy_distill.evaluation.on_workers import played_by
@@ -27,7 +28,6 @@ from policy_distill.evaluation.proof.kept import Retention
 from policy_distill.evaluation.proof.plan import N_ENVS, N_SAMPLED, ProofPlan
 from policy_distill.evaluation.proof.spent import choose_seed
 from policy_distill.evaluation.proof.verdict import MARGIN
-from policy_distill.evaluation.robustness import compare_under
 from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.student.runtime import Student
 from policy_distill.student.sampling import params_of

@@ -20,9 +20,9 @@ from policy_distill.system.wording import digits
 
 
 def badge_of_tasks(record: TasksRecord) -> tuple[str, str] | None:
-    """Return the verdict of all tasks together, which is the worst of them, and its kind."""
+    """Return in how many tasks the student is as good as its teacher, and the kind of the worst verdict."""
     outcome = record.together.outcome if record.together else None
-    return None if outcome is None else (f"{outcome} in all tasks", VERDICTS.get(outcome, "open"))
+    return None if outcome is None else (record.outcome_words, VERDICTS.get(outcome, "open"))
 
 
 def figures_of_tasks(record: TasksRecord) -> list[tuple[str, str, str]]:

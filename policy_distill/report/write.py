@@ -16,7 +16,7 @@ from policy_distill.evaluation.proof.records import VerdictRecord
 from policy_distill.evaluation.proof.words import assumption_words, next_step, pairing, verdict_words
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.report.blindness import blindness_note
-from policy_distill.report.charts import run_charts
+from policy_distill.report.charts import run_charts, times_chart
 from policy_distill.report.command import make_again
 from policy_distill.report.figures import badge, figures, overall_figure
 from policy_distill.report.front import standing_words
@@ -128,7 +128,7 @@ def tasks_page(run: RunRecord, record: TasksRecord) -> Page:
         subtitle=f"{run.env_id}, one student, training seed {run.seed}",
         badge=badge_of_tasks(record),
         figures=figures_of_tasks(record),
-        charts=[*charts_of_tasks(run), *run_charts(run)],
+        charts=[*charts_of_tasks(run), *(chart for chart in [times_chart(run)] if chart is not None)],
         tables=[
             table_of_tasks(record),
             Table("Settings", (), flat(run.settings.config or {}), folded=True),

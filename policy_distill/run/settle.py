@@ -25,8 +25,8 @@ from policy_distill.environments.open import is_recipe, open_environments, witho
 from policy_distill.environments.own_wrapper import own_wrapper, text_of
 from policy_distill.environments.perturbations.dealt import conditions_for, open_dealt
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.contexts.robustness import noise_units
 from policy_distill.evaluation.fidelity import Fidelity, fidelity_of, measure_fidelity
-from policy_distill.evaluation.robustness import noise_units
 from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.interfaces.stepping import Environments
 from policy_distill.interfaces.students import Loss

@@ -90,15 +90,30 @@ def stopped_after(command, metrics, n_rows):
         (["grid.yaml", "--out", "out", "--resume"], "suite.json"),
         (["grid.yaml", "--out", "out", "--track", "paper"], "paper"),
         (["bar.yaml", "--out", "out"], "retention"),
+        (["tried.yaml", "--out", "out"], "tried.yaml, compress, students: "),
+        (["space.yaml", "--out", "out"], "space.yaml, search"),
+        (["space.yaml", "--out", "out", "--search", "optuna", "--dry-run"], "space.yaml, search"),
+        (["grid.yaml", "--out", "out", "--retries", "-1"], "--retries of at least 0"),
+        (["grid.yaml", "--out", "out", "--search", "optuna", "--trials", "0", "--dry-run"], "--trials of at least 1"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_status_2(here, words, found, capfd):
     (here / "bar.yaml").write_text("teachers: teacher.zip\ncompress: {retention: 2}\n")
+    (here / "tried.yaml").write_text("teachers: teacher.zip\ncompress: {students: [gru, mpl:8]}\n")
+    (here / "space.yaml").write_text("teachers: teacher.zip\nsearch: {learning_rate: {low: 1}}\n")
     assert main(["suite", *words]) == 2
     said = capfd.readouterr().err.strip().splitlines()
     assert len(said) == 1
     assert found in said[0]
     assert not os.path.isdir("out")
+
+
+def test_the_trials_of_a_search_are_listed(here, capfd):
+    words = ["suite", "grid.yaml", "--out", "out", "--search", "optuna", "--trials", "2", "--dry-run", "--json"]
+    assert main(words) == 0
+    listed = json.loads(capfd.readouterr().out)["cells"]
+    assert [one["name"] for one in listed] == ["teacher/CartPole-v1 trial 0", "teacher/CartPole-v1 trial 1"]
+    assert not (here / "out").exists()
 
 
 def test_a_suite_whose_cells_cannot_be_made_says_why_and_ends_with_status_1(here, capfd):

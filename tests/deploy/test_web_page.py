@@ -164,6 +164,20 @@ def test_without_an_environment_the_reader_moves_the_numbers(tmp_path):
 
 
 @browser
+def test_a_picture_is_not_shown_number_by_number_and_is_acted_on(tmp_path):
+    student = make_student(("image_last", "discrete", "mlp:8", "relu"))
+    larger = make_student(("float_first", "discrete", "cnn:4,4+mlp:8", "relu"))
+    for one in (student, larger):
+        path = tmp_path / "page.html"
+        found = export(one, path, "web", n_states=32, overwrite=True)
+        document, console, _ = open_in_browser(path)
+        assert not console and found.facts == {"scene": "hand"} and 'type="range"' not in document
+        zeros = np.zeros(one.plan.featurizer.parts[0].shape, one.plan.featurizer.parts[0].dtype)
+        assert texts(document, "action") == str(int(one.act(zeros)))
+    assert "360 numbers, too many to show" in document
+
+
+@browser
 def test_what_a_file_says_of_itself_is_text_in_the_page(tmp_path):
     student = make_student(("vector", "discrete", "mlp:16,8", "tanh"))
     provenance = {**student.metadata["provenance"], "env_id": HOSTILE, "algorithm": HOSTILE}

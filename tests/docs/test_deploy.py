@@ -38,7 +38,17 @@ def test_the_examples_of_deployment_work_as_written(zoo, tmp_path, monkeypatch):
         code = f"{block}\nassert action in range(4)\n"
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{block}\n{done.stderr}"
-    assert {"lander", "lander_c", "lander_int8", "lander.onnx", "lander.zip"} <= {p.name for p in tmp_path.iterdir()}
+    written = {
+        "lander",
+        "lander_c",
+        "lander_int8",
+        "lander.onnx",
+        "lander_15.onnx",
+        "lander.zip",
+        "lander.html",
+        "policy",
+    }
+    assert written <= {path.name for path in tmp_path.iterdir()}
     (example,) = blocks("c")
     setup, _, calls = example.partition("policy_reset();")
     (tmp_path / "main.c").write_text(f"{setup}\nint main(void) {{ policy_reset(); {calls} return action[0] > 3; }}\n")
@@ -91,5 +101,7 @@ def test_the_host_in_cpp_compiles_and_acts_as_the_student(tmp_path):
 
 
 def test_what_the_page_names_exists():
-    for path in re.findall(r"docs/(cortex_m4/\w+\.\w+)", PAGE):
-        assert (DOCS / path).exists()
+    found = re.findall(r"((?:cortex_m4|examples)/[\w/]+\.\w+)", PAGE)
+    assert len(set(found)) >= 5
+    for path in found:
+        assert (DOCS / path).exists(), path

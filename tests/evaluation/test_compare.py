@@ -7,11 +7,11 @@ from policy_distill.cli import main
 from policy_distill.collection.policy_defaults import PolicyDefaults
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.compare import compare, fidelity_on_own_states
+from policy_distill.evaluation.contexts.robustness import compare_under
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
 from policy_distill.evaluation.proof.verdict import episodes_for_equal
-from policy_distill.evaluation.robustness import compare_under
 from policy_distill.run.distill import distill
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim

@@ -4,8 +4,8 @@ import pytest
 from gymnasium import spaces
 
 from policy_distill.collection.policy_defaults import PolicyDefaults
+from policy_distill.evaluation.contexts.robustness import compare_under
 from policy_distill.evaluation.observation_units import N_EPISODES, Meter, Spread, measure_units
-from policy_distill.evaluation.robustness import compare_under
 from policy_distill.seeds import PROBE
 
 

@@ -12,10 +12,10 @@ from policy_distill.cli import main
 from policy_distill.config import make_config
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.compare import compare
+from policy_distill.evaluation.contexts.robustness import compare_under
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
-from policy_distill.evaluation.robustness import compare_under
 from policy_distill.run.distill import distill
 from policy_distill.teachers.load import load_teacher
 from tests.doubles import FormulaTeacher, cartpole_teacher

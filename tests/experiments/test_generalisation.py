@@ -71,3 +71,18 @@ def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo,
 def test_an_unknown_task_is_refused(tmp_path):
     with pytest.raises(RequestError, match="found 'chess'"):
         main(Config(tmp_path, task=("chess",), out=tmp_path, results=tmp_path / "R.md"))
+
+
+def test_other_methods_have_a_section_of_their_own_and_none_where_actions_are_no_choices(zoo, tmp_path):
+    results = tmp_path / "RESULTS.md"
+    results.write_text("## Generalisation\n\nstays\n")
+    small = {"task": ("pendulum",), "seeds": (0,), "timesteps": 1024, "episodes": 2, "method": ("plain", "smoothed")}
+    main(Config(zoo, **small, out=tmp_path / "runs", results=results))
+    page = results.read_text()
+    assert page.startswith("## Generalisation\n\nstays\n")
+    assert "## What widens what a student can bear: plain, smoothed\n" in page
+    assert "--method plain smoothed --timesteps 1024 --episodes 2`" in page
+    # A temperature softens choices alone.
+    assert "smoothed: better in 0, worse in 0 of 0" in page
+    with pytest.raises(RequestError, match="expected --method among"):
+        main(Config(zoo, **{**small, "method": ("louder",)}, out=tmp_path / "runs", results=results))

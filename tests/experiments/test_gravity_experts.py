@@ -31,9 +31,11 @@ def test_students_stand_beside_the_best_expert_there_and_the_best_of_all():
     assert [one.best for one in found] == ["expert -6", "expert -10"]
     assert best_of_all(found) == "expert -6"
     light, heavy = rows_of(found)
-    assert light[0] == "-6" and light[7] == "-6" and light[8].endswith("better") and light[9].endswith("better")
-    assert heavy[0] == "-10" and heavy[7] == "-10" and heavy[8].endswith("worse") and heavy[9].startswith("0.7")
-    assert "under 1 of 2 gravities; the whole interval lies below it under -10." in reached(found)
+    assert light[0] == "-6" and light[7] == "-6" and all(cell.endswith("better") for cell in light[8:])
+    assert heavy[0] == "-10" and heavy[7] == "-10" and heavy[9].endswith("worse") and heavy[10].startswith("0.7")
+    beside_best, beside_theirs = reached(found).splitlines()
+    assert beside_best.startswith("Beside the best expert there") and "under 1 of 2 gravities" in beside_best
+    assert beside_best.endswith("lower under 1.") and beside_theirs.endswith("lower under 1.")
     page = markdown(found, "mlp:8", 1000, 2000, 100)
     assert page.startswith("## Gravity experts\n") and "share of that of -6 [95%]" in page
     assert len({line.count("|") for line in page.splitlines() if line.startswith("|")}) == 1

@@ -206,6 +206,7 @@ READ_RECORD = {
     "numpy": lambda path: json.loads((path / "policy.json").read_text())["record"],
     "torchscript": lambda path: torchscript_record(path),
     "sb3": lambda path: json.loads(zipfile.ZipFile(path).read("policy_distill.json")),
+    "web": lambda path: json.loads(path.read_text().partition('id="policy">')[2].partition("</script>")[0])["record"],
 }
 
 

@@ -83,7 +83,7 @@ def test_a_run_is_drawn_in_a_browser_without_an_error(run_page):
     dom, console, picture = open_in_browser(run_page)
     assert console == []
     assert 'data-drawn="yes"' in dom
-    assert dom.count('class="marks" width') == 7
+    assert dom.count('class="marks" width') == 8
     assert dom.count('aria-roledescription="circle"') == 200, "a dot an episode"
     assert share_of(picture, STUDENT_BLUE) > 0.0005, "the student's lines and dots are there to be seen"
     assert share_of(picture, (0xE8, 0x83, 0x3A)) > 0.002, "so is the teacher's bar"
@@ -528,3 +528,26 @@ def test_what_is_missing_or_null_costs_a_run_nothing_but_its_place(tmp_path):
 def test_a_name_that_is_no_unicode_is_written_all_the_same(tmp_path):
     write_report(write_run(tmp_path / "run", env_id="half \ud800"))
     assert "half ?" in write_report(tmp_path).read_text()
+
+
+@browser
+@pytest.mark.parametrize("n", [4, 3], ids=["by two arguments", "by context"])
+def test_contexts_are_drawn_in_a_browser_without_an_error(tmp_path, n):
+    folder = tmp_path / "run"
+    write_run(folder)
+    contexts = [
+        {
+            "name": f"g={g}, h={h}",
+            "values": {"g": g, "h": h},
+            "seen": g == h,
+            "teacher_share": 1.0,
+            "student_share": 0.5,
+        }
+        for g in (1, 2)
+        for h in (1, 2)
+    ][:n]
+    (folder / "contexts.json").write_text(json.dumps({"contexts": contexts}))
+    dom, console, _ = open_in_browser(write_report(folder))
+    assert console == []
+    assert dom.count('class="marks" width') == 9
+    assert "held out" in dom

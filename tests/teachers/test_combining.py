@@ -6,12 +6,15 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from policy_distill.cli import main
+from policy_distill.compression.compress import compress
 from policy_distill.errors import RequestError
 from policy_distill.evaluation.apart.teachers import N_EPISODES, measured
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.families.categorical import Categorical
 from policy_distill.interfaces.policies import Labels
 from policy_distill.run.distill import distill
+from policy_distill.run.finetuning.finetune import finetune
 from policy_distill.student.file import read_sealed
 from policy_distill.student.runtime import load_student
 from policy_distill.teachers.combining.combination import combination_of
@@ -314,6 +317,67 @@ def test_experts_of_other_worlds_take_none_of_them_for_the_environment(caplog):
     assert "gravity: -6.0, -10.0" in caplog.text
     with pytest.raises(RequestError, match="expected teachers of one environment, found arguments"):
         together(teachers, "mean")
+
+
+def test_critics_of_stable_baselines3_say_who_is_best_without_an_episode(zoo):
+    agent = load_teacher(zoo / "ppo-LunarLander-v2")
+    shape = agent.observation_space.shape
+    obs = np.random.default_rng(2).normal(size=(4, 2, *shape)).astype(np.float32)
+    starts = np.zeros((4, 2), bool)
+    worse = load_teacher(zoo / "ppo-LunarLander-v2")
+    with torch.no_grad():
+        # The same agent, but less hopeful where the first component is above 0, and of another opinion everywhere.
+        worse.policy.action_net.bias += torch.arange(4.0)
+    forward = worse._value
+    worse._value = lambda seen: forward(seen) - torch.where(seen[:, :1] > 0, 50.0, -50.0)
+    teacher = together([agent, worse], "best")
+    assert not teacher.awaits_returns
+    first, second = (one.label(obs, starts).params for one in (agent, worse))
+    expected = torch.where(torch.from_numpy(obs[..., :1] > 0), first, second)
+    assert torch.equal(teacher.label(obs, starts).params, expected)
+
+
+def test_a_compression_measures_its_teachers_and_gives_each_of_them():
+    teacher = together(formulas(), f"best:{__name__}:by_sign")
+    settings = {"timesteps": 1024, "n_steps": 16, "n_envs": 4, "eval_episodes": 64}
+    found = compress(teacher, Sides, students=["mlp:8"], **settings)
+    assert found.student.provenance["teacher"]["returns"]["contexts"] == {"0": [10.0, 0.0], "1": [0.0, 10.0]}
+    teachers = found.result.record.teachers
+    assert len(teachers) == 2 and teachers[0].returns.mean + teachers[1].returns.mean == pytest.approx(10.0)
+
+
+REFUSED = {
+    "distill --teacher {a} {b} --combine average --env CartPole-v1 --out {out}": "expected --combine among mixture",
+    "distill --teacher {a} --combine best --env CartPole-v1 --out {out}": "found one; leave --combine out",
+    "compress --teacher {a} {b} --combine dispatch:nowhere:f --env CartPole-v1 --out {out}": "no package 'nowhere'",
+    "evaluate {a} --combine mean --env CartPole-v1": "found one; leave --combine out",
+    "compare {a} {b} --more-teachers {c} --combine mean --env CartPole-v1": "teachers of one family and observation",
+    "distill --teacher {a} {b} --combine dispatch:x --env CartPole-v1 --out {out}": "observation space of CartPole-v1",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_wrong_requests_on_the_command_line_end_in_one_line(zoo, tmp_path, capfd, line):
+    agents = {"a": zoo / "qrdqn-CartPole-v1", "b": zoo / "ars-CartPole-v1", "c": zoo / "sac-Pendulum-v1"}
+    assert main(line.format(**agents, out=tmp_path / "run").split()) == 2
+    said = capfd.readouterr().err.splitlines()
+    assert REFUSED[line] in said[-1] and said[-1].startswith("policy-distill: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_student_is_tuned_beside_several_teachers_once_these_are_measured(tmp_path):
+    begun = distill(formulas()[0], Corridor, "mlp:4", **QUICK)
+    quick = {
+        "timesteps": 640,
+        "n_envs": 2,
+        "n_steps": 16,
+        "eval_episodes": 4,
+        "select_episodes": 2,
+        "critic_steps": 128,
+    }
+    teacher = together([Valued([[0, 0], [3, 0]], 0, 0.9), Valued([[0, 0], [0, 3]], 1, 0.99)], "best")
+    result = finetune(begun.student, Corridor, teacher=teacher, **quick)
+    assert result.record.teacher.returns.mean == 10.0 and len(result.record.teachers) == 2
 
 
 def test_families_are_equal_by_what_they_are():

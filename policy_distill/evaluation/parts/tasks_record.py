@@ -58,6 +58,13 @@ class TasksRecord:
     tasks: Mapping[str, EvaluationRecord] | None = part(Each(EvaluationRecord))
     """By name, as of a run of that task alone."""
 
+    @property
+    def outcome_words(self) -> str:
+        """In how many tasks the student is as good as its teacher; empty without a proof."""
+        found = [one.retention.verdict for one in (self.tasks or {}).values() if one.retention is not None]
+        n_good = sum(verdict is not None and verdict.outcome == "non-inferior" for verdict in found)
+        return f"non-inferior in {n_good} of {len(self.tasks or {})} tasks" if found else ""
+
     @classmethod
     def from_json(cls, value: Any, where: str = "evaluation.json") -> TasksRecord:
         """Return what the content of a file says.

@@ -6,13 +6,19 @@
   const data = JSON.parse(document.getElementById("policy").textContent);
   const policy = makePolicy(data.description, data.arrays), scene = data.scene;
   const canvas = document.getElementById("canvas"), pen = canvas.getContext("2d"), root = document.documentElement;
-  const MOST_BARS = 40;
+  const MOST_BARS = 40, PICTURE = 256;
   let memory = policy.begin(), playing = true, last = 0, owed = 0;
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const say = (id, text) => { document.getElementById(id).textContent = text; };
 
   function bars(id, names) {
     const box = document.getElementById(id);
+    if (names.length > PICTURE) {
+      box.textContent = `${names.length.toLocaleString("en")} numbers, too many to show`;
+      return () => {};
+    }
+    if (names.length > MOST_BARS)
+      box.appendChild(document.createElement("p")).textContent = `the first ${MOST_BARS} of ${names.length}`;
     const rows = names.slice(0, MOST_BARS).map((name) => {
       const row = box.appendChild(document.createElement("div"));
       row.className = "row";

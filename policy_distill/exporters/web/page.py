@@ -31,6 +31,8 @@ from policy_distill.student.record import StudentRecord
 from policy_distill.student.spaces import SpaceRecord
 
 HERE = Path(__file__).parent
+MOST_RANGES = 40
+"""Numbers that a reader may move, as of `page.js`."""
 SCRIPTS = ("policy.js", "cartpole.js", "page.js")
 # Nothing is fetched and nothing sent, whatever the page is given.
 SECURITY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
@@ -160,7 +162,8 @@ def _shown(student: StudentRecord, scene: Scene) -> dict[str, Any]:
     actions = action_names(env_id, student.description.action_space) or ()
     space = student.description.observation_space
     subs = space["spaces"] if space["type"] == "Dict" else {"": space}
-    ranges = [one for part in parts for one in _ranges(subs[part.key], part.raw_size)] if scene is BY_HAND else []
+    by_hand = scene is BY_HAND and sum(part.raw_size for part in parts) <= MOST_RANGES
+    ranges = [one for part in parts for one in _ranges(subs[part.key], part.raw_size)] if by_hand else []
     whole_numbers = all(part.dtype.kind != "f" for part in parts)
     seen = {"names": names, "action_names": actions, "columns": columns, "ranges": ranges, "whole": whole_numbers}
     return {"scene": scene.to_json(), **seen}
@@ -192,7 +195,7 @@ def _text(name: str) -> str:
 
 def _json(data: Any) -> str:
     """Return JSON that cannot end the element that it stands in."""
-    return json.dumps(data, default=str).replace("<", "\\u003c")
+    return json.dumps(data, default=str, allow_nan=False).replace("<", "\\u003c")
 
 
 def _element(page: str, name: str) -> str:

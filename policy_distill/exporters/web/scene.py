@@ -96,7 +96,8 @@ def _recorded(student: Student, env: Any) -> Scene:
     settings = {
         "steps": len(steps),
         "every": every,
-        "episode_return": sum(one.reward for one in steps),
+        # JSON has no word for what is no number.
+        "episode_return": float(np.nan_to_num(sum(one.reward for one in steps))),
         "tolerance": spans,
         "masks": encoded(np.concatenate(masks).astype(np.uint8)) if masks else None,
         "actions": encoded(actions.reshape(len(steps), -1)),

@@ -15,6 +15,7 @@ from typing import Any
 
 from policy_distill.environments.own_wrapper import text_of
 from policy_distill.environments.watch import step_limit
+from policy_distill.evaluation.apart.teachers import measured
 from policy_distill.evaluation.parts.tuning_record import TransferRecord
 from policy_distill.evaluation.proof.spent import spent_by_student, spent_by_teacher
 from policy_distill.interfaces.policies import Teacher
@@ -131,6 +132,7 @@ def go_on(
     with Interrupts(saved=place.resumable) as interrupts, step_limit(config.env_timeout), ExitStack() as scope:
         envs, env = open_fitting(labels, env, config, scope, env_kwargs)
         check_steps(config, envs.n_envs)
+        labels = measured(labels, env, config.seed, n_envs=config.n_eval_envs)
         interrupts.stop_if_requested("before the first step")
         identity = _identity(origin, labels, envs, config)
         session, course = session_for(origin, labels, envs, env, config, scope, anchored=teacher is not None)

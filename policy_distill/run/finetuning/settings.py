@@ -106,6 +106,7 @@ class FinetuneConfig(DistillConfig):
     def __post_init__(self) -> None:
         """Check every type and range, so that a wrong value fails before the first environment step."""
         super().__post_init__()
+        require_setting(self.method in METHODS, "method", "one of " + ", ".join(METHODS), self.method)
         require_setting(0.0 < self.discount <= 1.0, "gamma", "more than 0 and at most 1", self.gamma)
         require_setting(0.0 <= self.gae_lambda <= 1.0, "gae_lambda", "from 0 to 1", self.gae_lambda)
         require_setting(0.0 < self.clip_range < 1.0, "clip_range", "between 0 and 1", self.clip_range)

@@ -84,7 +84,11 @@ def conclude(
 
 
 def write_record(out: Path, values: Mapping[str, Any]) -> None:
-    """Write `suite.json`."""
+    """Write `suite.json`; what earlier calls made and this one does not name stays known in it."""
+    named = {one["folder"] for one in values["cells"]}
+    before = known_cells(out).items() if (out / RECORD).is_file() else ()
+    earlier = {folder: words for folder, words in before if folder not in named and (out / folder).exists()}
+    values = {**values, "earlier": earlier} if earlier else values
     write_atomically(out / RECORD, (json.dumps(values, indent=2, allow_nan=False, default=str) + "\n").encode())
 
 
@@ -94,8 +98,9 @@ def known_cells(out: Path) -> dict[str, list[str]]:
     Raises:
         RequestError: where its `suite.json` holds something else.
     """
-    listed = read_json_object(out / RECORD).get("cells", [])
+    record = read_json_object(out / RECORD)
     try:
-        return {str(one["folder"]): [str(word) for word in one["command"]] for one in listed}
-    except (TypeError, KeyError):
+        found = {one["folder"]: one["command"] for one in record.get("cells", [])} | dict(record.get("earlier", {}))
+        return {str(folder): [str(word) for word in words] for folder, words in found.items()}
+    except (TypeError, KeyError, ValueError):
         raise RequestError(f"expected a suite in {out / RECORD}, found something else; name another --out") from None

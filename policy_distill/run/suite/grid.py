@@ -15,7 +15,7 @@ from typing import Any
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
 from policy_distill.run.suite.grid_settings import OF_COMPRESS, finetuning_of, known_keys, settings_of
-from policy_distill.run.suite.grid_teachers import GridTeacher, teachers_of
+from policy_distill.run.suite.grid_teachers import GridTeacher, plain_name, teachers_of
 from policy_distill.seeds import USERS
 from policy_distill.system.files import read_yaml
 
@@ -75,6 +75,8 @@ def grid_of(values: Any, where: str = "grid", seed: int = 0) -> Grid:
         raise RequestError(f"{where}: expected at most {MAX_CELLS:,} cells, found {n_cells:,}; divide the grid")
     for name in found.students:
         require_student(name, str(found.distill.get("activation", "tanh")), where)
+    for part in ("distill", "compress"):
+        _check_loss(str((vars(found)[part] or {}).get("loss", "auto")), f"{where}, {part}")
     return found
 
 
@@ -94,6 +96,10 @@ def students_of(value: Any, where: str, *, alone: bool = True) -> tuple[str, ...
             found[-1] += f",{text}"
         else:
             found.append(text)
+    folders = Counter(map(plain_name, found))
+    alike = [text for text in found if folders[plain_name(text)] > 1]
+    if len(set(alike)) > 1:
+        raise RequestError(f"{where}, students: expected each network once, found {' and '.join(map(repr, alike))}")
     return _once(found, f"{where}, students")
 
 
@@ -129,6 +135,16 @@ def require_student(name: str, activation: str, where: str) -> None:
         find_learner(name).check(name, activation)
     except RequestError as error:
         raise RequestError(f"{where}, students: {error}") from None
+
+
+def _check_loss(name: str, where: str) -> None:
+    # Torch comes with it too.
+    from policy_distill.losses.table import make_loss
+
+    try:
+        make_loss("forward_kl" if name == "auto" else name)
+    except RequestError as error:
+        raise RequestError(f"{where}, loss: {error}") from None
 
 
 def _compression(value: Any, where: str) -> dict[str, Any]:

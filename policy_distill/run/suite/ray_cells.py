@@ -19,6 +19,7 @@ from policy_distill.errors import RequestError, one_line
 from policy_distill.run.suite.cells import Ended, SuiteCell, write_log
 from policy_distill.run.suite.folders import pack_files, replace_folder
 from policy_distill.run.suite.ray_worker import COPY_SECONDS, Errand, HandedBack, run_errand
+from policy_distill.system.workers.ray_address import check_address
 from policy_distill.teachers.files.agent_file import find_agent
 from policy_distill.teachers.files.companions import companions_of
 
@@ -157,6 +158,7 @@ def _connected(address: str | None, jobs: int | None) -> Any:
         import ray
     except ImportError:
         raise RequestError("expected Ray for --backend ray, found none; pip install 'policy-distill[ray]'") from None
+    check_address(address or os.environ.get("RAY_ADDRESS"))
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     if address is None and "RAY_ADDRESS" not in os.environ:
         settings |= {"num_cpus": jobs, "_node_ip_address": LOOPBACK}

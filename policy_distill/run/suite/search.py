@@ -6,7 +6,6 @@ the mean return on selection episodes; the proof's are played by the best trial 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,17 +18,17 @@ from policy_distill.run.suite.cells import Outcome, SuiteCell, relative
 from policy_distill.run.suite.grid import Grid
 from policy_distill.run.suite.grid_cells import CellTracking, distilling
 from policy_distill.run.suite.grid_teachers import GridTeacher
+from policy_distill.run.suite.search_places import place_best, trial_folder
 from policy_distill.run.suite.search_space import STUDENT, SearchSpace
 from policy_distill.system.files import read_json_object
-from policy_distill.system.lock import NAME
 from policy_distill.tracking.jsonl import read_metrics
 from policy_distill.tracking.metrics import STEP
 
 DATABASE = "study.db"
-TRIALS = ".trials"
-"""Folder of the trials' runs; reports pass by what is hidden."""
 UNPROVEN = "--no-prove"
 JUDGED = "eval/selection_return"
+ASKED = "asked"
+"""Of a study: what it was begun with."""
 LOOK_SECONDS = 1.0
 """Between two looks at what trials that run have measured."""
 
@@ -41,7 +40,7 @@ class TaskSearch:
         """Open the study in the suite's folder `out`, or go on with it.
 
         Raises:
-            RequestError: where Optuna is not installed.
+            RequestError: where Optuna is not installed, or the study was begun with another space or other settings.
         """
         self._optuna = _optuna()
         self._grid, self._teacher, self._space, self._out, self._tracking = grid, teacher, space, out, tracking
@@ -56,12 +55,25 @@ class TaskSearch:
             direction="maximize",
             load_if_exists=True,
         )
+        self._check_same()
         states = self._optuna.trial.TrialState
         # Those of a search that was stopped go on from their checkpoints.
         self._left = [one.number for one in self.study.get_trials(deepcopy=False) if one.state == states.RUNNING]
         self._trials: dict[str, Any] = {}
         self._pruned: set[str] = set()
         self._reported: dict[str, set[int]] = defaultdict(set)
+
+    def _check_same(self) -> None:
+        """Refuse to go on with trials whose returns cannot be compared with those to come."""
+        asked = {"settings": list(self._words(self._grid.students[0], {})[1:]), "space": repr(self._space)}
+        begun = self.study.user_attrs.get(ASKED)
+        if begun is None:
+            self.study.set_user_attr(ASKED, asked)
+        elif begun != asked:
+            raise RequestError(
+                f"expected the settings and the space that the search of {self.name} was begun with, found others in "
+                "the grid; go on with the same grid, name another --out, or start anew with --overwrite"
+            )
 
     def next(self, n_trials: int) -> SuiteCell | None:
         """Return the cell of the next trial; None where all `n_trials` were begun."""
@@ -119,13 +131,7 @@ class TaskSearch:
         trial = self._cell(best.number, self._space.suggest(self._optuna.trial.FixedTrial(best.params)))
         words = tuple(word for word in trial.words if word != UNPROVEN)
         folder = self._out / self._teacher.place / f"best-{best.number:04d}"
-        if not folder.exists():
-            # Whole or not at all; its record of an unproven student is not what the cell is to make.
-            left_out = shutil.ignore_patterns("evaluation.json", "wandb", NAME)
-            fresh = folder.with_name(f".{folder.name}")
-            shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(trial.folder, fresh, ignore=left_out)
-            fresh.rename(folder)
+        place_best(trial.folder, folder)
         return replace(trial, name=f"{self.name} best of {len(done)}", folder=folder, words=words)
 
     @property
@@ -151,14 +157,17 @@ class TaskSearch:
         return found
 
     def _folder(self, number: int) -> Path:
-        return self._out / TRIALS / self._teacher.place / f"trial-{number:04d}"
+        return trial_folder(self._out, self._teacher.place, number)
 
     def _cell(self, number: int, settings: Mapping[str, Any]) -> SuiteCell:
         own = {name: value for name, value in settings.items() if name != STUDENT}
-        student = str(settings.get(STUDENT, self._grid.students[0]))
-        given = {**self._grid.distill, **own, "seed": self._grid.seeds[0]}
-        words = (*distilling(self._teacher, student, given), UNPROVEN, *self._tracking.words())
+        words = self._words(str(settings.get(STUDENT, self._grid.students[0])), own)
+        words = (*words, UNPROVEN, *self._tracking.words())
         return SuiteCell(f"{self.name} trial {number}", self._folder(number), words, (), self._teacher.inputs)
+
+    def _words(self, student: str, own: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the command line of a student, with settings that a trial has of its own."""
+        return distilling(self._teacher, student, {**self._grid.distill, **own, "seed": self._grid.seeds[0]})
 
 
 class SearchQueue:

@@ -14,7 +14,7 @@ from typing import Any
 from policy_distill.errors import RequestError
 from policy_distill.run.suite.backends import Workplace
 from policy_distill.run.suite.cells import Outcome
-from policy_distill.run.suite.ending import SuiteResult, conclude, write_record
+from policy_distill.run.suite.ending import RECORD, SuiteResult, conclude, write_record
 from policy_distill.run.suite.grid import Grid, grid_of, read_grid
 from policy_distill.run.suite.grid_cells import CellTracking
 from policy_distill.run.suite.schedule import CellQueue, InOrder, Schedule
@@ -67,8 +67,9 @@ def run_search(
         raise RequestError(f"expected --trials of at least 1, found {n_trials}")
     space = space_of(known.search, students=known.students)
     with suite_folder(out, [], resume=resume, overwrite=overwrite):
-        # From here on there is something to resume.
-        write_record(out, SuiteResult(out, (), [], None).to_json())
+        if not (out / RECORD).is_file():
+            # From here on there is something to resume.
+            write_record(out, SuiteResult(out, (), [], None).to_json())
         searches = [TaskSearch(known, teacher, space, out, tracking) for teacher in known.teachers]
         bar = Progress(n_trials * len(searches), description="trials", enabled=progress)
         with closing((workplace or Workplace()).open()) as backend, Interrupts() as interrupts, bar:
@@ -78,15 +79,19 @@ def run_search(
                 stop_where_asked(interrupts, f"{sum(one.n_ended for one in searches)} trials")
 
             work_off(SearchQueue(searches, n_trials, lambda _: bar.update(sum(one.n_ended for one in searches), {})))
-            outcomes = _proven(searches, work_off)
+            outcomes = _proven(searches, out, work_off)
         return conclude(out, outcomes, tracking.track, {one.name: one.to_json() for one in searches})
 
 
-def _proven(searches: list[TaskSearch], work_off: Callable[[CellQueue], None]) -> list[Outcome]:
+def _proven(searches: list[TaskSearch], out: Path, work_off: Callable[[CellQueue], None]) -> list[Outcome]:
     """Prove the best trial of each search, and return what came of it."""
     found: dict[str, Outcome] = {}
     best = {search.name: search.best_cell() for search in searches}
-    work_off(InOrder([cell for cell in best.values() if cell is not None], found))
+    cells = [cell for cell in best.values() if cell is not None]
+    # Named before they are run, so that --overwrite finds them after an interruption.
+    begun = tuple(Outcome(cell, "stopped", reason="not begun") for cell in cells)
+    write_record(out, SuiteResult(out, begun, [], None).to_json())
+    work_off(InOrder(cells, found))
     nothing = "no trial came to an end"
     return [
         Outcome(searches[i].no_cell, "failed", reason=nothing) if cell is None else found[cell.name]

@@ -20,7 +20,8 @@ from policy_distill.run.suite.ending import RECORD, SuiteResult, conclude, known
 from policy_distill.run.suite.grid import Grid, grid_of, read_grid
 from policy_distill.run.suite.grid_cells import CellTracking, cells_of
 from policy_distill.run.suite.schedule import InOrder, Schedule
-from policy_distill.run.suite.search import DATABASE, TRIALS
+from policy_distill.run.suite.search import DATABASE
+from policy_distill.run.suite.search_places import TRIALS
 from policy_distill.system.interrupts import Interrupted, Interrupts
 from policy_distill.system.lock import FolderLock
 from policy_distill.system.progress import Progress

@@ -18,6 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
+from policy_distill.evaluation.apart.teachers import measured
 from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.session import Session
@@ -124,6 +125,7 @@ def open_team(asked: Asked, scope: ExitStack) -> Team:
     body, tasks = BodySpec.of(asked.network), dict[str, Task]()
     for name, teacher in asked.teachers.items():
         envs, env = open_fitting(teacher, asked.envs[name], asked.config, scope)
+        teacher = measured(teacher, env, asked.config.seed, n_envs=asked.config.n_eval_envs)
         session = Session(teacher, envs, body.single, asked.losses[name], asked.config)
         shape = session.specify(None).featurizer.shape
         if len(shape) != 1:
@@ -133,6 +135,11 @@ def open_team(asked: Asked, scope: ExitStack) -> Team:
             )
         check_room(session)
         tasks[name] = Task(name, session, env)
+    counts = {name: task.stream.envs.n_envs for name, task in tasks.items()}
+    if len(set(counts.values())) > 1:
+        # They come from a caller's own vectors; all tasks take their steps side by side.
+        found = ", ".join(f"{n} in {name}" for name, n in counts.items())
+        raise RequestError(f"expected as many environments in every task, found {found}; hand over vectors of one size")
     _check_shared(tasks, body, asked)
     return Team(tasks, asked.network, asked.settings, asked.config)
 

@@ -16,6 +16,7 @@ import cloudpickle
 
 from policy_distill.errors import RequestError, one_line
 from policy_distill.system.workers.pool import MakeService, PoolWorker, Raised, Service, WorkerLost, served, to_send
+from policy_distill.system.workers.ray_address import check_address
 
 LOG = logging.getLogger("policy_distill")
 
@@ -143,6 +144,7 @@ def _say_where_full(ray: Any, n_workers: int) -> None:
 
 
 def _reach(ray: Any, address: str | None, n_workers: int) -> None:
+    check_address(address)
     # Asked for as little as there can be: neither a page nor a report of what is done here.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}

@@ -137,7 +137,10 @@ WRONG = {
     "teachers: zoo/best.zip\ndistill: [1]": "settings such as",
     "teachers: zoo/best.zip\nfinetune: {activation: relu}": "comes with the student",
     "teachers: zoo/best.zip\nfinetune: {gamma: 2}": "gamma",
+    "teachers: zoo/best.zip\nfinetune: {method: magic}": "method must be one of ppo, es",
     "teachers: zoo/best.zip\ncompress: {budget: half}": "budget",
+    "teachers: zoo/best.zip\ndistill: {loss: forward}": "distill, loss: expected a loss among",
+    "teachers: zoo/best.zip\nstudents: ['mlp:8,8', 'mlp:8, 8']": "'mlp:8,8' and 'mlp:8, 8'",
 }
 
 

@@ -16,6 +16,7 @@ from policy_distill.run.suite.cells import SuiteCell
 from policy_distill.run.suite.ray_cells import LOOPBACK, RayBackend
 from policy_distill.run.suite.suite import run_cells, run_suite
 from policy_distill.system.interrupts import Interrupted
+from policy_distill.system.workers.settings import WorkerSettings
 from tests.run.suite.doubles import DONE, script_cell
 
 ray = pytest.importorskip("ray")
@@ -143,3 +144,13 @@ def test_no_cluster_at_an_address_is_a_wrong_request(tmp_path):
         Workplace("ray", address="nonsense").open()
     with pytest.raises(RequestError, match="--backend ray"):
         Workplace(address="auto")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_an_address_where_nobody_listens_is_refused_at_once(address, monkeypatch):
+    ray.shutdown()
+    monkeypatch.setattr(ray, "init", lambda **settings: pytest.fail("Ray would ask for minutes"))
+    with pytest.raises(RequestError, match="nobody who listens"):
+        Workplace("ray", address=address).open()
+    with pytest.raises(RequestError, match="nobody who listens"):
+        WorkerSettings(2, "ray", address).pool()

@@ -54,6 +54,18 @@ def test_a_cell_that_fails_is_tried_again_and_the_others_go_on(tmp_path, retries
     assert [(one.state, one.attempts) for one in found] == [(state, attempts), ("done", 1)]
 
 
+def test_cells_of_earlier_calls_stay_known(tmp_path):
+    old, new = cells(tmp_path, "old", "new")
+    run_cells([old], Told(write_product), tmp_path)
+    run_cells([new], Told(write_product), tmp_path)
+    other = [SuiteCell("old", old.folder, ("true", "--timesteps", "5"), own_folder=False)]
+    with pytest.raises(RequestError, match="old was begun with"), suite_folder(tmp_path, other, resume=True):
+        pass
+    with suite_folder(tmp_path, other, overwrite=True):
+        assert not old.folder.exists()
+        assert not new.folder.exists()
+
+
 def test_a_wrong_request_is_not_tried_again(tmp_path):
     (found,) = run_cells(cells(tmp_path, "a"), Told(lambda cell: 2), tmp_path, retries=5)
     assert (found.state, found.attempts) == ("failed", 1)

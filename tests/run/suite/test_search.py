@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import re
+import signal
 
 import gymnasium
 import pytest
@@ -16,6 +18,7 @@ from policy_distill.run.suite.search import DATABASE, UNPROVEN, TaskSearch
 from policy_distill.run.suite.search_space import USUAL, space_of
 from policy_distill.run.suite.search_suite import run_search
 from policy_distill.seeds import BLOCK, PROOF
+from policy_distill.system.interrupts import Interrupted
 from policy_distill.tracking.jsonl import read_metrics
 from tests.doubles import cartpole_teacher
 from tests.run.suite.doubles import Told
@@ -72,6 +75,49 @@ def test_the_trial_that_returns_most_where_students_are_chosen_is_proven(grid, t
     assert again.backend.started == [], "all that was asked for is done"
     run_search(grid, tmp_path / "out", 8, workplace=again, resume=True)
     assert sum(UNPROVEN in cell.words for cell in again.backend.started) == 2
+
+
+def test_a_search_goes_on_with_the_settings_that_it_was_begun_with(grid, tmp_path):
+    run_search(grid, tmp_path / "out", 1, workplace=Place(judged))
+    others = [{"distill": {"timesteps": 500}}, {"seeds": [6]}, {"search": {**SPACE, "student": ["mlp:4", "mlp:5"]}}]
+    for other in others:
+        with pytest.raises(RequestError, match="was begun with"):
+            run_search({**grid, **other}, tmp_path / "out", 2, workplace=Place(judged), resume=True)
+    found = run_search({**grid, **others[2]}, tmp_path / "out", 1, workplace=Place(judged), overwrite=True)
+    assert found.ok
+
+
+def test_a_better_trial_takes_the_place_of_the_best_of_an_earlier_call(grid, tmp_path):
+    returns = iter([1.0, 2.0])
+
+    def proven(cell):
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        selection = {"selection": {"return": next(returns)}} if UNPROVEN in cell.words else {}
+        (cell.folder / "evaluation.json").write_text(json.dumps(selection))
+        return 0
+
+    out = tmp_path / "out"
+    run_search(grid, out, 1, workplace=Place(proven))
+    result = run_search(grid, out, 2, workplace=Place(proven), resume=True)
+    assert [one.cell.folder.name for one in result.outcomes] == ["best-0001"]
+    assert [path.name for path in out.glob("teacher/*/best-*")] == ["best-0001"]
+    assert list(out.glob(".trials/teacher/*/best-0000"))
+
+
+def test_what_a_search_was_interrupted_in_is_replaced_with_it(grid, tmp_path):
+    def interrupted(cell):
+        if UNPROVEN in cell.words:
+            return judged(cell)
+        (cell.folder / "left").write_text("")
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 130
+
+    out = tmp_path / "out"
+    with pytest.raises(Interrupted):
+        run_search(grid, out, 1, workplace=Place(interrupted))
+    assert list(out.glob("teacher/*/best-0000/left"))
+    run_search({**grid, "seeds": [6]}, out, 1, workplace=Place(judged), overwrite=True)
+    assert not list(out.glob("teacher/*/best-0000/left"))
 
 
 def test_a_trial_that_fails_costs_the_search_nothing(grid, tmp_path):

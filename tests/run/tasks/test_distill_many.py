@@ -7,6 +7,7 @@ import signal
 import gymnasium
 import numpy as np
 import pytest
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from policy_distill import distill_many, load_student
 from policy_distill.errors import RequestError
@@ -222,6 +223,12 @@ def test_a_request_that_cannot_be_met_is_refused_in_one_line(tasks, student, opt
     with pytest.raises(RequestError, match=words) as refused:
         distill_many([(make(), env) for make, env in tasks], student, **{**QUICK, **options})
     assert "\n" not in str(refused.value)
+
+
+def test_vectors_of_different_sizes_are_refused():
+    tasks = {"a": (corridor_teacher(), DummyVecEnv([Corridor] * 2)), "b": (corridor_teacher(), Corridor)}
+    with pytest.raises(RequestError, match="expected as many environments in every task, found 2 in a, 4 in b"):
+        distill_many(tasks, "mlp:8", **QUICK)
 
 
 def test_names_are_those_of_folders_and_metrics():
