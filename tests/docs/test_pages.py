@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import gymnasium
 import pytest
 
-from policy_distill.student.runtime import load_student
 from policy_distill.teachers.train import train_teacher
 from tests.docs.blocks import QUICK, ROOT, Reader, blocks
 
@@ -76,12 +75,6 @@ def teachers_are_kept(reader):
     assert unseen["view"]["unseen"]
 
 
-def tasks_are_kept(reader):
-    assert "kept, geometric mean" in reader.said
-    assert load_student("car.safetensors").origin.env_id == "MountainCar-v0"
-    assert {path.name for path in (reader.folder / "all_three").iterdir()} == {"cartpole", "acrobot", "car"}
-
-
 SHORT = {"--timesteps": "1024", "--eval-episodes": "8", "--select-episodes": "2", "--track": "disabled"}
 PAGES = {
     "docs/acting.md": Run(),
@@ -110,17 +103,6 @@ PAGES = {
     ),
     "docs/speed.md": Run(),
     "docs/students.md": Run(zoo=(CARTPOLE,)),
-    "docs/tasks.md": Run(
-        zoo=("ars-CartPole-v1", "a2c-Acrobot-v1", "dqn-MountainCar-v0"),
-        quick={
-            "distill": {**SHORT, "--eval-episodes": "2", "--n-envs": "4", "--n-steps": "32"},
-            "evaluate": {"--episodes": "1"},
-            "compare": {"--episodes": "1"},
-            "export": {"--states": "16"},
-        },
-        swaps=(("2_000", "256"), ("eval_episodes=20", "eval_episodes=2")),
-        check=tasks_are_kept,
-    ),
     "docs/track.md": Run(
         zoo=(CARTPOLE,),
         quick={"distill": {"--timesteps": "2000", "--eval-episodes": "0"}},
@@ -143,9 +125,11 @@ OF_THEIR_OWN = {
     "docs/deploy.md": "test_deploy",
     "docs/environments.md": "test_environments",
     "docs/extending.md": "test_extending",
+    "docs/generalisation.md": "test_generalisation",
     "docs/hub.md": "test_hub",
     "docs/robot.md": "test_robot",
     "docs/suite.md": "test_suite",
+    "docs/tasks.md": "test_tasks",
     "docs/teachers.md": "test_teachers",
     "docs/transfer.md": "test_transfer",
 }

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = {f"example_{path.stem}" for path in (ROOT / "examples").glob("*.py")}
 MADE = {"gallery", *EXAMPLES, "index", "reference", "architecture", "results", "changelog", "contributing", "security"}
 """Pages that the build makes of files of the root, and of docstrings."""
-LATER = {"generalisation"}
+LATER: set[str] = set()
 """Pages that have a place in the navigation before they are written."""
 
 

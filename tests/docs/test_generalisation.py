@@ -8,7 +8,7 @@ from pathlib import Path
 from policy_distill.cli import main
 from policy_distill.environments.perturbations.contexts import read_contexts
 
-PAGE = (Path(__file__).parent.parent / "docs" / "generalisation.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "generalisation.md").read_text()
 QUICK = "--timesteps 2048 --eval-episodes 4 --select-episodes 2 --track disabled --out"
 
 
