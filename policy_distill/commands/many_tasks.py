@@ -113,7 +113,7 @@ def summary_of_tasks(record: TasksRecord, out: Path | None) -> str:
 
 def _names(tasks: list[ListedTask], envs: list[Any]) -> list[str]:
     """Return the names of the file, and what others are called after their environments."""
-    from policy_distill.run.tasks.asked import task_names_of
+    from policy_distill.run.tasks.naming import task_names_of
 
     return task_names_of(envs, [task.teacher.name if task.named else "" for task in tasks])
 

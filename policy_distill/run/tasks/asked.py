@@ -6,15 +6,11 @@ In: what the caller of `distill_many` asks for. Out: the same, known to fit toge
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
-
-from gymnasium.envs.registration import EnvSpec
 
 from policy_distill.config import DistillConfig
 from policy_distill.errors import RequestError
@@ -23,6 +19,7 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.session import Session
 from policy_distill.run.settle import check_room, open_fitting, settle
+from policy_distill.run.tasks.naming import task_names_of
 from policy_distill.run.tasks.settings import TaskSettings
 from policy_distill.run.tasks.team import Task, Team
 from policy_distill.student.many import MOST_TASKS
@@ -183,32 +180,6 @@ def _named(tasks: Sequence[tuple[Any, Any]] | Mapping[str, tuple[Any, Any]]) -> 
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]{0,99}", name):
             raise RequestError(f"expected names of letters, digits, '-', '_', '+' and '.', found {name!r}; choose one")
     return dict(zip(names, (tuple(pair) for pair in pairs), strict=True))
-
-
-def task_names_of(envs: Sequence[Any], given: Sequence[str] = ()) -> list[str]:
-    """Return what tasks are called: as `given`, or after their environments, `cartpole` for CartPole-v1.
-
-    A second task in the same environment is `cartpole-2`.
-
-    Raises:
-        RequestError: for a name that was given twice.
-    """
-    found, seen = [], Counter[str](name for name in given if name)
-    if twice := [name for name, n in seen.items() if n > 1]:
-        raise RequestError(f"expected a name for each task, found {twice[0]} twice; choose another")
-    for env, own in zip_longest(envs, given, fillvalue=""):
-        name = own or _plain_name(env)
-        if not own:
-            seen[name] += 1
-            name = name if seen[name] == 1 else f"{name}-{seen[name]}"
-        found.append(name)
-    return found
-
-
-def _plain_name(env: Any) -> str:
-    known = env.id if isinstance(env, EnvSpec) else env if isinstance(env, str) else "task"
-    plain = re.sub(r"-v\d+$", "", re.split(r"[:/]", known)[-1])
-    return re.sub(r"[^\w.+-]+", "-", plain).strip("-.").lower() or "task"
 
 
 def _n_params(single: Any) -> int:
