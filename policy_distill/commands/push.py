@@ -50,8 +50,10 @@ class Push:
         from policy_distill.report.hub.card import model_card
         from policy_distill.report.hub.package import read_package
         from policy_distill.run.result import latency_us
-        from policy_distill.system.hub.push import push_files
+        from policy_distill.system.hub.push import push_files, repository
 
+        # A name that is none is said before a video is made.
+        repository(self.repo)
         package = read_package(self.student)
         if not self.unproven:
             package.check_proven()

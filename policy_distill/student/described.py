@@ -66,6 +66,7 @@ class Described:
 
         Raises:
             RequestError: for a student without action names.
+            ValueError: for what is no action of its space.
         """
         space = self.description.action_space
         return self.wiring.name_action(action, space["start"] if space["type"] == "Discrete" else None)

@@ -75,13 +75,18 @@ def make_space(values: SpaceRecord) -> Space[Any]:
     """Rebuild the Gymnasium space that `describe_space` described.
 
     Raises:
-        RequestError: for a description that is of no space.
+        RequestError: for a description that is of no space, or without Gymnasium.
     """
     try:
         return _make(values)
-    except (RequestError, ImportError):
-        # Without Gymnasium a student acts, and has no spaces to show: the file is not to blame.
+    except RequestError:
         raise
+    except ModuleNotFoundError as error:
+        # Without Gymnasium a student acts, and has no spaces to show: the file is not to blame.
+        raise RequestError(
+            f"expected Gymnasium for a student's space as an object, found no module {error.name}; pip install "
+            "gymnasium, or read metadata['observation_space'] and metadata['action_space']"
+        ) from None
     except Exception as error:
         # A student file may describe anything; Gymnasium refuses it in errors of every kind.
         reason = f"{type(error).__name__}: {str(error)[:120]}"

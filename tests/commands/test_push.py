@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -122,9 +123,17 @@ def test_a_wrong_token_is_refused_and_never_shown(hub, run, capsys, monkeypatch)
 
 @pytest.mark.parametrize("repo", ["alone", "a/b/c", "hf://a/b", "a/b@main", "../x"])
 def test_a_name_that_is_no_repository_is_refused(hub, run, capsys, repo):
-    assert push(run, repo, "--no-video") == 2
-    assert "expected" in capsys.readouterr().err
+    for more in ([], ["--dry-run"]):
+        assert push(run, repo, "--no-video", *more) == 2
+        assert "expected" in capsys.readouterr().err
     assert not hub.requests
+
+
+def test_without_the_hub_s_library_push_names_the_extra_in_one_line(run, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert push(run, REPO, "--no-video") == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].endswith("pip install 'policy-distill[hub]'") and len(said) == 1
 
 
 def test_a_dry_run_shows_the_card_and_asks_the_hub_nothing(hub, run, capsys):

@@ -132,6 +132,10 @@ try:
 except ValueError as error:
     print(error)
 try:
+    policy.observation_space
+except ValueError as error:
+    print(error)
+try:
     policy.torch()
 except ValueError as error:
     print(error)
@@ -151,6 +155,7 @@ def test_alone_it_loads_a_student_and_acts_as_the_whole_package_does(alone, tmp_
     assert said == VERSION
     assert [line.partition(", found")[0] for line in refused] == [
         "expected policy-distill to be installed for distill",
+        "expected Gymnasium for a student's space as an object",
         "expected policy-distill to be installed for trainable",
     ]
 
@@ -174,6 +179,7 @@ def test_alone_its_command_describes_a_student_and_refuses_all_else_in_one_line(
         [["info"], "see policy-distill --help"],
         [["info", "nowhere.safetensors"], "nowhere.safetensors"],
         [["info", "teacher.zip"], "pip install policy-distill"],
+        [["info", "hf://user/student"], "policy-distill[hub]"],
     ):
         done = run(program, *words, cwd=tmp_path)
         assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1, (words, done.stderr)

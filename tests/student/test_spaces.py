@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -27,3 +28,10 @@ def test_a_space_survives_json(space):
 def test_a_space_that_no_student_can_have_is_named():
     with pytest.raises(RequestError, match="found Text"):
         describe_space(spaces.Text(5))
+
+
+def test_without_gymnasium_there_is_one_line_and_the_description(monkeypatch):
+    described = describe_space(SPACES[0])
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(RequestError, match="pip install gymnasium, or read metadata"):
+        make_space(described)

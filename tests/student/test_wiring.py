@@ -62,8 +62,16 @@ def test_actions_have_their_names():
     assert named(("vector", "offset", "mlp:8", "tanh"), actions=("l", "n", "r")).name_action(np.int64(5)) == "n"
     student = named(("vector", "gaussian", "mlp:8", "tanh"), actions=("hip", "knee"))
     assert list(student.name_action(student.act(FIVE))) == ["hip", "knee"]
+    with pytest.raises(ValueError, match="of 2 numbers, found 3"):
+        student.name_action(np.zeros(3))
     with pytest.raises(RequestError, match="policy-distill equip"):
         make_student(("vector", "gaussian", "mlp:8", "tanh")).name_action(0)
+
+
+@pytest.mark.parametrize("action", [3, 7, -1])
+def test_an_action_outside_of_the_choices_has_no_name(action):
+    with pytest.raises(ValueError, match=f"expected an action from 4 to 6, found {action}"):
+        named(("vector", "offset", "mlp:8", "tanh"), actions=("l", "n", "r")).name_action(action)
 
 
 @pytest.mark.parametrize("action", [name for name in ACTIONS if name != "deterministic_clip"])

@@ -12,6 +12,7 @@ from policy_distill.evaluation.policy_records import returns_of
 from policy_distill.evaluation.proof.words import assumption_words, verdict_words
 from policy_distill.report.hub.package import Package
 from policy_distill.student.onboard.origins import TeacherProvenance
+from policy_distill.system.hub.client import hub
 from policy_distill.system.wording import digits
 
 LIBRARY = "policy-distill"
@@ -22,12 +23,13 @@ def model_card(package: Package, repo: str, *, licence: str, files: Sequence[str
     """Return the card of a student in `repo` beside `files`; `latency_us` is that of one `act` where it was made.
 
     The library that speaks to the hub writes the settings, so that its pages understand them.
-    """
-    from huggingface_hub import ModelCardData
 
+    Raises:
+        RequestError: where that is not installed.
+    """
     teacher = package.student.origin.taught_by
     env_id = str(package.record.env_id)
-    settings = ModelCardData(
+    settings = hub().ModelCardData(
         library_name=LIBRARY,
         tags=[*TAGS, env_id],
         license=licence,
@@ -40,19 +42,18 @@ def model_card(package: Package, repo: str, *, licence: str, files: Sequence[str
 
 
 def _results(package: Package, env_id: str) -> Iterator[Any]:
-    from huggingface_hub import EvalResult
-
+    result = hub().EvalResult
     task: dict[str, Any] = {"task_type": "reinforcement-learning", "task_name": "reinforcement-learning"}
     task |= {"dataset_type": env_id, "dataset_name": env_id, "verified": False}
     first, returns = package.headline, package.returns
     if returns.mean is not None and returns.std is not None:
         # In the form that the hub's leaderboards read.
         value = f"{returns.mean:.2f} +/- {returns.std:.2f}"
-        yield EvalResult(metric_type="mean_reward", metric_name="mean_reward", metric_value=value, **task)
+        yield result(metric_type="mean_reward", metric_name="mean_reward", metric_value=value, **task)
     if first.mean is not None:
-        yield EvalResult(metric_type="retention", metric_name="retention", metric_value=first.text(), **task)
+        yield result(metric_type="retention", metric_name="retention", metric_value=first.text(), **task)
     if first.falls is not None:
-        yield EvalResult(metric_type="falls", metric_name="falls", metric_value=first.falls, **task)
+        yield result(metric_type="falls", metric_name="falls", metric_value=first.falls, **task)
 
 
 def _page(

@@ -83,11 +83,22 @@ class Wiring:
         return kept if same_actions else replace(kept, actions=())
 
     def name_action(self, action: Any, start: int | None) -> Any:
-        """Return an executed action by name: the name of a choice whose first is `start`, else numbers by name."""
+        """Return an executed action by name: the name of a choice whose first is `start`, else numbers by name.
+
+        Raises:
+            RequestError: without action names.
+            ValueError: for what is no action.
+        """
         if not self.actions:
             raise RequestError(f"expected a student with action names, found one without; {GIVE}")
         if start is not None:
+            if not 0 <= int(action) - start < len(self.actions):
+                # A negative index would name another action.
+                most = start + len(self.actions) - 1
+                raise ValueError(f"expected an action from {start} to {most}, found {action}")
             return self.actions[int(action) - start]
+        if np.size(action) != len(self.actions):
+            raise ValueError(f"expected an action of {len(self.actions)} numbers, found {np.size(action)}")
         return dict(zip(self.actions, np.ravel(action).tolist(), strict=True))
 
 

@@ -15,6 +15,7 @@ def hub() -> ModuleType:
     """
     try:
         import huggingface_hub.constants
+        import huggingface_hub.errors
     except ImportError:
         raise RequestError("the Hugging Face hub needs huggingface_hub: pip install 'policy-distill[hub]'") from None
     return huggingface_hub

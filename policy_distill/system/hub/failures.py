@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.system.hub.address import Address
+from policy_distill.system.hub.client import hub
 
 DENIED = "log in with `hf auth login` or set HF_TOKEN"
 NETWORK = ("httpx", "httpcore", "requests", "urllib3", "huggingface_hub")
@@ -21,11 +22,11 @@ def failures_said(address: Address) -> Iterator[None]:
     """Say in one line what went wrong with an address within.
 
     Raises:
-        RequestError: where the hub refuses the request: there is no such thing, or it may not be read or written.
+        RequestError: where the hub refuses the request (there is no such thing, or it may not be read or written), or
+            where the library that speaks to it is not installed.
         RunFault: where the hub cannot be reached, or fails itself.
     """
-    from huggingface_hub import errors
-
+    errors = hub().errors
     try:
         yield
     except (RequestError, RunFault):

@@ -15,7 +15,7 @@ from typing import Any
 
 from policy_distill.errors import RequestError, RunFault
 from policy_distill.system.hub.address import COMMIT, Address, parse_address
-from policy_distill.system.hub.bounded import Bounded, TooLong
+from policy_distill.system.hub.bounded import TooLong, bar_of
 from policy_distill.system.hub.choice import files_of
 from policy_distill.system.hub.client import hub
 from policy_distill.system.hub.failures import failures_said
@@ -115,7 +115,7 @@ def _fetched(address: Address, most: int) -> str:
         with _nothing_left_of(address, known.etag):
             return str(
                 hub().hf_hub_download(
-                    address.repo, address.file, revision=address.revision, tqdm_class=Bounded.of(known.size)
+                    address.repo, address.file, revision=address.revision, tqdm_class=bar_of(known.size)
                 )
             )
 

@@ -30,9 +30,7 @@ def push_files(
         RequestError: for a name that is none, and for what the hub does not allow.
         RunFault: where the hub cannot be reached or fails.
     """
-    address = parse_address(repo)
-    if address.revision or address.file or str(address) != f"hf://{repo}":
-        raise RequestError(f"expected user/name as the repository, found {repo}")
+    address = repository(repo)
     library = hub()
     with failures_said(address):
         api = library.HfApi(token=token)
@@ -45,3 +43,15 @@ def push_files(
     if not COMMIT.fullmatch(str(commit)):
         raise RunFault(f"the hub's answer for {address} names no commit; look at the repository before you push again")
     return Address(address.repo, str(commit))
+
+
+def repository(repo: str) -> Address:
+    """Return the address of a repository by its name, `user/name`.
+
+    Raises:
+        RequestError: for a name that is none.
+    """
+    address = parse_address(repo)
+    if address.revision or address.file or str(address) != f"hf://{repo}":
+        raise RequestError(f"expected user/name as the repository, found {repo}")
+    return address
