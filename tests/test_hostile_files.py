@@ -60,6 +60,7 @@ READERS = (
     "zoo",
     "config",
     "grid",
+    "tasks",
     "report",
 )
 

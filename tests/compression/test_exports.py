@@ -6,7 +6,7 @@ from policy_distill.exporters.export import export
 from policy_distill.exporters.quantize import METHODS
 from policy_distill.exporters.table import FORMATS
 from policy_distill.student.runtime import load_student
-from policy_distill.training import low_bit
+from policy_distill.training.shrinking import low_bit
 from tests.compression.test_resume import run
 from tests.doubles import cartpole_teacher, pendulum_teacher
 

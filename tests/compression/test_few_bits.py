@@ -16,7 +16,7 @@ from policy_distill.exporters.layers_file import load_layers, save_layers
 from policy_distill.student.bits.quantization import n_bytes
 from policy_distill.student.file import read_sealed, write_sealed
 from policy_distill.student.runtime import Student, load_student
-from policy_distill.training import low_bit
+from policy_distill.training.shrinking import low_bit
 from tests.compression.test_resume import Falls, die_and_resume, found_in, run
 from tests.students import make_student, sample_observations
 

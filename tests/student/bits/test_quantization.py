@@ -16,7 +16,7 @@ from policy_distill.student.bits.quantization import compile_quantized, n_bytes,
 from policy_distill.student.engines.onnx_engine import open_session
 from policy_distill.student.runtime import Student
 from policy_distill.student.slim import slim
-from policy_distill.training import low_bit
+from policy_distill.training.shrinking import low_bit
 from tests.doubles import cartpole_teacher
 from tests.students import make_student, name_of, sample_observations
 from tests.training.test_policy import make_policy

@@ -7,11 +7,11 @@ from policy_distill.losses.batch import Batch
 from policy_distill.losses.table import make_loss
 from policy_distill.student.bits.low_bit import BITS, LIMITS
 from policy_distill.student.bits.quantization import compile_quantized
-from policy_distill.training import low_bit
+from policy_distill.training.shrinking import low_bit
 from policy_distill.training.shrinking.low_bit import best_steps, train_low_bit, train_plan
 from tests.losses.values import value
 from tests.students import make_student, sample_observations
-from tests.training.test_pruning import trained
+from tests.training.shrinking.test_pruning import trained
 from tests.training.test_trainer import EXAMPLES
 
 FAMILIES = ("categorical", "diagonal_gaussian", "deterministic", "bernoulli")
