@@ -20,7 +20,9 @@ class Bench:
     """
 
     student: Annotated[Path, tyro.conf.Positional]
-    """student.safetensors."""
+    """student.safetensors, or a run folder with one."""
+    task: str | None = None
+    """Of a student of several tasks, the one to time: its name, or the id of its environment."""
     teacher: Path | None = None
     """Teacher zip, to be timed beside it."""
     env: str | None = None
@@ -44,6 +46,8 @@ class Bench:
         """Measure and print; where the student lies in a run folder, its latency goes to the metrics."""
         from policy_distill.benchmark.plot import plot_latencies
         from policy_distill.benchmark.run import run_benchmark
+        from policy_distill.commands.options.one_task import alone
+        from policy_distill.student.file import in_run_folder
         from policy_distill.teachers.files.zip_file import find_zip
 
         teacher, teacher_bytes = None, 0
@@ -56,8 +60,14 @@ class Bench:
             env, kwargs = with_packages(self.env, self.gym_packages), parse_kwargs(self.env_kwargs)
             teacher = load_policy(zip_path, env, trust=self.trust, env_kwargs=kwargs)
             teacher_bytes = zip_path.stat().st_size
-        record = run_benchmark(self.student, teacher, teacher_bytes, rounds=self.rounds, cold_starts=self.cold_starts)
-        _log_latency(self.student.parent / "metrics.jsonl", record)
+        given = in_run_folder(self.student)
+        with alone(given, self.task) as path:
+            record = run_benchmark(path, teacher, teacher_bytes, rounds=self.rounds, cold_starts=self.cold_starts)
+        record["student"] = str(self.student)
+        if self.task is None:
+            _log_latency(given.parent / "metrics.jsonl", record)
+        else:
+            record["task"] = self.task
         if self.plot is not None:
             plot_latencies(record, self.plot)
             record["plot"] = str(self.plot)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OF_TEACHER = (
     "teacher",
+    "combine",
     "env",
     "env_kwargs",
     "gym_packages",
@@ -113,7 +114,7 @@ def summary_of_tasks(record: TasksRecord, out: Path | None) -> str:
 
 def _names(tasks: list[ListedTask], envs: list[Any]) -> list[str]:
     """Return the names of the file, and what others are called after their environments."""
-    from policy_distill.run.tasks.naming import task_names_of
+    from policy_distill.run.tasks.named import task_names_of
 
     return task_names_of(envs, [task.teacher.name if task.named else "" for task in tasks])
 
@@ -127,7 +128,10 @@ def _loaded(task: ListedTask) -> tuple[Any, Any]:
     one = task.teacher
     options: dict[str, Any] = {"wrappers" if key == "wrapper" else key: value for key, value in one.options.items()}
     teacher = load_teacher(
-        one.paths[0] if len(one.paths) == 1 else list(one.paths), env_kwargs=dict(one.env_kwargs), **options
+        one.paths[0] if len(one.paths) == 1 else list(one.paths),
+        env_kwargs=dict(one.env_kwargs),
+        combine=task.combine,
+        **options,
     )
     kwargs = [f"{key}:{value!r}" for key, value in one.env_kwargs.items()]
     env = find_env(one.env, find_agent(one.paths[0]), teacher, env_kwargs=kwargs, gym_packages=one.gym_packages)

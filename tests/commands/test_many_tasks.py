@@ -57,7 +57,13 @@ def test_the_tasks_of_a_file_become_one_student_that_is_resumed_and_exported(her
     assert main(["export", student, "--format", "onnx", "--out", "all", "--states", "16", "--json"]) == 0
     assert list(json.loads(capfd.readouterr().out)["tasks"]) == ["cartpole", "swing"]
     assert sorted(path.name for path in (here / "all").iterdir()) == ["cartpole.onnx", "swing.onnx"]
+    bench = ["bench", "run", "--rounds", "1", "--cold-starts", "0", "--json"]
+    assert main([*bench, "--task", "swing"]) == 0
+    timed = json.loads(capfd.readouterr().out)
+    assert (timed["student"], timed["task"], timed["input_shape"]) == ("run", "swing", [6])
     for words, said in (
+        (bench, "expected one task, found a student of 2: cartpole, swing"),
+        ([*bench, "--task", "walk"], "expected a task among cartpole, swing, found 'walk'"),
         (["evaluate", "run"], "expected one task, found a student of 2: cartpole, swing"),
         (["compare", "acrobot.zip", student], "expected one task, found a student of 2: cartpole, swing"),
         (["evaluate", "run", "--task", "walk"], "expected a task among cartpole, swing, found 'walk'"),
@@ -80,6 +86,8 @@ def test_the_tasks_of_a_file_become_one_student_that_is_resumed_and_exported(her
         ("tasks: [{path: cartpole.zip, environment: x}]", "task 1: no key 'environment' is known; expected teacher"),
         ("tasks: [{path: nowhere.zip}]", "found nothing at nowhere.zip"),
         ("tasks: [{path: '*.zip'}]", "expected one agent, found 2 at *.zip"),
+        ("tasks: [{path: cartpole.zip, combine: 3}]", "combine: expected a text such as mixture or best"),
+        ("tasks: [{path: cartpole.zip, combine: best}, {path: acrobot.zip}]", "expected several teachers to combine"),
         ("tasks: [{path: cartpole.zip, single: 3}]", "single: expected the path of a student"),
         ("tasks: [{path: cartpole.zip, env: CartPole-v1}]", "expected from 2 to 100 tasks"),
         (
@@ -100,6 +108,7 @@ def test_a_file_that_is_not_as_expected_is_refused_in_one_line(here, capfd, text
     ("options", "words"),
     [
         (["--tasks", "tasks.yaml", "--teacher", "cartpole.zip"], "expected --teacher of each task in tasks.yaml"),
+        (["--tasks", "tasks.yaml", "--combine", "mean"], "expected --combine of each task in tasks.yaml"),
         (["--tasks", "tasks.yaml", "--env", "CartPole-v1"], "expected --env of each task in tasks.yaml"),
         (["--tasks", "tasks.yaml", "--workers", "2"], "neither --log-gradients nor --workers"),
         (["--tasks", "tasks.yaml", "--task-blind"], "expected one observation_space in all tasks"),

@@ -5,13 +5,16 @@ In: a student as it was loaded. Out: students of one task each, and where each g
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from policy_distill.errors import RequestError
 from policy_distill.exporters.table import find_format
 from policy_distill.student.many import ManyTasks
-from policy_distill.student.runtime import Student
+from policy_distill.student.runtime import Student, load_student
 
 
 def places_of(student: Student, task: str | None, out: Path, format: str) -> dict[str, tuple[Student, Path]]:
@@ -42,3 +45,18 @@ def write_alone(student: Student, path: Path, *, overwrite: bool) -> dict[str, A
         raise RequestError(f"{path} exists; name another --out, or add --overwrite")
     student.save(path)
     return {"path": str(path), "format": "student", "bytes": path.stat().st_size}
+
+
+@contextmanager
+def alone(path: Path, task: str | None) -> Iterator[Path]:
+    """Yield the file of one task of a student at `path`, which lies there for as long; `path` itself without a task.
+
+    Raises:
+        RequestError: for a task that there is not.
+    """
+    if task is None:
+        yield path
+        return
+    student = load_student(path, runtime="numpy").task(task)
+    with tempfile.TemporaryDirectory() as folder:
+        yield student.save(Path(folder) / "student.safetensors")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,8 @@ def contexts_of(values: Any, where: str = "contexts") -> list[Context]:
     for what, group in (("seen", [one for one in found if one.seen]), ("held out", [x for x in found if not x.seen])):
         if not group:
             raise RequestError(f"{where}: expected contexts that are {what}, found none among {len(found)}; mend seen")
+    if twice := [name for name, n in Counter(one.name for one in found).items() if n > 1]:
+        raise RequestError(f"{where}: expected each context once, found {twice[0]} twice; leave one out")
     for one in found:
         # What perturbs it is read now, and not after the contexts before it.
         _ = one.condition

@@ -5,7 +5,6 @@ In: what the caller of `distill_many` asks for. Out: the same, known to fit toge
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,10 +18,9 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.interfaces.students import Loss
 from policy_distill.run.session import Session
 from policy_distill.run.settle import check_room, open_fitting, settle
-from policy_distill.run.tasks.naming import task_names_of
+from policy_distill.run.tasks.named import pairs_of
 from policy_distill.run.tasks.settings import TaskSettings
 from policy_distill.run.tasks.team import Task, Team
-from policy_distill.student.many import MOST_TASKS
 from policy_distill.student.runtime import Student, load_student
 from policy_distill.teachers.activation import USUAL, activation_for
 from policy_distill.teachers.sources import as_teacher
@@ -75,7 +73,7 @@ class Asked:
         Raises:
             RequestError: in one line, for what does not.
         """
-        pairs = _named(tasks)
+        pairs = pairs_of(tasks)
         single = BodySpec.of(network).single
         if unknown := sorted(set(singles) ^ set(pairs)) if singles else []:
             raise RequestError(f"expected a single student of each task or of none, found one or none of {unknown[0]}")
@@ -165,21 +163,6 @@ def _check_shared(tasks: Mapping[str, Task], body: BodySpec, asked: Asked) -> No
 def _plain(value: Any) -> Any:
     """Return what can be compared: of a family its name and arguments."""
     return (value.name, value.config()) if hasattr(value, "config") else value
-
-
-def _named(tasks: Sequence[tuple[Any, Any]] | Mapping[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
-    """Return the pairs of teacher and environment by names, which are those of folders and metrics."""
-    pairs = list(tasks.values()) if isinstance(tasks, Mapping) else list(tasks)
-    if not 2 <= len(pairs) <= MOST_TASKS or any(not isinstance(one, tuple | list) or len(one) != 2 for one in pairs):
-        raise RequestError(
-            f"expected from 2 to {MOST_TASKS} tasks, each a pair of a teacher and an environment, found {len(pairs)}; "
-            "use distill for one"
-        )
-    names = list(tasks) if isinstance(tasks, Mapping) else task_names_of([env for _, env in pairs])
-    for name in names:
-        if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]{0,99}", name):
-            raise RequestError(f"expected names of letters, digits, '-', '_', '+' and '.', found {name!r}; choose one")
-    return dict(zip(names, (tuple(pair) for pair in pairs), strict=True))
 
 
 def _n_params(single: Any) -> int:

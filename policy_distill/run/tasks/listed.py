@@ -19,6 +19,9 @@ from policy_distill.run.suite.grid_settings import known_keys
 from policy_distill.run.suite.grid_teachers import KEYS, GridTeacher, teachers_of
 from policy_distill.system.files import read_yaml
 
+OF_TASK = ("single", "combine")
+"""Keys of a task that no teacher of a grid has."""
+
 
 @dataclass(frozen=True)
 class ListedTask:
@@ -30,6 +33,8 @@ class ListedTask:
     """True where the file names it."""
     single: Path | None
     """The student of this task alone, to compare sizes with."""
+    combine: str | None = None
+    """How several agents of the task say one thing, as of `--combine`."""
 
 
 def read_tasks(path: Path) -> list[ListedTask]:
@@ -53,15 +58,17 @@ def _task(entry: Any, where: str) -> ListedTask:
         raise RequestError(
             f"{where}: expected a mapping such as {{path: teacher.zip, env: CartPole-v1}}, found {entry!r}"
         )
-    known_keys(entry, ("teacher", "single", *KEYS), where)
+    known_keys(entry, ("teacher", *OF_TASK, *KEYS), where)
     if ("teacher" in entry) == ("path" in entry):
         raise RequestError(f"{where}: expected path (or teacher), the agent's file or folder, once; name it")
     plain = {"teacher": "path"}
-    own = {plain.get(key, key): value for key, value in entry.items() if key != "single"}
+    own = {plain.get(key, key): value for key, value in entry.items() if key not in OF_TASK}
     found = teachers_of({"teachers": [own]}, where)
     if len(found) != 1:
         raise RequestError(f"{where}: expected one agent, found {len(found)} at {own['path']}; name one, or list them")
-    single = entry.get("single")
+    single, combine = entry.get("single"), entry.get("combine")
     if single is not None and not isinstance(single, str):
         raise RequestError(f"{where}, single: expected the path of a student, found {single!r}")
-    return ListedTask(found[0], "name" in entry, None if single is None else Path(single))
+    if combine is not None and not isinstance(combine, str):
+        raise RequestError(f"{where}, combine: expected a text such as mixture or best, found {combine!r}")
+    return ListedTask(found[0], "name" in entry, None if single is None else Path(single), combine)

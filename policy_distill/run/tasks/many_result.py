@@ -9,6 +9,7 @@ from typing import Any
 
 from policy_distill.config import DistillConfig
 from policy_distill.evaluation.parts.tasks_record import TasksRecord
+from policy_distill.evaluation.proof.kept import Retention
 from policy_distill.evaluation.proof.together import TogetherRecord
 from policy_distill.interfaces.stages import Tracker
 from policy_distill.run.result import DistillResult, final_metrics
@@ -34,6 +35,11 @@ class ManyResult:
     def evaluation(self) -> dict[str, Any]:
         """The content of `evaluation.json`, as JSON values."""
         return self.record.to_json()
+
+    @property
+    def retention(self) -> dict[str, Retention | None]:
+        """By task, the share of its teacher's gain over random that the student keeps; `together` has their mean."""
+        return {name: one.retention for name, one in self.results.items()}
 
     @property
     def together(self) -> TogetherRecord | None:

@@ -66,6 +66,7 @@ def test_a_value_without_words_is_not_collected_under():
         ({"sample": {"g": [3, 1]}, "seen": {"g": [1, 2]}}, "expected a range"),
         ({"sample": {"g": [1, 3]}, "seen": {"g": [1, 2]}, "n": 1}, "expected n from 2"),
         ({"contexts": {"seen": [{"g": 1}]}}, "lists seen and held_out"),
+        ({"contexts": {"seen": [{"g": 1}], "held_out": [{"g": 1}]}}, "expected each context once, found g=1 twice"),
         ({"contexts": {"seen": [3], "held_out": [{"g": 1}]}}, "expected mappings such as"),
         ({"contexts": {"seen": [{"perturb": "wind:3"}], "held_out": [{"g": 1}]}}, "expected perturbations among"),
         ({"contexts": {"seen": [{"perturb": "delay:1,delay:2"}], "held_out": [{"g": 1}]}}, "expected one perturbation"),

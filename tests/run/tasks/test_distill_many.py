@@ -163,6 +163,7 @@ def test_a_student_that_is_not_told_its_task_is_one_network_for_all():
 def test_without_a_proof_there_is_a_student_and_nothing_is_claimed():
     result = distill_many(pairs()[:2], "mlp:8,8", prove=False, **QUICK)
     assert result.together is None
+    assert result.retention == {"cartpole": None, "pendulum": None}
     assert result.record.tasks["cartpole"].retention is None
 
 
