@@ -144,7 +144,7 @@ def test_a_run_that_is_asked_to_stop_leaves_a_checkpoint_and_no_process(tmp_path
     assert contents(tmp_path / "whole") == contents(tmp_path / "run")
 
 
-@pytest.mark.parametrize(("cores", "relief", "expected"), [(2, 1.0, 1), (2, 1.1, 2), (3, 9.0, 3), (2, 0.1, 1)])
+@pytest.mark.parametrize(("cores", "relief", "expected"), [(2, 3.9, 1), (2, 4.0, 2), (3, 9.0, 3), (2, 0.1, 1)])
 def test_cores_that_are_idle_are_used_where_that_pays_and_nothing_tells(monkeypatch, cores, relief, expected):
     monkeypatch.setattr(staff, "has_idle_core", lambda: True)
     monkeypatch.setattr(staff, "n_cores", lambda: cores)

@@ -6,7 +6,6 @@ Nobody can see from a student which it was.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -25,6 +24,8 @@ WORTH_IT = 0.5
 """Seconds of collecting that a worker must take over at least: to fork one takes a tenth of that."""
 
 
+SEEN = 2
+"""Rollouts that have been collected for each that was learnt from, when workers are first thought of."""
 MOST = 8
 """Workers that are taken on unasked at most."""
 LONG = 0.002
@@ -80,7 +81,7 @@ class Staff:
         takes as what this process does meanwhile: where that is done early, its core has time for another worker.
         """
         if self._offer and seconds_left > WORTH_IT and has_idle_core() and can_fork():
-            self.source, self._offer = self._offer(max(1, min(math.ceil(relief), n_cores(), MOST))), None
+            self.source, self._offer = self._offer(max(1, min(int(relief / SEEN), n_cores(), MOST))), None
         if isinstance(self.source, Sharded):
             self.source.labelling = labelling
             self.source.ahead(actor, n_steps, deterministic, teacher_share, masked=masked, columns=columns)
