@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,10 @@ def blocks(language):
 def test_the_examples_of_deployment_work_as_written(zoo, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ppo-LunarLander-v2").symlink_to(zoo / "ppo-LunarLander-v2")
+    paged = shutil.which("node") is not None
     for line in "".join(blocks("bash")).splitlines():
+        if "--format web" in line and not paged:
+            continue
         small = line.replace("50000 --out", "2000 --eval-episodes 0 --track disabled --out")
         if line.startswith("policy-distill "):
             # In this process: starting torch for each command is most of the time that they take.
@@ -48,7 +52,7 @@ def test_the_examples_of_deployment_work_as_written(zoo, tmp_path, monkeypatch):
         "lander.html",
         "policy",
     }
-    assert written <= {path.name for path in tmp_path.iterdir()}
+    assert written - (set() if paged else {"lander.html"}) <= {path.name for path in tmp_path.iterdir()}
     (example,) = blocks("c")
     setup, _, calls = example.partition("policy_reset();")
     (tmp_path / "main.c").write_text(f"{setup}\nint main(void) {{ policy_reset(); {calls} return action[0] > 3; }}\n")
