@@ -132,7 +132,7 @@ def test_acting_imports_neither_torch_nor_sb3_nor_gymnasium(tmp_path):
 def test_without_gymnasium_the_spaces_say_so_and_the_file_is_not_blamed(good, monkeypatch):
     student = load_student(good)
     monkeypatch.setitem(sys.modules, "gymnasium", None)
-    with pytest.raises(ImportError, match="gymnasium"):
+    with pytest.raises(RequestError, match="found no module gymnasium"):
         _ = student.action_space
 
 
@@ -179,8 +179,10 @@ def test_a_foreign_file_is_told_from_a_damaged_one(tmp_path, good):
     }.items():
         with pytest.raises(RequestError, match=message):
             load_student(tmp_path / f"{name}.safetensors")
+    assert load_student(tmp_path).n_params == load_student(good).n_params
+    (tmp_path / "empty").mkdir()
     with pytest.raises(RequestError, match="found a folder"):
-        load_student(tmp_path)
+        load_student(tmp_path / "empty")
     with pytest.raises(RequestError, match="runtime among"):
         load_student(good, runtime="abacus")
 
