@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from policy_distill.teachers.files.companions import companions_of
 AHEAD = 4
 """Cells that are handed to Ray beyond the cores that there are, so that none idles and a cluster that can grow does."""
 WAIT_SECONDS = 0.2
+POLL_SECONDS = 0.01
+"""Between two looks of a task at whether it was answered."""
 LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Where Ray is started here, out of reach for others; on Linux it puts an outer address in the place of 127.0.0.1."""
 
@@ -145,10 +148,13 @@ class _Unwanted:
 
 def _run(errand: Errand, paths: list[Path], unwanted: Any, *inputs: bytes) -> Any:
     """Run a cell on a worker; its inputs come as arguments, so that each machine is sent them once."""
-    import ray
 
     def is_unwanted() -> bool:
-        return bool(ray.get(unwanted.has.remote(errand.cell.name)))
+        # A task that is blocked in `ray.get` lends its core out meanwhile, and a further cell would begin on it.
+        answer = unwanted.has.remote(errand.cell.name).future()
+        while not answer.done():
+            time.sleep(POLL_SECONDS)
+        return bool(answer.result())
 
     yield from run_errand(replace(errand, inputs=dict(zip(paths, inputs, strict=True))), is_unwanted)
 
