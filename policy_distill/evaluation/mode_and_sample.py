@@ -44,7 +44,7 @@ class ModeAndSample:
         return self.low > 0
 
     def is_clear(self, matters: float) -> bool:
-        """True where more episodes would change little: sampling is better, or not by as much as matters, in returns."""
+        """True where more episodes change little: sampling is better, or not by as much as `matters`, in returns."""
         return self.is_better or self.difference + N_ERRORS * self.error < matters
 
     def record(self) -> SampledRecord:

@@ -17,8 +17,8 @@ from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.watch import step_limit
 from policy_distill.evaluation.episodes import Evaluation, join_evaluations, run_episodes
 from policy_distill.evaluation.evaluate import open_for
-from policy_distill.evaluation.on_workers import on_workers
 from policy_distill.evaluation.mode_and_sample import mode_and_sample
+from policy_distill.evaluation.on_workers import on_workers
 from policy_distill.evaluation.proof.plan import BATCH, ProofPlan
 from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.evaluation.side_by_side import OnStep
