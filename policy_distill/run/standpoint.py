@@ -23,7 +23,7 @@ class Standpoint:
         self._marks = [
             (one, one.env_steps, one.restarts.n_here, one.label_states, one.source.mark()) for one in streams
         ]
-        self._session, self._acting = session, session and session.acting
+        self._session, self._acting = session, None if session is None else session.acting
 
     def go_back(self) -> None:
         """Take them back to here."""
