@@ -48,13 +48,13 @@ STAGES = (
 )
 MARKED = [
     (Session, "collect", "collecting"),
-    (Stream, "label", "labelling"),
+    (Stream, "label_whole", "labelling"),
     (Session, "learn", "training"),
     (Selection, "judge", "judging"),
     (checkpoint, "write_checkpoint", "writing a checkpoint"),
     (checkpoint, "resume_newest", "resuming"),
     (student_file.os, "replace", "between write and rename"),
-    (Session, "progress_metrics", "logging"),
+    (Stream, "metrics", "logging"),
     (loop, "prove", "proving"),
     (loop, "evaluation_record", "writing the result"),
 ]

@@ -19,6 +19,9 @@ from policy_distill.evaluation.statistics import json_number
 ALPHA = 0.05
 """Chance that the bound lies above the true difference, at most."""
 
+N_ERRORS = 2.0
+"""Standard errors above the mean beyond which no difference is expected."""
+
 
 @dataclass(frozen=True)
 class ModeAndSample:
@@ -30,6 +33,8 @@ class ModeAndSample:
     """Episodes that both acted in."""
     difference: float
     """Mean return by sampling less that by the mode, on the same episodes."""
+    error: float
+    """Its standard error; infinite for a single episode."""
     low: float
     """The true difference is at least this, with 95%; minus infinity where that cannot be said."""
 
@@ -37,6 +42,10 @@ class ModeAndSample:
     def is_better(self) -> bool:
         """True where sampling is better than the mode by more than its error."""
         return self.low > 0
+
+    def is_clear(self, matters: float) -> bool:
+        """True where more episodes change little: sampling is better, or not by as much as `matters`, in returns."""
+        return self.is_better or self.difference + N_ERRORS * self.error < matters
 
     def record(self) -> SampledRecord:
         """Return what files say of it: the returns by sampling, the steps that they took, and the difference."""
@@ -59,7 +68,8 @@ def mode_and_sample(mode: Evaluation, sampled: Evaluation, stake: float) -> Mode
     """
     n = min(sampled.n_episodes, mode.n_episodes)
     difference = sampled.returns[:n] - mode.returns[:n]
-    return ModeAndSample(sampled, n, float(difference.mean()), mean_at_least(difference, stake))
+    error = float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    return ModeAndSample(sampled, n, float(difference.mean()), error, mean_at_least(difference, stake))
 
 
 def mean_at_least(x: np.ndarray, stake: float, alpha: float = ALPHA) -> float:

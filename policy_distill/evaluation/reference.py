@@ -15,10 +15,11 @@ from policy_distill.environments.limit import say_cut
 from policy_distill.environments.open import is_recipe
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.watch import step_limit
-from policy_distill.evaluation.episodes import Evaluation, run_episodes
+from policy_distill.evaluation.episodes import Evaluation, join_evaluations, run_episodes
 from policy_distill.evaluation.evaluate import open_for
+from policy_distill.evaluation.mode_and_sample import mode_and_sample
 from policy_distill.evaluation.on_workers import on_workers
-from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.evaluation.proof.plan import BATCH, ProofPlan
 from policy_distill.evaluation.proof.scale import Scale
 from policy_distill.evaluation.side_by_side import OnStep
 from policy_distill.interfaces.policies import Policy
@@ -83,16 +84,22 @@ class Player:
         self.n_done += n_episodes
         return found
 
-    def play_sampled(self, n_by_mode: int) -> Evaluation | None:
-        """Return what the teacher scores by sampling in the first episodes of those that it acted in by its mode.
+    def play_sampled(self, mode: Evaluation, scale: Scale) -> Evaluation | None:
+        """Return what the teacher scores by sampling in the first of the episodes that it acted in by its `mode`.
 
-        None where the plan does not ask for it, or the teacher has no distribution.
+        It plays until it is clear whether sampling is better by what matters in the proof, or no more are asked for.
+        None where the plan asks for none, or the teacher has no distribution.
         """
-        plan, n_episodes = self._plan, min(self._plan.n_sampled, n_by_mode)
-        if n_episodes == 0 or plan.stochastic or not self._policies["teacher"].samples:
+        plan, most = self._plan, min(self._plan.n_sampled, mode.n_episodes)
+        if most == 0 or plan.stochastic or not self._policies["teacher"].samples:
             return None
         self._policies[SAMPLED] = self._policies["teacher"]
-        return self.play(SAMPLED, plan.seed, n_episodes)
+        found = self.play(SAMPLED, plan.seed, min(BATCH, most))
+        while (n := found.n_episodes) < most and not mode_and_sample(mode, found, scale.stake).is_clear(
+            plan.margin * scale.gain
+        ):
+            found = join_evaluations([found, self.play(SAMPLED, plan.seed + n, min(BATCH, most - n))])
+        return found
 
     def close(self) -> None:
         """Close the environments."""
@@ -162,6 +169,4 @@ class ReferenceRuns:
                 [player.play(who, plan.seed + done, look - done) for done, look in plan.steps() if look <= wanted]
                 for who in REFERENCES
             )
-            return ReferenceReturns(
-                scale, teacher, random, player.play_sampled(sum(part.n_episodes for part in teacher))
-            )
+            return ReferenceReturns(scale, teacher, random, player.play_sampled(join_evaluations(teacher), scale))

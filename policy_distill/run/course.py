@@ -98,10 +98,12 @@ class Course:
     def advance(self, kept: Callable[..., AbstractContextManager[None]]) -> dict[str, float]:
         """Make one iteration; a stop within `kept` loses nothing but that one. Return what was measured."""
         session, stream = self.session, self.session.stream
-        with kept(Standpoint(stream)):
+        with kept(Standpoint(stream, session=session)):
             rollout = session.collect()
+            session.look_ahead(unlabelled=rollout)
             labels = stream.label_whole(rollout)
-        return session.learn(rollout, labels.params, labels.value) | session.progress_metrics(rollout)
+        learnt = session.learn(rollout, labels.params, labels.value)
+        return {**learnt, **stream.metrics(), "rollout/teacher_share": rollout.teacher_share}
 
     def finish(self, reference: ReferenceRuns | None, bar: Progress, *, proven: bool = True) -> DistillResult:
         """Prove the best student, where it is to be `proven`, and write it to the run folder with its record."""

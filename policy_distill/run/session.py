@@ -51,6 +51,7 @@ class Session:
         self.config = config
         self.iteration = 0
         """Rollouts learnt from."""
+        self._looked_at = 0
         self._learner: Learner | None = None
         self.critics: Critics | None = None
         """Who judges states beside the student, where the settings ask for it, once there is one."""
@@ -122,8 +123,7 @@ class Session:
 
         `values` are the teacher's, `[T * N]`, where the settings ask for them.
         """
-        if self.iteration > 0 and lags(self.config):
-            self._look_ahead()
+        self.look_ahead()
         with while_learning(), self.stream.watch.timed("train"):
             features = self.stream.features(rollout)
             if not self.has_student:
@@ -145,8 +145,12 @@ class Session:
             self.fresh.append(fidelity.kl if math.isfinite(fidelity.kl) else 1.0 - fidelity.agreement)
         return {**metrics, "train/kl": fidelity.kl, "train/agreement": fidelity.agreement}
 
-    def _look_ahead(self) -> None:
-        """Let the student as it is now act in the next rollout, which workers may begin at once."""
+    def look_ahead(self, unlabelled: Rollout | None = None) -> None:
+        """Let the student act in the next rollout as it is; before this one is labelled where labels play no part."""
+        waits = unlabelled is not None and (unlabelled.labels is not None or self.stream.label_states is not None)
+        if waits or self.iteration in (0, self._looked_at) or not lags(self.config):
+            return
+        self._looked_at = self.iteration
         with while_learning():
             self.acting = Acting.of(self.learner)
         actor, share = self.actor(1)
@@ -192,10 +196,6 @@ class Session:
             return measure_fidelity(teacher, self.learner, features, teacher_params)
         seen, did, student = self.stream.sight.seen(rollout.obs), rollout.columns.get("actions"), self.learner.student()
         return fidelity_along(teacher, student, seen, rollout.episode_starts, teacher_params, did)
-
-    def progress_metrics(self, rollout: Rollout) -> dict[str, float]:
-        """Return what an iteration adds to the training's own metrics: returns, shares and times."""
-        return {**self.stream.metrics(), "rollout/teacher_share": rollout.teacher_share}
 
     def specify(self, normalizer: Normalizer | dict[str, Normalizer] | None) -> StudentSpec:
         """Return what the student is, apart from its weights."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from policy_distill.run.checkpoints.checkpoint import Keeper
+from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
 from policy_distill.system.interrupts import Interrupted, Interrupts
 from policy_distill.tracking.fan_out import FanOut
@@ -17,11 +18,12 @@ from policy_distill.tracking.fan_out import FanOut
 class Standpoint:
     """What a rollout changes, apart from the environments themselves: a resumed run brings those back."""
 
-    def __init__(self, *streams: Stream) -> None:
-        """Note where a stream stands, or several that go on together."""
+    def __init__(self, *streams: Stream, session: Session | None = None) -> None:
+        """Note where a stream stands, or several that go on together, and who acts in a session's next rollout."""
         self._marks = [
             (one, one.env_steps, one.restarts.n_here, one.label_states, one.source.mark()) for one in streams
         ]
+        self._session, self._acting = session, None if session is None else session.acting
 
     def go_back(self) -> None:
         """Take them back to here."""
@@ -29,6 +31,8 @@ class Standpoint:
             stream.env_steps, stream.label_states = env_steps, label_states
             stream.restarts.go_on(n_restarts)
             stream.source.go_back(mark)
+        if self._session is not None:
+            self._session.acting = self._acting
 
 
 @contextmanager

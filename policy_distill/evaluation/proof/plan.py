@@ -23,7 +23,7 @@ MAX_EPISODES = 300
 
 
 N_SAMPLED = 100
-"""Episodes that a teacher acts by sampling in, beside its mode, at most: enough to see what matters."""
+"""Episodes that a teacher acts by sampling in, beside its mode, at most; it ends sooner where it is clear."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Whether a student keeps what its teacher gains, on fresh episodes, as the proof will ask it: falls included.
 
-In: paired returns, some at a time. Out: confirmed or not, as soon as that is clear, or costs more than it may save.
+In: paired returns, some at a time. Out: confirmed or not, as soon as that is clear, or costs more than it may save. It
+only chooses when to stop, and the proof that follows has its own episodes and its own error rate: so it may err more
+often, and takes about half as many episodes.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from policy_distill.evaluation.proof.verdict import ALPHA, MARGIN, episodes_for_
 
 BATCH = N_ENVS
 """Episodes between two looks at what they say."""
+CHANCE = 0.2
+"""Error rate of its bet: how often a student at the margin would pass it at most, were its mean high enough too."""
 MOST = 300
 """Episodes that a confirmation may take; where the settings have fewer for the proof, these."""
 ENOUGH = 0.98
@@ -39,7 +43,7 @@ class Confirmation:
         self.student, self.teacher = np.append(self.student, student), np.append(self.teacher, teacher)
         self._n_steps += n_steps
         n, random = len(self.student), float(self._scale.random.mean())
-        verdict = judge(self.student, self.teacher, np.full(n, random), scale=self._scale)
+        verdict = judge(self.student, self.teacher, np.full(n, random), alpha=CHANCE, scale=self._scale)
         lost, error = self._lost()
         self.confirmed = verdict.outcome == "non-inferior" and lost <= 1 - ENOUGH
         hopeless = verdict.outcome == "inferior" or lost - N_ERRORS * error > 1 - ENOUGH

@@ -110,17 +110,21 @@ time.sleep(600)
 
 
 def test_what_is_interrupted_comes_back_with_its_checkpoint(cluster, tmp_path):
-    cells = [SuiteCell(name, tmp_path / name, (sys.executable, "-c", STOPPED)) for name in ("running", "waiting")]
+    cells = [SuiteCell(name, tmp_path / name, (sys.executable, "-c", STOPPED)) for name in ("one", "other")]
 
     def interrupt():
-        until((cells[0].folder / "checkpoint").exists)
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            until(lambda: any((cell.folder / "checkpoint").exists() for cell in cells))
+        finally:
+            # In any case, or the cell that waits to be stopped waits for minutes.
+            os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(Interrupted):
         run_cells(cells, backend(cluster, storage="object", copy_seconds=0.1), tmp_path)
-    assert (cells[0].folder / "saved").exists()
-    assert not cells[1].folder.exists()
+    # There is a core for one of them, and Ray does not say for which.
+    (ran,) = [cell for cell in cells if cell.folder.exists()]
+    assert (ran.folder / "saved").exists()
 
 
 def test_a_suite_on_a_cluster_that_shares_no_folder_leaves_what_a_local_one_does(cluster, tmp_path):
