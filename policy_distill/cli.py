@@ -62,7 +62,7 @@ def guarded(call: Callable[[], int | None]) -> int:
             return _say(f"{error.filename} cannot be used ({error.strerror}); {advice}", 2)
         if (said := culprit(error)) is not None:
             show_traceback()
-            advice = f"mend it (it is no part of policy-distill; {VARIABLE}=1 shows all that led to it)"
+            advice = f"fix it (it is not part of policy-distill; {VARIABLE}=1 shows the whole traceback)"
             return _say(f"code that the run called failed: {said}; {advice}", 1)
         traceback.print_exc()
         return _say("this is a fault of policy-distill; please report it with the lines above", 1)

@@ -22,11 +22,11 @@ class DistillConfig:
     """Everything that shapes a distillation, apart from teacher, environment and student."""
 
     timesteps: int = 200_000
-    """Environment steps to collect in all, over all environments, at most (at least 1)."""
+    """Most environment steps to collect, over all environments together (at least 1)."""
     stop: Literal["auto", "never"] = "auto"
     """auto ends the collection when the student has kept the teacher's return on the selection episodes twice in a row,
     the divergence on fresh states has stopped falling, and fresh episodes confirm it; never collects all timesteps, as
-    reward_weight and actor=mixed do by themselves, whose course is laid out over all of them."""
+    reward_weight and actor=mixed always do."""
     seed: int = 0
     """Seed of everything random; the same seed gives the same student, bit for bit on a CPU (of images and wide
     networks: with the same number of threads)."""
@@ -36,96 +36,97 @@ class DistillConfig:
     actor: Literal["student", "teacher", "mixed"] = "student"
     """Who acts after the teacher's first rollout. mixed hands over linearly from teacher to student."""
     objective: Literal["kl", "n_distill", "reverse_trajectory", "teacher_value"] = "kl"
-    """kl matches the teacher in the states that are seen; the others also weigh which states the student's own actions
-    lead to: where it will match badly, n_distill and reverse_trajectory, or where the teacher expects less return."""
+    """kl matches the teacher in the states that are visited. The others also weigh where the student's actions lead:
+    n_distill and reverse_trajectory to states where it matches badly, teacher_value to those of less return."""
     value_weight: float = 0.0
-    """Distil the teacher's value function into a critic that travels in the student's file, at so many times the
-    learning rate; 0 for none. to_sb3 starts with it; it changes nothing in the student."""
+    """Distil the teacher's value function into a critic in the student's file, with this multiple of the learning rate;
+    0 for none. finetune and to_sb3 start with it; the student acts the same."""
     reward_weight: float = 0.0
-    """Weight of the reward beside the divergence: PPO's objective, on what the student itself samples. 0 for none."""
+    """Weight of the reward next to the divergence: PPO's objective, on what the student itself samples. 0 for none."""
     kl_schedule: Literal["constant", "linear", "retention"] = "constant"
-    """How the divergence's weight falls where there is a reward: not, linearly to the end, or to nothing as the student
-    gains what its teacher does."""
+    """How the divergence's weight falls when reward is used too: not at all, linearly to the end, or to 0 as the
+    student's return reaches the teacher's."""
     value_gate: bool = False
-    """Learn only where the teacher expects more return than the student itself gains from there."""
+    """Learn only in states where the teacher expects more return than the student gets from there."""
     buffer: Literal["aggregate", "latest"] = "aggregate"
-    """Train on all labelled states so far, or on the latest rollout alone."""
+    """Train on all labelled states so far, or only on the latest rollout."""
     buffer_size: int = 1_000_000
-    """Labelled states kept at most; the oldest give way."""
+    """Most labelled states to keep; the oldest are dropped."""
     n_envs: int = 8
     """Environments stepped side by side, in one process."""
     n_steps: int = 128
     """Steps of each environment in one rollout."""
     n_epochs: int = 16
-    """Gradient passes per collected state, in the mean of a run: n_epochs x timesteps / batch_size updates in all, more
-    of them at its start, when data is scarce, than at its end."""
+    """Gradient passes per collected state, averaged over a run: n_epochs x timesteps / batch_size updates in all, more
+    of them at the start, when data is scarce."""
     passes: Literal["auto", "fixed"] = "auto"
-    """auto makes up to four times as many passes while they help on states that are held out until the next rollout,
-    and down to a quarter where they do not; fixed makes those of n_epochs. Trees, students with a memory, and runs with
-    another objective, a gate, rewards or episodes that are left out have fixed ones."""
+    """auto makes up to four times as many passes while they help on held-out states, and down to a quarter when they do
+    not; fixed makes those of n_epochs. Trees, students with a memory, and runs with another objective, a gate, rewards
+    or left-out episodes always have fixed ones."""
     batch_size: int = 256
     """States in one minibatch."""
     acting: Literal["alternate", "sample", "mode"] = "alternate"
-    """How the student acts while collecting: by sampling from its distribution, by its mode, or in turns, a rollout
-    each, and from half of timesteps on by its mode alone: sampling shows it mistakes to learn from, the mode the states
-    that it will be judged on. Other objectives, the gate and compress go on by turns."""
+    """How the student acts while collecting: sample from its distribution, act by its mode, or alternate between both,
+    a rollout each, and only by its mode from half of timesteps on. Sampling shows mistakes to learn from, the mode
+    shows the states that it will be judged on. Other objectives, the gate and compress alternate to the end."""
     learning_rate: float = 3e-3
     """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
     weight_decay: float = 0.0
-    """L2 regularisation: so many times a weight is added to its gradient; not for log σ, trees, compress and finetune.
-    0 for none."""
+    """L2 regularisation: this multiple of a weight is added to its gradient; 0 for none. Not for log σ, trees, compress
+    and finetune."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     activation: Literal["auto", "tanh", "relu"] = "auto"
     """Non-linearity between the student's layers; auto takes the teacher's own, and tanh where it has no network."""
     observation_keys: tuple[str, ...] = ()
-    """Keys of a Dict observation that the student reads; all where none is named."""
+    """Keys of a Dict observation that the student reads; by default all of them."""
     observe: str = ""
     """What the student sees of an observation, separated by commas: 0,2-4 or x,theta for components of a vector, keys
-    of a Dict (as observation_keys names them) or speed:0,speed:2 for components of one; all of it where nothing is
-    named. Its teacher may see more."""
+    of a Dict (as observation_keys names them) or speed:0,speed:2 for components of one; by default all of it. The
+    teacher may see more."""
     student_wrapper: str = ""
-    """A wrapper through which the student alone sees its environment, such as pkg:Noisy or pkg:Noisy:std=0.1; from
-    Python a class too. Its teacher goes on seeing everything."""
+    """A wrapper through which only the student sees its environment, such as pkg:Noisy or pkg:Noisy:std=0.1; in Python
+    also a class. The teacher still sees everything."""
     observation_names: str = ""
-    """What the components of a vector are called, separated by commas: x,x_velocity,theta,theta_velocity. The student
-    keeps them, for explain, observe, act by name and C; those of environments that many know need not be given."""
+    """Names of a vector's components, separated by commas: x,x_velocity,theta,theta_velocity. The student keeps them,
+    for explain, observe, act by name and C. Names for well-known environments are built in."""
     action_names: str = ""
-    """What actions are called, separated by commas: the options of a choice, or the numbers of an action."""
+    """Names of the actions, separated by commas: of the options of a choice, or of the components of an action."""
     control_hz: float = 0.0
-    """Actions a second that the student is made for, kept for whoever builds it in; 0 where nobody says."""
+    """Actions per second that the student is made for, kept in its file for its deployment; 0 if not given."""
     min_teacher_return: float | None = None
-    """Leave out of the data the episodes that the teacher acts (its first rollout; all with actor=teacher, those of the
-    first half with mixed) and that return less."""
+    """Leave out the teacher's episodes with a lower return (of its first rollout; all of them with actor=teacher, those
+    of the first half with mixed)."""
     drop_worst: float = 0.0
-    """Leave out the share of the teacher's episodes so far that return least, such as 0.1 for the worst tenth."""
+    """Leave out this share of the teacher's episodes so far, the ones with the lowest return, such as 0.1 for the worst
+    tenth."""
     collect_perturb: str = ""
-    """Collect states under these conditions too, as of compare --perturb: obs-noise:0.1,sticky:0.25,delay:1. The
-    environments are dealt in turns: the first stays as it is, the next is under the first condition, and so on. The
-    student is chosen, measured and proven in the environment as it is."""
+    """Collect states under these conditions too, as for compare --perturb: obs-noise:0.1,sticky:0.25,delay:1. The
+    environments take them in turns: the first stays unchanged, the next has the first condition, and so on. The student
+    is chosen, measured and proven in the unchanged environment."""
     normalize: Literal["auto", "none"] = "auto"
     """auto copies the teacher's VecNormalize statistics into the student, or measures them on the teacher's first
     rollout where the teacher has none."""
     monitor: bool = False
-    """Play 300 episodes more at the end, and keep in the student's file what they span: it can then say how novel an
-    observation is."""
+    """Play 300 more episodes at the end, and keep the range of their observations in the student's file: it can then
+    say how novel an observation is."""
     eval_episodes: int = 300
-    """Episodes for the proof at most, on paired seeds that training never saw: it ends as soon as its verdict is clear,
-    after some 75 where a student equals its teacher. 0 skips it, and the selection before it."""
+    """Most episodes for the proof, on paired seeds that training never used. It ends as soon as its verdict is clear,
+    after about 75 if a student equals its teacher. 0 skips it, and the selection before it."""
     select_episodes: int = 10
     """Episodes on which a student is judged, five times in a run, to keep the best; their seeds are neither the
     training's nor the proof's. 0 keeps the last student."""
     eval_seed: int = PROOF
     """Episode i of the proof starts from reset(seed=eval_seed + i)."""
     worst_loss: float = 0.0
-    """What one episode is assumed to lose at most, in gains of the teacher over random: the proof rests on it, and an
-    episode that loses more leaves its verdict undecided. 0 for a tenth more than the worst random episode loses."""
+    """The most that one episode is assumed to lose, in units of the teacher's gain over random. The proof rests on it:
+    an episode that loses more leaves the verdict undecided. 0 for a tenth more than the worst random episode loses."""
     max_episode_steps: int = 0
-    """Steps after which an episode that is judged is stopped, and counts with what it gained; 0 for the limit that the
-    environment was registered with, or 27,000 where it has none."""
+    """Steps after which an evaluation episode is stopped, and counts with its return so far; 0 for the environment's
+    registered limit, or 27,000 without one."""
     sampled_teacher: bool = True
-    """Run the teacher by sampling too, beside its mode, on 100 of the proof's episodes at most, and say where that is
-    better. Those without a distribution of their own (DQN, TD3, ...) are left out by themselves."""
+    """Also run the teacher by sampling, on at most 100 of the proof's episodes, and say if that is better than its
+    mode. Skipped for teachers without a distribution (DQN, TD3, ...)."""
     n_eval_envs: int = 16
     """Environments stepped side by side in the proof."""
     checkpoint_every: int = 50_000
@@ -134,21 +135,21 @@ class DistillConfig:
     checkpoint_minutes: float = 0.0
     """Minutes between checkpoints; 0 for none by time."""
     keep_checkpoints: int = 3
-    """Checkpoints kept, the newest: a broken one falls back to the one before."""
+    """The newest checkpoints to keep: a broken one falls back to the one before."""
     max_recoveries: int = 3
-    """Times that training may go back to the last good student, at a tenth of the learning rate, where its loss or
+    """How many times training may go back to the last good student, at a tenth of the learning rate, when its loss or
     gradient is not finite."""
     env_restarts: int = 0
-    """Environments that raise, hang or return what is no observation are restarted up to so many times in a run, which
-    else stops: while collecting with their next episode, else with the same one from its beginning; a vector
-    environment of one's own cannot be."""
+    """How many times in a run an environment may be restarted after it raised, hung or returned an invalid observation;
+    one failure more stops the run. While collecting it starts its next episode, elsewhere the same one again. A vector
+    environment that you pass in cannot be restarted."""
     env_timeout: float = 120.0
-    """Seconds that one step or reset of the environments may take before they are said to hang; 0 for no limit."""
+    """Seconds that one step or reset of the environments may take before they count as hung; 0 for no limit."""
     device: str = "cpu"
     """Where the student trains: cpu, cuda, ..."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """What layers compute in while students of images train, and any student on a GPU. bfloat16 is quicker where the
-    processor has it; weights, labels and the loss stay float32. Other students train in float32 whatever this says."""
+    """Number format of the layers while a student of images trains, or any student on a GPU. bfloat16 is faster where
+    the processor has it; weights, labels and the loss stay float32. Other students always train in float32."""
 
     def __post_init__(self) -> None:
         """Check every type and range, so that a wrong value fails before the first environment step."""

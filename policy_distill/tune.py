@@ -102,7 +102,7 @@ def prove_best(
     """
     folder, env_kwargs = Path(out), settings.pop("env_kwargs", None)
     if folder.is_dir() and any(folder.iterdir()):
-        raise RequestError(f"expected an empty folder for out, found files in {folder}; name another")
+        raise RequestError(f"expected an empty folder for out, found files in {folder}; choose another")
     if best.checkpoint is None:
         raise RequestError("expected a trial with a checkpoint, found none; choose one that has reported")
     best.checkpoint.to_directory(folder)

@@ -242,7 +242,7 @@ LAYOUTS = [
     Layout("two files of the same statistics", _two(equal=True), NORMALISED),
     Layout("two files that differ", _two(equal=False), "which differ"),
     Layout("a zip moved away from its statistics", _moved, MISSING),
-    Layout("an agent of raw observations beside another's statistics", _beside_another, "of another agent"),
+    Layout("an agent of raw observations beside another's statistics", _beside_another, "to another agent"),
     Layout("only rewards normalised", _only_rewards, RAW),
     Layout("a replay buffer, configuration says normalise", _configured({"normalize": True}), MISSING),
     Layout("the same as arguments", _configured({"normalize": "dict(norm_obs=True, norm_reward=False)"}), MISSING),

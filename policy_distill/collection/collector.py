@@ -147,16 +147,16 @@ class Collector:
         obs = unpack(record["obs"], arrays)
         if self.log is not None:
             if not alike(obs, self.envs.obs):
-                raise ValueError("its observations are of another environment")
+                raise ValueError("its observations come from another environment")
             self.log.restore({name: arrays[f"log.{name}"] for name in ("ages", "seeds", "actions")})
         for name, now in (("n_episodes", self.n_episodes), ("running", self.running), ("starts", self.starts)):
             saved = arrays[f"collector.{name}"]
             if not alike(saved, now) or ((saved < 0).any() and name == "n_episodes"):
-                raise ValueError(f"{name} are of other environments")
+                raise ValueError(f"{name} come from other environments")
             now[:] = saved
         returns = arrays["collector.returns"]
         if returns.ndim != 1 or not np.isfinite(returns).all():
-            raise ValueError("returns are no list of numbers")
+            raise ValueError("its returns are not a list of numbers")
         self.returns.clear()
         self.returns.extend(returns.tolist())
         self.actor_state = None if record["actor"] is None else unpack(record["actor"], arrays)

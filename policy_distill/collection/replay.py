@@ -84,7 +84,7 @@ class EpisodeLog:
         actions, ages, seeds = arrays["actions"], arrays["ages"].astype(np.int64), arrays["seeds"].astype(np.int64)
         fits = actions.shape[1:2] == ages.shape == seeds.shape == self.begun.shape
         if not fits or (ages < 0).any() or (seeds < 0).any():
-            raise ValueError("the log of actions is of other environments")
+            raise ValueError("its log of actions comes from other environments")
         self.n_steps = 0
         for step in actions:
             self.took(step)

@@ -14,7 +14,7 @@ from policy_distill.commands.showing.output import Output
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure latency, throughput, size, memory and cold start of a student, beside Stable-Baselines3's predict.
+    """Measure latency, throughput, size, memory and cold start of a student, next to Stable-Baselines3's predict.
 
     Example: policy-distill bench student.safetensors --teacher teacher.zip
     """
@@ -22,20 +22,20 @@ class Bench:
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors, or a run folder with one."""
     task: str | None = None
-    """Of a student of several tasks, the one to time: its name, or the id of its environment."""
+    """The task to time, for a student of several tasks: its name, or the id of its environment."""
     teacher: Path | None = None
-    """Teacher zip, to be timed beside it."""
+    """Teacher zip, to time it too."""
     env: str | None = None
     """Environment of the teacher, such as Pendulum-v1 or package:Id-v0, to check that it fits."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
-    They come before those that the policy was trained with."""
+    They override those that the policy was trained with."""
     gym_packages: tuple[str, ...] = ()
     """Packages that register environments, imported first; the working folder is searched too."""
     trust: bool = False
     """Load the teacher with SB3's own loading, which runs code from the file."""
     rounds: int = 30
-    """Times that each contender has its turn; they take turns in one process, with one thread."""
+    """How many times each contender is timed; they take turns in one process, with one thread."""
     cold_starts: int = 3
     """New processes to start for each; 0 leaves cold start and memory out."""
     plot: Path | None = None

@@ -38,11 +38,11 @@ class Compare:
     """student.safetensors (or another zip); several, of several training seeds, are aggregated too."""
     several: Annotated[Several, tyro.conf.arg(name="")] = field(default_factory=Several)
     task: str | None = None
-    """Of students of several tasks, the one to compare in: its name, or the id of its environment."""
+    """The task to compare in, for students of several tasks: its name, or the id of its environment."""
     env: str | None = None
     """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by default the student's own."""
     env_kwargs: tuple[str, ...] = ()
-    """Arguments of its constructor, such as gravity:-5.0 enable_wind:True, before those that the policy brings."""
+    """Arguments of its constructor, such as gravity:-5.0 enable_wind:True; they override those of the policy."""
     gym_packages: tuple[str, ...] = ()
     """Packages that register environments, imported first; the working folder is searched too."""
     n_envs: int = 16
@@ -50,32 +50,32 @@ class Compare:
     episodes: int = 100
     """Episodes of each, run to their ends; with --until-certain, of each batch."""
     max_episode_steps: int = 0
-    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
-    registered with, or 27,000 where it has none."""
+    """Steps after which an episode is stopped, and counts with its return so far; 0 for the environment's registered
+    limit, or 27,000 without one."""
     seed: int | None = None
-    """Episode i starts from reset(seed=SEED + i), for all three; by default from a block of seeds that neither the
-    teacher's training nor the student's own proof has used."""
+    """Episode i starts from reset(seed=SEED + i), for teacher, student and random policy; by default from a block of
+    seeds that neither the teacher's training nor the student's own proof has used."""
     margin: float = 0.05
     """Share of the teacher's gain over random that a non-inferior student may lose, by the mean return."""
     worst_loss: float | None = None
-    """What one episode may lose at most, in gains of the teacher over random. Verdict and lower bound rest on it; by
-    itself it is a tenth more than what the worst random episode loses."""
+    """The most that one episode may lose, in units of the teacher's gain over random. Verdict and lower bound rest on
+    it; by default a tenth more than the worst random episode loses."""
     until_certain: bool = False
     """Run batches until the verdict is clear or --max-episodes are run; verdict and bound hold at every stop."""
     max_episodes: int = 1000
     """Episodes at most with --until-certain."""
     stochastic: bool = False
-    """Teacher and student act by sampling; by themselves by the modes of their distributions."""
+    """Teacher and student act by sampling; by default they act by the modes of their distributions."""
     sampled_teacher: bool = True
-    """Run the teacher by sampling too, beside its mode, on 100 of the episodes at most, and say where that is better;
-    those without a distribution of their own (DQN, TD3, ...) are left out by themselves."""
+    """Also run the teacher by sampling, on at most 100 of the episodes, and say if that is better than its mode.
+    Skipped for teachers without a distribution (DQN, TD3, ...)."""
     perturb: str | None = None
-    """Conditions to compare under too, such as
-    obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12. obs-noise: Gaussian, in units of each
-    component's spread over 20 episodes of the teacher and 20 of a random policy. action-noise: Gaussian, in units of
-    half the action range; of discrete actions, the share that is replaced by another one, each other one as likely.
-    sticky: the chance that the last executed action is executed again. delay: steps that observations are late. + joins
-    several into one condition, the first nearest to the environment; each draws noise of its own."""
+    """Conditions to compare under too, such as obs-noise:0.1,sticky:0.25,delay:1,action-noise:0.1,env:gravity=-12.
+    obs-noise: Gaussian, in units of each component's spread over 20 episodes of the teacher and 20 of a random policy.
+    action-noise: Gaussian, in units of half the action range; for discrete actions, the chance that an action is
+    replaced by another one, each equally likely. sticky: the chance that the last executed action is executed again.
+    delay: steps by which observations are late. + joins several into one condition, the first nearest to the
+    environment; each draws noise of its own."""
     contexts: Path | None = None
     """A YAML file of contexts, constructor arguments and perturbations, some seen in training and some held out: each
     is compared, and the gap between both groups measured (docs/generalisation.md)."""
@@ -85,12 +85,12 @@ class Compare:
     overwrite: bool = False
     """Replace an earlier comparison in --out."""
     vecnormalize: Path | None = None
-    """Observation statistics of the teacher, where they do not lie with its zip; none for a teacher without."""
+    """Observation statistics of the teacher, where they are not next to its zip; none for a teacher without any."""
     trust: bool = False
     """Load zips with SB3's own loading, which runs code from the file."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
-    themselves; none for no wrapper."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found
+    automatically; none applies no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
     staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)

@@ -31,29 +31,29 @@ class Compress(FromTeacher):
 
     Example: policy-distill compress --teacher LunarLander-v2.zip --env LunarLander-v3 --retention 0.95 --out runs/small
 
-    Many students learn from one stream of labelled states; those that are larger than need be are dropped on the way,
-    and the smallest that seems to keep enough is proven on episodes that nothing was chosen by (docs/compress.md).
+    Many students learn from one stream of labelled states; those that are larger than necessary are dropped on the way,
+    and the smallest that seems to keep enough is proven on fresh episodes (docs/compress.md).
     """
 
     out: Path
     """Run folder: compression.json, the winner as student.safetensors with its evaluation.json, and the other students
     on the front in students/."""
     retention: float = 0.95
-    """The bar: share of the teacher's gain over a random policy that is to be kept, in (0, 1)."""
+    """The bar: share of the teacher's gain over a random policy to keep, above 0 and below 1."""
     students: tuple[str, ...] = ()
     """Networks to try, such as linear mlp:2 mlp:8,8; by default a ladder of them, of convolutions for images."""
     minimize: str = "params"
-    """What is made small: params, bytes, macs, flash (of the generated C) or latency (on this machine)."""
+    """What to make small: params, bytes, macs, flash (of the generated C) or latency (on this machine)."""
     budget: int | None = None
-    """Environment steps of collecting, choosing and fine-tuning, at most; by default what --timesteps needs."""
+    """Most environment steps to collect, choose and fine-tune with; by default what --timesteps needs."""
     max_params: int | None = None
-    """Parameters of the student, at most."""
+    """Most parameters of the student."""
     max_bytes: int | None = None
-    """Bytes of these, at most."""
+    """Most bytes of these parameters."""
     keep_std: bool = False
     """Keep log σ in the students, which acting by the mode does not need."""
     finetune: bool = False
-    """Let students that miss the bar at the border go on by reward before they are dropped."""
+    """Fine-tune students that just miss the bar by reward, before they are dropped."""
     staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
     config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: DistillConfig(timesteps=RACE_STEPS)

@@ -23,11 +23,11 @@ class Dashboard:
     """
 
     project: str | None = None
-    """W&B project; WANDB_PROJECT, or policy-distill."""
+    """W&B project; by default WANDB_PROJECT, or policy-distill."""
     entity: str | None = None
-    """W&B entity; WANDB_ENTITY, or the key's own."""
+    """W&B entity; by default WANDB_ENTITY, or the key's own."""
     offline: bool = False
-    """Write the specification, and do not save online."""
+    """Write the specification only, and do not save it online."""
     out: Path = Path("dashboard.json")
     """Where the specification goes."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False

@@ -38,26 +38,25 @@ class Distill(FromTeacher):
     """Stable-Baselines3 zip, or a folder with one; what belongs to it is found too (docs/teachers.md). A student
     (student.safetensors, or its run folder) may teach too, and several agents together as one."""
     tasks: Path | None = None
-    """In place of --teacher and --env: a YAML file with a list tasks, each with its path (or teacher) and env."""
+    """A YAML file in place of --teacher and --env: a list named tasks, each with path (or teacher) and env."""
     sharing: Annotated[TaskSettings, tyro.conf.arg(name="")] = field(default_factory=TaskSettings)
     student: str = "mlp:32,32"
-    """The student's network: mlp:32,32 for two hidden layers of 32, linear for none, cnn:16,32 for images
-    (convolutions of 16 and 32 channels), cnn:16,32+mlp:64 with a hidden layer behind them; what a Dict has beside its
-    image joins there; gru:16 for 16 recurrent units, history:4+mlp:32 for the last 4 observations and history:4a+mlp:32
-    for the actions between them too, where a student must remember; tree:32 for a decision tree of at most 32 leaves,
-    oblique_tree:16 for one that asks about weighted sums. Of several tasks: mlp:64,64 for a shared body with a head for
-    each, shared:64,64+mlp:16 for a layer of each task's own behind it."""
+    """The student's network: mlp:32,32 for two hidden layers of 32, linear for none, cnn:16,32 for images (convolutions
+    of 16 and 32 channels), cnn:16,32+mlp:64 with a hidden layer after them, where the vectors of a Dict join; gru:16
+    for 16 recurrent units, history:4+mlp:32 for the last 4 observations and history:4a+mlp:32 for the actions between
+    them too, where a student must remember; tree:32 for a decision tree of at most 32 leaves, oblique_tree:16 for one
+    that asks about weighted sums. For several tasks: mlp:64,64 for a shared body with a head for each,
+    shared:64,64+mlp:16 for a layer of 16 more for each task."""
     log_gradients: bool = False
     """Log histograms of the gradients to W&B, one of each layer for each rollout."""
     video: bool = False
     """Record teacher and student side by side for report.html; needs the extra video."""
     contexts: Path | None = None
-    """A YAML file of contexts, as of compare --contexts: states are collected under those that are seen, in turns
-    beside the environment as it is, in which the student is proven."""
+    """A YAML file of contexts, as for compare --contexts: states are collected under the seen ones, in turns with the
+    unchanged environment, where the student is proven."""
     staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=WorkerSettings)
     prove: bool = True
-    """--no-prove ends with the student that the selection's episodes chose, and plays none of the proof's; --resume
-    proves it later."""
+    """--no-prove ends with the student that the selection episodes chose, without a proof; --resume proves it later."""
     json: Annotated[bool, tyro.conf.arg(help="Print evaluation.json on stdout and nothing else.")] = False
 
     def make(self) -> int:
@@ -70,7 +69,8 @@ class Distill(FromTeacher):
             return distill_listed(self)
         if self.sharing != TaskSettings():
             raise RequestError(
-                "expected --tasks beside --task-blind, --inputs or --balance, found none; leave them out"
+                "expected --tasks beside --task-blind, --inputs or --balance, found none; add --tasks, or leave them "
+                "out"
             )
         from policy_distill.environments.perturbations.contexts import collected_under, read_contexts
         from policy_distill.run.distill import distill

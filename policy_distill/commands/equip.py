@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Equip:
-    """Give a student names for what it takes and gives, its control rate, and a monitor that tells what is novel.
+    """Give a student names for its observations and actions, a control rate, and a monitor for novel observations.
 
     Example: policy-distill equip runs/arm --observation-names q1,q2,v1,v2 --monitor --out arm.safetensors
     """
@@ -26,20 +26,20 @@ class Equip:
     out: Path
     """The file to write."""
     observation_names: str = ""
-    """What the components of its observation are called, separated by commas; all that its environment shows may be
-    named where it sees a part of that."""
+    """Names of the observation's components, separated by commas: of what the student sees, or of the whole observation
+    where it sees a part."""
     action_names: str = ""
-    """What its actions are called: the options of a choice, or the numbers of an action."""
+    """Names of its actions: of the options of a choice, or of the components of an action."""
     control_hz: float | None = None
-    """Actions a second that it is made for."""
+    """Actions per second that it is made for."""
     monitor: bool = False
-    """Play episodes, and keep what they span: the student can then say how novel a step is."""
+    """Play episodes, and keep the range of their observations: the student can then say how novel a step is."""
     episodes: int = 300
-    """Episodes of the monitor: a third say what is usual, the others from where on a step is novel."""
+    """Episodes for the monitor: a third define what is usual, the others set from where on a step is novel."""
     seed: int = 0
-    """Of these episodes."""
+    """Seed of the monitor's episodes."""
     env: str | None = None
-    """Environment that they are played in, such as pkg:Id-v0; by itself the one that the student was made in."""
+    """Environment of the monitor's episodes, such as pkg:Id-v0; by default the one that the student was made in."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0; values are Python literals."""
     gym_packages: tuple[str, ...] = ()

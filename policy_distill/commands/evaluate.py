@@ -30,13 +30,13 @@ class Evaluate:
     """Teacher zip, student.safetensors or a run folder with one."""
     several: Annotated[Several, tyro.conf.arg(name="")] = field(default_factory=Several)
     task: str | None = None
-    """Of a student of several tasks, the one to act in: its name, or the id of its environment."""
+    """The task to act in, for a student of several tasks: its name, or the id of its environment."""
     env: str | None = None
     """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0; by default the one it was made
     in."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
-    They come before those that the policy was trained with."""
+    They override those that the policy was trained with."""
     gym_packages: tuple[str, ...] = ()
     """Packages that register environments, imported first; the working folder is searched too."""
     n_envs: int = 16
@@ -44,20 +44,20 @@ class Evaluate:
     episodes: int = 100
     """Episodes; each is run to its end."""
     max_episode_steps: int = 0
-    """Steps after which an episode is stopped, and counts with what it gained; 0 for the limit that the environment was
-    registered with, or 27,000 where it has none."""
+    """Steps after which an episode is stopped, and counts with its return so far; 0 for the environment's registered
+    limit, or 27,000 without one."""
     seed: int = 0
     """Episode i starts from reset(seed=SEED + i)."""
     stochastic: bool = False
-    """Sample actions instead of acting by the mode, from generators of --seed: the same seed, the same returns. gSDE's
+    """Sample actions instead of acting by the mode, seeded by --seed: the same seed gives the same returns. gSDE's
     noise lasts an episode. DQN, QR-DQN, TD3, DDPG and ARS act alike either way, as in SB3."""
     vecnormalize: Path | None = None
-    """Observation statistics of a teacher, where they do not lie with its zip; none for a teacher without."""
+    """Observation statistics of a teacher, where they are not next to its zip; none for a teacher without any."""
     trust: bool = False
     """Load a teacher with SB3's own loading, which runs code from the file."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
-    themselves; none for no wrapper."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found
+    automatically; none applies no wrapper."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
     staff: Annotated[WorkerSettings, tyro.conf.arg(name="")] = field(default_factory=partial(WorkerSettings, 0))
     tracking: Annotated[Tracking, tyro.conf.arg(name="")] = field(default_factory=Tracking)

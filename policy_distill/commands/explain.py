@@ -22,8 +22,8 @@ class Explain:
     path: Annotated[Path, tyro.conf.Positional]
     """student.safetensors, or a run folder with one."""
     observation_names: str = ""
-    """Names of the observation's components, separated by commas; by themselves those of the student's run, or of its
-    environment where that is known."""
+    """Names of the observation's components, separated by commas; by default those of the student's run, or of its
+    environment if it is known."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
 
     def run(self) -> int:

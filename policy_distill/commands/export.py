@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Export:
     """Write a student as ONNX, C, a NumPy folder, TorchScript, a PPO zip or a web page, checked to act the same.
 
-    Of a student of several tasks --task NAME writes one, and without it --out is a folder of all of them.
+    For a student of several tasks, --task NAME writes one task; without it, --out is a folder with all of them.
 
     Example: policy-distill export student.safetensors --format onnx --out student.onnx
     """
@@ -31,25 +31,25 @@ class Export:
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors."""
     format: str
-    """onnx, c, numpy, torchscript, sb3 or web; of a student of several tasks also student, the file of one task."""
+    """onnx, c, numpy, torchscript, sb3 or web; for a student of several tasks also student, the file of one task."""
     out: Path
     """The file, or for c and numpy the folder, to write."""
     task: str | None = None
-    """Of a student of several tasks, the one to write: its name, or the id of its environment."""
+    """The task to write, for a student of several tasks: its name, or the id of its environment."""
     quantize: str | None = None
     """int8: weights and activations in eight bits, for onnx and c; int8-trained: trained through the rounding first;
-    int4, ternary: so trained, with weights of four bits or three values after the first layer, packed;
-    the path of a layers.safetensors that compress wrote: the layers that were proven."""
+    int4, ternary: trained in the same way, with packed weights of four bits or three values after the first layer; or
+    the path of a layers.safetensors that compress wrote, for the very layers that it proved."""
     env: str | None = None
     """Environment whose states the check uses, such as Pendulum-v1 or package:Id-v0; by default the one it
     was distilled in."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
-    They come before those that the policy was trained with."""
+    They override those that the policy was trained with."""
     gym_packages: tuple[str, ...] = ()
     """Packages that register environments, imported first; the working folder is searched too."""
     states: int = 2048
-    """States that the student visits, which its actions are compared on; hostile ones come on top."""
+    """How many states that the student visits are compared; hostile ones are added."""
     episodes: int = 100
     """Episodes that the return of an eight-bit artefact is measured on; 0 leaves it out."""
     seed: int = 0

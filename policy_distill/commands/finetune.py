@@ -20,12 +20,12 @@ from policy_distill.system.wording import digits
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune(FromTeacher):
-    """Let a student go on by reward, and keep what it gains where that is proven.
+    """Train a student further by reward, and keep the gain where it is proven.
 
     Example: policy-distill finetune runs/walker --env BipedalWalker-v3 --timesteps 200000 --out runs/tuned
 
-    PPO improves the student, once its critic fits. The best of the run is tested against the student that it began
-    with: where no gain is proven, that one is handed back (docs/finetune.md).
+    PPO improves the student, once its critic fits. The best student of the run is tested against the one that it
+    started from: where no gain is proven, you get that one (docs/finetune.md).
     """
 
     student: Annotated[Path, tyro.conf.Positional]

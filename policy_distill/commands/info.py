@@ -13,7 +13,7 @@ from policy_distill.commands.showing.output import Output
 
 @dataclass(frozen=True)
 class Info:
-    """Say what a teacher zip or a student file holds: algorithm, spaces, parameters, bytes, provenance.
+    """Print what a teacher zip or a student file holds: algorithm, spaces, parameters, bytes, provenance.
 
     Example: policy-distill info student.safetensors
     """
@@ -21,7 +21,7 @@ class Info:
     path: Annotated[Path, tyro.conf.Positional]
     """Teacher zip, student.safetensors or a run folder with one."""
     task: str | None = None
-    """Of a student of several tasks, the one to describe: its name, or the id of its environment."""
+    """The task to describe, for a student of several tasks: its name, or the id of its environment."""
     trust: bool = False
     """Load a zip with SB3's own loading, which runs code from the file."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False

@@ -47,7 +47,9 @@ def distill_listed(command: Distill) -> int:
     assert command.tasks is not None
     if given := [name for name in OF_TEACHER if vars(command)[name] not in ((), None, False)]:
         option = f"--{given[0].replace('_', '-')}"
-        raise RequestError(f"expected {option} of each task in {command.tasks}, found it beside --tasks; move it there")
+        raise RequestError(
+            f"expected {option} for each task in {command.tasks}, found it on the command line; move it to that file"
+        )
     if command.algo != "auto" or command.log_gradients or command.staff.workers not in (0, "auto"):
         raise RequestError(
             "expected --algo in the file of --tasks, and neither --log-gradients nor --workers, found one of these; "

@@ -26,7 +26,7 @@ class Push:
     student: Annotated[Path, tyro.conf.Positional]
     """Run folder, or student.safetensors."""
     repo: Annotated[str, tyro.conf.Positional]
-    """Repository, user/name; it is made where there is none."""
+    """Repository, user/name; created if it does not exist."""
     private: bool = False
     """Make a new repository private."""
     token_env: str = "HF_TOKEN"

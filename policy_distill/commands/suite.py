@@ -30,14 +30,14 @@ class Suite:
 
     Example: policy-distill suite grid.yaml --out runs/suite --jobs 4
 
-    The grid is a YAML file (docs/suite.md). A suite that was stopped goes on with --resume: what is done is left alone,
-    what was begun goes on from its checkpoint. It ends in one table, report.html and suite.json.
+    The grid is a YAML file (docs/suite.md). A suite that was stopped continues with --resume: finished runs stay as
+    they are, and started ones continue from their checkpoints. It ends in one table, report.html and suite.json.
     """
 
     grid: Annotated[Path, tyro.conf.Positional]
     """YAML file with teachers, students, seeds and settings."""
     out: Path
-    """Folder of the suite: a run folder for each cell with its log beside it, report.html, suite.json."""
+    """Folder of the suite: a run folder for each cell with its log next to it, report.html, suite.json."""
     backend: Literal["local", "ray"] = "local"
     """Where cells run: processes on this machine, or tasks of Ray (extra ray)."""
     jobs: int | None = None
@@ -50,12 +50,12 @@ class Suite:
     gpus: float = 0.0
     """GPUs of each cell on a cluster; 0.25 for four cells on one."""
     retries: int = 1
-    """Times that a cell is tried again after a failure; it goes on from its checkpoint."""
+    """How many times a failed cell is tried again, from its checkpoint."""
     seed: int = 0
-    """Training seed where the grid names none."""
+    """Training seed if the grid has none."""
     search: Literal["none", "optuna"] = "none"
     """Search settings in place of running the grid: optuna (extra search) tries those under search: in the grid, judged
-    by the mean return on selection episodes, and proves the best on others."""
+    by the mean return on selection episodes, and proves the best on fresh ones."""
     trials: int = 50
     """Trials of a search for each teacher, those of earlier calls included."""
     dry_run: bool = False
@@ -64,13 +64,13 @@ class Suite:
     """Weights & Biases, all cells in one group: offline needs no account; online goes offline without a key. trackio is
     a dashboard on this machine (extra trackio). NAME is a tracker of an installed package."""
     project: str | None = None
-    """W&B project; WANDB_PROJECT, or policy-distill."""
+    """W&B project; by default WANDB_PROJECT, or policy-distill."""
     group: str | None = None
-    """W&B group; the name of the suite's folder."""
+    """W&B group; by default the name of the suite's folder."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
     resume: bool = False
-    """Go on with the suite in --out."""
+    """Continue the suite in --out."""
     overwrite: bool = False
     """Replace the suite in --out."""
     json: Annotated[bool, tyro.conf.arg(help="Print suite.json on stdout and nothing else.")] = False

@@ -13,7 +13,7 @@ from policy_distill.commands.showing.output import Output
 
 @dataclass(frozen=True)
 class Sync:
-    """Upload the offline W&B runs of a run folder, or of a folder of them, wherever it lies now.
+    """Upload the offline W&B runs of a run folder, or of a folder of run folders, also after it was moved.
 
     Example: policy-distill sync runs/cartpole
     """
@@ -21,9 +21,9 @@ class Sync:
     folder: Annotated[Path, tyro.conf.Positional]
     """A run folder, or a folder with run folders in it."""
     again: bool = False
-    """Upload runs that have been uploaded, too."""
+    """Also upload runs that were uploaded before."""
     dry_run: bool = False
-    """Say what would be uploaded, and do not."""
+    """Print what would be uploaded, and upload nothing."""
     json: Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout and nothing else.")] = False
 
     def run(self) -> int:

@@ -23,8 +23,8 @@ class Train:
     env: str
     """Gymnasium id of the environment, such as Pendulum-v1 or package:Id-v0."""
     out: Path
-    """The zip to write; with --normalize, vecnormalize.pkl is written beside it, or NAME_vecnormalize.pkl where other
-    agents lie there too."""
+    """The zip to write; with --normalize, vecnormalize.pkl is written next to it, or NAME_vecnormalize.pkl if other
+    agents are there too."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals."""
     gym_packages: tuple[str, ...] = ()
@@ -42,13 +42,13 @@ class Train:
     normalize: bool = False
     """Normalise observations and rewards (VecNormalize)."""
     stop_at: float | None = None
-    """Stop once the mean return of some evaluation episodes reaches this."""
+    """Stop once the mean return of the evaluation episodes reaches this value."""
     track: TrackName = "disabled"
     """Weights & Biases, in `wandb` beside the zip, and `metrics.jsonl` there; the same dashboard as the students'."""
     project: str | None = None
-    """W&B project; WANDB_PROJECT, or policy-distill."""
+    """W&B project; by default WANDB_PROJECT, or policy-distill."""
     group: str | None = None
-    """W&B group; the name of the zip's folder."""
+    """W&B group; by default the name of the zip's folder."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
     overwrite: bool = False
@@ -65,7 +65,7 @@ class Train:
 
         zip_path = self.out.with_suffix(".zip")
         if zip_path.exists() and not self.overwrite:
-            raise RequestError(f"expected a new file for --out, found {zip_path}; add --overwrite or name another")
+            raise RequestError(f"expected a new file for --out, found {zip_path}; add --overwrite or choose another")
         working_folder_on_path()
         env, env_kwargs = with_packages(self.env, self.gym_packages), parse_kwargs(self.env_kwargs)
         began = time.perf_counter()

@@ -22,18 +22,18 @@ from policy_distill.system.answers import answer
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer(FromTeacher):
-    """Let a student go on in another task: by reward, or by a teacher of that task.
+    """Train a student further in another task: by reward, or by a teacher of that task.
 
     Example: policy-distill transfer runs/lander --env LunarLander-v3 --env-kwargs gravity:-6.0 --out runs/moved
 
-    Layers are copied where they fit; what was copied, resized or begun anew is said, and recorded in evaluation.json
-    (docs/transfer.md).
+    Layers are copied where they fit. The command prints which were copied, resized or started afresh, and records it in
+    evaluation.json (docs/transfer.md).
     """
 
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors, or a run folder with one."""
     teacher: tuple[Path, ...] = ()
-    """A teacher of the other task, which the student is distilled from further; by default it goes on by reward."""
+    """A teacher of the other task, to distil the student from; by default it learns by reward."""
     freeze: tuple[str, ...] = ()
     """Layers that stay as they are: by number from 1, or body (all but the last), head, log_std."""
     config: DistillConfig = field(default_factory=DistillConfig, metadata={"not asked": True})

@@ -75,29 +75,20 @@ def compress(
 ) -> CompressionResult:
     """Find the smallest student that provably keeps a share of the teacher's return.
 
-    Args:
-        teacher: of `load_teacher`, or what it takes: a path, a live SB3 model, an object with `predict`.
-        env: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
-        retention: the share of the teacher's gain over a random policy that is to be kept, in (0, 1).
-        students: students to try; a ladder for the task where None. `tree` and `oblique_tree` stand for ladders.
-        minimize: `params`, `bytes`, `macs`, `flash` (of the generated C) or `latency` (on this machine).
-        config: settings of the stream; where None the defaults, with 100,000 `timesteps`.
-        budget: environment steps of collecting, choosing and fine-tuning together, at most; None for what `timesteps`
-            needs.
-        max_params: parameters of the student, at most.
-        max_bytes: bytes of these, at most.
-        keep_std: keep log σ in the deployed students, so that they can act by sampling.
-        finetune: let students that miss the bar at the border go on by reward before they are dropped.
-        tracker: as of `distill`.
-        track: as of `distill`.
-        out: a run folder; None writes nothing.
-        resume: go on from the newest checkpoint in `out`.
-        overwrite: replace the run in `out`.
-        progress: draw the students still in the race and a bar on stderr, where that is a terminal.
-        env_kwargs: arguments of the environment's constructor, before those that the teacher was trained with.
-        say: told what was dropped, judged and proven, a line each.
-        workers: processes that play the episodes by which students are judged and proven, which changes none of them.
-        **overrides: fields of `DistillConfig`, such as `timesteps` and `seed`.
+    Args: teacher: of `load_teacher`, or what it takes: a path, a live SB3 model, an object with `predict`. env: a
+    Gymnasium id, an EnvSpec, a callable, or a vector environment. retention: the share of the teacher's gain over a
+    random policy to keep, above 0 and below 1. students: students to try; a ladder for the task where None. `tree` and
+    `oblique_tree` stand for ladders. minimize: `params`, `bytes`, `macs`, `flash` (of the generated C) or `latency` (on
+    this machine). config: settings of the stream; where None the defaults, with 100,000 `timesteps`. budget:
+    environment steps of collecting, choosing and fine-tuning together, at most; None for what `timesteps` needs.
+    max_params: parameters of the student, at most. max_bytes: bytes of these, at most. keep_std: keep log σ in the
+    deployed students, so that they can act by sampling. finetune: let students that miss the bar at the border go on by
+    reward before they are dropped. tracker: as of `distill`. track: as of `distill`. out: a run folder; None writes
+    nothing. resume: go on from the newest checkpoint in `out`. overwrite: replace the run in `out`. progress: draw the
+    students still in the race and a bar on stderr, where that is a terminal. env_kwargs: arguments of the environment's
+    constructor, before those that the teacher was trained with. say: told what was dropped, judged and proven, a line
+    each. workers: processes that play the episodes by which students are judged and proven, which changes none of them.
+    **overrides: fields of `DistillConfig`, such as `timesteps` and `seed`.
 
     Raises:
         RequestError: for a request that cannot be met, before the first environment step.
@@ -154,7 +145,7 @@ def _race(
     """
     if limits.finetune and (columns := getattr(loss, "columns", ())):
         raise RequestError(
-            f"expected a loss of parameters alone for --finetune, found {config.loss!r}, which reads "
+            f"expected a loss of the distribution parameters only for --finetune, found {config.loss!r}, which reads "
             f"{', '.join(columns)}; choose another --loss, or leave --finetune out"
         )
     seen = Sight(envs, config, "cnn:4").space

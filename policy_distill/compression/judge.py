@@ -161,7 +161,7 @@ class Judge:
         self._played = {who: np.array(arrays[f"played.{who}"]) for who in REFERENCES if f"played.{who}" in arrays}
         for returns in self._played.values():
             if returns.ndim != 1 or not np.isfinite(returns).all() or len(returns) > self.n_most:
-                raise ValueError("the returns of the episodes that choose are none")
+                raise ValueError("the returns of the selection episodes are not finite numbers")
 
     def _reference(self, who: str, n_episodes: int) -> np.ndarray:
         """Return the returns of teacher or random policy in the first episodes, played where they are not known."""

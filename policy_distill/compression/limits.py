@@ -26,7 +26,7 @@ class Limits:
     max_params: int | None = None
     """Parameters of the deployed student, at most."""
     max_bytes: int | None = None
-    """Bytes of these, at most."""
+    """Most bytes of these parameters."""
     keep_std: bool = False
     """Keep log σ, so that the student can act by sampling."""
     finetune: bool = False
@@ -40,8 +40,8 @@ class Limits:
         """
         if not 0 < self.bar < 1:
             raise RequestError(
-                f"expected --retention above 0 and below 1, found {self.bar:g}; 0.95 is usual (that nothing at all is "
-                "lost, no number of episodes proves)"
+                f"expected --retention above 0 and below 1, found {self.bar:g}; 0.95 is usual (no number of episodes "
+                "can prove that nothing at all is lost)"
             )
         if self.minimize not in MINIMIZE:
             raise RequestError(f"expected --minimize among {', '.join(MINIMIZE)}, found {self.minimize!r}")
@@ -62,7 +62,9 @@ class Limits:
             RequestError: where nothing would be proven, or for a monitor.
         """
         if config.eval_episodes == 0:
-            raise RequestError("expected --eval-episodes above 0: a student that nobody proved is none to choose")
+            raise RequestError(
+                "expected --eval-episodes above 0, found 0: compress chooses only among students that it can prove"
+            )
         if config.min_teacher_return is not None or config.drop_worst:
             raise RequestError(
                 "expected all of the first rollout, which is all that the teacher acts here, found min_teacher_return "
@@ -70,8 +72,8 @@ class Limits:
             )
         if config.monitor:
             raise RequestError(
-                "expected no --monitor, which each of the students would need; leave it out, and give the winner one "
-                "with policy-distill equip --monitor"
+                "expected no --monitor, found it; leave it out, and add a monitor to the winner with policy-distill "
+                "equip --monitor"
             )
         if self.budget is None:
             return config

@@ -88,7 +88,7 @@ class RaceState:
         race.population.restore(tensors, out, recoveries)
         race.judge.restore(named(tensors, "judge."))
         if tensors["heldout"].shape != race.heldout.shape:
-            raise ValueError("its students are others")
+            raise ValueError("it has other students")
         race.heldout = np.array(tensors["heldout"])
         race.iteration, race.rung = saved.iteration, saved.rung
         race.owed = None if saved.owed is None else dict(saved.owed)

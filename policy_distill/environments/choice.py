@@ -63,7 +63,7 @@ def adapted(env: Any, policy: Policy, env_kwargs: Mapping[str, Any] | None = Non
     absent = [] if is_recipe(env) else missing_in(env, specs)
     if absent:
         names = ", ".join(one["name"] for one in absent)
-        notes.append(f"not wrapped in the policy's {names}: an environment that is handed over stays as it is")
+        notes.append(f"not wrapped in the policy's {names}: an environment that is passed in stays as it is")
     return env, notes
 
 

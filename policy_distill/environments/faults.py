@@ -82,13 +82,13 @@ class EnvFaults:
             self.stop(index, error)
         if not self.restarts.take():
             used = f" ({self.restarts.n} restarts were used)" if self.restarts.n else ""
-            self.stop(index, error, f"{used}; mend the environment, or allow restarts with --env-restarts")
+            self.stop(index, error, f"{used}; fix the environment, or allow restarts with --env-restarts")
         self.n_restarts += 1
         self.failed.add(index)
         message = self._message(index, error)
         LOG.warning("%s; restarted (%d of at most %d)", message, self.restarts.n, self.restarts.allowed)
 
-    def stop(self, index: int | None, error: Exception, advice: str = "; mend the environment") -> NoReturn:
+    def stop(self, index: int | None, error: Exception, advice: str = "; fix the environment") -> NoReturn:
         """Stop the run.
 
         Raises:

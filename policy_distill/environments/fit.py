@@ -43,9 +43,9 @@ def _check_frames(policy: Policy, envs: Environments) -> None:
     if stacks and not has_blank_frames(envs):
         n_stack = stacks[-1]["kwargs"].get("n_stack", 4)
         raise RequestError(
-            f"the policy was trained on frames that were normalised before they were stacked, and {envs.env_id} stacks "
-            "its own otherwise; name the environment by its id, without a stack: the policy brings "
-            f"FrameStack:n_stack={n_stack} with the right first frames"
+            f"the policy was trained on frames that were normalised before they were stacked, and {envs.env_id} "
+            "stacks them differently; pass the environment's id, without a frame stack: the policy applies "
+            f"FrameStack:n_stack={n_stack} itself, with the right first frames"
         )
 
 

@@ -45,11 +45,11 @@ class FrozenNormalization(NormalizeObservation[Any, Any, Any]):
                 raise ValueError(f"the precision {dtype!r:.40}")
             self.obs_rms.mean, self.obs_rms.var = (np.asarray(one, dtype).reshape(shape) for one in (mean, variance))
             if not (np.isfinite(self.obs_rms.mean).all() and (self.obs_rms.var >= 0.0).all()):
-                raise ValueError("numbers that are none of observations")
+                raise ValueError("numbers that cannot be statistics of observations")
         except (TypeError, ValueError) as error:
             raise RequestError(
                 f"expected mean and variance of observations of shape {shape}, in {' or '.join(PRECISIONS)}, found "
-                f"others ({error}); name --env, or hand the environment over from Python"
+                f"others ({error}); set --env, or pass the environment from Python"
             ) from None
         self.obs_rms.count = np.inf
         self.update_running_mean = False

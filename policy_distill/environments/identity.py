@@ -127,7 +127,7 @@ def identify_made(env: Any, recipe: Any = None, beside: Sequence[str] = ()) -> E
         return identify(spec, beside)
     kwargs = {**recipe.keywords} if isinstance(recipe, functools.partial) else {}
     name, module = type(env.unwrapped).__name__, type(env.unwrapped).__module__
-    return EnvIdentity(name, module, kwargs, missing="it is no registered environment")
+    return EnvIdentity(name, module, kwargs, missing="it is not a registered environment")
 
 
 def identity_from(record: Any) -> EnvIdentity | None:

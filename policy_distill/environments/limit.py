@@ -64,8 +64,8 @@ def are_paired(envs: Environments, n_episodes: int) -> bool:
     if envs.resets_itself and n_episodes > envs.n_envs:
         say_once(
             envs.env_id,
-            f"the vector begins its episodes by itself: only the first {envs.n_envs} are of seeds that were chosen, "
-            "the others are no pairs; hand over an id or a callable for pairs",
+            f"the vector restarts its episodes itself: only the first {envs.n_envs} start from chosen seeds, the "
+            "others are not paired; pass an id or a callable for paired episodes",
         )
         return False
     return True

@@ -139,7 +139,7 @@ class EnvironmentList:
                 method = env.get_wrapper_attr("action_masks")
             except AttributeError:
                 raise RequestError(
-                    f"expected a method action_masks of {self.env_id}, as sb3-contrib uses it; found none"
+                    f"expected a method action_masks in {self.env_id}, as sb3-contrib has it; found none"
                 ) from None
             try:
                 masks.append(np.asarray(method(), dtype=bool))

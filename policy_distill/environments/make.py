@@ -85,12 +85,13 @@ def import_package(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise RequestError(
-                f"no package {name!r} is installed here or lies in the working folder; install it, or go where it lies"
+                f"no package {name!r} is installed here or is in the working folder; install it, or run the command "
+                "in its folder"
             ) from None
         raise RequestError(f"the package {name} cannot be imported ({_line(error)}); install what it needs") from None
     except (Exception, SystemExit) as error:
         raise RequestError(
-            f"the package {name} cannot be imported ({type(error).__name__}: {_line(error)[:160]}); mend it"
+            f"the package {name} cannot be imported ({type(error).__name__}: {_line(error)[:160]}); fix it"
         ) from None
 
 

@@ -45,7 +45,7 @@ def parse_value(text: str) -> Any:
             # In five ways, a nesting that is too deep among them.
             continue
     if text[:1] in "[{('\"":
-        raise ValueError(f"{text[:80]!r} is no literal")
+        raise ValueError(f"{text[:80]!r} is not a literal")
     return text
 
 
@@ -96,8 +96,8 @@ def check_own(kwargs: Mapping[str, Any]) -> None:
     own = RESERVED.intersection(kwargs)
     if own:
         raise RequestError(
-            f"expected an argument of the environment's constructor, found {min(own)}, which gymnasium.make takes "
-            "for itself; name one that changes what happens"
+            f"expected an argument of the environment's constructor, found {min(own)}, which gymnasium.make uses "
+            "itself; choose one that changes the environment"
         )
 
 
@@ -160,7 +160,7 @@ def _wrapper(record: dict[str, Any]) -> WrapperSpec:
         found = asked(found, part)
     if not (isinstance(found, type) and issubclass(found, gymnasium.Wrapper)):
         raise RequestError(
-            f"expected a wrapper of Gymnasium's kind at {record['entry_point']}, found none; name --env, or hand the "
-            "environment over from Python"
+            f"expected a Gymnasium wrapper at {record['entry_point']}, found none; set --env, or pass the environment "
+            "from Python"
         )
     return WrapperSpec(record["name"], record["entry_point"], record["kwargs"])

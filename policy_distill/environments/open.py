@@ -25,11 +25,11 @@ from policy_distill.system.blame import blamed
 from policy_distill.system.foreign import asked, held_by
 
 ALONE = (
-    "where only one instance may exist: --n-envs 1 (and --n-eval-envs 1), or hand one over from Python: "
-    "distill(teacher, env)"
+    "where only one instance may exist: --n-envs 1 (and --n-eval-envs 1), or pass one from Python: distill(teacher, "
+    "env)"
 )
 """What to do where a second environment cannot be made beside the first."""
-ADVICE = f"mend the environment, or the arguments that it is given; {ALONE}"
+ADVICE = f"fix the environment, or the arguments that it is given; {ALONE}"
 
 
 def open_environments(
@@ -99,7 +99,7 @@ def _check_own(env: Any, wrappers: Sequence[WrapperSpec]) -> None:
             already = "" if one.get("both") else f", or environments wrapped in {one['name']} already"
             raise RequestError(
                 f"expected an id, an EnvSpec or a callable{already}: the student sees its environment through "
-                f"{one['entry_point']}, and what is handed over stays as it is"
+                f"{one['entry_point']}, and an environment that is passed in stays as it is"
             )
 
 

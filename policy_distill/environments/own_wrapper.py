@@ -58,7 +58,9 @@ def load_wrapper(record: Mapping[str, Any]) -> Callable[[gymnasium.Env[Any, Any]
     """
     entry_point, kwargs = record["entry_point"], dict(record["kwargs"])
     module, _, name = entry_point.partition(":")
-    with blamed(f"the student's wrapper {entry_point} cannot be found", "install its package, or go where it lies"):
+    with blamed(
+        f"the student's wrapper {entry_point} cannot be found", "install its package, or run the command in its folder"
+    ):
         working_folder_on_path()
         found: Any = import_package(module)
     for part in name.split("."):
@@ -68,8 +70,8 @@ def load_wrapper(record: Mapping[str, Any]) -> Callable[[gymnasium.Env[Any, Any]
     if inspect.isfunction(found) and found.__module__ == module and not kwargs:
         return found
     raise RequestError(
-        f"expected a wrapper of Gymnasium's kind, such as {EXAMPLE}, or a function without arguments that makes one, "
-        f"found {'none' if found is None else type(found).__name__} at {entry_point}"
+        f"expected a Gymnasium wrapper, such as {EXAMPLE}, or a function without arguments that makes one, found "
+        f"{'none' if found is None else type(found).__name__} at {entry_point}"
     )
 
 

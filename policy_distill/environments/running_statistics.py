@@ -117,14 +117,14 @@ def check_vector(vector: Any, env_id: str) -> list[dict[str, Any]]:
         say_once(
             env_id,
             "its observations are normalised by NormalizeObservation in other processes, where its statistics can be "
-            "neither read nor frozen: they change while it is stepped; hand over a DummyVecEnv or one environment",
+            "neither read nor frozen, and they change while it is stepped; pass a DummyVecEnv or one environment",
         )
     return statistics
 
 
 SCALED = (
-    "expected rewards in fixed units, found NormalizeReward, whose scale follows what was stepped before; hand over "
-    "the environments without it"
+    "expected rewards in fixed units, found NormalizeReward, which scales rewards by the earlier ones; pass the "
+    "environments without it"
 )
 
 
@@ -140,8 +140,8 @@ def _readable(wrapper: Any, env_id: str) -> dict[str, Any]:
     if not count >= SEEN and _untouched(rms):
         raise RequestError(
             f"{env_id}: expected the observation statistics that the teacher was trained with, found "
-            "NormalizeObservation with none; hand over the environment that it was trained in, or a callable that "
-            "sets obs_rms to them"
+            "NormalizeObservation with none; pass the environment that it was trained in, or a callable that sets "
+            "obs_rms to them"
         )
     assert rms is not None
     mean, variance = (np.asarray(moment, np.float64) for moment in (rms.mean, rms.var))

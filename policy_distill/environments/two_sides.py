@@ -82,18 +82,18 @@ class SeenThrough(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self._behind, name = StandIn(env), record["entry_point"]
         with blamed(
-            f"the student's wrapper {name} cannot be put around {env}", "mend it, or leave --student-wrapper out"
+            f"the student's wrapper {name} cannot be put around {env}", "fix it, or leave --student-wrapper out"
         ):
             self._view: Any = load_wrapper(record)(self._behind)
         if not isinstance(self._view, gymnasium.Env):
             raise RequestError(f"expected {name} to return an environment, it returned {type(self._view).__name__}")
         if self._view.action_space != env.action_space:
-            raise RequestError(f"expected {name} to change what is observed alone, it changes the actions too")
+            raise RequestError(f"expected {name} to change observations only, it changes the actions too")
         for one in takewhile(lambda one: one is not self._behind, each_wrapper(self._view)):
             if is_kind(one, "NormalizeObservation"):
                 raise RequestError(
-                    f"expected a wrapper whose episodes follow from their seeds, found {type(one).__name__}, whose "
-                    "statistics run on: the student normalises by itself; leave it out"
+                    f"expected a wrapper that starts afresh in each episode, found {type(one).__name__}, which keeps "
+                    "statistics across episodes; leave it out: the student normalises its observations itself"
                 )
         self.observation_space = self._shown_space(self._view.observation_space)
 

@@ -35,7 +35,7 @@ class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         space = env.observation_space
         if not isinstance(space, spaces.Box) or n_stack < 1:
-            raise RequestError(f"expected a Box to stack {n_stack} frames of, found {space}")
+            raise RequestError(f"expected a Box space to stack {n_stack} frames, found {space}")
         if space.low.size * n_stack > MAX_STACKED:
             raise RequestError(
                 f"expected stacked frames of at most {MAX_STACKED:,} numbers, found {n_stack} of {space}"
@@ -108,8 +108,8 @@ def _atari(env: gymnasium.Env[Any, Any], **kwargs: Any) -> gymnasium.Env[Any, An
 
     if kwargs.get("frame_skip", 4) != 1 and own_frame_skip(env.unwrapped.spec):
         LOG.warning(
-            "%s skips frames by itself: AtariWrapper leaves that to it (frame_skip=1), where both would skip 16 frames "
-            "for an action; make it with frameskip=1 for the wrapper's own skip",
+            "%s skips frames itself, so AtariWrapper does not (frame_skip=1): both together would skip 16 frames for "
+            "an action; make it with frameskip=1 to use the wrapper's own skip",
             env.unwrapped.spec.id,  # type: ignore[union-attr]
         )
         kwargs["frame_skip"] = 1

@@ -137,7 +137,7 @@ def _read_back(exporter: Exporter, student: Student, path: Path, expected: Refer
     """Open what is handed over, its record included, and act: it must do what the draft did that was checked."""
     first = expected.first(N_READ_BACK)
     if not np.array_equal(first.actions_of(exporter.open_artefact(student.record, path)), first.actions_of(run)):
-        raise RunFault("the artefact acts otherwise once its record is in it; nothing was written")
+        raise RunFault("the artefact acts differently once its record is added; nothing was written")
     if (path / "policy_test.c").exists():
         run_self_test(path)
 
@@ -154,9 +154,9 @@ def _in_eight_bits(
 
 def _check_request(student: Student, format: str, quantize: str | None, n_states: int, episodes: int) -> None:
     if n_states < 1 or episodes < 0:
-        raise RequestError(f"expected 1 state or more and no fewer episodes than 0, found {n_states} and {episodes}")
+        raise RequestError(f"expected at least 1 state and at least 0 episodes, found {n_states} and {episodes}")
     if not all(np.isfinite(array).all() for array in student.tensors.values()):
-        raise RequestError("expected a student of finite weights, found some that are none; distil it again")
+        raise RequestError("expected a student with finite weights, found some that are not; distil it again")
     if student.plan.memory.size and not find_format(format).memory:
         able = ", ".join(name for name, one in FORMATS.items() if one.memory)
         raise RequestError(
@@ -178,7 +178,7 @@ def _check(student: Student, format: str, expected: Reference, run: Run, source:
     for one in checked:
         if not one.passed:
             raise RunFault(
-                f"the {format}{' int8' if quantized else ''} artefact acts otherwise than it should on "
+                f"the {format}{' int8' if quantized else ''} artefact acts differently from the student on "
                 f"{1 - one.agreement:.2%} of {one.n_visited + one.n_hostile} states (largest difference "
                 f"{one.max_difference:.2g} of the action range); nothing was written"
             )

@@ -30,7 +30,7 @@ def graph_settings(student: StudentRecord, format: str, dtype: str | None, opset
     if opset is None:
         return found
     if format != "onnx":
-        raise RequestError(f"expected an opset for onnx alone, found one for {format}; leave it out")
+        raise RequestError(f"expected an opset for onnx only, found one for {format}; leave it out")
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise RequestError(f"expected an opset from {OPSETS[0]} to {OPSETS[1]}, found {opset}; choose one of these")
     return {**found, "opset": opset}
@@ -46,7 +46,7 @@ def choose_input_dtype(student: StudentRecord, format: str, asked: str | None) -
         raise RequestError(f"expected an input dtype of {' or '.join(DTYPES)}, found {asked!r}")
     if format != "onnx":
         if asked is not None:
-            raise RequestError(f"expected an input dtype for onnx alone, found one for {format}; leave it out")
+            raise RequestError(f"expected an input dtype for onnx only, found one for {format}; leave it out")
         return None
     if asked is not None:
         return asked

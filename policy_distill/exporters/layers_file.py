@@ -49,7 +49,7 @@ def load_layers(path: str | Path) -> tuple[dict[int, QuantizedLayer], str]:
         return layers, str(found["method"])
     except LIES:
         raise RequestError(
-            f"expected layers of few bits in {path}, as compress writes them beside a student with --minimize bytes; "
+            f"expected layers of few bits in {path}, as compress --minimize bytes writes them next to a student; "
             "found something else"
         ) from None
 
@@ -58,7 +58,7 @@ def _layer(tensors: Mapping[str, np.ndarray], place: str, numbers: Mapping[str, 
     weight, bias, output_step, scale = (tensors.get(f"{place}.{name}") for name in ARRAYS)
     step, zero, bits = float(numbers["input_step"]), int(numbers["input_zero"]), int(numbers["bits"])
     if weight is None or bias is None or output_step is None:
-        raise ValueError("an array is not there")
+        raise ValueError("an array is missing")
     floats = [bias, output_step, *([] if scale is None else [scale])]
     fits = weight.dtype == np.int8 and weight.ndim > 1 and bias.shape == output_step.shape == weight.shape[:1]
     fits &= all(array.dtype == np.float32 and np.isfinite(array).all() for array in floats)

@@ -56,7 +56,7 @@ def _source(plan: Plan) -> str:
         try:
             text = inspect.getsource(function)
         except (OSError, TypeError):
-            raise RequestError(f"the operation {name!r} has no form for numpy: its source is not at hand") from None
+            raise RequestError(f"the operation {name!r} has no form for numpy: its source cannot be read") from None
         if not text.startswith(f"def {function.__name__}("):
             raise RequestError(
                 f"the operation {name!r} has no form for numpy: make it a function with `def` in a module"

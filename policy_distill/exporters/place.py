@@ -27,21 +27,23 @@ def check_target(path: Path, format: Format, overwrite: bool) -> None:
         parent = next(folder for folder in path.absolute().parents if folder.exists())
         path.exists()
     except OSError as error:
-        raise RequestError(f"{path} cannot be written ({error.strerror}); name another --out") from None
+        raise RequestError(f"{path} cannot be written ({error.strerror}); choose another --out") from None
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise RequestError(f"expected a folder that can be written to, found {parent}; name another --out")
+        raise RequestError(f"expected a folder that can be written to, found {parent}; choose another --out")
     if not format.suffix and path.exists() and not path.is_dir():
-        raise RequestError(f"expected a folder for {format.artefact}, found the file {path}; name another --out")
+        raise RequestError(f"expected a folder for {format.artefact}, found the file {path}; choose another --out")
     if format.suffix and path.is_dir():
         raise RequestError(f"expected a file for {format.artefact}, found the folder {path}; name a file in it")
     taken = any(path.iterdir()) if path.is_dir() else path.exists()
     if taken and not overwrite:
-        raise RequestError(f"{path} exists; name another --out, or add --overwrite")
+        raise RequestError(f"{path} exists; choose another --out, or add --overwrite")
     if taken and path.is_dir() and not (path / "policy.json").exists():
-        raise RequestError(f"{path} holds something else than an exported policy; name another --out")
+        raise RequestError(f"{path} holds something other than an exported policy; choose another --out")
     others = sorted({file.name for file in path.iterdir()} - WRITTEN) if taken and path.is_dir() else []
     if others:
-        raise RequestError(f"--overwrite would delete {', '.join(others[:3])} in {path}; move what is yours elsewhere")
+        raise RequestError(
+            f"--overwrite would delete {', '.join(others[:3])} in {path}; move these files elsewhere first"
+        )
 
 
 def move(source: Path, path: Path) -> None:
@@ -56,7 +58,7 @@ def move(source: Path, path: Path) -> None:
             _remove(path)
         beside.replace(path)
     except OSError as error:
-        raise RequestError(f"{path} cannot be written ({error.strerror or error}); name another --out") from None
+        raise RequestError(f"{path} cannot be written ({error.strerror or error}); choose another --out") from None
 
 
 def _remove(path: Path) -> None:

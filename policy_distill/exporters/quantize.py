@@ -79,8 +79,8 @@ def quantize_student(student: Student, obs: Any, method: str, seed: int) -> Laye
         return _of_file(student, method)
     if any(beside(layer) for layer in plan.layers):
         raise RequestError(
-            "expected a student of vectors or of one image for weights in few bits, found one that joins both; leave "
-            "out --quantize"
+            "expected a student of vectors or of one image for weights in few bits, found one of both; leave out "
+            "--quantize"
         )
     features = plan.featurizer(obs)
     if method in BITS:

@@ -55,8 +55,8 @@ def to_sb3(student: StudentRecord, env: Any, critic: CriticRecord | None = None)
     normalizer = normalization_of(env)
     if normalizer is not None and normalizer.norm_obs:
         raise RequestError(
-            "expected an environment of raw observations, which the student normalises itself, found a VecNormalize: "
-            "hand over env.venv, or set env.norm_obs = False"
+            "expected an environment with raw observations, since the student normalises them itself, found a "
+            "VecNormalize: pass env.venv, or set env.norm_obs = False"
         )
     dense = _dense(plan)
     if plan.head.kind == "argmax" and student.description.action_space["type"] == "MultiBinary":
@@ -91,7 +91,7 @@ def _for_env(student: StudentRecord, env: Any) -> StudentRecord:
     assert view.whole is not None
     if space["type"] == "Dict":
         raise RequestError(
-            "expected an environment that shows what the student sees, and no more of a key; wrap it so that it does"
+            "expected an environment with exactly what the student reads of each key, found more; wrap it"
         )
     columns, normalizer = list(view.components[""]), student.plan.normalizer
     if isinstance(normalizer, Normalizer):
@@ -114,12 +114,12 @@ def _check_spaces(student: StudentRecord) -> None:
     spaces += spaces[0].get("spaces", {}).values()
     if any(np.any(space.get("start", 0)) for space in spaces):
         raise RequestError(
-            "expected discrete spaces that start at 0, as Stable-Baselines3 has them; wrap the environment"
+            "expected discrete spaces that start at 0, as Stable-Baselines3 requires; wrap the environment"
         )
     action_map = student.plan.action_map
     bounds = [] if action_map.kind == "index" else [action_map.low, action_map.high]
     if any(bound is None or not np.isfinite(bound).all() for bound in bounds):
-        raise RequestError("expected actions with bounds, as Stable-Baselines3 asks for; wrap the environment")
+        raise RequestError("expected actions with bounds, as Stable-Baselines3 requires; wrap the environment")
 
 
 def _dense(plan: Plan) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -88,7 +88,7 @@ class Policy:
         scores = self._scores(outputs)
         if action_masks is not None:
             if self.action["kind"] != "index":
-                raise ValueError("expected no action_masks for continuous actions, which cannot be ruled out")
+                raise ValueError("expected no action_masks for continuous actions, which cannot be masked")
             scores = np.where(np.asarray(action_masks, bool), scores, np.float32(-1e8))
         return self._execute(self._mode(scores))
 

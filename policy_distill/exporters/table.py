@@ -86,6 +86,6 @@ def load_exporter(name: str) -> Exporter:
     if len(said(exporter, *NEEDED)) < len(NEEDED):
         raise RequestError(
             f"expected {' and '.join(NEEDED)} in {exporter.__name__}, which writes the format {name}, found one of "
-            "them missing; mend the package that offers it"
+            "them missing; fix the package that offers it"
         )
     return exporter

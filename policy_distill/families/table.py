@@ -40,7 +40,7 @@ def make_family(name: str, config: Mapping[str, Any]) -> ActionDistribution:
             f"expected a distribution family among {choices(FAMILIES, GROUP)}, found {name!r}; "
             "install the package that defines it, or upgrade"
         )
-    with others_blamed(f"the family {name} cannot be made", "mend it, or install the version it is of", RequestError):
+    with others_blamed(f"the family {name} cannot be made", "fix it, or install the version it is of", RequestError):
         found: ActionDistribution = made(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
     return found
 

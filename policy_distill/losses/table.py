@@ -83,8 +83,8 @@ def choose_loss(name: str, family: ActionDistribution) -> Loss:
         of_tensor = isinstance(values, torch.Tensor)
         found = f"the shape {tuple(values.shape)} for one sample" if of_tensor else type(values).__name__
         raise RequestError(
-            f"expected one value per sample of the loss {name}, found {found}; "
-            "sum over dimensions, and leave the mean over samples to the step"
+            f"expected one value per sample of the loss {name}, found {found}; sum over dimensions, and do not "
+            "average over samples"
         )
     return loss
 
@@ -100,4 +100,4 @@ def _trial_columns(loss: Loss, family: ActionDistribution) -> dict[str, torch.Te
 
 def _blamed(name: str) -> AbstractContextManager[None]:
     """Return where a loss of somebody else's, which may fail in any way, fails as a request that cannot be met."""
-    return others_blamed(f"the loss {name} cannot be used", "mend it, or choose another loss", RequestError)
+    return others_blamed(f"the loss {name} cannot be used", "fix it, or choose another loss", RequestError)

@@ -92,7 +92,9 @@ def _kernel(size: int, input_shape: tuple[int, ...]) -> tuple[int, int]:
         return 4, 2
     if size >= 3:
         return 3, 1
-    raise RequestError(f"expected fewer convolutions: an image of shape {input_shape} is used up by the ones before")
+    raise RequestError(
+        f"expected fewer convolutions: an image of shape {input_shape} has nothing left after the ones before"
+    )
 
 
 def _convolution(n_in: int, n_out: int, kernel: int, stride: int, gain: float, generator: torch.Generator) -> nn.Conv2d:

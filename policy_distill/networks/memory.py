@@ -87,7 +87,5 @@ def vector_of(input_shape: tuple[int, ...], words: str) -> int:
         RequestError: for images, which have three dimensions.
     """
     if len(input_shape) != 1:
-        raise RequestError(
-            f"expected vectors for {words}, found images of shape {input_shape}; take a cnn for students of images"
-        )
+        raise RequestError(f"expected vectors for {words}, found images of shape {input_shape}; use a cnn for images")
     return math.prod(input_shape)

@@ -62,7 +62,7 @@ def make_network(
         # Those that learn without gradients are students too, though no networks of this table.
         names = [*KINDS.values(), *TREES.values(), *sorted({*names_in(GROUP), *names_in(LEARNERS)})]
         raise RequestError(f"expected a student such as {'; '.join(names)}, found {spec!r}")
-    with others_blamed(f"the student {spec} cannot be made", "mend it, or choose another student", RequestError):
+    with others_blamed(f"the student {spec} cannot be made", "fix it, or choose another student", RequestError):
         network: Network = make(sizes, activation)
     return network
 

@@ -67,7 +67,7 @@ def _page(folder: Path) -> Page:
     try:
         run = read_run(folder)
     except RequestError as error:
-        raise RequestError(f"the run in {folder} cannot be read; mend or remove the file. {error}") from None
+        raise RequestError(f"the run in {folder} cannot be read; fix or remove the file. {error}") from None
     if run is not None:
         return tasks_page(run, run.tasks) if run.tasks is not None else run_page(run)
     found = find_runs(folder)
@@ -76,7 +76,7 @@ def _page(folder: Path) -> Page:
     if found.runs:
         return suite_page(folder, found)
     if found.unreadable:
-        raise RequestError(f"expected runs in {folder}, found only such as cannot be read; mend or remove their files")
+        raise RequestError(f"expected runs in {folder}, found only runs that cannot be read; fix or remove their files")
     raise RequestError(f"expected a run folder (with a config.json) in {folder}, found none; make one with distill")
 
 

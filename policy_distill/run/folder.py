@@ -111,7 +111,7 @@ def open_run_folder(
     if resume and overwrite:
         raise RequestError("expected --resume or --overwrite, found both; choose one")
     if folder.path.exists() and not folder.path.is_dir():
-        raise RequestError(f"expected a folder for --out, found a file at {folder.path}; name another")
+        raise RequestError(f"expected a folder for --out, found a file at {folder.path}; choose another")
     lock = _held_again(folder) if resume else _held_empty(folder.path, overwrite=overwrite)
     return replace(folder, lock=lock)
 
@@ -136,20 +136,20 @@ def _held_empty(path: Path, *, overwrite: bool) -> FolderLock:
     """Make and lock the folder of a new run, without what an earlier one left there."""
     if path.is_dir() and any(member.name != NAME for member in path.iterdir()) and not overwrite:
         raise RequestError(
-            f"expected an empty --out, found files in {path}; add --resume or --overwrite, or name another"
+            f"expected an empty --out, found files in {path}; add --resume or --overwrite, or choose another"
         )
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):
-            raise RequestError(f"the folder {path} cannot be written; name another --out")
+            raise RequestError(f"the folder {path} cannot be written; choose another --out")
         lock = FolderLock(path)
     except OSError as error:
-        raise RequestError(f"cannot make the folder {path}: {error.strerror}; name another --out") from None
+        raise RequestError(f"cannot make the folder {path}: {error.strerror}; choose another --out") from None
     try:
         _clear(path)
     except OSError as error:
         lock.close()
-        raise RequestError(f"cannot clear the folder {path}: {error.strerror}; name another --out") from None
+        raise RequestError(f"cannot clear the folder {path}: {error.strerror}; choose another --out") from None
     return lock
 
 

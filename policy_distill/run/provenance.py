@@ -74,7 +74,7 @@ def identity_of(teacher: Teacher, envs: Environments, student: str, config: Dist
 
 def request_of(teacher: Teacher) -> dict[str, Any]:
     """Return the options of the command line that load a teacher; `missing` says why there are none."""
-    return teacher.asked_for if teacher.asked_for is not None else {"missing": "its teacher is no file"}
+    return teacher.asked_for if teacher.asked_for is not None else {"missing": "its teacher is not a file"}
 
 
 @dataclass(frozen=True)

@@ -55,13 +55,16 @@ def settle(teacher: Teacher, student: str, config: DistillConfig) -> tuple[Teach
     check_device(config.device)
     if config.actor == "student" and (config.min_teacher_return is not None or config.drop_worst):
         LOG.warning(
-            "with actor=student the teacher acts in the first rollout alone, and only episodes that end within it are "
+            "with actor=student the teacher acts only in the first rollout, and only episodes that end within it are "
             "left out by min_teacher_return and drop_worst; set actor=teacher or mixed, or a larger n_steps"
         )
-    with others_blamed(f"the student {student} cannot be made", "mend it, or choose another student", RequestError):
+    with others_blamed(f"the student {student} cannot be made", "fix it, or choose another student", RequestError):
         find_learner(student).check(student, activation_for(config.activation, teacher))
     if config.weight_decay and find_learner(student) is not GradientLearner:
-        raise RequestError(f"expected a student of gradients for --weight-decay, found {student!r}; leave that out")
+        raise RequestError(
+            f"expected a student that learns by gradients for --weight-decay, found {student!r}; leave --weight-decay "
+            "out"
+        )
     if own := own_wrapper(config.student_wrapper):
         config = replace(config, student_wrapper=text_of(own))
     if config.actor == "mixed" or config.reward_weight > 0.0:
@@ -92,7 +95,7 @@ def open_fitting(
         try:
             open_environments(env, 1, teacher.env_wrappers).close()
         except Exception as error:
-            LOG.info("only one environment can be made (%s): selection and proof borrow it", error)
+            LOG.info("only one environment can be made (%s): selection and proof use it too", error)
             return envs, envs.lend()
     return envs, env
 
@@ -138,7 +141,7 @@ def _perturbed(teacher: Teacher, env: Any, config: DistillConfig, identity: EnvI
         condition.check_arguments(env)
     scale = noise_units(teacher, env, conditions)
     for condition in conditions:
-        with blamed(f"the environment cannot be made under {condition.name}", "mend it, or leave the condition out"):
+        with blamed(f"the environment cannot be made under {condition.name}", "fix it, or leave the condition out"):
             one = open_environments(condition.maker(env, list(teacher.env_wrappers), scale), 1)
         with closing(one):
             check_fit(teacher, one)
@@ -200,7 +203,7 @@ def _why_alone(session: Session, env: Any) -> str:
     if session.config.reward_weight > 0.0:
         return "the student learns from reward (--reward-weight)"
     if not isinstance(envs, EnvironmentList) or envs.make is None or not is_recipe(env):
-        return "environments are handed over, and cannot be made elsewhere"
+        return "environments are passed in, and cannot be made again"
     return "" if isinstance(source, Collector) and source.log is not None else "environments restart themselves"
 
 

@@ -67,13 +67,13 @@ def check_space(space: Any, *, nested: bool) -> None:
 
 def _numbers(values: Any) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
-    require(not np.isnan(array).any(), "a bound that is no number")
+    require(not np.isnan(array).any(), "a bound that is not a number")
     return array
 
 
 def _check_start(start: Any, shape: Shape) -> None:
     array = np.asarray(start)
-    require(array.dtype.kind == "i" and array.shape in ((), shape), "a start that is no whole number")
+    require(array.dtype.kind == "i" and array.shape in ((), shape), "a start that is not a whole number")
     require(bool((np.abs(array) < 2**40).all()), "a start out of range")
 
 
@@ -100,9 +100,9 @@ def check_head(record: Any) -> Head:
     head = read_head(record)
     _check_own(head)
     require(head.extra == 0 or log_std not in ("vector", "dropped"), "log σ among the outputs and elsewhere")
-    require(log_std not in ("vector", "dropped") or not head.is_discrete, "a log σ of what is chosen")
+    require(log_std not in ("vector", "dropped") or not head.is_discrete, "a log σ for a choice")
     if family in BUILT_IN:
-        require(log_std not in ("vector", "dropped") or family in SPREAD, "a log σ of what is no Gaussian")
+        require(log_std not in ("vector", "dropped") or family in SPREAD, "a log σ without a Gaussian")
         own = head_of_family(family, config, log_std)
         require(replace(head, reference=False) == own, "outputs of another distribution than its own")
     else:
@@ -128,7 +128,7 @@ def check_actions(values: Any, space: Any, head: Head) -> None:
     require((kind == "index") == (space["type"] != "Box"), "actions of another kind than their space")
     require(head.is_discrete == (kind == "index"), "no such action")
     if kind == "index":
-        require(np.dtype(dtype).kind in "iu", "choices that are no whole numbers")
+        require(np.dtype(dtype).kind in "iu", "choices that are not whole numbers")
         require(head.sizes in _choices(space, head.kind), "a distribution over other choices than its space has")
         require(np.array_equal(_spread(values["start"], shape), _spread(space.get("start", 0), shape)), "another start")
     else:

@@ -130,7 +130,7 @@ def _check_view(record: Mapping[str, Any]) -> None:
         return
     check_space(view.whole, nested=True)
     if view.labels:
-        require(all(isinstance(label, str) for label in view.labels), "components whose names are no texts")
+        require(all(isinstance(label, str) for label in view.labels), "names of components that are not text")
         require(len(view.labels) == n_components(view.whole), "names of other components")
     for key, columns in view.components.items():
         size = n_components(view.whole["spaces"][key] if key else view.whole)
@@ -177,7 +177,7 @@ def _check_specification(spec: Any, layers: list[Any], n_numbers: int) -> None:
 
     A tree is not: its specification has the leaves that it might have had.
     """
-    require(isinstance(spec, str) and len(spec) <= 200, "a specification that is no short text")
+    require(isinstance(spec, str) and len(spec) <= 200, "a specification that is not a short text")
     if layers[-1]["op"] == "tree":
         return
     widths = [int(width) for width in re.findall(r"\d{1,9}", spec)]
@@ -190,7 +190,7 @@ def _check_words(record: Mapping[str, Any]) -> None:
     words = {key: value for key, value in record.items() if key != "action_post_processing"}
     json.dumps(words, allow_nan=False, ensure_ascii=False).encode()
     require(isinstance(record.get("takes_action_masks", False), bool), "action masks neither taken nor not")
-    require(isinstance(record["retention"], dict | None), "a retention that is no record")
+    require(isinstance(record["retention"], dict | None), "a retention that is not a record")
     provenance = record["provenance"]
     wrappers = provenance.get("env_wrappers", [])
     require(isinstance(provenance, dict) and isinstance(wrappers, list), "a provenance of an unknown form")

@@ -59,7 +59,9 @@ def read_sealed(path: str | Path, most: int | None = None) -> tuple[dict[str, np
     file, size = open_plain(path, "a student file", "name the student.safetensors of a run folder")
     if most is not None and size > most:
         file.close()
-        raise RequestError(f"expected a student file of at most {most:,} bytes, found {size:,} at {path}; name another")
+        raise RequestError(
+            f"expected a student file of at most {most:,} bytes, found {size:,} at {path}; choose another"
+        )
     try:
         with file:
             start = file.read(8 + MAX_HEADER)

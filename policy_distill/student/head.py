@@ -118,7 +118,7 @@ class Head:
             ValueError: for continuous actions, or masks of another shape.
         """
         if not self.is_discrete:
-            raise ValueError("expected no action_masks for continuous actions, which cannot be ruled out")
+            raise ValueError("expected no action_masks for continuous actions, which cannot be masked")
         allowed = np.asarray(masks, dtype=bool)
         if allowed.size not in (scores.size, scores.shape[1]):
             raise ValueError(f"expected action_masks of shape {scores.shape}, found shape {allowed.shape}")

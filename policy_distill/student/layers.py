@@ -90,7 +90,7 @@ def layer_shapes(layers: Sequence[Layer], tensors: Tensors, input_shape: Shape) 
         shape = find_operation(layer["op"]).shape(layer, tensors, taken)
         found.append((taken, shape))
     if waiting:
-        raise ValueError("a last layer that leaves numbers alone")
+        raise ValueError("a last layer that leaves numbers out")
     return found
 
 
@@ -106,5 +106,5 @@ def _less(shape: Shape, n: int) -> Shape:
     if n == 0:
         return shape
     if type(n) is not int or len(shape) != 1 or shape[0] <= n:
-        raise ValueError("numbers beside a layer that are not there")
+        raise ValueError("numbers of a layer that are missing")
     return (shape[0] - n,)

@@ -71,7 +71,7 @@ class Memory:
         if found.shape != (n, self.size) or found.dtype.kind != "f":
             words = f"shape {found.shape}" if found.dtype.kind == "f" else type(state).__name__
             raise ValueError(
-                f"expected a state of shape {(n, self.size)}, as the predict before returned it, or None; found {words}"
+                f"expected a state of shape {(n, self.size)}, as the last predict returned it, or None; found {words}"
             )
         if episode_start is None:
             return found.astype(np.float32)

@@ -60,7 +60,8 @@ def convolved(space: Mapping[str, Any], network: str, images: Collection[str]) -
     keys = image_keys(space)
     if len(keys) > 1:
         raise RequestError(
-            f"expected one image for a cnn, found {', '.join(keys)}; choose one, and what is beside it, by --observe"
+            f"expected one image for a cnn, found {', '.join(keys)}; choose one image, and the vectors to use with "
+            "it, with --observe"
         )
     if not keys:
         return None
@@ -102,7 +103,7 @@ def check_images(record: Mapping[str, Any]) -> None:
     space = record["observation_space"]
     subs = space["spaces"] if space["type"] == "Dict" else {"": space}
     if not all(isinstance(key, str) and has_planes(subs[key]) for key in images_of(record)):
-        raise ValueError("images that are no bytes in three dimensions")
+        raise ValueError("images that are not bytes in three dimensions")
 
 
 def largest(space: Mapping[str, Any]) -> float:

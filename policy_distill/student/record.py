@@ -193,14 +193,14 @@ def _check_critic(critic: CriticRecord, input_shape: Any) -> None:
     for layer in critic.metadata["layers"]:
         if layer["op"] == "linear":
             weight, bias = critic.tensors[layer["weight"]], critic.tensors[layer["bias"]]
-            require(weight.ndim == 2 and weight.shape[1] == size, "a critic whose layers do not follow each other")
+            require(weight.ndim == 2 and weight.shape[1] == size, "a critic with layers that do not follow each other")
             size = len(weight)
-            require(bias.shape == (size,), "a critic whose layers do not follow each other")
+            require(bias.shape == (size,), "a critic with layers that do not follow each other")
             expected |= {layer["weight"], layer["bias"]}
         else:
             require(layer["op"] in ACTIVATIONS, "a critic of an unknown activation")
     require(size == 1 and expected == set(critic.tensors), "a critic of other layers")
     for array in critic.tensors.values():
-        require(array.dtype == np.float32 and bool(np.isfinite(array).all()), "a critic that is no finite float32")
+        require(array.dtype == np.float32 and bool(np.isfinite(array).all()), "a critic that is not finite float32")
     discount = critic.metadata["discount"]
     require(discount is None or (type(discount) is float and 0 < discount <= 1), "a critic of an unknown discount")

@@ -43,8 +43,8 @@ def require_spread(record: StudentRecord) -> None:
     """
     if record.plan.log_std == "dropped":
         raise RequestError(
-            "expected a student with log σ, found one that was deployed for its deterministic actions alone; "
-            "act with deterministic=True, or deploy it again with --keep-std"
+            "expected a student with log σ, found one that was saved for deterministic actions only; act with "
+            "deterministic=True, or make it again with --keep-std"
         )
 
 

@@ -151,17 +151,17 @@ class Tree:
         if any(array.dtype != (np.int32 if key in INDICES else np.float32) for key, array in self.arrays().items()):
             raise ValueError("a tree of arrays of another type")
         if self.threshold.shape != (n,) or self.branches.shape != (n, 2) or self.leaves.shape[:1] != (n + 1,):
-            raise ValueError("a tree whose arrays do not fit each other")
+            raise ValueError("a tree with arrays that do not fit each other")
         if self.leaves.ndim != 2 or not self._terms_fit(n):
-            raise ValueError("a tree whose arrays do not fit each other")
+            raise ValueError("a tree with arrays that do not fit each other")
         if self.feature.size and not 0 <= self.feature.min() <= self.feature.max() < n_features:
             raise ValueError("a split on what is not observed")
         expected = [*range(-n - 1, 0), *range(1, n)] if n else []
         if sorted(self.branches.ravel().tolist()) != expected:
-            raise ValueError("a tree with nodes that no way or several lead to")
+            raise ValueError("a tree with nodes that no path or several paths reach")
         # What it leads to comes after their parent, so that no way leads back.
         if ((self.branches >= 0) & (self.branches <= np.arange(n)[:, None])).any():
-            raise ValueError("a tree whose ways lead back")
+            raise ValueError("a tree with a cycle")
         if self.depth > DEEPEST:
             raise ValueError(f"a tree of more than {DEEPEST} levels")
 

@@ -172,7 +172,7 @@ def _of_dict(space: SpaceRecord, names: Sequence[str], place: str) -> View:
         if chosen and size is None:
             raise RequestError(
                 f"expected a vector to observe {', '.join(chosen)} of, found a {subs[key]['type']} under {key!r} in "
-                f"{place}; name the key alone"
+                f"{place}; name only the key"
             )
         columns = _columns(chosen, size or 0, f"the components of {key!r} in {place}", ()) if chosen else ()
         if len(columns) not in (0, size):

@@ -26,7 +26,7 @@ def open_plain(path: Path, what: str, advice: str = "check the path") -> tuple[B
         RequestError: for nothing, a folder, a pipe, a device, or what may not be read.
     """
     if "\0" in str(path):
-        raise RequestError(f"expected {what}, found a name that no file can have; {advice}")
+        raise RequestError(f"expected {what}, found a name that a file cannot have; {advice}")
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -48,7 +48,7 @@ def read_plain(path: Path, most: int, what: str) -> bytes:
     file, size = open_plain(path, what)
     with file:
         if size > most:
-            raise RequestError(f"expected {what} of at most {most:,} bytes, found {size:,} at {path}; name another")
+            raise RequestError(f"expected {what} of at most {most:,} bytes, found {size:,} at {path}; choose another")
         try:
             return file.read(most)
         except OSError as error:
@@ -83,10 +83,10 @@ def read_yaml(path: Path, most: int, what: str) -> Any:
                 )
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise RequestError(f"{path}: expected lists and mappings, found more than {MAX_DEPTH} in each other")
+                raise RequestError(f"{path}: expected lists and mappings, found them nested more than {MAX_DEPTH} deep")
         return yaml.safe_load(data)
     except RequestError:
         raise
     except Exception as error:
         # YAML makes dates and numbers by itself, each of which fails in its own way; too deep a nesting is another.
-        raise RequestError(f"{path} is no YAML ({' '.join(str(error).split())[:200]}); mend it") from None
+        raise RequestError(f"{path} is not YAML ({' '.join(str(error).split())[:200]}); fix it") from None

@@ -40,8 +40,8 @@ class FolderLock:
             except (BlockingIOError, PermissionError):
                 file.close()
                 raise RequestError(
-                    f"expected a run folder of its own, found another process at work in {folder}; "
-                    "wait for it, or name another --out"
+                    f"expected a run folder of its own, found another process at work in {folder}; wait for it, or "
+                    "choose another --out"
                 ) from None
             except OSError:
                 # Some network file systems lock nothing.

@@ -32,7 +32,7 @@ def pack(name: str, value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if type(value) in (list, tuple):
         parts = [pack(f"{name}.{index}", part, arrays) for index, part in enumerate(value)]
         return {type(value).__name__: parts}
-    raise TypeError(f"a {type(value).__name__} has no form in a checkpoint")
+    raise TypeError(f"a {type(value).__name__} cannot be stored in a checkpoint")
 
 
 def pack_or_none(name: str, value: Any, arrays: dict[str, np.ndarray]) -> dict[str, Any] | None:

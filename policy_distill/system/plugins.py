@@ -55,7 +55,7 @@ def load_plugin(group: str, name: str) -> Any | None:
         # A package may fail in any way when it is imported.
         raise RequestError(
             f"the package {_package(found)} offers {name!r} as one of {group}, but it cannot be loaded "
-            f"({type(error).__name__}: {str(error)[:200]}); mend the package, or uninstall it"
+            f"({type(error).__name__}: {str(error)[:200]}); fix the package, or uninstall it"
         ) from error
 
 

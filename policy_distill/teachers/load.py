@@ -123,7 +123,7 @@ def _open(source: Any, request: Request) -> Teacher:
     if said(source, "predict"):
         return _scripted(source, request)
     kind = type(source).__name__
-    raise RequestError(f"expected a zip's path, a live Stable-Baselines3 model or an object with predict, found {kind}")
+    raise RequestError(f"expected a zip's path, a Stable-Baselines3 model or an object with predict, found {kind}")
 
 
 def _for_each(vecnormalize: Any, n_members: int) -> list[Any]:
@@ -141,7 +141,7 @@ def _for_each(vecnormalize: Any, n_members: int) -> list[Any]:
 def _scripted(policy: Any, request: Request) -> Teacher:
     specs = request.named_wrappers() or []
     if request.env is None:
-        raise RequestError("expected env beside an object with predict, since it does not say its spaces; found none")
+        raise RequestError("expected env with an object with predict, which does not give its spaces; found none")
     envs = open_environments(without_normalization(request.env), 1, specs)
     try:
         return ScriptedTeacher(policy, envs.observation_space, envs.action_space, specs)

@@ -59,7 +59,7 @@ def teacher_from(source: Any) -> Teacher | None:
     if lacking := missing_of(source):
         raise RequestError(
             f"expected a teacher as of policy_distill.interfaces.Teacher, found {type(source).__name__} without "
-            f"{', '.join(lacking)}; add what is missing, or hand over an object with predict alone for hard labels"
+            f"{', '.join(lacking)}; add what is missing, or pass an object with only predict for hard labels"
         )
     return OutsideTeacher(source) if said(source, "label") else None
 

@@ -58,7 +58,7 @@ class Request:
         """
         live = not (self.declines_statistics or isinstance(self.vecnormalize, str | Path | None))
         if live:
-            return {"missing": "its teacher's statistics are no file"}
+            return {"missing": "its teacher's statistics are not a file"}
         how = combination_of(combine)
         if not how.named:
             return {"missing": "its teachers are dispatched by a function that has no name"}

@@ -75,8 +75,8 @@ def _of_cleanrl(path: Path, kind: str, request: Request) -> Teacher:
     agent = read_cleanrl(path, kind, None if request.env is None else _action_space(request.env))
     if normalizes(agent) and request.vecnormalize is None:
         raise MissingCompanion(
-            f"{path} is of CleanRL's PPO of continuous actions, whose script normalises observations by statistics "
-            f"that it does not save; {HOW} where it ran without NormalizeObservation"
+            f"{path} comes from CleanRL's PPO for continuous actions, which normalises observations and does not save "
+            f"the statistics; {HOW} if it ran without NormalizeObservation"
         )
     observed, acted = agent.data["observation_space"], agent.data["action_space"]
     policy = as_its_script(rebuild_policy(agent, observed, acted), kind).to(request.device)
@@ -87,7 +87,7 @@ def _of_cleanrl(path: Path, kind: str, request: Request) -> Teacher:
         "env_kwargs": dict(request.env_kwargs or {}),
     }
     teacher: Any = make_teacher(policy, kind, statistics, request, **belonging, origin=origin)
-    found: Teacher = teacher.without_values("whose file does not say in which units its script had rewards")
+    found: Teacher = teacher.without_values("which does not save the units of its rewards")
     return found
 
 
@@ -100,7 +100,7 @@ def rebuild(agent: SavedAgent) -> Any:
     """Return the policy that a safely read zip describes."""
     for name in ("observation_space", "action_space"):
         if name not in agent.data:
-            raise RequestError(f"{agent.path} says nothing of its {name}; not an agent that Stable-Baselines3 saved")
+            raise RequestError(f"{agent.path} has no {name}: it is not an agent that Stable-Baselines3 saved")
     observation_space, action_space = (
         read_space(agent.data[name], f"{agent.path}, {name}") for name in ("observation_space", "action_space")
     )

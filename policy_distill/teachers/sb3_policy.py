@@ -82,7 +82,7 @@ def rebuild_policy(agent: SavedAgent, observation_space: Space[Any], action_spac
     except Exception as error:
         # The arguments are the file's, and what they lead to in SB3 and torch can be anything.
         raise RequestError(
-            f"{agent.path}: its policy cannot be built ({_line(error)}); load it live with SB3"
+            f"{agent.path}: its policy cannot be built ({_line(error)}); load it in Python with SB3 and pass the model"
         ) from None
     _load_weights(policy, agent)
     return freeze(policy)
@@ -131,7 +131,7 @@ def _arguments(agent: SavedAgent, cls: Any) -> dict[str, Any]:
     """Return the policy's own arguments, with stand-ins replaced by what SB3 and torch ship."""
     saved = agent.data.get("policy_kwargs") or {}
     if not isinstance(saved, dict):
-        raise RequestError(f"{agent.path} is damaged: its policy_kwargs are no dictionary; copy it again")
+        raise RequestError(f"{agent.path} is damaged: its policy_kwargs are not a dictionary; copy it again")
     arguments = {key: value for key, value in saved.items() if key not in NOT_FOR_ACTING}
     if agent.data.get("use_sde") and "use_sde" in inspect.signature(cls).parameters:
         arguments["use_sde"] = True
@@ -141,7 +141,7 @@ def _arguments(agent: SavedAgent, cls: Any) -> dict[str, Any]:
         arguments["net_arch"] = net_arch[0]
     for key in ("features_extractor_kwargs", "squash"):
         if not _is_plain(arguments.get(key)):
-            raise RequestError(f"{agent.path} is damaged: its {key} are no plain values; copy it again")
+            raise RequestError(f"{agent.path} is damaged: its {key} are not plain values; copy it again")
     return {key: _resolve(agent, key, value) for key, value in arguments.items()}
 
 

@@ -190,7 +190,7 @@ def _check(
             raise RequestError(f"{algo} has no hyperparameter {name!r}; it has {', '.join(known)}")
     if not isinstance(env, str | EnvSpec) and not is_recipe(env):
         raise RequestError(
-            f"expected a Gymnasium id, an EnvSpec, or a callable that makes an environment, found a "
-            f"{type(env).__name__}: a training makes several; hand over what makes one"
+            "expected a Gymnasium id, an EnvSpec, or a callable that makes an environment, found a "
+            f"{type(env).__name__}: training makes several; pass something that makes one"
         )
     open_environments(env, 1).close()

@@ -90,7 +90,7 @@ def read_metrics(path: Path, *, lenient: bool = False) -> list[dict[str, Any]]:
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             if lenient or number == len(lines):
                 continue
-            raise RequestError(f"line {number} of {path} is no record of metrics; remove that line") from None
+            raise RequestError(f"line {number} of {path} is not a record of metrics; remove that line") from None
     return rows
 
 

@@ -117,15 +117,15 @@ def choose_tracker(
     if track is None:
         return tracker
     if tracker is not None:
-        raise RequestError("expected tracker or track, found both; hand over one")
+        raise RequestError("expected tracker or track, found both; pass one")
     options: dict[str, Any] = {"mode": track} if isinstance(track, str) else {"mode": "offline", **track}
     unknown = sorted(set(options) - {"mode", *OPTIONS})
     if unknown:
-        raise RequestError(f"expected of track a mode and any of {', '.join(OPTIONS)}, found {', '.join(unknown)}")
+        raise RequestError(f"expected a mode and any of {', '.join(OPTIONS)} in track, found {', '.join(unknown)}")
     mode = options.pop("mode")
     check_track(mode)
     if mode != DISABLED and out is None:
-        raise RequestError("expected a run folder for what is tracked, found none; name out=..., or leave out track")
+        raise RequestError("expected a run folder to track into, found none; set out=..., or leave track out")
     if isinstance(options.get("tags"), str):
         options["tags"] = (options["tags"],)
     used = find_agent(teacher) if isinstance(teacher, str | Path) else None
@@ -151,7 +151,7 @@ def _harmless(name: str, start: Starter) -> Starter:
         except Exception as error:
             words = " ".join(str(error).split())[:300]
             LOG.warning(
-                "%s could not start (%s: %s): metrics go to metrics.jsonl alone", name, type(error).__name__, words
+                "%s could not start (%s: %s): metrics go to metrics.jsonl only", name, type(error).__name__, words
             )
             return None
 

@@ -71,9 +71,7 @@ def start_trackio(out: Path, config: dict[str, Any], options: TrackerOptions) ->
     try:
         import trackio
     except ImportError:
-        LOG.warning(
-            "trackio is not installed: metrics go to metrics.jsonl alone; pip install 'policy-distill[trackio]'"
-        )
+        LOG.warning("trackio is not installed: metrics go to metrics.jsonl only; pip install 'policy-distill[trackio]'")
         return None
     worker = Worker("trackio")
     name, place = out.resolve().name, options.project or "policy-distill"
@@ -107,6 +105,6 @@ def _take_the_place(trackio: Any, path: Path, project: str, run_id: str) -> None
                 if earlier.get(str(run.id)) == where:
                     run.delete()
     except Exception as error:
-        LOG.warning("trackio keeps the earlier attempt beside this one (%s)", " ".join(str(error).split())[:300])
+        LOG.warning("trackio keeps the earlier attempt too (%s)", " ".join(str(error).split())[:300])
         return
     write_atomically(path, json.dumps({run_id: project}).encode())

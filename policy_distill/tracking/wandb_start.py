@@ -56,7 +56,7 @@ def start(
         gradients: log histograms of the gradients.
     """
     if not _is_installed():
-        LOG.warning("wandb is not installed: metrics go to metrics.jsonl alone; pip install wandb")
+        LOG.warning("wandb is not installed: metrics go to metrics.jsonl only; pip install wandb")
         return None
     mode = resolve_mode(mode)
     if mode == "disabled":

@@ -69,7 +69,7 @@ class Worker:
     def _give_up(self, why: str) -> None:
         if not self.failed:
             self.failed = True
-            LOG.warning("%s: the run goes on without it; metrics.jsonl is complete", why)
+            LOG.warning("%s: the run continues without it; metrics.jsonl is complete", why)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def names_to_freeze(tensors: Mapping[str, Any], asked: Sequence[str]) -> frozens
         frozen |= {array for layer in known[name] for array in layers[layer]}
     if asked and all(set(layers[number]) <= frozen for number in numbers):
         raise RequestError(
-            f"expected a layer that is left to learn, found all frozen by {', '.join(asked)}; leave one out"
+            f"expected at least one layer left to train, found all frozen by {', '.join(asked)}; leave one out"
         )
     return frozenset(frozen)
 

@@ -32,7 +32,7 @@ def while_learning() -> AbstractContextManager[None]:
     Raises:
         RunFault: saying whose code it was, what it raised and where.
     """
-    return others_blamed("the student cannot learn", "mend it, or choose another loss or student")
+    return others_blamed("the student cannot learn", "fix it, or choose another loss or student")
 
 
 def takes_raw_numbers(network: str) -> bool:

@@ -85,7 +85,7 @@ def check_memory(
         # The states of one step of all environments come on top of `timesteps`.
         fewer = f" (or --timesteps {fit - n_envs})" if fit > n_envs else ""
         raise RequestError(
-            f"expected a buffer of at most {SHARE:.0%} of the {size_text(found.free)} that are free, found "
+            f"expected a buffer of at most {SHARE:.0%} of the {size_text(found.free)} of free memory, found "
             f"{size_text(found.n_bytes)} for {found.capacity:,} states of {found.state_bytes:,} bytes; {fit:,} states "
             f"would fit: set --buffer-size {fit}{fewer}"
         )

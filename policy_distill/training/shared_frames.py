@@ -162,8 +162,8 @@ class SharedFrames:
         LOG.warning("the stacked frames have less in common than expected: the buffer grows by %s", size_text(more))
         if free is not None and n_frames * self.frames[:1].nbytes > SHARE * free:
             raise RunFault(
-                f"expected room for {size_text(more)} more of frames, found {size_text(free)} free; set a smaller "
-                f"--buffer-size than {self.capacity}"
+                f"expected {size_text(more)} of free memory for frames, found {size_text(free)}; set --buffer-size "
+                f"below {self.capacity}"
             )
         frames, counts = self.frames, self.counts
         self.frames = frames.new_empty((n_frames, *frames.shape[1:]))

@@ -136,8 +136,8 @@ class TeacherEpisodes:
             return
         if least is not None and max(found) < least:
             raise RequestError(
-                f"expected episodes of the teacher that return {least:g} or more, found {len(found)} of which the best "
-                f"returned {max(found):.5g}: nothing is left to learn from; lower --min-teacher-return"
+                f"expected episodes of the teacher that return {least:g} or more, found {len(found)}, the best with a "
+                f"return of {max(found):.5g}: nothing is left to learn from; lower --min-teacher-return"
             )
         raise RequestError(
             f"expected a buffer that holds episodes until they have ended, found buffer_size={self._config.buffer_size}"

@@ -193,7 +193,7 @@ def test_a_worker_that_nobody_asked_for_and_that_always_dies_is_done_without(mon
     monkeypatch.setattr(LocalWorker, "ask", dies)
     alone = made_by(0, pendulum_teacher, "Pendulum-v1")
     assert_equal(alone, made_by("auto", pendulum_teacher, "Pendulum-v1"))
-    assert "this process steps its environments alone" in caplog.text
+    assert "this process steps all environments itself" in caplog.text
     assert "could not be brought back" not in caplog.text
     with pytest.raises(RunFault, match="workers were lost in one piece of work"):
         made_by(1, pendulum_teacher, "Pendulum-v1")
@@ -251,5 +251,5 @@ def test_what_cannot_be_sent_is_said_in_one_line(monkeypatch):
     teacher.lock = threading.Lock()
     # Where a fork cannot be, all that a worker has is sent.
     monkeypatch.setattr(local, "can_fork", lambda: False)
-    with pytest.raises(RequestError, match=r"can be sent elsewhere, found TypeError.*set --workers 0"):
+    with pytest.raises(RequestError, match=r"can be sent to a worker, found TypeError.*set --workers 0"):
         distill(teacher, Corridor, "linear", workers=1, **SETTINGS)

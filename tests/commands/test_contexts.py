@@ -51,7 +51,7 @@ def test_states_are_collected_under_what_is_seen(made, tmp_path):
     [
         ("contexts: {seen: [{q: 1}], held_out: [{g: 3}]}", [], "the environment refuses q=1"),
         ("grid: {g: [1]}", [], "expected a mapping from names"),
-        ("contexts: {seen: [{max_episode_steps: 1}], held_out: [{g: 3}]}", [], "gymnasium.make takes for itself"),
+        ("contexts: {seen: [{max_episode_steps: 1}], held_out: [{g: 3}]}", [], "gymnasium.make uses itself"),
         (CONTEXTS, ["--perturb", "delay:1"], "expected one of --perturb, --contexts and --until-certain"),
     ],
 )

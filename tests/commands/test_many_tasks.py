@@ -69,7 +69,7 @@ def test_the_tasks_of_a_file_become_one_student_that_is_resumed_and_exported(her
         (["evaluate", "run", "--task", "walk"], "expected a task among cartpole, swing, found 'walk'"),
         (["evaluate", "acrobot.zip", "--task", "swing"], "expected a student for --task, found a teacher"),
         (["export", student, "--format", "onnx", "--out", "tasks.yaml"], "expected a folder for all tasks"),
-        (["export", student, "--format", "student", "--task", "swing", "--out", student], "exists; name another"),
+        (["export", student, "--format", "student", "--task", "swing", "--out", student], "exists; choose another"),
     ):
         assert main(words) == 2, words
         assert said in capfd.readouterr().err
@@ -80,10 +80,13 @@ def test_the_tasks_of_a_file_become_one_student_that_is_resumed_and_exported(her
     [
         ("tasks: 3", "expected a list of two or more under tasks"),
         ("[1]", "expected a mapping with tasks:"),
-        ("teachers: []", "no key 'teachers' is known; expected tasks"),
+        ("teachers: []", "found the unknown key 'teachers'; expected tasks"),
         ("tasks: [1, 2]", "task 1: expected a mapping such as"),
         ("tasks: [{env: CartPole-v1}]", "task 1: expected path (or teacher)"),
-        ("tasks: [{path: cartpole.zip, environment: x}]", "task 1: no key 'environment' is known; expected teacher"),
+        (
+            "tasks: [{path: cartpole.zip, environment: x}]",
+            "task 1: found the unknown key 'environment'; expected teacher",
+        ),
         ("tasks: [{path: nowhere.zip}]", "found nothing at nowhere.zip"),
         ("tasks: [{path: '*.zip'}]", "expected one agent, found 2 at *.zip"),
         ("tasks: [{path: cartpole.zip, combine: 3}]", "combine: expected a text such as mixture or best"),
@@ -94,7 +97,7 @@ def test_the_tasks_of_a_file_become_one_student_that_is_resumed_and_exported(her
             "tasks: [{path: cartpole.zip, env: CartPole-v1, name: a}, {path: acrobot.zip, env: Acrobot-v1, name: a}]",
             "expected a name for each task, found a twice",
         ),
-        ("tasks: [{path: cartpole.zip", "is no YAML"),
+        ("tasks: [{path: cartpole.zip", "is not YAML"),
     ],
 )
 def test_a_file_that_is_not_as_expected_is_refused_in_one_line(here, capfd, text, words):

@@ -83,7 +83,7 @@ def test_without_one_the_opset_stays_what_it_was(tmp_path):
     [
         ({"opset": 12}, "onnx", "expected an opset from 13 to 25, found 12"),
         ({"opset": 99}, "onnx", "expected an opset from 13 to 25, found 99"),
-        ({"opset": 15}, "c", "expected an opset for onnx alone, found one for c"),
+        ({"opset": 15}, "c", "expected an opset for onnx only, found one for c"),
         ({"opset": 15, "quantize": "int4"}, "onnx", "expected an opset of 21 or later for weights of 4 bits, found 15"),
     ],
 )

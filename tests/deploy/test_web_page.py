@@ -191,7 +191,7 @@ def test_what_a_file_says_of_itself_is_text_in_the_page(tmp_path):
 def test_an_environment_that_cannot_be_drawn_is_said_and_leaves_numbers_to_move(caplog):
     student = make_student(("vector", "discrete", "mlp:16,8", "tanh"))
     found = scene.make_scene(student, lambda render_mode=None: Corridor())
-    assert found is scene.BY_HAND and "no recorded episode in the page" in caplog.text
+    assert found is scene.BY_HAND and "the page has no recorded episode" in caplog.text
 
 
 def test_cartpole_of_other_arguments_or_another_limit_is_recorded_not_played():

@@ -281,7 +281,7 @@ def test_the_command_of_the_report_makes_the_same_student(dial):
 
 def test_what_came_from_python_alone_has_no_command_and_the_page_says_why(frozen):
     assert read_run(frozen).command() == ""
-    assert "has no command line: its teacher is no file." in (frozen / "report.html").read_text()
+    assert "has no command line: its teacher is not a file." in (frozen / "report.html").read_text()
 
 
 def test_arguments_that_json_would_change_come_back_as_they_were():
@@ -366,8 +366,8 @@ class Shaped(gymnasium.Wrapper):
 @pytest.mark.parametrize(
     ("env", "why"),
     [
-        (Mystery, "it is no registered environment"),
-        (functools.partial(Mystery, level=2), "it is no registered environment"),
+        (Mystery, "it is not a registered environment"),
+        (functools.partial(Mystery, level=2), "it is not a registered environment"),
         (lambda: Shaped(gymnasium.make("CartPole-v1")), "its wrapper Shaped does not record its arguments"),
         (
             lambda: gymnasium.make("FrozenLake-v1", desc=np.array([b"SF", b"FG"]).view("S1").reshape(2, 2)),

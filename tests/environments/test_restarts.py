@@ -289,7 +289,7 @@ def test_a_vector_that_was_handed_over_is_not_restarted_and_one_environment_is_r
     trips.seeds, restarts = {20, 22}, Restarts(5)
     trips.made.clear()
     vector = VecFrameStack(DummyVecEnv([cart_pole]), 1)
-    with pytest.raises(RunFault, match=r"one of 1 environments at step \d+: OSError: the motor stalled; mend the"):
+    with pytest.raises(RunFault, match=r"one of 1 environments at step \d+: OSError: the motor stalled; fix the"):
         run_episodes(cartpole_teacher(), open_environments(vector, 1, restarts=restarts), 3, 20, True)
     assert restarts.n == 0
     trips.made.clear()

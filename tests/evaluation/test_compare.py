@@ -146,7 +146,7 @@ def test_several_training_seeds_are_aggregated(cartpole_student, tmp_path, capfd
         (["--perturb", "env:gravity"], "env:gravity=-12"),
         (["--perturb", "sticky:2"], "from 0 to 1"),
         (["--perturb", "env:nonsense=1"], "refuses nonsense=1"),
-        (["--perturb", "env:render_mode=foo"], "found render_mode, which gymnasium.make takes for itself; name one"),
+        (["--perturb", "env:render_mode=foo"], "found render_mode, which gymnasium.make uses itself; choose one"),
         (["--perturb", "sticky:0.1,env:max_episode_steps=5"], "found max_episode_steps"),
         (["--perturb", "sticky:0.1", "--until-certain"], "choose one"),
         (["--margin", "2"], "between 0 and 1"),

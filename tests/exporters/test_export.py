@@ -283,7 +283,7 @@ def test_onnx_takes_doubles_where_floats_would_lose_digits(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("format", "dtype", "message"), [("c", "float32", "for onnx alone"), ("onnx", "half", "float32 or float64")]
+    ("format", "dtype", "message"), [("c", "float32", "for onnx only"), ("onnx", "half", "float32 or float64")]
 )
 def test_an_input_dtype_that_cannot_be_is_refused(tmp_path, format, dtype, message):
     student = make_student(("doubles", "gaussian", "mlp:16,8", "tanh"))
@@ -354,7 +354,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_lost(tmp_p
 
 @pytest.mark.parametrize("options", [{"n_states": 0}, {"n_states": -3}, {"n_states": 16, "episodes": -1}])
 def test_an_export_is_checked_on_a_state_at_least(options, tmp_path):
-    with pytest.raises(RequestError, match="1 state or more"):
+    with pytest.raises(RequestError, match="at least 1 state"):
         export(make_student(KINDS[0]), tmp_path / "student.onnx", "onnx", **options)
 
 

@@ -79,7 +79,7 @@ def test_a_loss_that_raises_is_named_with_its_place_before_a_run(monkeypatch):
     with pytest.raises(
         RequestError,
         match=r"^the loss dear cannot be used: code of tests raised ZeroDivisionError: no such price "
-        r"\(test_outside.py:\d+, in fails\); mend it, or choose another loss; POLICY_DISTILL_TRACEBACK=1 shows",
+        r"\(test_outside.py:\d+, in fails\); fix it, or choose another loss; POLICY_DISTILL_TRACEBACK=1 shows",
     ) as refused:
         choose_loss("dear", Categorical(2))
     assert isinstance(refused.value.__cause__, ZeroDivisionError)

@@ -504,7 +504,7 @@ def test_a_run_of_another_form_is_listed_with_its_reason_and_the_others_are_repo
     assert "mlp:8" in words and "mlp:99" not in words
     assert str(broken) in caplog.text
     shutil.rmtree(tmp_path / "good")
-    with pytest.raises(RequestError, match="only such as cannot be read"):
+    with pytest.raises(RequestError, match="only runs that cannot be read"):
         write_report(tmp_path)
 
 

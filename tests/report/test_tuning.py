@@ -174,7 +174,7 @@ def test_a_live_student_has_no_command_and_the_page_says_why(tmp_path):
     finetune(student_of(gymnasium.make("CartPole-v1")), "CartPole-v1", out=tmp_path / "run", **QUICK)
     run = read_run(tmp_path / "run")
     assert run.command() == ""
-    assert any("the student that it began with is no file" in note for note in run_page(run).notes)
+    assert any("the student that it started from is not a file" in note for note in run_page(run).notes)
 
 
 def test_a_folder_that_does_not_say_which_student_it_began_with_has_no_command(tmp_path):

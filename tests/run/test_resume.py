@@ -245,7 +245,7 @@ def test_a_state_that_no_checkpoint_holds_is_said_with_it(tmp_path, caplog):
     settings = {**QUICK, "eval_episodes": 0}
     with pytest.raises(Stop), caplog.at_level(logging.WARNING, "policy_distill"):
         distill(Private(), "CartPole-v1", "linear", out=tmp_path / "run", tracker=Dies(640), **settings)
-    said = "in a run that is resumed from this checkpoint a recurrent state begins anew"
+    said = "in a run that is resumed from this checkpoint a recurrent state starts from zero"
     assert caplog.text.count(said) == 1
     result = distill(Private(), "CartPole-v1", "linear", out=tmp_path / "run", resume=True, **settings)
     assert result.evaluation["env_steps"] == 1024
@@ -348,7 +348,7 @@ def test_where_every_checkpoint_is_broken_the_run_is_not_started_anew(tmp_path):
     distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", **QUICK)
     for path in newest_first(tmp_path / "run" / "checkpoint"):
         spoil_cut(path)
-    with pytest.raises(RequestError, match=r"expected a checkpoint that is whole.*--overwrite"):
+    with pytest.raises(RequestError, match=r"expected an intact checkpoint.*--overwrite"):
         distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", resume=True, **QUICK)
 
 
@@ -642,7 +642,7 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_anew(tmp_path, caplo
         distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", tracker=Dies(1), **QUICK)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["student"] == "linear"
     distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", resume=True, **QUICK)
-    assert "before its first checkpoint: it starts anew" in caplog.text
+    assert "before its first checkpoint: it starts from the beginning" in caplog.text
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 

@@ -91,7 +91,7 @@ def test_a_second_instance_is_refused_with_what_to_do(port):
         lambda: distill(teacher, Lone, "linear", **QUICK),
         lambda: evaluate(teacher, "Lone-v0", 4),
     ):
-        with pytest.raises(RequestError, match=r"Lone.* made.*--n-envs 1 .*--n-eval-envs 1.*hand one over") as refusal:
+        with pytest.raises(RequestError, match=r"Lone.* made.*--n-envs 1 .*--n-eval-envs 1.*pass one") as refusal:
             act()
         assert str(refusal.value).count("--n-eval-envs 1") == 1, "the advice stands there once"
         assert not port.exists()

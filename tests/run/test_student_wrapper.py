@@ -245,7 +245,7 @@ def test_a_compression_goes_through_it_too():
         (f"{HERE}:Acts", "it changes the actions too"),
         (f"{HERE}:Breaks:how=badly", "cannot be put around .*ValueError: badly"),
         (f"{HERE}:forgetful", "to return an environment, it returned NoneType"),
-        ("gymnasium.wrappers:NormalizeObservation", "whose statistics run on"),
+        ("gymnasium.wrappers:NormalizeObservation", "keeps statistics across episodes"),
     ],
 )
 def test_what_is_no_wrapper_is_refused_in_one_line(wrapper, words):

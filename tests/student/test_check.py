@@ -51,7 +51,7 @@ LIES = {
     "a history of words": (STACKS, ("architecture", "layers", 0, "steps"), "3"),
     "actions of words": (DID, ("architecture", "layers", 0, "actions"), "4"),
     "actions of another size": (DID, ("architecture", "layers", 0, "actions"), 2),
-    "actions of no size": (DID, ("architecture", "layers", 0, "actions"), -4),
+    "actions without a size": (DID, ("architecture", "layers", 0, "actions"), -4),
     "actions of another space": (DID, ("action_space", "n"), 3),
     "a beginning of words": (STACKS, ("architecture", "layers", 0, "held"), "yes"),
     "a beginning that it has not": (STACKS, ("architecture", "layers", 0, "held"), False),

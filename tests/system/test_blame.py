@@ -239,7 +239,7 @@ def test_a_loss_or_a_learner_that_fails_while_it_learns_is_named_in_one_line(wha
     else:
         monkeypatch.setitem(LEARNERS, "tree", Refuses)
     settings = {**QUICK, "loss": "wears" if what == "a loss" else "auto"}
-    with pytest.raises(RunFault, match=rf"^the student cannot learn: {said}; mend it, or choose another") as fault:
+    with pytest.raises(RunFault, match=rf"^the student cannot learn: {said}; fix it, or choose another") as fault:
         distill(corridor_teacher(), Corridor, student, **settings)
     assert isinstance(fault.value.__cause__, (LookupError, TypeError))
     assert guarded(lambda: distill(corridor_teacher(), Corridor, student, **settings)) == 1

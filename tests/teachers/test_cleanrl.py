@@ -202,7 +202,7 @@ def test_a_file_acts_as_the_scripts_network(tmp_path, kind):
     assert teacher.provenance["algorithm"] == algo.removeprefix("cleanrl-")
     assert teacher.provenance["library"] == "CleanRL"
     assert len(teacher.provenance["sha256"]) == 64
-    with pytest.raises(RequestError, match="does not say in which units its script had rewards"):
+    with pytest.raises(RequestError, match="does not save the units of its rewards"):
         teacher.with_values()
     if isinstance(module, Scaled):
         assert np.array_equal(teacher.action_space.low, SPACE.low) and np.array_equal(
@@ -212,12 +212,12 @@ def test_a_file_acts_as_the_scripts_network(tmp_path, kind):
 
 def test_continuous_ppo_needs_to_know_of_statistics_and_bounds(tmp_path):
     path = written(tmp_path / "run.cleanrl_model", ContinuousAgent(), "cleanrl-ppo")
-    with pytest.raises(RequestError, match=r"normalises observations by statistics that it does not save.*none"):
+    with pytest.raises(RequestError, match=r"normalises observations and does not save the statistics.*none"):
         load_teacher(path, algo="cleanrl-ppo", env="Pendulum-v1")
-    with pytest.raises(RequestError, match=r"between which bounds.*--env"):
+    with pytest.raises(RequestError, match=r"bounds of its actions.*--env"):
         load_teacher(path, algo="cleanrl-ppo", vecnormalize=False)
     with pytest.raises(
-        RequestError, match="has 1 continuous actions, expected an environment of these, found Discrete"
+        RequestError, match="has 1 continuous actions, expected an environment with the same, found Discrete"
     ):
         load_teacher(path, algo="cleanrl-ppo", env="CartPole-v1", vecnormalize=False)
 
@@ -245,7 +245,7 @@ WRONG = {
         "action_scale",
     ),
     "bounds of nothing": ("cleanrl-td3", {**TD3Actor().state_dict(), "action_scale": torch.zeros(2)}, "action_scale"),
-    "no dictionary": ("cleanrl-ppo", [torch.ones(2)], "no dictionary of tensors"),
+    "not a dictionary": ("cleanrl-ppo", [torch.ones(2)], "not a dictionary of tensors"),
     "an unknown script": ("cleanrl-rnd", PPOAgent().state_dict(), "cleanrl-ppo, cleanrl-dqn.*found 'cleanrl-rnd'"),
     "no script": ("auto", PPOAgent().state_dict(), "which of CleanRL's scripts wrote it.*cleanrl-ppo"),
 }

@@ -100,7 +100,7 @@ def test_a_function_says_who_labels_and_nothing_is_averaged(combine):
 
 
 WRONG = {
-    at_last: r"function .*at_last to name one of 2 teachers by 0 to 1.*found 2",
+    at_last: r"function .*at_last to return the index of a teacher, 0 to 1.*found 2",
     halves: r"function .*halves to return integers \[B\].*found float32",
     of_one: r"function .*of_one to return integers \[B\].*of shape \(\)",
     broken: r"function .*broken failed: .*gravity.*it is to return integers",
@@ -159,7 +159,7 @@ def test_values_of_other_discounts_do_not_compare_and_returns_are_measured():
     teachers = [Valued([[0, 0], [3, 0]], 0, 0.9), Valued([[0, 0], [0, 3]], 1, 0.99)]
     teacher = together(teachers, "best")
     assert teacher.awaits_returns
-    with pytest.raises(RequestError, match="what each teacher returns"):
+    with pytest.raises(RequestError, match="measured return of each teacher"):
         teacher.label(OBS, STARTS)
     known = measured(teacher, Corridor)
     assert known.standing == MemberReturns((0.0, 10.0), {}, N_EPISODES)

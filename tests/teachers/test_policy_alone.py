@@ -78,7 +78,7 @@ def test_a_class_of_ones_own_that_derives_from_sb3s_policy_is_one_of_them():
 
 def test_another_file_of_torch_is_refused_with_what_to_do(tmp_path):
     torch.save({"weights": torch.zeros(3)}, tmp_path / "net.pth")
-    with pytest.raises(RequestError, match="hand over the policy itself"):
+    with pytest.raises(RequestError, match="pass the policy"):
         load_teacher(tmp_path / "net.pth")
     torch.save({"state_dict": {"encoder.weight": torch.zeros(3)}, "data": {}}, tmp_path / "net.pth")
     with pytest.raises(RequestError, match=r"holds no policy of Stable-Baselines3.*encoder"):

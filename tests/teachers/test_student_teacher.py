@@ -106,7 +106,7 @@ def test_what_cannot_teach_is_refused_in_one_line(tmp_path):
         load_teacher(slim(student))
     assert "\n" not in str(refused.value)
     doer = load_student(made("gaussian", tmp_path, student="history:2a", overwrite=True) / "student.safetensors")
-    with pytest.raises(RequestError, match=r"remembers no actions of its own to teach another, found history:2a"):
+    with pytest.raises(RequestError, match=r"does not remember its own actions to teach another, found history:2a"):
         load_teacher(doer)
     for option in ({"vecnormalize": "v.pkl"}, {"wrappers": ["FrameStack:n_stack=4"]}, {"algo": "ppo"}, {"trust": True}):
         with pytest.raises(RequestError, match="its file has all that it needs"):

@@ -217,7 +217,7 @@ def test_an_environment_that_does_not_fit_is_refused_with_both_shapes(tmp_path):
     model = PPO("MlpPolicy", "CartPole-v1", batch_size=16, **SMALL)
     with pytest.raises(RequestError, match=r"expected Box\(4,\).*found Box\(3,\)"):
         load_teacher(model, env="Pendulum-v1")
-    with pytest.raises(RequestError, match="a live Stable-Baselines3 model"):
+    with pytest.raises(RequestError, match="a Stable-Baselines3 model"):
         load_teacher(42)
     with pytest.raises(RequestError, match="algorithm among"):
         model.save(tmp_path / "agent.zip")

@@ -615,8 +615,8 @@ def test_a_teacher_handed_over_by_its_path_is_an_artifact_of_the_run(tmp_path):
     ("options", "message"),
     [
         ({"track": "offlin"}, "by one of offline, online, trackio, disabled, found 'offlin'"),
-        ({"track": {"projekt": "x"}}, "any of project, group, tags, found projekt"),
-        ({"track": "offline", "out": None}, "expected a run folder for what is tracked"),
+        ({"track": {"projekt": "x"}}, "any of project, group, tags in track, found projekt"),
+        ({"track": "offline", "out": None}, "expected a run folder to track into"),
         ({"track": "offline", "tracker": lambda out, config: None}, "found both"),
     ],
 )

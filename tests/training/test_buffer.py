@@ -194,7 +194,7 @@ def test_a_buffer_that_cannot_grow_says_what_to_do(monkeypatch):
     (shared, _), rng = stores(), np.random.default_rng(0)
     monkeypatch.setattr(shared_frames, "free_memory", lambda device: 1000)
     images = torch.from_numpy(rng.integers(0, 256, (CAPACITY, *STACKED.shape), dtype=np.uint8))
-    with pytest.raises(RunFault, match="smaller --buffer-size than 40"):
+    with pytest.raises(RunFault, match="set --buffer-size below 40"):
         shared.add(images, torch.zeros(CAPACITY, 1))
 
 

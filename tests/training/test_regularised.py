@@ -68,7 +68,7 @@ def test_l2_reaches_a_run_and_is_refused_where_nobody_would_heed_it():
     assert (
         np.abs(held.student.tensors["network.0.weight"]).sum() < np.abs(plain.student.tensors["network.0.weight"]).sum()
     )
-    with pytest.raises(RequestError, match="student of gradients for --weight-decay"):
+    with pytest.raises(RequestError, match="student that learns by gradients for --weight-decay"):
         distill(cartpole_teacher(), "CartPole-v1", "tree:4", **QUICK, weight_decay=0.1)
     with pytest.raises(RequestError, match="found --weight-decay"):
         compress(cartpole_teacher(), "CartPole-v1", weight_decay=0.1)

@@ -82,8 +82,8 @@ def _count_restarts(collector: Collector, n: int) -> None:
     restarts.go_on(restarts.n_here + n)
     if restarts.n > restarts.allowed:
         raise RunFault(
-            f"{collector.envs.env_id} failed: workers restarted environments {restarts.n} times in all, of "
-            f"{restarts.allowed} that are allowed; mend the environment, or allow more with --env-restarts"
+            f"{collector.envs.env_id} failed: workers restarted environments {restarts.n} times in all, and "
+            f"{restarts.allowed} are allowed; fix the environment, or allow more with --env-restarts"
         )
 
 

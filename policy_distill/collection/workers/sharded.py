@@ -166,7 +166,7 @@ class Sharded:
         """
         if not self._unasked:
             raise error
-        LOG.warning("%s; this process steps its environments alone", one_line(str(error)))
+        LOG.warning("%s; this process steps all environments itself", one_line(str(error)))
         self.close()
         self._say(self.collector.go_on(copy.deepcopy(self.collector.envs.obs)))
 

@@ -28,13 +28,14 @@ class FromTeacher(ABC):
     """Stable-Baselines3 zip, or a folder with one; what belongs to it is found too (docs/teachers.md). A student
     (student.safetensors, or its run folder) may teach too, and several agents together as one (--combine)."""
     combine: str | None = None
-    """How several teachers say one thing (docs/several_teachers.md). mixture: the mean of their probabilities, of one
-    choice; mean: the mean of their parameters. best: whoever expects the highest return labels the state, by the
-    teachers' own critics where these compare, else by what each returns; best:MODULE:FUNCTION by what each returns in
-    the contexts, integers, that a function tells apart. dispatch:MODULE:FUNCTION: a function of a batch of raw
-    observations says which teacher labels, by 0, 1, ... in their order; dispatch:KEY: a key of the observation does.
-    Experts, each of which knows a part of the task, are to be dispatched: their mean is worse than either. By default a
-    mixture for one choice, and the mean elsewhere."""
+    """How several teachers label a state together (docs/several_teachers.md). mixture: the mean of their probabilities,
+    for one discrete choice; mean: the mean of their parameters. best: the teacher that expects the highest return
+    labels the state, by the teachers' critics where they are comparable, else by each teacher's measured return;
+    best:MODULE:FUNCTION: by the measured return in each context, an integer that the function returns.
+    dispatch:MODULE:FUNCTION: a function of a batch of raw observations returns the index of the teacher that labels, in
+    the order of --teacher; dispatch:KEY: a key of the observation holds that index. Use dispatch for experts that each
+    know a part of the task: their mean is worse than either. By default mixture for one discrete choice, mean
+    otherwise."""
     out: Path
     """Run folder: config.json, metrics.jsonl, student.safetensors, evaluation.json."""
     env: str | None = None
@@ -42,32 +43,32 @@ class FromTeacher(ABC):
     trained in."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment's constructor, such as gravity:-5.0 enable_wind:True; values are Python literals.
-    They come before those that the policy was trained with."""
+    They override those that the policy was trained with."""
     gym_packages: tuple[str, ...] = ()
     """Packages that register environments, imported first; the working folder is searched too."""
     vecnormalize: Path | None = None
-    """Observation statistics of the teacher, where they do not lie with its zip; none for a teacher without."""
+    """Observation statistics of the teacher, where they are not next to its zip; none for a teacher without any."""
     wrapper: tuple[str, ...] = ()
-    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found by
-    themselves; none for no wrapper."""
+    """Environment wrappers of a teacher, such as FrameStack:n_stack=4; those in the Zoo's config.yml are found
+    automatically; none applies no wrapper."""
     temperature: float | None = None
     """Temperature of softmax(Q / T) for DQN and QR-DQN teachers; by default scaled to the gap between actions."""
     algo: str = "auto"
-    """The teacher's algorithm; auto finds it from the file. A .cleanrl_model does not say it: cleanrl-ppo, cleanrl-dqn,
-    cleanrl-sac, cleanrl-td3 or cleanrl-ddpg, by the script that wrote it."""
+    """The teacher's algorithm; auto finds it in the file. A .cleanrl_model does not hold it: use cleanrl-ppo,
+    cleanrl-dqn, cleanrl-sac, cleanrl-td3 or cleanrl-ddpg, after the script that wrote it."""
     trust: bool = False
     """Load the teacher with SB3's own loading, which runs code from the file."""
     track: TrackName = "offline"
     """Weights & Biases: offline needs no account; online goes offline without a key. trackio is a dashboard on this
     machine (extra trackio). NAME is a tracker of an installed package. metrics.jsonl is always there."""
     project: str | None = None
-    """W&B project; WANDB_PROJECT, or policy-distill."""
+    """W&B project; by default WANDB_PROJECT, or policy-distill."""
     group: str | None = None
-    """W&B group; the name of the run folder."""
+    """W&B group; by default the name of the run folder."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
     resume: bool = False
-    """Go on from the checkpoint in --out."""
+    """Continue from the checkpoint in --out."""
     overwrite: bool = False
     """Replace the run in --out."""
     config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(default_factory=DistillConfig)

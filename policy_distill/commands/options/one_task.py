@@ -27,10 +27,12 @@ def places_of(student: Student, task: str | None, out: Path, format: str) -> dic
         return {"": (student.task(task), out)}
     if not isinstance(student, ManyTasks):
         if format == "student":
-            raise RequestError("expected a student of several tasks for --format student, found one of one; copy it")
+            raise RequestError(
+                "expected a student of several tasks for --format student, found one of a single task; copy its file"
+            )
         return {"": (student, out)}
     if out.exists() and not out.is_dir():
-        raise RequestError(f"expected a folder for all tasks, found the file {out}; name another --out, or a --task")
+        raise RequestError(f"expected a folder for all tasks, found the file {out}; choose another --out, or a --task")
     suffix = ".safetensors" if format == "student" else find_format(format).suffix
     return {name: (student.task(name), out / f"{name}{suffix}") for name in student.task_names}
 
@@ -42,7 +44,7 @@ def write_alone(student: Student, path: Path, *, overwrite: bool) -> dict[str, A
         RequestError: where something lies there already.
     """
     if path.exists() and (path.is_dir() or not overwrite):
-        raise RequestError(f"{path} exists; name another --out, or add --overwrite")
+        raise RequestError(f"{path} exists; choose another --out, or add --overwrite")
     student.save(path)
     return {"path": str(path), "format": "student", "bytes": path.stat().st_size}
 

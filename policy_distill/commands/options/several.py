@@ -15,9 +15,9 @@ class Several:
     """Further teachers, and how all of them are one."""
 
     more_teachers: tuple[Path, ...] = ()
-    """Further teachers, which are one together with the first, in this order."""
+    """More teachers, combined with the first, in this order."""
     combine: str | None = None
-    """How several teachers say one thing, as for distill: mixture, mean, best, best:MODULE:FUNCTION,
+    """How several teachers label a state together, as for distill: mixture, mean, best, best:MODULE:FUNCTION,
     dispatch:MODULE:FUNCTION or dispatch:KEY."""
 
     def load(self, path: Path, env_kwargs: Sequence[str], *, task: str | None = None, **options: Any) -> Any:

@@ -22,9 +22,9 @@ class Tracking:
     """Log to Weights & Biases and a metrics.jsonl, in a new folder below `evaluations` here; online goes offline
     without a key. NAME is a tracker of an installed package."""
     project: str | None = None
-    """W&B project; WANDB_PROJECT, or policy-distill."""
+    """W&B project; by default WANDB_PROJECT, or policy-distill."""
     group: str | None = None
-    """W&B group; the name of the policy's folder, which is the group of the run that made it."""
+    """W&B group; by default the name of the policy's folder, which is the group of the run that made it."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
 

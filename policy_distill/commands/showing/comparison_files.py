@@ -29,7 +29,7 @@ def check_place(out: Path, students: Sequence[Path], *, names: Sequence[str], ov
         RequestError: for a file in its place, or a folder in use that is not the student's own, without `overwrite`.
     """
     if out.exists() and not out.is_dir():
-        raise RequestError(f"expected a folder for --out, found a file at {out}; name another")
+        raise RequestError(f"expected a folder for --out, found a file at {out}; choose another")
     if overwrite or not out.is_dir():
         return
     if not _is_own(out, students):
@@ -38,8 +38,8 @@ def check_place(out: Path, students: Sequence[Path], *, names: Sequence[str], ov
         used = [out / name for name in (COMPARISON, *names) if (out / name).exists()]
     if used:
         raise RequestError(
-            f"expected an empty --out, or the student's run folder without an earlier comparison, found {used[0]}; add "
-            "--overwrite, or name another"
+            f"expected an empty --out, or the student's run folder without an earlier comparison, found {used[0]}; "
+            "add --overwrite, or choose another"
         )
 
 

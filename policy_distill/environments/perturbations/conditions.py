@@ -59,7 +59,7 @@ class Condition:
         """
         if not isinstance(env, str | EnvSpec) and not (callable(env) and not isinstance(env, gymnasium.Env)):
             raise RequestError(
-                "expected a Gymnasium id, an EnvSpec or a callable to perturb, since the environment is made anew; "
+                "expected a Gymnasium id, an EnvSpec or a callable to perturb, since the environment is made again; "
                 f"found {type(env).__name__}"
             )
 
@@ -81,8 +81,8 @@ class Condition:
         own = RESERVED.intersection(key for key, _ in self.env_kwargs)
         if own and not callable(env):
             raise RequestError(
-                f"expected an argument of the environment's constructor, found {min(own)}, which gymnasium.make takes "
-                "for itself; name one that changes what happens, such as env:gravity=-12"
+                f"expected an argument of the environment's constructor, found {min(own)}, which gymnasium.make uses "
+                "itself; choose one that changes the environment, such as env:gravity=-12"
             )
 
     def _make(self, env: Any) -> gymnasium.Env[Any, Any]:

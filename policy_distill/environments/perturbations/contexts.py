@@ -91,13 +91,15 @@ def contexts_of(values: Any, where: str = "contexts") -> list[Context]:
     known = {"grid": ("seen",), "sample": ("seen", "n", "seed"), "contexts": ()}[form]
     if unknown := sorted(map(str, set(values) - {form, *known})):
         beside = ", ".join(known) or "nothing"
-        raise RequestError(f"{where}: expected {form} with {beside} beside it, found {unknown[0]}")
+        raise RequestError(f"{where}: expected {form} and next to it {beside}, found {unknown[0]}")
     found = {"grid": _of_grid, "sample": _of_sample, "contexts": _of_lists}[form](values, where)
     if len(found) > MOST:
         raise RequestError(f"{where}: expected at most {MOST} contexts, found {len(found)}; name fewer values")
     for what, group in (("seen", [one for one in found if one.seen]), ("held out", [x for x in found if not x.seen])):
         if not group:
-            raise RequestError(f"{where}: expected contexts that are {what}, found none among {len(found)}; mend seen")
+            raise RequestError(
+                f"{where}: expected contexts that are {what}, found none among {len(found)}; change seen"
+            )
     if twice := [name for name, n in Counter(one.name for one in found).items() if n > 1]:
         raise RequestError(f"{where}: expected each context once, found {twice[0]} twice; leave one out")
     for one in found:

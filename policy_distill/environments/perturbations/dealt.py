@@ -27,8 +27,8 @@ def conditions_for(text: str, n_envs: int) -> list[Condition]:
     found = parse_conditions(text)
     if len(found) + 1 > n_envs:
         raise RequestError(
-            f"expected an environment for each of the {len(found)} conditions of collect_perturb and one that stays as "
-            f"it is, found n_envs={n_envs}; set --n-envs {len(found) + 1} or more"
+            f"expected an environment for each of the {len(found)} conditions of collect_perturb and one without a "
+            f"condition, found n_envs={n_envs}; set --n-envs {len(found) + 1} or more"
         )
     return found
 
@@ -63,6 +63,6 @@ def open_dealt(
     made: list[gymnasium.Env[Any, Any]] = []
     for index in range(n_envs):
         name = dealt[index % len(dealt)].name
-        with blamed(f"the environment cannot be made under {name}", "mend it, or leave the condition out"):
+        with blamed(f"the environment cannot be made under {name}", "fix it, or leave the condition out"):
             made.append(make(index))
     return EnvironmentList(made, make=make, identity=identity)

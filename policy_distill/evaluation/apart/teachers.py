@@ -127,8 +127,8 @@ def _first_observations(teacher: Teacher, env: Any, n_episodes: int, seed: int) 
     with closing(open_for(teacher, env, 1)) as envs:
         if envs.resets_itself:
             raise RequestError(
-                "expected an environment whose episodes begin from seeds, to know their contexts, found "
-                f"{envs.env_id}, which restarts itself; name it by its id, or use --combine best"
+                f"expected an environment that resets from seeds, which tell the contexts, found {envs.env_id}, which "
+                "restarts itself; pass its id, or use --combine best"
             )
         seen = []
         for number in range(n_episodes):

@@ -67,7 +67,7 @@ def compare_conditions(
     scale = noise_units(teacher, env, conditions)
     # Each is made once first, so that the last condition's mistake does not cost the time of those before it.
     for condition in conditions:
-        with blamed(f"the environment cannot be made under {condition.name}", "mend it, or leave the condition out"):
+        with blamed(f"the environment cannot be made under {condition.name}", "fix it, or leave the condition out"):
             condition.maker(env, wrappers, scale)().close()
     found = {}
     for condition in conditions:

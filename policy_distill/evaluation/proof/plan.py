@@ -106,6 +106,6 @@ def check_counts(n_episodes: int, seed: int) -> None:
         raise RequestError(f"expected a seed of at least 0, found {seed}; set --seed")
     if seed + n_episodes > LIMIT:
         raise RequestError(
-            f"expected episodes whose seeds are below 2^31, as simulators keep them in a C int, found {seed} and "
-            f"{n_episodes} episodes from it on; set a lower --seed"
+            f"expected episode seeds below 2^31, which simulators keep in a C int, found {n_episodes} episodes from "
+            f"seed {seed} on; set a lower --seed"
         )

@@ -89,8 +89,8 @@ def check_worst_loss(value: float | None, margin: float = 0.0) -> None:
         )
     if value is not None and value <= margin:
         raise RequestError(
-            f"expected --worst-loss above the margin of {margin:g}, found {value:g}: where no episode may lose more "
-            "than the margin, there is nothing left to prove"
+            f"expected --worst-loss above the margin of {margin:g}, found {value:g}: if no episode can lose more than "
+            "the margin, nothing is left to prove"
         )
 
 

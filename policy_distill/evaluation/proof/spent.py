@@ -28,10 +28,8 @@ def choose_seed(seed: int | None, n_episodes: int, teacher: Policy, *students: P
     trained = spent_by_teacher(teacher)
     if seed is None:
         return fresh_start(PROOF, n_episodes, [*used, *trained])
-    _say_met(
-        seed, n_episodes, used, "chose or proved this student before: what is found there again is no new evidence"
-    )
-    _say_met(seed, n_episodes, trained, "may be among those that the teacher's training began from")
+    _say_met(seed, n_episodes, used, "chose or proved this student before, so they are not new evidence")
+    _say_met(seed, n_episodes, trained, "may be among those that the teacher was trained from")
     return seed
 
 

@@ -71,7 +71,7 @@ def make_scene(student: Student, env: Any) -> Scene:
         return _recorded(student, env)
     except Exception as error:
         said = error if isinstance(error, RequestError) else described(error)
-        LOG.warning("no recorded episode in the page, whose reader moves numbers instead: %s", said)
+        LOG.warning("the page has no recorded episode, and its reader moves the numbers instead: %s", said)
         return BY_HAND
 
 

@@ -128,7 +128,7 @@ def resume_newest(
     remove_unfinished(folder)
     paths, broken = newest_first(folder), None
     if not paths:
-        LOG.warning("the run was stopped before its first checkpoint: it starts anew")
+        LOG.warning("the run was stopped before its first checkpoint: it starts from the beginning")
         return
     for path in paths:
         try:
@@ -142,7 +142,7 @@ def resume_newest(
             continue
         _say_restarts(run.stream, run.stream.source.go_on(observations, on_step))
         return
-    raise RequestError(f"expected a checkpoint that is whole in {folder}: {broken}; start anew with --overwrite")
+    raise RequestError(f"expected an intact checkpoint in {folder}: {broken}; start over with --overwrite")
 
 
 def load_checkpoint(path: Path, run: Resumable, identity: Mapping[str, Any]) -> Any:
@@ -165,7 +165,7 @@ def load_checkpoint(path: Path, run: Resumable, identity: Mapping[str, Any]) -> 
         raise
     except LIES as error:
         reason = one_line(f"{type(error).__name__}: {error}"[:200])
-        raise RequestError(f"{path} is not a checkpoint that this version can go on from ({reason})") from None
+        raise RequestError(f"{path} is not a checkpoint that this version can resume ({reason})") from None
 
 
 def _say_restarts(stream: Stream, failed: dict[int, str]) -> None:
@@ -196,7 +196,7 @@ def _check_identity(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     if differing:
         named = "; ".join(f"{name}={one.get(name)!r}, found {other.get(name)!r}" for name in differing[:MAX_NAMED])
         raise OtherRun(
-            f"the checkpoint was made with {named}; resume with the same settings, or start anew with --overwrite"
+            f"the checkpoint was made with {named}; resume with the same settings, or start over with --overwrite"
         )
 
 

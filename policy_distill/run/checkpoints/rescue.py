@@ -35,12 +35,12 @@ def keeping_student(
             raise
         reason = f"the run folder {folder.path} cannot be written ({error.strerror or error})"
         if not session.has_student:
-            raise RequestError(f"{reason}; free some space, or name another --out") from error
+            raise RequestError(f"{reason}; free some space, or choose another --out") from error
         kept = _keep(session, selection, folder, identity)
         where = f"was kept at {kept}" if kept else "could not be kept anywhere else either"
         raise RunFault(
-            f"{reason}; the best student of the first {session.stream.env_steps:,} steps {where}. "
-            "Free some space and go on with --resume, or name another --out"
+            f"{reason}; the best student of the first {session.stream.env_steps:,} steps {where}. Free some space and "
+            "go on with --resume, or choose another --out"
         ) from error
 
 

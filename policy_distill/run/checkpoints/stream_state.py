@@ -79,7 +79,7 @@ def stream_state(stream: Stream) -> Saved:
 def _begins_anew(stream: Stream, states: dict[str, Any]) -> str:
     """Return in words what a run that goes on from here cannot bring back; empty where that is nothing."""
     lost = stream.source.lost()
-    parts = ["a recurrent state begins anew"] if None in states.values() else []
+    parts = ["a recurrent state starts from zero"] if None in states.values() else []
     if lost:
         reasons = "; ".join(sorted(set(lost.values())))
         parts.append(f"{len(lost)} of {stream.envs.n_envs} environments start a new episode ({reasons})")
@@ -102,7 +102,9 @@ def restore_stream(stream: Stream, tensors: dict[str, np.ndarray], saved: Stream
     if saved.calibration is not None:
         stream.teacher = stream.teacher.with_calibration(saved.calibration)
     if None in states.values():
-        LOG.warning("a recurrent state has no form in a checkpoint: it begins anew, and the run differs from there on")
+        LOG.warning(
+            "a recurrent state cannot be stored in a checkpoint: it starts from zero, and the run differs from there on"
+        )
     of_teacher = states.get("teacher")
     found = None if of_teacher is None else unpack(of_teacher, tensors)
     # A version that labelled all environments at once carried one state for all.

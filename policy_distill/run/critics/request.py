@@ -37,7 +37,7 @@ def check_corrected(teacher: Teacher, student: str, config: DistillConfig) -> Di
         return config
     if student.partition(":")[0] not in NETWORKS:
         raise RequestError(
-            f"expected a student of an mlp or linear for {asked[0]}, found {student!r}; distil an mlp:32,32, or leave "
+            f"expected an mlp or linear student for {asked[0]}, found {student!r}; distil an mlp:32,32, or leave "
             f"{asked[0]} out"
         )
     if config.objective == "teacher_value" or config.value_weight or config.value_gate:
@@ -45,8 +45,8 @@ def check_corrected(teacher: Teacher, student: str, config: DistillConfig) -> Di
     needs_discount = "--value-gate" if config.value_gate else asked[0] if config.objective == "teacher_value" else None
     if needs_discount and teacher.discount is None:
         raise RequestError(
-            f"expected a teacher whose file says its discount (gamma) for {needs_discount}, found none; save the whole "
-            "agent, not its policy alone"
+            f"expected a teacher's file with its discount (gamma) for {needs_discount}, found none; save the whole "
+            "agent, not only its policy"
         )
     return _check_score(teacher, config) if config.objective != "kl" else config
 
@@ -60,8 +60,8 @@ def without_critics(config: DistillConfig) -> DistillConfig:
     others = {"--reward-weight": config.reward_weight, "--weight-decay": config.weight_decay}
     if asked := [*asks_for(config), *(name for name, weight in others.items() if weight > 0)]:
         raise RequestError(
-            f"compress matches its many students by a divergence alone, found {asked[0]}; leave it out, and distil the "
-            "student that is found with it"
+            f"compress trains its students by a divergence only, found {asked[0]}; leave it out, and use it when you "
+            "distil the student that compress finds"
         )
     return config
 
@@ -77,14 +77,14 @@ def _check_score(teacher: Teacher, config: DistillConfig) -> DistillConfig:
             f"{name} weighs actions that the student sampled, found --acting mode; use alternate or sample"
         )
     if teacher.takes_action_masks:
-        raise RequestError(f"{name} knows no probabilities under action masks, which this teacher takes; use kl")
+        raise RequestError(f"{name} cannot use action masks, which this teacher takes; use kl")
     if not knows_executed(teacher.family, teacher.action_map):
         raise RequestError(
             f"{name} needs the probability of an executed action, which the family {teacher.family.name} does not "
-            "say; use kl"
+            "give; use kl"
         )
     if config.objective != "reverse_trajectory":
         return config
     if config.loss not in ("auto", "reverse_kl"):
-        raise RequestError(f"{name} is of the loss reverse_kl, found --loss {config.loss}; leave --loss out")
+        raise RequestError(f"{name} works only with the loss reverse_kl, found --loss {config.loss}; leave --loss out")
     return replace(config, loss="reverse_kl")

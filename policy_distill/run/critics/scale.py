@@ -48,7 +48,7 @@ class RunningScale:
         """
         n, mean, squares = (float(one) for one in state)
         if not (n >= 0 and squares >= 0 and math.isfinite(n + mean + squares)):
-            raise ValueError("the scale of values is none")
+            raise ValueError("the scale of values is damaged")
         found = cls()
         found.n, found.mean, found._squares = int(n), mean, squares
         return found

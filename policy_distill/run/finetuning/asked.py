@@ -20,7 +20,7 @@ def asked_again(student: Any, teacher: Teacher | None, config: DistillConfig) ->
     `missing` says why there are no such words; `config` is as it was asked for, before the student had its say.
     """
     if file_of(student) is None:
-        return {"missing": "the student that it began with is no file"}
+        return {"missing": "the student that it started from is not a file"}
     defaults = type(config)().to_json()
     changed = {name: value for name, value in config.to_json().items() if value != defaults[name]}
     return {**(request_of(teacher) if teacher is not None else {}), "student": str(student), "settings": changed}

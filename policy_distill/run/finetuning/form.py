@@ -47,8 +47,8 @@ def check_trainable(record: StudentRecord) -> None:
         raise RequestError(f"expected a network for PPO, found {kind}; tune an mlp")
     if record.description.distribution.family == "deterministic":
         raise RequestError(
-            "expected a student that can draw its actions, found one of a deterministic teacher; tune one of a teacher "
-            f"with a distribution (PPO, SAC, ...), {OTHERWISE}"
+            "expected a student that can sample its actions, found one of a deterministic teacher; tune one of a "
+            f"teacher with a distribution (PPO, SAC, ...), {OTHERWISE}"
         )
 
 

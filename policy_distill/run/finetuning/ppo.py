@@ -95,7 +95,7 @@ class PPOLearner:
         assert experience is not None, "a rollout comes before its update"
         rewards = experience.rewards
         if not np.isfinite(rewards).all():
-            raise RunFault("the environment gave a reward that is not finite; mend it, or wrap it so that none is")
+            raise RunFault("the environment gave a reward that is not finite; fix it, or wrap it")
         if config.normalize_rewards:
             rewards = self._rewards.normalized(rewards, experience.episode_starts)
         if self._n_seen == 0:

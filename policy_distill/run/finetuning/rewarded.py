@@ -130,19 +130,19 @@ def check_rewarded(teacher: Teacher, student: str, config: DistillConfig) -> Dis
         return config
     if student.partition(":")[0] not in NETWORKS:
         raise RequestError(
-            f"expected a student of an mlp, linear or cnn for --reward-weight, found {student!r}; distil it without, "
-            "and go on with finetune --method es"
+            f"expected an mlp, linear or cnn student for --reward-weight, found {student!r}; distil it without, then "
+            "run finetune --method es"
         )
     if not teacher.family.has_density:
         raise RequestError(
-            "expected a teacher with a distribution for --reward-weight, so that its student can sample, found one of "
-            f"actions alone ({teacher.family.name}); distil it without, and go on with finetune --method es"
+            "expected a teacher with a distribution for --reward-weight, which its student needs to sample, found "
+            f"one that only gives actions ({teacher.family.name}); distil it without, then run finetune --method es"
         )
     if config.actor != "student" or config.acting == "mode":
         found = f"--actor {config.actor}" if config.actor != "student" else "--acting mode"
         raise RequestError(f"--reward-weight learns from what the student itself samples, found {found}; leave it out")
     if config.objective != "kl" or config.value_gate:
         found = "--value-gate" if config.value_gate else f"--objective {config.objective}"
-        raise RequestError(f"expected one way to look ahead, found --reward-weight and {found}; leave one out")
+        raise RequestError(f"expected --reward-weight or {found}, found both; leave one out")
     check_schedule(config, N_CANDIDATES)
     return replace(config, acting="sample")

@@ -102,7 +102,8 @@ class FinetuneSelection(Selection):
             if not gains and self.session.config.kl_schedule == "retention":
                 LOG.warning(
                     "the teacher is not clearly better than a random policy (%.4g and %.4g in %d episodes): there is "
-                    "no gain to keep, and it does not hold the student once judged; --kl-schedule linear has it hold",
+                    "no gain to keep, so the teacher stops holding the student once it is judged; use --kl-schedule "
+                    "linear to keep it",
                     teacher.mean(), random.mean(), len(random),
                 )  # fmt: skip
 
@@ -114,7 +115,8 @@ class FinetuneSelection(Selection):
         clearly = clearly_better(self.best.returns, self.newest.returns, N_ERRORS)
         if clearly and before - now > LOST * abs(before - session.standing.random):
             LOG.warning(
-                "at %d steps the student fell from %.4g to %.4g: it goes on from the one of %d steps, at half the rate",
+                "at %d steps the student fell from %.4g to %.4g: training continues from the one at %d steps, at "
+                "half the rate",
                 self.newest.env_steps, before, now, self.best.env_steps,
             )  # fmt: skip
             session.tuner.go_back(self.best.weights)

@@ -54,19 +54,18 @@ class FinetuneConfig(DistillConfig):
     buffer: Literal["aggregate", "latest"] = "latest"
     """PPO learns from the latest rollout alone."""
     critic_steps: int | None = None
-    """Steps in which only the critic learns: an untrained one would push a good student anywhere. They count among
-    timesteps; by itself 12,000, and none for a student that brings a critic (distill --value-weight)."""
+    """First steps, in which only the critic learns: an untrained critic would spoil a good student. They count towards
+    timesteps; by default 12,000, and 0 for a student with a critic (distill --value-weight)."""
     log_std_init: float = -1.0
     """log σ of the actions at the start, where neither the student nor its teacher has one."""
     gamma: float | None = None
-    """Discount of rewards; by itself that of the critic that the student brings, else the teacher's own, else 0.99."""
+    """Discount of rewards; by default that of the student's critic, else the teacher's, else 0.99."""
     gae_lambda: float = 0.95
-    """Trade-off of bias and variance in advantages (GAE, Schulman et al. 2016)."""
+    """Trade-off between bias and variance of advantages (GAE, Schulman et al. 2016)."""
     clip_range: float = 0.2
-    """A step may change the probability of an action by this share."""
+    """PPO's clip range: the share by which an update may change the probability of an action."""
     target_kl: float = 0.03
-    """Passes over a rollout end once the student has moved so far from the one that acted, in nats; half of it again
-    is borne."""
+    """End the passes over a rollout once the student is 1.5 times this far from the one that acted, in nats."""
     ent_coef: float = 0.0
     """Weight of the entropy in the objective."""
     vf_coef: float = 0.5
@@ -76,10 +75,10 @@ class FinetuneConfig(DistillConfig):
     kl_weight: float = 1.0
     """Weight of the divergence from the teacher at the start, where there is a teacher."""
     kl_schedule: Literal["retention", "linear", "constant"] = "retention"
-    """How that weight falls: to nothing as the student gains what the teacher does, linearly to the end, or not."""
+    """How that weight falls: to 0 as the student's return reaches the teacher's, linearly to the end, or not at all."""
     method: Literal["ppo", "es"] = "ppo"
     """ppo improves the student by its gradients; es, an evolution strategy, varies its weights and keeps what returns
-    more: for students of up to some 2,000 parameters, and those that PPO cannot improve."""
+    more: for students of up to about 2,000 parameters, and for those that PPO cannot improve."""
     es_pairs: int = 8
     """Pairs of candidates in a generation of es: a direction and its opposite."""
     es_episodes: int = 1
@@ -87,11 +86,11 @@ class FinetuneConfig(DistillConfig):
     es_sigma: float = 0.05
     """How far candidates are from the student, in its weights' root mean square."""
     es_rate: float = 0.02
-    """How far a generation moves each weight at most, about, in the same unit."""
+    """About how far a generation may move each weight, in the same unit."""
     freeze: tuple[str, ...] = ()
-    """Layers that stay as they are, by number from 1, or body (all but the last), head, log_std; for ppo alone."""
+    """Layers that stay as they are, by number from 1, or body (all but the last), head, log_std; only for ppo."""
     n_selections: int = 10
-    """Students judged in a run, evenly spaced, beside the one that it begins with."""
+    """How many students are judged in a run, evenly spaced, besides the one that it starts from."""
 
     @property
     def discount(self) -> float:
@@ -151,8 +150,8 @@ def check_schedule(config: DistillConfig, n_judged: int) -> None:
     missing = [name for name, n in {**judged, "--n-selections": n_judged}.items() if n == 0]
     if config.kl_schedule == "retention" and missing:
         raise RequestError(
-            "expected students that are judged, whose retention --kl-schedule retention follows, found "
-            f"{missing[0]} 0; leave that out, or use --kl-schedule linear"
+            f"expected judged students for --kl-schedule retention, which follows their retention, found {missing[0]} "
+            "0; raise it, or use --kl-schedule linear"
         )
 
 
@@ -166,7 +165,7 @@ def check_steps(config: FinetuneConfig, n_envs: int) -> None:
     needed = -(-config.warm_up // rollout) * rollout
     if config.method == "ppo" and config.timesteps <= needed:
         raise RequestError(
-            f"expected more than {needed} --timesteps: in so many only the critic learns (--critic-steps "
-            f"{config.warm_up}, in rollouts of {rollout} steps), found {config.timesteps}; raise --timesteps, or lower "
-            "--critic-steps"
+            f"expected more than {needed} --timesteps: during these only the critic learns (--critic-steps "
+            f"{config.warm_up}, in rollouts of {rollout} steps), found {config.timesteps}; raise --timesteps, or "
+            "lower --critic-steps"
         )

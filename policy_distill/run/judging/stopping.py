@@ -74,7 +74,7 @@ class Looks:
         counts = (found.next_at, found.n_kept, found.n_steps, found.n_confirmed, found.n_seeds)
         returns = np.array([*found.teacher, *found.random], np.float64)
         if not all(type(n) is int and n >= 0 for n in counts) or not np.isfinite(returns).all():
-            raise ValueError("what was found out about when to stop is none")
+            raise ValueError("its record of when to stop is not valid")
         return found
 
 

@@ -44,7 +44,9 @@ def with_monitor(student: Student, env: Any = None, n_episodes: int = N_EPISODES
     check_watchable(student.plan.featurizer, n_episodes)
     env = for_policy(env, student) if env is not None else env_of(student)
     if env is None:
-        raise RequestError("expected an environment to watch the student in, found none in its record; name it (--env)")
+        raise RequestError(
+            "expected an environment to watch the student in, found none in its record; set it with --env"
+        )
     with closing(open_for(student, env, min(N_ENVS, n_episodes))) as envs:
         check_fit(student, envs)
         return watched_in(student, envs, n_episodes, seed)
@@ -76,7 +78,7 @@ def check_watchable(featurizer: Featurizer, n_episodes: int = N_EPISODES) -> Non
     """
     if not can_watch(featurizer):
         raise RequestError(
-            "expected observations of numbers for a monitor, found images or choices among them; leave --monitor out"
+            "expected numeric observations for a monitor, found images or choices among them; leave --monitor out"
         )
     if n_episodes < least_episodes():
         raise RequestError(f"expected at least {least_episodes()} episodes for a monitor, found {n_episodes}")

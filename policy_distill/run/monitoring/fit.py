@@ -105,8 +105,8 @@ def _threshold(scores: Sequence[np.ndarray], false_alarms: float) -> float:
     allowed = false_alarms * (n + 1) - 1.0
     if allowed < 0.0:
         raise RequestError(
-            f"expected at least {least_episodes(false_alarms)} episodes for {false_alarms:.0%} of false alarms, "
-            f"found {n * FITTED // (FITTED - 1)}; play more"
+            f"expected at least {least_episodes(false_alarms)} episodes for {false_alarms:.0%} of false alarms, found "
+            f"{n * FITTED // (FITTED - 1)}; raise --episodes"
         )
     flat = np.concatenate(scores).astype(np.float64)
     shares = np.concatenate([np.full(len(one), 1.0 / len(one)) for one in scores])

@@ -103,4 +103,4 @@ def known_cells(out: Path) -> dict[str, list[str]]:
         found = {one["folder"]: one["command"] for one in record.get("cells", [])} | dict(record.get("earlier", {}))
         return {str(folder): [str(word) for word in words] for folder, words in found.items()}
     except (TypeError, KeyError, ValueError):
-        raise RequestError(f"expected a suite in {out / RECORD}, found something else; name another --out") from None
+        raise RequestError(f"expected a suite in {out / RECORD}, found something else; choose another --out") from None

@@ -72,7 +72,7 @@ def grid_of(values: Any, where: str = "grid", seed: int = 0) -> Grid:
     )
     n_cells = len(found.teachers) * len(found.seeds) * max(1, len(found.students))
     if n_cells > MAX_CELLS:
-        raise RequestError(f"{where}: expected at most {MAX_CELLS:,} cells, found {n_cells:,}; divide the grid")
+        raise RequestError(f"{where}: expected at most {MAX_CELLS:,} cells, found {n_cells:,}; split the grid")
     for name in found.students:
         require_student(name, str(found.distill.get("activation", "tanh")), where)
     for part in ("distill", "compress"):

@@ -44,7 +44,7 @@ def known_keys(values: Mapping[Any, Any], known: Sequence[str], where: str) -> N
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=3) or known
-            raise RequestError(f"{where}: no key {key!r} is known; expected {', '.join(near)}")
+            raise RequestError(f"{where}: found the unknown key {key!r}; expected {', '.join(near)}")
 
 
 def texts(value: Any, where: str) -> tuple[str, ...]:

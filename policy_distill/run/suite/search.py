@@ -71,8 +71,8 @@ class TaskSearch:
             self.study.set_user_attr(ASKED, asked)
         elif begun != asked:
             raise RequestError(
-                f"expected the settings and the space that the search of {self.name} was begun with, found others in "
-                "the grid; go on with the same grid, name another --out, or start anew with --overwrite"
+                f"expected the settings and the space that the search of {self.name} started with, found others in "
+                "the grid; continue with the same grid, choose another --out, or start over with --overwrite"
             )
 
     def next(self, n_trials: int) -> SuiteCell | None:

@@ -131,8 +131,8 @@ def _check_same(out: Path, cells: Sequence[SuiteCell]) -> None:
         # The Python that ran it, and how it was tracked, change nothing in a student.
         if before is not None and cell.folder.exists() and _asked(before) != _asked(cell.words):
             raise RequestError(
-                f"expected the settings that {cell.name} was begun with, found others in the grid; go on with the same "
-                "grid, name another --out, or start anew with --overwrite"
+                f"expected the settings that {cell.name} started with, found others in the grid; continue with the "
+                "same grid, choose another --out, or start over with --overwrite"
             )
 
 

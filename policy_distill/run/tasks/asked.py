@@ -76,13 +76,16 @@ class Asked:
         pairs = pairs_of(tasks)
         single = BodySpec.of(network).single
         if unknown := sorted(set(singles) ^ set(pairs)) if singles else []:
-            raise RequestError(f"expected a single student of each task or of none, found one or none of {unknown[0]}")
+            raise RequestError(
+                "expected a single student for every task or for none, found a different set of names, see "
+                f"{unknown[0]}; add or rename it"
+            )
         sizes = {name: _n_params(one) for name, one in singles.items()}
         for name, value in ALONE.items():
             if vars(config)[name] != value:
                 raise RequestError(
-                    f"expected {name} as it is by itself for several tasks, found {vars(config)[name]!r}; leave it "
-                    "out, or distil a task alone with it"
+                    f"expected {name} at its default for several tasks, found {vars(config)[name]!r}; leave it out, "
+                    "or distil one task with it"
                 )
         teachers = {name: as_teacher(teacher, env) for name, (teacher, env) in pairs.items()}
         found = {activation_for(config.activation, teacher) for teacher in teachers.values()}
@@ -94,7 +97,7 @@ class Asked:
             if settings.balance == "entropy" and teacher.family.name not in DISCRETE:
                 raise RequestError(
                     f"expected discrete actions in every task for balance=entropy, found {teacher.family.name} in "
-                    f"{name}, whose entropy may be below 0; use balance=divergence"
+                    f"{name}, which can have an entropy below 0; use balance=divergence"
                 )
         return cls(
             {name: teacher for name, (teacher, _, _) in settled.items()},
@@ -125,8 +128,8 @@ def open_team(asked: Asked, scope: ExitStack) -> Team:
         shape = session.specify(None).featurizer.shape
         if len(shape) != 1:
             raise RequestError(
-                f"expected vectors in every task, which one body can take, found an image {shape} in {name}; distil "
-                f"{name} alone with --student cnn:16,32"
+                f"expected vector observations in every task, as one body needs, found an image {shape} in {name}; "
+                f"distil {name} alone with --student cnn:16,32"
             )
         check_room(session)
         tasks[name] = Task(name, session, env)
@@ -134,7 +137,9 @@ def open_team(asked: Asked, scope: ExitStack) -> Team:
     if len(set(counts.values())) > 1:
         # They come from a caller's own vectors; all tasks take their steps side by side.
         found = ", ".join(f"{n} in {name}" for name, n in counts.items())
-        raise RequestError(f"expected as many environments in every task, found {found}; hand over vectors of one size")
+        raise RequestError(
+            f"expected the same number of environments in every task, found {found}; pass vectors of one size"
+        )
     _check_shared(tasks, body, asked)
     return Team(tasks, asked.network, asked.settings, asked.config)
 
@@ -148,15 +153,15 @@ def _check_shared(tasks: Mapping[str, Task], body: BodySpec, asked: Asked) -> No
                 left, right = (_plain(vars(spec)[what]) for spec in (one, other))
                 if left != right:
                     raise RequestError(
-                        f"expected one {what} in all tasks of a student that is not told which it is in, found two, in "
-                        f"{first} and {name}; leave --task-blind out"
+                        f"expected one {what} in all tasks with --task-blind, found two, in {first} and {name}; leave "
+                        "--task-blind out"
                     )
     spaces = [spec.observation_space for spec in specs.values()]
     all_differ = all(spaces.count(space) == 1 for space in spaces)
     if body.n_shared == 1 and all_differ and asked.settings.inputs == "own" and not asked.settings.task_blind:
         raise RequestError(
-            f"expected a body to share, found {asked.network!r}, whose only shared layer is each task's own input "
-            "layer; give it two layers, as in mlp:16,16, or use --inputs padded"
+            f"expected a body to share, found {asked.network!r}, with one layer, which is the input layer of each "
+            "task; give it two layers, as in mlp:16,16, or use --inputs padded"
         )
 
 

@@ -84,7 +84,7 @@ def distill_many(
         interrupts.stop_if_requested("before the first step")
         identities, identity = identity_of_all(team)
         scope.enter_context(threads_for(*(stream.teacher for stream in team.streams)))
-        missing = {"missing": "its teachers were handed over from Python"}
+        missing = {"missing": "its teachers were passed in from Python"}
         run = TeamCourse(team, identities, identity, place, interrupts, scope, request or missing)
         run.keeper.begin(resume=resume)
         with (

@@ -17,8 +17,8 @@ class TaskSettings:
     """Do not tell the student which task it is in: one network with one head for all, which must find out. The tasks
     have the same spaces."""
     inputs: Literal["own", "padded"] = "own"
-    """First layers where the student is told its task: own has one for each observation space, padded one for all, over
-    inputs with zeros behind them. Its bias is each task's own, as a one-hot input would make it."""
+    """First layers of a student that is told its task: own has one for each observation space; padded has one for all,
+    over observations padded with zeros, with a bias for each task, like a one-hot input."""
     balance: Literal["divergence", "entropy", "none"] = "divergence"
     """What the loss of a task is divided by, so that no task drowns another: its running mean, the teacher's entropy
     (of discrete actions), or nothing."""

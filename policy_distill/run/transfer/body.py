@@ -46,7 +46,7 @@ def moved_to(
     if not any("weight" in layer for layer in origin.plan.layers):
         raise RequestError(f"expected a network to transfer, found {kind}; distil a new one there")
     if origin.description.distribution.package is not None:
-        raise RequestError(f"expected a distribution of this package to transfer, found that of {kind}; distil anew")
+        raise RequestError(f"expected a distribution of this package, found that of {kind}; distil a new student there")
     whole = with_spread(origin, 0.0)
     other_inputs, other_head = _other_inputs(origin, task), _other_head(whole, task)
     said = whole.description
@@ -81,7 +81,7 @@ def _other_inputs(origin: StudentRecord, task: NextTask) -> bool:
     vectors = all(one["type"] == "Box" and len(one["shape"]) == 1 for one in (own, task.observation_space))
     if not vectors or view.whole is not None or view.wrapper is not None:
         raise RequestError(
-            f"expected the observations that the student sees ({_form(own)}), or both a vector of which it sees all, "
+            f"expected the observations that the student sees ({_form(own)}), or two vectors that it sees whole, "
             f"found {_form(task.observation_space)} in {task.env_id}; distil a new student there"
         )
     return True
@@ -99,8 +99,8 @@ def _check_resizable(origin: StudentRecord, kind: str, *, inputs: bool) -> None:
         raise RequestError(f"expected a feed-forward student where spaces differ, found {kind}; distil a new one there")
     if origin.plan.selected is not None and inputs:
         raise RequestError(
-            "expected a student that looks at every component, found one that was slimmed to some of them; transfer "
-            "the one that it was made from"
+            "expected a student that reads every component, found one that was reduced to some of them; transfer the "
+            "student that it was made from"
         )
 
 
@@ -171,8 +171,8 @@ def _filled(
             became[name] = (COPIED, "")
         else:
             raise RequestError(
-                f"expected the layers of {spec.network} in the student, found others at {name}; transfer one that was "
-                "neither pruned nor made otherwise"
+                f"expected the layers of {spec.network} in the student, found others at {name}; transfer a student as "
+                "distil made it, not pruned"
             )
     policy.load_state_dict({name: torch.from_numpy(array) for name, array in made.items()})
     return policy.to_record(whole.description.provenance), became

@@ -78,8 +78,8 @@ class TransferSession(Session):
             learner.begin_at(policy)
         except ValueError:
             raise RequestError(
-                f"expected the layers of {self.network} in the student, found others; transfer one that was neither "
-                "slimmed nor pruned"
+                f"expected the layers of {self.network} in the student, found others; transfer one that was not "
+                "slimmed or pruned"
             ) from None
 
 
@@ -91,12 +91,13 @@ def as_it_saw(config: DistillConfig, origin: StudentRecord) -> DistillConfig:
     """
     if config.reward_weight or config.objective != "kl" or config.value_gate or config.value_weight:
         raise RequestError(
-            "expected a transfer by the divergence from the teacher alone, found an objective, a gate or a weight of "
-            "rewards or values beside it; leave that out, or distil a new student"
+            "expected only the divergence from the teacher in a transfer, found an objective, a gate or a weight of "
+            "rewards or values; leave it out, or distil a new student"
         )
     view = origin.view
     if view.wrapper is not None:
         raise RequestError(
-            "expected a student that sees its environment as it is, found one behind a wrapper of its own"
+            "expected a student without a wrapper, found one that sees its environment through one; distil a new "
+            "student"
         )
     return replace(config, observe=view.names, observation_keys=(), observation_names=",".join(view.labels))

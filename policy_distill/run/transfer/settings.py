@@ -21,7 +21,7 @@ class TransferSettings:
     """Settings of a transfer; by themselves those of finetune, or of distill where there is a teacher."""
 
     timesteps: int = 200_000
-    """Environment steps to learn from in all, at most."""
+    """Most environment steps to learn from."""
     seed: int = 0
     """Seed of everything random."""
     n_envs: int | None = None
@@ -29,13 +29,13 @@ class TransferSettings:
     n_steps: int | None = None
     """Steps of each environment in one rollout."""
     n_epochs: int | None = None
-    """Gradient passes over what is learnt from."""
+    """Gradient passes over the data."""
     batch_size: int | None = None
     """States in one minibatch."""
     learning_rate: float | None = None
     """Adam's step size at the start."""
     method: Literal["ppo", "es"] | None = None
-    """How reward improves the student: ppo by itself, or es, an evolution strategy."""
+    """How reward improves the student: ppo (the default), or es, an evolution strategy."""
     critic_steps: int | None = None
     """Steps in which only PPO's critic learns."""
     gamma: float | None = None
@@ -45,13 +45,13 @@ class TransferSettings:
     n_selections: int | None = None
     """Students judged in a run of finetune."""
     eval_episodes: int | None = None
-    """Episodes for the proof at most."""
+    """Most episodes for the proof."""
     select_episodes: int | None = None
     """Episodes on which a student is judged to keep the best."""
     eval_seed: int | None = None
     """Episode i of the proof starts from reset(seed=EVAL_SEED + i)."""
     max_episode_steps: int | None = None
-    """Steps after which an episode that is judged is stopped."""
+    """Steps after which an evaluation episode is stopped."""
     checkpoint_every: int | None = None
     """Environment steps between checkpoints in the run folder."""
     device: str | None = None

@@ -28,10 +28,10 @@ def identifiers(names: Sequence[str], words: str) -> list[str]:
     found = upper if len(set(upper)) == len(upper) else plain
     for name, one in zip(names, found, strict=True):
         if not one.strip("_"):
-            raise RequestError(f"expected {words} with a letter or a digit, for C's sake, found {name!r}; name it so")
+            raise RequestError(f"expected {words} with a letter or a digit, which C needs, found {name!r}; rename it")
         if found.count(one) > 1:
             twins = " and ".join(repr(other) for other, its in zip(names, found, strict=True) if its == one)
-            raise RequestError(f"expected {words} that differ in C too, found {twins}, both {one}; name one otherwise")
+            raise RequestError(f"expected {words} that differ in C too, found {twins}, both {one}; rename one")
     return found
 
 

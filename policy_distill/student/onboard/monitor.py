@@ -105,9 +105,9 @@ def read_monitor(record: Mapping[str, Any]) -> Monitor | None:
     wide = 2 * n_observed + n_taken
     arrays |= {"place": arrays["place"].reshape(-1, n_observed), "step": arrays["step"].reshape(-1, wide)}
     if not n_observed or len(arrays["low"]) != n_observed or len(arrays["high"]) != n_observed:
-        raise ValueError("a monitor whose parts do not fit each other")
+        raise ValueError("a monitor with parts that do not fit each other")
     if max(len(arrays["place"]), len(arrays["step"])) > MOST_ROWS or not all(map(_finite, arrays.values())):
-        raise ValueError("a monitor that is too large, or of what is no number")
+        raise ValueError("a monitor that is too large, or of something that is not a number")
     false_alarms, reached, n = found["false_alarms"], found["reached"], found["n_episodes"]
     if not (0 < false_alarms < 1 and 0 <= reached <= 1 and type(n) is int and 0 < n < 2**31):
         raise ValueError("a monitor without its rate of false alarms")

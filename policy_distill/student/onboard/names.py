@@ -108,7 +108,7 @@ def check_names(names: Sequence[str], space: Mapping[str, Any], place: str) -> t
     for name in names:
         if not name or len(name) > LONGEST or not name.isprintable() or names.count(name) > 1 or name.isdigit():
             raise RequestError(
-                f"expected observation names that are printable, at most {LONGEST} letters, different and no numbers, "
+                f"expected printable, different observation names of at most {LONGEST} letters that are not numbers, "
                 f"found {name[:LONGEST]!r}"
             )
     return tuple(names)

@@ -140,8 +140,8 @@ def _check_actions(names: Sequence[str], size: int, place: str) -> None:
     for name in names:
         if not name or len(name) > LONGEST or not name.isprintable() or names.count(name) > 1 or name.isdigit():
             raise RequestError(
-                f"expected action names that are printable, at most {LONGEST} letters, different and no numbers, "
-                f"found {name[:LONGEST]!r}"
+                f"expected printable, different action names of at most {LONGEST} letters that are not numbers, found "
+                f"{name[:LONGEST]!r}"
             )
     identifiers(names, "action names")
 
@@ -158,9 +158,9 @@ def read_wiring(record: Mapping[str, Any], space: SpaceRecord, action_space: Spa
     parts = {key: found[key] for key in ("observations", "actions", "unseen")}
     hz = found["control_hz"]
     if not all(isinstance(names, list) and all(isinstance(one, str) for one in names) for names in parts.values()):
-        raise ValueError("names that are no texts")
+        raise ValueError("names that are not text")
     if hz is not None and (isinstance(hz, bool) or not isinstance(hz, int | float)):
-        raise ValueError("a control rate that is no number")
+        raise ValueError("a control rate that is not a number")
     told = Wiring(**{key: tuple(names) for key, names in parts.items()}, control_hz=hz)
     return check_wiring(told, space, action_space, "the student")
 

@@ -58,7 +58,7 @@ def conv2d(layer: Layer, tensors: Tensors) -> Function:
 def _shape(layer: Layer, tensors: Tensors, shape: Shape) -> Shape:
     weight, bias, stride = tensors[layer["weight"]], tensors[layer["bias"]], layer["stride"]
     if len(shape) != 3 or weight.ndim != 4 or type(stride) is not int or stride < 1:
-        raise ValueError("a convolution of no image")
+        raise ValueError("a convolution without an image")
     n_out, n_in, *kernel = weight.shape
     rows, columns = ((size - width) // stride + 1 for size, width in zip(shape[1:], kernel, strict=True))
     if n_in != shape[0] or bias.shape != (n_out,) or min(rows, columns, *kernel) < 1:

@@ -63,11 +63,11 @@ def stacked(weight: np.ndarray, n: int, steps: int, gain: float) -> np.ndarray:
 def _shape(layer: Layer, tensors: Tensors, shape: Shape) -> Shape:
     steps, gain, n_actions = layer["steps"], layer["gain"], layer.get("actions", 0)
     if len(shape) != 1 or type(steps) is not int or not 2 <= steps <= MAX_STEPS:
-        raise ValueError("a history of no vector, or of fewer than 2 steps")
+        raise ValueError("a history without a vector, or of fewer than 2 steps")
     if not (isinstance(gain, float) and math.isfinite(gain)):
-        raise ValueError("a gain that is no number")
+        raise ValueError("a gain that is not a number")
     if type(n_actions) is not int or n_actions < 0:
-        raise ValueError("actions of no size")
+        raise ValueError("actions without a size")
     if not isinstance(layer.get("held", False), bool):
         raise ValueError("a beginning that is neither held nor not")
     return (steps * shape[0] + (steps - 1) * n_actions,)

@@ -24,7 +24,7 @@ def scale(layer: Layer, tensors: Tensors) -> Function:
 
 def _shape(layer: Layer, tensors: Tensors, shape: Shape) -> Shape:
     if not (isinstance(layer["factor"], float) and math.isfinite(layer["factor"])):
-        raise ValueError("a factor that is no number")
+        raise ValueError("a factor that is not a number")
     return shape
 
 

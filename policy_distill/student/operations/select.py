@@ -24,12 +24,12 @@ def select(layer: Layer, tensors: Tensors) -> Function:
 def _shape(layer: Layer, tensors: Tensors, shape: Shape) -> Shape:
     columns = layer["columns"]
     if len(shape) != 1 or not isinstance(columns, list) or not columns:
-        raise ValueError("a selection of nothing, or of no vector")
+        raise ValueError("an empty selection, or one without a vector")
     # In rising order: each once, and C can move them to their places one after another.
     if not all(type(one) is int for one in columns) or columns != sorted({*columns}):
-        raise ValueError("selected components that are no rising whole numbers")
+        raise ValueError("selected components that are not rising whole numbers")
     if columns[0] < 0 or columns[-1] >= shape[0]:
-        raise ValueError("a selected component that is not there")
+        raise ValueError("a selected component that does not exist")
     return (len(columns),)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _shape(layer: Layer, tensors: Tensors, shape: Shape) -> Shape:
     if len(shape) != 1 or ("coefficient" in layer) != ("start" in layer):
-        raise ValueError("a tree over no vector, or with half of its terms")
+        raise ValueError("a tree without a vector, or with half of its terms")
     found = Tree.of(layer, tensors)
     found.check(shape[0])
     return (found.leaves.shape[1],)

@@ -71,8 +71,8 @@ def _agent(names: Sequence[str], address: Address) -> str:
             f"expected one agent in {address.repo}, found {_listed(found)}; say which: hf://{address.repo}/{found[0]}"
         )
     raise RequestError(
-        f"expected an agent's zip or {STUDENT} in {address}, found {_listed(names)}; where it lies in a folder, name "
-        f"it: hf://{address.repo}/folder/agent.zip"
+        f"expected an agent's zip or {STUDENT} in {address}, found {_listed(names)}; if it is in a folder, name the "
+        f"folder: hf://{address.repo}/folder/agent.zip"
     )
 
 

@@ -64,7 +64,7 @@ def _answered(address: Address, error: Exception) -> RequestError | RunFault:
     response = getattr(error, "response", None)
     status = response.status_code if response is not None else 0
     if status in (401, 403):
-        return RequestError(f"the hub does not let you at {address} (status {status}); {DENIED}")
+        return RequestError(f"the hub denies access to {address} (status {status}); {DENIED}")
     if 400 <= status < 500 and status != 429:
         return RequestError(f"the hub refuses {address} (status {status}); check the address")
     return RunFault(f"the hub fails for {address} (status {status}); try again later")

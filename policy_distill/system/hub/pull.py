@@ -130,6 +130,6 @@ def _nothing_left_of(address: Address, etag: str | None) -> Iterator[None]:
             for path in (_cache_of(address) / "blobs").glob(f"{etag}*.incomplete") if etag else ():
                 path.unlink(missing_ok=True)
             raise RunFault(
-                f"the hub sent another number of bytes for {address} than it had said; nothing was kept"
+                f"the hub sent another number of bytes for {address} than it announced; nothing was kept: try again"
             ) from None
         raise

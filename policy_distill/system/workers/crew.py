@@ -102,8 +102,8 @@ class Crew:
         self._workers[number].close()
         if self._n_lost > MAX_LOST * len(self._services):
             raise Unmanned(
-                f"{self._n_lost} workers were lost in one piece of work, the last since {lost}; look for what ends "
+                f"{self._n_lost} workers were lost in one piece of work, the last because {lost}; find what ends "
                 "their processes (memory, an environment that exits), or set --workers 0"
             ) from lost
-        LOG.warning("a worker was lost (%s): another one goes on in its place", lost)
+        LOG.warning("a worker was lost (%s): another one takes its place", lost)
         self._workers[number] = self._started(number)

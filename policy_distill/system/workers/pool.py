@@ -81,7 +81,7 @@ def to_send(value: Any) -> bytes:
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}"[:200])
         raise RequestError(
-            f"expected a teacher and an environment that can be sent elsewhere, found {reason}; set --workers 0"
+            f"expected a teacher and an environment that can be sent to a worker, found {reason}; set --workers 0"
         ) from error
 
 

@@ -26,6 +26,6 @@ def check_address(address: str | None) -> None:
         socket.create_connection((host.strip("[]"), int(port)), SECONDS).close()
     except (OSError, OverflowError, UnicodeError) as error:
         raise RequestError(
-            f"expected a Ray cluster at --address {address}, found nobody who listens there ({error}); start one with "
-            "ray start --head, or mend the address"
+            f"expected a Ray cluster at --address {address}, found nothing that listens there ({error}); start one "
+            "with ray start --head, or correct the address"
         ) from None

@@ -19,12 +19,12 @@ class WorkerSettings:
     """Who steps environments beside this process."""
 
     workers: int | Literal["auto"] = "auto"
-    """Processes that step environments and play episodes, beside this one; 0 for none. auto takes some in distill,
-    where cores are idle and enough is left to do. What comes out is the same, bit for bit."""
+    """Extra processes that step environments and play episodes; 0 for none. auto uses some in distill, when cores are
+    idle and enough work is left. The result is the same, bit for bit."""
     backend: Backend = "local"
     """Where workers run: local for processes of this machine, ray for actors of Ray (extra ray)."""
     address: str | None = None
-    """A Ray cluster that is there, such as auto, or ray://host:10001; by itself Ray is started on this machine."""
+    """A running Ray cluster, such as auto or ray://host:10001; by default Ray is started on this machine."""
 
     def __post_init__(self) -> None:
         """Check all of it.

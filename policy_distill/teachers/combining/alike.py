@@ -60,8 +60,8 @@ def shared_world(teachers: Sequence[Teacher]) -> dict[str, Any]:
     shared = {key: value for key, value in worlds[0].items() if all(one.get(key) == value for one in worlds)}
     if differing := {key for world in worlds for key in world} - set(shared):
         LOG.warning(
-            "the teachers were trained under other arguments (%s), and none of these is taken for the environment: "
-            "say what holds with --env-kwargs, or name one that has them all",
+            "the teachers were trained under other arguments (%s), so none of these is used: choose with "
+            "--env-kwargs, or name an environment that has them all",
             "; ".join(
                 f"{key}: {', '.join(repr(one.get(key, 'unset')) for one in worlds)}" for key in sorted(differing)
             ),
@@ -79,7 +79,7 @@ def one_world(teachers: Sequence[Teacher]) -> dict[str, Any]:
     for other in worlds[1:]:
         if other != worlds[0]:
             raise RequestError(
-                f"expected teachers of one environment, found arguments {worlds[0]} and {other}; say which hold with "
+                f"expected teachers of one environment, found arguments {worlds[0]} and {other}; choose with "
                 "--env-kwargs (env_kwargs in Python)"
             )
     return worlds[0]

@@ -29,7 +29,7 @@ def find_function(place: str) -> Function:
         RequestError: where it cannot be imported, or is none.
     """
     module, _, name = place.partition(":")
-    with blamed(f"the function {place} cannot be found", "install its package, or go where it lies"):
+    with blamed(f"the function {place} cannot be found", "install its package, or run the command in its folder"):
         working_folder_on_path()
         found: Any = import_package(module)
     for part in name.split("."):
@@ -49,7 +49,7 @@ def integers_of(function: Function, place: str, obs: Any) -> np.ndarray:
     """
     shape, flat = first_of(obs).shape[:2], merged(obs)
     count = shape[0] * shape[1]
-    with blamed(f"the function {place} failed", f"it is to return {FORM}"):
+    with blamed(f"the function {place} failed", f"it must return {FORM}"):
         found = function(flat)
         answer = np.asarray(found.cpu() if isinstance(found, torch.Tensor) else found)
     if answer.shape != (count,) or answer.dtype.kind not in "iub":
@@ -69,7 +69,7 @@ def within(indices: np.ndarray, n_teachers: int, who: str) -> np.ndarray:
     wrong = (indices < 0) | (indices >= n_teachers)
     if wrong.any():
         raise RequestError(
-            f"expected {who} to name one of {n_teachers} teachers by 0 to {n_teachers - 1}, in the order of --teacher, "
-            f"found {int(indices[wrong][0])}"
+            f"expected {who} to return the index of a teacher, 0 to {n_teachers - 1} in the order of --teacher, found "
+            f"{int(indices[wrong][0])}"
         )
     return indices

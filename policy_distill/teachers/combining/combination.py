@@ -63,7 +63,9 @@ def combination_of(given: Any) -> Combination:
         raise RequestError(f"expected --combine among {WORDS}, found {given!r}")
     is_function = ":" in place
     if kind == "best" and place and not is_function:
-        raise RequestError(f"expected --combine best:MODULE:FUNCTION, whose integers are contexts, found {given!r}")
+        raise RequestError(
+            f"expected --combine best:MODULE:FUNCTION, where the function returns contexts as integers, found {given!r}"
+        )
     return Combination(kind, place, find_function(place) if is_function else None)
 
 

@@ -76,7 +76,7 @@ class MemberReturns:
             each = {int(context): tuple(returns) for context, returns in value["contexts"].items()}
             found = cls(tuple(value["overall"]), each, int(value["n_episodes"]))
         except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"no returns of teachers ({error})") from None
+            raise ValueError(f"the returns of the teachers cannot be read ({error})") from None
         for returns in (found.overall, *found.contexts.values()):
             if len(returns) != n_teachers or not all(map(is_number, returns)):
                 raise ValueError(f"expected returns of {n_teachers} teachers, found {returns}")

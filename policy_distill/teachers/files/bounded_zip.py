@@ -39,7 +39,9 @@ class BoundedZip:
         try:
             info = self._archive.getinfo(name)
             if info.compress_type not in METHODS or info.flag_bits & 1:
-                raise RequestError(f"{self.place} has {name!r} encrypted or in a method that agents do not use")
+                raise RequestError(
+                    f"{self.place} has {name!r} encrypted or compressed by a method that agents do not use"
+                )
             if info.file_size > self._left:
                 raise RequestError(
                     f"{self.place} declares {info.file_size:,} bytes for {name!r}, too many for a file of its size; "

@@ -55,7 +55,7 @@ def read_cleanrl(path: Path, kind: str, action_space: Space[Any] | None) -> Save
         found = ", ".join(list(weights)[:6]) or "nothing"
         raise RequestError(
             f"{path} holds no network of CleanRL's {kind} ({error} is not as expected among {found}); name the script "
-            "that wrote it with --algo, or load it in Python and hand over an object with predict"
+            "that wrote it with --algo, or load it in Python and pass an object with predict"
         ) from None
     if isinstance(actions, int):
         actions = _bounds(path, actions, action_space)
@@ -103,12 +103,11 @@ def _vector(size: int) -> spaces.Box:
 def _bounds(path: Path, n_actions: int, space: Space[Any] | None) -> Space[Any]:
     if space is None:
         raise RequestError(
-            f"{path} does not say between which bounds its script clipped actions; name the environment with --env "
-            "(env= in Python)"
+            f"{path} does not save the bounds of its actions; set the environment with --env (env= in Python)"
         )
     if not isinstance(space, spaces.Box) or space.shape != (n_actions,):
         raise RequestError(
-            f"{path} has {n_actions} continuous actions, expected an environment of these, found {space}"
+            f"{path} has {n_actions} continuous actions, expected an environment with the same, found {space}"
         )
     return space
 

@@ -43,8 +43,8 @@ def folders_of(agent: Path) -> list[Path]:
     if len(runs) > 1:
         names = ", ".join(folder.name for folder in runs[:4])
         raise RequestError(
-            f"expected the files of one run of the RL Zoo beside {agent}, found {names}; say which are this agent's: "
-            "copy it beside them"
+            f"expected the files of one run of the RL Zoo beside {agent}, found {names}; copy the agent into its own "
+            "run's folder"
         )
     return found + runs
 

@@ -27,7 +27,7 @@ from policy_distill.teachers.files.zoo_config import normalized_by
 from policy_distill.teachers.request import MissingCompanion, Request
 
 WHAT = "the statistics of VecNormalize"
-HOW = "name them with --vecnormalize FILE (vecnormalize= in Python), or say --vecnormalize none (False in Python)"
+HOW = "name them with --vecnormalize FILE (vecnormalize= in Python), or use --vecnormalize none (False in Python)"
 
 
 def statistics_of(request: Request, path: Path, data: dict[str, Any], space: Space[Any]) -> Any:
@@ -81,8 +81,8 @@ def check_model(model: Any) -> None:
     """
     if trained_normalized(vars(model)):
         raise MissingCompanion(
-            f"this {type(model).__name__} was trained on observations that VecNormalize normalised, and its statistics "
-            f"are missing; {HOW}, or hand over its VecNormalize as env"
+            f"this {type(model).__name__} was trained on observations that VecNormalize normalised, and its "
+            f"statistics are missing; {HOW}, or pass its VecNormalize as env"
         )
 
 
@@ -104,8 +104,8 @@ def _stop_where_foreign(path: Path, found: Path, trust: bool) -> None:
     attributes, _ = read_statistics(found, trust)
     if attributes.get("norm_obs", True):
         raise MissingCompanion(
-            f"{path} was trained on observations as they come, as the file tells, and the statistics at {found} "
-            "are of another agent; say --vecnormalize none (False in Python), or name them where they are its own"
+            f"{path} was trained on raw observations, by what the file says, and the statistics at {found} belong to "
+            "another agent; use --vecnormalize none (False in Python), or name the file if it belongs to this agent"
         )
 
 

@@ -37,8 +37,8 @@ def modern(agent: SavedAgent) -> SavedAgent:
     weights, data = agent.weights, agent.data
     if any("sde_features_extractor." in name for name in weights):
         raise RequestError(
-            f"{agent.path} has a network of its own for its exploration (sde_net_arch), which no Stable-Baselines3 has "
-            "since 1.2; train an agent without"
+            f"{agent.path} has a network of its own for its exploration (sde_net_arch), which Stable-Baselines3 "
+            "dropped in 1.2; train an agent without it"
         )
     if str(reference_of(data.get("policy_class"))).startswith("sb3_contrib.ars."):
         # Its linear policy was no list of layers before sb3-contrib 1.7.

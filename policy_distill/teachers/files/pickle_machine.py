@@ -86,7 +86,7 @@ class Machine:
     def name(self, module: Any, name: Any) -> type[Inert]:
         """Return what stands for a name."""
         if not isinstance(module, str) or not isinstance(name, str):
-            raise TypeError("a name that is no text")
+            raise TypeError("a name that is not text")
         known = self.budget.names
         if (module, name) not in known:
             if len(known) >= MAX_NAMES or len(module) + len(name) > MAX_NAME:
@@ -97,7 +97,7 @@ class Machine:
     def make(self, what: Any, args: Any, kwargs: Any = None) -> Any:
         """Return what a call makes: plain data by a maker, else a stand-in that remembers the arguments."""
         if not isinstance(args, tuple) or (kwargs and not isinstance(kwargs, dict)):
-            raise TypeError("arguments that are no tuple")
+            raise TypeError("arguments that are not a tuple")
         if isinstance(what, Inert):
             return type(what)(*args)
         if isinstance(what, type) and issubclass(what, Inert):

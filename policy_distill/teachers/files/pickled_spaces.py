@@ -60,7 +60,7 @@ def _dict(state: dict[str, Any], place: str) -> Space[Any]:
     # Gymnasium sorts a plain dict; the order of the keys is that of the features.
     members = state["spaces"]
     if not isinstance(members, dict) or any(type(sub).reference.endswith(".Dict") for sub in members.values()):
-        raise ValueError("a Dict holds spaces that are no Dict, as Stable-Baselines3 asks for")
+        raise ValueError("a Dict holds a Dict, which Stable-Baselines3 does not take")
     return spaces.Dict(OrderedDict((str(key), read_space(sub, place)) for key, sub in members.items()))
 
 

@@ -86,7 +86,7 @@ def _keyed(make: Callable[..., Any]) -> Callable[..., Any]:
 def _number(make: Callable[..., Any]) -> Callable[..., Any]:
     def maker(budget: Budget, *values: Any) -> Any:
         if not all(isinstance(value, int | float) for value in values):
-            raise TypeError(f"{make.__name__} of what is no number")
+            raise TypeError(f"{make.__name__} of something that is not a number")
         return make(*values)
 
     return maker
@@ -108,7 +108,7 @@ def _text(budget: Budget, value: Any = "") -> str:
 
 def _deque(budget: Budget, value: Any = (), maxlen: Any = None) -> collections.deque[Any]:
     if not isinstance(value, list | tuple) or not isinstance(maxlen, int | None):
-        raise TypeError("a deque of what is no list")
+        raise TypeError("a deque of something that is not a list")
     budget.spend(len(value))
     return collections.deque(value, maxlen)
 

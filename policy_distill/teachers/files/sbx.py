@@ -51,14 +51,19 @@ def of_stable_baselines3(agent: SavedAgent, text: bytes) -> SavedAgent:
     reference = str(reference_of(agent.data.get("policy_class")))
     module = reference.removeprefix("sbx.").partition(".")[0] if reference.startswith("sbx.") else reference
     if module not in KINDS:
-        raise RequestError(f"{agent.path} is of SBX's {module}; expected one of {', '.join(KINDS)}; distil it live")
+        raise RequestError(
+            f"{agent.path} is of SBX's {module}; expected one of {', '.join(KINDS)}; load it in Python and pass the "
+            "model"
+        )
     policy = agent.data.get("policy")
     if not isinstance(policy, Inert):
         raise RequestError(f"{agent.path} is of SBX and holds no policy; save it again")
     known = policy.attributes
     for name in ("use_sde", "layer_norm", "features_extractor_class"):
         if known.get(name):
-            raise RequestError(f"{agent.path} is of SBX with {name}, which is not read; distil it live")
+            raise RequestError(
+                f"{agent.path} is of SBX with {name}, which is not read; load it in Python and pass the model"
+            )
     reference, convert = KINDS[module]
     weights, sizes = convert(known, str(agent.path))
     own = {"net_arch": sizes, "activation_fn": _activation(text, agent.path)}
@@ -76,7 +81,8 @@ def _activation(text: bytes, path: Path) -> type[Inert]:
     name = found[1].decode() if found else "nothing"
     if name not in ACTIVATIONS:
         raise RequestError(
-            f"expected an activation among {', '.join(ACTIVATIONS)} in {path}, found {name}; distil it live"
+            f"expected an activation among {', '.join(ACTIVATIONS)} in {path}, found {name}; load it in Python and "
+            "pass the model"
         )
     return _named(f"torch.nn.modules.activation.{ACTIVATIONS[name]}")
 
@@ -92,7 +98,7 @@ def _layers(state: Any, place: str) -> tuple[list[tuple[torch.Tensor, torch.Tens
     dense = {int(match[1]): value for name, value in found.items() if (match := LAYER.fullmatch(str(name)))}
     if not dense or sorted(dense) != list(range(len(dense))):
         raise RequestError(
-            f"{place} is of SBX with layers that are no chain of Dense ({', '.join(map(str, found))[:80]})"
+            f"{place} is of SBX with layers that are not a chain of Dense ({', '.join(map(str, found))[:80]})"
         )
     layers = [
         (_array(dense[n], "kernel", place).T.contiguous(), _array(dense[n], "bias", place)) for n in sorted(dense)
@@ -100,7 +106,8 @@ def _layers(state: Any, place: str) -> tuple[list[tuple[torch.Tensor, torch.Tens
     others = {str(name): value for name, value in found.items() if not LAYER.fullmatch(str(name))}
     if others.keys() - {"log_std"}:
         raise RequestError(
-            f"{place} is of SBX with {', '.join(others)[:80]} in its network, which is not read; distil it live"
+            f"{place} is of SBX with {', '.join(others)[:80]} in its network, which is not read; load it in Python "
+            "and pass the model"
         )
     return layers, others
 
@@ -108,7 +115,7 @@ def _layers(state: Any, place: str) -> tuple[list[tuple[torch.Tensor, torch.Tens
 def _array(holder: Any, name: str, place: str) -> torch.Tensor:
     value = holder.get(name) if isinstance(holder, dict) else None
     if not isinstance(value, Inert) or value.reference != ARRAY or len(value.args) < 3:
-        raise RequestError(f"{place} is of SBX, and its {name} is no array; save it again")
+        raise RequestError(f"{place} is of SBX, and its {name} is not an array; save it again")
     stand_in = type("Array", (ArrayStandIn,), {"reference": "numpy._core.multiarray._reconstruct", "__slots__": ()})()
     stand_in.state = value.args[2]
     return torch.from_numpy(array_of(stand_in).astype("float32"))

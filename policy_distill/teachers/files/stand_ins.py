@@ -66,7 +66,7 @@ class ArrayStandIn(Inert):
         if not isinstance(raw, bytes) or not isinstance(shape, tuple) or order not in ("C", "F"):
             raise TypeError("expected bytes and a shape")
         if len(shape) > 32 or not all(isinstance(size, int) and size >= 0 for size in shape):
-            raise ValueError("its shape is none")
+            raise ValueError("its shape is not valid")
         if math.prod(shape) * kind.itemsize != len(raw):
             raise ValueError(f"{len(raw)} bytes do not fill its shape")
         return np.frombuffer(raw, kind).reshape(shape, order=order)

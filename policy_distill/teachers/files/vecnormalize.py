@@ -43,8 +43,8 @@ def read_statistics(source: Any, trust: bool = False) -> tuple[dict[str, Any], s
         return _read(Path(source), trust), str(source)
     if not held_by(source):
         raise RequestError(
-            f"expected the path of a vecnormalize.pkl, a live VecNormalize, or none for a teacher without; found "
-            f"{type(source).__name__}"
+            "expected the path of a vecnormalize.pkl, a VecNormalize object, or none for a teacher without one; "
+            f"found {type(source).__name__}"
         )
     return dict(held_by(source)), "the VecNormalize environment"
 

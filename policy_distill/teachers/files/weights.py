@@ -78,8 +78,8 @@ def read_policy(data: bytes, place: str) -> tuple[dict[str, torch.Tensor], dict[
     found, storages = _read(data, place, WITH_ARGUMENTS)
     if not isinstance(found, dict) or not {"state_dict", "data"} <= found.keys() or not isinstance(found["data"], dict):
         raise RequestError(
-            f"{place} is a file of torch and not what a policy's save writes in Stable-Baselines3; load it in Python "
-            "and hand over the policy itself, or load it with trust=True (--trust)"
+            f"{place} is a torch file, but not one that a Stable-Baselines3 policy's save writes; load it in Python "
+            "and pass the policy, or load it with trust=True (--trust)"
         )
     return _tensors_of(found["state_dict"], storages, place), found["data"]
 
@@ -90,7 +90,7 @@ Storages = Callable[[str], bytes]
 
 def _tensors_of(found: Any, storages: Storages, place: str) -> dict[str, torch.Tensor]:
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise RequestError(f"{place} is no dictionary of tensors; copy it again from its source")
+        raise RequestError(f"{place} is not a dictionary of tensors; copy it again from its source")
     try:
         shared: dict[_Storage, torch.Tensor] = {}
         return {name: _tensor(value, storages, shared) for name, value in found.items()}
@@ -104,7 +104,7 @@ def _tensors_of(found: Any, storages: Storages, place: str) -> dict[str, torch.T
 def _read(data: bytes, place: str, resolve: Resolve) -> tuple[Any, Storages]:
     reader = {b"PK\x03\x04": _read_zip, LEGACY_START: _read_legacy}.get(data[:4])
     if reader is None:
-        raise RequestError(f"{place} is no file of torch, it begins with {data[:4]!r}; copy it again from its source")
+        raise RequestError(f"{place} is not a torch file: it begins with {data[:4]!r}; copy it again from its source")
     try:
         return reader(data, place, resolve)
     except RequestError:
@@ -118,7 +118,7 @@ def _read_zip(data: bytes, place: str, resolve: Resolve) -> tuple[Any, Storages]
     archive = BoundedZip(io.BytesIO(data), len(data), place)
     root = next((name.removesuffix("data.pkl") for name in archive.names if name.endswith("/data.pkl")), None)
     if root is None:
-        raise RequestError(f"{place} is a zip without data.pkl, no file of torch; copy it again from its source")
+        raise RequestError(f"{place} is a zip without data.pkl, so not a torch file; copy it again from its source")
     if f"{root}byteorder" in archive.names and archive.read(f"{root}byteorder") != b"little":
         raise RequestError(f"{place} was written on a big-endian machine; write it on a little-endian one")
     found = _unpickle(io.BytesIO(archive.read(f"{root}data.pkl")), place, resolve)
@@ -139,7 +139,9 @@ def _read_legacy(data: bytes, place: str, resolve: Resolve) -> tuple[Any, Storag
         storage = items.get(key) if isinstance(key, str) else None
         size = int.from_bytes(stream.read(8), "little")
         if storage is None or size * storage.dtype.itemsize > len(data):
-            raise RequestError(f"{place} has a storage that is none of its tensors'; copy it again from its source")
+            raise RequestError(
+                f"{place} has a storage that belongs to none of its tensors; copy it again from its source"
+            )
         storages[key] = stream.read(size * storage.dtype.itemsize)
     return found, lambda key: storages[key]
 
@@ -165,7 +167,7 @@ def _plain(value: Any) -> Inert:
     if isinstance(value, Inert) and value.reference == PARAMETER and value.args:
         value = value.args[0]
     if not isinstance(value, Inert) or value.reference not in TENSORS:
-        raise RequestError("it holds something else than tensors")
+        raise RequestError("it holds something other than tensors")
     return value
 
 

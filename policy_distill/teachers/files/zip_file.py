@@ -105,7 +105,7 @@ def _find(source: Path) -> Path:
         return source
     if source.suffix != ".zip" and source.with_name(source.name + ".zip").exists():
         return source.with_name(source.name + ".zip")
-    found = "what is no file" if source.exists() else "nothing"
+    found = "something that is not a file" if source.exists() else "nothing"
     raise RequestError(f"expected a teacher's zip, found {found} at {source}; check the path")
 
 
@@ -117,7 +117,9 @@ def _agent_in(folder: Path) -> Path:
         return agents[0]
     final = [path for path in agents if is_of_a_run(path.with_suffix("")) and not made_by_callback(path)]
     if len(final) == 1:
-        LOG.warning("%s has several agents; took %s, the last of its run: name another to take that", folder, final[0])
+        LOG.warning(
+            "%s has several agents; took %s, the last of its run; choose another zip to use that one", folder, final[0]
+        )
         return final[0]
     found = ", ".join(path.name for path in (agents or zips)[:8]) or "none"
     raise RequestError(f"expected one teacher zip in the folder {folder}, found {found}; name the zip")
@@ -142,7 +144,7 @@ def _read_data(path: Path, text: bytes, further: tuple[str, ...]) -> dict[str, A
     except (ValueError, RecursionError):
         raise RequestError(f"{path} is damaged: its 'data' is not JSON; copy it again from its source") from None
     if not isinstance(values, dict):
-        raise RequestError(f"{path} is not an agent that Stable-Baselines3 saved: its 'data' is no JSON object")
+        raise RequestError(f"{path} is not an agent that Stable-Baselines3 saved: its 'data' is not a JSON object")
     if len(values) > MAX_ENTRIES:
         raise RequestError(f"{path} has {len(values):,} attributes in its 'data', expected at most {MAX_ENTRIES:,}")
     # Every pickle is read, also of what is not needed: a file with a foreign object anywhere is not to be trusted.

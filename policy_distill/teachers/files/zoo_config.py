@@ -76,11 +76,11 @@ def parse_mapping(data: bytes, path: Path) -> dict[str, Any]:
     except Exception as error:
         # YAML makes dates, numbers and binaries by itself, each of which fails in its own way.
         reason = " ".join(str(error).split())[:160]
-        raise RequestError(f"{path} cannot be read safely ({reason}); nothing was run. Mend or remove it") from None
+        raise RequestError(f"{path} cannot be read safely ({reason}); nothing was run. Fix or remove it") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise RequestError(f"expected a mapping in {path}, found {type(values).__name__}; mend or remove it")
+        raise RequestError(f"expected a mapping in {path}, found {type(values).__name__}; fix or remove it")
     return values
 
 
@@ -134,8 +134,8 @@ def env_kwargs_of(zip_path: Path, given: Mapping[str, Any] | None = None) -> dic
         for key in (arguments.keys() & found.keys()) - given.keys():
             if arguments[key] != found[key]:
                 raise RequestError(
-                    f"{where} and {name} beside {zip_path} have different values of {key!r} for the environment; say "
-                    "which is right with --env-kwargs (env_kwargs in Python)"
+                    f"{where} and {name} beside {zip_path} have different values of {key!r} for the environment; "
+                    "choose with --env-kwargs (env_kwargs in Python)"
                 )
     return {**found, **given}
 
@@ -166,7 +166,7 @@ def not_understood(zip_path: Path, key: str, value: Any) -> RequestError:
     """Return the error for a setting of another kind than the RL Zoo writes."""
     # Not the value itself: a YAML list may hold itself many times over, and its text would never end.
     found = repr(value[:80]) if isinstance(value, str) else type(value).__name__
-    return RequestError(f"the configuration beside {zip_path} has a {key} that is not understood ({found}); mend it")
+    return RequestError(f"the configuration beside {zip_path} has a {key} that is not understood ({found}); fix it")
 
 
 def _arguments(zip_path: Path, name: str, value: Any) -> dict[str, Any]:

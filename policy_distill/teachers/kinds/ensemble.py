@@ -30,7 +30,7 @@ class EnsembleTeacher(BaseTeacher):
     Or one of them for each state, as a `Combination` says.
     """
 
-    lacks_value = "whose members have values of their own alone, none of what they do together"
+    lacks_value = "which has the values of each member, not of what they do together"
 
     def __init__(self, teachers: Sequence[Teacher], combination: Combination | None = None) -> None:
         """Take teachers of one family, in one environment; by themselves they say what all of them say together.
@@ -166,8 +166,8 @@ class EnsembleTeacher(BaseTeacher):
             return torch.stack([value.cpu() for value in values]).argmax(dim=0).numpy()
         if self.standing is None:
             raise RequestError(
-                "expected what each teacher returns, by which the best of them labels, found none measured; hand the "
-                "teachers to distill, compress, compare or evaluate, or measure them with "
+                "expected a measured return of each teacher, to know the best, found none; pass the teachers to "
+                "distill, compress, compare or evaluate, or measure them with "
                 "policy_distill.evaluation.apart.teachers.measured"
             )
         return self.standing.best(told, labels[0].params.shape[:2])

@@ -91,7 +91,7 @@ class NetworkTeacher(BaseTeacher):
         if self.return_scale is None:
             raise RequestError(
                 f"expected statistics that say how the rewards of {algorithm} were scaled (ret_rms), found none; save "
-                "its VecNormalize again, or say --vecnormalize none (False in Python) where rewards were as they are"
+                "its VecNormalize again, or use --vecnormalize none (False in Python) if rewards were not scaled"
             )
         one = copy.copy(self)
         one._says_values = True

@@ -18,7 +18,7 @@ from policy_distill.teachers.observing import Normalizers
 class SquashedTeacher(NetworkTeacher):
     """A policy whose critic values actions under an entropy bonus."""
 
-    lacks_value = "whose file holds Q with an entropy bonus, of which V has no closed form"
+    lacks_value = "which holds Q with an entropy bonus, and V has no closed form there"
 
 
 def make_squashed(policy: Any, normalizer: Normalizers, provenance: dict[str, Any]) -> Teacher:

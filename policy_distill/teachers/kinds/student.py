@@ -39,18 +39,18 @@ class StudentTeacher(BaseTeacher):
         said, view, known = student.description, student.view, recorded_in(student)
         if student.plan.log_std == "dropped":
             raise RequestError(
-                "expected a student with log σ to teach another, found one that was deployed for its deterministic "
-                "actions alone; hand over the student that it was made from, or deploy it again with --keep-std"
+                "expected a student with log σ to teach another, found one that was saved for deterministic actions "
+                "only; use the student that it was made from, or make it again with --keep-std"
             )
         if student.plan.memory.awaited is not None:
             # Labels are asked for along what others did, and a teacher is not told of it.
             raise RequestError(
-                "expected a student that remembers no actions of its own to teach another, found "
+                "expected a student that does not remember its own actions to teach another, found "
                 f"{said.architecture.spec}; distil its own teacher"
             )
         if view.wrapper is not None:
             raise RequestError(
-                "expected a student that sees its environment as it is to teach another, found one behind "
+                "expected a student without a wrapper to teach another, found one with "
                 f"{view.wrapper['entry_point']}; distil its own teacher"
             )
         self.student = student
@@ -122,8 +122,8 @@ def teacher_of_student(source: Student | Path, request: Request) -> StudentTeach
     }
     if unfit := [name for name, given in named.items() if given]:
         raise RequestError(
-            f"expected no {unfit[0]} beside a student as the teacher, since its file has all that it needs; leave "
-            f"out --{unfit[0]}"
+            f"expected no {unfit[0]} with a student as the teacher, since its file has all that it needs; leave out "
+            f"--{unfit[0]}"
         )
     if isinstance(source, Student):
         return StudentTeacher(source)

@@ -49,7 +49,7 @@ class ValueTeacher(NetworkTeacher):
             ValueError: for what is no number above 0.
         """
         if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
-            raise ValueError(f"a temperature is above 0 and finite, found {temperature!r}")
+            raise ValueError(f"expected a finite temperature above 0, found {temperature!r}")
         one = copy.copy(self)
         one.temperature, one.fixed = temperature, by_hand or self.fixed
         one.provenance = {**self.provenance, "temperature": temperature}
@@ -77,7 +77,7 @@ def make_value(policy: Any, normalizer: Normalizers, provenance: dict[str, Any])
     quantile_net = asked(policy, "quantile_net")
     network = policy.q_net if quantile_net is None else quantile_net
     family_and_map = discrete_family(policy.action_space)
-    assert family_and_map is not None, "SB3 makes these for Discrete actions alone"
+    assert family_and_map is not None, "SB3 makes these for Discrete actions only"
     family, action_map = family_and_map
     assert isinstance(family, Categorical)
     return ValueTeacher(

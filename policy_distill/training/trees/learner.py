@@ -95,7 +95,8 @@ class TreeLearner:
         size = math.prod(spec.featurizer.shape)
         if image_keys(spec.observation_space):
             raise RequestError(
-                f"expected vectors to grow {spec.network} on, found images; use cnn:16,32, or --observe what is none"
+                f"expected vectors to grow {spec.network} on, found images; use cnn:16,32, or leave images out with "
+                "--observe"
             )
         if kind == "oblique_tree" and size > MOST_OBLIQUE:
             raise RequestError(

@@ -268,7 +268,7 @@ def test_conditions_that_make_no_sense_are_refused(text, message):
 
 def test_an_environment_that_cannot_be_made_anew_is_refused():
     (delay,) = parse_conditions("delay:1")
-    with pytest.raises(RequestError, match="made anew"):
+    with pytest.raises(RequestError, match="made again"):
         delay.maker(Counting())
     with pytest.raises(RequestError, match="needs observations"):
         parse_conditions("obs-noise:1")[0].maker(lambda: gymnasium.make("FrozenLake-v1"))()

@@ -61,7 +61,7 @@ def test_a_value_without_words_is_not_collected_under():
         ({"grid": {"g": [3]}, "seen": {"q": [3]}}, "expected names among g, found q"),
         ({"grid": {"g": [3]}, "seen": {"g": [3]}}, "held out, found none"),
         ({"grid": {"g": [3]}, "seen": {"g": [4]}}, "seen, found none"),
-        ({"grid": {"g": [3]}, "seen": {"g": [3]}, "n": 4}, "expected grid with seen beside it, found n"),
+        ({"grid": {"g": [3]}, "seen": {"g": [3]}, "n": 4}, "expected grid and next to it seen, found n"),
         ({"grid": {"g": list(range(30)), "q": list(range(30))}, "seen": {"g": [3]}}, "at most 400 contexts, found 900"),
         ({"sample": {"g": [3, 1]}, "seen": {"g": [1, 2]}}, "expected a range"),
         ({"sample": {"g": [1, 3]}, "seen": {"g": [1, 2]}, "n": 1}, "expected n from 2"),
@@ -83,5 +83,5 @@ def test_a_file_is_read_and_its_name_stands_in_errors(tmp_path):
     path.write_text("grid: {g: [8.0, 10.0]}\nseen: {g: [10.0]}\n")
     assert [one.seen for one in read_contexts(path)] == [False, True]
     path.write_text("grid: [")
-    with pytest.raises(RequestError, match=r"contexts\.yaml is no YAML"):
+    with pytest.raises(RequestError, match=r"contexts\.yaml is not YAML"):
         read_contexts(path)

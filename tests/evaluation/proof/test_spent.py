@@ -65,4 +65,4 @@ def test_a_seed_that_is_told_is_taken_and_what_it_meets_is_said(caplog):
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         assert choose_seed(0, 20, teacher(seed=8), used) == 0
-    assert "episodes 8 to 19 may be among those that the teacher's training began from" in caplog.text
+    assert "episodes 8 to 19 may be among those that the teacher was trained from" in caplog.text

@@ -81,7 +81,7 @@ def test_a_deleted_run_folder_is_named_and_the_student_is_kept(tmp_path, elsewhe
 
 def test_a_folder_that_cannot_be_written_is_refused_before_there_is_a_student(tmp_path, elsewhere, monkeypatch):
     fill(monkeypatch, tmp_path / "run")
-    with pytest.raises(RequestError, match=r"No space left on device.*name another --out"):
+    with pytest.raises(RequestError, match=r"No space left on device.*choose another --out"):
         distill(corridor_teacher(), Corridor, "linear", out=tmp_path / "run", **QUICK)
     assert not list(elsewhere.iterdir())
     monkeypatch.setattr(os, "access", lambda path, mode: False)

@@ -248,6 +248,6 @@ def test_values_that_are_promised_and_missing_stop_the_run():
 
 @pytest.mark.parametrize("asked", ["value_weight", "reward_weight"])
 def test_compress_refuses_what_asks_for_a_critic(asked):
-    found = "compress matches its many students by a divergence alone, found --" + asked.replace("_", "-")
+    found = "compress trains its students by a divergence only, found --" + asked.replace("_", "-")
     with pytest.raises(RequestError, match=found):
         compress(cartpole(), "CartPole-v1", **{asked: 1.0})

@@ -95,7 +95,7 @@ def test_a_run_that_would_end_before_its_student_learns_is_refused():
 @pytest.mark.parametrize("nobody", ["eval_episodes", "select_episodes", "n_selections"])
 def test_a_weight_that_follows_the_retention_needs_students_that_are_judged(nobody):
     begun, option = student_of(gymnasium.make("CartPole-v1")), "--" + nobody.replace("_", "-")
-    with pytest.raises(RequestError, match=f"found {option} 0; leave that out, or use --kl-schedule linear"):
+    with pytest.raises(RequestError, match=f"found {option} 0; raise it, or use --kl-schedule linear"):
         finetune(begun, "CartPole-v1", teacher=cartpole_teacher(), **{**QUICK, nobody: 0})
 
 

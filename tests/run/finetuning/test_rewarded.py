@@ -107,7 +107,7 @@ def test_a_script_has_no_distribution_to_sample_from():
         def predict(self, obs, state=None, episode_start=None, deterministic=False):
             return np.zeros((len(obs), 1), np.float32), None
 
-    with pytest.raises(RequestError, match="actions alone"):
+    with pytest.raises(RequestError, match="only gives actions"):
         distill(Script(), "Pendulum-v1", "mlp:4", reward_weight=0.5, **QUICK)
 
 

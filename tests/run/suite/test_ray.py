@@ -154,7 +154,7 @@ def test_no_cluster_at_an_address_is_a_wrong_request(tmp_path):
 def test_an_address_where_nobody_listens_is_refused_at_once(address, monkeypatch):
     ray.shutdown()
     monkeypatch.setattr(ray, "init", lambda **settings: pytest.fail("Ray would ask for minutes"))
-    with pytest.raises(RequestError, match="nobody who listens"):
+    with pytest.raises(RequestError, match="nothing that listens"):
         Workplace("ray", address=address).open()
-    with pytest.raises(RequestError, match="nobody who listens"):
+    with pytest.raises(RequestError, match="nothing that listens"):
         WorkerSettings(2, "ray", address).pool()

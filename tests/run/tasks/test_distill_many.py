@@ -203,7 +203,12 @@ CARTPOLE = (cartpole_teacher, "CartPole-v1")
     [
         ([CARTPOLE], "mlp:8,8", {}, "expected from 2 to 100 tasks"),
         ([CARTPOLE, CARTPOLE], "linear", {}, "expected a student of several tasks such as mlp:64,64"),
-        ([CARTPOLE, (picture_teacher, Picture)], "mlp:8,8", {}, "expected vectors in every task.*image .* in task"),
+        (
+            [CARTPOLE, (picture_teacher, Picture)],
+            "mlp:8,8",
+            {},
+            "expected vector observations in every task.*image .* in task",
+        ),
         ([CARTPOLE, (pendulum_teacher, "Pendulum-v1")], "mlp:8", {}, "expected a body to share, found 'mlp:8'"),
         (
             [CARTPOLE, (pendulum_teacher, "Pendulum-v1")],
@@ -211,12 +216,12 @@ CARTPOLE = (cartpole_teacher, "CartPole-v1")
             {"task_blind": True},
             "expected one observation_space",
         ),
-        ([CARTPOLE, (pendulum_teacher, "Pendulum-v1")], "mlp:8,8", {"balance": "entropy"}, "entropy may be below 0"),
+        ([CARTPOLE, (pendulum_teacher, "Pendulum-v1")], "mlp:8,8", {"balance": "entropy"}, "an entropy below 0"),
         ([CARTPOLE, CARTPOLE], "mlp:8", {"balance": "fair"}, "balance must be one of divergence, entropy, none"),
         ([CARTPOLE, CARTPOLE], "mlp:8", {"inputs": "mine"}, "inputs must be one of own, padded"),
-        ([CARTPOLE, CARTPOLE], "mlp:8", {"observe": "0,1"}, "expected observe as it is by itself"),
-        ([CARTPOLE, CARTPOLE], "mlp:8", {"drop_worst": 0.1}, "expected drop_worst as it is by itself"),
-        ([CARTPOLE, CARTPOLE], "mlp:8", {"singles": {"cartpole": "x"}}, "a single student of each task or of none"),
+        ([CARTPOLE, CARTPOLE], "mlp:8", {"observe": "0,1"}, "expected observe at its default"),
+        ([CARTPOLE, CARTPOLE], "mlp:8", {"drop_worst": 0.1}, "expected drop_worst at its default"),
+        ([CARTPOLE, CARTPOLE], "mlp:8", {"singles": {"cartpole": "x"}}, "a single student for every task or for none"),
         ([CARTPOLE, CARTPOLE], "mlp:8", {"timestep": 5}, "distill has no setting 'timestep'"),
     ],
 )
@@ -228,7 +233,9 @@ def test_a_request_that_cannot_be_met_is_refused_in_one_line(tasks, student, opt
 
 def test_vectors_of_different_sizes_are_refused():
     tasks = {"a": (corridor_teacher(), DummyVecEnv([Corridor] * 2)), "b": (corridor_teacher(), Corridor)}
-    with pytest.raises(RequestError, match="expected as many environments in every task, found 2 in a, 4 in b"):
+    with pytest.raises(
+        RequestError, match="expected the same number of environments in every task, found 2 in a, 4 in b"
+    ):
         distill_many(tasks, "mlp:8", **QUICK)
 
 

@@ -181,7 +181,7 @@ def test_a_frozen_run_goes_on_with_its_layers_frozen(tmp_path):
     ("change", "words"),
     [
         ({"freeze": ("3",)}, "expected layers to freeze among 1, 2, log_std, body, head, found '3'"),
-        ({"freeze": ("1", "head")}, "expected a layer that is left to learn"),
+        ({"freeze": ("1", "head")}, "expected at least one layer left to train"),
         ({"freeze": ("1",), "method": "es"}, "freeze"),
         ({"critic_step": 3}, "transfer has no setting 'critic_step'"),
     ],
@@ -212,5 +212,5 @@ def test_what_cannot_share_a_body_is_refused_in_one_line():
 
 def test_a_teacher_of_the_new_task_teaches_by_the_divergence_alone():
     begun = student_of(gymnasium.make("CartPole-v1"))
-    with pytest.raises(RequestError, match="divergence from the teacher alone"):
+    with pytest.raises(RequestError, match="expected only the divergence from the teacher"):
         transfer(begun, "CartPole-v1", teacher=cartpole_teacher(), **BY_TEACHER, objective="n_distill")

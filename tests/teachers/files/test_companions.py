@@ -76,7 +76,7 @@ def test_a_teacher_knows_the_options_that_load_it_again(tmp_path):
     again = load_teacher(declined["teacher"], vecnormalize=declined["vecnormalize"], wrappers=declined["wrapper"])
     assert again.asked_for == declined
     live = load_teacher(tmp_path / "agent.zip", vecnormalize=model.get_vec_normalize_env()).asked_for
-    assert live == {"missing": "its teacher's statistics are no file"}
+    assert live == {"missing": "its teacher's statistics are not a file"}
     statistics(model, tmp_path / "vecnormalize.pkl")
     plain = load_teacher(tmp_path, algo="ppo", wrappers=["FlattenObservation"]).asked_for
     assert (plain["vecnormalize"], plain["wrapper"], plain["algo"]) == (None, ["FlattenObservation"], "ppo")

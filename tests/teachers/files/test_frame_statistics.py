@@ -90,9 +90,9 @@ def test_frames_stacked_first_are_normalised_as_stacks(tmp_path):
 def test_a_vector_that_stacks_frames_itself_is_refused_since_its_first_frames_differ(trained, raw):
     model, folder = trained
     env = VecFrameStack(vector(), N_STACK) if raw else model.get_env()
-    with pytest.raises(RequestError, match=f"name the environment by its id.*FrameStack:n_stack={N_STACK}"):
+    with pytest.raises(RequestError, match=f"pass the environment's id.*FrameStack:n_stack={N_STACK}"):
         load_teacher(folder, env=env)
-    with pytest.raises(RequestError, match="name the environment by its id"):
+    with pytest.raises(RequestError, match="pass the environment's id"):
         evaluate(load_teacher(folder), env, 2)
 
 
