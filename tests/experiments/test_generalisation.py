@@ -10,6 +10,8 @@ from experiments.generalisation import Config, main
 from experiments.generalisation_table import METHODS, Found, counts_of, markdown, rows_of, totals_of
 from policy_distill.errors import RequestError
 from policy_distill.student.runtime import load_student
+from policy_distill.teachers.load import load_teacher
+from tests.wandb_reader import read_run
 
 
 def found(world, shifts, n=200):
@@ -86,3 +88,12 @@ def test_other_methods_have_a_section_of_their_own_and_none_where_actions_are_no
     assert "smoothed: better in 0, worse in 0 of 0" in page
     with pytest.raises(RequestError, match="expected --method among"):
         main(Config(zoo, **{**small, "method": ("louder",)}, out=tmp_path / "runs", results=results))
+
+
+def test_every_student_is_tracked_in_one_group_where_that_is_asked_for(zoo, tmp_path):
+    small = {"task": ("cartpole",), "seeds": (0, 1), "timesteps": 512, "method": ("plain",), "track": "offline"}
+    config = Config(zoo, **small, out=tmp_path / "runs")
+    students = generalisation.students_of(config, "cartpole", load_teacher(zoo / "ars-CartPole-v1"), "CartPole-v1")
+    assert list(students) == ["plain 0", "plain 1"]
+    runs = [tmp_path / "runs" / "cartpole" / f"plain-{seed}" for seed in (0, 1)]
+    assert [read_run(run / "wandb")["run"].run_group for run in runs] == ["generalisation"] * 2

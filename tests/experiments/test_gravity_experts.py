@@ -13,6 +13,7 @@ from experiments.gravity_experts_table import UnderGravity, best_of_all, markdow
 from policy_distill.errors import RequestError
 from policy_distill.student.runtime import load_student
 from policy_distill.teachers.load import load_teacher
+from tests.wandb_reader import read_run
 
 
 def under(gravity, experts, student, n=100):
@@ -70,7 +71,7 @@ def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo,
     results = tmp_path / "RESULTS.md"
     results.write_text("# Results\n\n## Other\n\nstays\n")
     tiny = {"expert_steps": 128, "timesteps": 512, "episodes": 3, "eval_episodes": 3, "student": "mlp:4"}
-    config = Config(zoo, (0, 1), **tiny, track="disabled", out=tmp_path / "runs", results=results)
+    config = Config(zoo, (0, 1), **tiny, track="offline", out=tmp_path / "runs", results=results)
 
     def stopped(*_):
         raise KeyboardInterrupt
@@ -84,6 +85,8 @@ def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo,
     main(config)
     text = results.read_text()
     assert "## Other\n\nstays" in text and "| -11.9 |" in text
+    groups = [read_run(tmp_path / "runs" / f"student-{seed}" / "wandb")["run"].run_group for seed in (0, 1)]
+    assert groups == ["gravity_experts"] * 2
     student = load_student(tmp_path / "runs" / "student-1" / "student.safetensors")
     known = student.provenance["teacher"]
     assert known["combine"] == "dispatch:expert" and len({one["sha256"] for one in known["members"]}) >= 1

@@ -7,6 +7,7 @@ from experiments.many_tasks import Config, Part, main
 from experiments.many_tasks_table import HEADER, SECTION
 from policy_distill.errors import RequestError
 from policy_distill.student.runtime import load_student
+from tests.wandb_reader import read_run
 
 
 def test_a_part_becomes_a_row_and_what_is_done_is_left_alone(zoo, tmp_path, monkeypatch, capfd):
@@ -14,7 +15,7 @@ def test_a_part_becomes_a_row_and_what_is_done_is_left_alone(zoo, tmp_path, monk
     monkeypatch.setitem(many_tasks.PARTS, "classic", part)
     results = tmp_path / "RESULTS.md"
     results.write_text("# Results\n\n## Trees\n\nStay.\n")
-    quick = {"zoo": zoo, "part": ("classic",), "seeds": (0,), "episodes": 3, "track": "disabled"}
+    quick = {"zoo": zoo, "part": ("classic",), "seeds": (0,), "episodes": 3, "track": "offline"}
     config = Config(**quick, out=tmp_path / "runs", results=results)
     main(config)
     text = results.read_text()
@@ -25,6 +26,8 @@ def test_a_part_becomes_a_row_and_what_is_done_is_left_alone(zoo, tmp_path, monk
     quarter = load_student(tmp_path / "runs" / "classic" / "acrobot-0" / "student.safetensors")
     assert f"| {whole.n_params} |" in row
     assert quarter.n_params <= whole.n_params / 2 < load_wider(quarter)
+    runs = [tmp_path / "runs" / "classic" / name for name in ("together-0", "cartpole-0", "acrobot-0")]
+    assert [read_run(run / "wandb")["run"].run_group for run in runs] == ["many-tasks-classic"] * 3
     monkeypatch.setattr(many_tasks, "distill", None)
     monkeypatch.setattr(many_tasks, "distill_many", None)
     main(config)
