@@ -64,8 +64,8 @@ class Push:
             card = model_card(package, self.repo, licence=self.licence, files=names, latency_us=latency)
             record: dict[str, Any] = {"repo": self.repo, "files": names}
             if self.dry_run:
-                rows = [("would be uploaded", ", ".join(names)), ("card", card)]
-                Output(self.json).show(record | {"card": card}, rows)
+                shown = Output(self.json)
+                shown.show(record | {"card": card}, [("would be uploaded", ", ".join(names))], text=f"\n{card}")
                 return 0
             message = f"Upload {package.student.metadata['architecture']['spec']} for {package.record.env_id}"
             token = os.environ.get(self.token_env) or None

@@ -7,11 +7,13 @@ raw (as the environment gives them) everywhere; normalisation lives inside teach
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from typing import NotRequired  # Python 3.10, on which the runtime acts, has it not
+
     import torch
     from gymnasium import Space
 

@@ -12,6 +12,7 @@ from policy_distill.interfaces.policies import Teacher, WrapperSpec
 from policy_distill.system.foreign import asked
 from policy_distill.teachers.algorithms import algorithm_of, check_name, find_algorithm
 from policy_distill.teachers.files.needed_statistics import check_model
+from policy_distill.teachers.finite import check_weights
 from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
 from policy_distill.teachers.request import Request
 
@@ -75,6 +76,7 @@ def _make(
     origin: dict[str, Any] | None = None,
     discount: Any = None,
 ) -> Teacher:
+    check_weights(policy, f"the {type(policy).__name__}")
     named = request.named_wrappers()
     return make_teacher(
         policy,

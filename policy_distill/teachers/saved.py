@@ -26,6 +26,7 @@ from policy_distill.teachers.files.policy_file import is_policy_file, load_trust
 from policy_distill.teachers.files.zip_file import SavedAgent, read_zip
 from policy_distill.teachers.files.zoo_config import env_kwargs_of
 from policy_distill.teachers.files.zoo_wrappers import wrappers_of
+from policy_distill.teachers.finite import check_weights
 from policy_distill.teachers.make_teacher import kind_of_policy, make_teacher
 from policy_distill.teachers.request import MissingCompanion, Request
 from policy_distill.teachers.sb3_policy import freeze, rebuild_policy
@@ -59,6 +60,7 @@ def teacher_of_file(path: Path, request: Request) -> Teacher:
         policy, data = rebuild(agent), agent.data
         origin = {"sha256": agent.sha256, "library_versions": agent.versions}
     policy = policy.to(request.device)
+    check_weights(policy, str(path))
     named = request.named_wrappers()
     wrappers = wrappers_of(path) + wrappers_of_old(data) if named is None else named
     env_kwargs = env_kwargs_of(path, request.env_kwargs or {})
@@ -80,6 +82,7 @@ def _of_cleanrl(path: Path, kind: str, request: Request) -> Teacher:
         )
     observed, acted = agent.data["observation_space"], agent.data["action_space"]
     policy = as_its_script(rebuild_policy(agent, observed, acted), kind).to(request.device)
+    check_weights(policy, str(path))
     statistics = None if request.declines_statistics else request.vecnormalize
     origin = {"source": path.name, "sha256": agent.sha256, "library_versions": {}, "library": "CleanRL"}
     belonging: dict[str, Any] = {

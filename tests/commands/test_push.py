@@ -138,5 +138,7 @@ def test_without_the_hub_s_library_push_names_the_extra_in_one_line(run, capsys,
 
 def test_a_dry_run_shows_the_card_and_asks_the_hub_nothing(hub, run, capsys):
     assert push(run, REPO, "--no-video", "--dry-run") == 0
-    assert "library_name: policy-distill" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert "library_name: policy-distill" in said, "the card has its lines"
+    assert said[0].startswith("would be uploaded  README.md")
     assert not hub.requests

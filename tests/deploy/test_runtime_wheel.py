@@ -10,7 +10,7 @@ import sys
 import tomllib
 import venv
 import zipfile
-from importlib.metadata import distribution, version
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from tests.students import make_student
 
 ROOT = Path(__file__).parents[2]
 CONTENTS = runpy.run_path(str(ROOT / "runtime" / "contents.py"))
-BUILT_FROM = ("policy_distill", "runtime", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 NEEDED = ("numpy", "safetensors")
 KIND = ("vector", "discrete", "mlp:16,8", "tanh")
@@ -41,27 +40,6 @@ def test_the_runtime_has_all_that_its_modules_import_and_little_else():
     }
     others = [name for name in found if name.startswith("policy_distill.evaluation") and not name.endswith("__init__")]
     assert others == ["policy_distill.evaluation.parts.view_record"]
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
-    """Return the wheels that are released: of the runtime, for every machine, and of the rest."""
-    folder = tmp_path_factory.mktemp("wheels")
-    source, found = folder / "source", folder / "wheels"
-    source.mkdir()
-    for name in BUILT_FROM:
-        if (ROOT / name).is_dir():
-            left_out = shutil.ignore_patterns("__pycache__", "build", "*.egg-info", "*.so")
-            shutil.copytree(ROOT / name, source / name, ignore=left_out)
-        else:
-            shutil.copy(ROOT / name, source / name)
-    # What is installed here builds, where it is new enough; else pip fetches what does.
-    recent = int(version("setuptools").split(".")[0]) >= 77
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", *["--no-build-isolation"] * recent]
-    for project, variable in (("runtime", "POLICY_DISTILL_PURE"), (".", "POLICY_DISTILL_SPLIT")):
-        env = {**os.environ, variable: "1"}
-        subprocess.run([*build, "-w", str(found), f"./{project}"], cwd=source, env=env, check=True)
-    return {re.match(r"\w+?(?=-)", path.name)[0]: path for path in found.iterdir()}
 
 
 def files_of(wheel):

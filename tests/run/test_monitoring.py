@@ -11,6 +11,7 @@ from policy_distill.errors import RequestError
 from policy_distill.run.monitoring.equip import check_watchable, with_monitor
 from policy_distill.run.monitoring.fit import BUDGET, _threshold, fit_monitor, least_episodes
 from policy_distill.run.monitoring.play import Steps
+from policy_distill.student.engines.native_engine import MODULE
 from policy_distill.student.features import Featurizer
 from policy_distill.student.onboard.monitor import LARGEST
 from policy_distill.student.record import StudentRecord
@@ -132,6 +133,25 @@ def test_the_deployed_form_keeps_it_and_training_on_drops_it(monitor):
 def test_a_student_without_one_says_how_to_get_one():
     with pytest.raises(RequestError, match="policy-distill equip --monitor"):
         make_student(KIND).novelty(np.zeros(5))
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "native", "torch"])
+def test_asking_for_what_is_novel_without_one_says_so_too(runtime):
+    student = make_student(KIND)
+    if runtime == "native":
+        pytest.importorskip(MODULE)
+    alone = Student.of(student.record, runtime)
+    obs = np.zeros(5)
+    for asked in ({"monitor": True}, {"monitor": 1}):
+        with pytest.raises(
+            RequestError, match=r"add one with policy-distill equip --monitor, or distil with --monitor"
+        ):
+            alone.act(obs, **asked)
+    assert np.array_equal(alone.act(obs, monitor=False), alone.act(obs)) and np.array_equal(
+        alone.act(obs=obs), alone.act(obs, False)
+    )
+    with pytest.raises(TypeError):
+        alone.act()
 
 
 @pytest.mark.parametrize(

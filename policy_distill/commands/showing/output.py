@@ -17,12 +17,14 @@ class Output:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
 
-    def show(self, record: dict[str, Any], rows: Iterable[tuple[Any, ...]], header: tuple[str, ...] = ()) -> None:
-        """Print `record` as JSON, or `rows` as a table."""
+    def show(
+        self, record: dict[str, Any], rows: Iterable[tuple[Any, ...]], header: tuple[str, ...] = (), text: str = ""
+    ) -> None:
+        """Print `record` as JSON, or `rows` as a table, with `text` of several lines after it."""
         if self.as_json:
             answer(json.dumps(record, allow_nan=False, default=str))
         else:
-            answer(table(rows, header))
+            answer("\n".join(part for part in (table(rows, header), text) if part))
 
 
 def table(rows: Iterable[tuple[Any, ...]], header: tuple[str, ...] = ()) -> str:

@@ -208,6 +208,22 @@ static PyObject *watched(Perceptron *self, PyObject *const *args, Py_ssize_t n_a
     return both;
 }
 
+/* Calls what raises the package's own error, with the way to a monitor. */
+static PyObject *refuse_monitor(void) {
+    PyObject *module = PyImport_ImportModule("policy_distill.student.onboard.unwatched");
+    PyObject *raised = module ? PyObject_CallMethod(module, "refuse_monitor", NULL) : NULL;
+    Py_XDECREF(module);
+    return raised;
+}
+
+static PyObject *unwatched(Perceptron *self, PyObject *const *args, Py_ssize_t n_args, PyObject *names) {
+    if (n_args == 1 && !names) return act(self, args[0]);
+    PyObject *obs = NULL, *monitor = NULL;
+    if (read_call(args, n_args, names, &obs, &monitor) < 0) return NULL;
+    const int watching = monitor ? PyObject_IsTrue(monitor) : 0;
+    return watching < 0 ? NULL : watching ? refuse_monitor() : act(self, obs);
+}
+
 static int copy_floats(PyObject *source, Py_ssize_t count, Py_ssize_t size, void **target) {
     char *bytes;
     Py_ssize_t length;
@@ -451,7 +467,8 @@ fail:
 }
 
 static PyMethodDef perceptron_methods[] = {
-    {"act", (PyCFunction)act, METH_O, "Return the executed deterministic action for one raw observation."},
+    {"act", (PyCFunction)(void (*)(void))unwatched, METH_FASTCALL | METH_KEYWORDS,
+     "Return the executed deterministic action for one raw observation."},
     {"watched", (PyCFunction)(void (*)(void))watched, METH_FASTCALL | METH_KEYWORDS,
      "As act; with monitor=True return the action, and how novel the step is."},
     {NULL, NULL, 0, NULL},

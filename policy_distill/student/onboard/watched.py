@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from policy_distill.errors import RequestError
 from policy_distill.interfaces.students import Engine, WatchingEngine
 from policy_distill.student.described import Described
 from policy_distill.student.onboard.monitor import Monitor
+from policy_distill.student.onboard.unwatched import refuse_monitor, without_monitor
 from policy_distill.student.onboard.watcher import Watcher
 
 
@@ -54,9 +54,7 @@ class Watched(Described):
     @cached_property
     def _watcher(self) -> Watcher:
         if self.monitor is None:
-            raise RequestError(
-                "expected a student with a monitor, found one without; make it with policy-distill equip --monitor"
-            )
+            refuse_monitor()
         return Watcher(self.plan, self.monitor)
 
     def _make_act(self, engine: Engine, memory: np.ndarray) -> Callable[..., Any]:
@@ -67,8 +65,7 @@ class Watched(Described):
             native = engine.make_watched(memory, watch) if isinstance(engine, WatchingEngine) else None
             watched = native or self._in_numpy(engine.make_act(memory))
             return (lambda obs, monitor=False: watched(narrow(obs), monitor)) if narrow else watched
-        act = engine.make_act(memory)
-        return (lambda obs: act(narrow(obs))) if narrow else act
+        return without_monitor(engine.make_act(memory), narrow)
 
     def _in_numpy(self, act: Callable[[Any], Any]) -> Callable[..., Any]:
         """Return `act` with a `monitor` beside it, of what the student sees."""
