@@ -44,7 +44,11 @@ def try_conditions(policy: Policy, env: Any, conditions: Sequence[Condition], se
                 _try(policy, make, seed, step=bool(condition.env_kwargs))
         except (RequestError, RunFault) as error:
             why = str(error).removesuffix("; mend the environment")
-            raise (error if why.startswith(failed) else RequestError(f"{failed}: {why}; {ADVICE}")) from error
+            if why.startswith(failed):
+                raise
+            raise RequestError(
+                f"the environment cannot be played under {condition.name}: {why}; mend it, or leave it out"
+            ) from error
 
 
 def _try(policy: Policy, make: Any, seed: int, *, step: bool) -> None:

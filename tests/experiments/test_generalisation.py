@@ -7,7 +7,7 @@ import pytest
 
 from experiments import generalisation
 from experiments.generalisation import Config, main
-from experiments.generalisation_table import METHODS, Found, counts_of, markdown, rows_of, totals_of
+from experiments.generalisation_table import METHODS, Found, counts_of, differences_of, markdown, rows_of, totals_of
 from policy_distill.errors import RequestError
 from policy_distill.student.runtime import load_student
 from policy_distill.teachers.load import load_teacher
@@ -46,6 +46,22 @@ def test_a_word_stands_where_the_whole_interval_lies_on_one_side():
         and "30,000 steps" in page
         and "| windy | 100." in page
     )
+
+
+def test_methods_are_set_beside_plain_on_the_same_seeds_and_episodes():
+    cells = [found(world, {"plain": -40, "perturbed": 40, "ensemble": -40}) for world in ("none", "windy", "icy")]
+    (harder, same) = differences_of(cells, METHODS)
+    assert harder.startswith("perturbed: 0.8") and harder.endswith("over 2 worlds")
+    assert same.startswith("ensemble: ") and abs(float(same.split()[1])) < 0.1
+    # A world that a method was not tried in counts for neither.
+    del cells[1].returns["perturbed 0"], cells[1].returns["perturbed 1"], cells[1].returns["perturbed 2"]
+    assert differences_of(cells, METHODS)[0].endswith("over 1 worlds")
+    mean = np.mean(cells[2].returns["perturbed 1"]) - np.mean(cells[2].returns["plain 1"])
+    gain = np.mean(cells[2].returns["teacher"]) - np.mean(cells[2].returns["random"])
+    assert cells[2].beside("perturbed", "plain").runs[1].kept == pytest.approx(mean / gain)
+    page = markdown(cells, "lander", 30_000, 200, ("plain", "ensemble"))
+    assert "More than plain, on the same seeds and episodes: ensemble: " in page
+    assert "More than plain" not in markdown(cells, "lander", 30_000, 200)
 
 
 def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo, tmp_path, monkeypatch):

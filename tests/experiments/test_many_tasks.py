@@ -1,5 +1,7 @@
 """`experiments.many_tasks`: a student of two tasks, students of one each, and the section."""
 
+from dataclasses import replace
+
 import pytest
 
 from experiments import many_tasks
@@ -42,5 +44,20 @@ def load_wider(student):
 
 
 def test_a_part_that_there_is_not_is_refused(tmp_path):
-    with pytest.raises(RequestError, match="expected --part among classic, mixed, control, found 'atari'"):
+    with pytest.raises(RequestError, match="expected --part among classic, padded, mixed, control, found 'atari'"):
         main(Config(part=("atari",), results=tmp_path / "RESULTS.md"))
+
+
+def test_a_padded_student_stands_beside_the_single_students_of_the_other_part(zoo, tmp_path, monkeypatch):
+    part = Part("mlp:6,6", 256, {"cartpole": "mlp:2", "acrobot": "mlp:2"})
+    monkeypatch.setitem(many_tasks.PARTS, "classic", part)
+    monkeypatch.setitem(many_tasks.PARTS, "padded", replace(part, inputs="padded", alone="classic"))
+    quick = {"zoo": zoo, "part": ("classic", "padded"), "seeds": (0,), "episodes": 3, "track": "disabled"}
+    main(Config(**quick, out=tmp_path / "runs", results=tmp_path / "RESULTS.md"))
+    assert [path.name for path in (tmp_path / "runs" / "padded").iterdir()] == ["together-0"]
+    own, padded = (
+        load_student(tmp_path / "runs" / name / "together-0" / "student.safetensors") for name in ("classic", "padded")
+    )
+    # 4 inputs of one task and 6 of the other: as many as the wider one has.
+    assert own.n_params - padded.n_params == 4 * 6
+    assert (tmp_path / "RESULTS.md").read_text().count("\n| padded | 0 |") == 1
