@@ -138,16 +138,16 @@ class _Looks:
         done, look = self._steps[self._n]
         self._n += 1
         missing = [who for who, parts in self._parts.items() if len(parts) < self._n]
-        span, player = (self._plan.seed + done, look - done), self._player
+        span, player, student = (self._plan.seed + done, look - done), self._player, self._parts["student"]
         # As long as the student's last part took, so long may the others' take too.
-        pays = len(missing) == len(self._parts) > 1 and self._parts["student"][-1].wall_seconds > PAYS
+        pays = len(missing) == len(self._parts) > 1 and student[-1].wall_seconds > PAYS
         with self._beside.beside(*span, pays=pays) as played:
-            if pays:
-                self._parts["student"].append(player.play("student", *span))
-                found = played(_offset(player.on_episode, player.n_done))
-                player.n_done += sum(one.n_episodes for one in found)
-                for who, one in zip(REFERENCES, found, strict=False):
-                    self._parts[who].append(one)
+            if "student" in missing:
+                student.append(player.play("student", *span))
+            found = played(_offset(player.on_episode, player.n_done))
+        player.n_done += sum(one.n_episodes for one in found)
+        for who, one in zip(REFERENCES, found, strict=False):
+            self._parts[who].append(one)
         for who, parts in self._parts.items():
             if len(parts) < self._n:
                 parts.append(player.play(who, *span))
