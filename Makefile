@@ -17,7 +17,7 @@ test: .venv/ready  ## Style, types and tests.
 docs: .venv/ready  ## The site, into build/site; a warning is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-gallery: .venv/ready  ## Three runs whose reports the site shows; needs POLICY_DISTILL_ZOO.
+gallery: .venv/ready  ## The three reports of docs/gallery, which the site shows; needs POLICY_DISTILL_ZOO.
 	$(BIN)/python -m experiments.gallery --zoo "$(POLICY_DISTILL_ZOO)"
 
 notebooks: .venv/ready  ## The notebooks of examples/ as .ipynb, into build/notebooks.

@@ -50,7 +50,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
     for name, report in reports.items():
-        files.append(File.generated(config, name, abs_src_path=str(report)))
+        # In place of what is kept, which is without its plotting library.
+        if kept := files.get_file_from_path(name):
+            files.remove(kept)
+        files.append(File.generated(config, name, content=report))
     return files
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from policy_distill.report.page import with_library
+
 REPORTS = {
     "distil": ("A student of LunarLander", "`distill` into `mlp:16`, 20,000 steps at most"),
     "compress": ("The smallest student of CartPole", "`compress` to 95% of the gain of a QR-DQN agent"),
@@ -18,21 +20,17 @@ def example_pages(root: Path) -> dict[str, str]:
     return {f"example_{path.stem}.md": _page(path) for path in sorted((root / "examples").glob("*.py"))}
 
 
-def gallery(root: Path) -> tuple[str, dict[str, Path]]:
-    """Return the page of the gallery, and the reports that `make gallery` left to be shown on it."""
-    folder = root / "build" / "gallery"
-    there = {f"gallery/{name}.html": folder / f"{name}.html" for name in REPORTS if (folder / f"{name}.html").is_file()}
-    lines = ["# Gallery", "", "Reports of three runs, as every run folder has one: a page that needs no network.", ""]
+def gallery(root: Path) -> tuple[str, dict[str, str]]:
+    """Return the page of the gallery, and its reports, each with the plotting library, by name."""
+    lines = ["# Gallery", "", "Reports of three runs. Every run folder has such a page; it needs no network.", ""]
     lines += ["| report | what was run |", "|---|---|"]
+    reports = {}
     for name, (title, said) in REPORTS.items():
-        shown = f'<a href="gallery/{name}.html">{title}</a>' if f"gallery/{name}.html" in there else title
-        lines.append(f"| {shown} | {said} |")
-    if len(there) < len(REPORTS):
-        lines += [
-            "",
-            "They are too large to be kept in the repository: `make gallery docs` makes the runs, and the links.",
-        ]
-    return "\n".join(lines) + "\n", there
+        page = (root / "docs" / "gallery" / f"{name}.html").read_text(encoding="utf-8")
+        reports[f"gallery/{name}.html"] = with_library(page)
+        lines.append(f'| <a href="gallery/{name}.html">{title}</a> | {said} |')
+    lines += ["", "`make gallery` makes them again, from agents of the RL Zoo."]
+    return "\n".join(lines) + "\n", reports
 
 
 def _page(path: Path) -> str:

@@ -178,7 +178,7 @@ def _check(student: Student, format: str, expected: Reference, run: Run, source:
     for one in checked:
         if not one.passed:
             raise RunFault(
-                f"the {format}{' int8' if quantized else ''} artefact acts differently from the student on "
+                f"the {format}{' int8' if quantized else ''} artefact acts differently than it should on "
                 f"{1 - one.agreement:.2%} of {one.n_visited + one.n_hostile} states (largest difference "
                 f"{one.max_difference:.2g} of the action range); nothing was written"
             )

@@ -226,7 +226,7 @@ def test_restarts_are_counted_over_all_workers():
 @pytest.mark.parametrize(
     ("workers", "env", "message"),
     [
-        (2, Corridor(), "expected no --workers where environments are handed over"),
+        (2, Corridor(), "expected no --workers where environments are passed in"),
         (-1, Corridor, "expected workers from 0"),
         ("some", Corridor, "expected workers from 0 to 65536, or auto, found 'some'"),
     ],

@@ -38,7 +38,7 @@ def refusal(kind, name):
     if action == "deterministic_free":
         return "actions with bounds"
     # SB3 casts observations to float32 before anything else, which loses digits far from zero.
-    return "acts otherwise" if obs == "far" and action != "discrete" else None
+    return "acts differently" if obs == "far" and action != "discrete" else None
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -180,7 +180,7 @@ def test_what_lies_at_the_target_is_kept_unless_told(tmp_path):
         export(student, path, name, n_states=64, overwrite=True)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.tex").write_text("mine")
-    with pytest.raises(RequestError, match="something else"):
+    with pytest.raises(RequestError, match="something other than"):
         export(student, tmp_path / "folder", "c", n_states=64, overwrite=True)
     with pytest.raises(RequestError, match="expected a file"):
         export(student, tmp_path / "folder", "onnx", n_states=64, overwrite=True)
@@ -277,7 +277,7 @@ def test_onnx_takes_floats_for_a_space_of_doubles_unless_told(tmp_path, action, 
 def test_onnx_takes_doubles_where_floats_would_lose_digits(tmp_path):
     student = make_student(("far", "squashed", "mlp:8", "tanh"))
     assert export(student, tmp_path / "far.onnx", "onnx", n_states=64).facts["input_dtypes"] == ["float64"]
-    with pytest.raises(RunFault, match="acts otherwise"):
+    with pytest.raises(RunFault, match="acts differently"):
         export(student, tmp_path / "float.onnx", "onnx", n_states=64, input_dtype="float32")
     assert not (tmp_path / "float.onnx").exists()
 
@@ -406,7 +406,7 @@ def test_an_artefact_that_does_not_heed_its_masks_leaves_no_file(name, tmp_path,
     exporter = load_exporter(name)
     opened = exporter.open_artefact
     monkeypatch.setattr(exporter, "open_artefact", lambda *file: lambda obs, masks=None: opened(*file)(obs))
-    with pytest.raises(RunFault, match="acts otherwise"):
+    with pytest.raises(RunFault, match="acts differently"):
         export(masked_student(KINDS[0]), tmp_path / f"policy{FORMATS[name].suffix}", name, n_states=64)
     assert not list(tmp_path.iterdir())
 

@@ -41,7 +41,7 @@ def test_an_artefact_that_forgets_is_found_out(tmp_path, monkeypatch):
         return sequential.act_along(step, n_remembered, obs, action_masks, np.ones(len(obs), bool))
 
     monkeypatch.setattr("policy_distill.exporters.onnx.act_along", forgetful)
-    with pytest.raises(RunFault, match="acts otherwise"):
+    with pytest.raises(RunFault, match="acts differently"):
         export(make_student(GRU), tmp_path / "student.onnx", "onnx", n_states=200)
     assert not (tmp_path / "student.onnx").exists()
 

@@ -95,7 +95,7 @@ def test_every_kind_of_action_has_a_number_of_names(action):
         ({"observations": ("a", "b", "c", "d", "?")}, "with a letter or a digit"),
         ({"actions": ("a", "a")}, "different"),
         ({"actions": ("a",)}, "expected 2 action names"),
-        ({"actions": ("a", "3")}, "no numbers"),
+        ({"actions": ("a", "3")}, "not numbers"),
         ({"control_hz": -1.0}, "control rate above 0"),
         ({"control_hz": float("nan")}, "control rate above 0"),
     ],

@@ -103,7 +103,7 @@ WRONG = {
     at_last: r"function .*at_last to return the index of a teacher, 0 to 1.*found 2",
     halves: r"function .*halves to return integers \[B\].*found float32",
     of_one: r"function .*of_one to return integers \[B\].*of shape \(\)",
-    broken: r"function .*broken failed: .*gravity.*it is to return integers",
+    broken: r"function .*broken failed: .*gravity.*it must return integers",
 }
 
 

@@ -220,7 +220,7 @@ def test_what_cannot_be_is_refused_in_one_line(asks, words):
 @pytest.mark.parametrize("student", ["gru:4", "history:2+mlp:4", "tree:4"])
 @pytest.mark.parametrize("asks", ASKS[:3], ids=lambda asks: next(iter(asks)))
 def test_students_beside_which_no_critic_learns_are_refused(student, asks):
-    with pytest.raises(RequestError, match=f"expected a student of an mlp or linear for --.*found '{student[:3]}"):
+    with pytest.raises(RequestError, match=f"expected an mlp or linear student for --.*found '{student[:3]}"):
         distill(cartpole(), "CartPole-v1", student, **QUICK, **asks)
 
 

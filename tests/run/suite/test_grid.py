@@ -112,7 +112,7 @@ def test_the_seed_of_the_command_counts_where_the_grid_names_none(zoo_here):
 
 WRONG = {
     "- a list": "mapping",
-    "teachers: [": "no YAML",
+    "teachers: [": "not YAML",
     "a: &x [1]\nb: *x": "alias",
     "students: [mlp:8]": "under teachers",
     "teacher: zoo/best.zip": "teachers",
@@ -157,7 +157,7 @@ def test_a_grid_is_bounded(zoo_here):
         read(zoo_here, "#" * 100_001)
     with pytest.raises(RequestError, match="100,000 cells"):
         grid_of({"teachers": "zoo/best.zip", "seeds": list(range(100_001))})
-    with pytest.raises(RequestError, match="in each other"):
+    with pytest.raises(RequestError, match="nested more than"):
         read(zoo_here, "teachers: " + "[" * 5000)
     with pytest.raises(RequestError, match="nothing at nowhere"):
         read_grid(Path("nowhere"))

@@ -59,7 +59,7 @@ def test_cells_of_earlier_calls_stay_known(tmp_path):
     run_cells([old], Told(write_product), tmp_path)
     run_cells([new], Told(write_product), tmp_path)
     other = [SuiteCell("old", old.folder, ("true", "--timesteps", "5"), own_folder=False)]
-    with pytest.raises(RequestError, match="old was begun with"), suite_folder(tmp_path, other, resume=True):
+    with pytest.raises(RequestError, match="old started with"), suite_folder(tmp_path, other, resume=True):
         pass
     with suite_folder(tmp_path, other, overwrite=True):
         assert not old.folder.exists()
@@ -188,7 +188,7 @@ def test_a_folder_is_had_once_and_never_by_surprise(tmp_path):
     with suite_folder(out, [cell], resume=True):
         assert cell.done
     (other,) = [SuiteCell("a", cell.folder, ("false", "--timesteps", "3"), own_folder=False)]
-    with pytest.raises(RequestError, match="settings that a was begun with"), suite_folder(out, [other], resume=True):
+    with pytest.raises(RequestError, match="settings that a started with"), suite_folder(out, [other], resume=True):
         pass
     with suite_folder(out, [cell], overwrite=True):
         assert not cell.folder.exists()

@@ -81,7 +81,7 @@ def test_a_search_goes_on_with_the_settings_that_it_was_begun_with(grid, tmp_pat
     run_search(grid, tmp_path / "out", 1, workplace=Place(judged))
     others = [{"distill": {"timesteps": 500}}, {"seeds": [6]}, {"search": {**SPACE, "student": ["mlp:4", "mlp:5"]}}]
     for other in others:
-        with pytest.raises(RequestError, match="was begun with"):
+        with pytest.raises(RequestError, match="started with"):
             run_search({**grid, **other}, tmp_path / "out", 2, workplace=Place(judged), resume=True)
     found = run_search({**grid, **others[2]}, tmp_path / "out", 1, workplace=Place(judged), overwrite=True)
     assert found.ok

@@ -41,7 +41,7 @@ def test_a_variant_has_the_names_of_its_task_where_their_number_fits():
     [
         (("a", "b"), "expected 4 observation names, one for each component of CartPole-v1, found 2"),
         (("a", "b", "c", "a"), "different"),
-        (("a", "b", "c", "3"), "no numbers"),
+        (("a", "b", "c", "3"), "not numbers"),
         (("a", "b", "c", "d\n"), "printable"),
     ],
 )
