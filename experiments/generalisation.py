@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -49,6 +49,8 @@ SMOOTHING = "temperature_kl:3"
 """The loss of another: both distributions at a temperature of 3."""
 N_MEMBERS = 5
 """Students in an ensemble."""
+GROUP = "generalisation"
+"""Of the runs in W&B."""
 PROOF_SEED = 40_000_000
 """First episode that students are judged on: none of their runs looks at any there."""
 
@@ -70,6 +72,8 @@ class Config:
     method: tuple[str, ...] = METHODS
     """How students are made: plain, perturbed, ensemble, noisy, smoothed. Others than the first three write a section
     of their own."""
+    track: Literal["offline", "online", "trackio", "disabled"] = "disabled"
+    """Weights & Biases of every student, in the group generalisation."""
     out: Path = Path("runs/generalisation")
     """Folder of all runs; what is done in it is left alone."""
     results: Path = Path("RESULTS.md")
@@ -179,7 +183,8 @@ MAKERS = {"plain": plain, "perturbed": perturbed, "ensemble": ensemble, "noisy":
 def _distilled(config: Config, task: str, teacher: Any, env: str, name: str, seed: int, **settings: Any) -> Path:
     folder = config.out / task / name
     if not (folder / "student.safetensors").exists():
-        quick: dict[str, Any] = {"eval_episodes": 0, "track": "disabled", "timesteps": config.timesteps, "seed": seed}
+        track = config.track if config.track == "disabled" else {"mode": config.track, "group": GROUP}
+        quick: dict[str, Any] = {"eval_episodes": 0, "track": track, "timesteps": config.timesteps, "seed": seed}
         distill(teacher, env, STUDENTS[task], out=folder, overwrite=True, **quick, **settings)
         print(folder, flush=True)
     return folder

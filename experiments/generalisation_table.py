@@ -35,9 +35,21 @@ class Found:
     def group(self, method: str) -> SeedGroup:
         """Return the episodes of all training seeds of a method."""
         teacher, random = (np.array(self.returns[who]) for who in ("teacher", "random"))
-        own = [np.array(one) for who, one in self.returns.items() if who.partition(" ")[0] == method]
+        own = [np.array(self.returns[who]) for who in self.of(method)]
         name = f"{self.env_id} {self.world}"
         return SeedGroup(name, tuple(PairedReturns(one, teacher, random, self.first_seed) for one in own))
+
+    def beside(self, method: str, other: str) -> SeedGroup:
+        """Return what a method's students return more than another's of the same training seeds, above random."""
+        pairs = [(self.returns[who], self.returns.get(f"{other} {who.partition(' ')[2]}")) for who in self.of(method)]
+        teacher, random = (np.array(self.returns[who]) for who in ("teacher", "random"))
+        more = [random + np.array(one) - np.array(beside) for one, beside in pairs if beside is not None]
+        runs = tuple(PairedReturns(one, teacher, random, self.first_seed) for one in more)
+        return SeedGroup(f"{self.env_id} {self.world}", runs)
+
+    def of(self, method: str) -> list[str]:
+        """Return the names of a method's students."""
+        return [who for who in self.returns if who.partition(" ")[0] == method]
 
 
 def standing(kept: AcrossSeeds) -> str:
@@ -87,12 +99,27 @@ def counts_of(found: Sequence[Found], methods: Sequence[str] = METHODS) -> list[
     return lines
 
 
+def differences_of(found: Sequence[Found], methods: Sequence[str]) -> list[str]:
+    """Return in words what each method keeps more than the first, in the mean over the worlds that both have."""
+    first, *others = methods
+    lines = []
+    for method in others:
+        groups = [one.beside(method, first) for one in found if one.world != "none"]
+        groups = [group for group in groups if group.runs]
+        if groups:
+            more = across_seeds(groups)
+            lines.append(f"{method}: {more.text()} over {more.n_groups} worlds")
+    return lines
+
+
 MEANT = {
     "plain": "",
     "perturbed": "`perturbed` had states of obs-noise:0.1, sticky:0.25 and delay:1 too",
     "ensemble": "`ensemble` had five plain students as one teacher (which took five times as many steps before)",
     "noisy": "`noisy` had states with obs-noise:0.1 too, labelled as the teacher sees them",
-    "smoothed": "`smoothed` matched both distributions at a temperature of 3, where actions are choices",
+    "smoothed": "`smoothed` matched both distributions at a temperature of 3, where actions are choices (where they are"
+    " numbers it would widen the Gaussians of both alike and move no mean: there is nothing to smooth, and the cell is"
+    " empty)",
 }
 """What is said of each method."""
 
@@ -128,5 +155,13 @@ def markdown(
         "",
         f"Over all but `none`: {'; '.join(totals_of(found, methods))}. Of single worlds: "
         f"{'; '.join(counts_of(found, methods))}.",
+        *(
+            [
+                "",
+                f"More than {methods[0]}, on the same seeds and episodes: {'; '.join(differences_of(found, methods))}.",
+            ]
+            if own
+            else []
+        ),
     ]
     return "\n".join(lines) + "\n"

@@ -2,9 +2,10 @@
 
 python -m experiments.gravity_experts --zoo ~/rl-trained-agents --seeds 0 1 2
 
-In: an agent of the RL Zoo. Out: an expert for each gravity (the agent, trained on under that gravity alone, as it was
-at its best), students of all three that were dispatched by gravity and see none, what everybody returns under each
-gravity, on the same episodes, and the section of RESULTS.md. It goes on where it was stopped.
+In: an agent of the RL Zoo. Out: an expert for each gravity (the best there of the agent and the experts before it,
+trained on under that gravity alone, as it was at its best), students of all three that were dispatched by gravity and
+see none, the same students once they went on by reward, what everybody returns under each gravity, on the same
+episodes, and the section of RESULTS.md. It goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from envs.gravity_lander import ENV_ID, GRAVITIES
 from experiments.compression_table import with_section
 from experiments.gravity_experts_table import SECTION, UnderGravity, markdown
 from experiments.gravity_training import train_expert
-from policy_distill import distill, load_student, load_teacher
+from policy_distill import distill, finetune, load_student, load_teacher
 from policy_distill.cli import guarded
 from policy_distill.environments.names import with_kwargs
 from policy_distill.errors import RequestError
@@ -36,6 +37,11 @@ from policy_distill.student.file import write_atomically
 
 PLAYED = 60_000_000
 """First of the episodes that experts, students and a random policy play in the end; nobody was chosen by them."""
+TUNING: dict[str, Any] = {
+    **{"n_envs": 16, "n_steps": 256, "batch_size": 256, "gamma": 0.999, "gae_lambda": 0.98},
+    **{"select_episodes": 60, "n_selections": 8, "eval_episodes": 300},
+}
+"""Of the students that go on by reward: an agent's discount, and episodes that tell good from a little better."""
 GROUP = "gravity_experts"
 """Of the runs in W&B."""
 
@@ -48,16 +54,18 @@ class Config:
     """A folder of pre-trained agents, such as ppo-LunarLander-v2; by itself what POLICY_DISTILL_ZOO says."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds of the students."""
-    expert_steps: int = 400_000
+    expert_steps: int = 300_000
     """Environment steps that each expert goes on for."""
     timesteps: int = 100_000
     """Environment steps of each student."""
+    tune_steps: int = 160_000
+    """Environment steps that each student goes on for by reward."""
     student: str = "mlp:64,64"
     """The students' network."""
     episodes: int = 200
     """Episodes of each policy under each gravity."""
     eval_episodes: int = 100
-    """Episodes of each student's own proof, at most, under gravities as they come."""
+    """Episodes of each distilled student's own proof, at most, under gravities as they come."""
     track: Literal["offline", "online", "disabled"] = "offline"
     """Weights & Biases, in the group gravity_experts."""
     out: Path = Path("runs/gravity_experts")
@@ -72,18 +80,24 @@ def main(config: Config) -> None:
         raise RequestError("expected at least one training seed after --seeds, found none")
     if config.episodes < 2:
         raise RequestError(f"expected at least 2 episodes, found {config.episodes}; set --episodes")
-    experts = [expert(config, gravity) for gravity in GRAVITIES]
+    experts = list[Path]()
+    for gravity in GRAVITIES:
+        experts.append(expert(config, gravity, experts))
     teacher = load_teacher(experts, combine="dispatch:expert")
-    students = {f"student {seed}": load_student(student(config, teacher, seed)) for seed in config.seeds}
+    students: dict[str, Policy] = {}
+    for seed in config.seeds:
+        students[f"student {seed}"] = load_student(student(config, teacher, seed))
+        students[f"tuned {seed}"] = load_student(tuned(config, seed))
     found = [UnderGravity(gravity, under(config, teacher, students, gravity), PLAYED) for gravity in GRAVITIES]
-    text = markdown(found, config.student, config.expert_steps, config.timesteps, config.episodes)
+    steps = (config.expert_steps, config.timesteps, config.tune_steps)
+    text = markdown(found, config.student, steps, config.episodes)
     before = config.results.read_text() if config.results.exists() else ""
     write_atomically(config.results, with_section(before, SECTION, text).encode())
     print(text)
 
 
-def expert(config: Config, gravity: float) -> Path:
-    """Return the expert of a gravity, trained where there is none yet.
+def expert(config: Config, gravity: float, earlier: Sequence[Path]) -> Path:
+    """Return the expert of a gravity, trained where there is none yet; it may begin as an earlier one.
 
     Raises:
         RequestError: where there is no agent to begin with.
@@ -91,9 +105,8 @@ def expert(config: Config, gravity: float) -> Path:
     zoo = config.zoo or Path(os.environ.get("POLICY_DISTILL_ZOO", ""))
     path = config.out / "experts" / f"gravity{gravity:g}" / "agent.zip"
     if not path.exists():
-        begun = load_teacher(zoo / "ppo-LunarLander-v2", env="LunarLander-v3")
-        train_expert(begun, gravity, config.expert_steps, path)
-        print(path, flush=True)
+        begun = [load_teacher(one, env="LunarLander-v3") for one in (zoo / "ppo-LunarLander-v2", *earlier)]
+        print(path, train_expert(begun, gravity, config.expert_steps, path), flush=True)
     return path
 
 
@@ -106,6 +119,18 @@ def student(config: Config, teacher: Teacher, seed: int) -> Path:
         # Gravity is the key by which experts are dispatched; what is left is what every lander shows.
         settings |= {"observe": "observation", "track": {"mode": config.track, "group": GROUP}}
         distill(teacher, ENV_ID, config.student, out=folder, resume=again, overwrite=not again, **settings)
+        print(folder, flush=True)
+    return folder / "student.safetensors"
+
+
+def tuned(config: Config, seed: int) -> Path:
+    """Return the student of a training seed once it went on by reward, under gravities as they come."""
+    folder = config.out / f"tuned-{seed}"
+    if not (folder / "evaluation.json").exists():
+        again = bool(newest_first(folder / "checkpoint"))
+        settings = {**TUNING, "timesteps": config.tune_steps, "seed": seed}
+        settings |= {"track": {"mode": config.track, "group": GROUP}}
+        finetune(config.out / f"student-{seed}", ENV_ID, out=folder, resume=again, overwrite=not again, **settings)
         print(folder, flush=True)
     return folder / "student.safetensors"
 

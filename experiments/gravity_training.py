@@ -1,10 +1,11 @@
-"""An expert of LunarLander under one gravity: an agent of the RL Zoo that went on training there.
+"""An expert of LunarLander under one gravity: the best agent that there is for it, which went on training there.
 
-In: the agent's policy, a gravity and a number of steps. Out: the zip of the expert as it was at its best.
+In: agents, a gravity and a number of steps. Out: the zip of the expert as it was at its best.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ from policy_distill.interfaces.policies import Teacher
 from policy_distill.seeds import TEACHER_CHECKS
 from policy_distill.teachers.files.save_agent import place_for, save_agent
 
-N_LOOKS = 8
-"""Looks at how good the expert is, beside that at the agent that it began as."""
-N_EPISODES = 60
+N_LOOKS = 6
+"""Looks at how good the expert is, beside those at the agents that it may begin as."""
+N_EPISODES = 100
 """Episodes of each look, the same ones every time."""
+SETTINGS = {**TEACHER.hyperparameters, "n_epochs": 10, "batch_size": 128, "ent_coef": 0.0}
+"""Of PPO: the RL Zoo's, with more passes and no bonus for entropy: an agent that can land is to become sure."""
+RATE = 2e-4
+"""Adam's step size at the start; it falls linearly to nothing."""
 
 
 class KeepBest(BaseCallback):
@@ -33,7 +38,7 @@ class KeepBest(BaseCallback):
 
     def __init__(self, env: Any, every: int) -> None:
         super().__init__()
-        self._env, self._every, self._next = env, every, 0
+        self._env, self._every, self._next = env, every, every
         self.best, self.weights = float("-inf"), dict[str, Any]()
 
     def look(self) -> None:
@@ -53,16 +58,23 @@ class KeepBest(BaseCallback):
             self.look()
 
 
-def train_expert(begun: Teacher, gravity: float, timesteps: int, out: Path) -> float:
-    """Let an agent go on under a gravity, write it as it was at its best, and return its mean return there."""
+def train_expert(begun: Sequence[Teacher], gravity: float, timesteps: int, out: Path) -> float:
+    """Let the best of some agents go on under a gravity, write it as it was at its best; return its mean return there.
+
+    `begun` are agents of the same network.
+    """
     env = with_kwargs("LunarLander-v3", {"gravity": gravity})
     vec_env = make_vec_env(lambda: gymnasium.make(env), TEACHER.n_envs, seed=0)
     looked = make_vec_env(lambda: gymnasium.make(env), 10, seed=TEACHER_CHECKS)
-    schedule: Any = LinearSchedule(3e-4, 0.0, 1.0)
-    model = PPO("MlpPolicy", vec_env, seed=0, device="cpu", learning_rate=schedule, **TEACHER.hyperparameters)
-    model.policy.load_state_dict(dict(begun.weights() or {}))
+    schedule: Any = LinearSchedule(RATE, 0.0, 1.0)
+    model = PPO("MlpPolicy", vec_env, seed=0, device="cpu", learning_rate=schedule, **SETTINGS)
     keep = KeepBest(looked, timesteps // N_LOOKS)
+    keep.init_callback(model)
     try:
+        for one in begun:
+            model.policy.load_state_dict(dict(one.weights() or {}))
+            keep.look()
+        model.policy.load_state_dict(keep.weights)
         model.learn(timesteps, callback=keep)
         keep.look()
         model.policy.load_state_dict(keep.weights)

@@ -5,8 +5,9 @@ python -m experiments.many_tasks --zoo ~/rl-trained-agents --part classic contro
 In: agents of the RL Zoo. Out: for each part and training seed one student of all tasks, and a student of each task
 alone from as many steps; what each keeps of its teacher's gain on the proof's episodes; and the section of RESULTS.md.
 It goes on where it was stopped. `classic` is of CartPole, Acrobot and MountainCar, with single students as small as
-RESULTS.md has them; `mixed` has Pendulum in place of MountainCar; `control` is of four MuJoCo and Box2D tasks, with
-single students of a quarter of its parameters each.
+RESULTS.md has them; `padded` is the same with one first layer for all, over inputs with zeros behind them; `mixed` has
+Pendulum in place of MountainCar; `control` is of four MuJoCo and Box2D tasks, with single students of a quarter of its
+parameters each.
 """
 
 from __future__ import annotations
@@ -41,13 +42,21 @@ class Part:
     singles: Mapping[str, str]
     """The network of a student of each task alone, by the experiments' names; `quarter` is one of two equal layers with
     at most the whole student's parameters divided by the number of tasks."""
+    episodes: int = 300
+    """Episodes of each proof, at most."""
+    inputs: str = "own"
+    """How tasks share the first layer."""
+    alone: str | None = None
+    """The part whose single students it is set beside, where these are not its own."""
 
 
+CLASSIC = {"cartpole": "mlp:8", "acrobot": "mlp:8", "mountain_car": "mlp:16,16"}
 PARTS = {
-    "classic": Part("mlp:14,14", 30_000, {"cartpole": "mlp:8", "acrobot": "mlp:8", "mountain_car": "mlp:16,16"}),
+    "classic": Part("mlp:14,14", 30_000, CLASSIC),
+    "padded": Part("mlp:14,14", 30_000, CLASSIC, inputs="padded", alone="classic"),
     "mixed": Part("mlp:14,14", 20_000, {"cartpole": "mlp:8", "acrobot": "mlp:8", "pendulum": "mlp:16"}),
     "control": Part(
-        "mlp:64,64", 50_000, dict.fromkeys(("bipedal_walker", "half_cheetah", "swimmer", "walker2d"), "quarter")
+        "mlp:64,64", 100_000, dict.fromkeys(("bipedal_walker", "half_cheetah", "swimmer", "walker2d"), "quarter"), 32
     ),
 }
 
@@ -59,13 +68,14 @@ class Config:
     zoo: Path | None = None
     """A folder of pre-trained agents, such as ppo-LunarLander-v2; by itself what POLICY_DISTILL_ZOO says."""
     part: tuple[str, ...] = ("classic", "control")
-    """Which tasks: classic, mixed (discrete and continuous actions together), control."""
+    """Which tasks: classic, padded (the same with one first layer for all), mixed (discrete and continuous actions
+    together), control."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds."""
     timesteps: int | None = None
     """Environment steps of each task; by itself those of the part."""
-    episodes: int = 300
-    """Episodes of each proof, at most."""
+    episodes: int | None = None
+    """Episodes of each proof, at most; by itself those of the part."""
     balance: Literal["divergence", "entropy", "none"] = "divergence"
     """What the loss of a task is divided by."""
     out: Path = Path("runs/many_tasks")
@@ -106,7 +116,7 @@ def _settings(config: Config, name: str, part: Part, seed: int, folder: Path) ->
     return {
         "timesteps": config.timesteps or part.timesteps,
         "seed": seed,
-        "eval_episodes": config.episodes,
+        "eval_episodes": config.episodes or part.episodes,
         "sampled_teacher": False,
         "out": folder,
         "track": track,
@@ -119,7 +129,8 @@ def _many(config: Config, name: str, part: Part, pairs: Mapping[str, tuple[Teach
     """Return the run folder of the student of all tasks."""
     folder = config.out / name / f"together-{seed}"
     if not (folder / "evaluation.json").exists():
-        distill_many(pairs, part.student, balance=config.balance, **_settings(config, name, part, seed, folder))
+        settings = _settings(config, name, part, seed, folder)
+        distill_many(pairs, part.student, balance=config.balance, inputs=part.inputs, **settings)
     return folder
 
 
@@ -127,7 +138,7 @@ def _single(
     config: Config, name: str, part: Part, task: str, pair: tuple[Teacher, str], seed: int, whole: Path
 ) -> Path:
     """Return the run folder of a student of one task, from as many of its steps."""
-    folder = config.out / name / f"{task}-{seed}"
+    folder = config.out / (part.alone or name) / f"{task}-{seed}"
     if not (folder / "evaluation.json").exists():
         network = part.singles[task]
         network = _quarter(whole, task, len(part.singles)) if network == "quarter" else network

@@ -16,6 +16,7 @@ GROUPS = {
     "environments/perturbations": "A perturbation is not understood",
     "environments/faults.py": "The environment misbehaves during a run",
     "collection": "The environment misbehaves during a run",
+    "collection/trial.py": "A perturbation is not understood",
     "student": "A student's file is refused",
     "student/engines": "A student refuses to act",
     "student/runtime.py": "A student refuses to act",

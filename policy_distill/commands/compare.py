@@ -160,7 +160,8 @@ class Compare:
             under = {} if self.perturb is None else under_perturbations(self, teacher, student, env, seed)
             contexts = None
             if self.contexts is not None:
-                found, contexts = in_contexts(self, teacher, student, env, seed)
+                everywhere = in_contexts(self, teacher, student, env, seed)
+                found, contexts = everywhere.plain, everywhere.record
             else:
                 found = under["none"] if under else plainly(self, teacher, student, env, seed)
         fidelity = None

@@ -5,12 +5,14 @@ In: the command, and both policies. Out: `Comparison`s.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from policy_distill.environments.perturbations.conditions import parse_conditions
 from policy_distill.environments.perturbations.contexts import read_contexts
-from policy_distill.evaluation.contexts.gap import InContext, contexts_record
-from policy_distill.evaluation.contexts.records import ContextsRecord
+from policy_distill.evaluation.contexts.in_contexts import InContexts, compare_contexts
 from policy_distill.evaluation.contexts.robustness import compare_conditions
 from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import N_SAMPLED, ProofPlan
@@ -30,31 +32,29 @@ def plainly(asked: Compare, teacher: Any, student: Any, env: Any, seed: int) -> 
 
 def under_perturbations(asked: Compare, teacher: Any, student: Any, env: Any, seed: int) -> dict[str, Comparison]:
     """Compare without and under each condition, by their names."""
-    return _under(asked, teacher, student, env, seed, parse_conditions(asked.perturb or ""), "conditions")
+    conditions = parse_conditions(asked.perturb or "")
+    with _told(asked, len(conditions), "conditions") as told:
+        return compare_conditions(teacher, student, env, conditions, _plan(asked, asked.episodes, seed), told)
 
 
-def in_contexts(asked: Compare, teacher: Any, student: Any, env: Any, seed: int) -> tuple[Comparison, ContextsRecord]:
-    """Compare in the environment as it is and in each context; return the first, and what all of them come to.
+def in_contexts(asked: Compare, teacher: Any, student: Any, env: Any, seed: int) -> InContexts:
+    """Compare in the environment as it is and in each context.
 
     Raises:
         RequestError: for a file that holds no contexts, or one that the environment does not take.
     """
     assert asked.contexts is not None, "the command was asked for contexts"
-    contexts = {one.name: one for one in read_contexts(asked.contexts)}
-    conditions = [one.condition for one in contexts.values()]
-    found = _under(asked, teacher, student, env, seed, conditions, "contexts")
-    played = [InContext(one, found[name]) for name, one in contexts.items()]
-    return found["none"], contexts_record(found["none"], played)
+    contexts = read_contexts(asked.contexts)
+    with _told(asked, len(contexts), "contexts") as told:
+        return compare_contexts(teacher, student, env, contexts, _plan(asked, asked.episodes, seed), told)
 
 
-def _under(
-    asked: Compare, teacher: Any, student: Any, env: Any, seed: int, conditions: list[Any], what: str
-) -> dict[str, Comparison]:
-    n_done, plan = iter(range(1_000_000)), _plan(asked, asked.episodes, seed)
-    with Progress(len(conditions) + 1, description=what, enabled=not asked.json) as bar:
-        return compare_conditions(
-            teacher, student, env, conditions, plan, on_condition=lambda _: bar.update(next(n_done), {})
-        )
+@contextmanager
+def _told(asked: Compare, n_conditions: int, what: str) -> Iterator[Callable[[str], None]]:
+    """Within, each condition that is told moves a bar on."""
+    n_done = count()
+    with Progress(n_conditions + 1, description=what, enabled=not asked.json) as bar:
+        yield lambda _: bar.update(next(n_done), {})
 
 
 def _plan(asked: Compare, n_episodes: int, seed: int, batch: int | None = None) -> ProofPlan:

@@ -32,6 +32,8 @@ class Transfer(FromTeacher):
 
     student: Annotated[Path, tyro.conf.Positional]
     """student.safetensors, or a run folder with one."""
+    task: str | None = None
+    """Of a student of several tasks, the one to take along: its name, or the id of its environment."""
     teacher: tuple[Path, ...] = ()
     """A teacher of the other task, to distil the student from; by default it learns by reward."""
     freeze: tuple[str, ...] = ()
@@ -56,7 +58,7 @@ class Transfer(FromTeacher):
             raise RequestError("expected --env or --env-kwargs, the task to go on in, found neither; name one")
         overrides = self.settings.overrides(by_teacher=bool(self.teacher))
         path = in_run_folder(self.student)
-        student = as_student(path)
+        student = as_student(path) if self.task is None else as_student(path).task(self.task)
         teacher = self.load() if self.teacher else None
         known: Any = student if teacher is None else teacher
         env = find_env(self.env, path, known, env_kwargs=self.env_kwargs, gym_packages=self.gym_packages)
@@ -65,6 +67,7 @@ class Transfer(FromTeacher):
             self.student,
             env,
             teacher=teacher,
+            task=self.task,
             freeze=self.freeze,
             tracker=self.tracker(job_type="transfer", student=path),
             out=self.out,

@@ -5,9 +5,10 @@ In: two policies and an environment. Out: a `Retention`, or a `Comparison` for e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
@@ -17,8 +18,11 @@ from policy_distill.collection.one_sided import OneSided, OneSidedTeacher
 from policy_distill.collection.state_sample import as_it_is, sample_states
 from policy_distill.environments.choice import for_policy, recorded_in, say_where_other
 from policy_distill.environments.open import open_environments, without_normalization
+from policy_distill.environments.perturbations.contexts import Context, as_contexts
 from policy_distill.environments.restarts import Restarts
 from policy_distill.environments.two_sides import STUDENT, side_of
+from policy_distill.errors import RequestError
+from policy_distill.evaluation.contexts.in_contexts import InContexts, compare_contexts
 from policy_distill.evaluation.contexts.robustness import compare_under
 from policy_distill.evaluation.evaluate import open_for
 from policy_distill.evaluation.fidelity import Fidelity, agreement, as_taught
@@ -45,16 +49,26 @@ N_STATES = 1000
 def compare(
     teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
-    max_episode_steps: int | None = ..., n_envs: int = ..., env_kwargs: Mapping[str, Any] | None = ...,
-    stochastic: bool = ..., sampled_teacher: bool = ..., workers: int | WorkerSettings = ...,
+    contexts: None = ..., max_episode_steps: int | None = ..., n_envs: int = ...,
+    env_kwargs: Mapping[str, Any] | None = ..., stochastic: bool = ...,
+    sampled_teacher: bool = ..., workers: int | WorkerSettings = ...,
 ) -> Retention: ...  # fmt: skip
 @overload
 def compare(
     teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
     worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: str,
-    max_episode_steps: int | None = ..., n_envs: int = ..., env_kwargs: Mapping[str, Any] | None = ...,
-    stochastic: bool = ..., sampled_teacher: bool = ..., workers: int | WorkerSettings = ...,
+    contexts: None = ..., max_episode_steps: int | None = ..., n_envs: int = ...,
+    env_kwargs: Mapping[str, Any] | None = ..., stochastic: bool = ...,
+    sampled_teacher: bool = ..., workers: int | WorkerSettings = ...,
 ) -> dict[str, Comparison]: ...  # fmt: skip
+@overload
+def compare(
+    teacher: Any, student: Any, env: Any, n_episodes: int = ..., seed: int | None = ..., *, margin: float = ...,
+    worst_loss: float | None = ..., until_certain: bool = ..., max_episodes: int = ..., perturb: None = ...,
+    contexts: str | Path | Mapping[str, Any] | Sequence[Context], max_episode_steps: int | None = ...,
+    n_envs: int = ..., env_kwargs: Mapping[str, Any] | None = ..., stochastic: bool = ...,
+    sampled_teacher: bool = ..., workers: int | WorkerSettings = ...,
+) -> InContexts: ...  # fmt: skip
 def compare(
     teacher: Any,
     student: Any,
@@ -67,13 +81,14 @@ def compare(
     until_certain: bool = False,
     max_episodes: int = MAX_EPISODES,
     perturb: str | None = None,
+    contexts: str | Path | Mapping[str, Any] | Sequence[Context] | None = None,
     max_episode_steps: int | None = None,
     stochastic: bool = False,
     sampled_teacher: bool = True,
     n_envs: int = N_ENVS,
     env_kwargs: Mapping[str, Any] | None = None,
     workers: int | WorkerSettings = 0,
-) -> Retention | dict[str, Comparison]:
+) -> Retention | dict[str, Comparison] | InContexts:
     """Return the share of the teacher's gain over a random policy that the student keeps, on paired episode seeds.
 
     Args:
@@ -90,6 +105,8 @@ def compare(
         max_episodes: the cap.
         perturb: conditions such as `obs-noise:0.1,sticky:0.25,delay:1,env:gravity=-12`; then a `Comparison` for each
             is returned by its name, the unperturbed one first, as `none`.
+        contexts: constructor arguments and perturbations, some seen in training and some held out: a YAML file, what
+            such a file holds, or `Context`s; then `InContexts` is returned, a `Comparison` for each and the gaps.
         max_episode_steps: steps after which an episode is stopped; as of `evaluate`.
         stochastic: teacher and student act by sampling; see `collection/sampling.py`.
         sampled_teacher: run a teacher that acts by its mode by sampling too, on 100 of the episodes at most, and log a
@@ -99,9 +116,13 @@ def compare(
         workers: processes that play the episodes, which changes none of them.
 
     Raises:
-        RequestError: for an environment that is unknown or does not fit, or a condition that it does not take.
+        RequestError: for an environment that is unknown or does not fit, or a condition or context that it does not
+            take.
         RunFault: for observations that are not finite.
     """
+    if sum((perturb is not None, contexts is not None, until_certain)) > 1:
+        raise RequestError("expected one of perturb, contexts and until_certain, found more; choose one")
+    places = None if contexts is None else as_contexts(contexts)
     teacher, student = (as_policy(one, env, env_kwargs) for one in (teacher, student))
     longest = max_episodes if until_certain else n_episodes
     seed = choose_seed(seed, longest, teacher, student)
@@ -117,6 +138,8 @@ def compare(
         if perturb is not None:
             return compare_under(teacher, student, env, perturb, n_episodes, seed, **options)
         plan = ProofPlan(longest, seed, n_episodes if until_certain else None, **options)
+        if places is not None:
+            return compare_contexts(teacher, student, env, places, plan)
         return compare_policies(teacher, student, env, plan).retention
 
 

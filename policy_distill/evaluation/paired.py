@@ -29,6 +29,9 @@ LOG = logging.getLogger("policy_distill")
 ENOUGH = 100
 """Episodes after which a verdict that can no longer be clear ends a proof: the returns themselves are known by then."""
 
+PAYS = 0.5
+"""Seconds of a part from which teacher and random policy play theirs in a process beside: its start takes a fifth."""
+
 OnLook = Callable[[int, Verdict], None]
 """Called after each look with the episodes so far and what they say."""
 
@@ -105,7 +108,7 @@ def compare_policies(
     player.add("student", student)
     player.on_episode = on_episode
     with closing(reference or ReferenceRuns(teacher, env, plan, restarts=restarts)) as reference, closing(player):
-        looks = _Looks(plan, player)
+        looks = _Looks(plan, player, reference)
         looks.play_on()
         if plan.n_envs == 1:
             # Where one environment was asked for, the reference may need that one.
@@ -120,9 +123,10 @@ def compare_policies(
 class _Looks:
     """A comparison under way: the parts that each policy has played, one for each look, and what they say so far."""
 
-    def __init__(self, plan: ProofPlan, player: Player) -> None:
+    def __init__(self, plan: ProofPlan, player: Player, reference: ReferenceRuns) -> None:
         self._plan = plan
         self._player = player
+        self._beside = reference
         self._steps = plan.steps()
         self._n = 0
         """Looks for which the student has played."""
@@ -133,9 +137,20 @@ class _Looks:
         """Play the episodes up to the next look, of whoever has not played them yet."""
         done, look = self._steps[self._n]
         self._n += 1
+        missing = [who for who, parts in self._parts.items() if len(parts) < self._n]
+        span, player, student = (self._plan.seed + done, look - done), self._player, self._parts["student"]
+        # As long as the student's last part took, so long may the others' take too.
+        pays = len(missing) == len(self._parts) > 1 and student[-1].wall_seconds > PAYS
+        with self._beside.beside(*span, pays=pays) as played:
+            if "student" in missing:
+                student.append(player.play("student", *span))
+            found = played(_offset(player.on_episode, player.n_done))
+        player.n_done += sum(one.n_episodes for one in found)
+        for who, one in zip(REFERENCES, found, strict=False):
+            self._parts[who].append(one)
         for who, parts in self._parts.items():
             if len(parts) < self._n:
-                parts.append(self._player.play(who, self._plan.seed + done, look - done))
+                parts.append(player.play(who, *span))
 
     def add(self, found: ReferenceReturns) -> None:
         """Take up what somebody else has played: teacher and random policy, and the scale."""

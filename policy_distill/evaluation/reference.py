@@ -5,7 +5,8 @@ In: a teacher, an environment and a plan. Out: evaluations, and the scale of the
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from policy_distill.collection.actors import RandomPolicy
@@ -141,26 +142,53 @@ class ReferenceRuns:
         self._player = Player(teacher, env, plan, restarts.beside() if restarts else None)
         self._env_timeout = env_timeout
         # Where one environment was asked for, there may be no second beside it.
-        forked = has_idle_core() and is_recipe(env) and plan.n_envs > 1 and not on_workers()
-        self._background = Background(self._run, forked=forked)
+        self._forked = has_idle_core() and is_recipe(env) and plan.n_envs > 1 and not on_workers()
+        self._background = Background(self._run, forked=self._forked)
 
     def result(self, on_episode: OnStep | None = None) -> ReferenceReturns:
         """Return what was found; errors as of `evaluate`."""
         found = self._background.result(on_episode)
-        for one in (*found.teacher, *found.random):
-            # What another process says is heard by nobody.
-            say_cut(one.env_id, one.n_cut, one.lengths)
+        _say_cut(*found.teacher, *found.random)
         return found
+
+    @contextmanager
+    def beside(
+        self, seed: int, n_episodes: int, *, pays: bool
+    ) -> Iterator[Callable[[OnStep | None], list[Evaluation]]]:
+        """Within, let both play further episodes in a process of their own where that `pays` and a core is idle.
+
+        What it yields returns their evaluations, in the order of `REFERENCES`; none where nobody played.
+        """
+        if not (pays and self._forked):
+            yield lambda on_episode: []
+            return
+
+        def play(on_episode: OnStep) -> list[Evaluation]:
+            with self._opened(on_episode) as player:
+                return [player.play(who, seed, n_episodes) for who in REFERENCES]
+
+        def result(on_episode: OnStep | None) -> list[Evaluation]:
+            found = background.result(on_episode)
+            _say_cut(*found)
+            return found
+
+        with closing(Background(play, forked=True)) as background:
+            yield result
 
     def close(self) -> None:
         """Stop, whether there is a result or not."""
         self._background.close()
 
-    def _run(self, on_episode: OnStep) -> ReferenceReturns:
-        plan = self._plan
+    @contextmanager
+    def _opened(self, on_episode: OnStep) -> Iterator[Player]:
         # A forked process has none of the threads that watch in this one.
         with step_limit(self._env_timeout), closing(self._player) as player:
-            player.on_episode = on_episode
+            player.on_episode, player.n_done = on_episode, 0
+            yield player
+
+    def _run(self, on_episode: OnStep) -> ReferenceReturns:
+        plan = self._plan
+        with self._opened(on_episode) as player:
             start = scale_start(plan.seed) if plan.scale_seed is None else plan.scale_seed
             teacher_scale, random_scale = (player.play(who, start, plan.n_scale).returns for who in REFERENCES)
             scale = Scale(teacher_scale, random_scale, plan.worst_loss)
@@ -170,3 +198,9 @@ class ReferenceRuns:
                 for who in REFERENCES
             )
             return ReferenceReturns(scale, teacher, random, player.play_sampled(join_evaluations(teacher), scale))
+
+
+def _say_cut(*found: Evaluation) -> None:
+    """Say here what another process said, which nobody heard."""
+    for one in found:
+        say_cut(one.env_id, one.n_cut, one.lengths)

@@ -15,6 +15,7 @@ import torch
 
 from policy_distill.collection.collector import Collector
 from policy_distill.collection.state_sample import sample_states
+from policy_distill.collection.trial import try_conditions
 from policy_distill.collection.workers.service import Equipment
 from policy_distill.config import DistillConfig
 from policy_distill.environments.choice import for_policy, say_where_other
@@ -35,7 +36,7 @@ from policy_distill.run.critics.request import check_corrected
 from policy_distill.run.finetuning.rewarded import check_rewarded
 from policy_distill.run.session import Session
 from policy_distill.run.stream import Stream
-from policy_distill.system.blame import blamed, others_blamed
+from policy_distill.system.blame import others_blamed
 from policy_distill.system.device import check_device
 from policy_distill.system.workers.pool import Pool
 from policy_distill.system.workers.settings import WorkerSettings
@@ -137,14 +138,8 @@ def _perturbed(teacher: Teacher, env: Any, config: DistillConfig, identity: EnvI
         RequestError: for a condition that there is not, or under which the environment is another one.
     """
     conditions = conditions_for(config.collect_perturb, config.n_envs)
-    for condition in conditions:
-        condition.check_arguments(env)
+    try_conditions(teacher, env, conditions, config.seed)
     scale = noise_units(teacher, env, conditions)
-    for condition in conditions:
-        with blamed(f"the environment cannot be made under {condition.name}", "fix it, or leave the condition out"):
-            one = open_environments(condition.maker(env, list(teacher.env_wrappers), scale), 1)
-        with closing(one):
-            check_fit(teacher, one)
     return open_dealt(env, config.n_envs, conditions, _wrappers(teacher, config), scale, identity)
 
 

@@ -102,7 +102,8 @@ class ManyTasks(Student):
             raise AttributeError(name)
         raise RequestError(
             f"expected one task, found a student of {len(self._tasks)}: {', '.join(self._tasks)}; choose one with "
-            "--task NAME (evaluate, compare, info, export, bench; --format student writes it alone) or .task(NAME)"
+            "--task NAME (evaluate, compare, info, export, bench, transfer; --format student writes it alone) or "
+            ".task(NAME)"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

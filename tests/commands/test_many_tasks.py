@@ -1,11 +1,15 @@
 """`distill --tasks` and the commands of its student, from the file to the table; every wrong request in one line."""
 
 import json
+import signal
 
 import pytest
+from gymnasium.envs.classic_control.acrobot import AcrobotEnv
 from stable_baselines3 import PPO
 
 from policy_distill.cli import main
+from policy_distill.run.tasks import team_course
+from tests.kill import contents
 
 QUICK = [
     *("--timesteps", "256", "--n-envs", "4", "--n-steps", "32", "--n-epochs", "1", "--eval-episodes", "3"),
@@ -73,6 +77,49 @@ def test_the_tasks_of_a_file_become_one_student_that_is_resumed_and_exported(her
     ):
         assert main(words) == 2, words
         assert said in capfd.readouterr().err
+
+
+class Interrupted:
+    """Has this process asked to stop at a call of a function, as ctrl-c does, and then lets it go on."""
+
+    def __init__(self, function):
+        self.function, self.n_calls, self.at = function, 0, None
+
+    def __call__(self, *arguments, **options):
+        self.n_calls += 1
+        if self.n_calls == self.at:
+            signal.raise_signal(signal.SIGINT)
+        return self.function(*arguments, **options)
+
+
+def test_a_run_that_was_interrupted_while_it_collected_and_while_it_proved_ends_in_the_same_student(
+    here, capfd, monkeypatch
+):
+    # A shell lets what it starts in the background ignore the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    steps, proofs = Interrupted(AcrobotEnv.step), Interrupted(team_course.prove)
+    monkeypatch.setattr(AcrobotEnv, "step", lambda *arguments: steps(*arguments))
+    monkeypatch.setattr(team_course, "prove", proofs)
+    words = ["distill", "--tasks", "tasks.yaml", "--student", "mlp:8,8", *QUICK, "--max-episode-steps", "60", "--out"]
+    try:
+        assert main([*words, "whole"]) == 0
+        assert proofs.n_calls == 2
+        # In the second of two rollouts of the second task; then while that task is proven, and the first one is.
+        steps.n_calls, steps.at = 0, 128 + 20
+        assert main([*words, "cut"]) == 130
+        assert "stopped at 128 of 256 steps; the checkpoint is written; go on with: " in capfd.readouterr().err
+        proofs.n_calls, proofs.at = 0, 2
+        assert main([*words, "cut", "--resume"]) == 130
+        assert "stopped while episodes were run; the checkpoint is written; go on with: " in capfd.readouterr().err
+        assert not (here / "cut" / "student.safetensors").exists()
+        assert main([*words, "cut", "--resume"]) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    whole, cut = (contents(here / name) for name in ("whole", "cut"))
+    for one in (whole, cut):
+        for task in one["evaluation"]["tasks"].values():
+            del task["wall_seconds"]
+    assert cut == whole
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def test_what_the_page_on_generalisation_says_works_as_written(zoo, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sac-Pendulum-v1").symlink_to(zoo / "sac-Pendulum-v1")
     blocks = re.findall(r"```(yaml|bash|python)\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert [language for language, _ in blocks] == ["yaml", "yaml", "yaml", "bash", "python"]
+    assert [language for language, _ in blocks] == ["yaml", "yaml", "yaml", "bash", "python", "python"]
     counts = []
     for language, code in blocks:
         if language == "yaml":

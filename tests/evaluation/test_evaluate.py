@@ -13,6 +13,7 @@ from policy_distill.evaluation.compare import compare
 from policy_distill.evaluation.evaluate import evaluate
 from policy_distill.evaluation.paired import compare_policies
 from policy_distill.evaluation.proof.plan import ProofPlan
+from policy_distill.system.background import Background
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher, pendulum_teacher
 
 
@@ -136,6 +137,42 @@ def test_a_proof_is_the_same_in_one_process_and_in_two(monkeypatch):
     for idle in (True, False):
         monkeypatch.setattr("policy_distill.evaluation.reference.has_idle_core", lambda idle=idle: idle)
         found[idle] = compare_policies(cartpole_teacher(), Hasty(), "CartPole-v1", ProofPlan(6, 3))
+    for name in ("teacher", "student", "random"):
+        assert np.array_equal(getattr(found[True], name).returns, getattr(found[False], name).returns)
+    assert found[True].retention == found[False].retention
+
+
+class Tired(PolicyDefaults):
+    """Acts as its teacher for so many steps of an episode, and lets the pole fall then."""
+
+    n_steps = 480
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        done = np.where(episode_start, 0, 0 if state is None else state)
+        actions, _ = cartpole_teacher().predict(observation, deterministic=True)
+        return np.where(done < self.n_steps, actions, 0), done + 1
+
+
+def test_looks_that_a_close_student_needs_are_the_same_in_one_process_and_in_two(monkeypatch):
+    forked = []
+
+    class Noted(Background):
+        def __init__(self, call, *, forked):
+            noted.append(forked)
+            super().__init__(call, forked=forked)
+
+    monkeypatch.setattr("policy_distill.evaluation.reference.Background", Noted)
+    monkeypatch.setattr("policy_distill.evaluation.paired.PAYS", 0.0)
+    found = {}
+    for idle in (True, False):
+        noted, done = [], []
+        monkeypatch.setattr("policy_distill.evaluation.reference.has_idle_core", lambda idle=idle: idle)
+        plan = ProofPlan(24, 3, batch=4, worst_loss=0.1)
+        found[idle] = compare_policies(cartpole_teacher(), Tired(), "CartPole-v1", plan, on_episode=done.append)
+        forked.append(noted)
+        assert done == sorted(done) and done[-1] == 3 * found[idle].teacher.n_episodes + 2 * plan.n_scale
+    assert forked[0] == [True] * len(forked[0]) and len(forked[0]) > 1, "a process for each look beyond the first ones"
+    assert forked[1] == [False]
     for name in ("teacher", "student", "random"):
         assert np.array_equal(getattr(found[True], name).returns, getattr(found[False], name).returns)
     assert found[True].retention == found[False].retention

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.benchmarks import proven
 from experiments.benchmarks.growth import exponent
 from experiments.benchmarks.learning import first
 from experiments.benchmarks.novelty import auroc
@@ -119,6 +120,7 @@ def test_a_collection_that_is_needed_and_not_named_is_asked_for(tmp_path):
         (["speed", "--task", "cartpole", "--runs", "0"], "--runs"),
         (["learning", "--task", "cartpole", "--timesteps", "8"], "--timesteps"),
         (["learning", "--task", "pong"], "pong"),
+        (["proven", "--zoo", "nowhere"], "ars-CartPole-v1"),
     ],
 )
 def test_a_benchmark_that_cannot_be_made_is_refused_before_anything_is_measured(arguments, message, tmp_path):
@@ -127,6 +129,12 @@ def test_a_benchmark_that_cannot_be_made_is_refused_before_anything_is_measured(
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.glob("benchmarks/*")) == []
+
+
+def test_a_proven_student_is_timed_beside_as_many_steps(zoo, tmp_path):
+    proven.main(proven.Config(zoo, ("ars-CartPole-v1",), runs=1, timesteps=2048, out=tmp_path))
+    (record,) = json.loads((tmp_path / "proven.json").read_text()).values()
+    assert record["env_steps"] > 2048 and all(len(seconds) == 1 for seconds in record["seconds"].values())
 
 
 def test_the_folder_of_results_is_made_before_they_are(tmp_path):

@@ -7,9 +7,11 @@ import pytest
 
 from experiments import generalisation
 from experiments.generalisation import Config, main
-from experiments.generalisation_table import METHODS, Found, counts_of, markdown, rows_of, totals_of
+from experiments.generalisation_table import METHODS, Found, counts_of, differences_of, markdown, rows_of, totals_of
 from policy_distill.errors import RequestError
 from policy_distill.student.runtime import load_student
+from policy_distill.teachers.load import load_teacher
+from tests.wandb_reader import read_run
 
 
 def found(world, shifts, n=200):
@@ -44,6 +46,22 @@ def test_a_word_stands_where_the_whole_interval_lies_on_one_side():
         and "30,000 steps" in page
         and "| windy | 100." in page
     )
+
+
+def test_methods_are_set_beside_plain_on_the_same_seeds_and_episodes():
+    cells = [found(world, {"plain": -40, "perturbed": 40, "ensemble": -40}) for world in ("none", "windy", "icy")]
+    (harder, same) = differences_of(cells, METHODS)
+    assert harder.startswith("perturbed: 0.8") and harder.endswith("over 2 worlds")
+    assert same.startswith("ensemble: ") and abs(float(same.split()[1])) < 0.1
+    # A world that a method was not tried in counts for neither.
+    del cells[1].returns["perturbed 0"], cells[1].returns["perturbed 1"], cells[1].returns["perturbed 2"]
+    assert differences_of(cells, METHODS)[0].endswith("over 1 worlds")
+    mean = np.mean(cells[2].returns["perturbed 1"]) - np.mean(cells[2].returns["plain 1"])
+    gain = np.mean(cells[2].returns["teacher"]) - np.mean(cells[2].returns["random"])
+    assert cells[2].beside("perturbed", "plain").runs[1].kept == pytest.approx(mean / gain)
+    page = markdown(cells, "lander", 30_000, 200, ("plain", "ensemble"))
+    assert "More than plain, on the same seeds and episodes: ensemble: " in page
+    assert "More than plain" not in markdown(cells, "lander", 30_000, 200)
 
 
 def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo, tmp_path, monkeypatch):
@@ -86,3 +104,12 @@ def test_other_methods_have_a_section_of_their_own_and_none_where_actions_are_no
     assert "smoothed: better in 0, worse in 0 of 0" in page
     with pytest.raises(RequestError, match="expected --method among"):
         main(Config(zoo, **{**small, "method": ("louder",)}, out=tmp_path / "runs", results=results))
+
+
+def test_every_student_is_tracked_in_one_group_where_that_is_asked_for(zoo, tmp_path):
+    small = {"task": ("cartpole",), "seeds": (0, 1), "timesteps": 512, "method": ("plain",), "track": "offline"}
+    config = Config(zoo, **small, out=tmp_path / "runs")
+    students = generalisation.students_of(config, "cartpole", load_teacher(zoo / "ars-CartPole-v1"), "CartPole-v1")
+    assert list(students) == ["plain 0", "plain 1"]
+    runs = [tmp_path / "runs" / "cartpole" / f"plain-{seed}" for seed in (0, 1)]
+    assert [read_run(run / "wandb")["run"].run_group for run in runs] == ["generalisation"] * 2

@@ -6,6 +6,7 @@ from experiments import transfer
 from experiments.transfer import Config, Task, main
 from experiments.transfer_table import Curve, Pair, difference, fewer, markdown, words_of
 from policy_distill.errors import RequestError
+from tests.wandb_reader import read_run
 
 
 def curve(*values):
@@ -50,12 +51,15 @@ def test_the_experiment_goes_on_where_it_was_stopped_and_writes_its_section(zoo,
     settings = (("n_envs", 4), ("n_steps", 64))
     small = Task("sac-Pendulum-v1", "Pendulum-v1", transfer.OTHER, "mlp:4", 1_024, 1_024, settings=settings)
     monkeypatch.setitem(transfer.TASKS, "pendulum", small)
-    config = Config(zoo, ("pendulum",), (0,), select_episodes=2, n_selections=2, out=tmp_path / "runs", results=results)
+    quick = {"select_episodes": 2, "n_selections": 2, "track": "offline"}
+    config = Config(zoo, ("pendulum",), (0,), **quick, out=tmp_path / "runs", results=results)
     main(config)
     first = results.read_text()
     assert "## Other\n\nstays" in first
     assert first.count("| Pendulum-v1 | PendulumLongHeavy-v1 | mlp:4 | 1,024 | 0 |") == 1
     assert (tmp_path / "runs" / "report.html").exists()
+    runs = [tmp_path / "runs" / "pendulum-0" / name for name in ("transferred", "scratch")]
+    assert [read_run(run / "wandb")["run"].run_group for run in runs] == ["runs"] * 2
     monkeypatch.setattr(transfer, "transfer", None)
     monkeypatch.setattr(transfer, "distill", None)
     main(config)

@@ -93,6 +93,8 @@ class Condition:
             if callable(env):
                 return env(**kwargs)
             return make_env(named_spec(spec_of(env) if isinstance(env, str) else env, kwargs))
+        except RequestError:
+            raise
         except (TypeError, ValueError, AssertionError) as error:
             given = ", ".join(f"{key}={value}" for key, value in kwargs.items())
             raise RequestError(f"the environment refuses {given}: {' '.join(str(error).split())[:200]}") from None

@@ -75,6 +75,19 @@ def read_contexts(path: str | Path) -> list[Context]:
     return contexts_of(read_yaml(path, MAX_BYTES, "contexts, a YAML file"), str(path))
 
 
+def as_contexts(given: Any) -> list[Context]:
+    """Return the contexts that a caller hands over: a file's path, a mapping as of `contexts_of`, or `Context`s.
+
+    Raises:
+        RequestError: as of `read_contexts`, and for anything else.
+    """
+    if isinstance(given, str | Path):
+        return read_contexts(given)
+    if isinstance(given, list | tuple) and all(isinstance(one, Context) for one in given):
+        return _checked(list(given), "contexts")
+    return contexts_of(given)
+
+
 def contexts_of(values: Any, where: str = "contexts") -> list[Context]:
     """Return the contexts that plain values describe.
 
@@ -92,7 +105,11 @@ def contexts_of(values: Any, where: str = "contexts") -> list[Context]:
     if unknown := sorted(map(str, set(values) - {form, *known})):
         beside = ", ".join(known) or "nothing"
         raise RequestError(f"{where}: expected {form} and next to it {beside}, found {unknown[0]}")
-    found = {"grid": _of_grid, "sample": _of_sample, "contexts": _of_lists}[form](values, where)
+    return _checked({"grid": _of_grid, "sample": _of_sample, "contexts": _of_lists}[form](values, where), where)
+
+
+def _checked(found: list[Context], where: str) -> list[Context]:
+    """Return contexts that are not too many, of both groups, each named once, and perturbed by what there is."""
     if len(found) > MOST:
         raise RequestError(f"{where}: expected at most {MOST} contexts, found {len(found)}; name fewer values")
     for what, group in (("seen", [one for one in found if one.seen]), ("held out", [x for x in found if not x.seen])):

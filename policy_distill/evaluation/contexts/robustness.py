@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from policy_distill.collection.trial import try_conditions
 from policy_distill.environments.open import without_normalization
 from policy_distill.environments.perturbations.conditions import UNPERTURBED, Condition, parse_conditions
 from policy_distill.evaluation.observation_units import measure_units
@@ -16,7 +17,6 @@ from policy_distill.evaluation.paired import Comparison, compare_policies
 from policy_distill.evaluation.proof.plan import N_ENVS, ProofPlan
 from policy_distill.evaluation.proof.verdict import MARGIN
 from policy_distill.interfaces.policies import Policy
-from policy_distill.system.blame import blamed
 
 
 def compare_under(
@@ -62,13 +62,9 @@ def compare_conditions(
     env = without_normalization(env)
     conditions = [UNPERTURBED, *conditions]
     wrappers = list(teacher.env_wrappers)
-    for condition in conditions:
-        condition.check_arguments(env)
+    # All of them first, so that the last condition's mistake does not cost the time of those before it.
+    try_conditions(teacher, env, conditions, plan.seed)
     scale = noise_units(teacher, env, conditions)
-    # Each is made once first, so that the last condition's mistake does not cost the time of those before it.
-    for condition in conditions:
-        with blamed(f"the environment cannot be made under {condition.name}", "fix it, or leave the condition out"):
-            condition.maker(env, wrappers, scale)().close()
     found = {}
     for condition in conditions:
         if on_condition:

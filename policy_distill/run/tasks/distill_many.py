@@ -56,7 +56,8 @@ def distill_many(
             task's own.
         task_blind: do not tell the student which task it is in.
         inputs: `own`, a first layer for each observation space, or `padded`, one for all.
-        balance: what the loss of a task is divided by: `divergence` (its running mean), `entropy` or `none`.
+        balance: what the loss of a task is divided by: `divergence` (its running mean, where that is above 10 nats),
+            `entropy` or `none`.
         singles: students of one task each, by task, as `load_student` takes them, to compare sizes with; networks of
             the same layers where None.
         config: settings, the same for all tasks; `timesteps` are of each.

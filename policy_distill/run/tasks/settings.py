@@ -20,8 +20,8 @@ class TaskSettings:
     """First layers of a student that is told its task: own has one for each observation space; padded has one for all,
     over observations padded with zeros, with a bias for each task, like a one-hot input."""
     balance: Literal["divergence", "entropy", "none"] = "divergence"
-    """What the loss of a task is divided by, so that no task drowns another: its running mean, the teacher's entropy
-    (of discrete actions), or nothing."""
+    """What the loss of a task is divided by, so that no task drowns another: its running mean where that is above 10
+    nats, the teacher's entropy (of discrete actions), or nothing."""
 
     def __post_init__(self) -> None:
         """Check every value."""

@@ -51,6 +51,7 @@ def transfer(
     env: Any,
     *,
     teacher: Any = None,
+    task: str | None = None,
     freeze: Sequence[str] = (),
     config: DistillConfig | None = None,
     tracker: Tracker | MakeTracker | None = None,
@@ -73,6 +74,7 @@ def transfer(
         student: of `load_student`, the path of a student, or a run folder.
         env: the other task: a Gymnasium id, an EnvSpec, a callable, or a vector environment.
         teacher: of the other task, what `load_teacher` takes; None goes on by reward.
+        task: of a student of several tasks the one to take along, by its name or the id of its environment.
         freeze: layers that stay as they are, as of `FinetuneConfig.freeze`.
         config: a `FinetuneConfig`, or with a teacher a `DistillConfig`; the defaults where None.
         tracker: as of `distill`, like all up to `env_kwargs`.
@@ -92,10 +94,10 @@ def transfer(
         Interrupted: on SIGINT or SIGTERM, after a checkpoint where `out` is given.
     """
     tracker = choose_tracker(tracker, track, out, teacher, job_type="transfer", student=file_of(student))
-    origin = as_student(student)
+    origin = as_student(student) if task is None else as_student(student).task(task)
     place = Place(out, resume=resume, overwrite=overwrite)
     given: dict[str, Any] = {"tracker": tracker, "progress": progress, "video": video}
-    asked = partial(_asked, student)
+    asked = partial(_asked, student, task)
     if teacher is None:
         if config is not None and not isinstance(config, FinetuneConfig):
             raise RequestError(f"expected a FinetuneConfig for a transfer by reward, found {type(config).__name__}")
@@ -108,8 +110,7 @@ def transfer(
     by = as_teacher(teacher, env, env_kwargs)
     settings_of_run = with_overrides(config or DistillConfig(), overrides, "transfer")
     env = for_policy(env, by, env_kwargs)
-    task = task_by_teacher(by, env)
-    moved, record = _moved(origin, task, freeze, settings_of_run.seed, "teacher", on_moved)
+    moved, record = _moved(origin, task_by_teacher(by, env), freeze, settings_of_run.seed, "teacher", on_moved)
     parts = _parts(origin, moved, record, freeze, asked, settings_of_run)
     settled, staff = as_it_saw(settings_of_run, moved.record), WorkerSettings(0)
     return distil_by(parts, by, env, moved.description.architecture.spec, settled, place, staff=staff, **given)
@@ -163,6 +164,7 @@ def _parts(
     return Parts(begun, course, identity)
 
 
-def _asked(student: Any, teacher: Teacher | None, config: DistillConfig) -> dict[str, Any]:
+def _asked(student: Any, task: str | None, teacher: Teacher | None, config: DistillConfig) -> dict[str, Any]:
     """Return the words of the command line that ask for a transfer; see `asked_again`."""
-    return {**asked_again(student, teacher, config), "command": "transfer"}
+    named = {} if task is None else {"task": task}
+    return {**asked_again(student, teacher, config), **named, "command": "transfer"}

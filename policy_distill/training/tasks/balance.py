@@ -15,13 +15,14 @@ LEAST_ENTROPY = 1e-3
 """In nats: a teacher that is sure of everything has next to none."""
 MEMORY = 0.99
 """Share of the running mean that stays when a minibatch is added: it looks back about a hundred of them."""
-FLOOR = 0.1
-"""A task that diverges less than this, in nats, weighs no more than one that diverges so much: what is left to learn of
-it is noise, which at a floor of 0.001 took a student of Pendulum beside it a tenth of its return (docs/tasks.md)."""
+FLOOR = 10.0
+"""A task that diverges less than this, in nats, is not weighed: it counts by its nats, as alone. Divided by its own
+divergence it would weigh the more the less is left to learn, and its noise drown what another has still to learn: at a
+floor of 0.1 nats Walker2d was lost beside tasks that were learnt long before (docs/tasks.md)."""
 
 
 class Balance:
-    """Weights of tasks: one over the running mean of the divergence, one over the teacher's entropy, or one."""
+    """Weights of tasks: less for what diverges by tens of nats, one over the teacher's entropy, or one for all."""
 
     def __init__(self, kind: str, n_tasks: int) -> None:
         self.kind = kind
@@ -36,15 +37,15 @@ class Balance:
             self.scale = np.array([max(float(one.entropy(params).mean()), LEAST_ENTROPY) for one, params in found])
 
     def weights(self, losses: np.ndarray) -> np.ndarray:
-        """Return the weights `[n_tasks]`, which add up to one where all losses are equal, of minibatches' `losses`.
+        """Return the weights `[n_tasks]` of minibatches' `losses`: a share each, over what a task's loss is divided by.
 
         The running mean takes in what is finite; a loss that is not is found by whoever steps.
         """
         if self.kind == "divergence" and np.isfinite(losses).all():
             self.scale = MEMORY * self.scale + (1 - MEMORY) * losses if self._begun else losses.copy()
             self._begun = True
-        floor = FLOOR if self.kind == "divergence" else 0.0
-        found: np.ndarray = 1.0 / (np.maximum(self.scale, floor) * len(self.scale))
+        divided = np.maximum(self.scale / FLOOR, 1.0) if self.kind == "divergence" else self.scale
+        found: np.ndarray = 1.0 / (divided * len(self.scale))
         return found
 
     def state(self) -> dict[str, np.ndarray]:

@@ -124,11 +124,13 @@ def test_a_loss_that_is_not_finite_names_its_task_and_keeps_the_student():
     assert np.array_equal(trainer.weights(), before)
 
 
-def test_the_running_mean_divides_each_loss_down_to_a_floor():
+def test_what_diverges_by_more_than_the_floor_is_divided_by_its_running_mean_and_the_rest_by_nothing():
     balance = Balance("divergence", 2)
-    assert np.allclose(balance.weights(np.array([4.0, 0.5])), [1 / 8, 1.0])
-    assert np.allclose(balance.weights(np.array([2.0, 0.5])), [1 / (2 * (MEMORY * 4 + (1 - MEMORY) * 2)), 1.0])
-    assert np.allclose(Balance("divergence", 1).weights(np.array([0.0])), [1 / FLOOR])
+    assert np.allclose(balance.weights(np.array([4 * FLOOR, 0.5])), [1 / 8, 1 / 2])
+    mean = MEMORY * 4 + (1 - MEMORY) * 2
+    assert np.allclose(balance.weights(np.array([2 * FLOOR, 0.9 * FLOOR])), [1 / (2 * mean), 1 / 2])
+    # A task that is learnt weighs no more than one that is not.
+    assert np.allclose(Balance("divergence", 3).weights(np.array([0.0, 1e-6, 5.0])), 1 / 3)
 
 
 def test_the_teachers_entropy_divides_each_loss():
