@@ -310,9 +310,8 @@ def test_wrappers_of_a_specification_are_recorded_and_put_on_again(dial):
 def test_a_record_runs_no_code_but_that_of_a_wrapper():
     for point in ("os:system", "gymnasium:make", "policy_distill.cli:main", "no_such_package:Wrapper"):
         record = {"name": "W", "entry_point": point, "kwargs": {}}
-        with pytest.raises(
-            RequestError, match=r"expected the name of a package|expected a Gymnasium wrapper|no package"
-        ):
+        said = r"expected the name of a package|expected a Gymnasium wrapper|no package"
+        with pytest.raises(RequestError, match=said):
             to_env(EnvIdentity("CartPole-v1", wrappers=(record,)))
 
 
