@@ -57,8 +57,7 @@ class DistillConfig:
     n_steps: int = 128
     """Steps of each environment in one rollout."""
     n_epochs: int = 16
-    """Gradient passes per collected state, averaged over a run: n_epochs x timesteps / batch_size updates in all. Fixed
-    passes make more of them at the start, when data is scarce."""
+    """Gradient passes per state, averaged over a run; fixed passes make more at the start, when data is scarce."""
     passes: Literal["auto", "fixed"] = "auto"
     """auto makes up to twice as many passes while they help on held-out states, and down to a quarter when they do not;
     fixed makes those of n_epochs. Trees, students with a memory, and runs with another objective, a gate, rewards or
