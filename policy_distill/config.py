@@ -57,13 +57,12 @@ class DistillConfig:
     n_steps: int = 128
     """Steps of each environment in one rollout."""
     n_epochs: int = 16
-    """Gradient passes per collected state, in the mean of a run: n_epochs x timesteps / batch_size updates in all; with
-    fixed passes more of them at its start, when data is scarce, than at its end."""
+    """Gradient passes per collected state, in the mean of a run: n_epochs x timesteps / batch_size updates in all, more
+    of them at its start, when data is scarce, than at its end."""
     passes: Literal["auto", "fixed"] = "auto"
-    """auto makes up to twice as many passes while they help on states that are held out until the next rollout, and
-    down to a quarter where they do not, at up to three times the learning rate in perceptrons; fixed makes those of
-    n_epochs. Trees, students with a memory, and runs with another objective, a gate, rewards or episodes that are left
-    out have fixed ones."""
+    """auto makes up to four times as many passes while they help on states that are held out until the next rollout,
+    and down to a quarter where they do not; fixed makes those of n_epochs. Trees, students with a memory, and runs with
+    another objective, a gate, rewards or episodes that are left out have fixed ones."""
     batch_size: int = 256
     """States in one minibatch."""
     acting: Literal["alternate", "sample", "mode"] = "alternate"
@@ -71,8 +70,7 @@ class DistillConfig:
     each, and from half of timesteps on by its mode alone: sampling shows it mistakes to learn from, the mode the states
     that it will be judged on. Other objectives, the gate and compress go on by turns."""
     learning_rate: float = 3e-3
-    """Adam's step size at the start; it falls along a cosine to a hundredth of that. Perceptrons with passes=auto take
-    three times as much, those of layers wider than 64 in proportion less, and from 192 on no more than this."""
+    """Adam's step size at the start; it falls along a cosine to a hundredth of that."""
     weight_decay: float = 0.0
     """L2 regularisation: so many times a weight is added to its gradient; not for log σ, trees, compress and finetune.
     0 for none."""
