@@ -195,8 +195,7 @@ class StoppingSelection(Selection):
         n_new = max(1, round(session.effort.factor * stream.buffer.n_learnt / CLOSING))
         seed = seed_of(session.config, session.iteration, "close")
         with while_learning(), stream.watch.timed("train"):
-            measured = session.effort.end is not None
-            session.learner.learn(stream.buffer, Moment(stream.progress, 1.0, n_new, seed, measured))
+            session.learner.learn(stream.buffer, Moment(stream.progress, 1.0, n_new, seed))
 
 
 def has_settled(fresh: list[float]) -> bool:
