@@ -73,7 +73,9 @@ class GradientLearner:
         """
         if has_memory(spec.network) and image_keys(spec.observation_space):
             kind = spec.network.partition(":")[0]
-            raise RequestError(f"expected vectors for a {kind}, found images; use cnn:16,32, or --observe what is none")
+            raise RequestError(
+                f"expected vectors for a {kind}, found images; use cnn:16,32, or leave images out with --observe"
+            )
         return spec.body.n_params(spec.featurizer.shape, spec.n_outputs)
 
     @property
