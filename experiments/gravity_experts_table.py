@@ -103,6 +103,11 @@ def reached(found: Sequence[UnderGravity]) -> str:
             f"Beside the best expert there, the mean of the {words} students is at least as high under {least} of "
             f"{len(found)} gravities; all of its interval is higher under {above}, and lower under {below}."
         )
+    tuned = found[0].names("tuned")
+    same = sum(
+        all(one.returns[name] == one.returns[name.replace("tuned", "student")] for one in found) for name in tuned
+    )
+    lines.append(f"{same} of {len(tuned)} tuned students are the distilled ones: there no gain by reward was proven.")
     return "\n".join(lines)
 
 
