@@ -74,9 +74,7 @@ OF_CHEETAH = (("n_envs", 4), ("n_steps", 512), ("learning_rate", 1e-3), ("gamma"
 LANDER = ("ppo-LunarLander-v2", "LunarLander-v3", "LunarLander-v3", "mlp:32,32", 20_000, 122_880)
 TASKS = {
     "pendulum": Task("sac-Pendulum-v1", "Pendulum-v1", OTHER, "mlp:16", 20_000, 49_152, settings=OF_PENDULUM, looks=12),
-    "pendulum_far": Task(
-        "sac-Pendulum-v1", "Pendulum-v1", FAR, "mlp:16", 20_000, 81_920, settings=OF_PENDULUM, looks=20
-    ),
+    "pendulum_far": Task("sac-Pendulum-v1", "Pendulum-v1", FAR, "mlp:16", 20_000, 81_920, settings=OF_PENDULUM),
     "lunar_gravity": Task(*LANDER, env_kwargs=(("gravity", -6.0),), settings=OF_LANDER, looks=24),
     "lunar_wind": Task(*LANDER, env_kwargs=(("enable_wind", True),), settings=OF_LANDER, looks=24),
     "half_cheetah": Task(
