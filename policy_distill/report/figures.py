@@ -36,7 +36,7 @@ def figures(proof: EvaluationRecord) -> list[tuple[str, str, str]]:
     fidelity = proof.fidelity or FidelityRecord()
     for value, name in ((fidelity.agreement, "agreement of actions"), (fidelity.kl, "KL, nats")):
         if value is not None:
-            found.append((f"{value:.3g}", name, "on the student's own states"))
+            found.append((f"{value:.{3 if value >= 0.001 else 2}g}", name, "on the student's own states"))
     found.append((f"{proof.env_steps or 0:,}", "environment steps", f"{proof.wall_seconds or 0:,.1f} s"))
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_distill.evaluation.parts.front_record import CompressionRecord, FrontRecord
-from policy_distill.report.marks import RANDOM, STUDENT, TEACHER, Chart, layered, number_axis
+from policy_distill.report.marks import RANDOM, RIM, STUDENT, TEACHER, Chart, layered, number_axis
 from policy_distill.report.read_run import RunRecord
 
 BAR = "#d14545"
@@ -118,7 +118,7 @@ def _bar(lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _place(height: str) -> dict[str, Any]:
-    size = {**number_axis("params", SIZE), "scale": {"type": "log"}}
+    size = {**number_axis("params", SIZE), "scale": {"type": "log", "padding": RIM}}
     return {"x": size, "y": number_axis(height, KEPT, zero=False)}
 
 

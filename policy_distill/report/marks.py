@@ -8,6 +8,9 @@ from typing import Any
 TEACHER, STUDENT, RANDOM = "#e8833a", "#2f7fd1", "#8a8f98"
 COLOURS = {"domain": ["teacher", "student", "random"], "range": [TEACHER, STUDENT, RANDOM]}
 
+RIM = 8
+"""Pixels between the outermost values and the rim of a chart, where its axis need not begin at zero."""
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -39,7 +42,9 @@ def _frame(rows: list[Any], height: int) -> dict[str, Any]:
 
 def number_axis(field: str, title: str, *, zero: bool = True) -> dict[str, Any]:
     """Return the encoding of a quantity."""
-    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": zero}}
+    # Without room at the rim, marks on the outermost values are cut in half.
+    scale: dict[str, Any] = {"zero": True} if zero else {"zero": False, "padding": RIM}
+    return {"field": field, "type": "quantitative", "title": title, "scale": scale}
 
 
 def who(field: str) -> dict[str, Any]:

@@ -44,9 +44,9 @@ DRAW = """
     const font = "system-ui, 'DejaVu Sans', sans-serif";
     return {background: "transparent", font: font, view: {stroke: line},
       axis: {labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line,
-        labelOverlap: true, titleFontWeight: "normal", labelFontSize: 11, titleFontSize: 12},
+        labelOverlap: true, labelSeparation: 6, titleFontWeight: "normal", labelFontSize: 11, titleFontSize: 12},
       legend: {labelColor: text, titleColor: soft, orient: "bottom",
-        columns: window.innerWidth < 700 ? 1 : 3, labelLimit: 220}};
+        columns: window.innerWidth < 700 ? 1 : 3, labelLimit: 220, symbolOpacity: 1}};
   }
   async function draw(){
     document.documentElement.dataset.drawn = "no";
