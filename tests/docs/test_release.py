@@ -25,7 +25,9 @@ def test_one_version_everywhere():
 
 def test_versions_of_the_change_log_fall_and_have_their_headings():
     parts = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
-    versions = [tuple(map(int, part.split()[0].split("."))) for part in parts]
+    # What comes with the next release stands first.
+    released = parts[1:] if parts[0].startswith("Unreleased\n") else parts
+    versions = [tuple(map(int, part.split()[0].split("."))) for part in released]
     assert versions == sorted(versions, reverse=True)
     for part in parts:
         assert set(re.findall(r"^### (.+)$", part, flags=re.MULTILINE)) <= {
