@@ -8,6 +8,7 @@ history or a recurrent unit may stand before the perceptron, which then learns f
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -30,12 +31,12 @@ def is_dense(student: StudentPolicy, n_before: int = 0) -> bool:
 
     The first `n_before` layers are not looked at.
     """
-    layers, on_cpu = list(student.network)[n_before:], next(student.parameters()).device.type == "cpu"
-    return (
-        on_cpu
-        and isinstance(layers[0], nn.Linear)
-        and all(isinstance(m, nn.Linear | nn.Tanh | nn.ReLU) for m in layers)
-    )
+    return next(student.parameters()).device.type == "cpu" and is_perceptron(list(student.network)[n_before:])
+
+
+def is_perceptron(layers: Sequence[nn.Module]) -> bool:
+    """Say whether layers are linear ones, with tanh or ReLU between them."""
+    return isinstance(layers[0], nn.Linear) and all(isinstance(m, nn.Linear | nn.Tanh | nn.ReLU) for m in layers)
 
 
 def is_written_out(student: StudentPolicy) -> bool:

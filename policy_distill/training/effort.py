@@ -22,8 +22,10 @@ from policy_distill.seeds import purpose_seed
 from policy_distill.training.buffer import Buffer
 from policy_distill.training.schedule import Moment
 
-LEAST, MOST = 0.25, 4.0
+LEAST, MOST = 0.25, 2.0
 """Gradient steps, as multiples of those that the settings name."""
+FORMER = 4.0
+"""The most that runs of earlier versions stand at; they go on with no more than MOST."""
 CHANGE = 1.1
 """What they are multiplied or divided by from one rollout to the next."""
 WORTH = 0.001
@@ -75,9 +77,9 @@ class Effort:
             ValueError, KeyError, TypeError: where it said nothing of the kind.
         """
         factor, middle, end = (values[name] for name in ("factor", "middle", "end"))
-        if not LEAST <= float(factor) <= MOST or (middle is None) != (end is None):
+        if not LEAST <= float(factor) <= FORMER or (middle is None) != (end is None):
             raise ValueError(f"an effort of {factor} that follows {middle} and {end}")
-        return cls(float(factor), *(None if one is None else float(one) for one in (middle, end)))
+        return cls(min(float(factor), MOST), *(None if one is None else float(one) for one in (middle, end)))
 
 
 def n_held(n_steps: int, n_envs: int) -> int:
@@ -124,6 +126,7 @@ def learn_measured(
         What the learner measured in the second half, the held-out loss and the effort that was made.
     """
     seen, held = newest.rows(slice(None, -n_held)), newest.rows(slice(-n_held, None))
+    moment = replace(moment, measured=True)
     made, between = effort.factor, 0.5 * (moment.before + moment.after)
     n_half = max(1, round(0.5 * made * moment.n_new))
     buffer.add(seen.features, seen.teacher_params, seen.columns)

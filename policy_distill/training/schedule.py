@@ -16,8 +16,8 @@ FINAL_RATE = 0.01
 
 FIRST_SHARE, LAST_SHARE = 1.75, 0.25
 """Gradient steps after a rollout at the start and at the end, as a share of their mean over the run: many passes help
-while states are few, and late ones change little at a low rate."""
-
+while states are few, and late ones change little at a low rate. Where held-out states decide, they are as many after
+each."""
 
 BY_MODE = 0.5
 """Share of all data after which nobody samples by turns any more: what is left to learn are the states of the mode."""
@@ -35,6 +35,8 @@ class Moment:
     """States that it brought."""
     seed: int
     """Of the generator that draws minibatches."""
+    measured: bool = False
+    """True where held-out states decide how many gradient steps are made."""
 
 
 def learning_rate(config: DistillConfig, progress: float) -> float:
@@ -43,9 +45,12 @@ def learning_rate(config: DistillConfig, progress: float) -> float:
     return config.learning_rate * share
 
 
-def n_updates(config: DistillConfig, n_new: int, progress: float) -> int:
-    """Return the gradient steps that follow a rollout of `n_new` states that began at `progress` in [0, 1]."""
-    share = FIRST_SHARE + (LAST_SHARE - FIRST_SHARE) * progress
+def n_updates(config: DistillConfig, n_new: int, progress: float, *, even: bool = False) -> int:
+    """Return the gradient steps that follow a rollout of `n_new` states that began at `progress` in [0, 1].
+
+    They become fewer in the course of a run, unless `even`.
+    """
+    share = 1.0 if even else FIRST_SHARE + (LAST_SHARE - FIRST_SHARE) * progress
     return max(1, round(share * config.n_epochs * n_new / config.batch_size))
 
 

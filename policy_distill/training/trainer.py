@@ -36,12 +36,17 @@ class Trainer:
         self.recovery = Recovery(config.max_recoveries)
 
     def fit(
-        self, buffer: Minibatches, n_updates: int, progress: tuple[float, float], generator: torch.Generator
+        self,
+        buffer: Minibatches,
+        n_updates: int,
+        progress: tuple[float, float],
+        generator: torch.Generator,
+        larger: float = 1.0,
     ) -> dict[str, float]:
         """Make `n_updates` gradient steps on minibatches that `generator` draws.
 
         `progress` is the share of all data collected before and after the rollout that these steps follow, in [0, 1];
-        the learning rate falls from the one to the other.
+        the learning rate, `larger` times that of the settings, falls from the one to the other.
 
         Raises:
             RunFault: for a loss that is not finite, after `max_recoveries` tries at a lower rate; the student keeps the
@@ -49,7 +54,7 @@ class Trainer:
         """
 
         def fit(scale: float) -> dict[str, float]:
-            return self._fit(buffer, n_updates, progress, generator, scale)
+            return self._fit(buffer, n_updates, progress, generator, scale * larger)
 
         return self.recovery.attempt(self.stepper, fit)
 

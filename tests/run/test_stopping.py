@@ -13,7 +13,7 @@ from policy_distill.losses.kl import forward_kl
 from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.distill import distill
 from policy_distill.run.judging.confirmation import BATCH, MOST, Confirmation, verdict_takes
-from policy_distill.run.judging.selection import Selection
+from policy_distill.run.judging.selection import Selection, clearly_better
 from policy_distill.run.judging.stopping import Looks, StoppingSelection, has_settled
 from policy_distill.run.session import Session
 from policy_distill.seeds import SELECTION
@@ -217,3 +217,16 @@ def test_a_checkpoint_from_before_is_taken_up():
     made[1][1].restore(tensors, record)
     assert made[1][0].fresh == []
     assert made[1][0].stream.env_steps == session.stream.env_steps
+
+
+@pytest.mark.parametrize(("gained", "kept"), [(1.0, "later"), (3.0, "earlier")])
+def test_an_earlier_student_is_preferred_only_for_what_matters(gained, kept):
+    session = Session(
+        cartpole_teacher(), open_environments("CartPole-v1", 4), "mlp:4", forward_kl, DistillConfig(**EASY)
+    )
+    selection = StoppingSelection(session, "CartPole-v1")
+    selection.looks = Looks(teacher=[110.0] * 4, random=[10.0] * 4)
+    assert selection.matters == pytest.approx(2.0), "two hundredths of the gain"
+    later = np.array([90.0, 95.0, 100.0, 105.0])
+    assert clearly_better(later + gained, later)
+    assert clearly_better(later + gained, later, matters=selection.matters) is (kept == "earlier")

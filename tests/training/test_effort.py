@@ -5,7 +5,7 @@ from policy_distill.config import DistillConfig
 from policy_distill.environments.open import open_environments
 from policy_distill.losses.kl import forward_kl
 from policy_distill.run.session import Session
-from policy_distill.training.effort import FEWEST, LEAST, MOST, Effort, n_held
+from policy_distill.training.effort import FEWEST, FORMER, LEAST, MOST, Effort, n_held
 from tests.doubles import cartpole_teacher
 
 
@@ -31,7 +31,7 @@ def test_steps_that_do_not_help_become_fewer_down_to_a_bound(losses):
 def test_few_steps_need_bring_less_than_many():
     few, many = Effort(factor=LEAST), Effort(factor=MOST)
     for effort in (few, many):
-        effort.look(1.0, 0.999)
+        effort.look(1.0, 0.9995)
     assert few.factor > LEAST
     assert many.factor < MOST
 
@@ -39,6 +39,11 @@ def test_few_steps_need_bring_less_than_many():
 def test_an_effort_comes_back_from_a_checkpoint_as_it_was():
     effort = after((2.0, 1.9), n=4)
     assert Effort.from_json(effort.to_json()) == effort
+
+
+def test_an_effort_of_an_earlier_version_goes_on_within_the_bounds_of_this_one():
+    found = Effort.from_json({"factor": FORMER, "middle": 1.0, "end": 0.9})
+    assert found == Effort(MOST, 1.0, 0.9)
 
 
 @pytest.mark.parametrize("lie", [{"factor": 100.0}, {"factor": float("nan")}, {"middle": None}, {"end": "low"}])
@@ -70,13 +75,13 @@ def test_held_out_states_are_stored_in_the_end_in_their_order():
     assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
 
 
-def noting(learn, sizes):
-    """Return what learns and notes how many states there are."""
-    return lambda buffer, moment: sizes.append(buffer.size) or learn(buffer, moment)
+def noting(learn, sizes, moments):
+    """Return what learns and notes how many states there are, and where the run is."""
+    return lambda buffer, moment: sizes.append(buffer.size) or moments.append(moment) or learn(buffer, moment)
 
 
 def test_what_is_held_out_is_not_learnt_from(monkeypatch):
-    sizes, found = [], []
+    sizes, moments, found = [], [], []
     for factor in (1.0, -10.0):
         session = session_of()
         rollout = session.collect()
@@ -85,10 +90,11 @@ def test_what_is_held_out_is_not_learnt_from(monkeypatch):
         params[-64:] *= factor
         session.create_student(None, params[:-64])
         learner = session.learner
-        monkeypatch.setattr(learner, "learn", noting(learner.learn, sizes))
+        monkeypatch.setattr(learner, "learn", noting(learner.learn, sizes, moments))
         metrics = session.learn(rollout, params)
         found.append((metrics["train/loss"], metrics["train/heldout_loss"]))
     assert sizes == [448] * 4
+    assert all(moment.measured for moment in moments)
     assert found[0][0] == found[1][0]
     assert found[0][1] != found[1][1]
 

@@ -1,5 +1,7 @@
 """What every learner of the table answers to a run: the contract `Learner`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,38 @@ def test_its_parameters_are_those_of_its_student_and_its_size_was_known_before(k
     assert student.n_params == made.n_params(spec) or (kind in TREES and student.n_params < made.n_params(spec))
     assert metrics and all(isinstance(value, float) for value in metrics.values())
     assert learner.n_recoveries == 0
+
+
+@pytest.mark.parametrize(
+    ("network", "observations", "larger"),
+    [
+        ("mlp:4", "vector", 3.0),
+        ("linear", "vector", 3.0),
+        ("mlp:8,96", "vector", 2.0),
+        ("mlp:256", "vector", 1.0),
+        ("cnn:2", "image_first", 1.0),
+    ],
+)
+def test_narrow_perceptrons_make_larger_steps_where_held_out_states_decide(network, observations, larger, monkeypatch):
+    spec, _, learner = make(network, observations)
+    buffer, _ = states(spec, observations)
+    rates, step = [], learner.trainer.stepper.step
+    monkeypatch.setattr(learner.trainer.stepper, "step", lambda batch, rate: rates.append(rate) or step(batch, rate))
+    for measured in (False, True):
+        learner.learn(buffer, Moment(0.0, 0.5, 32, 7, measured))
+    before, after = rates[: -learner.config.n_epochs], rates[-learner.config.n_epochs :]
+    assert (before[0], after[0]) == (learner.config.learning_rate, pytest.approx(larger * learner.config.learning_rate))
+    assert len(before) == round(1.75 * learner.config.n_epochs), "many at the start, as settings say"
+
+
+def test_a_rate_that_somebody_chose_is_taken_as_it_is(monkeypatch):
+    spec, _, made = make("mlp:4", "vector")
+    buffer, _ = states(spec, "vector")
+    learner = GradientLearner(spec, forward_kl, replace(made.config, learning_rate=2e-3))
+    rates, step = [], learner.trainer.stepper.step
+    monkeypatch.setattr(learner.trainer.stepper, "step", lambda batch, rate: rates.append(rate) or step(batch, rate))
+    learner.learn(buffer, Moment(0.0, 0.5, 32, 7, True))
+    assert rates[0] == 2e-3
 
 
 @pytest.mark.parametrize("kind", LEARNERS)

@@ -21,6 +21,11 @@ def test_gradient_steps_fall_and_make_the_promised_number_of_passes():
     assert n_updates(CONFIG, 1, 1.0) == 1
 
 
+def test_where_held_out_states_decide_gradient_steps_are_as_many_after_each_rollout():
+    steps = {n_updates(CONFIG, CONFIG.rollout_size, k / 100, even=True) for k in range(100)}
+    assert steps == {CONFIG.n_epochs * CONFIG.rollout_size // CONFIG.batch_size}
+
+
 @pytest.mark.parametrize(
     ("acting", "expected"), [("sample", [False] * 4), ("mode", [True] * 4), ("alternate", [False, True] * 2)]
 )

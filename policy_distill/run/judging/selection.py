@@ -63,6 +63,11 @@ class Selection:
         """True where there are episodes to judge on."""
         return self.session.config.select_episodes > 0 and self.session.config.eval_episodes > 0
 
+    @property
+    def matters(self) -> float:
+        """By how much more an earlier student has to return at least, to be preferred to one that learnt more."""
+        return 0.0
+
     def due(self, steps_before: int) -> bool:
         """Say whether a candidate is to be judged after the iteration that began at `steps_before`."""
         config = self.session.config
@@ -78,7 +83,7 @@ class Selection:
         session = self.session
         returns = self.play(session.learner.student(), session.config.select_episodes)
         self.newest = Judged(session.stream.env_steps, session.learner.weights(), returns)
-        if self.best is None or not clearly_better(self.best.returns, returns):
+        if self.best is None or not clearly_better(self.best.returns, returns, matters=self.matters):
             self.best = self.newest
         return float(returns.mean())
 
@@ -122,8 +127,11 @@ class Selection:
         return self.best.returns
 
 
-def clearly_better(one: np.ndarray, other: np.ndarray, n_errors: float = 1.0) -> bool:
-    """Say whether paired returns `one` exceed `other` by more than `n_errors` standard errors of their difference."""
+def clearly_better(one: np.ndarray, other: np.ndarray, n_errors: float = 1.0, *, matters: float = 0.0) -> bool:
+    """Say whether paired returns `one` exceed `other` by more than `n_errors` standard errors of their difference.
+
+    And by more than what `matters`, in returns.
+    """
     difference = one - other
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
-    return bool(difference.mean() > n_errors * error)
+    return bool(difference.mean() > max(n_errors * error, matters))

@@ -31,7 +31,8 @@ GROWTH = 1.5
 IN_A_ROW = 2
 """Looks at which a student has to keep the teacher's return, one after another."""
 LOST = 0.02
-"""Share of the teacher's gain that a student may seem to have lost at a look, beyond its standard error."""
+"""Share of the teacher's gain that a student may seem to have lost at a look, beyond its standard error. An earlier
+student has to keep as much more than a later one: few episodes do not show who falls, and who learnt more falls less."""
 FALLS, NOTHING = 0.5, 0.01
 """The divergence on fresh states has stopped falling where its mean over the last third of the rollouts is more than
 this share of that over the third before, or is no more than this, in nats."""
@@ -89,6 +90,12 @@ class StoppingSelection(Selection):
     def n_seeds(self) -> int:
         """Episode seeds that choosing takes."""
         return max(super().n_seeds, self.looks.n_seeds)
+
+    @property
+    def matters(self) -> float:
+        """By how much more an earlier student has to return at least; known after the first look."""
+        looks = self.looks
+        return LOST * max(float(np.mean(looks.teacher) - np.mean(looks.random)), 0.0) if looks.random else 0.0
 
     def due(self, steps_before: int) -> bool:
         """Say whether a student is to be judged; looks never take more steps than were collected."""
@@ -195,7 +202,8 @@ class StoppingSelection(Selection):
         n_new = max(1, round(session.effort.factor * stream.buffer.n_learnt / CLOSING))
         seed = seed_of(session.config, session.iteration, "close")
         with while_learning(), stream.watch.timed("train"):
-            session.learner.learn(stream.buffer, Moment(stream.progress, 1.0, n_new, seed))
+            measured = session.effort.end is not None
+            session.learner.learn(stream.buffer, Moment(stream.progress, 1.0, n_new, seed, measured))
 
 
 def has_settled(fresh: list[float]) -> bool:
