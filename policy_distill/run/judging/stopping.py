@@ -32,7 +32,7 @@ IN_A_ROW = 2
 """Looks at which a student has to keep the teacher's return, one after another."""
 LOST = 0.02
 """Share of the teacher's gain that a student may seem to have lost at a look, beyond its standard error. An earlier
-student has to keep as much more than a later one: few episodes do not show who falls, and who learnt more falls less."""
+student has to keep as much more than a later one: few episodes do not show who falls; who learnt more falls less."""
 FALLS, NOTHING = 0.5, 0.01
 """The divergence on fresh states has stopped falling where its mean over the last third of the rollouts is more than
 this share of that over the third before, or is no more than this, in nats."""
