@@ -38,8 +38,8 @@ from policy_distill.student.file import write_atomically
 PLAYED = 60_000_000
 """First of the episodes that experts, students and a random policy play in the end; nobody was chosen by them."""
 TUNING: dict[str, Any] = {
-    **{"n_envs": 16, "n_steps": 256, "batch_size": 256, "gamma": 0.999, "gae_lambda": 0.98},
-    **{"select_episodes": 60, "n_selections": 8, "eval_episodes": 300},
+    **{"n_envs": 16, "n_steps": 512, "batch_size": 1024, "learning_rate": 1e-3, "gamma": 0.999, "gae_lambda": 0.98},
+    **{"select_episodes": 40, "n_selections": 6, "eval_episodes": 150},
 }
 """Of the students that go on by reward: an agent's discount, and episodes that tell good from a little better."""
 GROUP = "gravity_experts"
@@ -54,17 +54,17 @@ class Config:
     """A folder of pre-trained agents, such as ppo-LunarLander-v2; by itself what POLICY_DISTILL_ZOO says."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds of the students."""
-    expert_steps: int = 300_000
+    expert_steps: int = 400_000
     """Environment steps that each expert goes on for."""
-    timesteps: int = 100_000
+    timesteps: int = 80_000
     """Environment steps of each student."""
-    tune_steps: int = 160_000
+    tune_steps: int = 100_000
     """Environment steps that each student goes on for by reward."""
     student: str = "mlp:64,64"
     """The students' network."""
-    episodes: int = 200
+    episodes: int = 150
     """Episodes of each policy under each gravity."""
-    eval_episodes: int = 100
+    eval_episodes: int = 60
     """Episodes of each distilled student's own proof, at most, under gravities as they come."""
     track: Literal["offline", "online", "disabled"] = "offline"
     """Weights & Biases, in the group gravity_experts."""

@@ -5,6 +5,7 @@ In: returns of experts, students and a random policy under each gravity. Out: ro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,8 +57,7 @@ class UnderGravity:
         Half-widths over training seeds and over episodes, each with Student's t, add as squares.
         """
         gaps = np.array([self.returns[name] for name in self.names(kind)]) - np.array(self.returns[who])
-        halves = [_half(means) for means in (gaps.mean(axis=1), gaps.mean(axis=0))]
-        return float(gaps.mean()), float(np.hypot(*halves))
+        return float(gaps.mean()), math.hypot(_half(gaps.mean(axis=1)), _half(gaps.mean(axis=0)))
 
 
 def _half(means: np.ndarray) -> float:
@@ -103,6 +103,11 @@ def reached(found: Sequence[UnderGravity]) -> str:
             f"Beside the best expert there, the mean of the {words} students is at least as high under {least} of "
             f"{len(found)} gravities; all of its interval is higher under {above}, and lower under {below}."
         )
+    tuned = found[0].names("tuned")
+    same = sum(
+        all(one.returns[name] == one.returns[name.replace("tuned", "student")] for one in found) for name in tuned
+    )
+    lines.append(f"{same} of {len(tuned)} tuned students are the distilled ones: there no gain by reward was proven.")
     return "\n".join(lines)
 
 
@@ -110,8 +115,10 @@ def markdown(found: Sequence[UnderGravity], student: str, steps: tuple[int, int,
     """Return the section of RESULTS.md; `steps` are those of an expert, a distillation and the tuning after it."""
     experts = [f"expert of {who.partition(' ')[2]}" for who in found[0].names("expert")]
     returns = ("gravity", *experts, "dispatched", "random", *KINDS.values(), "best expert here")
-    shares = ("gravity", "students", "more than the best expert here [95%]", "share of the dispatched gain [95%]")
-    shares += ("share of the best's gain [95%]", f"share of that of {best_of_all(found).partition(' ')[2]} [95%]")
+    shares = (
+        *("gravity", "students", "more than the best expert here [95%]", "share of the dispatched gain [95%]"),
+        *("share of the best's gain [95%]", f"share of that of {best_of_all(found).partition(' ')[2]} [95%]"),
+    )
     of_experts, of_students, of_tuning = (f"{n:,}" for n in steps)
     lines = [
         SECTION,

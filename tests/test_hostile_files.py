@@ -204,7 +204,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
     os.mkfifo(tmp_path / "agent.zip")
     os.mkfifo(tmp_path / "student.safetensors")
-    with pytest.raises(RequestError, match="no file"):
+    with pytest.raises(RequestError, match="not a file"):
         load_teacher(tmp_path / "agent.zip")
     with pytest.raises(RequestError, match="device or pipe"):
         load_student(tmp_path / "student.safetensors")

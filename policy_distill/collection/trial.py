@@ -19,7 +19,7 @@ from policy_distill.errors import RequestError, RunFault
 from policy_distill.interfaces.policies import Policy
 from policy_distill.system.blame import blamed
 
-ADVICE = "mend it, or leave it out"
+ADVICE = "fix it, or leave it out"
 
 
 def try_conditions(policy: Policy, env: Any, conditions: Sequence[Condition], seed: int = 0) -> None:
@@ -43,11 +43,11 @@ def try_conditions(policy: Policy, env: Any, conditions: Sequence[Condition], se
             with blamed(failed, ADVICE):
                 _try(policy, make, seed, step=bool(condition.env_kwargs))
         except (RequestError, RunFault) as error:
-            why = str(error).removesuffix("; mend the environment")
+            why = str(error).removesuffix("; fix the environment")
             if why.startswith(failed):
                 raise
             raise RequestError(
-                f"the environment cannot be played under {condition.name}: {why}; mend it, or leave it out"
+                f"the environment cannot be played under {condition.name}: {why}; fix it, or leave it out"
             ) from error
 
 

@@ -49,7 +49,7 @@ class Explain:
             found = linear_lines(student, names)
             if found is None:
                 raise RequestError(
-                    f"expected a tree or a linear student, whose rules can be read, found {spec}; distil one with "
+                    f"expected a tree or a linear student, which can be read, found {spec}; distil one with "
                     "--student tree:32"
                 )
             record, lines = {"kind": "linear", "formulas": found[1:], "action": found[0]}, found[1:]

@@ -37,10 +37,11 @@ def test_students_stand_beside_the_best_expert_there_and_the_best_of_all():
     assert light[:2] == ("-6", "distilled") and all(cell.endswith("better") for cell in light[3:])
     assert heavy[:2] == ("-10", "distilled") and heavy[4].endswith("worse") and heavy[5].startswith("0.7")
     assert heavy[2].startswith("-1") and tuned[:2] == ("-10", "tuned") and tuned[2][0] == "+"
-    distilled, later = reached(found).splitlines()
+    distilled, later, same = reached(found).splitlines()
     assert distilled.endswith("under 1 of 2 gravities; all of its interval is higher under 1, and lower under 1.")
     # Seeds 6 apart are ±15 in the mean of three, so that 10 more or 1 more is not clear.
     assert later.endswith("under 2 of 2 gravities; all of its interval is higher under 0, and lower under 0.")
+    assert same.startswith("0 of 3 tuned students are the distilled ones")
     page = markdown(found, "mlp:8", (1000, 2000, 3000), 100)
     assert page.startswith("## Gravity experts\n") and "share of that of -6 [95%]" in page
     assert [line.count("|") for line in page.splitlines() if line.startswith("|")] == [10] * 4 + [7] * 6

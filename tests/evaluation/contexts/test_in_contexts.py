@@ -87,7 +87,7 @@ def test_a_value_of_a_wrong_type_is_refused_before_anybody_plays(policies, conte
     with pytest.raises(RequestError, match=words) as error:
         compare(teacher, policies[1], ENV, 3, contexts=under(context))
     assert "\n" not in str(error.value)
-    assert str(error.value).endswith("; mend it, or leave it out")
+    assert str(error.value).endswith("; fix it, or leave it out")
 
 
 def test_what_is_collected_under_is_tried_before_the_first_step(policies, tmp_path):
