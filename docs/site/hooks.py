@@ -30,6 +30,8 @@ FROM_ROOT = {
 """Files of the root, and what they are called among the site's pages."""
 MADE = {"reference.md", "gallery.md", *example_pages(ROOT)}
 """Pages that are made of other things than a text."""
+INLINE = re.compile(r"<code>([^<>]*)</code>")
+"""Code within a sentence; blocks have marks of their own inside."""
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 
 
@@ -68,6 +70,19 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.src_uri in FROM_ROOT.values():
         return markdown
     return _links(markdown, PurePosixPath("docs") / page.file.src_uri)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Keep the words of code within a sentence together: a browser would break `--env` behind its dashes."""
+
+    def kept(match: re.Match[str]) -> str:
+        words = [
+            f'<span class="word">{word}</span>' if "-" in word and len(word) < 28 else word
+            for word in match[1].split(" ")
+        ]
+        return f"<code>{' '.join(words)}</code>"
+
+    return INLINE.sub(kept, html)
 
 
 def _links(markdown: str, source: PurePosixPath) -> str:

@@ -30,7 +30,7 @@ def outputs_along(
         obs: raw observations `[T, N, ...]`, or a dict of such.
         episode_starts: bool `[T, N]`, True where an episode begins.
         state: what the call for the steps before returned; None before the first.
-        actions: the executed ones `[T, N, ...]`, for a student that remembers them; by itself those that it chooses.
+        actions: the executed ones `[T, N, ...]`, for a student that remembers them; by default those that it chooses.
         action_masks: bool `[T, N, A]`, which of these are allowed; None where all are.
     """
     n_steps, n_envs = episode_starts.shape

@@ -71,7 +71,7 @@ def export(
             after the first layer have four bits or three values, packed. The path of a `layers.safetensors` of
             `compress` takes the layers from there. Such an artefact is compared with the same arithmetic in NumPy, and
             what it loses against the float student is reported.
-        env: where the states come from that it is checked on; by itself the environment that it was distilled in, or,
+        env: where the states come from that it is checked on; by default the environment that it was distilled in, or,
             where that is not registered here, the observation space.
         n_states: states that the student visits; hostile ones come on top.
         episodes: episodes that the return of an eight-bit artefact is measured on.
@@ -79,7 +79,7 @@ def export(
         overwrite: replace what is at `path`.
         input_dtype: of onnx, the type of inputs whose space has float64, `float32` or `float64`; see `input_dtype.py`.
         env_kwargs: arguments of the environment's constructor, before those that the student was distilled with.
-        opset: of onnx, the version of its operators, such as 15 for Unity; by itself 17, and a later one for packed
+        opset: of onnx, the version of its operators, such as 15 for Unity; by default 17, and a later one for packed
             weights.
 
     Raises:

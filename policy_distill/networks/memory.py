@@ -26,7 +26,7 @@ class Recurrent:
     size: int
     """Units."""
     tail: MLP
-    """What stands behind; of no hidden layer by itself."""
+    """What stands behind; by default no hidden layer."""
 
     def build(self, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator) -> nn.Sequential:
         """Return the layers for features `(D,)`; every gate has orthogonal weights, and zero biases.

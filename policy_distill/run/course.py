@@ -50,9 +50,9 @@ class Course:
         selection: Selection | None = None,
         request: dict[str, Any] | None = None,
     ) -> None:
-        """Take up the folder, held within `scope`; `selection` judges students, by itself as of `distill`.
+        """Take up the folder, held within `scope`; `selection` judges students, by default as of `distill`.
 
-        `request` are the words of the command line that ask for the run, by itself those that load its teacher.
+        `request` are the words of the command line that ask for the run, by default those that load its teacher.
         """
         self.session, self.env, self.identity, self.interrupts = session, env, identity, interrupts
         if session.config.monitor:

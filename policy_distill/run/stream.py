@@ -48,7 +48,7 @@ class Stream:
         """Open a stream for students of `network`: whether bytes are pixels is a question of that.
 
         `columns` are kept beside features and labels, as of `policy_distill.run.columns`; those that are `noted` are in
-        each rollout alone. `source` steps the environments; by itself a `Collector` does, in this process.
+        each rollout alone. `source` steps the environments; by default a `Collector` does, in this process.
         """
         self.teacher = teacher
         self.envs = envs

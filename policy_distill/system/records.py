@@ -70,7 +70,7 @@ ANYTHING = Leaf("a value", lambda value: True)
 
 
 def part(form: Any, *, left_out: bool = False, name: str = "", inline: bool = False, needed: bool = False) -> Any:
-    """Return a field of a record, None by itself.
+    """Return a field of a record, None by default.
 
     Args:
         form: a leaf, another record's class, an `Each` or `ListOf`.

@@ -58,17 +58,17 @@ def load_teacher(
         env: checked to fit, where given; a `VecNormalize` lends its statistics where there are no others.
         algo: the algorithm; `auto` finds it from the file.
         vecnormalize: a pickle's path or a live `VecNormalize`; False for a teacher that takes observations as they are;
-            by itself the statistics among the agent's files. Of an ensemble, one for all members or a list with one for
-            each, None where a member has none of its own.
+            by default the statistics among the agent's files. Of an ensemble, one for all members or a list with one
+            for each, None where a member has none of its own.
         trust: load with SB3's own loading, which runs code from the file.
         device: where the teacher's network computes; a live model's stays where it is.
         wrappers: environment wrappers that it was trained with, such as `FrameStack:n_stack=4`; an empty list for none;
-            by itself those that the RL Zoo's `config.yml` names.
-        temperature: τ of softmax(Q / τ) for DQN and QR-DQN, in units of return; by itself scaled to the action gap.
+            by default those that the RL Zoo's `config.yml` names.
+        temperature: τ of softmax(Q / τ) for DQN and QR-DQN, in units of return; by default scaled to the action gap.
         env_kwargs: constructor arguments of its environment, before those in the agent's configuration.
         combine: how several teachers say one thing: `mixture`, `mean`, `best`, `best:module:function`,
             `dispatch:module:function`, `dispatch:key`, or a function of raw observations `[B, ...]` that returns which
-            teacher labels, `[B]` (docs/several_teachers.md); by itself a mixture for one choice, else the mean.
+            teacher labels, `[B]` (docs/several_teachers.md); by default a mixture for one choice, else the mean.
 
     Raises:
         RequestError: for a file that is missing, foreign, damaged, of an unsupported kind or not to be trusted, for

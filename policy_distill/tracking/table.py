@@ -80,7 +80,7 @@ def tracker_maker(
     Args:
         name: one of `TRACKERS`, or of what an installed package offers.
         project: as of `TrackerOptions`, like all that follow.
-        group: what runs are found by together; of one that begins with a student, that student's own folder by itself.
+        group: what runs are found by together; of one that begins with a student, that student's own folder by default.
         job_type: `train`, `distill`, `finetune` or `evaluate`.
         tags: of the run.
         teacher: the file that the student comes from.

@@ -128,6 +128,6 @@ def test_wrong_requests_are_refused_in_one_line(tmp_path):
         main(Config(tmp_path, (), **here))
     with pytest.raises(RequestError, match="at least 2 episodes, found 1"):
         main(Config(tmp_path, episodes=1, **here))
-    with pytest.raises(RequestError, match="expected a teacher's zip, found nothing"):
+    with pytest.raises(RequestError, match="expected an agent or a student, found nothing"):
         main(Config(tmp_path, **here))
     assert ENV_ID.endswith("GravityLander-v0") and not (tmp_path / "R.md").exists()

@@ -22,7 +22,7 @@ def describe_student(
 ) -> dict[str, Any]:
     """Return what a student's file holds, as JSON values.
 
-    `environment` and `env_kwargs` are what it was distilled in, as the caller knows it; by itself as its file says it.
+    `environment` and `env_kwargs` are what it was distilled in, as the caller knows it; by default as its file says it.
     """
     said, origin = student.description, student.origin
     architecture, recorded = said.architecture, origin.env or {}

@@ -33,7 +33,7 @@ def with_monitor(student: Student, env: Any = None, n_episodes: int = N_EPISODES
 
     Args:
         student: as of `load_student`.
-        env: a Gymnasium id, an EnvSpec or a callable; by itself the environment that it was distilled in.
+        env: a Gymnasium id, an EnvSpec or a callable; by default the environment that it was distilled in.
         n_episodes: a third of them say what is usual, the others from where on a step is novel.
         seed: of the episodes.
 

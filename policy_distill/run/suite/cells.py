@@ -38,7 +38,7 @@ class SuiteCell:
     own_folder: bool = True
     """The command takes `--out`, `--resume` and `--overwrite`, which `command` adds; else the words say all."""
     cwd: Path | None = None
-    """Where the process starts; by itself where the suite was started."""
+    """Where the process starts; by default where the suite was started."""
 
     @property
     def log(self) -> Path:

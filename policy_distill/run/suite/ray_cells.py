@@ -50,7 +50,7 @@ class RayBackend:
         Args:
             address: of a cluster, `auto` for the one that this machine is part of; None starts one here, unless
                 RAY_ADDRESS names another.
-            jobs: cells at once, at most; by itself as many as there are cores.
+            jobs: cells at once, at most; by default as many as there are cores.
             storage: `shared` where every machine sees the suite's folder and the teachers under their paths, `object`
                 where folders travel; `auto` finds out whether there is only this machine.
             gpus: of each cell.

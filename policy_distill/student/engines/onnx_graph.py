@@ -54,7 +54,7 @@ def build_model(
     `logits`, or `mean` and, where the network gives or the student has it, `log_std`. Without `named`, what comes with
     the action is the network's `outputs`. With `masked` there is an input `action_masks` too, bool of the logits' size.
     With `single`, inputs whose space has float64 are float32. A student with a memory has the input `h_in` and the
-    output `h_out`, float32 `[B, n]`, zeros where an episode begins. `opset` is the version of the operators, by itself
+    output `h_out`, float32 `[B, n]`, zeros where an episode begins. `opset` is the version of the operators, by default
     as of `VERSIONS`.
 
     Raises:

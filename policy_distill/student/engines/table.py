@@ -1,4 +1,4 @@
-"""The engines by name, and which one acts by itself."""
+"""The engines by name, and which one acts by default."""
 
 from __future__ import annotations
 

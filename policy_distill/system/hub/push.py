@@ -24,7 +24,7 @@ def push_files(
         files: content, or the path of a local file, by name in the repository. Other files that it has stay.
         message: of the commit.
         private: of a repository that is made; one that exists stays as it is.
-        token: what the hub knows you by; by itself that of `hf auth login` or HF_TOKEN.
+        token: what the hub knows you by; by default that of `hf auth login` or HF_TOKEN.
 
     Raises:
         RequestError: for a name that is none, and for what the hub does not allow.

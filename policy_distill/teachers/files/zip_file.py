@@ -106,7 +106,10 @@ def _find(source: Path) -> Path:
     if source.suffix != ".zip" and source.with_name(source.name + ".zip").exists():
         return source.with_name(source.name + ".zip")
     found = "something that is not a file" if source.exists() else "nothing"
-    raise RequestError(f"expected a teacher's zip, found {found} at {source}; check the path")
+    raise RequestError(
+        f"expected an agent or a student, found {found} at {source}; check the path, or name one of the hub, "
+        "hf://user/repository"
+    )
 
 
 def _agent_in(folder: Path) -> Path:
