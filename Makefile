@@ -38,6 +38,7 @@ bench: .venv/ready  ## Speed, learning and growth beside the environment and a p
 # The marker is newer than all of these only after a whole installation, so a broken one is done again.
 .venv/ready: pyproject.toml constraints.txt setup.py $(wildcard policy_distill/student/engines/_*.[ch])
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo 'Installing into .venv: some minutes, and some GB with PyTorch.'
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[all]'
 	touch $@
 
