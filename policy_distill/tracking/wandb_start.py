@@ -18,7 +18,7 @@ from policy_distill.tracking.attempts import bring_back, earlier, remember, supe
 from policy_distill.tracking.base import TrackerOptions
 from policy_distill.tracking.metrics import STEP
 from policy_distill.tracking.wandb_run import WandbTracker
-from policy_distill.tracking.wandb_thread import IMPORTING, RunThread, Started, folders
+from policy_distill.tracking.wandb_thread import RunThread, Started, folders
 from policy_distill.tracking.worker import environment
 
 LOG = logging.getLogger("policy_distill")
@@ -81,12 +81,6 @@ def _is_installed() -> bool:
         return True
 
 
-def _imported() -> Any:
-    with IMPORTING:
-        import wandb
-    return wandb
-
-
 def _names(out: Path, project: str | None, group: str | None, tags: tuple[str, ...]) -> dict[str, Any]:
     """Return where a run stands and its names: as asked for, else as the environment says, else its folder's."""
     said, name = os.environ.get, out.resolve().name
@@ -126,6 +120,12 @@ def has_key() -> bool:
         return True
     netrc = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
     return netrc.is_file() and "wandb" in netrc.read_text(errors="replace")
+
+
+def _imported() -> Any:
+    import wandb
+
+    return wandb
 
 
 def _init(mode: str, arguments: dict[str, Any], folder: Path, entity: str) -> Started | None:

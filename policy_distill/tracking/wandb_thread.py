@@ -5,18 +5,13 @@ In: how a run is started, and what it is to be told. Out: calls in that thread, 
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from policy_distill.system.workers.forks import unforked
 from policy_distill.tracking.worker import Worker
-
-IMPORTING = threading.Lock()
-"""Held while W&B is imported: a process that was forked in the middle of that could never import the same modules."""
-os.register_at_fork(before=IMPORTING.acquire, after_in_parent=IMPORTING.release, after_in_child=IMPORTING.release)
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,9 @@ class RunThread:
             self._worker.submit("start", self._start)
 
     def _start(self) -> None:
-        self.started = self._begin()
+        # W&B is imported, and starts programs.
+        with unforked():
+            self.started = self._begin()
         # Said already; what follows has nowhere to go.
         self._worker.failed = self._worker.failed or self.started is None
 

@@ -80,5 +80,5 @@ def test_nested_values_come_back_as_they_were():
     assert type(found["a"]) is tuple
     assert alike({"a": np.zeros(2)}, {"a": np.ones(2)})
     assert not alike({"a": np.zeros(2)}, {"a": np.zeros(3)})
-    with pytest.raises(TypeError, match="object has no form"):
+    with pytest.raises(TypeError, match="cannot be stored in a checkpoint"):
         pack("state", object(), {})

@@ -157,9 +157,9 @@ def test_a_file_that_is_not_as_expected_is_refused_in_one_line(here, capfd, text
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--tasks", "tasks.yaml", "--teacher", "cartpole.zip"], "expected --teacher of each task in tasks.yaml"),
-        (["--tasks", "tasks.yaml", "--combine", "mean"], "expected --combine of each task in tasks.yaml"),
-        (["--tasks", "tasks.yaml", "--env", "CartPole-v1"], "expected --env of each task in tasks.yaml"),
+        (["--tasks", "tasks.yaml", "--teacher", "cartpole.zip"], "expected --teacher for each task in tasks.yaml"),
+        (["--tasks", "tasks.yaml", "--combine", "mean"], "expected --combine for each task in tasks.yaml"),
+        (["--tasks", "tasks.yaml", "--env", "CartPole-v1"], "expected --env for each task in tasks.yaml"),
         (["--tasks", "tasks.yaml", "--workers", "2"], "neither --log-gradients nor --workers"),
         (["--tasks", "tasks.yaml", "--task-blind"], "expected one observation_space in all tasks"),
         (["--teacher", "cartpole.zip", "--task-blind"], "expected --tasks beside --task-blind"),

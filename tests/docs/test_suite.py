@@ -83,7 +83,8 @@ def test_the_search_with_tune_works_as_written_and_is_restored(zoo, tmp_path, mo
     code = code.replace("STEPS = 20_000", "STEPS = 640").replace('"timesteps": STEPS', f'"timesteps": STEPS, {few}')
     code = code.replace("num_samples=4", "num_samples=2")
     names: dict = {}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address=LOOPBACK)
+    # Of its own: another process that tests may have a cluster on this machine.
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address=LOOPBACK)
     try:
         exec(code.replace('name="lander"', f'name="lander", storage_path={str(tmp_path / "tune")!r}, verbose=0'), names)
         results = names["tuner"].get_results()

@@ -93,7 +93,7 @@ def test_nothing_is_warned_of_where_sampling_is_no_better():
     for found in (
         mode_and_sample(evaluation(np.ones(50)), evaluation(np.ones(50)), 1.0),
         mode_and_sample(evaluation(np.ones(50)), evaluation(np.zeros(50)), 1.1),
-        ModeAndSample(evaluation([1.0]), 1, 1.0, -np.inf),
+        ModeAndSample(evaluation([1.0]), 1, 1.0, np.inf, -np.inf),
     ):
         record = found.record()
         assert record.warning() == ""

@@ -117,7 +117,7 @@ def test_what_cannot_be_convolved_is_refused_in_one_line(trained, tmp_path, capf
     name, path = trained
     two = spaces.Dict(left=spaces.Box(0, 1, (9, 9, 1)), right=spaces.Box(0, 1, (9, 9, 1)), speed=spaces.Box(0, 1, (2,)))
     teacher = PPO("MultiInputPolicy", Any(two, ACTION), n_steps=16, batch_size=8, policy_kwargs={"net_arch": [4]})
-    with pytest.raises(RequestError, match=r"one image for a cnn, found left, right; choose one.* by --observe$"):
+    with pytest.raises(RequestError, match=r"one image for a cnn, found left, right; choose one.* with --observe$"):
         distill(teacher, lambda: Any(two, ACTION), "cnn:4", **QUICK)
     found = distill(teacher, lambda: Any(two, ACTION), "cnn:4", observe="right,speed", **QUICK).student
     assert list(found.observation_space) == ["right", "speed"]

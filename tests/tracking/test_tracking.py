@@ -17,6 +17,8 @@ from policy_distill.errors import RequestError
 from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.run.distill import distill
 from policy_distill.system.records import load
+from policy_distill.system.workers import forks
+from policy_distill.system.workers.forks import may_fork
 from policy_distill.tracking import wandb_run, wandb_start
 from policy_distill.tracking.fan_out import FanOut, with_jsonl
 from policy_distill.tracking.jsonl import JsonlTracker, read_metrics
@@ -26,7 +28,7 @@ from policy_distill.tracking.student_row import COLUMNS, student_row
 from policy_distill.tracking.suite import Finished, across_runs, best, track_suite
 from policy_distill.tracking.sync import offline_runs
 from policy_distill.tracking.table import tracker_maker
-from policy_distill.tracking.wandb_thread import IMPORTING
+from policy_distill.tracking.wandb_thread import RunThread
 from tests.doubles import Corridor, cartpole_teacher, corridor_teacher
 from tests.run_folders import write_run
 from tests.wandb_reader import read_run
@@ -663,20 +665,41 @@ def test_an_offline_run_starts_with_what_is_logged_and_not_before(tmp_path):
     assert [row["train/kl"] for row in read_run(tmp_path / "wandb")["history"]] == [0.5]
 
 
-def test_a_process_is_not_forked_while_wandb_is_imported():
+def test_a_process_is_not_forked_while_wandb_starts():
     held, forked = threading.Event(), threading.Event()
 
-    def importing():
-        with IMPORTING:
-            held.set()
-            assert not forked.wait(0.2)
+    def starts():
+        held.set()
+        assert not may_fork()
+        assert not forked.wait(0.2)
 
-    thread = threading.Thread(target=importing)
-    thread.start()
+    thread = RunThread(starts)
+    thread.submit("log", lambda: None)
     assert held.wait(10)
     child = os.fork()
     if child == 0:
-        os._exit(0 if IMPORTING.acquire(blocking=False) else 1)
+        os._exit(0 if may_fork() else 1)
     forked.set()
-    thread.join()
+    thread.close(lambda: None, 10)
     assert os.waitpid(child, 0)[1] == 0
+    assert may_fork()
+
+
+def test_a_start_that_hangs_does_not_keep_a_process_from_being_forked(monkeypatch):
+    monkeypatch.setattr(forks, "LONGEST", 0.05)
+    held, over = threading.Event(), threading.Event()
+
+    def hangs():
+        held.set()
+        over.wait(10)
+
+    thread = RunThread(hangs)
+    thread.submit("log", lambda: None)
+    assert held.wait(10)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if may_fork() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    over.set()
+    thread.close(lambda: None, 10)
+    assert may_fork()

@@ -17,6 +17,7 @@ from policy_distill.interfaces.policies import Actor
 from policy_distill.interfaces.stepping import Source
 from policy_distill.system.background import has_idle_core
 from policy_distill.system.workers.cores import n_cores
+from policy_distill.system.workers.forks import may_fork
 from policy_distill.system.workers.local import LocalPool, can_fork
 from policy_distill.system.workers.pool import Pool
 
@@ -80,7 +81,7 @@ class Staff:
         `seconds_left` is how long all that is left would take as it is, `relief` how many times as long collecting
         takes as what this process does meanwhile: where that is done early, its core has time for another worker.
         """
-        if self._offer and seconds_left > WORTH_IT and has_idle_core() and can_fork():
+        if self._offer and seconds_left > WORTH_IT and has_idle_core() and can_fork() and may_fork():
             self.source, self._offer = self._offer(max(1, min(int(relief / SEEN), n_cores(), MOST))), None
         if isinstance(self.source, Sharded):
             self.source.labelling = labelling
