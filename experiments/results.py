@@ -106,8 +106,8 @@ def markdown(
         lines += [f"- {_cell(f'{path.as_posix()}: {reason}')}" for path, reason in unreadable]
     lines += [
         "",
-        "Teachers' files are named as they were given; seconds are wall time of a run, evaluation included. Sections of",
-        "this page were made at different times: where CHANGELOG.md says so, later versions make other students.",
+        "Teachers' files are named as they were given; seconds are wall time of a run, evaluation included. Sections",
+        "of this page were made at different times: where CHANGELOG.md says so, later versions make other students.",
     ]
     return "\n".join(lines) + "\n"
 
