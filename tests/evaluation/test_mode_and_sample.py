@@ -109,3 +109,18 @@ def test_what_sampling_is_worth_shows_where_returns_are_small():
     assert load(SampledRecord, one, "teacher_sampled").text() == (
         "0.9550, +0.02140 against its mode in 40 episodes, at least +0.003100 with 95%"
     )
+
+
+@pytest.mark.parametrize(
+    ("sampled", "clear"),
+    [
+        (np.ones(32), True),
+        (np.ones(32) - 0.5, True),
+        (np.ones(32) + 0.5, True),
+        (1.0 + np.resize([0.4, -0.4], 32), False),
+        (np.append(np.ones(31), 3.0), False),
+    ],
+    ids=["equal", "worse", "better", "noisy", "once far better"],
+)
+def test_a_teacher_is_sampled_until_it_is_clear_whether_that_is_better_by_what_matters(sampled, clear):
+    assert mode_and_sample(evaluation(np.ones(32)), evaluation(sampled), 1.0).is_clear(0.05) is clear

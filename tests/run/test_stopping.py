@@ -12,7 +12,7 @@ from policy_distill.evaluation.records import EvaluationRecord
 from policy_distill.losses.kl import forward_kl
 from policy_distill.run.checkpoints.state import SessionState
 from policy_distill.run.distill import distill
-from policy_distill.run.judging.confirmation import BATCH, MOST, Confirmation, verdict_takes
+from policy_distill.run.judging.confirmation import BATCH, CHANCE, MOST, Confirmation, verdict_takes
 from policy_distill.run.judging.selection import Selection, clearly_better
 from policy_distill.run.judging.stopping import Looks, StoppingSelection, has_settled
 from policy_distill.run.session import Session
@@ -230,3 +230,9 @@ def test_an_earlier_student_is_preferred_only_for_what_matters(gained, kept):
     later = np.array([90.0, 95.0, 100.0, 105.0])
     assert clearly_better(later + gained, later)
     assert clearly_better(later + gained, later, matters=selection.matters) is (kept == "earlier")
+
+
+def test_a_confirmation_takes_fewer_episodes_than_a_proof():
+    confirmed_at = confirmed([100.0], [100.0])[1]
+    assert confirmed_at < episodes_for_equal(SCALE)
+    assert confirmed_at >= episodes_for_equal(SCALE, alpha=CHANCE)
